@@ -1,0 +1,1 @@
+"""mixfit: mixed-effects models that people trust as they trust lme4."""

@@ -1,0 +1,137 @@
+"""What the design room hands on: arrays, names and levels, and nothing of how they were read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+__all__ = ["Design", "DesignReader", "Grouping", "NewDesign", "RandomDesign", "Structure"]
+
+Structure = Literal["us", "diag"]
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """A grouping factor as the rows show it.
+
+    Attributes
+    ----------
+    name : str
+        ``"Subject"`` or, for an interaction, ``"batch:cask"``.
+    codes : ndarray of intp, shape (n,)
+        The level of each row, ``0 <= codes < n_levels``; every level occurs.
+    levels : pandas.Index, shape (n_levels,)
+        Labels in the order of the codes: category order for categoricals, sorted otherwise;
+        an interaction's labels are joined by ``":"``, its last part varying fastest.
+    """
+
+    name: str
+    codes: NDArray[np.intp]
+    levels: pd.Index
+
+    @property
+    def n_levels(self) -> int:
+        """Number of observed levels."""
+        return len(self.levels)
+
+
+@dataclass(frozen=True)
+class RandomDesign:
+    """One random-effects term ``(columns | grouping)``.
+
+    Attributes
+    ----------
+    grouping : Grouping
+        Terms of one grouping factor share the same object.
+    columns : tuple of str, length k
+        Names of the columns left of the bar, as formulaic names them.
+    Z : ndarray of float, shape (n, k)
+        The dense columns left of the bar; row i of the sparse Z holds ``Z[i]`` in the block of
+        level ``codes[i]``.
+    structure : {"us", "diag"}
+        Unstructured, or independent columns (``||``).
+    text : str
+        The term as it was written, for messages and printing.
+    """
+
+    grouping: Grouping
+    columns: tuple[str, ...]
+    Z: NDArray[np.float64]
+    structure: Structure
+    text: str
+
+
+@dataclass(frozen=True)
+class NewDesign:
+    """New rows under fitted encodings.
+
+    Attributes
+    ----------
+    X : ndarray, shape (m, p)
+        All fixed-effects columns, those found aliased in the fit included.
+    Z : tuple of ndarray, shape (m, k_t)
+        Columns left of the bar of every requested random term (None for one left out).
+    codes : tuple of ndarray of intp, shape (m,)
+        Level of each row in the fitted grouping, -1 for a level the fit never saw.
+    offset : ndarray, shape (m,)
+    index : pandas.Index, shape (m,)
+        Row labels of the new data.
+    """
+
+    X: NDArray[np.float64]
+    Z: tuple[NDArray[np.float64] | None, ...]
+    codes: tuple[NDArray[np.intp] | None, ...]
+    offset: NDArray[np.float64]
+    index: pd.Index
+
+
+class DesignReader(Protocol):
+    """Reads new data with the encodings (levels, poly, scale, ...) of the fit. Pickles."""
+
+    def read(self, newdata: object, terms: tuple[bool, ...]) -> NewDesign:
+        """Build the rows of `newdata`; `terms` says which random terms are wanted.
+
+        Unknown levels of a *fixed* categorical raise NewLevelError naming column and level;
+        missing values in a needed column give NaN rows in X or Z.
+        """
+
+
+@dataclass(frozen=True)
+class Design:
+    """Everything that the model needs of the data.
+
+    Attributes
+    ----------
+    y : ndarray of float, shape (n,)
+    X : ndarray of float, shape (n, p)
+        All columns that the formula asks for; rank is decided later.
+    exog_names : tuple of str, length p
+    endog_name : str
+    random : tuple of RandomDesign
+        In the order of the formula, nested terms ``a/b`` expanded (``a`` then ``a:b``).
+    weights : ndarray, shape (n,), or None
+        Prior weights, all > 0 (rows of weight zero are kept out of y, X, Z with the dropped ones).
+    offset : ndarray, shape (n,), or None
+        Sum of the ``offset=`` argument and of ``offset(...)`` in the formula.
+    index : pandas.Index, shape (n,)
+        Labels of the rows used, in the user's frame.
+    n_dropped : int
+        Rows left out for missing values.
+    reader : DesignReader
+    """
+
+    y: NDArray[np.float64]
+    X: NDArray[np.float64]
+    exog_names: tuple[str, ...]
+    endog_name: str
+    random: tuple[RandomDesign, ...]
+    weights: NDArray[np.float64] | None
+    offset: NDArray[np.float64] | None
+    index: pd.Index
+    n_dropped: int
+    reader: DesignReader
