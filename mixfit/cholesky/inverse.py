@@ -1,0 +1,254 @@
+r"""The entries of the inverse that derivatives and conditional variances need.
+
+Q = Lambda A^{-1} Lambda' is the conditional covariance of b over sigma^2. It is known first for the
+trailing block and then, block by block backwards, on the pattern of the factor (Takahashi's recursion):
+
+    Q_i,R = -T L'^{-1} Y_i Q_RR,      Q_ii = T L'^{-1} (I + Y_i Q_RR Y_i') L^{-1} T'.
+
+Only sums over levels are wanted while fitting, and for those the widest block needs no product larger than
+the one its elimination needed: sum_j tr(A^{-1})_jj = sum_j tr M_j^{-1} + <Q_TT, sum_j M_j^{-1}...> (DESIGN 2.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.linalg import lapack
+
+from mixfit.cholesky import levels as lv
+from mixfit.cholesky.factor import scale_rows, scale_trailing, swept_trailing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixfit.cholesky.factor import Factor
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Posterior", "conditional_covariances", "inverse_sums", "posterior", "projected_sums"]
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Blocks of Q = Lambda A^{-1} Lambda' that the first chain factor's rows meet.
+
+    Attributes
+    ----------
+    trailing_inverse : ndarray, shape (m, m)
+        S^{-1}, lower triangle.
+    trailing : ndarray, shape (m, m)
+        Q_TT, lower triangle, Fortran order.
+    own : dict of i to ndarray, shape (k_i, k_i, q_i)
+        Q_ii of chain factors after the first.
+    nested : dict of (i, j) to ndarray, shape (k_i, k_j, q_i)
+        Q_ij against the level of j that holds each level of i.
+    crossed : dict of i to ndarray, shape (k_i, m, q_i)
+        Q_iT.
+    """
+
+    trailing_inverse: Array
+    trailing: Array
+    own: dict[int, Array]
+    nested: dict[tuple[int, int], Array]
+    crossed: dict[int, Array]
+
+
+def posterior(factor: Factor) -> Posterior:
+    """Q of every block but the first chain factor's own."""
+    plan = factor.plan
+    inverse = np.empty((0, 0))
+    kernel = inverse
+    if plan.m:
+        inverse, _ = lapack.dpotri(factor.trailing, lower=1)
+        kernel = scale_trailing(
+            factor.gram, plan, [t.T for t in factor.templates], inverse.copy(order="F")
+        )
+        kernel = np.tril(kernel) if any(factor.gram.k[j] > 1 for j in plan.trailing) else kernel
+    post = Posterior(inverse, kernel, {}, {}, {})
+    full = _symmetrize(kernel) if plan.m and len(plan.chain) > 1 else kernel
+    for position in range(len(plan.chain) - 1, 0, -1):
+        _extend(factor, position, full, post)
+    return post
+
+
+def _symmetrize(lower: Array) -> Array:
+    out = np.tril(lower)
+    out += np.tril(lower, -1).T
+    return out
+
+
+def _extend(factor: Factor, position: int, full: Array, post: Posterior) -> None:
+    """Add chain factor `position` to the posterior: everything after it is known."""
+    plan = factor.plan
+    i, after = plan.chain[position], plan.chain[position + 1 :]
+    block = factor.chain[i]
+    back = -lv.transpose(block.root)
+    middle = lv.add_identity(_ancestors(factor, i, block.nested, block.crossed, post))
+    if block.crossed is not None:
+        pattern = plan.crossed[i]
+        product = pattern.matmul(block.crossed, full)
+        at = product[:, pattern.column, pattern.level]
+        for a in range(middle.shape[0]):
+            for b in range(middle.shape[0]):
+                middle[a, b] += np.bincount(pattern.level, at[a] * block.crossed[b], pattern.n_levels)
+        for j in after:
+            product += lv.matmul(block.nested[j], post.crossed[j].take(plan.parent[i, j], axis=2))
+        post.crossed[i] = lv.matmul(back, product)
+    for j in after:
+        half = lv.matmul(block.nested[j], post.own[j].take(plan.parent[i, j], axis=2))
+        for h in after:
+            if h != j:
+                half += lv.matmul(block.nested[h], _between(factor, i, h, j, post))
+        if block.crossed is not None:
+            pattern = plan.crossed[i]
+            meet = post.crossed[j][:, pattern.column, plan.parent[i, j][pattern.level]]
+            for a in range(half.shape[0]):
+                for b in range(half.shape[1]):
+                    half[a, b] += np.bincount(
+                        pattern.level, block.crossed[a] * meet[b], pattern.n_levels
+                    )
+        post.nested[i, j] = lv.matmul(back, half)
+    post.own[i] = lv.matmul(lv.matmul(-back, middle), block.root)
+
+
+def _between(factor: Factor, i: int, h: int, j: int, post: Posterior) -> Array:
+    """Q_hj at the levels of h and j that hold each level of i."""
+    parent = factor.plan.parent
+    if (h, j) in post.nested:
+        return post.nested[h, j].take(parent[i, h], axis=2)
+    return lv.transpose(post.nested[j, h].take(parent[i, j], axis=2))
+
+
+def _ancestors(
+    factor: Factor, i: int, nested: dict[int, Array], crossed: Array | None, post: Posterior
+) -> Array:
+    """Y Q Y' a level, all parts of Q but Q_TT: (k, k, q)."""
+    plan = factor.plan
+    k, q = factor.gram.k[i], factor.gram.n_levels[i]
+    out = np.zeros((k, k, q))
+    after = list(nested)
+    for position, j in enumerate(after):
+        parent = plan.parent[i, j]
+        half = lv.matmul(nested[j], post.own[j].take(parent, axis=2))
+        out += lv.matmul(half, lv.transpose(nested[j]))
+        for h in after[position + 1 :]:
+            half = lv.matmul(nested[j], _between(factor, i, j, h, post))
+            both = lv.matmul(half, lv.transpose(nested[h]))
+            out += both + lv.transpose(both)
+        if crossed is not None:
+            pattern = plan.crossed[i]
+            meet = post.crossed[j][:, pattern.column, parent[pattern.level]]
+            half = lv.gather_matmul(nested[j], pattern.level, meet)
+            for a in range(k):
+                for b in range(k):
+                    both = np.bincount(pattern.level, half[a] * crossed[b], q)
+                    out[a, b] += both
+                    out[b, a] += both
+    return out
+
+
+def _quadratic_sum(
+    factor: Factor, i: int, nested: dict[int, Array], crossed: Array | None, post: Posterior
+) -> Array:
+    """sum over levels of Y Q Y', with any Y on the pattern of factor i: (k, k)."""
+    out = _ancestors(factor, i, nested, crossed, post).sum(axis=2) if nested else 0.0
+    if crossed is None:
+        return np.zeros((factor.gram.k[i],) * 2) + out
+    pattern, kernel = factor.plan.crossed[i], post.trailing
+    k = len(crossed)
+    trailing = np.empty((k, k))
+    for a in range(k):
+        trailing[a, a] = pattern.norm(kernel, crossed[a])
+        for b in range(a):
+            trailing[a, b] = trailing[b, a] = pattern.inner(kernel, crossed[a], crossed[b])
+    return trailing + out
+
+
+def inverse_sums(factor: Factor, post: Posterior) -> list[Array]:
+    """sum_j (A^{-1})_jj over the levels of every factor: (k_i, k_i) each."""
+    plan = factor.plan
+    out: list[Array] = [np.empty(0)] * factor.gram.n_factors
+    for i in plan.chain:
+        block = factor.chain[i]
+        up = lv.transpose(block.inverse)
+        nested = {j: lv.matmul(up, y) for j, y in block.nested.items()}
+        crossed = (
+            None
+            if block.crossed is None
+            else lv.gather_matmul(up, plan.crossed[i].level, block.crossed)
+        )
+        out[i] = lv.level_sum(up, up) + _quadratic_sum(factor, i, nested, crossed, post)
+    for j in plan.trailing:
+        out[j] = _trace_blocks(post.trailing_inverse, plan.offset[j], factor.gram.k[j], factor.gram.n_levels[j])
+    return out
+
+
+def _trace_blocks(lower: Array, first: int, k: int, q: int) -> Array:
+    out = np.empty((k, k))
+    for a in range(k):
+        for b in range(a + 1):
+            rows, cols = slice(first + a * q, first + (a + 1) * q), slice(first + b * q, first + (b + 1) * q)
+            out[a, b] = out[b, a] = np.trace(lower[rows, cols])
+    return out
+
+
+def projected_sums(factor: Factor, post: Posterior, i: int) -> Array:
+    r"""sum_j (Z'V^{-1}Z)_jj of factor i, also where its template is singular: (k, k).
+
+    Chain: sum_j F_j E_j - E_j' G_j Q G_j' E_j with E = (I + Sigma F)^{-1} = I - K F. Trailing:
+    the blocks of P - P Lambda S^{-1} Lambda' P.
+    """
+    plan, gram = factor.plan, factor.gram
+    if i in factor.chain:
+        block = factor.chain[i]
+        k_matrix = lv.matmul(lv.transpose(block.root), block.root)
+        e_transposed = lv.add_identity(-lv.matmul(block.swept, k_matrix))
+        nested = {j: lv.matmul(e_transposed, g) for j, g in block.coupling.items()}
+        crossed = (
+            None
+            if block.coupling_crossed is None
+            else lv.gather_matmul(e_transposed, plan.crossed[i].level, block.coupling_crossed)
+        )
+        own = lv.matmul(e_transposed, block.swept).sum(axis=2)
+        return 0.5 * (own + own.T) - _quadratic_sum(factor, i, nested, crossed, post)
+    p = _symmetrize(swept_trailing(plan, factor.chain))
+    width = gram.k[i] * gram.n_levels[i]
+    columns = p[:, plan.offset[i] : plan.offset[i] + width]
+    scaled = scale_rows(plan, [t.T for t in factor.templates], gram, columns)
+    half, _ = lapack.dtrtrs(factor.trailing, scaled, lower=1)
+    q, k = gram.n_levels[i], gram.k[i]
+    parts = half.reshape(len(p), k, q)
+    reduction = np.einsum("maq,mbq->ab", parts, parts)
+    return _trace_blocks(p, plan.offset[i], k, q) - reduction
+
+
+def conditional_covariances(factor: Factor, post: Posterior) -> list[Array]:
+    """Q_jj of every level of every factor, shape (k_i, k_i, q_i): Cov(b | y, beta) / sigma^2."""
+    plan, gram = factor.plan, factor.gram
+    out: list[Array] = [np.empty(0)] * gram.n_factors
+    for i in plan.chain[1:]:
+        out[i] = post.own[i]
+    first = plan.chain[0]
+    block = factor.chain[first]
+    middle = lv.add_identity(_ancestors(factor, first, block.nested, block.crossed, post))
+    if block.crossed is not None:
+        full, pattern = _symmetrize(post.trailing), plan.crossed[first]
+        for a in range(len(middle)):
+            for b in range(a + 1):
+                form = pattern.quadratic(full, block.crossed[a], block.crossed[b])
+                middle[a, b] += form
+                if a != b:
+                    middle[b, a] += form
+    out[first] = lv.matmul(lv.matmul(lv.transpose(block.root), middle), block.root)
+    for j in plan.trailing:
+        k, q = gram.k[j], gram.n_levels[j]
+        blocks = np.empty((k, k, q))
+        for a in range(k):
+            for b in range(a + 1):
+                rows = plan.offset[j] + a * q + np.arange(q)
+                cols = plan.offset[j] + b * q + np.arange(q)
+                blocks[a, b] = blocks[b, a] = post.trailing[rows, cols]
+        out[j] = blocks
+    return out

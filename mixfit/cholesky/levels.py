@@ -1,0 +1,117 @@
+"""Small dense algebra done for all levels of a factor at once.
+
+Arrays hold the level as their *last* axis: a k x k matrix a level is an array of shape (k, k, q). Every
+loop here runs over the k columns of a random term, never over levels.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Index = NDArray[np.intp]
+
+__all__ = [
+    "add_identity",
+    "cholesky",
+    "congruence",
+    "gather_matmul",
+    "left_multiply",
+    "level_sum",
+    "lower_inverse",
+    "matmul",
+    "segment_sum",
+    "transpose",
+]
+
+
+def transpose(a: Array) -> Array:
+    """Transpose of every level's matrix."""
+    return a.swapaxes(0, 1)
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """A_j B_j for every level j: (r, k, q) and (k, c, q) give (r, c, q)."""
+    out = a[:, 0, None, :] * b[None, 0]
+    for s in range(1, a.shape[1]):
+        out += a[:, s, None, :] * b[None, s]
+    return out
+
+
+def left_multiply(t: Array, b: Array) -> Array:
+    """T B_j with one T for all levels: (r, k) and (k, ..., q) give (r, ..., q)."""
+    if t.shape == (1, 1):
+        return b * t[0, 0]
+    return (t @ b.reshape(b.shape[0], -1)).reshape(t.shape[0], *b.shape[1:])
+
+
+def congruence(t: Array, f: Array) -> Array:
+    """T' F_j T for every level."""
+    if t.shape == (1, 1):
+        return f * t[0, 0] ** 2
+    return np.matmul(t.T, left_multiply(t.T, f))
+
+
+def add_identity(a: Array) -> Array:
+    """A_j + I in place."""
+    for s in range(a.shape[0]):
+        a[s, s] += 1.0
+    return a
+
+
+def cholesky(m: Array) -> Array:
+    """Lower Cholesky factor of every level's positive definite matrix."""
+    k = m.shape[0]
+    low = np.zeros_like(m)
+    for j in range(k):
+        pivot = m[j, j] - np.einsum("sq,sq->q", low[j, :j], low[j, :j]) if j else m[j, j]
+        low[j, j] = np.sqrt(pivot)
+        for i in range(j + 1, k):
+            rest = m[i, j] - np.einsum("sq,sq->q", low[i, :j], low[j, :j]) if j else m[i, j]
+            low[i, j] = rest / low[j, j]
+    return low
+
+
+def lower_inverse(low: Array) -> Array:
+    """Inverse of every level's lower-triangular matrix."""
+    k = low.shape[0]
+    inverse = np.zeros_like(low)
+    for i in range(k):
+        inverse[i, i] = 1.0 / low[i, i]
+        for j in range(i):
+            dot = np.einsum("sq,sq->q", low[i, j:i], inverse[j:i, j])
+            inverse[i, j] = -dot * inverse[i, i]
+    return inverse
+
+
+def level_sum(a: Array, b: Array) -> Array:
+    """sum_j A_j B_j' over the levels: (r, c, q) twice gives (r, r)."""
+    r = a.shape[0]
+    return a.reshape(r, -1) @ b.reshape(b.shape[0], -1).T
+
+
+def segment_sum(values: Array, segment: Index, size: int) -> Array:
+    """Add up the last axis by segment: (..., q) gives (..., size)."""
+    rows = values.reshape(-1, values.shape[-1])
+    out = np.empty((len(rows), size))
+    for row, target in zip(rows, out, strict=True):
+        target[:] = np.bincount(segment, weights=row, minlength=size)
+    return out.reshape(*values.shape[:-1], size)
+
+
+def gather_matmul(a: Array, at: Index, c: Array) -> Array:
+    """A_{at[e]} c_e for every entry e: (r, k, q), (nnz,) and (k, nnz) give (r, nnz)."""
+    r, k, _ = a.shape
+    out = np.empty((r, c.shape[1]))
+    for i in range(r):
+        row = a[i, 0].take(at)
+        row *= c[0]
+        for s in range(1, k):
+            row += a[i, s].take(at) * c[s]
+        out[i] = row
+    return out

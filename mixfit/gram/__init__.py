@@ -1,0 +1,1 @@
+"""Cross-products of the data: the only thing the linear fitter sees."""

@@ -1,0 +1,252 @@
+"""Cross-products of [Z X y] in blocks: all that a linear fit sees of the data.
+
+Rows arrive already scaled by the square roots of their weights and expressed in the bases of
+:mod:`mixfit.gram.basis`, so ``Z'WZ`` is a plain product here. Grouping factors are numbered by
+decreasing number of levels; a factor's columns are those of all its random terms, side by side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Index = NDArray[np.intp]
+
+__all__ = ["FactorRows", "Gram", "Pairs", "cross_products"]
+
+_DENSE_TABLE_CELLS_PER_ROW = 8
+
+
+@dataclass(frozen=True)
+class FactorRows:
+    """Rows of one grouping factor.
+
+    Attributes
+    ----------
+    codes : ndarray of intp, shape (n,)
+    n_levels : int
+    columns : ndarray of float, shape (k, n), or None
+        None stands for a single column of ones.
+    """
+
+    codes: Index
+    n_levels: int
+    columns: Array | None
+
+    @property
+    def k(self) -> int:
+        """Number of columns."""
+        return 1 if self.columns is None else len(self.columns)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Z_i'Z_j of two factors on the pairs of levels that occur together.
+
+    Attributes
+    ----------
+    row, col : ndarray of intp, shape (nnz,)
+        Levels of factors i and j, sorted by row, then col.
+    values : ndarray, shape (k_i, k_j, nnz)
+    """
+
+    row: Index
+    col: Index
+    values: Array
+
+
+@dataclass(frozen=True)
+class Gram:
+    """Blocks of [Z X y]'W[Z X y].
+
+    Attributes
+    ----------
+    diagonal : tuple of ndarray, shape (k_i, k_i, q_i)
+        Z_i'Z_i, one k x k block a level.
+    pairs : dict of (i, j), i < j, to Pairs
+    border : tuple of ndarray, shape (k_i, r, q_i)
+        Z_i'[X y], r = p + 1.
+    corner : ndarray, shape (r, r)
+        [X y]'[X y].
+    n : int
+        Number of rows.
+    """
+
+    diagonal: tuple[Array, ...]
+    pairs: dict[tuple[int, int], Pairs]
+    border: tuple[Array, ...]
+    corner: Array
+    n: int
+
+    @property
+    def n_factors(self) -> int:
+        """Number of grouping factors."""
+        return len(self.diagonal)
+
+    @property
+    def n_levels(self) -> tuple[int, ...]:
+        """Levels of each factor."""
+        return tuple(d.shape[2] for d in self.diagonal)
+
+    @property
+    def k(self) -> tuple[int, ...]:
+        """Columns of each factor."""
+        return tuple(d.shape[0] for d in self.diagonal)
+
+    def __add__(self, other: Gram) -> Gram:
+        """Cross-products of the rows of both (same factors, levels and bases)."""
+        if self.n_levels != other.n_levels or self.k != other.k or self.corner.shape != other.corner.shape:
+            raise ValueError("Gram objects add up only where factors, levels and columns are the same.")
+        return Gram(
+            tuple(a + b for a, b in zip(self.diagonal, other.diagonal, strict=True)),
+            {
+                key: _merge(pairs, other.pairs[key], self.n_levels[key[1]])
+                for key, pairs in self.pairs.items()
+            },
+            tuple(a + b for a, b in zip(self.border, other.border, strict=True)),
+            self.corner + other.corner,
+            self.n + other.n,
+        )
+
+    def with_response(self, factors: Sequence[FactorRows], basis: Array, response: Array) -> Gram:
+        """The same cross-products with another last column y, shape (n,); `basis` is X, shape (p, n)."""
+        border = tuple(
+            np.concatenate([old[:, :-1], _border(f, response[None])], axis=1)
+            for old, f in zip(self.border, factors, strict=True)
+        )
+        corner = self.corner.copy()
+        corner[-1, :-1] = corner[:-1, -1] = basis @ response
+        corner[-1, -1] = response @ response
+        return replace(self, border=border, corner=corner)
+
+    def matvec(self, blocks: Sequence[Array | None]) -> list[Array]:
+        """Z'Z c for block vectors c, each of shape (k_i, r, q_i) or None for zero."""
+        r = next(b.shape[1] for b in blocks if b is not None)
+        out = [
+            np.zeros((k, r, q)) if c is None else _level_matmul(f, c)
+            for c, f, k, q in zip(blocks, self.diagonal, self.k, self.n_levels, strict=True)
+        ]
+        for (i, j), pairs in self.pairs.items():
+            c_i, c_j = blocks[i], blocks[j]
+            if c_j is not None:
+                out[i] += _pair_product(pairs.values, pairs.row, pairs.col, c_j, self.n_levels[i])
+            if c_i is not None:
+                out[j] += _pair_product(
+                    pairs.values.swapaxes(0, 1), pairs.col, pairs.row, c_i, self.n_levels[j]
+                )
+        return out
+
+
+def _level_matmul(f: Array, c: Array) -> Array:
+    out = f[:, 0, None, :] * c[None, 0]
+    for s in range(1, f.shape[1]):
+        out += f[:, s, None, :] * c[None, s]
+    return out
+
+
+def _pair_product(values: Array, to: Index, at: Index, c: Array, size: int) -> Array:
+    out = np.empty((values.shape[0], c.shape[1], size))
+    for a in range(out.shape[0]):
+        for s in range(out.shape[1]):
+            terms = values[a, 0] * c[0, s].take(at)
+            for b in range(1, values.shape[1]):
+                terms += values[a, b] * c[b, s].take(at)
+            out[a, s] = np.bincount(to, weights=terms, minlength=size)
+    return out
+
+
+def cross_products(factors: Sequence[FactorRows], columns: Array) -> Gram:
+    """Cross-products of scaled rows.
+
+    Parameters
+    ----------
+    factors : sequence of FactorRows
+        By decreasing number of levels.
+    columns : ndarray, shape (p + 1, n)
+        X and y as rows: X in an orthonormal basis, y its least-squares residual.
+    """
+    pairs = {
+        (i, j): _pairs(factors[i], factors[j])
+        for i in range(len(factors))
+        for j in range(i + 1, len(factors))
+    }
+    return Gram(
+        tuple(_diagonal(f) for f in factors),
+        pairs,
+        tuple(_border(f, columns) for f in factors),
+        columns @ columns.T,
+        columns.shape[1],
+    )
+
+
+def _diagonal(f: FactorRows) -> Array:
+    if f.columns is None:
+        return np.bincount(f.codes, minlength=f.n_levels).astype(float)[None, None]
+    out = np.empty((f.k, f.k, f.n_levels))
+    for a in range(f.k):
+        for b in range(a + 1):
+            out[a, b] = out[b, a] = np.bincount(f.codes, f.columns[a] * f.columns[b], f.n_levels)
+    return out
+
+
+def _border(f: FactorRows, columns: Array) -> Array:
+    out = np.empty((f.k, len(columns), f.n_levels))
+    for a in range(f.k):
+        for c, column in enumerate(columns):
+            product = column if f.columns is None else f.columns[a] * column
+            out[a, c] = np.bincount(f.codes, product, f.n_levels)
+    return out
+
+
+def _pairs(f: FactorRows, g: FactorRows) -> Pairs:
+    row, col, entry = _pair_pattern(f.codes, f.n_levels, g.codes, g.n_levels)
+    values = np.empty((f.k, g.k, len(row)))
+    for a in range(f.k):
+        for b in range(g.k):
+            left = None if f.columns is None else f.columns[a]
+            right = None if g.columns is None else g.columns[b]
+            weights = right if left is None else (left if right is None else left * right)
+            values[a, b] = np.bincount(entry, weights, len(row))
+    return Pairs(row, col, values)
+
+
+def _pair_pattern(a: Index, n_a: int, b: Index, n_b: int) -> tuple[Index, Index, Index]:
+    """Distinct pairs (a, b), sorted, and for every row the number of its pair."""
+    parent = np.full(n_a, -1, dtype=np.intp)
+    parent[a] = b
+    if np.array_equal(parent.take(a), b):
+        present = np.flatnonzero(parent >= 0)
+        number = np.cumsum(parent >= 0) - 1
+        return present, parent[present], a if len(present) == n_a else number.take(a)
+    key = a * n_b + b
+    if n_a * n_b <= _DENSE_TABLE_CELLS_PER_ROW * len(a):
+        seen = np.zeros(n_a * n_b, dtype=bool)
+        seen[key] = True
+        distinct = np.flatnonzero(seen)
+        number = np.empty(n_a * n_b, dtype=np.intp)
+        number[distinct] = np.arange(len(distinct))
+        entry = number.take(key)
+    else:
+        distinct, entry = np.unique(key, return_inverse=True)
+    row, col = np.divmod(distinct, n_b)
+    return row, col, entry
+
+
+def _merge(a: Pairs, b: Pairs, n_cols: int) -> Pairs:
+    keys = np.concatenate([a.row, b.row]) * n_cols + np.concatenate([a.col, b.col])
+    distinct, entry = np.unique(keys, return_inverse=True)
+    values = np.concatenate([a.values, b.values], axis=2)
+    out = np.empty((*values.shape[:2], len(distinct)))
+    for x in range(out.shape[0]):
+        for y in range(out.shape[1]):
+            out[x, y] = np.bincount(entry, values[x, y], len(distinct))
+    row, col = np.divmod(distinct, n_cols)
+    return Pairs(row, col, out)
