@@ -73,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _summary(formula: str, data: str, *, ml: bool, weights: str | None) -> str:
-    return str(mixfit.mixed(formula, _read(data), weights=weights).fit(reml=not ml).summary())
+    frame = _read(data)
+    return str(mixfit.mixed(formula, frame, weights=weights).fit(reml=not ml).summary())
 
 
 def _read(data: str) -> pd.DataFrame:

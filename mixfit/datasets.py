@@ -85,9 +85,8 @@ def load(name: str) -> pd.DataFrame:
     )
     for column, about in columns.items():
         if "levels" in about:
-            levels = about["levels"]
-            if levels == "numeric":
-                levels = sorted(frame[column].unique(), key=int)
+            declared = about["levels"]
+            levels = sorted(frame[column].unique(), key=int) if declared == "numeric" else [*declared]
             frame[column] = frame[column].astype(pd.CategoricalDtype(levels))
     return frame
 
