@@ -116,9 +116,12 @@ def test_an_editable_install_finds_the_datasets(tmp_path):
     site = tmp_path / "site"
     with zipfile.ZipFile(tmp_path / name) as archive:
         archive.extractall(site)
-    # As pip leaves it: the directory is a site directory, whose .pth file points back here.
-    program = f"import site; site.addsitedir({str(site)!r})\n{LOAD_ALL}"
-    place, loaded = python("-c", program, cwd=tmp_path).splitlines()
+    # As pip leaves it: a site directory whose .pth file points back here. What it adds goes first, before
+    # any mixfit that is installed already.
+    add = "import site, sys; old = sys.path[:]; site.addsitedir(sys.argv[1])"
+    first = "sys.path[:] = [path for path in sys.path if path not in old] + old"
+    program = f"{add}; {first}\n{LOAD_ALL}"
+    place, loaded = python("-c", program, str(site), cwd=tmp_path).splitlines()
     assert Path(place) == ROOT / "mixfit" / "datasets.py"
     assert loaded.split() == ["True"] * 13
 
