@@ -1,0 +1,119 @@
+"""The command line: ``python -m mixfit FORMULA DATA`` fits a model and prints its summary."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import mixfit
+from mixfit import datasets
+from mixfit.errors import DataError, MixfitError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Fit the model that the arguments describe and print its summary.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments without the program's name; those of the process by default.
+
+    Returns
+    -------
+    int
+        The exit status: 0, or 2 when the arguments, the data or the model are at fault. The fault is then
+        one line on the standard error stream.
+
+    Examples
+    --------
+    >>> from mixfit.__main__ import main
+    >>> main(["bright ~ 1 + (1|operator)", "no/such/file.csv"])
+    2
+    """
+    options = _parser().parse_args(argv)
+    for option, value in (("--family", options.family), ("--n-agq", options.n_agq)):
+        if value is not None:
+            return _fail(f"{option} is not available yet: this version fits Gaussian models only.")
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            print(_summary(options.formula, options.data, ml=options.ml, weights=options.weights))
+        except MixfitError as error:
+            return _fail(str(error))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mixfit",
+        description="Fit a mixed-effects model and print its summary.",
+        epilog="example: python -m mixfit 'bright ~ 1 + (1|operator)' pulp",
+    )
+    parser.add_argument("formula", metavar="FORMULA", help="the model, as in 'y ~ x + (x|group)'")
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        help="a bundled dataset's name, or a CSV or Parquet file (./NAME for one without an extension)",
+    )
+    parser.add_argument("--ml", action="store_true", help="maximum likelihood instead of REML")
+    parser.add_argument("--family", metavar="F", help="response family (not available yet)")
+    parser.add_argument("--n-agq", metavar="K", help="quadrature points (not available yet)")
+    parser.add_argument("--weights", metavar="W", help="prior weights: a column, or an expression of columns")
+    return parser
+
+
+def _summary(formula: str, data: str, *, ml: bool, weights: str | None) -> str:
+    frame = _read(data)
+    return str(mixfit.mixed(formula, frame, weights=weights).fit(reml=not ml).summary())
+
+
+def _read(data: str) -> pd.DataFrame:
+    path = Path(data)
+    # Names of datasets have neither a dot nor a slash.
+    if not path.suffix and path.name == data:
+        return datasets.load(data)
+    import pandas as pd
+
+    read = pd.read_parquet if path.suffix.lower() in {".parquet", ".pq"} else pd.read_csv
+    try:
+        return read(path)
+    except FileNotFoundError:
+        raise DataError(f"There is no file {data!r}.") from None
+    # Kinds of ValueError: a file that cannot be parsed; ImportError: no reader of Parquet is installed.
+    except (OSError, ValueError, ImportError) as error:
+        raise DataError(f"Cannot read {data!r}: {error}") from error
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show a warning as one line: where the code stands that issued it means nothing on a command line."""
+    _say(f"warning: {message}")
+
+
+def _fail(message: str) -> int:
+    _say(message)
+    return 2
+
+
+def _say(message: str) -> None:
+    print("mixfit:", " ".join(message.split()), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""The command line: what reaches the model, and what reaches the user when something is wrong."""
+
+import doctest
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import mixfit
+from mixfit import __main__ as command
+from mixfit import datasets
+from mixfit.errors import FormulaError, RankWarning
+
+FORMULA = "bright ~ 1 + (1|operator)"
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Every call of ``mixfit.mixed`` and ``fit`` instead of a fit."""
+    made = []
+
+    def mixed(formula, data, weights=None):
+        def fit(reml=True):
+            made.append(SimpleNamespace(formula=formula, data=data, weights=weights, reml=reml))
+            return SimpleNamespace(summary=lambda: "the summary")
+
+        return SimpleNamespace(fit=fit)
+
+    monkeypatch.setattr(mixfit, "mixed", mixed, raising=False)
+    return made
+
+
+def failure(capsys, *argv):
+    """Run a command that must fail and return its one line of complaint."""
+    assert command.main(argv) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("mixfit: ")
+    assert err.count("\n") == 1
+    return err.removeprefix("mixfit: ").rstrip("\n")
+
+
+def test_a_bundled_dataset_by_reml(calls, capsys):
+    assert command.main([FORMULA, "pulp"]) == 0
+    assert capsys.readouterr() == ("the summary\n", "")
+    (call,) = calls
+    assert (call.formula, call.weights, call.reml) == (FORMULA, None, True)
+    assert call.data.equals(datasets.load("pulp"))
+
+
+def test_ml_and_weights(calls):
+    assert command.main([FORMULA, "pulp", "--ml", "--weights", "bright"]) == 0
+    assert (calls[0].reml, calls[0].weights) == (False, "bright")
+
+
+@pytest.mark.parametrize("name", ["pulp.csv", "pulp.csv.gz", "pulp.parquet", "odd name", "with.dots.csv"])
+def test_files(calls, monkeypatch, tmp_path, name):
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+    frame = datasets.load("pulp").astype({"operator": str})
+    monkeypatch.chdir(tmp_path)
+    frame.to_parquet(name) if name.endswith("parquet") else frame.to_csv(name, index=False)
+    # Without an extension a bare word is a dataset's name, and a path says that it is a file.
+    assert command.main([FORMULA, name if "." in name else f"./{name}"]) == 0
+    data = calls[0].data
+    assert data["bright"].to_list() == frame["bright"].to_list()
+    assert data["operator"].to_list() == frame["operator"].to_list()
+
+
+def test_an_unknown_dataset(capsys):
+    assert "did you mean 'pulp'?" in failure(capsys, FORMULA, "plup")
+
+
+def test_a_missing_file(capsys, tmp_path):
+    assert failure(capsys, FORMULA, f"{tmp_path}/none.csv") == f"There is no file '{tmp_path}/none.csv'."
+
+
+@pytest.mark.parametrize("name", ["empty.csv", "ragged.csv", "binary.csv", "broken.parquet", "directory.csv"])
+def test_a_file_that_cannot_be_read(capsys, tmp_path, name):
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+    path = tmp_path / name
+    if name == "directory.csv":
+        path.mkdir()
+    else:
+        contents = {
+            "empty": b"",
+            "ragged": b"a,b\n1,2\n1,2,3\n",
+            "binary": b"\xff\xfe\x00",
+            "broken": b"PAR1",
+        }
+        path.write_bytes(contents[path.stem])
+    complaint = failure(capsys, FORMULA, str(path))
+    assert complaint.startswith(f"Cannot read '{path}': ")
+
+
+@pytest.mark.parametrize(("option", "value"), [("--family", "binomial"), ("--n-agq", "9")])
+def test_what_is_not_there_yet(capsys, option, value):
+    assert failure(capsys, FORMULA, "pulp", option, value).startswith(f"{option} is not available yet")
+
+
+def test_an_error_of_the_model_is_one_line(monkeypatch, capsys):
+    def mixed(formula, data, weights=None):
+        raise FormulaError("No random term in\n    bright ~ 1\nadd one.")
+
+    monkeypatch.setattr(mixfit, "mixed", mixed, raising=False)
+    assert failure(capsys, "bright ~ 1", "pulp") == "No random term in bright ~ 1 add one."
+
+
+def test_a_warning_of_the_model_is_one_line(monkeypatch, capsys):
+    def mixed(formula, data, weights=None):
+        warnings.warn("dropped\nx2", RankWarning, stacklevel=2)
+        return SimpleNamespace(fit=lambda reml: SimpleNamespace(summary=lambda: "the summary"))
+
+    monkeypatch.setattr(mixfit, "mixed", mixed, raising=False)
+    shown = warnings.showwarning
+    # Every warning of a command is shown, whatever filters the caller has set for errors.
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert command.main([FORMULA, "pulp"]) == 0
+    assert capsys.readouterr() == ("the summary\n", "mixfit: warning: dropped x2\n")
+    assert warnings.showwarning is shown
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    def mixed(formula, data, weights=None):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(mixfit, "mixed", mixed, raising=False)
+    with pytest.raises(ZeroDivisionError):
+        command.main([FORMULA, "pulp"])
+
+
+def test_as_a_process(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-m", "mixfit", FORMULA, "plup"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(mixfit.__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert run.stderr.startswith("mixfit: There is no bundled dataset 'plup'")
+
+
+def test_usage_names_the_command_and_its_arguments(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        command.main(["--help"])
+    assert exit_.value.code == 0
+    usage = capsys.readouterr().out
+    for word in ("python -m mixfit", "FORMULA", "DATA", "--ml", "--family", "--n-agq", "--weights"):
+        assert word in usage
+
+
+def test_examples_in_the_docstrings():
+    result = doctest.testmod(command)
+    assert result.attempted > 1
+    assert result.failed == 0
