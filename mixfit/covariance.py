@@ -1,0 +1,90 @@
+"""Covariance structures: theta -> relative factor Lambda, as one small template a random term.
+
+A template T is lower triangular with a nonnegative diagonal; one level of the term has relative covariance
+T T'. ``"us"`` has every entry of the triangle free, ``"diag"`` only the diagonal. theta lists the free
+entries column by column, as lme4 does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.design.types import Structure
+
+    Array = NDArray[np.float64]
+
+__all__ = [
+    "change_basis",
+    "entries",
+    "lower_bounds",
+    "semidefinite_cholesky",
+    "templates_from_theta",
+    "theta_from_templates",
+]
+
+_ROUNDING = 1e-14
+
+
+def entries(structure: Structure, k: int) -> list[tuple[int, int]]:
+    """Free entries (row, column) of a template, column by column."""
+    if structure == "diag":
+        return [(i, i) for i in range(k)]
+    return [(i, j) for j in range(k) for i in range(j, k)]
+
+
+def lower_bounds(structure: Structure, k: int) -> Array:
+    """Lower bound of each entry of theta: 0 on the diagonal, -inf off it."""
+    return np.array([0.0 if i == j else -np.inf for i, j in entries(structure, k)])
+
+
+def theta_from_templates(structures: Sequence[Structure], templates: Sequence[Array]) -> Array:
+    """Free entries of all templates as one vector."""
+    return np.array(
+        [t[i, j] for s, t in zip(structures, templates, strict=True) for i, j in entries(s, len(t))]
+    )
+
+
+def templates_from_theta(
+    structures: Sequence[Structure], sizes: Sequence[int], theta: Array
+) -> tuple[Array, ...]:
+    """Templates with the free entries `theta`."""
+    out, at = [], 0
+    for structure, k in zip(structures, sizes, strict=True):
+        t = np.zeros((k, k))
+        for i, j in entries(structure, k):
+            t[i, j] = theta[at]
+            at += 1
+        out.append(t)
+    return tuple(out)
+
+
+def change_basis(template: Array, basis: Array) -> Array:
+    """The template of R^{-1} T T' R'^{-1}: that of the user's columns, Z = Z_basis R."""
+    if len(template) == 1:
+        return template / abs(basis[0, 0])
+    moved = np.linalg.solve(basis, template)
+    low = np.linalg.qr(moved.T, mode="r").T
+    low = low * np.where(low.diagonal() < 0, -1.0, 1.0)
+    row = np.sqrt(np.einsum("ij,ij->i", low, low))
+    low[np.abs(low) <= _ROUNDING * row[:, None]] = 0.0
+    return low
+
+
+def semidefinite_cholesky(sigma: Array, tolerance: float = 1e-12) -> Array:
+    """Lower T with T T' = sigma, columns of pivots below tolerance * sigma_ii zero."""
+    k = len(sigma)
+    t = np.zeros((k, k))
+    for j in range(k):
+        pivot = sigma[j, j] - t[j, :j] @ t[j, :j]
+        if pivot <= tolerance * sigma[j, j]:
+            continue
+        t[j, j] = np.sqrt(pivot)
+        t[j + 1 :, j] = (sigma[j + 1 :, j] - t[j + 1 :, :j] @ t[j, :j]) / t[j, j]
+    return t

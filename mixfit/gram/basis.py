@@ -1,0 +1,138 @@
+"""Bases in which the cross-products are formed.
+
+X is orthonormalized and y replaced by its least-squares residual, so that shifts and scales of y and of the
+columns of X never reach the cross-products; the columns of an unstructured random term are orthogonalized
+over all rows (its covariance is closed under a change of basis), those of other terms brought to unit mean
+square. Estimates are carried back to the user's columns by the triangular factors kept here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+__all__ = ["FixedBasis", "ResponseBasis", "fixed_basis", "response_basis", "term_basis"]
+
+# lme4 drops a column when what earlier columns leave of it is below 1e-7 of its length.
+RANK_TOLERANCE = 1e-7
+_SAFE_CHOLESKY = 1e-3
+_PERFECT_FIT = 1e-11
+
+
+@dataclass(frozen=True)
+class FixedBasis:
+    """X (its columns that are not aliased) = Q R in the weighted inner product.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (p, n)
+        sqrt(w) Q as rows: orthonormal.
+    triangle : ndarray, shape (p, p)
+        R, upper triangular.
+    kept : ndarray of intp, shape (p,)
+        Columns of the full X that are kept; the others are aliased.
+    """
+
+    rows: Array
+    triangle: Array
+    kept: NDArray[np.intp]
+
+    @property
+    def log_determinant(self) -> float:
+        """log|X'WX|."""
+        return 2.0 * float(np.log(np.abs(self.triangle.diagonal())).sum())
+
+    def coefficients(self, gamma: Array) -> Array:
+        """R^{-1} gamma: coefficients of X from those of Q."""
+        out: Array = solve_triangular(self.triangle, gamma) if len(gamma) else gamma
+        return out
+
+
+@dataclass(frozen=True)
+class ResponseBasis:
+    """y = Q gamma + scale * residual, the residual of unit length in the weighted inner product."""
+
+    gamma: Array
+    row: Array
+    scale: float
+
+
+def fixed_basis(columns: Array) -> FixedBasis:
+    """Orthonormalize weighted columns, given as rows (p, n), from left to right."""
+    p = len(columns)
+    if not p:
+        return FixedBasis(columns, np.empty((0, 0)), np.empty(0, dtype=np.intp))
+    norms = np.sqrt(np.einsum("pn,pn->p", columns, columns))
+    norms[norms == 0.0] = 1.0
+    rows, triangle = _cholesky_qr(columns / norms[:, None])
+    if rows is None:
+        q, r = np.linalg.qr((columns / norms[:, None]).T)
+        kept, triangle, rotation = _independent(r)
+        rows = np.ascontiguousarray((q @ rotation).T)
+    else:
+        kept = np.arange(p)
+    return FixedBasis(rows, triangle * norms[kept], kept)
+
+
+def _cholesky_qr(rows: Array) -> tuple[Array | None, Array]:
+    """QR of unit columns by Cholesky, twice; None where the columns are too close to dependent."""
+    triangle = np.eye(len(rows))
+    for _ in range(2):
+        try:
+            low = np.linalg.cholesky(rows @ rows.T)
+        except np.linalg.LinAlgError:
+            return None, triangle
+        if low.diagonal().min() < _SAFE_CHOLESKY:
+            return None, triangle
+        rows = solve_triangular(low, np.eye(len(low)), lower=True) @ rows
+        triangle = low.T @ triangle
+    return rows, triangle
+
+
+def _independent(r: Array) -> tuple[NDArray[np.intp], Array, Array]:
+    """Columns of R that earlier ones leave at least RANK_TOLERANCE of, their triangle and rotation."""
+    kept: list[int] = []
+    directions = np.empty((len(r), 0))
+    for j, column in enumerate(r.T):
+        rest = column - directions @ (directions.T @ column)
+        rest -= directions @ (directions.T @ rest)
+        if np.linalg.norm(rest) > RANK_TOLERANCE * np.linalg.norm(column):
+            directions = np.column_stack([directions, rest / np.linalg.norm(rest)])
+            kept.append(j)
+    index = np.array(kept, dtype=np.intp)
+    return index, np.triu(directions.T @ r[:, index]), directions
+
+
+def response_basis(fixed: FixedBasis, y: Array) -> ResponseBasis | None:
+    """Split the weighted response (n,) into its projection and a unit residual; None if X explains it."""
+    length = float(np.linalg.norm(y))
+    gamma = fixed.rows @ y
+    rest = y - gamma @ fixed.rows
+    again = fixed.rows @ rest
+    rest -= again @ fixed.rows
+    scale = float(np.linalg.norm(rest))
+    if scale <= _PERFECT_FIT * length:
+        return None
+    return ResponseBasis(gamma + again, rest / scale, scale)
+
+
+def term_basis(columns: Array, *, unstructured: bool) -> tuple[Array, Array]:
+    """Rows (k, n) of a random term in its own basis, of unit mean square, and R with Z = Z_basis R."""
+    k, n = columns.shape
+    if unstructured and k > 1:
+        norms = np.sqrt(np.einsum("kn,kn->k", columns, columns))
+        if norms.all():
+            rows, triangle = _cholesky_qr(columns / norms[:, None])
+            if rows is not None:
+                return rows * np.sqrt(n), triangle * norms / np.sqrt(n)
+    scale = np.sqrt(np.einsum("kn,kn->k", columns, columns) / n)
+    scale[scale == 0.0] = 1.0
+    return columns / scale[:, None], np.diag(scale)

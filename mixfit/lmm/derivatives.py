@@ -1,0 +1,305 @@
+r"""Exact gradient and average information of the profiled criterion.
+
+Everything follows from the derivative in the relative covariance Sigma_t = T T' of a term,
+
+    N_t = dd/dSigma_t = sum_j (Z'V^{-1}Z)_jj - (nu / r^2) sum_j s_j s_j' [- sum_j s_Xj G_XX^{-1} s_Xj'],
+
+s = Z'V^{-1}(y - X beta), the last part for REML only, nu = n or n - p (DESIGN 2.1). In the coordinates that
+a template is *relative* to itself, T -> T(I + Delta), only T'N T is needed, and with T's = u that is
+
+    T'N_t T = sum_j [I - (A^{-1})_jj] - (nu / r^2) sum_j u_j u_j' [- sum_j u_Xj G_XX^{-1} u_Xj'],
+
+which is regular and free of cancellation for any invertible T. Where T is singular N_t itself is formed: it
+is what decides whether the boundary holds. The curvature is the average information of Gilmour, Thompson &
+Cullis (1995, Biometrics 51): w_a = Z Sigma'_a s for each parameter, and the Schur complement of [X y] in the
+V^{-1}-products of the w_a, over sigma^2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.cholesky.inverse import inverse_sums, posterior, projected_sums
+from mixfit.covariance import entries
+from mixfit.lmm.criterion import block_inner, whiten
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixfit.lmm.criterion import Profile
+
+    Array = NDArray[np.float64]
+
+__all__ = [
+    "Derivatives",
+    "Direction",
+    "average_information",
+    "differentiate",
+    "modes",
+    "template_slopes",
+]
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A direction in which one template moves: T -> T + d * `step`.
+
+    Attributes
+    ----------
+    term : int
+    row, column : int
+        The entry of the triangle that names it.
+    step : ndarray, shape (k, k)
+        T E_ij for a regular row: a diagonal entry is then a log standard deviation. E_ij T_jj where
+        row i's own pivot is zero and E_ij relative to it would not move anything.
+    relative : bool
+        Whether `step` is T E_ij.
+    """
+
+    term: int
+    row: int
+    column: int
+    step: Array
+    relative: bool
+
+
+@dataclass(frozen=True)
+class Derivatives:
+    """First and second derivatives at one theta.
+
+    Attributes
+    ----------
+    relative : tuple of ndarray, shape (k_t, k_t)
+        T'N_t T of every term.
+    absolute : dict of int to ndarray, shape (k_t, k_t)
+        N_t of the terms with a singular template.
+    inverse_share : tuple of ndarray, shape (k_t,)
+        Mean diagonal of A^{-1} over the levels, by column of the term: 1 where the data say nothing.
+    quadratic_share : tuple of ndarray, shape (k_t,)
+        Ratio of the quadratic part of T'N T to its other parts, on the diagonal: 1 at a stationary point.
+    directions : tuple of Direction
+    gradient : ndarray, shape (m,)
+        Derivative of the criterion along each direction.
+    information : ndarray, shape (m, m)
+        Average information in the same coordinates.
+    scores : dict of int to ndarray, shape (k_t, q_t)
+        s of the terms with a singular template.
+    """
+
+    relative: tuple[Array, ...]
+    absolute: dict[int, Array]
+    inverse_share: tuple[Array, ...]
+    quadratic_share: tuple[Array, ...]
+    directions: tuple[Direction, ...]
+    gradient: Array
+    information: Array
+    scores: dict[int, Array]
+
+
+def differentiate(at: Profile) -> Derivatives:
+    """Exact gradient and average information of the criterion at a profile."""
+    problem = at.problem
+    u, b, u_x, b_x = _modes(at)
+    post = posterior(at.factor)
+    inverse = inverse_sums(at.factor, post)
+    relative, inverse_share, quadratic_share = [], [], []
+    for term, t in zip(problem.terms, at.templates, strict=True):
+        own = term.columns
+        quadratic = _outer(u[term.factor][own, 0]) / at.scale
+        known = problem.gram.n_levels[term.factor] * np.eye(term.k) - inverse[term.factor][own, own]
+        if u_x is not None:
+            known -= _outer(u_x[term.factor][own])
+        regular = np.outer(t.diagonal() > 0, t.diagonal() > 0)
+        relative.append(np.where(regular, known - quadratic, 0.0))
+        inverse_share.append(inverse[term.factor][own, own].diagonal() / problem.gram.n_levels[term.factor])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            quadratic_share.append(quadratic.diagonal() / known.diagonal())
+    absolute, scores = _singular_terms(at, b, b_x, post)
+    directions = _directions(at)
+    gradient = np.array(
+        [
+            2.0 * relative[d.term][d.row, d.column]
+            if d.relative
+            else 2.0 * float(np.vdot(absolute[d.term] @ at.templates[d.term], d.step))
+            for d in directions
+        ]
+    )
+    information = average_information(at, [_loading(at, d, u, scores) for d in directions], directions)
+    return Derivatives(
+        tuple(relative),
+        absolute,
+        tuple(inverse_share),
+        tuple(quadratic_share),
+        tuple(directions),
+        gradient,
+        information,
+        scores,
+    )
+
+
+def template_slopes(at: Profile) -> tuple[Array, ...]:
+    """N_t T_t of every term, (k_t, k_t): half the derivative of the criterion in the entries of T_t."""
+    derivatives = differentiate(at)
+    return tuple(
+        derivatives.absolute[x] @ t
+        if x in derivatives.absolute
+        else np.linalg.solve(t.T, derivatives.relative[x])
+        for x, t in enumerate(at.templates)
+    )
+
+
+def modes(at: Profile) -> list[Array]:
+    """Conditional modes b of every factor, (k_i, 1, q_i), in units of the residual length."""
+    return at.factor.backward(*_residual_forward(at))[1]
+
+
+def residual_columns(at: Profile, blocks: Array) -> Array:
+    """The column of y - X beta from columns [X y], on axis 1."""
+    p = at.problem.p
+    out = blocks[:, p:].copy()
+    if p:
+        out -= np.einsum("kpq,p->kq", blocks[:, :p], at.beta)[:, None]
+    return out
+
+
+def _residual_forward(at: Profile) -> tuple[dict[int, Array], Array]:
+    own, trailing = at.forward
+    p = at.problem.p
+    chain = {i: residual_columns(at, y) for i, y in own.items()}
+    return chain, trailing[:, p:] - trailing[:, :p] @ at.beta[:, None]
+
+
+def _modes(
+    at: Profile,
+) -> tuple[list[Array], list[Array], list[Array] | None, list[Array] | None]:
+    """u and b of the residual y - X beta and, for REML, of the columns X in the metric of G_XX."""
+    own, trailing = _residual_forward(at)
+    if not (at.reml and at.problem.p):
+        u, b = at.factor.backward(own, trailing)
+        return u, b, None, None
+    p, root = at.problem.p, at.fixed_root
+    all_own = {
+        i: np.concatenate([r, _whiten_blocks(root, at.forward[0][i][:, :p])], axis=1) for i, r in own.items()
+    }
+    all_trailing = np.concatenate([trailing, whiten(root, at.forward[1][:, :p])], axis=1)
+    u, b = at.factor.backward(all_own, all_trailing)
+    return (
+        [x[:, :1] for x in u],
+        [x[:, :1] for x in b],
+        [x[:, 1:] for x in u],
+        [x[:, 1:] for x in b],
+    )
+
+
+def _whiten_blocks(root: Array, blocks: Array) -> Array:
+    return whiten(root, blocks.swapaxes(1, 2)).swapaxes(1, 2)
+
+
+def _outer(u: Array) -> Array:
+    """sum over levels (and columns) of u u', for u of shape (k, ..., q)."""
+    flat = u.reshape(len(u), -1)
+    return flat @ flat.T
+
+
+def _singular_terms(
+    at: Profile, b: list[Array], b_x: list[Array] | None, post: object
+) -> tuple[dict[int, Array], dict[int, Array]]:
+    """N_t and s of every term whose template is singular."""
+    problem, gram = at.problem, at.problem.gram
+    singular = [x for x, t in enumerate(at.templates) if not t.diagonal().all()]
+    if not singular:
+        return {}, {}
+    fitted = gram.matvec(b)
+    fitted_x = gram.matvec(b_x) if b_x is not None else None
+    absolute, scores = {}, {}
+    sums: dict[int, Array] = {}
+    for index in singular:
+        term = problem.terms[index]
+        i, own = term.factor, term.columns
+        if i not in sums:
+            sums[i] = projected_sums(at.factor, post, i)  # type: ignore[arg-type]
+        s = (residual_columns(at, gram.border[i]) - fitted[i])[own, 0]
+        n_t = sums[i][own, own] - _outer(s) / at.scale
+        if fitted_x is not None:
+            s_x = _whiten_blocks(at.fixed_root, gram.border[i][:, : problem.p]) - fitted_x[i]
+            n_t = n_t - _outer(s_x[own])
+        absolute[index], scores[index] = n_t, s
+    return absolute, scores
+
+
+def _directions(at: Profile) -> list[Direction]:
+    """Every direction that moves a template within its structure and rank."""
+    out = []
+    for index, (term, t) in enumerate(zip(at.problem.terms, at.templates, strict=True)):
+        for i, j in entries(term.structure, term.k):
+            if not t[j, j]:
+                continue
+            step = np.zeros_like(t)
+            if t[i, i]:
+                step[:, j] = t[:, i]
+            else:
+                step[i, j] = t[j, j]
+            out.append(Direction(index, i, j, step, bool(t[i, i])))
+    return out
+
+
+def _loading(at: Profile, d: Direction, u: list[Array], scores: dict[int, Array]) -> Array:
+    """c = Sigma'_a s, so that w_a = Z c: (k_i, q_i) in the block of the term's factor."""
+    term, t = at.problem.terms[d.term], at.templates[d.term]
+    own_u = u[term.factor][term.columns, 0]
+    c = np.zeros((at.problem.gram.k[term.factor], own_u.shape[-1]))
+    if d.relative:
+        # Sigma' s = T (E + E') T's = T (E + E') u
+        both = np.zeros_like(own_u)
+        both[d.row] += own_u[d.column]
+        both[d.column] += own_u[d.row]
+        c[term.columns] = t @ both
+    else:
+        c[term.columns] = d.step @ own_u + t @ (d.step.T @ scores[d.term])
+    return c
+
+
+def average_information(at: Profile, loadings: list[Array], directions: list[Direction]) -> Array:
+    """(1 / sigma^2) times the Schur complement of [X y] in the V^{-1}-products of w_a = Z c_a."""
+    problem, gram = at.problem, at.problem.gram
+    if not loadings:
+        return np.empty((0, 0))
+    factors = [problem.terms[d.term].factor for d in directions]
+    products: list[list[Array]] = [[] for _ in range(gram.n_factors)]
+    columns: dict[int, Array] = {}
+    order: list[int] = []
+    for i in sorted(set(factors)):
+        members = [a for a, f in enumerate(factors) if f == i]
+        order += members
+        columns[i] = np.stack([loadings[a] for a in members], axis=1)
+        blocks: list[Array | None] = [None] * gram.n_factors
+        blocks[i] = columns[i]
+        for out, product in zip(products, gram.matvec(blocks), strict=True):
+            out.append(product)
+    images = [np.concatenate(parts, axis=1) for parts in products]
+    forward = at.factor.forward(*at.factor.scaled(images))
+    border = at.forward
+    r = problem.p + 1
+    direct = np.zeros((len(order), len(order) + r))
+    first = 0
+    for i, c in columns.items():
+        rows = slice(first, first + c.shape[1])
+        both = np.concatenate([images[i], gram.border[i]], axis=1)
+        direct[rows] = np.tensordot(c, both, axes=([0, 2], [0, 2]))
+        first = rows.stop
+    stacked = (
+        {i: np.concatenate([y, border[0][i]], axis=1) for i, y in forward[0].items()},
+        np.concatenate([forward[1], border[1]], axis=1),
+    )
+    schur = direct - block_inner(forward, stacked)
+    m = len(order)
+    to_x = whiten(at.fixed_root, schur[:, m : m + problem.p]) if problem.p else schur[:, m:m]
+    to_y = schur[:, -1] - schur[:, m : m + problem.p] @ at.beta
+    information = (schur[:, :m] - to_x @ to_x.T - np.outer(to_y, to_y) / at.residual) / at.scale
+    back = np.argsort(order)
+    information = information[np.ix_(back, back)]
+    return 0.5 * (information + information.T)
+

@@ -1,0 +1,116 @@
+"""Fit a linear mixed model's problem and carry the estimates back to the user's columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from mixfit.cholesky.inverse import conditional_covariances, posterior
+from mixfit.covariance import change_basis, theta_from_templates
+from mixfit.lmm.criterion import evaluate
+from mixfit.lmm.derivatives import modes, template_slopes
+from mixfit.lmm.start import start_templates
+from mixfit.lmm.types import LinearEstimate
+from mixfit.optimize.newton import minimize
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.lmm.assemble import Assembly
+    from mixfit.lmm.criterion import Profile
+
+    Array = NDArray[np.float64]
+
+__all__ = ["conditional_covariance", "criterion", "estimate", "gradient", "to_basis"]
+
+
+def estimate(
+    assembly: Assembly, *, reml: bool, start: Sequence[Array] | None = None
+) -> LinearEstimate:
+    """Minimize the criterion, from the moment estimates or the templates `start`."""
+    problem = assembly.problem
+    first = start_templates(problem) if start is None else to_basis(assembly, start)
+    optimum = minimize(problem, first, reml=reml)
+    profile = optimum.profile
+    structures = [t.structure for t in problem.terms]
+    templates = tuple(
+        change_basis(t, basis) for t, basis in zip(profile.templates, assembly.term_bases, strict=True)
+    )
+    scale = assembly.response.scale
+    sigma = float(np.sqrt(profile.scale)) * scale
+    return LinearEstimate(
+        reml=reml,
+        criterion=profile.value,
+        templates=templates,
+        theta=theta_from_templates(structures, templates),
+        sigma=sigma,
+        beta=assembly.fixed.coefficients(assembly.response.gamma + scale * profile.beta),
+        cov_beta=_fixed_covariance(assembly, profile, sigma),
+        modes=_modes(assembly, profile),
+        certificate=optimum.certificate,
+    )
+
+
+def _fixed_covariance(assembly: Assembly, profile: Profile, sigma: float) -> Array:
+    """sigma^2 (X'V^{-1}X)^{-1} = sigma^2 R^{-1} G_XX^{-1} R'^{-1}."""
+    p = len(profile.fixed_root)
+    if not p:
+        return np.empty((0, 0))
+    inverse_root = solve_triangular(profile.fixed_root, np.eye(p), lower=True)
+    half = assembly.fixed.coefficients(inverse_root.T)
+    return sigma**2 * (half @ half.T)
+
+
+def _modes(assembly: Assembly, profile: Profile) -> tuple[Array, ...]:
+    b = modes(profile)
+    out = []
+    for term, basis in zip(assembly.problem.terms, assembly.term_bases, strict=True):
+        own = assembly.response.scale * b[term.factor][term.columns, 0]
+        out.append(np.ascontiguousarray(np.linalg.solve(basis, own).T))
+    return tuple(out)
+
+
+def to_basis(assembly: Assembly, templates: Sequence[Array]) -> list[Array]:
+    """Templates of the user's columns in the problem's bases: R T T' R'."""
+    return [
+        change_basis(t, np.linalg.inv(basis))
+        for t, basis in zip(templates, assembly.term_bases, strict=True)
+    ]
+
+
+def criterion(assembly: Assembly, templates: Sequence[Array], *, reml: bool) -> float:
+    """Profiled deviance, or REML criterion, at relative factors of the user's columns."""
+    return evaluate(assembly.problem, to_basis(assembly, templates), reml=reml).value
+
+
+def gradient(assembly: Assembly, templates: Sequence[Array], *, reml: bool) -> tuple[Array, ...]:
+    """Derivative of the criterion in every entry of each template of the user's columns, (k_t, k_t).
+
+    With Sigma_basis = R Sigma R', N = R' N_basis R, so that 2 N T = 2 R' N_basis (R T).
+    """
+    moved = to_basis(assembly, templates)
+    slopes = template_slopes(evaluate(assembly.problem, moved, reml=reml))
+    out = []
+    for t, t_basis, basis, slope in zip(templates, moved, assembly.term_bases, slopes, strict=True):
+        # R T = T_basis O with O orthogonal on the range of T_basis.
+        rotation = np.linalg.lstsq(t_basis, basis @ t, rcond=None)[0]
+        out.append(2.0 * basis.T @ slope @ rotation)
+    return tuple(out)
+
+
+def conditional_covariance(
+    assembly: Assembly, templates: Sequence[Array], sigma: float
+) -> tuple[Array, ...]:
+    """Cov(b_j | y, beta) = sigma^2 Lambda A^{-1} Lambda' of each level of every term: (q_t, k_t, k_t)."""
+    profile = evaluate(assembly.problem, to_basis(assembly, templates), reml=False)
+    blocks = conditional_covariances(profile.factor, posterior(profile.factor))
+    out = []
+    for term, basis in zip(assembly.problem.terms, assembly.term_bases, strict=True):
+        own = np.moveaxis(blocks[term.factor][term.columns, term.columns], 2, 0)
+        back = np.linalg.inv(basis)
+        out.append(sigma**2 * (back @ own @ back.T))
+    return tuple(out)

@@ -1,0 +1,84 @@
+"""A linear mixed model as the criterion sees it: cross-products, a plan, and where each term sits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.cholesky.plan import Plan
+    from mixfit.design.types import Structure
+    from mixfit.gram.products import Gram
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Problem", "Term"]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A random term's place among the columns of its grouping factor.
+
+    Attributes
+    ----------
+    factor : int
+    first, k : int
+        Its columns are ``first : first + k`` of the factor's.
+    structure : {"us", "diag"}
+    """
+
+    factor: int
+    first: int
+    k: int
+    structure: Structure
+
+    @property
+    def columns(self) -> slice:
+        """Its columns among its factor's."""
+        return slice(self.first, self.first + self.k)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is fixed while theta varies.
+
+    Attributes
+    ----------
+    gram : Gram
+        In the bases of :mod:`mixfit.gram.basis`; the last border column is y's unit residual.
+    plan : Plan
+    terms : tuple of Term
+    p : int
+        Fixed effects.
+    log_weights : float
+        sum log w_i.
+    log_x : float
+        log|X'WX|, which the REML criterion of the orthonormalized X lacks.
+    log_scale : float
+        log of the length of y's least-squares residual, which the criteria of the unit residual lack.
+    """
+
+    gram: Gram
+    plan: Plan
+    terms: tuple[Term, ...]
+    p: int
+    log_weights: float
+    log_x: float
+    log_scale: float
+
+    def degrees(self, *, reml: bool) -> int:
+        """n for maximum likelihood, n - p for REML."""
+        return self.gram.n - self.p if reml else self.gram.n
+
+    def factor_templates(self, templates: Sequence[Array]) -> tuple[Array, ...]:
+        """Block-diagonal templates of the grouping factors from those of the terms."""
+        out = [np.zeros((k, k)) for k in self.gram.k]
+        for term, t in zip(self.terms, templates, strict=True):
+            out[term.factor][term.columns, term.columns] = t
+        return tuple(out)

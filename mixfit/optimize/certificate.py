@@ -1,0 +1,77 @@
+"""The certificate of optimality: why a fit is an optimum, in numbers.
+
+It is computed from exact derivatives at the estimate alone and owes nothing to the path that led there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["TOLERANCE", "BoundaryParameter", "Certificate"]
+
+# A predicted decrease of the criterion (-2 log-likelihood) below this is no decrease: the parameters are
+# then within sqrt(1e-8) = 1e-4 of their standard errors of the optimum.
+TOLERANCE = 1e-8
+
+
+@dataclass(frozen=True)
+class BoundaryParameter:
+    """A direction in which a term's covariance has no variance.
+
+    Attributes
+    ----------
+    term : int
+        Index of the random term.
+    direction : ndarray, shape (k,)
+        Unit combination of the term's columns (in the fit's own basis) with zero variance.
+    derivative : float
+        One-sided derivative of the criterion in that variance, relative to sigma^2; nonnegative at an
+        optimum.
+    predicted_decrease : float
+        Decrease of the criterion that a Newton step off the boundary promises; 0 where the derivative
+        is nonnegative.
+    newton_variance : float
+        The variance, relative to sigma^2, that this step gives the direction.
+    """
+
+    term: int
+    direction: NDArray[np.float64]
+    derivative: float
+    predicted_decrease: float
+    newton_variance: float = 0.0
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Optimality of an estimate.
+
+    Attributes
+    ----------
+    converged : bool
+        Whether `predicted_decrease` and that of every boundary parameter is below `tolerance`.
+    projected_gradient : float
+        Largest derivative of the criterion along a free direction (a log standard deviation, or a
+        relative entry of a Cholesky factor).
+    predicted_decrease : float
+        Decrease of the criterion promised by a Newton step in the free directions.
+    boundary : tuple of BoundaryParameter
+        Directions without variance, with their one-sided derivatives.
+    tolerance : float
+    n_evaluations : int
+        Evaluations of the criterion that the optimizer took.
+    message : str
+        Why the optimizer stopped.
+    """
+
+    converged: bool
+    projected_gradient: float
+    predicted_decrease: float
+    boundary: tuple[BoundaryParameter, ...]
+    tolerance: float
+    n_evaluations: int
+    message: str
