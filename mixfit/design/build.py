@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from mixfit.design.checks import check_finite, check_random
 from mixfit.design.columns import Columns
 from mixfit.design.environment import Environment
-from mixfit.design.grouping import Coded, GroupingReader, code_factor, make_grouping
+from mixfit.design.grouping import Coded, GroupingReader, code_factor, cross
 from mixfit.design.missing import MissingRows
 from mixfit.design.parts import build_parts, materialize, plan_parts
 from mixfit.design.reader import FittedReader, RandomReader
@@ -20,6 +19,9 @@ from mixfit.errors import DataError
 from mixfit.formula import MixedFormula, RandomTerm, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from formulaic.parser.types import Factor
     from numpy.typing import NDArray
 
 __all__ = ["build"]
@@ -184,16 +186,14 @@ def _random_designs(
     matrices: Sequence[NDArray[np.float64]],
     parts: Sequence[Any],
 ) -> tuple[list[RandomDesign], list[RandomReader]]:
-    made: dict[frozenset[str], tuple[Grouping, GroupingReader, RandomTerm]] = {}
+    known: dict[tuple[str, ...], tuple[Grouping, GroupingReader]] = {}
+    first: dict[frozenset[str], tuple[Factor, ...]] = {}
     random: list[RandomDesign] = []
     readers: list[RandomReader] = []
     for term, Z, part in zip(terms, matrices, parts, strict=True):
         # `a:b` and `b:a` are one grouping factor, under the name that comes first.
-        key = frozenset(factor.expr for factor in term.groups)
-        if key not in made:
-            columns = [coded[factor.expr] for factor in term.groups]
-            made[key] = (*make_grouping(term.group, columns, keep), term)
-        grouping, reader, first = made[key]
+        groups = first.setdefault(frozenset(factor.expr for factor in term.groups), term.groups)
+        grouping, reader = cross(tuple(factor.expr for factor in groups), coded, keep, known)
         random.append(RandomDesign(grouping, part.names, Z, term.structure, term.text))
-        readers.append(RandomReader(part, first.groups, reader))
+        readers.append(RandomReader(part, groups, reader))
     return random, readers

@@ -58,11 +58,8 @@ class Columns(Mapping[str, pd.Series]):
         return len(self._names)
 
     def _read(self, name: str) -> pd.Series:
-        if self._is_pandas:
-            series = self._frame[name]
-        else:
-            series = _narwhals_series(self._frame, name)
-        if not isinstance(series.index, pd.RangeIndex) or series.index[:1].tolist() not in ([], [0]):
+        series = self._frame[name] if self._is_pandas else _narwhals_series(self._frame, name)
+        if not (isinstance(series.index, pd.RangeIndex) and series.index.equals(self.range)):
             # Transforms and formulaic drop rows by label, which a repeated label would break.
             series = series.set_axis(self.range)
         return normalise(series, f"column {name!r} of the {self._what}")

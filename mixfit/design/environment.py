@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,9 @@ from mixfit.design.columns import Columns, normalise
 from mixfit.design.materializer import MixedMaterializer
 from mixfit.design.transforms import EXTRA_TRANSFORMS, KNOWN_NAMES
 from mixfit.errors import FormulaError, MixfitError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["Environment"]
 
@@ -40,7 +42,7 @@ class Environment:
 
     @cached_property
     def materializer(self) -> MixedMaterializer:
-        """formulaic's machinery over these names."""
+        """The formulaic machinery over these names."""
         return MixedMaterializer(self.columns, context={**EXTRA_TRANSFORMS, **self.context})
 
     def require(self, names: Iterable[str]) -> None:

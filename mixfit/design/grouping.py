@@ -12,9 +12,11 @@ from mixfit.design.types import Grouping
 from mixfit.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
-__all__ = ["Coded", "GroupingReader", "code_factor", "make_grouping"]
+__all__ = ["Coded", "GroupingReader", "code_factor", "cross"]
 
 # A table of flags over all combinations is faster than sorting as long as it is no larger than a few columns.
 _TABLE_ROWS = 4
@@ -66,46 +68,75 @@ def code_factor(values: pd.Series, name: str) -> Coded:
         codes, levels = pd.factorize(values, sort=True)
     except TypeError as error:
         raise DataError(f"Grouping factor {name!r} holds values that cannot be ordered ({error}).") from error
-    return Coded(codes, pd.Index(levels), True)
+    return Coded(np.asarray(codes, dtype=np.intp), pd.Index(levels), True)
 
 
-def make_grouping(
-    name: str, parts: list[Coded], keep: NDArray[np.bool_] | None
+def cross(
+    names: tuple[str, ...],
+    coded: Mapping[str, Coded],
+    keep: NDArray[np.bool_] | None,
+    known: dict[tuple[str, ...], tuple[Grouping, GroupingReader]],
 ) -> tuple[Grouping, GroupingReader]:
-    """Cross the columns of a grouping factor over the rows that are kept."""
-    kept = [_compact(part, keep) for part in parts]
-    codes, levels = kept[0].codes, kept[0].levels
-    keys: list[NDArray[np.intp]] = []
-    for part in kept[1:]:
-        pair_codes, pairs = _observed(codes * len(part.levels) + part.codes, len(levels) * len(part.levels))
-        first, second = np.divmod(pairs, len(part.levels))
-        levels = _as_text(levels).take(first) + ":" + _as_text(part.levels).take(second)
-        codes = pair_codes
-        keys.append(pairs)
-    reader = GroupingReader(tuple(part.levels for part in kept), tuple(keys))
-    return Grouping(name, codes, levels), reader
+    """Cross the columns `names` over the rows that are kept.
+
+    `known` remembers every grouping made so far, so that ``a:b:c`` starts from ``a:b``.
+    """
+    if names not in known:
+        if len(names) == 1:
+            codes, levels = _compact(coded[names[0]], keep)
+            known[names] = Grouping(names[0], codes, levels), GroupingReader((levels,), ())
+        else:
+            known[names] = _cross_two(
+                cross(names[:-1], coded, keep, known), cross(names[-1:], coded, keep, known)
+            )
+    return known[names]
 
 
-def _compact(part: Coded, keep: NDArray[np.bool_] | None) -> Coded:
+def _cross_two(
+    first: tuple[Grouping, GroupingReader], second: tuple[Grouping, GroupingReader]
+) -> tuple[Grouping, GroupingReader]:
+    (a, read_a), (b, read_b) = first, second
+    codes, pairs = _observed_pairs(a.codes, b.codes, a.n_levels, b.n_levels)
+    in_a, in_b = np.divmod(pairs, b.n_levels)
+    levels = _as_text(a.levels).take(in_a) + ":" + _as_text(b.levels).take(in_b)
+    reader = GroupingReader(read_a.levels + read_b.levels, (*read_a.keys, pairs))
+    return Grouping(f"{a.name}:{b.name}", codes, levels), reader
+
+
+def _observed_pairs(
+    a: NDArray[np.intp], b: NDArray[np.intp], n_a: int, n_b: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Give every observed pair a number; return each row's number and the sorted keys ``a * n_b + b``."""
+    if n_a * n_b <= _TABLE_ROWS * len(a) + 1024:
+        return _observed(a * n_b + b, n_a * n_b)
+    parent = np.zeros(n_b, dtype=np.intp)
+    parent[b] = a
+    if np.array_equal(parent[b], a):
+        # Every level of b lies in one level of a: only the levels need sorting, not the rows.
+        keys = parent * n_b + np.arange(n_b, dtype=np.intp)
+        order = np.argsort(keys)
+        rank = np.empty(n_b, dtype=np.intp)
+        rank[order] = np.arange(n_b, dtype=np.intp)
+        return rank[b], keys[order]
+    codes, found = pd.factorize(a * n_b + b, sort=True)
+    return np.asarray(codes, dtype=np.intp), np.asarray(found, dtype=np.intp)
+
+
+def _compact(part: Coded, keep: NDArray[np.bool_] | None) -> tuple[NDArray[np.intp], pd.Index]:
     """Leave out the rows not kept, and then the levels that no row has."""
     if keep is None and part.complete:
-        return part
-    codes = part.codes if keep is None else part.codes[keep]
-    codes, used = _observed(codes, len(part.levels))
-    levels = part.levels if len(used) == len(part.levels) else part.levels.take(used)
-    return Coded(codes, levels, True)
+        return part.codes, part.levels
+    codes, used = _observed(part.codes if keep is None else part.codes[keep], len(part.levels))
+    return codes, part.levels if len(used) == len(part.levels) else part.levels.take(used)
 
 
 def _observed(codes: NDArray[np.intp], n_codes: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Renumber `codes` (all < `n_codes`) without gaps; return the new codes and the sorted old ones."""
-    if n_codes > _TABLE_ROWS * len(codes) + 1024:
-        used, renumbered = np.unique(codes, return_inverse=True)
-        return renumbered.astype(np.intp, copy=False), used
     seen = np.zeros(n_codes, dtype=bool)
     seen[codes] = True
     if seen.all():
         return codes, np.arange(n_codes, dtype=np.intp)
-    return (np.cumsum(seen, dtype=np.intp) - 1)[codes], np.flatnonzero(seen)
+    return (np.cumsum(seen, dtype=np.intp) - 1)[codes], np.flatnonzero(seen).astype(np.intp, copy=False)
 
 
 def _as_text(levels: pd.Index) -> pd.Index:
@@ -116,12 +147,12 @@ def _as_text(levels: pd.Index) -> pd.Index:
 
 
 def _lookup(levels: pd.Index, values: pd.Series) -> NDArray[np.intp]:
-    codes: NDArray[np.intp]
     if isinstance(values.dtype, pd.CategoricalDtype):
         codes, found = values.cat.codes.to_numpy(np.intp), values.cat.categories
     else:
-        codes, found = pd.factorize(values)
+        raw, unique = pd.factorize(values)
+        codes, found = np.asarray(raw, dtype=np.intp), pd.Index(unique)
     if len(found) == 0:
         return np.full(len(values), -1, dtype=np.intp)
-    places = levels.get_indexer(pd.Index(found)).astype(np.intp)
+    places = levels.get_indexer(found).astype(np.intp)
     return np.where(codes >= 0, places[codes], -1)

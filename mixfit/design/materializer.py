@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from formulaic.materializers import PandasMaterializer
-from formulaic.materializers.base import EvaluatedFactor
 from formulaic.materializers.types import FactorValues, NAAction
 from formulaic.parser.types import Factor
 from interface_meta import override
@@ -16,6 +14,11 @@ from interface_meta import override
 from mixfit.design.columns import Columns, is_factor
 from mixfit.design.missing import null_rows
 from mixfit.errors import DataError, DesignError, NewLevelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from formulaic.materializers.base import EvaluatedFactor
 
 __all__ = ["MixedMaterializer"]
 
@@ -30,17 +33,17 @@ class MixedMaterializer(PandasMaterializer):  # type: ignore[misc]
     REGISTER_NAME = None  # formulaic must not choose this class for anyone else's data
     data: Columns
 
-    @override  # type: ignore[untyped-decorator]
+    @override
     def _init(self) -> None:
         self.nulls: dict[str, np.ndarray[Any, np.dtype[np.bool_]]] = {}
 
-    @override  # type: ignore[untyped-decorator]
+    @override  # type: ignore[prop-decorator]
     @property
     def nrows(self) -> int:
         """Number of rows, before any is dropped."""
         return self.data.n_rows
 
-    @override  # type: ignore[untyped-decorator]
+    @override
     def _is_categorical(self, values: Any) -> bool:
         inner = getattr(values, "__wrapped__", values)
         if isinstance(inner, pd.Series):
@@ -49,7 +52,7 @@ class MixedMaterializer(PandasMaterializer):  # type: ignore[misc]
             return True
         return bool(super()._is_categorical(values))
 
-    @override  # type: ignore[untyped-decorator]
+    @override
     def _check_for_nulls(self, name: str, values: Any, na_action: NAAction, drop_rows: set[int]) -> None:
         rows = null_rows(values, self.nrows, name)
         if rows is None:
@@ -58,7 +61,7 @@ class MixedMaterializer(PandasMaterializer):  # type: ignore[misc]
         if na_action is NAAction.DROP:
             drop_rows.update(np.flatnonzero(rows).tolist())
 
-    @override  # type: ignore[untyped-decorator]
+    @override
     def _encode_evaled_factor(
         self, factor: EvaluatedFactor, spec: Any, drop_rows: Sequence[int], reduced_rank: bool = False
     ) -> dict[str, Any]:
@@ -73,7 +76,7 @@ class MixedMaterializer(PandasMaterializer):  # type: ignore[misc]
         encoded: dict[str, Any] = super()._encode_evaled_factor(factor, spec, drop_rows, reduced_rank)
         return encoded
 
-    @override  # type: ignore[untyped-decorator]
+    @override
     def _encode_numerical(
         self, values: Any, metadata: Any, encoder_state: dict[str, Any], spec: Any, drop_rows: Sequence[int]
     ) -> Any:
@@ -84,7 +87,7 @@ class MixedMaterializer(PandasMaterializer):  # type: ignore[misc]
             raise DataError(f"{what} is not numeric ({np.asarray(inner).dtype}): convert it to numbers.")
         return super()._encode_numerical(values, metadata, encoder_state, spec, drop_rows)
 
-    @override  # type: ignore[untyped-decorator]
+    @override
     def _combine_columns(self, cols: Sequence[tuple[str, Any]], spec: Any, drop_rows: Sequence[int]) -> Any:
         if not cols:
             return np.empty((self.nrows - len(drop_rows), 0))

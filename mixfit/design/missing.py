@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -37,25 +37,23 @@ class MissingRows:
             raise DataError(f"Missing values (rows) in: {listed}. na_action='drop' leaves these rows out.")
 
 
-def null_rows(values: object, n_rows: int, name: str) -> NDArray[np.bool_] | None:
+def null_rows(values: Any, n_rows: int, name: str) -> NDArray[np.bool_] | None:
     """Rows of a column, a matrix or a dict of columns that hold a missing value; None if no row does."""
     values = getattr(values, "__wrapped__", values)
     if isinstance(values, dict):
         found = [null_rows(v, n_rows, name) for k, v in values.items() if not str(k).startswith("__")]
         masks = [mask for mask in found if mask is not None]
         return np.logical_or.reduce(masks) if masks else None
-    if values is None or np.ndim(values) == 0:  # type: ignore[arg-type]
+    if values is None or np.ndim(values) == 0:
         return None
-    if np.shape(values)[0] != n_rows:  # type: ignore[arg-type]
-        raise DataError(f"`{name}` gives {np.shape(values)[0]} values for {n_rows} rows.")  # type: ignore[arg-type]
-    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
-        mask = np.isnan(values)
-    elif isinstance(values, pd.Series) and isinstance(values.dtype, np.dtype) and values.dtype.kind == "f":
-        mask = np.isnan(values.to_numpy())
-    elif getattr(getattr(values, "dtype", None), "kind", "O") in "iub":
+    if len(values) != n_rows:
+        raise DataError(f"`{name}` gives {len(values)} values for {n_rows} rows.")
+    dtype = getattr(values, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "iub":
         return None
-    else:
-        mask = np.asarray(pd.isna(values))  # type: ignore[call-overload]
+    # isna on a float column takes a detour that isnan does not.
+    numeric = isinstance(dtype, np.dtype) and dtype.kind == "f"
+    mask = np.asarray(np.isnan(np.asarray(values)) if numeric else pd.isna(values), dtype=np.bool_)
     if mask.ndim > 1:
-        mask = mask.any(axis=tuple(range(1, mask.ndim)))
+        mask = np.asarray(mask.any(axis=tuple(range(1, mask.ndim))))
     return mask if mask.any() else None

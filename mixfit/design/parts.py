@@ -6,7 +6,6 @@ Both give the same columns under the same names.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,8 @@ from formulaic.parser.types import Factor
 from mixfit.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from formulaic.parser.types import Term
     from numpy.typing import NDArray
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mixfit.design.columns import Columns
 from mixfit.design.environment import Environment
-from mixfit.design.grouping import GroupingReader
 from mixfit.design.parts import EncodedPart, NumericPart, Part, read_parts
 from mixfit.design.types import NewDesign
 from mixfit.design.vectors import read_offsets
 from mixfit.errors import DataError, FormulaError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
     from formulaic.parser.types import Factor
     from numpy.typing import NDArray
+
+    from mixfit.design.grouping import GroupingReader
 
 __all__ = ["FittedReader", "RandomReader"]
 

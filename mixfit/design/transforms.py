@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from formulaic.materializers.types import FactorValues
 from formulaic.transforms import TRANSFORMS, C, stateful_transform
 
 from mixfit.design.missing import null_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 __all__ = ["EXTRA_TRANSFORMS", "KNOWN_NAMES"]
 

@@ -44,5 +44,6 @@ def _read_call(code: str) -> tuple[ast.Call | None, dict[str, str]]:
 def _restore(code: str, aliases: dict[str, str]) -> str:
     for alias, name in aliases.items():
         if alias != name:
-            code = re.sub(rf"\b{re.escape(alias)}\b", lambda _, name=name: f"`{name}`", code)
+            # Aliases are identifiers, and so is every place where one may stand.
+            code = re.sub(rf"\b{alias}\b", f"`{name}`".replace("\\", r"\\"), code)
     return code

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from formulaic import SimpleFormula
 from formulaic.errors import FormulaicError
@@ -14,8 +13,12 @@ from mixfit.errors import FormulaError
 from mixfit.formula.calls import call_arguments, called_name
 from mixfit.formula.errors import error_at, error_at_token, from_formulaic
 from mixfit.formula.parser import BarTerm, MixedFormulaParser
-from mixfit.formula.tokens import Bar
 from mixfit.formula.types import MixedFormula, RandomTerm, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mixfit.formula.tokens import Bar
 
 __all__ = ["parse"]
 

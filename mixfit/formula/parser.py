@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from formulaic.parser import DefaultFormulaParser, DefaultOperatorResolver
 from formulaic.parser.types import Factor, Operator, OrderedSet, Term, Token
 
 from mixfit.formula.errors import error_at_token
 from mixfit.formula.tokens import Bar, find_bars, prepare_tokens, read_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, MutableMapping
 
 __all__ = ["BarTerm", "MixedFormulaParser"]
 

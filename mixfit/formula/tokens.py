@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from formulaic.parser.algos.sanitize_tokens import sanitize_tokens
 from formulaic.parser.algos.tokenize import tokenize
 from formulaic.parser.types import Token
 from formulaic.parser.utils import merge_operator_tokens
 
-from mixfit.errors import FormulaError
 from mixfit.formula.calls import called_name, with_python_powers
 from mixfit.formula.errors import error_at, error_at_token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mixfit.errors import FormulaError
 
 __all__ = ["Bar", "find_bars", "prepare_tokens", "read_tokens"]
 
@@ -70,7 +74,7 @@ def find_bars(tokens: list[Token], formula: str) -> list[Bar]:
     return sorted(bars, key=lambda bar: bar.opening)
 
 
-def prepare_tokens(tokens: list[Token], bars: list[Bar]) -> Iterable[Token]:
+def prepare_tokens(tokens: list[Token], bars: list[Bar]) -> list[Token]:
     """Insert the implied intercepts: after ``~``, and at the start of every bar's left side."""
     openings = {bar.opening for bar in bars}
     out: list[Token] = []
@@ -82,7 +86,7 @@ def prepare_tokens(tokens: list[Token], bars: list[Bar]) -> Iterable[Token]:
             if following is not None and not _is_sign(following):
                 out.append(token.copy_with_attrs(token="+", kind=_KIND.OPERATOR))
     # "x" "+" "-" "1", from "x + 0", must become one operator between x and 1.
-    return merge_operator_tokens(out, symbols={"+", "-"})
+    return list(merge_operator_tokens(out, symbols={"+", "-"}))
 
 
 def _is_sign(token: Token) -> bool:
