@@ -1,1 +1,6 @@
+"""Formulas: text to fixed terms and random-effects terms, with nothing known of data."""
 
+from mixfit.formula.parse import parse
+from mixfit.formula.types import MixedFormula, RandomTerm, Response
+
+__all__ = ["MixedFormula", "RandomTerm", "Response", "parse"]

@@ -1,0 +1,199 @@
+"""From a parsed formula and data to the arrays of the model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from mixfit.design.checks import check_finite, check_random
+from mixfit.design.columns import Columns
+from mixfit.design.environment import Environment
+from mixfit.design.grouping import Coded, GroupingReader, code_factor, cross
+from mixfit.design.missing import MissingRows
+from mixfit.design.parts import build_parts, materialize, plan_parts
+from mixfit.design.reader import FittedReader, RandomReader
+from mixfit.design.types import Design, Grouping, RandomDesign
+from mixfit.design.vectors import argument_vector, check_weights, read_response, sum_offsets
+from mixfit.errors import DataError
+from mixfit.formula import MixedFormula, RandomTerm, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from formulaic.parser.types import Factor
+    from numpy.typing import NDArray
+
+__all__ = ["build"]
+
+
+def build(
+    formula: MixedFormula,
+    data: object,
+    weights: object = None,
+    offset: object = None,
+    na_action: Literal["drop", "raise"] = "drop",
+    context: Mapping[str, Any] | None = None,
+) -> Design:
+    """Build response, fixed and random columns, groups, weights and offset from `data`.
+
+    Parameters
+    ----------
+    formula : MixedFormula
+        From `mixfit.formula.parse`.
+    data : pandas.DataFrame, or any table that narwhals reads eagerly (polars, pyarrow)
+        Never changed. String, categorical and boolean columns are factors.
+    weights : str or array-like, optional
+        Prior weights: a column, an expression, or one value for each row of `data`.
+        Rows of weight zero are left out.
+    offset : str or array-like, optional
+        Likewise; added to every ``offset(...)`` of the formula.
+    na_action : {"drop", "raise"}
+        What to do with rows in which anything that the model uses is missing.
+    context : mapping of str to object, optional
+        More names for the formula's expressions, besides the columns, ``np`` and formulaic's transforms.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    FormulaError
+        If the formula names something that does not exist, or cannot be evaluated.
+    DataError
+        If a column, the response, the weights or the offset cannot be used as they are.
+    DesignError
+        If the grouping factors cannot be told from the residual, as lme4 checks.
+    """
+    if na_action not in ("drop", "raise"):
+        raise ValueError(f"na_action must be 'drop' or 'raise', not {na_action!r}")
+    columns = Columns(data)
+    if columns.n_rows == 0:
+        raise DataError("The data have no rows.")
+    if formula.uses_dot:
+        formula = _expand_dot(formula, columns, weights, offset)
+    used = {name: value for name, value in (context or {}).items() if name not in columns}
+    environment = Environment(columns, used, {})
+    environment.require(formula.variables)
+
+    missing = MissingRows(columns.n_rows)
+    y = read_response(formula.response, environment, missing)
+    expressions = formula.offsets + ((offset,) if isinstance(offset, str) else ())
+    array = None if isinstance(offset, str) else offset
+    total = sum_offsets(expressions, array, environment, missing)
+    prior = None if weights is None else argument_vector(weights, "weights", environment, missing)
+    zero = None if prior is None else check_weights(prior)
+    coded = _code_groups(formula.random, environment, missing)
+    planned = plan_parts([formula.fixed, *(term.terms for term in formula.random)], columns)
+    _note_numeric(planned, columns, missing)
+    fitted, matrices = materialize(planned, environment, missing)
+    if na_action == "raise":
+        missing.refuse()
+
+    keep, kept_of_built = _rows_to_keep(missing, zero)
+    X, *Z = build_parts(fitted, matrices, columns, keep, kept_of_built)
+    random, readers = _random_designs(formula.random, coded, keep, Z, fitted[1:])
+    check_finite(X, fitted[0].names, "the fixed effects")
+    for term in random:
+        check_finite(term.Z, term.columns, term.text)
+    check_random(random, len(X))
+    needed = {*formula.variables, *_names_in(expressions, used)}
+    return Design(
+        y=_rows(y, keep),
+        X=X,
+        exog_names=fitted[0].names,
+        endog_name=formula.response.text,
+        random=tuple(random),
+        weights=None if prior is None else _rows(prior, keep),
+        offset=None if total is None else _rows(total, keep),
+        index=columns.index if keep is None else columns.index[keep],
+        n_dropped=0 if missing.rows is None else int(np.count_nonzero(missing.rows)),
+        reader=FittedReader(
+            fixed=fitted[0],
+            random=tuple(readers),
+            offsets=expressions,
+            array_offset=array is not None,
+            context={name: value for name, value in used.items() if name in needed},
+            state=environment.state,
+        ),
+    )
+
+
+def _expand_dot(formula: MixedFormula, columns: Columns, weights: object, offset: object) -> MixedFormula:
+    """Let ``.`` stand for every column that has no other place in the model."""
+    taken = {str(name) for name in formula.response.factor.required_variables}
+    for term in formula.random:
+        taken.update(str(name) for factor in term.groups for name in factor.required_variables)
+    taken.update(value for value in (weights, offset, *formula.offsets) if isinstance(value, str))
+    return parse(formula.text, tuple(name for name in columns if name not in taken))
+
+
+def _names_in(expressions: Sequence[str], names: Mapping[str, object]) -> set[str]:
+    return {name for name in names for expression in expressions if name in expression}
+
+
+def _code_groups(
+    terms: Sequence[RandomTerm], environment: Environment, missing: MissingRows
+) -> dict[str, Coded]:
+    """Code every column that takes part in a grouping factor, once."""
+    coded: dict[str, Coded] = {}
+    for term in terms:
+        for factor in term.groups:
+            if factor.expr not in coded:
+                code = code_factor(environment.series(factor), factor.expr)
+                coded[factor.expr] = code
+                unknown = code.codes < 0
+                missing.note(factor.expr, unknown if unknown.any() else None)
+    return coded
+
+
+def _note_numeric(planned: Sequence[Any], columns: Columns, missing: MissingRows) -> None:
+    for part in planned:
+        for name in getattr(part, "columns", ()):
+            if name is not None and name not in missing.counts:
+                values = columns[name].to_numpy()
+                if values.dtype.kind == "f":
+                    rows = np.isnan(values)
+                    missing.note(name, rows if rows.any() else None)
+
+
+def _rows_to_keep(
+    missing: MissingRows, zero: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
+    """Rows of the data to keep, and which rows of the matrices built without missing rows those are."""
+    if missing.rows is None and zero is None:
+        return None, None
+    present = np.ones(missing.n_rows, dtype=bool) if missing.rows is None else ~missing.rows
+    keep = present if zero is None else present & ~zero
+    if not keep.any():
+        counts = ", ".join(f"{name} ({count})" for name, count in missing.counts.items())
+        raise DataError(
+            f"No row is left: all {missing.n_rows} rows have a missing value or weight zero: {counts}."
+        )
+    return keep, None if zero is None else keep[present]
+
+
+def _rows(values: NDArray[np.float64], keep: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+    # A copy in any case: the arrays of a design must not change with the user's frame.
+    return values.copy() if keep is None else values[keep]
+
+
+def _random_designs(
+    terms: Sequence[RandomTerm],
+    coded: Mapping[str, Coded],
+    keep: NDArray[np.bool_] | None,
+    matrices: Sequence[NDArray[np.float64]],
+    parts: Sequence[Any],
+) -> tuple[list[RandomDesign], list[RandomReader]]:
+    known: dict[tuple[str, ...], tuple[Grouping, GroupingReader]] = {}
+    first: dict[frozenset[str], tuple[Factor, ...]] = {}
+    random: list[RandomDesign] = []
+    readers: list[RandomReader] = []
+    for term, Z, part in zip(terms, matrices, parts, strict=True):
+        # `a:b` and `b:a` are one grouping factor, under the name that comes first.
+        groups = first.setdefault(frozenset(factor.expr for factor in term.groups), term.groups)
+        grouping, reader = cross(tuple(factor.expr for factor in groups), coded, keep, known)
+        random.append(RandomDesign(grouping, part.names, Z, term.structure, term.text))
+        readers.append(RandomReader(part, groups, reader))
+    return random, readers

@@ -1,0 +1,155 @@
+"""The user's columns as pandas Series, read one by one when something asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mixfit.errors import DataError
+
+__all__ = ["Columns", "is_factor", "normalise"]
+
+
+class Columns(Mapping[str, pd.Series]):
+    """A read-only mapping from column names to Series with a RangeIndex.
+
+    Nothing is copied or converted before it is asked for, and the user's frame is never touched.
+
+    Parameters
+    ----------
+    data : pandas.DataFrame, mapping, or any frame that narwhals reads eagerly
+    what : str
+        What errors call the data.
+    """
+
+    def __init__(self, data: object, what: str = "data"):
+        if isinstance(data, Mapping) and not isinstance(data, pd.DataFrame):
+            data = pd.DataFrame(data)
+        self._what = what
+        self._frame: Any = data if isinstance(data, pd.DataFrame) else _narwhals_frame(data, what)
+        self._is_pandas = isinstance(data, pd.DataFrame)
+        self._names: Any = self._frame.columns
+        self._cache: dict[str, pd.Series] = {}
+        self.n_rows: int = len(self._frame)
+        self.range = pd.RangeIndex(self.n_rows)
+        #: Row labels: the user's index, or row numbers for frames without one.
+        self.index: pd.Index = self._frame.index if self._is_pandas else self.range
+        if self._is_pandas and not self._names.is_unique:
+            twice = [str(name) for name in self._names[self._names.duplicated()].unique()]
+            raise duplicate_names(twice, what)
+
+    def __getitem__(self, name: str) -> pd.Series:
+        if name not in self._cache:
+            if name not in self._names:
+                raise KeyError(name)
+            self._cache[name] = self._read(name)
+        return self._cache[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def _read(self, name: str) -> pd.Series:
+        series = self._frame[name] if self._is_pandas else _narwhals_series(self._frame, name)
+        if not (isinstance(series.index, pd.RangeIndex) and series.index.equals(self.range)):
+            # Transforms and formulaic drop rows by label, which a repeated label would break.
+            series = series.set_axis(self.range)
+        return normalise(series, f"column {name!r} of the {self._what}")
+
+
+def duplicate_names(names: list[str], what: str) -> DataError:
+    """Make the error for column names that occur more than once."""
+    return DataError(f"Duplicate column names in the {what}: {', '.join(map(repr, names))}. Rename them.")
+
+
+def is_factor(values: pd.Series) -> bool:
+    """Whether a column is a factor: strings, categories or booleans."""
+    dtype = values.dtype
+    return (
+        isinstance(dtype, (pd.CategoricalDtype, pd.StringDtype)) or dtype == np.bool_ or dtype == np.object_
+    )
+
+
+def normalise(series: pd.Series, what: str) -> pd.Series:
+    """Bring a column to a numpy number, boolean, datetime, string or categorical dtype."""
+    dtype = series.dtype
+    if isinstance(dtype, np.dtype):
+        return _normalise_objects(series, what) if dtype == np.object_ else series
+    if isinstance(dtype, (pd.CategoricalDtype, pd.StringDtype)):
+        return series
+    if isinstance(dtype, pd.SparseDtype):
+        return normalise(pd.Series(np.asarray(series), index=series.index), what)
+    if pd.api.types.is_bool_dtype(dtype):
+        return _booleans(series)
+    if pd.api.types.is_integer_dtype(dtype) and not series.isna().any():
+        return series.astype(np.int64)
+    if pd.api.types.is_numeric_dtype(dtype):
+        # Nullable numbers: floats hold their missing values as NaN.
+        numbers = series.to_numpy(dtype=np.float64, na_value=np.nan)
+        return pd.Series(numbers, index=series.index)
+    if isinstance(dtype, (pd.DatetimeTZDtype, pd.PeriodDtype, pd.IntervalDtype)):
+        return series
+    # Arrow strings, dictionaries, dates: as Python objects.
+    return _normalise_objects(series.astype(object), what)
+
+
+def _normalise_objects(series: pd.Series, what: str) -> pd.Series:
+    kind = pd.api.types.infer_dtype(series, skipna=True)
+    if kind == "boolean":
+        return _booleans(series)
+    if kind in ("integer", "floating", "mixed-integer-float", "decimal", "empty"):
+        return pd.Series(pd.to_numeric(series, errors="coerce"), index=series.index).astype(np.float64)
+    if kind in ("mixed", "mixed-integer"):
+        kinds = sorted({type(value).__name__ for value in series.dropna().unique()})
+        raise DataError(f"{what[0].upper()}{what[1:]} mixes types ({', '.join(kinds)}): make it all one.")
+    return series
+
+
+def _booleans(series: pd.Series) -> pd.Series:
+    if series.isna().any():
+        objects = series.astype(object)
+        return objects.where(objects.notna(), None).astype(pd.CategoricalDtype([False, True]))
+    return series.astype(np.bool_)
+
+
+def _narwhals_frame(data: object, what: str) -> Any:
+    import narwhals as nw
+
+    try:
+        frame = nw.from_native(data, eager_only=True)  # type: ignore[call-overload]
+        names = list(frame.columns)
+    except TypeError as error:
+        raise DataError(
+            f"The {what} must be a pandas, polars or pyarrow table in memory, not {type(data).__name__}."
+        ) from error
+    except nw.exceptions.DuplicateError as error:
+        names = [str(name) for name in getattr(data, "column_names", [])]
+        raise duplicate_names(sorted({n for n in names if names.count(n) > 1}), what) from error
+    twice = sorted({str(name) for name in names if names.count(name) > 1})
+    if twice:
+        raise duplicate_names(twice, what)
+    return frame
+
+
+def _narwhals_series(frame: Any, name: str) -> pd.Series:
+    column = frame.get_column(name)
+    if column.dtype.is_numeric() and not column.dtype.is_decimal() and not column.is_null().any():
+        return pd.Series(column.to_numpy())
+    # The native library's own conversion keeps dictionaries as categories; narwhals' does not.
+    series: pd.Series = column.to_native().to_pandas().reset_index(drop=True)
+    if isinstance(series.dtype, pd.CategoricalDtype) and _has_no_level_order(column):
+        return series.cat.set_categories(sorted(series.cat.categories))
+    return series
+
+
+def _has_no_level_order(column: Any) -> bool:
+    """Whether the categories come in no order that means anything, as polars' Categorical (not Enum)."""
+    return bool(column.implementation.is_polars()) and str(column.dtype) == "Categorical"

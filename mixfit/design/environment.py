@@ -1,0 +1,101 @@
+"""Where the names of a formula are looked up, and its expressions evaluated."""
+
+from __future__ import annotations
+
+import builtins
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from formulaic.errors import FormulaicError
+from formulaic.parser.types import Factor
+from formulaic.utils.stateful_transforms import stateful_eval
+
+from mixfit.design.columns import Columns, normalise
+from mixfit.design.materializer import MixedMaterializer
+from mixfit.design.transforms import EXTRA_TRANSFORMS, KNOWN_NAMES
+from mixfit.errors import FormulaError, MixfitError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["Environment"]
+
+
+class Environment:
+    """The data, then the caller's context, then the transforms.
+
+    Parameters
+    ----------
+    columns : Columns
+    context : mapping of str to object
+        The caller's own names.
+    state : dict
+        What stateful transforms (scale, poly, ...) learned; filled when it is empty.
+    """
+
+    def __init__(self, columns: Columns, context: Mapping[str, Any], state: dict[str, Any]):
+        self.columns = columns
+        self.context = context
+        self.state = state
+
+    @cached_property
+    def materializer(self) -> MixedMaterializer:
+        """The formulaic machinery over these names."""
+        return MixedMaterializer(self.columns, context={**EXTRA_TRANSFORMS, **self.context})
+
+    def require(self, names: Iterable[str]) -> None:
+        """Raise a FormulaError for the first name that nothing provides."""
+        for name in names:
+            if name not in self.columns and name not in self.context and name not in KNOWN_NAMES:
+                root = name.partition(".")[0]
+                if root not in self.columns and not hasattr(builtins, root):
+                    raise self.unknown(name)
+
+    def unknown(self, name: str) -> FormulaError:
+        """Make the error for a name that nothing provides, with the names that resemble it."""
+        import difflib
+
+        close = difflib.get_close_matches(name, [str(column) for column in self.columns], n=3)
+        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+        return FormulaError(f"The data have no column {name!r}.{hint}")
+
+    def evaluate(self, factor: Factor) -> Any:
+        """Return the value of one factor of the formula."""
+        if factor.eval_method is Factor.EvalMethod.LOOKUP:
+            if factor.expr in self.columns:
+                return self.columns[factor.expr]
+            if factor.expr in self.context:
+                return self.context[factor.expr]
+            raise self.unknown(factor.expr)
+        return self.evaluate_text(factor.expr)
+
+    def evaluate_text(self, expression: str) -> Any:
+        """Return the value of a Python expression over the columns."""
+        if expression in self.columns:
+            return self.columns[expression]
+        try:
+            value = stateful_eval(expression, self.materializer.layered_context, {}, self.state, None)
+        except MixfitError:
+            raise
+        except Exception as error:
+            raise self.failed(expression, error) from error
+        return getattr(value, "__wrapped__", value)
+
+    def series(self, factor: Factor) -> pd.Series:
+        """Return the value of one factor as a column."""
+        value = self.evaluate(factor)
+        if isinstance(value, pd.Series):
+            return value if factor.expr in self.columns else normalise(value, f"`{factor.expr}`")
+        if np.ndim(value) != 1 or len(value) != self.columns.n_rows:
+            raise FormulaError(f"`{factor.expr}` is not a column: it needs one value for each row.")
+        return normalise(pd.Series(value), f"`{factor.expr}`")
+
+    def failed(self, expression: str, error: BaseException) -> FormulaError:
+        """Make the error for an expression that could not be evaluated."""
+        cause = error.__cause__ if isinstance(error, FormulaicError) and error.__cause__ else error
+        name = getattr(cause, "name", None)
+        if isinstance(cause, NameError) and name:
+            return self.unknown(name)
+        return FormulaError(f"`{expression}` cannot be evaluated ({type(cause).__name__}: {cause}).")

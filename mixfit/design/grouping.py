@@ -1,0 +1,158 @@
+"""Grouping factors: from columns to codes and levels, and back for new data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from mixfit.design.types import Grouping
+from mixfit.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+__all__ = ["Coded", "GroupingReader", "code_factor", "cross"]
+
+# A table of flags over all combinations is faster than sorting as long as it is no larger than a few columns.
+_TABLE_ROWS = 4
+
+
+@dataclass(frozen=True)
+class Coded:
+    """One column as codes: -1 where missing; `complete` says that every level is known to occur."""
+
+    codes: NDArray[np.intp]
+    levels: pd.Index
+    complete: bool
+
+
+@dataclass(frozen=True)
+class GroupingReader:
+    """Gives new rows the codes of a fitted grouping factor.
+
+    Attributes
+    ----------
+    levels : tuple of pandas.Index
+        The levels of each column of the (interaction) factor.
+    keys : tuple of ndarray of int
+        For every column after the first, the observed pairs ``code so far * n_levels + code``, sorted.
+    """
+
+    levels: tuple[pd.Index, ...]
+    keys: tuple[NDArray[np.intp], ...]
+
+    def read(self, columns: list[pd.Series]) -> NDArray[np.intp]:
+        """Return the codes of the rows of `columns`, -1 for a level (or pair) that the fit never saw."""
+        codes = _lookup(self.levels[0], columns[0])
+        for column, levels, keys in zip(columns[1:], self.levels[1:], self.keys, strict=True):
+            more = _lookup(levels, column)
+            pair = codes * len(levels) + more
+            place = np.minimum(np.searchsorted(keys, pair), len(keys) - 1)
+            known = (codes >= 0) & (more >= 0) & (keys[place] == pair)
+            codes = np.where(known, place, -1)
+        return codes
+
+
+def code_factor(values: pd.Series, name: str) -> Coded:
+    """Code one column: category order for categoricals, sorted otherwise."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return Coded(values.cat.codes.to_numpy(np.intp), values.cat.categories, False)
+    if values.dtype == np.bool_:
+        return Coded(values.to_numpy().astype(np.intp), pd.Index([False, True]), False)
+    try:
+        codes, levels = pd.factorize(values, sort=True)
+    except TypeError as error:
+        raise DataError(f"Grouping factor {name!r} holds values that cannot be ordered ({error}).") from error
+    return Coded(np.asarray(codes, dtype=np.intp), pd.Index(levels), True)
+
+
+def cross(
+    names: tuple[str, ...],
+    coded: Mapping[str, Coded],
+    keep: NDArray[np.bool_] | None,
+    known: dict[tuple[str, ...], tuple[Grouping, GroupingReader]],
+) -> tuple[Grouping, GroupingReader]:
+    """Cross the columns `names` over the rows that are kept.
+
+    `known` remembers every grouping made so far, so that ``a:b:c`` starts from ``a:b``.
+    """
+    if names not in known:
+        if len(names) == 1:
+            codes, levels = _compact(coded[names[0]], keep)
+            known[names] = Grouping(names[0], codes, levels), GroupingReader((levels,), ())
+        else:
+            known[names] = _cross_two(
+                cross(names[:-1], coded, keep, known), cross(names[-1:], coded, keep, known)
+            )
+    return known[names]
+
+
+def _cross_two(
+    first: tuple[Grouping, GroupingReader], second: tuple[Grouping, GroupingReader]
+) -> tuple[Grouping, GroupingReader]:
+    (a, read_a), (b, read_b) = first, second
+    codes, pairs = _observed_pairs(a.codes, b.codes, a.n_levels, b.n_levels)
+    in_a, in_b = np.divmod(pairs, b.n_levels)
+    levels = _as_text(a.levels).take(in_a) + ":" + _as_text(b.levels).take(in_b)
+    reader = GroupingReader(read_a.levels + read_b.levels, (*read_a.keys, pairs))
+    return Grouping(f"{a.name}:{b.name}", codes, levels), reader
+
+
+def _observed_pairs(
+    a: NDArray[np.intp], b: NDArray[np.intp], n_a: int, n_b: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Give every observed pair a number; return each row's number and the sorted keys ``a * n_b + b``."""
+    if n_a * n_b <= _TABLE_ROWS * len(a) + 1024:
+        return _observed(a * n_b + b, n_a * n_b)
+    parent = np.zeros(n_b, dtype=np.intp)
+    parent[b] = a
+    if np.array_equal(parent[b], a):
+        # Every level of b lies in one level of a: only the levels need sorting, not the rows.
+        keys = parent * n_b + np.arange(n_b, dtype=np.intp)
+        order = np.argsort(keys)
+        rank = np.empty(n_b, dtype=np.intp)
+        rank[order] = np.arange(n_b, dtype=np.intp)
+        return rank[b], keys[order]
+    codes, found = pd.factorize(a * n_b + b, sort=True)
+    return np.asarray(codes, dtype=np.intp), np.asarray(found, dtype=np.intp)
+
+
+def _compact(part: Coded, keep: NDArray[np.bool_] | None) -> tuple[NDArray[np.intp], pd.Index]:
+    """Leave out the rows not kept, and then the levels that no row has."""
+    if keep is None and part.complete:
+        return part.codes, part.levels
+    codes, used = _observed(part.codes if keep is None else part.codes[keep], len(part.levels))
+    return codes, part.levels if len(used) == len(part.levels) else part.levels.take(used)
+
+
+def _observed(codes: NDArray[np.intp], n_codes: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Renumber `codes` (all < `n_codes`) without gaps; return the new codes and the sorted old ones."""
+    seen = np.zeros(n_codes, dtype=bool)
+    seen[codes] = True
+    if seen.all():
+        return codes, np.arange(n_codes, dtype=np.intp)
+    return (np.cumsum(seen, dtype=np.intp) - 1)[codes], np.flatnonzero(seen).astype(np.intp, copy=False)
+
+
+def _as_text(levels: pd.Index) -> pd.Index:
+    """Level names as R prints them: a whole number without its ``.0``."""
+    if levels.dtype.kind == "f" and np.all(levels.to_numpy() == np.trunc(levels.to_numpy())):
+        levels = levels.astype(np.int64)
+    return levels.astype(str)
+
+
+def _lookup(levels: pd.Index, values: pd.Series) -> NDArray[np.intp]:
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        codes, found = values.cat.codes.to_numpy(np.intp), values.cat.categories
+    else:
+        raw, unique = pd.factorize(values)
+        codes, found = np.asarray(raw, dtype=np.intp), pd.Index(unique)
+    if len(found) == 0:
+        return np.full(len(values), -1, dtype=np.intp)
+    places = levels.get_indexer(found).astype(np.intp)
+    return np.where(codes >= 0, places[codes], -1)

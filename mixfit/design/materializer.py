@@ -1,0 +1,119 @@
+"""formulaic's pandas materializer, reading our columns and coding factors as R does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from formulaic.materializers import PandasMaterializer
+from formulaic.materializers.types import FactorValues, NAAction
+from formulaic.parser.types import Factor
+from interface_meta import override
+
+from mixfit.design.columns import Columns, is_factor
+from mixfit.design.missing import null_rows
+from mixfit.errors import DataError, DesignError, NewLevelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from formulaic.materializers.base import EvaluatedFactor
+
+__all__ = ["MixedMaterializer"]
+
+
+class MixedMaterializer(PandasMaterializer):  # type: ignore[misc]
+    """Builds model matrices from `Columns`.
+
+    It differs from its parent in four ways: booleans are factors; unused levels are dropped; levels
+    that the fit never saw are an error; and the rows in which each factor is missing are kept in `nulls`.
+    """
+
+    REGISTER_NAME = None  # formulaic must not choose this class for anyone else's data
+    data: Columns
+
+    @override
+    def _init(self) -> None:
+        self.nulls: dict[str, np.ndarray[Any, np.dtype[np.bool_]]] = {}
+
+    @override  # type: ignore[prop-decorator]
+    @property
+    def nrows(self) -> int:
+        """Number of rows, before any is dropped."""
+        return self.data.n_rows
+
+    @override
+    def _is_categorical(self, values: Any) -> bool:
+        inner = getattr(values, "__wrapped__", values)
+        if isinstance(inner, pd.Series):
+            return is_factor(inner)
+        if isinstance(inner, np.ndarray) and inner.ndim == 1 and inner.dtype.kind in "bOU":
+            return True
+        return bool(super()._is_categorical(values))
+
+    @override
+    def _check_for_nulls(self, name: str, values: Any, na_action: NAAction, drop_rows: set[int]) -> None:
+        rows = null_rows(values, self.nrows, name)
+        if rows is None:
+            return
+        self.nulls[name] = rows
+        if na_action is NAAction.DROP:
+            drop_rows.update(np.flatnonzero(rows).tolist())
+
+    @override
+    def _encode_evaled_factor(
+        self, factor: EvaluatedFactor, spec: Any, drop_rows: Sequence[int], reduced_rank: bool = False
+    ) -> dict[str, Any]:
+        if factor.metadata.kind is Factor.Kind.CATEGORICAL:
+            values = pd.Series(getattr(factor.values, "__wrapped__", factor.values))
+            known = spec.encoder_state.get(factor.expr, (None, {}))[1].get("categories")
+            if known is None:
+                values = _without_unused(values, drop_rows, factor.expr)
+            else:
+                _refuse_new_levels(values, known, factor.expr)
+            factor = factor.replace(values=FactorValues(values, metadata=factor.metadata))
+        encoded: dict[str, Any] = super()._encode_evaled_factor(factor, spec, drop_rows, reduced_rank)
+        return encoded
+
+    @override
+    def _encode_numerical(
+        self, values: Any, metadata: Any, encoder_state: dict[str, Any], spec: Any, drop_rows: Sequence[int]
+    ) -> Any:
+        inner = getattr(values, "__wrapped__", values)
+        if np.asarray(inner).dtype.kind not in "biuf":
+            name = getattr(inner, "name", None)
+            what = f"Column {name!r}" if name is not None else "A term of the formula"
+            raise DataError(f"{what} is not numeric ({np.asarray(inner).dtype}): convert it to numbers.")
+        return super()._encode_numerical(values, metadata, encoder_state, spec, drop_rows)
+
+    @override
+    def _combine_columns(self, cols: Sequence[tuple[str, Any]], spec: Any, drop_rows: Sequence[int]) -> Any:
+        if not cols:
+            return np.empty((self.nrows - len(drop_rows), 0))
+        return super()._combine_columns(cols, spec, drop_rows)
+
+
+def _without_unused(values: pd.Series, drop_rows: Sequence[int], name: str) -> pd.Series:
+    kept = values if not drop_rows else values.drop(index=values.index[drop_rows])
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        used = kept.cat.remove_unused_categories().cat.categories
+        values = values if len(used) == len(values.cat.categories) else values.cat.set_categories(used)
+        n_levels = len(used)
+    else:
+        n_levels = kept.nunique()
+    if n_levels < 2 and len(kept):  # with no row left at all, that is the error to report
+        raise DesignError(f"Factor {name!r} has one level in the rows used: leave it out of the formula.")
+    return values
+
+
+def _refuse_new_levels(values: pd.Series, known: Sequence[Any], name: str) -> None:
+    found = (
+        values.cat.remove_unused_categories().cat.categories
+        if values.dtype == "category"
+        else values.unique()
+    )
+    new = list(set(found[~pd.isna(found)]).difference(known))
+    if new:
+        listed = ", ".join(map(repr, new[:5])) + (", ..." if len(new) > 5 else "")
+        raise NewLevelError(f"Factor {name!r} has levels that the fit never saw: {listed}.")

@@ -1,0 +1,104 @@
+"""The vectors of a model: response, prior weights, offset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mixfit.design.columns import is_factor, normalise
+from mixfit.design.missing import null_rows
+from mixfit.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.design.environment import Environment
+    from mixfit.design.missing import MissingRows
+    from mixfit.formula.types import Response
+
+__all__ = ["argument_vector", "check_weights", "read_offsets", "read_response", "sum_offsets"]
+
+Vector = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def read_response(response: Response, environment: Environment, missing: MissingRows) -> Vector:
+    """Evaluate the response; it must be one numeric column, finite wherever it is not missing."""
+    if response.arguments is not None:
+        raise DataError(
+            f"{response.text} is a response for binomial models; this model needs one number a row."
+        )
+    y = _numbers(environment.evaluate(response.factor), f"Response {response.text!r}", environment)
+    missing.note(response.text, null_rows(y, missing.n_rows, response.text))
+    infinite = np.isinf(y)
+    if infinite.any():
+        first = environment.columns.index[int(np.argmax(infinite))]
+        raise DataError(
+            f"Response {response.text!r} is infinite in {int(infinite.sum())} row(s), the first at {first!r}."
+        )
+    return y
+
+
+def argument_vector(value: object, name: str, environment: Environment, missing: MissingRows) -> Vector:
+    """Read `weights=` or `offset=`: a column, an expression, or an array with one value for each row."""
+    what = f"The {name}"
+    if isinstance(value, str):
+        what, label = f"The {name} {value!r}", value
+        value = environment.evaluate_text(value)
+    else:
+        label = name
+    vector = _numbers(value, what, environment)
+    missing.note(label, null_rows(vector, missing.n_rows, label))
+    if np.isinf(vector).any():
+        raise DataError(f"{what} must be finite; {int(np.isinf(vector).sum())} row(s) are not.")
+    return vector
+
+
+def check_weights(weights: Vector) -> NDArray[np.bool_] | None:
+    """Refuse negative weights and weights that sum to zero; return the rows of weight zero, if any."""
+    if (weights < 0).any():
+        raise DataError(f"Weights must not be negative; {int((weights < 0).sum())} row(s) are.")
+    zero = weights == 0
+    if not zero.any():
+        return None
+    if not (weights > 0).any():
+        raise DataError("Weights sum to zero: no row would count.")
+    return np.asarray(zero)
+
+
+def sum_offsets(
+    expressions: Sequence[str], array: object, environment: Environment, missing: MissingRows
+) -> Vector | None:
+    """Add up the offset expressions and an array given as ``offset=``; None if there is neither."""
+    vectors = [argument_vector(expression, "offset", environment, missing) for expression in expressions]
+    if array is not None:
+        vectors.append(argument_vector(array, "offset", environment, missing))
+    return np.asarray(sum(vectors[1:], vectors[0])) if vectors else None
+
+
+def read_offsets(expressions: Sequence[str], environment: Environment) -> Vector:
+    """Add up the offsets of new data, NaN where one is missing; zero if there are none."""
+    total = np.zeros(environment.columns.n_rows)
+    for expression in expressions:
+        total += _numbers(environment.evaluate_text(expression), f"The offset {expression!r}", environment)
+    return total
+
+
+def _numbers(value: Any, what: str, environment: Environment) -> Vector:
+    n_rows = environment.columns.n_rows
+    value = getattr(value, "__wrapped__", value)
+    if not isinstance(value, pd.Series):
+        shape = np.shape(value)
+        if len(shape) != 1:
+            raise DataError(f"{what} must be one column of {n_rows} numbers, not of shape {shape}.")
+        value = pd.Series(np.asarray(value))
+    value = normalise(value, what)
+    if len(value) != n_rows:
+        raise DataError(f"{what} has {len(value)} values for {n_rows} rows.")
+    if is_factor(value) or value.dtype.kind not in "iuf":
+        kind = "categorical" if isinstance(value.dtype, pd.CategoricalDtype) else str(value.dtype)
+        raise DataError(f"{what} must be numeric, not {kind}.")
+    return np.asarray(value.to_numpy(), dtype=np.float64)

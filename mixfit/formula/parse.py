@@ -1,0 +1,172 @@
+"""Read a formula's text into a `MixedFormula`."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from formulaic import SimpleFormula
+from formulaic.errors import FormulaicError
+from formulaic.parser.types import ASTNode, Factor, Term, Token
+
+from mixfit.errors import FormulaError
+from mixfit.formula.calls import call_arguments, called_name
+from mixfit.formula.errors import error_at, error_at_token, from_formulaic
+from mixfit.formula.parser import BarTerm, MixedFormulaParser
+from mixfit.formula.types import MixedFormula, RandomTerm, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mixfit.formula.tokens import Bar
+
+__all__ = ["parse"]
+
+_PARSER = MixedFormulaParser()
+_LITERAL = Factor.EvalMethod.LITERAL
+_PYTHON = Factor.EvalMethod.PYTHON
+
+
+def parse(text: str, columns: tuple[str, ...] | None = None) -> MixedFormula:
+    """Read ``response ~ fixed + (columns | group) + ...``.
+
+    Parameters
+    ----------
+    text : str
+        The formula. All that is not a random term is formulaic's grammar.
+    columns : tuple of str, optional
+        The names that ``.`` stands for.
+
+    Returns
+    -------
+    MixedFormula
+
+    Raises
+    ------
+    FormulaError
+        If the formula cannot be read, with the place, or if it holds no random term.
+    """
+    if not isinstance(text, str):
+        raise FormulaError(f"A formula is a string such as 'y ~ x + (1 | g)', not {type(text).__name__}.")
+    return _parse(text, columns)
+
+
+# Formulas are immutable once read, and a session fits few formulas many times.
+@lru_cache(maxsize=256)
+def _parse(text: str, columns: tuple[str, ...] | None) -> MixedFormula:
+    source = "".join(" " if char.isspace() else char for char in text)
+    context: dict[str, Any] = {"__formulaic_variables_available__": columns or ()}
+    try:
+        tokens = list(_PARSER.get_tokens_from_formula(source, context=context))
+        ast = _PARSER.get_ast_from_tokens(tokens, context=context)
+        response = _read_response(ast, source)
+        terms = list(_PARSER.get_terms_from_ast(ast, context=context)["rhs"])
+    except FormulaicError as error:
+        raise from_formulaic(error, source) from error
+    bars: list[Bar] = context["__mixfit_bars__"]
+    raw: list[Token] = context["__mixfit_tokens__"]
+    random = tuple(_read_random(terms, bars, raw, source))
+    offsets = tuple(_read_offsets(terms))
+    fixed = [t for t in terms if not isinstance(t, BarTerm) and not _is_offset(t)]
+    return MixedFormula(
+        text=text,
+        response=response,
+        fixed=_in_order(fixed),
+        random=random,
+        offsets=offsets,
+        variables=_variables(response, terms, random),
+        uses_dot=any(t.token == "." and t.kind is Token.Kind.OPERATOR for t in raw),
+    )
+
+
+def _in_order(terms: Iterable[Term]) -> tuple[Term, ...]:
+    """Order terms by degree, as formulaic does for every formula."""
+    return tuple(SimpleFormula(list(terms)))
+
+
+def _read_response(ast: ASTNode | Token | None, source: str) -> Response:
+    if not isinstance(ast, ASTNode) or ast.operator.symbol != "~" or ast.operator.arity != 2:
+        raise error_at("The formula names no response: write response ~ fixed + (columns | group).", source)
+    left = ast.args[0]
+    if isinstance(left, ASTNode) or left.kind is Token.Kind.VALUE:
+        raise error_at(
+            "The response must be one column or one expression; wrap arithmetic in I(), as in I(a - b) ~ x.",
+            source,
+            len(source) - len(source.lstrip()),
+            len(source.partition("~")[0].rstrip()) - 1,
+        )
+    factor = left.to_factor()
+    arguments = None
+    if left.kind is Token.Kind.PYTHON and called_name(left.token) == "cbind":
+        arguments = call_arguments(left.token)
+        if len(arguments) != 2:
+            raise error_at_token("cbind takes two columns: cbind(successes, failures).", left)
+    return Response(text=factor.expr, factor=factor, arguments=arguments)
+
+
+def _read_random(terms: list[Term], bars: list[Bar], raw: list[Token], source: str) -> Iterator[RandomTerm]:
+    found = [term for term in terms if isinstance(term, BarTerm)]
+    if not bars:
+        raise error_at(
+            "The formula has no random term such as (1 | group). "
+            "For a model without one use statsmodels: statsmodels.formula.api.ols.",
+            source,
+        )
+    for bar in bars:
+        start = raw[bar.opening].source_start
+        end = raw[bar.closing].source_start
+        here = [term for term in found if start <= term.factors[0].token.source_start <= end]
+        if not here:
+            raise error_at(
+                "This random term is taken out of the formula or said twice; random terms can only be added, "
+                "each once.",
+                source,
+                start,
+                end,
+            )
+        left = source[start + 1 : raw[bar.bar].source_start].strip()
+        yield from _expand(here[0], left, source, start, end)
+
+
+def _expand(term: BarTerm, left: str, source: str, start: int, end: int) -> Iterator[RandomTerm]:
+    for column in term.columns:
+        for factor in column.factors:
+            if (factor.eval_method is _LITERAL and factor.expr != "1") or isinstance(column, BarTerm):
+                raise error_at(f"`{factor.expr}` cannot stand left of a bar.", source, start, end)
+        if _is_offset(column):
+            raise error_at("offset(...) cannot stand left of a bar.", source, start, end)
+    columns = _in_order(term.columns)
+    if not columns and "." not in left:
+        raise error_at("No column is left on the left of the bar.", source, start, end)
+    bar = "|" if term.structure == "us" else "||"
+    for group in term.groups:
+        yield RandomTerm(f"({left} {bar} {group!r})", columns, tuple(group.factors), term.structure)
+
+
+def _is_offset(term: Term) -> bool:
+    return any(f.eval_method is _PYTHON and called_name(f.expr) == "offset" for f in term.factors)
+
+
+def _read_offsets(terms: list[Term]) -> Iterator[str]:
+    for term in terms:
+        if isinstance(term, BarTerm) or not _is_offset(term):
+            continue
+        factor = term.factors[0]
+        arguments = call_arguments(factor.expr) if len(term.factors) == 1 else ()
+        if len(arguments) != 1:
+            raise error_at_token("An offset is added on its own, with one argument: offset(x).", factor.token)
+        yield arguments[0]
+
+
+def _variables(response: Response, terms: list[Term], random: tuple[RandomTerm, ...]) -> tuple[str, ...]:
+    factors = [response.factor]
+    factors += [factor for term in terms if not isinstance(term, BarTerm) for factor in term.factors]
+    for term in random:
+        factors += [factor for column in term.terms for factor in column.factors]
+        factors += term.groups
+    names: dict[str, None] = {}
+    for factor in factors:
+        names.update(dict.fromkeys(sorted(str(name) for name in factor.required_variables)))
+    for implied in ("offset", "cbind"):
+        names.pop(implied, None)
+    return tuple(names)

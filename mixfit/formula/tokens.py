@@ -1,0 +1,139 @@
+"""Prepare formulaic's tokens: find the bars, add the implied intercepts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from formulaic.parser.algos.sanitize_tokens import sanitize_tokens
+from formulaic.parser.algos.tokenize import tokenize
+from formulaic.parser.types import Token
+from formulaic.parser.utils import merge_operator_tokens
+
+from mixfit.formula.calls import called_name, with_python_powers
+from mixfit.formula.errors import error_at, error_at_token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mixfit.errors import FormulaError
+
+__all__ = ["Bar", "find_bars", "prepare_tokens", "read_tokens"]
+
+# Names that other packages give to covariance structures: `cs(1 + x | g)` must not be read as Python.
+_STRUCTURES = frozenset({"ar1", "cs", "diag", "homdiag", "rr", "toep", "us"})
+_TILDE = re.compile("~")
+_KIND = Token.Kind
+
+
+@dataclass(frozen=True)
+class Bar:
+    """The tokens of ``( ... | ... )``, by their places in the list of tokens."""
+
+    opening: int
+    bar: int
+    closing: int
+
+
+def read_tokens(formula: str) -> list[Token]:
+    """Split the formula by formulaic's tokenizer; python tokens are checked and made uniform."""
+    tokens: list[Token] = []
+    for token in tokenize(formula):
+        if token.kind is _KIND.PYTHON:
+            tokens.append(_read_python(token, formula))
+        elif token.kind is _KIND.OPERATOR and "~" in token.token:
+            # The tokenizer joins neighbouring operators, as in `y ~ -1 + x`.
+            tokens.extend(token.split(_TILDE, after=True, before=True))
+        elif token.token == "0" and token.kind is _KIND.VALUE:
+            tokens.append(token.copy_with_attrs(token="-", kind=_KIND.OPERATOR))
+            tokens.append(token.copy_with_attrs(token="1"))
+        else:
+            tokens.extend(sanitize_tokens([token]))
+    return [token for token in tokens if token.token]
+
+
+def find_bars(tokens: list[Token], formula: str) -> list[Bar]:
+    """Find every ``(columns | group)`` and check what only the order of tokens shows."""
+    open_at: list[int] = []
+    bar_of: dict[int, int] = {}
+    bars: list[Bar] = []
+    for i, token in enumerate(tokens):
+        if token.kind is _KIND.CONTEXT and token.token in "([":
+            open_at.append(i)
+        elif token.kind is _KIND.CONTEXT:
+            # An unmatched closing mark is left for formulaic to report.
+            opening = open_at.pop() if open_at else None
+            if opening in bar_of:
+                bars.append(Bar(opening, bar_of[opening], i))
+        elif token.kind is _KIND.OPERATOR and "|" in token.token:
+            _check_bar(token, open_at, bar_of)
+            bar_of[open_at[-1]] = i
+    for bar in bars:
+        _check_inside(tokens, bar, formula)
+    return sorted(bars, key=lambda bar: bar.opening)
+
+
+def prepare_tokens(tokens: list[Token], bars: list[Bar]) -> list[Token]:
+    """Insert the implied intercepts: after ``~``, and at the start of every bar's left side."""
+    openings = {bar.opening for bar in bars}
+    out: list[Token] = []
+    for i, token in enumerate(tokens):
+        out.append(token)
+        if i in openings or token.token == "~":
+            out.append(token.copy_with_attrs(token="1", kind=_KIND.VALUE))
+            following = tokens[i + 1] if i + 1 < len(tokens) else None
+            if following is not None and not _is_sign(following):
+                out.append(token.copy_with_attrs(token="+", kind=_KIND.OPERATOR))
+    # "x" "+" "-" "1", from "x + 0", must become one operator between x and 1.
+    return list(merge_operator_tokens(out, symbols={"+", "-"}))
+
+
+def _is_sign(token: Token) -> bool:
+    return token.kind is _KIND.OPERATOR and token.token[0] in "+-"
+
+
+def _read_python(token: Token, formula: str) -> Token:
+    token.token = with_python_powers(token.token)
+    try:
+        (token,) = sanitize_tokens([token])
+        name = called_name(token.token)
+    except SyntaxError as error:
+        raise error_at_token(f"`{token.token}` is not a Python expression ({error.msg})", token) from error
+    if name in _STRUCTURES and re.search(r"\|", token.token):
+        raise error_at(
+            f"`{token.token}`: structured random terms are not available; "
+            "write (x | g), or (x || g) for independent effects.",
+            formula,
+            token.source_start,
+            token.source_end,
+        )
+    return token
+
+
+def _check_bar(token: Token, open_at: list[int], bar_of: dict[int, int]) -> None:
+    if token.token not in ("|", "||"):
+        raise error_at_token(f"`{token.token}` cannot be read: write (columns | group).", token)
+    if not open_at:
+        raise error_at_token("Put parentheses around random terms: y ~ x + (1 | g), not y ~ x | g.", token)
+    if open_at[-1] in bar_of:
+        raise error_at_token("Two bars in one pair of parentheses: write (columns | group).", token)
+
+
+def _check_inside(tokens: list[Token], bar: Bar, formula: str) -> None:
+    if bar.bar == bar.opening + 1 or bar.closing == bar.bar + 1:
+        side = "left" if bar.bar == bar.opening + 1 else "right"
+        raise error_at_token(
+            f"Nothing stands on the {side} of the bar: write (columns | group).", tokens[bar.bar]
+        )
+    for token in tokens[bar.bar + 1 : bar.closing]:
+        if token.kind is _KIND.VALUE or (token.kind is _KIND.OPERATOR and token.token not in (":", "/")):
+            raise _bad_group(token)
+
+
+def _bad_group(token: Token) -> FormulaError:
+    return error_at_token(
+        f"`{token.token}` cannot stand in a grouping factor: right of the bar come names "
+        "joined by `:` (interaction) or `/` (nesting).",
+        token,
+    )
