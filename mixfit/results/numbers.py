@@ -109,7 +109,7 @@ def zap_small(values: Iterable[float], digits: int) -> list[float]:
     """
     numbers = [float(v) for v in values]
     largest = max((abs(v) for v in numbers if math.isfinite(v)), default=0.0)
-    places = max(0, digits - math.ceil(math.log10(largest))) if largest > 0 else digits
+    places = max(0, math.floor(digits - math.log10(largest) + 0.5)) if largest > 0 else digits
     return [round(v, places) if math.isfinite(v) else v for v in numbers]
 
 
