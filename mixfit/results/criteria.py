@@ -1,0 +1,107 @@
+"""Counts and information criteria, as lme4 counts them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+__all__ = ["aic", "any_singular", "bic", "n_parameters"]
+
+
+def n_parameters(n_fixed: int, n_theta: int) -> int:
+    """Count the parameters of a Gaussian model: fixed effects, theta and the residual variance.
+
+    Parameters
+    ----------
+    n_fixed : int
+        Fixed effects that are estimated (aliased ones do not count).
+    n_theta : int
+        Free entries of the relative covariance factors.
+
+    Returns
+    -------
+    int
+        ``n_fixed + n_theta + 1``, lme4's count for REML and ML alike.
+
+    Examples
+    --------
+    >>> n_parameters(2, 3)
+    6
+    """
+    return n_fixed + n_theta + 1
+
+
+def aic(llf: float, n_params: int) -> float:
+    """Akaike's criterion ``-2 llf + 2 n_params`` (Akaike 1974).
+
+    Parameters
+    ----------
+    llf : float
+        (Restricted) log-likelihood.
+    n_params : int
+        Number of parameters.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> aic(-10.0, 3)
+    26.0
+    """
+    return -2.0 * llf + 2.0 * n_params
+
+
+def bic(llf: float, n_params: int, nobs: int) -> float:
+    """Schwarz's criterion ``-2 llf + log(nobs) n_params`` (Schwarz 1978).
+
+    Parameters
+    ----------
+    llf : float
+        (Restricted) log-likelihood.
+    n_params : int
+        Number of parameters.
+    nobs : int
+        Observations: all n of them for REML too, as in lme4.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> round(bic(-10.0, 3, 20), 4)
+    28.9872
+    """
+    return -2.0 * llf + float(np.log(nobs)) * n_params
+
+
+def any_singular(templates: Iterable[NDArray[np.float64]], tolerance: float = 1e-4) -> bool:
+    """Say whether a relative covariance factor lies on the boundary of its parameter space.
+
+    Parameters
+    ----------
+    templates : iterable of ndarray, shape (k_t, k_t)
+        Lower-triangular relative factors.
+    tolerance : float
+        On the scale of theta, whose unit is the residual standard deviation; 1e-4 is the
+        default of lme4's ``isSingular``.
+
+    Returns
+    -------
+    bool
+        True where a diagonal entry is below `tolerance`.
+
+    Examples
+    --------
+    >>> any_singular([np.eye(2)]), any_singular([np.array([[1.0, 0.0], [0.3, 0.0]])])
+    (False, True)
+    """
+    return any(bool((np.diagonal(template) < tolerance).any()) for template in templates)

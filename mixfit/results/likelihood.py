@@ -1,0 +1,101 @@
+"""Likelihood, counts, scale and convergence of a fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mixfit.results import criteria
+from mixfit.results.fixed import FixedEffects
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mixfit.optimize.certificate import Certificate
+
+__all__ = ["Likelihood"]
+
+
+class Likelihood(FixedEffects):
+    """The part of a result that says how well it fits, and with how many parameters.
+
+    Parameters
+    ----------
+    model : FittedModel
+    estimate : LinearEstimate
+    """
+
+    @property
+    def reml(self) -> bool:
+        """Whether the fit is by REML."""
+        return self.estimate.reml
+
+    @property
+    def nobs(self) -> int:
+        """Number of observations used."""
+        return len(self.model.design.y)
+
+    @property
+    def npar(self) -> int:
+        """Number of parameters: fixed effects, theta and the residual variance."""
+        return criteria.n_parameters(len(self.estimate.beta), len(self.estimate.theta))
+
+    @property
+    def df_model(self) -> int:
+        """The same as `npar`: lme4's degrees of freedom of the log-likelihood."""
+        return self.npar
+
+    @property
+    def df_resid(self) -> int:
+        """Observations less parameters, as lme4's ``df.residual``."""
+        return self.nobs - self.npar
+
+    @property
+    def llf(self) -> float:
+        """Log-likelihood; of a REML fit the restricted one, as lme4's ``logLik``."""
+        return -0.5 * self.estimate.criterion
+
+    @property
+    def deviance(self) -> float:
+        """``-2 llf``: the deviance of an ML fit, the REML criterion of a REML fit."""
+        return self.estimate.criterion
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion; compare REML fits only where they have the same fixed effects."""
+        return criteria.aic(self.llf, self.npar)
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, with the number of observations in the penalty."""
+        return criteria.bic(self.llf, self.npar, self.nobs)
+
+    @property
+    def sigma(self) -> float:
+        """Residual standard deviation of an observation of weight 1."""
+        return self.estimate.sigma
+
+    @property
+    def scale(self) -> float:
+        """Residual variance, ``sigma**2``."""
+        return self.estimate.sigma**2
+
+    @property
+    def theta(self) -> NDArray[np.float64]:
+        """Free entries of the relative covariance factors, column by column, term by term."""
+        return self.estimate.theta
+
+    @property
+    def certificate(self) -> Certificate:
+        """The optimality certificate of the fit."""
+        return self.estimate.certificate
+
+    @property
+    def converged(self) -> bool:
+        """Whether the certificate holds."""
+        return self.estimate.certificate.converged
+
+    @property
+    def is_singular(self) -> bool:
+        """Whether a diagonal entry of theta is below 1e-4, as lme4's ``isSingular``."""
+        return criteria.any_singular(self.estimate.templates)

@@ -1,0 +1,92 @@
+"""Names as they are shown: lme4's spelling of the intercept, R's abbreviations."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["abbreviate", "shown"]
+
+
+def shown(name: str) -> str:
+    """Spell a column name as lme4 prints it.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> shown("Intercept"), shown("Days")
+    ('(Intercept)', 'Days')
+    """
+    return "(Intercept)" if name == "Intercept" else name
+
+
+def abbreviate(names: Sequence[str], length: int) -> list[str]:
+    """Shorten names to about `length` characters, all different, as R's ``abbreviate`` describes.
+
+    From the right, first lower-case vowels go, then other lower-case letters, then anything; the
+    first character of every word stays. Names that become equal get more characters.
+
+    Parameters
+    ----------
+    names : sequence of str
+    length : int
+        Characters wanted; more where uniqueness asks for them.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> abbreviate(["(Intercept)", "Days", "temperature[T.185]"], 6)
+    ['(Intr)', 'Days', 't[T.18']
+    """
+    distinct = list(dict.fromkeys(names))
+    short = {name: _shorten(name, length) for name in distinct}
+    longest = max((len(name) for name in distinct), default=0)
+    pending: set[str] = set()
+    while length < longest:
+        taken: set[str] = set()
+        clashing = set()
+        for name in distinct:
+            if short[name] in taken:
+                clashing.add(short[name])
+            taken.add(short[name])
+        if not clashing:
+            break
+        pending |= {name for name in distinct if short[name] in clashing}
+        length += 1
+        for name in pending:
+            short[name] = _shorten(name, length)
+    return [short[name] for name in names]
+
+
+def _shorten(name: str, length: int) -> str:
+    name = name.strip(" ")
+    if len(name) <= length:
+        return name
+    characters = list(name)
+    surplus = sum(c != " " for c in characters) - length
+    passes: tuple[Callable[[str], bool], ...] = (_is_lower_vowel, str.islower, lambda c: c != " ")
+    for droppable in passes:
+        for i in range(len(characters) - 1, 0, -1):
+            if surplus <= 0:
+                break
+            if characters[i - 1] != " " and droppable(characters[i]):
+                del characters[i]
+                surplus -= 1
+    return "".join(characters).replace(" ", "")
+
+
+def _is_lower_vowel(character: str) -> bool:
+    return character.islower() and unicodedata.normalize("NFD", character)[0] in "aeiou"

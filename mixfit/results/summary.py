@@ -1,0 +1,169 @@
+"""What a printed summary says, as numbers and names; text and HTML are made from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.results.varcorr import term_order
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from mixfit.results.linear import LinearResults
+    from mixfit.results.varcorr import VarCorr
+
+__all__ = ["MAX_CORRELATED", "Summary", "build_summary"]
+
+# lme4's option "lme4.summary.cor.max"
+MAX_CORRELATED = 12
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A summary of a Gaussian fit; prints like ``summary(lmer(...))``, shows as HTML in a notebook.
+
+    Attributes
+    ----------
+    title, formula : str
+    data_name : str or None
+    criteria : dict of str to float
+        ``REML``, or ``AIC``, ``BIC``, ``logLik``, ``-2*log(L)``, ``df.resid``.
+    quantiles : ndarray, shape (5,)
+        Minimum, quartiles and maximum of the scaled residuals.
+    varcorr : VarCorr
+    nobs : int
+    n_dropped : int
+        Rows left out for missing values.
+    groups : dict of str to int
+        Number of levels of every grouping factor.
+    coefficients : DataFrame, shape (p, 3)
+        Columns ``Estimate``, ``Std. Error``, ``t value``.
+    correlation : ndarray, shape (p, p), or None
+        Of the fixed effects; None where it is not shown.
+    notes : tuple of str
+        What a reader must know before trusting the numbers.
+    """
+
+    title: str
+    formula: str
+    data_name: str | None
+    criteria: dict[str, float]
+    quantiles: NDArray[np.float64]
+    varcorr: VarCorr
+    nobs: int
+    n_dropped: int
+    groups: dict[str, int]
+    coefficients: pd.DataFrame
+    correlation: NDArray[np.float64] | None
+    notes: tuple[str, ...]
+
+    def as_text(self) -> str:
+        """Return the summary as lme4 lays it out.
+
+        Returns
+        -------
+        str
+        """
+        from mixfit.results.text import summary_text
+
+        return summary_text(self)
+
+    def as_html(self) -> str:
+        """Return the summary as HTML tables.
+
+        Returns
+        -------
+        str
+        """
+        from mixfit.results.html import summary_html
+
+        return summary_html(self)
+
+    def __str__(self) -> str:
+        return self.as_text()
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.as_html()
+
+
+def build_summary(results: LinearResults, correlation: bool | None = None) -> Summary:
+    """Collect what a summary shows.
+
+    Parameters
+    ----------
+    results : LinearResults
+    correlation : bool, optional
+        Whether to show the correlation of the fixed effects; by default up to 12 of them.
+
+    Returns
+    -------
+    Summary
+    """
+    import pandas as pd
+
+    from mixfit.results.wald import correlation as scale
+
+    model, estimate = results.model, results.estimate
+    random = model.design.random
+    p = len(estimate.beta)
+    if estimate.reml:
+        criteria = {"REML": estimate.criterion}
+    else:
+        criteria = {
+            "AIC": results.aic,
+            "BIC": results.bic,
+            "logLik": results.llf,
+            "-2*log(L)": estimate.criterion,
+            "df.resid": results.df_resid,
+        }
+    show = p <= MAX_CORRELATED if correlation is None else correlation
+    fit_method = "REML" if estimate.reml else "maximum likelihood"
+    return Summary(
+        title=f"Linear mixed model fit by {fit_method}",
+        formula=model.formula_text,
+        data_name=model.data_name,
+        criteria=criteria,
+        quantiles=np.quantile(results.residuals("scaled").to_numpy(), [0.0, 0.25, 0.5, 0.75, 1.0]),
+        varcorr=results.varcorr(),
+        nobs=results.nobs,
+        n_dropped=model.design.n_dropped,
+        groups={random[t].grouping.name: random[t].grouping.n_levels for t in term_order(random)},
+        coefficients=pd.DataFrame(
+            {"Estimate": results.params, "Std. Error": results.bse, "t value": results.tvalues}
+        ),
+        correlation=scale(estimate.cov_beta) if show and p > 1 else None,
+        notes=_notes(results, shown=show or p < 2),
+    )
+
+
+def _notes(results: LinearResults, *, shown: bool) -> tuple[str, ...]:
+    notes = []
+    if not shown:
+        notes.append(
+            f"Correlation of fixed effects not shown, as p = {len(results.estimate.beta)} > "
+            f"{MAX_CORRELATED}: use summary(correlation=True) or cov_params()"
+        )
+    aliased = results.model.aliased
+    if aliased:
+        plural = "columns / coefficients" if len(aliased) > 1 else "column / coefficient"
+        notes.append(
+            f"fixed-effect model matrix is rank deficient so dropping {len(aliased)} {plural}: "
+            + ", ".join(aliased)
+        )
+    if not results.converged:
+        certificate = results.certificate
+        notes.append(
+            f"not converged: {certificate.message} (projected gradient "
+            f"{certificate.projected_gradient:.2g}, predicted decrease {certificate.predicted_decrease:.2g})"
+        )
+    if results.is_singular:
+        notes.append(
+            "boundary (singular) fit: a random effect has no variance, or is determined by the others"
+        )
+    return tuple(notes)

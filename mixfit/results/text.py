@@ -1,0 +1,195 @@
+"""Summaries and variance components as text, laid out as lme4 prints them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mixfit.results.layout import lay_out
+from mixfit.results.names import abbreviate, shown
+from mixfit.results.numbers import fixed_decimals, format_coefficients, format_common, zap_small
+
+if TYPE_CHECKING:
+    from mixfit.results.summary import Summary
+    from mixfit.results.varcorr import Component, VarCorr
+
+__all__ = [
+    "DIGITS",
+    "coefficient_cells",
+    "criteria_cells",
+    "quantile_cells",
+    "summary_text",
+    "varcorr_cells",
+    "varcorr_text",
+]
+
+# R's defaults: summaries show getOption("digits") - 3 digits, VarCorr one more
+DIGITS = 4
+QUANTILES = ("Min", "1Q", "Median", "3Q", "Max")
+
+
+def varcorr_cells(
+    varcorr: VarCorr, digits: int, *, variances: bool = False
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the table of variance components.
+
+    Parameters
+    ----------
+    varcorr : VarCorr
+    digits : int
+        Significant digits of standard deviations; correlations get two decimals fewer, at least 2.
+    variances : bool
+        Whether to show a column of variances before the standard deviations.
+
+    Returns
+    -------
+    header : list of str
+    rows : list of list of str
+        One row a random column, and the residual's. Correlations with the columns of the same
+        term stand to the right, under one heading.
+    """
+    parts = varcorr.components
+    deviations = [float(sd) for part in parts for sd in part.sd] + [varcorr.sigma]
+    n_corr = max([len(p.columns) for p in parts if p.structure == "us"], default=1) - 1
+    columns = [
+        [g for p in parts for g in (p.group, *[""] * (len(p.columns) - 1))] + ["Residual"],
+        [shown(name) for p in parts for name in p.columns] + [""],
+    ]
+    if variances:
+        columns.append(format_common([sd**2 for sd in deviations], digits))
+    columns.append(format_common(deviations, digits))
+    rows = [list(cells) for cells in zip(*columns, strict=True)]
+    header = ["Groups", "Name", *(["Variance"] if variances else []), "Std.Dev."]
+    if n_corr:
+        header += ["Corr", *[""] * (n_corr - 1)]
+        correlations = [row for part in parts for row in _correlation_rows(part, n_corr, max(2, digits - 2))]
+        correlations.append([""] * n_corr)
+        rows = [row + extra for row, extra in zip(rows, correlations, strict=True)]
+    return header, rows
+
+
+def _correlation_rows(part: Component, n_corr: int, decimals: int) -> list[list[str]]:
+    k = len(part.columns)
+    rows = [[""] * n_corr for _ in range(k)]
+    if part.structure == "us":
+        lower = [(i, j) for i in range(k) for j in range(i)]
+        # the 1 of the diagonal counts for the width, as in lme4
+        cells = fixed_decimals([1.0, *(float(part.corr[i, j]) for i, j in lower)], decimals)[1:]
+        for (i, j), cell in zip(lower, cells, strict=True):
+            rows[i][j] = cell
+    return rows
+
+
+def varcorr_text(varcorr: VarCorr, digits: int = DIGITS + 1) -> str:
+    """Print standard deviations and correlations as lme4's ``print(VarCorr(m))``.
+
+    Parameters
+    ----------
+    varcorr : VarCorr
+    digits : int
+
+    Returns
+    -------
+    str
+    """
+    return lay_out(*varcorr_cells(varcorr, digits))
+
+
+def criteria_cells(criteria: dict[str, float]) -> list[str]:
+    """Information criteria to one decimal, the degrees of freedom as a whole number.
+
+    Parameters
+    ----------
+    criteria : dict of str to float
+
+    Returns
+    -------
+    list of str
+    """
+    rounded = {name: round(value, 1) for name, value in criteria.items() if name != "df.resid"}
+    cells = dict(zip(rounded, format_common(rounded.values(), 7), strict=True))
+    return [cells[name].strip() if name in cells else f"{value:.0f}" for name, value in criteria.items()]
+
+
+def quantile_cells(summary: Summary) -> list[str]:
+    """Five quantiles of the scaled residuals, formatted alike.
+
+    Parameters
+    ----------
+    summary : Summary
+
+    Returns
+    -------
+    list of str
+    """
+    return format_common(zap_small(summary.quantiles, DIGITS + 1), DIGITS)
+
+
+def coefficient_cells(summary: Summary) -> list[list[str]]:
+    """Estimates, standard errors and t values, formatted a column.
+
+    Parameters
+    ----------
+    summary : Summary
+
+    Returns
+    -------
+    list of list of str
+    """
+    table = summary.coefficients
+    estimates, errors, statistics = (table[column].tolist() for column in table.columns)
+    return format_coefficients(estimates, errors, statistics, DIGITS)
+
+
+def _criteria_text(summary: Summary) -> str:
+    cells = criteria_cells(summary.criteria)
+    if "REML" in summary.criteria:
+        return f"REML criterion at convergence: {cells[0]}"
+    return _named(list(summary.criteria), cells)
+
+
+def _named(names: list[str], cells: list[str]) -> str:
+    width = max(len(cell) for cell in [*names, *cells])
+    return "\n".join(" ".join(cell.rjust(width) for cell in line) for line in (names, cells))
+
+
+def _correlation_text(summary: Summary) -> str:
+    matrix = summary.correlation
+    if matrix is None:
+        return ""
+    names = [shown(name) for name in summary.coefficients.index]
+    p = len(names)
+    flat = fixed_decimals(matrix.ravel().tolist(), 3)
+    rows = [[flat[i * p + j] if j < i else "" for j in range(p - 1)] for i in range(1, p)]
+    table = lay_out(abbreviate(names, 6)[:-1], rows, abbreviate(names, 11)[1:])
+    return f"\nCorrelation of Fixed Effects:\n{table}\n"
+
+
+def summary_text(summary: Summary) -> str:
+    """Print a summary as lme4's ``print(summary(m))``.
+
+    Parameters
+    ----------
+    summary : Summary
+
+    Returns
+    -------
+    str
+    """
+    names = [shown(name) for name in summary.coefficients.index]
+    coefficients = summary.coefficients
+    cells = coefficient_cells(summary)
+    groups = "; ".join(f"{name}, {count}" for name, count in summary.groups.items())
+    missing = ""
+    if summary.n_dropped:
+        plural = "s" if summary.n_dropped > 1 else ""
+        missing = f"  ({summary.n_dropped} observation{plural} deleted due to missingness)\n"
+    data = f"   Data: {summary.data_name}\n" if summary.data_name else ""
+    fixed = lay_out(list(coefficients.columns), list(zip(*cells, strict=True)), names, right=True)
+    notes = "\n" + "\n".join(summary.notes) + "\n" if summary.notes else ""
+    return (
+        f"{summary.title}\nFormula: {summary.formula}\n{data}\n{_criteria_text(summary)}\n\n"
+        f"Scaled residuals:\n{_named(list(QUANTILES), quantile_cells(summary))}\n\n"
+        f"Random effects:\n{lay_out(*varcorr_cells(summary.varcorr, DIGITS, variances=True))}\n"
+        f"Number of obs: {summary.nobs}, groups:  {groups}\n{missing}\n"
+        f"Fixed effects:\n{fixed}\n{_correlation_text(summary)}{notes}"
+    ).rstrip("\n")

@@ -1,0 +1,212 @@
+"""Variances, standard deviations and correlations of the random effects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from mixfit.results.wald import correlation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.design.types import RandomDesign, Structure
+
+__all__ = ["Component", "VarCorr", "build_varcorr", "term_order", "unique_names"]
+
+
+@dataclass(frozen=True)
+class Component:
+    """Covariance of one random-effects term.
+
+    Attributes
+    ----------
+    group : str
+        Name of the grouping factor, ``.1``, ``.2``, ... added when earlier terms share it.
+    columns : tuple of str, length k
+    vcov : ndarray, shape (k, k)
+        Covariance matrix of the effects of one level, in squared units of the response.
+    structure : {"us", "diag"}
+    """
+
+    group: str
+    columns: tuple[str, ...]
+    vcov: NDArray[np.float64]
+    structure: Structure
+
+    @property
+    def sd(self) -> NDArray[np.float64]:
+        """Standard deviations, shape (k,)."""
+        return np.sqrt(np.diagonal(self.vcov))
+
+    @property
+    def corr(self) -> NDArray[np.float64]:
+        """Correlation matrix, shape (k, k); NaN where a standard deviation is zero."""
+        return correlation(self.vcov)
+
+
+@dataclass(frozen=True)
+class VarCorr:
+    """The random-effects covariances of a fit; prints as lme4's ``VarCorr`` does.
+
+    ``varcorr["Subject"]`` is the covariance matrix of a term as a DataFrame.
+
+    Attributes
+    ----------
+    components : tuple of Component
+        Terms by decreasing number of levels.
+    sigma : float
+        Residual standard deviation.
+
+    Examples
+    --------
+    >>> v = VarCorr((Component("g", ("Intercept",), np.array([[4.0]]), "us"),), sigma=1.0)
+    >>> v
+     Groups   Name        Std.Dev.
+     g        (Intercept) 2
+     Residual             1
+    >>> v.to_frame()["sdcor"].tolist()
+    [2.0, 1.0]
+    """
+
+    components: tuple[Component, ...]
+    sigma: float
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row a variance or covariance, as R's ``as.data.frame(VarCorr(m))``.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``grp``, ``var1``, ``var2`` (None for a variance), ``vcov`` (variance or
+            covariance) and ``sdcor`` (standard deviation or correlation). Within a group the
+            variances come first, then the covariances column by column; the residual is last.
+        """
+        return varcorr_frame(self)
+
+    def __getitem__(self, group: str) -> pd.DataFrame:
+        for component in self.components:
+            if component.group == group:
+                names = list(component.columns)
+                return pd.DataFrame(component.vcov.copy(), index=names, columns=names)
+        raise KeyError(group)
+
+    def __str__(self) -> str:
+        from mixfit.results.text import varcorr_text
+
+        return varcorr_text(self)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from mixfit.results.html import varcorr_html
+
+        return varcorr_html(self)
+
+
+def term_order(random: Sequence[RandomDesign]) -> list[int]:
+    """Positions of the terms by decreasing number of levels, ties as in the formula.
+
+    Parameters
+    ----------
+    random : sequence of RandomDesign
+
+    Returns
+    -------
+    list of int
+    """
+    return sorted(range(len(random)), key=lambda t: -random[t].grouping.n_levels)
+
+
+def unique_names(names: Iterable[str]) -> list[str]:
+    """Add ``.1``, ``.2``, ... to repeated names.
+
+    Parameters
+    ----------
+    names : iterable of str
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> unique_names(["g", "h", "g", "g"])
+    ['g', 'h', 'g.1', 'g.2']
+    """
+    seen: dict[str, int] = {}
+    result = []
+    for name in names:
+        count = seen.get(name, 0)
+        seen[name] = count + 1
+        result.append(f"{name}.{count}" if count else name)
+    return result
+
+
+def build_varcorr(
+    random: Sequence[RandomDesign], templates: Sequence[NDArray[np.float64]], sigma: float
+) -> VarCorr:
+    """Turn relative factors into covariances ``sigma**2 T T'`` (Bates et al. 2015, eq. 4).
+
+    Parameters
+    ----------
+    random : sequence of RandomDesign
+        In the order of the formula.
+    templates : sequence of ndarray, shape (k_t, k_t)
+        Lower-triangular relative factors of the same terms.
+    sigma : float
+        Residual standard deviation.
+
+    Returns
+    -------
+    VarCorr
+    """
+    order = term_order(random)
+    names = unique_names(random[t].grouping.name for t in order)
+    return VarCorr(
+        tuple(
+            Component(name, random[t].columns, sigma**2 * templates[t] @ templates[t].T, random[t].structure)
+            for name, t in zip(names, order, strict=True)
+        ),
+        sigma,
+    )
+
+
+def varcorr_frame(varcorr: VarCorr) -> pd.DataFrame:
+    """Lay out a VarCorr as a frame: see `VarCorr.to_frame`.
+
+    Parameters
+    ----------
+    varcorr : VarCorr
+
+    Returns
+    -------
+    DataFrame
+    """
+    rows: list[tuple[str, str | None, str | None, float, float]] = []
+    for part in varcorr.components:
+        names, sd, corr = part.columns, part.sd, part.corr
+        rows += [(part.group, n, None, float(s) ** 2, float(s)) for n, s in zip(names, sd, strict=True)]
+        if part.structure == "us":
+            rows += [
+                (part.group, names[j], names[i], float(part.vcov[i, j]), float(corr[i, j]))
+                for j in range(len(names))
+                for i in range(j + 1, len(names))
+            ]
+    rows.append(("Residual", None, None, varcorr.sigma**2, varcorr.sigma))
+    grp, var1, var2, vcov, sdcor = zip(*rows, strict=True)
+    return pd.DataFrame(
+        {
+            "grp": grp,
+            # object columns, so that a missing name stays None whatever pandas makes of strings
+            "var1": pd.Series(var1, dtype=object),
+            "var2": pd.Series(var2, dtype=object),
+            "vcov": vcov,
+            "sdcor": sdcor,
+        }
+    )
