@@ -1,1 +1,12 @@
-"""mixfit: mixed-effects models that people trust as they trust lme4."""
+"""mixfit: mixed-effects models that people trust as they trust lme4.
+
+``mixed(formula, data).fit()`` parses lme4's formula language, fits by REML or maximum likelihood and gives a
+result with ``summary()``, ``ranef()`` and ``predict()``.
+"""
+
+from mixfit import datasets
+from mixfit.model import LinearMixedModel, mixed
+
+__all__ = ["LinearMixedModel", "__version__", "datasets", "mixed"]
+
+__version__ = "0.1.0"

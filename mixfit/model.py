@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -189,7 +190,7 @@ class LinearMixedModel:
         if not np.isfinite(values).all():
             raise DataError("The new response has missing or infinite values.")
         model = copy.copy(self)
-        model.design = copy.replace(self.design, y=values) if hasattr(copy, "replace") else _replace(self, values)
+        model.design = replace(self.design, y=values)
         model._assembly = with_response(self._assembly, model.design)
         return model
 

@@ -1,0 +1,85 @@
+r"""Variance of predictions from the cross-products.
+
+The error of the predictor x'beta + z'b is z'(b~ - b) + (x - H'z)'(beta^ - beta) with b~ the modes at the true
+beta and H = Q Z'WX: two independent parts (Henderson 1975, Biometrics 31), so that
+
+    Var = sigma^2 z'Qz + d' Cov(beta^) d,   d = x - H'z,   Q = Lambda A^{-1} Lambda'.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.lmm.criterion import evaluate
+from mixfit.lmm.estimate import to_basis
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.cholesky.factor import Factor
+    from mixfit.lmm.assemble import Assembly
+    from mixfit.lmm.types import LinearEstimate
+
+    Array = NDArray[np.float64]
+    Index = NDArray[np.intp]
+
+__all__ = ["prediction_variance"]
+
+_CELLS_AT_ONCE = 20_000_000
+
+
+def prediction_variance(
+    assembly: Assembly,
+    estimate: LinearEstimate,
+    X: Array,
+    Z: Sequence[Array | None],
+    codes: Sequence[Index | None],
+) -> Array:
+    """Variance of x'beta + z'b about its true value, rows of X (m, p), Z (m, k_t) and codes (m,)."""
+    problem = assembly.problem
+    profile = evaluate(problem, to_basis(assembly, estimate.templates), reml=estimate.reml)
+    p = problem.p
+    own, trailing = profile.forward
+    h = profile.factor.backward({i: y[:, :p] for i, y in own.items()}, trailing[:, :p])[1]
+    through = np.zeros((len(X), p))
+    basis_rows: list[Array | None] = []
+    for term, basis, z, code in zip(problem.terms, assembly.term_bases, Z, codes, strict=True):
+        if z is None or code is None:
+            basis_rows.append(None)
+            continue
+        rows = np.linalg.solve(basis.T, z.T)
+        basis_rows.append(rows)
+        through += np.einsum("km,kpm->mp", rows, h[term.factor][term.columns][:, :, code])
+    d = X - through @ assembly.fixed.triangle
+    fixed: Array = np.einsum("mp,pr,mr->m", d, estimate.cov_beta, d)
+    return fixed + estimate.sigma**2 * _mode_variance(assembly, profile.factor, basis_rows, codes, len(X))
+
+
+def _mode_variance(
+    assembly: Assembly,
+    factor: Factor,
+    rows: Sequence[Array | None],
+    codes: Sequence[Index | None],
+    m: int,
+) -> Array:
+    """z'Qz = |L^{-1} Lambda'z|^2 of every row, a slice of rows at a time."""
+    gram = assembly.problem.gram
+    out = np.empty(m)
+    width = sum(k * q for k, q in zip(gram.k, gram.n_levels, strict=True))
+    step = max(1, _CELLS_AT_ONCE // width)
+    for start in range(0, m, step):
+        part = slice(start, min(start + step, m))
+        r = part.stop - part.start
+        blocks = [np.zeros((k, r, q)) for k, q in zip(gram.k, gram.n_levels, strict=True)]
+        for term, z, code in zip(assembly.problem.terms, rows, codes, strict=True):
+            if z is not None and code is not None:
+                blocks[term.factor][term.columns, np.arange(r), code[part]] = z[:, part]
+        own, trailing = factor.forward(*factor.scaled(blocks))
+        out[part] = np.einsum("mr,mr->r", trailing, trailing)
+        for y in own.values():
+            out[part] += np.einsum("krq,krq->r", y, y)
+    return out
