@@ -46,7 +46,7 @@ class Crossed:
     indptr, indices : ndarray
         The light entries as a CSR pattern of all levels.
     transposed : tuple of ndarray (order, indptr, indices)
-        The same pattern by columns; `order` permutes light entries.
+        The same pattern by columns; `order` are its entries.
     """
 
     n_levels: int
@@ -87,7 +87,7 @@ class Crossed:
             row_of[level[in_heavy]] * m + column[in_heavy],
             _pointer(light_level, n_levels),
             light_column.astype(np.int32),
-            (order, _pointer(light_column, m), light_level[order].astype(np.int32)),
+            (in_light[order], _pointer(light_column, m), light_level[order].astype(np.int32)),
         )
 
     def dense_rows(self, values: Array) -> Array:
@@ -99,14 +99,14 @@ class Crossed:
     def csr(self, values: Array) -> csr_matrix:
         """Light rows of one column of values (nnz,) as a sparse (n_levels, m) matrix."""
         return csr_matrix(
-            (values[self.in_light], self.indices, self.indptr), shape=(self.n_levels, self.m)
+            (values.take(self.in_light), self.indices, self.indptr), shape=(self.n_levels, self.m)
         )
 
     def csr_transposed(self, values: Array) -> csr_matrix:
         """Transpose of `csr`, as CSR."""
         order, indptr, indices = self.transposed
         return csr_matrix(
-            (values[self.in_light[order]], indices, indptr), shape=(self.m, self.n_levels)
+            (values.take(order), indices, indptr), shape=(self.m, self.n_levels)
         )
 
     def subtract_gram(self, values: Array, out: Array) -> Array:
@@ -122,23 +122,25 @@ class Crossed:
 
     def inner(self, kernel: Array, left: Array, right: Array) -> float:
         """<Q, Y_a'Y_b> for one column each (nnz,), Q symmetric with only its lower triangle filled."""
-        product = np.zeros((self.m, self.m), order="F")
+        product = np.zeros((self.m, self.m))
         if len(self.heavy):
-            product += self.dense_rows(left).T @ self.dense_rows(right)
+            product += self.dense_rows(right).T @ self.dense_rows(left)
         if len(self.in_light):
-            product += (self.csr_transposed(left) @ self.csr(right)).toarray(order="F")
-        return _lower_inner(kernel, product)
+            product += (self.csr_transposed(right) @ self.csr(left)).toarray()
+        total = np.vdot(kernel.T, product) + np.vdot(kernel.T, product.T)
+        return float(total - kernel.diagonal() @ product.diagonal())
 
     def norm(self, kernel: Array, values: Array) -> float:
         """<Q, Y'Y> for one column (nnz,), Q symmetric with only its lower triangle filled."""
-        total = 0.0
-        if len(self.heavy):
-            product = blas.dsyrk(1.0, self.dense_rows(values).T, lower=1)
-            total += 2.0 * np.vdot(kernel.T, product.T) - kernel.diagonal() @ product.diagonal()
         if len(self.in_light):
-            light = (self.csr_transposed(values) @ self.csr(values)).toarray().T
-            total += 2.0 * np.vdot(kernel.T, light.T) - kernel.diagonal() @ light.diagonal()
-        return total
+            product = (self.csr_transposed(values) @ self.csr(values)).toarray().T
+        else:
+            product = np.zeros((self.m, self.m), order="F")
+        if len(self.heavy):
+            product = blas.dsyrk(
+                1.0, self.dense_rows(values).T, beta=1.0, c=product, lower=1, overwrite_c=1
+            )
+        return float(2.0 * np.vdot(kernel.T, product.T) - kernel.diagonal() @ product.diagonal())
 
     def matmul(self, values: Array, other: Array) -> Array:
         """Y B: values (k, nnz) and (m, r) give (k, r, n_levels)."""
@@ -182,7 +184,3 @@ def _pointer(rows: Index, size: int) -> NDArray[np.int32]:
     np.cumsum(np.bincount(rows, minlength=size), out=pointer[1:])
     return pointer
 
-
-def _lower_inner(kernel: Array, product: Array) -> float:
-    total = np.vdot(kernel.T, product.T) + np.vdot(kernel.T, product)
-    return float(total - kernel.diagonal() @ product.diagonal())

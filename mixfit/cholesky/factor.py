@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["ChainBlock", "Factor", "factorize", "scale_rows", "scale_trailing", "swept_trailing"]
+__all__ = ["ChainBlock", "Factor", "factorize", "scale_crossed", "scale_rows", "scale_trailing", "swept_trailing"]
 
 
 
@@ -183,7 +183,7 @@ def factorize(gram: Gram, plan: Plan, templates: Sequence[Array]) -> Factor:
 
 def swept_trailing(plan: Plan, chain: dict[int, ChainBlock]) -> Array:
     """P = Z_T'V_c^{-1}Z_T given the chain factors: lower triangle, Fortran order."""
-    p = np.array(plan.trailing_gram, order="F")
+    p = plan.trailing_gram.copy(order="F")
     for i in plan.chain:
         crossed = chain[i].crossed
         assert crossed is not None
@@ -194,7 +194,7 @@ def swept_trailing(plan: Plan, chain: dict[int, ChainBlock]) -> Array:
 def scale_trailing(gram: Gram, plan: Plan, templates: Sequence[Array], p: Array) -> Array:
     """Lambda_T' P Lambda_T in place, or Lambda_T Q Lambda_T' with transposed templates."""
     if all(gram.k[j] == 1 for j in plan.trailing):
-        scale = np.concatenate([np.full(gram.n_levels[j], templates[j][0, 0]) for j in plan.trailing])
+        scale = _scalar_scale(gram, plan, templates)
         p *= scale
         p *= scale[:, None]
         return p
@@ -243,3 +243,22 @@ def scale_rows(plan: Plan, templates: Sequence[Array], gram: Gram, b: Array) -> 
         rows = slice(plan.offset[j], plan.offset[j] + gram.k[j] * gram.n_levels[j])
         out[rows] = (templates[j] @ b[rows].reshape(gram.k[j], -1)).reshape(rows.stop - rows.start, -1)
     return out
+
+
+def scale_crossed(
+    gram: Gram, plan: Plan, templates: Sequence[Array], i: int, values: Array
+) -> Array:
+    """Y Lambda_T for the entries (r, nnz) of chain factor i against the trailing columns."""
+    if all(gram.k[j] == 1 for j in plan.trailing):
+        return values * _scalar_scale(gram, plan, templates).take(plan.crossed[i].column)
+    out = np.zeros_like(values)
+    for j in plan.trailing:
+        entries = plan.entries[i, j]
+        for c in range(gram.k[j]):
+            for b in range(c, gram.k[j]):
+                out[:, entries[c]] += templates[j][b, c] * values[:, entries[b]]
+    return out
+
+
+def _scalar_scale(gram: Gram, plan: Plan, templates: Sequence[Array]) -> Array:
+    return np.concatenate([np.full(gram.n_levels[j], templates[j][0, 0]) for j in plan.trailing])

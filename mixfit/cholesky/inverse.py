@@ -18,7 +18,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from mixfit.cholesky import levels as lv
-from mixfit.cholesky.factor import scale_rows, scale_trailing, swept_trailing
+from mixfit.cholesky.factor import scale_crossed, scale_rows, scale_trailing, swept_trailing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,10 +36,8 @@ class Posterior:
 
     Attributes
     ----------
-    trailing_inverse : ndarray, shape (m, m)
-        S^{-1}, lower triangle.
     trailing : ndarray, shape (m, m)
-        Q_TT, lower triangle, Fortran order.
+        S^{-1} with Q_TT = Lambda_T S^{-1} Lambda_T', lower triangle, Fortran order.
     own : dict of i to ndarray, shape (k_i, k_i, q_i)
         Q_ii of chain factors after the first.
     nested : dict of (i, j) to ndarray, shape (k_i, k_j, q_i)
@@ -48,7 +46,6 @@ class Posterior:
         Q_iT.
     """
 
-    trailing_inverse: Array
     trailing: Array
     own: dict[int, Array]
     nested: dict[tuple[int, int], Array]
@@ -58,19 +55,20 @@ class Posterior:
 def posterior(factor: Factor) -> Posterior:
     """Q of every block but the first chain factor's own."""
     plan = factor.plan
-    inverse = np.empty((0, 0))
-    kernel = inverse
-    if plan.m:
-        inverse, _ = lapack.dpotri(factor.trailing, lower=1)
-        kernel = scale_trailing(
-            factor.gram, plan, [t.T for t in factor.templates], inverse.copy(order="F")
-        )
-        kernel = np.tril(kernel) if any(factor.gram.k[j] > 1 for j in plan.trailing) else kernel
-    post = Posterior(inverse, kernel, {}, {}, {})
-    full = _symmetrize(kernel) if plan.m and len(plan.chain) > 1 else kernel
-    for position in range(len(plan.chain) - 1, 0, -1):
-        _extend(factor, position, full, post)
+    inverse = lapack.dpotri(factor.trailing, lower=1)[0] if plan.m else np.empty((0, 0))
+    post = Posterior(inverse, {}, {}, {})
+    if len(plan.chain) > 1:
+        full = trailing_covariance(factor, post) if plan.m else inverse
+        for position in range(len(plan.chain) - 1, 0, -1):
+            _extend(factor, position, full, post)
     return post
+
+
+def trailing_covariance(factor: Factor, post: Posterior) -> Array:
+    """Q_TT = Lambda_T S^{-1} Lambda_T', both triangles."""
+    transposed = [t.T for t in factor.templates]
+    scaled = scale_trailing(factor.gram, factor.plan, transposed, post.trailing.copy(order="F"))
+    return _symmetrize(scaled)
 
 
 def _symmetrize(lower: Array) -> Array:
@@ -157,12 +155,13 @@ def _quadratic_sum(
     if crossed is None:
         return np.zeros((factor.gram.k[i],) * 2) + out
     pattern, kernel = factor.plan.crossed[i], post.trailing
-    k = len(crossed)
+    scaled = scale_crossed(factor.gram, factor.plan, factor.templates, i, crossed)
+    k = len(scaled)
     trailing = np.empty((k, k))
     for a in range(k):
-        trailing[a, a] = pattern.norm(kernel, crossed[a])
+        trailing[a, a] = pattern.norm(kernel, scaled[a])
         for b in range(a):
-            trailing[a, b] = trailing[b, a] = pattern.inner(kernel, crossed[a], crossed[b])
+            trailing[a, b] = trailing[b, a] = pattern.inner(kernel, scaled[a], scaled[b])
     return trailing + out
 
 
@@ -181,7 +180,7 @@ def inverse_sums(factor: Factor, post: Posterior) -> list[Array]:
         )
         out[i] = lv.level_sum(up, up) + _quadratic_sum(factor, i, nested, crossed, post)
     for j in plan.trailing:
-        out[j] = _trace_blocks(post.trailing_inverse, plan.offset[j], factor.gram.k[j], factor.gram.n_levels[j])
+        out[j] = _trace_blocks(post.trailing, plan.offset[j], factor.gram.k[j], factor.gram.n_levels[j])
     return out
 
 
@@ -230,11 +229,12 @@ def conditional_covariances(factor: Factor, post: Posterior) -> list[Array]:
     out: list[Array] = [np.empty(0)] * gram.n_factors
     for i in plan.chain[1:]:
         out[i] = post.own[i]
+    full = trailing_covariance(factor, post) if plan.m else post.trailing
     first = plan.chain[0]
     block = factor.chain[first]
     middle = lv.add_identity(_ancestors(factor, first, block.nested, block.crossed, post))
     if block.crossed is not None:
-        full, pattern = _symmetrize(post.trailing), plan.crossed[first]
+        pattern = plan.crossed[first]
         for a in range(len(middle)):
             for b in range(a + 1):
                 form = pattern.quadratic(full, block.crossed[a], block.crossed[b])
@@ -249,6 +249,6 @@ def conditional_covariances(factor: Factor, post: Posterior) -> list[Array]:
             for b in range(a + 1):
                 rows = plan.offset[j] + a * q + np.arange(q)
                 cols = plan.offset[j] + b * q + np.arange(q)
-                blocks[a, b] = blocks[b, a] = post.trailing[rows, cols]
+                blocks[a, b] = blocks[b, a] = full[rows, cols]
         out[j] = blocks
     return out

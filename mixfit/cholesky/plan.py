@@ -41,12 +41,14 @@ class Plan:
     fill : dict of (i, j) to ndarray, shape (nnz_i,)
         For chain factors i before j, the entry of ``crossed[j]`` that each entry of ``crossed[i]``
         updates when i is eliminated.
+    entries : dict of (i, j) to ndarray, shape (k_j, pairs)
+        The entries of ``crossed[i]`` in each column of trailing factor j, aligned over its columns.
     offset : dict of int to int
         First trailing column of each trailing factor; column ``offset + b * q + level`` holds column b.
     m : int
         Width of the trailing block.
     trailing_gram : ndarray, shape (m, m)
-        Z_T'Z_T, both triangles.
+        Z_T'Z_T, both triangles, Fortran order.
     """
 
     chain: tuple[int, ...]
@@ -54,6 +56,7 @@ class Plan:
     parent: dict[tuple[int, int], Index]
     crossed: dict[int, Crossed]
     fill: dict[tuple[int, int], Index]
+    entries: dict[tuple[int, int], Index]
     offset: dict[int, int]
     m: int
     trailing_gram: Array
@@ -72,6 +75,7 @@ def make_plan(gram: Gram) -> Plan:
         m += gram.k[j] * gram.n_levels[j]
     crossed: dict[int, Crossed] = {}
     fill: dict[tuple[int, int], Index] = {}
+    entries: dict[tuple[int, int], Index] = {}
     if trailing:
         patterns = {i: _pattern(gram, i, trailing, offset, m) for i in chain}
         for a, i in enumerate(chain):
@@ -80,12 +84,15 @@ def make_plan(gram: Gram) -> Plan:
         for i in chain:
             values = _values(gram, i, trailing, offset, m, patterns[i])
             crossed[i] = Crossed.build(gram.n_levels[i], m, patterns[i], values)
+            for j in trailing:
+                column, q = crossed[i].column - offset[j], gram.n_levels[j]
+                entries[i, j] = np.stack([np.flatnonzero(column // q == b) for b in range(gram.k[j])])
         for a, i in enumerate(chain):
             for j in chain[a + 1 :]:
                 key = parent[i, j][crossed[i].level] * m + crossed[i].column
                 fill[i, j] = np.searchsorted(patterns[j], key)
     return Plan(
-        chain, trailing, parent, crossed, fill, offset, m, _trailing_gram(gram, trailing, offset, m)
+        chain, trailing, parent, crossed, fill, entries, offset, m, _trailing_gram(gram, trailing, offset, m)
     )
 
 
@@ -134,7 +141,7 @@ def _values(
 
 
 def _trailing_gram(gram: Gram, trailing: tuple[int, ...], offset: dict[int, int], m: int) -> Array:
-    out = np.zeros((m, m))
+    out = np.zeros((m, m), order="F")
     for a, i in enumerate(trailing):
         q = gram.n_levels[i]
         level = np.arange(q)
