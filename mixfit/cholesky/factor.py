@@ -98,7 +98,7 @@ class Factor:
         plan, gram = self.plan, self.gram
         out: dict[int, Array] = {}
         done: dict[int, Array] = {}
-        carry = np.zeros_like(trailing)
+        carry = np.zeros(trailing.shape)
         for position, i in enumerate(plan.chain):
             rhs = own[i]
             if i in done:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dpotrf, dtrtri, dtrtrs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,8 +52,7 @@ class FixedBasis:
 
     def coefficients(self, gamma: Array) -> Array:
         """R^{-1} gamma: coefficients of X from those of Q."""
-        out: Array = solve_triangular(self.triangle, gamma) if len(gamma) else gamma
-        return out
+        return dtrtrs(self.triangle, gamma)[0] if len(gamma) else gamma
 
 
 @dataclass(frozen=True)
@@ -86,13 +85,10 @@ def _cholesky_qr(rows: Array) -> tuple[Array | None, Array]:
     """QR of unit columns by Cholesky, twice; None where the columns are too close to dependent."""
     triangle = np.eye(len(rows))
     for _ in range(2):
-        try:
-            low = np.linalg.cholesky(rows @ rows.T)
-        except np.linalg.LinAlgError:
+        low, info = dpotrf(rows @ rows.T, lower=1, clean=1)
+        if info or low.diagonal().min() < _SAFE_CHOLESKY:
             return None, triangle
-        if low.diagonal().min() < _SAFE_CHOLESKY:
-            return None, triangle
-        rows = solve_triangular(low, np.eye(len(low)), lower=True) @ rows
+        rows = dtrtri(low, lower=1)[0] @ rows
         triangle = low.T @ triangle
     return rows, triangle
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from mixfit.cholesky.inverse import inverse_sums, posterior, projected_sums
 from mixfit.covariance import entries
-from mixfit.lmm.criterion import block_inner, whiten
+from mixfit.lmm.criterion import block_inner, column_products, whiten
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -112,11 +112,10 @@ def differentiate(at: Profile) -> Derivatives:
         known = problem.gram.n_levels[term.factor] * np.eye(term.k) - inverse[term.factor][own, own]
         if u_x is not None:
             known -= _outer(u_x[term.factor][own])
-        regular = np.outer(t.diagonal() > 0, t.diagonal() > 0)
-        relative.append(np.where(regular, known - quadratic, 0.0))
+        regular = t.diagonal() > 0
+        relative.append((known - quadratic) * (regular[:, None] & regular))
         inverse_share.append(inverse[term.factor][own, own].diagonal() / problem.gram.n_levels[term.factor])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            quadratic_share.append(quadratic.diagonal() / known.diagonal())
+        quadratic_share.append(quadratic.diagonal() / np.where(regular, known.diagonal(), np.inf))
     absolute, scores = _singular_terms(at, b, b_x, post)
     directions = _directions(at)
     gradient = np.array(
@@ -237,7 +236,7 @@ def _directions(at: Profile) -> list[Direction]:
         for i, j in entries(term.structure, term.k):
             if not t[j, j]:
                 continue
-            step = np.zeros_like(t)
+            step = np.zeros(t.shape)
             if t[i, i]:
                 step[:, j] = t[:, i]
             else:
@@ -253,7 +252,7 @@ def _loading(at: Profile, d: Direction, u: list[Array], scores: dict[int, Array]
     c = np.zeros((at.problem.gram.k[term.factor], own_u.shape[-1]))
     if d.relative:
         # Sigma' s = T (E + E') T's = T (E + E') u
-        both = np.zeros_like(own_u)
+        both = np.zeros(own_u.shape)
         both[d.row] += own_u[d.column]
         both[d.column] += own_u[d.row]
         c[term.columns] = t @ both
@@ -288,7 +287,7 @@ def average_information(at: Profile, loadings: list[Array], directions: list[Dir
     for i, c in columns.items():
         rows = slice(first, first + c.shape[1])
         both = np.concatenate([images[i], gram.border[i]], axis=1)
-        direct[rows] = np.tensordot(c, both, axes=([0, 2], [0, 2]))
+        direct[rows] = column_products(c, both)
         first = rows.stop
     stacked = (
         {i: np.concatenate([y, border[0][i]], axis=1) for i, y in forward[0].items()},
