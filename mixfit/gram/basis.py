@@ -123,12 +123,14 @@ def response_basis(fixed: FixedBasis, y: Array) -> ResponseBasis | None:
 def term_basis(columns: Array, *, unstructured: bool) -> tuple[Array, Array]:
     """Rows (k, n) of a random term in its own basis, of unit mean square, and R with Z = Z_basis R."""
     k, n = columns.shape
+    norms = np.sqrt(np.einsum("kn,kn->k", columns, columns))
+    norms[norms == 0.0] = np.sqrt(n)
     if unstructured and k > 1:
-        norms = np.sqrt(np.einsum("kn,kn->k", columns, columns))
-        if norms.all():
-            rows, triangle = _cholesky_qr(columns / norms[:, None])
-            if rows is not None:
-                return rows * np.sqrt(n), triangle * norms / np.sqrt(n)
-    scale = np.sqrt(np.einsum("kn,kn->k", columns, columns) / n)
-    scale[scale == 0.0] = 1.0
+        rows, triangle = _cholesky_qr(columns / norms[:, None])
+        if rows is None:
+            q, triangle = np.linalg.qr((columns / norms[:, None]).T)
+            rows = np.ascontiguousarray(q.T)
+        if np.abs(triangle.diagonal()).min() > RANK_TOLERANCE:
+            return rows * np.sqrt(n), triangle * norms / np.sqrt(n)
+    scale = norms / np.sqrt(n)
     return columns / scale[:, None], np.diag(scale)

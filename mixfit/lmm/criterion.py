@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["Profile", "block_inner", "column_products", "evaluate", "whiten"]
 
 
+_ROUNDING = 4.0 * float(np.finfo(float).eps)
+
+
 @dataclass(frozen=True)
 class Profile:
     """The criterion at one theta, with all that its derivatives reuse.
@@ -54,6 +57,8 @@ class Profile:
         r^2 in units of the squared residual length.
     value : float
         The criterion with all its constants.
+    resolution : float
+        Differences of the criterion smaller than this are rounding: r^2 is what is left of y'y.
     """
 
     problem: Problem
@@ -65,6 +70,7 @@ class Profile:
     beta: Array
     residual: float
     value: float
+    resolution: float
 
     @property
     def scale(self) -> float:
@@ -80,15 +86,27 @@ def evaluate(problem: Problem, templates: Sequence[Array], *, reml: bool) -> Pro
     schur = gram.corner - block_inner(forward, forward)
     root, half = _fixed_root(schur, p)
     beta = dtrsv(root, half, lower=1, trans=1) if p else half
-    residual = float(schur[p, p] - half @ half)
+    schur_scale = float(gram.corner[p, p])
+    # Rounding can leave a residual of nothing: keep the logarithm finite and the resolution honest.
+    residual = max(float(schur[p, p] - half @ half), _ROUNDING * schur_scale)
     nu = problem.degrees(reml=reml)
     value = factor.logdet - problem.log_weights + nu * (
         1.0 + np.log(2.0 * np.pi * residual / nu) + 2.0 * problem.log_scale
     )
     if reml:
         value += 2.0 * float(np.log(root.diagonal()).sum()) + problem.log_x
+    resolution = _ROUNDING * (abs(value) + nu * schur_scale / residual)
     return Profile(
-        problem, reml, tuple(templates), factor, forward, root, beta, residual, float(value)
+        problem,
+        reml,
+        tuple(templates),
+        factor,
+        forward,
+        root,
+        beta,
+        residual,
+        float(value),
+        float(resolution),
     )
 
 

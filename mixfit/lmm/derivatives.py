@@ -84,7 +84,7 @@ class Derivatives:
     gradient : ndarray, shape (m,)
         Derivative of the criterion along each direction.
     information : ndarray, shape (m, m)
-        Average information in the same coordinates.
+        Average information in the same coordinates, with the curvature of Sigma = T T' beside a boundary.
     scores : dict of int to ndarray, shape (k_t, q_t)
         s of the terms with a singular template.
     """
@@ -127,6 +127,7 @@ def differentiate(at: Profile) -> Derivatives:
         ]
     )
     information = average_information(at, [_loading(at, d, u, scores) for d in directions], directions)
+    information += _boundary_curvature(directions, absolute)
     return Derivatives(
         tuple(relative),
         absolute,
@@ -259,6 +260,22 @@ def _loading(at: Profile, d: Direction, u: list[Array], scores: dict[int, Array]
     else:
         c[term.columns] = d.step @ own_u + t @ (d.step.T @ scores[d.term])
     return c
+
+
+def _boundary_curvature(directions: list[Direction], absolute: dict[int, Array]) -> Array:
+    """2 <N, T'_a T'_b'>: what Sigma = T T' curves by where N does not vanish, off the range of T.
+
+    At a regular optimum N T = 0 makes this vanish; beside a boundary it is what holds the rank.
+    """
+    out = np.zeros((len(directions), len(directions)))
+    for index, n_t in absolute.items():
+        values, vectors = np.linalg.eigh(n_t)
+        positive = (vectors * np.maximum(values, 0.0)) @ vectors.T
+        own = [a for a, d in enumerate(directions) if d.term == index and not d.relative]
+        for a in own:
+            for b in own:
+                out[a, b] = 2.0 * float(np.vdot(directions[a].step, positive @ directions[b].step))
+    return out
 
 
 def average_information(at: Profile, loadings: list[Array], directions: list[Direction]) -> Array:

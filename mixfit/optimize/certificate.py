@@ -62,6 +62,7 @@ class Certificate:
     boundary : tuple of BoundaryParameter
         Directions without variance, with their one-sided derivatives.
     tolerance : float
+        1e-8, or the rounding error of the criterion where that is larger.
     n_evaluations : int
         Evaluations of the criterion that the optimizer took.
     message : str

@@ -38,7 +38,6 @@ _MAX_ITERATIONS = 200
 _MAX_HALVINGS = 25
 _LONGEST_STEP = 1.5
 _SMALLEST_SHARE = 0.02
-_RELATIVE_NOISE = 1e-13
 
 
 @dataclass(frozen=True)
@@ -60,21 +59,21 @@ def minimize(problem: Problem, start: Sequence[Array], *, reml: bool) -> Optimum
         full = _newton(derivatives.information, derivatives.gradient)
         decrease = -0.5 * float(derivatives.gradient @ full)
         away = max(boundary, key=lambda b: b.predicted_decrease, default=None)
-        if decrease <= TOLERANCE and (away is None or away.predicted_decrease <= TOLERANCE):
+        tolerance = max(TOLERANCE, profile.resolution)
+        if decrease <= tolerance and (away is None or away.predicted_decrease <= tolerance):
             message = "optimality conditions hold"
             break
         candidates = _candidates(profile, derivatives, full, away)
-        noise = _RELATIVE_NOISE * abs(profile.value)
         for templates in candidates:
             trial = evaluate(problem, templates, reml=reml)
             evaluations += 1
-            if trial.value < profile.value + noise:
+            if trial.value < profile.value + profile.resolution:
                 break
         else:
             message = "no step decreases the criterion"
             break
         profile = trial
-    certificate = _certificate(derivatives, decrease, boundary, evaluations, message)
+    certificate = _certificate(derivatives, decrease, boundary, tolerance, evaluations, message)
     return Optimum(profile, derivatives, certificate)
 
 
@@ -82,16 +81,17 @@ def _certificate(
     derivatives: Derivatives,
     decrease: float,
     boundary: tuple[BoundaryParameter, ...],
+    tolerance: float,
     evaluations: int,
     message: str,
 ) -> Certificate:
     off = max((b.predicted_decrease for b in boundary), default=0.0)
     return Certificate(
-        converged=max(decrease, off) <= TOLERANCE,
+        converged=max(decrease, off) <= tolerance,
         projected_gradient=float(np.abs(derivatives.gradient).max(initial=0.0)),
         predicted_decrease=decrease,
         boundary=boundary,
-        tolerance=TOLERANCE,
+        tolerance=tolerance,
         n_evaluations=evaluations,
         message=message,
     )
