@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "make_plan"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """Order, kinds and index arrays of the blocks.
 

@@ -27,7 +27,7 @@ _SAFE_CHOLESKY = 1e-3
 _PERFECT_FIT = 1e-11
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FixedBasis:
     """X (its columns that are not aliased) = Q R in the weighted inner product.
 
@@ -55,7 +55,7 @@ class FixedBasis:
         return dtrtrs(self.triangle, gamma)[0] if len(gamma) else gamma
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ResponseBasis:
     """y = Q gamma + scale * residual, the residual of unit length in the weighted inner product."""
 

@@ -25,7 +25,7 @@ __all__ = ["FactorRows", "Gram", "Pairs", "cross_products"]
 _DENSE_TABLE_CELLS_PER_ROW = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FactorRows:
     """Rows of one grouping factor.
 
@@ -47,7 +47,7 @@ class FactorRows:
         return 1 if self.columns is None else len(self.columns)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pairs:
     """Z_i'Z_j of two factors on the pairs of levels that occur together.
 
@@ -63,7 +63,7 @@ class Pairs:
     values: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Gram:
     """Blocks of [Z X y]'W[Z X y].
 

@@ -36,7 +36,7 @@ __all__ = ["Profile", "block_inner", "column_products", "evaluate", "whiten"]
 _ROUNDING = 4.0 * float(np.finfo(float).eps)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Profile:
     """The criterion at one theta, with all that its derivatives reuse.
 

@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Direction:
     """A direction in which one template moves: T -> T + d * `step`.
 
@@ -66,7 +66,7 @@ class Direction:
     relative: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Derivatives:
     """First and second derivatives at one theta.
 

@@ -40,7 +40,7 @@ _LONGEST_STEP = 1.5
 _SMALLEST_SHARE = 0.02
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Optimum:
     """Where the optimizer stopped, with the derivatives there."""
 
