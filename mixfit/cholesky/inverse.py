@@ -11,7 +11,7 @@ the one its elimination needed: sum_j tr(A^{-1})_jj = sum_j tr M_j^{-1} + <Q_TT,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,9 +25,21 @@ if TYPE_CHECKING:
 
     from mixfit.cholesky.factor import Factor
 
-    Array = NDArray[np.float64]
+    from mixfit.cholesky.plan import Plan
+    from mixfit.gram.products import RowPattern
 
-__all__ = ["Posterior", "conditional_covariances", "inverse_sums", "posterior", "projected_sums"]
+    Array = NDArray[np.float64]
+    Index = NDArray[np.intp]
+
+__all__ = [
+    "Posterior",
+    "conditional_covariances",
+    "full_posterior",
+    "inverse_sums",
+    "posterior",
+    "projected_sums",
+    "row_leverages",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +56,15 @@ class Posterior:
         Q_ij against the level of j that holds each level of i.
     crossed : dict of i to ndarray, shape (k_i, m, q_i)
         Q_iT.
+    table : list of ndarray, shape (m, m)
+        Q_TT, both triangles, where it was formed.
     """
 
     trailing: Array
     own: dict[int, Array]
     nested: dict[tuple[int, int], Array]
     crossed: dict[int, Array]
+    table: list[Array] = field(default_factory=list)
 
 
 def posterior(factor: Factor) -> Posterior:
@@ -62,6 +77,57 @@ def posterior(factor: Factor) -> Posterior:
         for position in range(len(plan.chain) - 1, 0, -1):
             _extend(factor, position, full, post)
     return post
+
+
+def full_posterior(factor: Factor) -> Posterior:
+    """Q of every block, the first chain factor's own included."""
+    post = posterior(factor)
+    full = trailing_covariance(factor, post) if factor.plan.m else post.trailing
+    _extend(factor, 0, full, post)
+    post.table.append(full)
+    return post
+
+
+def row_leverages(factor: Factor, post: Posterior, pattern: RowPattern) -> Array:
+    """z_i'Q z_i of every row, for a posterior made by `full_posterior`: shape (n,)."""
+    plan = factor.plan
+    full = post.table[0]
+    out = np.zeros(len(pattern.factors[0].codes))
+    for i, f in enumerate(pattern.factors):
+        own = post.own[i] if i in post.own else _diagonal_blocks(factor, full, i)
+        _add_forms(out, f.columns, f.columns, own, f.codes)
+    for (i, j), (row, col, entry) in pattern.entries.items():
+        f, g = pattern.factors[i], pattern.factors[j]
+        _add_forms(out, f.columns, g.columns, 2.0 * _between_pairs(plan, post, full, i, j, row, col), entry)
+    return out
+
+
+def _add_forms(out: Array, left: Array | None, right: Array | None, blocks: Array, at: Index) -> None:
+    for a in range(blocks.shape[0]):
+        for b in range(blocks.shape[1]):
+            part = blocks[a, b].take(at)
+            if left is not None:
+                part *= left[a]
+            if right is not None:
+                part *= right[b]
+            out += part
+
+
+def _between_pairs(
+    plan: Plan, post: Posterior, full: Array, i: int, j: int, row: Index, col: Index
+) -> Array:
+    """Q_ij at pairs of levels: (k_i, k_j, nnz)."""
+    if (i, j) in post.nested:
+        return post.nested[i, j].take(row, axis=2)
+    if i in post.crossed:
+        q = plan.width[j]
+        return np.stack([post.crossed[i][:, plan.offset[j] + b * q + col, row] for b in range(plan.k[j])], 1)
+    if j in post.crossed:
+        return lv.transpose(_between_pairs(plan, post, full, j, i, col, row))
+    rows = plan.offset[i] + np.arange(plan.k[i])[:, None, None] * plan.width[i] + row
+    cols = plan.offset[j] + np.arange(plan.k[j])[None, :, None] * plan.width[j] + col
+    out: Array = full[rows, cols]
+    return out
 
 
 def trailing_covariance(factor: Factor, post: Posterior) -> Array:
@@ -243,12 +309,13 @@ def conditional_covariances(factor: Factor, post: Posterior) -> list[Array]:
                     middle[b, a] += form
     out[first] = lv.matmul(lv.matmul(lv.transpose(block.root), middle), block.root)
     for j in plan.trailing:
-        k, q = gram.k[j], gram.n_levels[j]
-        blocks = np.empty((k, k, q))
-        for a in range(k):
-            for b in range(a + 1):
-                rows = plan.offset[j] + a * q + np.arange(q)
-                cols = plan.offset[j] + b * q + np.arange(q)
-                blocks[a, b] = blocks[b, a] = full[rows, cols]
-        out[j] = blocks
+        out[j] = _diagonal_blocks(factor, full, j)
+    return out
+
+
+def _diagonal_blocks(factor: Factor, full: Array, j: int) -> Array:
+    """Q_jj of every level of a trailing factor."""
+    k, q, first = factor.gram.k[j], factor.gram.n_levels[j], factor.plan.offset[j]
+    at = first + np.arange(k)[:, None] * q + np.arange(q)
+    out: Array = full[at[:, None], at[None]]
     return out

@@ -45,6 +45,8 @@ class Plan:
         The entries of ``crossed[i]`` in each column of trailing factor j, aligned over its columns.
     scatter : dict of (i, j) to ndarray
         Where the cross-products of factors i and j go among the entries of ``crossed[i]``.
+    k, width : tuple of int
+        Columns and levels of every factor.
     offset : dict of int to int
         First trailing column of each trailing factor; column ``offset + b * q + level`` holds column b.
     m : int
@@ -60,6 +62,8 @@ class Plan:
     fill: dict[tuple[int, int], Index]
     entries: dict[tuple[int, int], Index]
     scatter: dict[tuple[int, int], Index]
+    k: tuple[int, ...]
+    width: tuple[int, ...]
     offset: dict[int, int]
     m: int
     trailing_gram: Array
@@ -98,7 +102,7 @@ def make_plan(gram: Gram) -> Plan:
                 key = parent[i, j][crossed[i].level] * m + crossed[i].column
                 fill[i, j] = np.searchsorted(patterns[j], key)
     table = _trailing_gram(gram, trailing, offset, m)
-    return Plan(chain, trailing, parent, crossed, fill, entries, scatter, offset, m, table)
+    return Plan(chain, trailing, parent, crossed, fill, entries, scatter, gram.k, gram.n_levels, offset, m, table)
 
 
 def refill(plan: Plan, gram: Gram) -> Plan:

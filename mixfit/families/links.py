@@ -1,0 +1,175 @@
+"""Links: mu(eta) with three exact derivatives, safe at any eta.
+
+statsmodels' link classes differentiate numerically beyond the first order and overflow in the tails, so the
+functions here stand beside theirs; statsmodels instances are recognized by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import expit, logit, ndtr, ndtri
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Function = Callable[[Array], Array]
+
+__all__ = ["LINKS", "Link"]
+
+_LARGEST_EXPONENT = 700.0
+_CLOGLOG_END = 3.6
+_PROBABILITY = 1e-15
+
+
+@dataclass(frozen=True, eq=False)
+class Link:
+    """A link g by its inverse.
+
+    Attributes
+    ----------
+    name : str
+    eta : callable
+        g(mu).
+    mean, slope, bend, twist : callable
+        mu(eta) and its first, second and third derivatives.
+    probability : bool
+        Whether the mean is kept inside (0, 1).
+    """
+
+    name: str
+    eta: Function
+    mean: Function
+    slope: Function
+    bend: Function
+    twist: Function
+    probability: bool = False
+
+
+def _exp(eta: Array) -> Array:
+    return np.exp(np.clip(eta, -_LARGEST_EXPONENT, _LARGEST_EXPONENT))
+
+
+def _inside(p: Array) -> Array:
+    return np.clip(p, _PROBABILITY, 1.0 - _PROBABILITY)
+
+
+def _logistic_density(eta: Array) -> Array:
+    return expit(eta) * expit(-eta)
+
+
+def _logit_bend(eta: Array) -> Array:
+    return _logistic_density(eta) * (expit(-eta) - expit(eta))
+
+
+def _logit_twist(eta: Array) -> Array:
+    density = _logistic_density(eta)
+    return density * (1.0 - 6.0 * density)
+
+
+def _normal_density(eta: Array) -> Array:
+    return np.exp(-0.5 * np.minimum(eta * eta, 2.0 * _LARGEST_EXPONENT)) / np.sqrt(2.0 * np.pi)
+
+
+def _cloglog_parts(eta: Array) -> tuple[Array, Array]:
+    t = np.exp(np.clip(eta, -_LARGEST_EXPONENT, _CLOGLOG_END))
+    return t, t * np.exp(-t)
+
+
+def _cloglog_bend(eta: Array) -> Array:
+    t, slope = _cloglog_parts(eta)
+    return slope * (1.0 - t)
+
+
+def _cloglog_twist(eta: Array) -> Array:
+    t, slope = _cloglog_parts(eta)
+    return slope * (1.0 - 3.0 * t + t * t)
+
+
+def _cauchy_density(eta: Array) -> Array:
+    return 1.0 / (np.pi * (1.0 + eta * eta))
+
+
+def _signed_power(eta: Array, power: float) -> Array:
+    return np.abs(eta) ** power
+
+
+LINKS: dict[str, Link] = {
+    link.name: link
+    for link in (
+        Link(
+            "logit",
+            logit,
+            lambda e: _inside(expit(e)),
+            _logistic_density,
+            _logit_bend,
+            _logit_twist,
+            True,
+        ),
+        Link(
+            "probit",
+            ndtri,
+            lambda e: _inside(ndtr(e)),
+            _normal_density,
+            lambda e: -e * _normal_density(e),
+            lambda e: (e * e - 1.0) * _normal_density(e),
+            True,
+        ),
+        Link(
+            "cloglog",
+            lambda mu: np.log(-np.log1p(-mu)),
+            lambda e: _inside(-np.expm1(-_cloglog_parts(e)[0])),
+            lambda e: _cloglog_parts(e)[1],
+            _cloglog_bend,
+            _cloglog_twist,
+            True,
+        ),
+        Link(
+            "cauchit",
+            lambda mu: np.tan(np.pi * (mu - 0.5)),
+            lambda e: _inside(0.5 + np.arctan(e) / np.pi),
+            _cauchy_density,
+            lambda e: -2.0 * np.pi * e * _cauchy_density(e) ** 2,
+            lambda e: 2.0 * np.pi**2 * (3.0 * e * e - 1.0) * _cauchy_density(e) ** 3,
+            True,
+        ),
+        Link("log", np.log, _exp, _exp, _exp, _exp),
+        Link(
+            "sqrt",
+            np.sqrt,
+            np.square,
+            lambda e: 2.0 * e,
+            lambda e: np.full_like(e, 2.0),
+            lambda e: np.zeros_like(e),
+        ),
+        Link(
+            "identity",
+            lambda mu: mu,
+            lambda e: e,
+            lambda e: np.ones_like(e),
+            lambda e: np.zeros_like(e),
+            lambda e: np.zeros_like(e),
+        ),
+        Link(
+            "inverse",
+            lambda mu: 1.0 / mu,
+            lambda e: 1.0 / e,
+            lambda e: -1.0 / e**2,
+            lambda e: 2.0 / e**3,
+            lambda e: -6.0 / e**4,
+        ),
+        Link(
+            "1/mu^2",
+            lambda mu: mu**-2.0,
+            lambda e: _signed_power(e, -0.5),
+            lambda e: -0.5 * _signed_power(e, -1.5),
+            lambda e: 0.75 * _signed_power(e, -2.5),
+            lambda e: -1.875 * _signed_power(e, -3.5),
+        ),
+    )
+}

@@ -1,0 +1,1 @@
+"""Generalized linear mixed models: conditional modes, Laplace, adaptive quadrature."""

@@ -1,0 +1,150 @@
+r"""The Laplace approximation of -2 log-likelihood and its exact gradient.
+
+    d(beta, theta, phi) = -2 l(eta~) + |u~|^2 + log|A(W(eta~))|
+
+u~ minimizes the first two terms, so that they move only directly; log|A| also moves with u~. With the leverages
+h_i = z_i'Q z_i, c = h dW/d eta and v = A_o^{-1} Lambda'Z'c (A_o: observed curvature), the implicit-function
+theorem gives
+
+    dd/dbeta    = X'(-2 l' + c - W_o Z Lambda v)
+    T'N_t T     = sum_j [I - (A^{-1})_jj] - sum_j u_j u_j' + (1/2) sum_j (u_j v_j' + v_j u_j')
+    dd/dlog phi = sum_i (-2 dl + h dW + (Z Lambda v) dl')_i
+
+in the coordinates of :mod:`mixfit.lmm.derivatives`, where half of dd/dT in T E_ij is (T'N T)_ij. (The scheme of
+Skaug & Fournier 2006, with the determinant's derivative in closed form.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.cholesky import levels as lv
+from mixfit.cholesky.inverse import full_posterior, inverse_sums, projected_sums, row_leverages
+from mixfit.glmm.pirls import find_mode, solve
+from mixfit.gram.products import random_predictor, random_sums
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.cholesky.factor import Factor
+    from mixfit.glmm.pirls import Mode
+    from mixfit.glmm.problem import GeneralizedProblem
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Laplace", "LaplaceGradient", "laplace", "laplace_gradient"]
+
+
+@dataclass(frozen=True, eq=False)
+class Laplace:
+    """The approximation at one (beta, theta, phi).
+
+    Attributes
+    ----------
+    gamma : ndarray, shape (p,)
+        Coefficients of the orthonormal fixed columns.
+    templates : tuple of ndarray
+    phi : float
+    mode : Mode
+    factor : Factor
+        Factor of A with the weights W that define the approximation.
+    value : float
+        -2 log-likelihood.
+    """
+
+    problem: GeneralizedProblem
+    gamma: Array
+    templates: tuple[Array, ...]
+    phi: float
+    mode: Mode
+    factor: Factor
+    value: float
+
+
+@dataclass(frozen=True, eq=False)
+class LaplaceGradient:
+    """Exact first derivatives.
+
+    Attributes
+    ----------
+    gamma : ndarray, shape (p,)
+    relative : tuple of ndarray, shape (k_t, k_t)
+        T'N_t T of every term.
+    absolute : dict of int to ndarray, shape (k_t, k_t)
+        N_t of the terms with a singular template.
+    log_phi : float
+    """
+
+    gamma: Array
+    relative: tuple[Array, ...]
+    absolute: dict[int, Array]
+    log_phi: float
+
+
+def laplace(
+    problem: GeneralizedProblem,
+    gamma: Array,
+    templates: Sequence[Array],
+    phi: float,
+    start: Sequence[Array] | None = None,
+) -> Laplace:
+    """Evaluate the Laplace approximation, the mode's search starting from `start`."""
+    mode = find_mode(problem, problem.offset + gamma @ problem.fixed, templates, phi, start)
+    same = mode.terms.weight is mode.terms.observed
+    factor = mode.observed if same else problem.factorize(mode.terms.weight, templates)
+    return Laplace(
+        problem, gamma, tuple(templates), phi, mode, factor, mode.objective + factor.logdet
+    )
+
+
+def laplace_gradient(at: Laplace) -> LaplaceGradient:
+    """Exact gradient of the Laplace approximation."""
+    problem, mode, terms = at.problem, at.mode, at.mode.terms
+    factors = problem.pattern.factors
+    ft = at.factor.templates
+    post = full_posterior(at.factor)
+    leverage = row_leverages(at.factor, post, problem.pattern)
+    c = leverage * terms.weight_slope
+    pulled = [lv.left_multiply(t.T, z) for t, z in zip(ft, random_sums(factors, c[None]), strict=True)]
+    v = solve(mode.observed, pulled)
+    shift = random_predictor(factors, [lv.left_multiply(t, x) for t, x in zip(ft, v, strict=True)])[0]
+    row = -2.0 * terms.score + c - terms.observed * shift
+    log_phi = 0.0
+    if problem.family.has_dispersion:
+        d = problem.family.dispersion_terms(problem.y, problem.prior, mode.eta, at.phi)
+        log_phi = float((-2.0 * d.loglik + leverage * d.weight + shift * d.score).sum())
+    inverse = inverse_sums(at.factor, post)
+    relative = []
+    for term, t in zip(problem.terms, at.templates, strict=True):
+        own, i = term.columns, term.factor
+        u, w = mode.u[i][own, 0], v[i][own, 0]
+        known = problem.n_levels[i] * np.eye(term.k) - inverse[i][own, own]
+        cross = u @ w.T
+        regular = t.diagonal() > 0
+        relative.append(
+            (known - u @ u.T + 0.5 * (cross + cross.T)) * (regular[:, None] & regular)
+        )
+    absolute = _singular_terms(at, post, terms.score, c - terms.observed * shift)
+    return LaplaceGradient(problem.fixed @ row, tuple(relative), absolute, log_phi)
+
+
+def _singular_terms(at: Laplace, post: object, score: Array, bent: Array) -> dict[int, Array]:
+    """N_t of every term whose template is singular: s = Z'l' and s_v = Z'(c - W_o Z Lambda v) for u and v."""
+    singular = [x for x, t in enumerate(at.templates) if not t.diagonal().all()]
+    if not singular:
+        return {}
+    s = random_sums(at.problem.pattern.factors, np.stack([score, bent]))
+    out = {}
+    for index in singular:
+        term = at.problem.terms[index]
+        own = term.columns
+        sums = projected_sums(at.factor, post, term.factor)[own, own]  # type: ignore[arg-type]
+        a, b = s[term.factor][own, 0], s[term.factor][own, 1]
+        cross = a @ b.T
+        out[index] = sums - a @ a.T + 0.5 * (cross + cross.T)
+    return out

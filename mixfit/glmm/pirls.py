@@ -1,0 +1,167 @@
+r"""The conditional mode of the spherical random effects, by penalized iteratively reweighted least squares.
+
+At fixed beta, theta and dispersion, u~ minimizes -2 l(eta) + |u|^2 with eta = offset + X beta + Z Lambda u.
+Each step solves A delta = Lambda'Z'l' - u with the observed curvature as weights (the expected one in rows
+where the log density is not concave), and is halved until the objective falls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.cholesky import levels as lv
+from mixfit.errors import FitError
+from mixfit.gram.products import random_predictor, random_sums
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.cholesky.factor import Factor
+    from mixfit.families.base import Terms
+    from mixfit.glmm.problem import GeneralizedProblem
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Mode", "find_mode"]
+
+_DECREMENT = 1e-14
+_NEAR = 1e-3
+_MAX_STEPS = 60
+_MAX_HALVINGS = 30
+
+
+@dataclass(frozen=True, eq=False)
+class Mode:
+    """The conditional mode and what was computed there.
+
+    Attributes
+    ----------
+    u : list of ndarray, shape (k_i, 1, q_i)
+    eta : ndarray, shape (n,)
+    terms : Terms
+        Derivatives of the log density at eta.
+    observed : Factor
+        Factor of A with the observed curvature as weights.
+    objective : float
+        -2 l + |u|^2.
+    n_steps : int
+    """
+
+    u: list[Array]
+    eta: Array
+    terms: Terms
+    observed: Factor
+    objective: float
+    n_steps: int
+
+
+def find_mode(
+    problem: GeneralizedProblem,
+    fixed_eta: Array,
+    templates: Sequence[Array],
+    phi: float,
+    start: Sequence[Array] | None = None,
+) -> Mode:
+    """Find u~ from `start` (zero by default); a start that is too far off is replaced by zero.
+
+    Raises
+    ------
+    FitError
+        Where no finite mode can be found.
+    """
+    zero = [np.zeros((k, 1, q)) for k, q in zip(problem.k, problem.n_levels, strict=True)]
+    factor_templates = problem.factor_templates(templates)
+    u = zero if start is None else list(start)
+    eta = _predictor(problem, fixed_eta, factor_templates, u)
+    objective = _objective(problem, eta, u, phi)
+    if start is not None:
+        at_zero = _objective(problem, fixed_eta, zero, phi)
+        if not objective <= at_zero:
+            u, eta, objective = zero, fixed_eta, at_zero
+    if not np.isfinite(objective):
+        raise FitError(
+            f"The {problem.family!r} log-likelihood is not finite at the start: fitted means leave the support. "
+            "Try another link, or rescale the covariates."
+        )
+    decrement, trusted = np.inf, True
+    for step in range(_MAX_STEPS):
+        terms = problem.family.terms(problem.y, problem.prior, eta, phi)
+        # Near the mode A is positive definite even where single rows are not concave.
+        concave = bool((trusted and decrement < _NEAR) or (terms.observed > 0.0).all())
+        weights = terms.observed if concave else np.where(terms.observed > 0.0, terms.observed, terms.expected)
+        with np.errstate(invalid="ignore"):
+            factor = problem.factorize(weights, templates)
+        gradient = [
+            lv.left_multiply(t.T, z) - x
+            for t, z, x in zip(
+                factor_templates, random_sums(problem.pattern.factors, terms.score[None]), u, strict=True
+            )
+        ]
+        delta = solve(factor, gradient)
+        decrement = sum(float(np.vdot(g, d)) for g, d in zip(gradient, delta, strict=True))
+        if not decrement >= 0.0:
+            decrement, trusted = np.inf, False
+            continue
+        if decrement <= _DECREMENT:
+            if not concave:
+                factor = problem.factorize(terms.observed, templates)
+            return Mode(u, eta, terms, factor, objective, step)
+        u, eta, objective = _descend(problem, fixed_eta, factor_templates, phi, u, delta, eta, objective)
+    raise FitError(
+        "The conditional modes did not settle: the random effects run away. "
+        "Look for groups whose responses are all at one end, or for a fixed effect that separates the response."
+    )
+
+
+def solve(factor: Factor, blocks: Sequence[Array]) -> list[Array]:
+    """A^{-1} r for scaled right-hand sides in blocks (k_i, r, q_i), factor by factor."""
+    plan = factor.plan
+    own = {i: blocks[i] for i in plan.chain}
+    r = blocks[0].shape[1]
+    trailing = (
+        np.concatenate([blocks[j].swapaxes(1, 2).reshape(-1, r) for j in plan.trailing])
+        if plan.m
+        else np.empty((0, r))
+    )
+    return factor.backward(*factor.forward(own, trailing))[0]
+
+
+def _predictor(
+    problem: GeneralizedProblem, fixed_eta: Array, factor_templates: Sequence[Array], u: Sequence[Array]
+) -> Array:
+    b = [lv.left_multiply(t, x) for t, x in zip(factor_templates, u, strict=True)]
+    return fixed_eta + random_predictor(problem.pattern.factors, b)[0]
+
+
+def _objective(problem: GeneralizedProblem, eta: Array, u: Sequence[Array], phi: float) -> float:
+    with np.errstate(all="ignore"):
+        loglik = float(problem.family.loglik(problem.y, problem.prior, eta, phi).sum())
+    return -2.0 * loglik + sum(float(np.vdot(x, x)) for x in u)
+
+
+def _descend(
+    problem: GeneralizedProblem,
+    fixed_eta: Array,
+    factor_templates: Sequence[Array],
+    phi: float,
+    u: list[Array],
+    delta: list[Array],
+    eta: Array,
+    objective: float,
+) -> tuple[list[Array], Array, float]:
+    """The first halving of the step that does not raise the objective."""
+    length = 1.0
+    move = _predictor(problem, np.zeros_like(eta), factor_templates, delta)
+    noise = 1e-13 * abs(objective)
+    for _ in range(_MAX_HALVINGS):
+        trial = [x + length * d for x, d in zip(u, delta, strict=True)]
+        value = _objective(problem, eta + length * move, trial, phi)
+        if value <= objective + noise:
+            return trial, _predictor(problem, fixed_eta, factor_templates, trial), value
+        length *= 0.5
+    return u, eta, objective

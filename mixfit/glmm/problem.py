@@ -1,0 +1,82 @@
+"""A generalized mixed model as the fitter sees it: rows, patterns and a plan, fixed while parameters vary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.cholesky.factor import factorize
+from mixfit.cholesky.plan import refill
+from mixfit.gram.products import weighted_products
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.cholesky.factor import Factor
+    from mixfit.cholesky.plan import Plan
+    from mixfit.families.base import Family
+    from mixfit.gram.products import RowPattern
+    from mixfit.lmm.problem import Term
+
+    Array = NDArray[np.float64]
+
+__all__ = ["GeneralizedProblem"]
+
+
+@dataclass(frozen=True, eq=False)
+class GeneralizedProblem:
+    """What is fixed while beta, theta and the dispersion vary.
+
+    Attributes
+    ----------
+    family : Family
+    y, prior, offset : ndarray, shape (n,)
+    fixed : ndarray, shape (p, n)
+        Orthonormal columns of X as rows.
+    pattern : RowPattern
+    plan : Plan
+    terms : tuple of Term
+    n_levels, k : tuple of int
+        Of each grouping factor.
+    """
+
+    family: Family
+    y: Array
+    prior: Array
+    offset: Array
+    fixed: Array
+    pattern: RowPattern
+    plan: Plan
+    terms: tuple[Term, ...]
+
+    @property
+    def p(self) -> int:
+        """Number of fixed effects."""
+        return len(self.fixed)
+
+    @property
+    def n_levels(self) -> tuple[int, ...]:
+        """Levels of each grouping factor."""
+        return tuple(f.n_levels for f in self.pattern.factors)
+
+    @property
+    def k(self) -> tuple[int, ...]:
+        """Columns of each grouping factor."""
+        return tuple(f.k for f in self.pattern.factors)
+
+    def factor_templates(self, templates: Sequence[Array]) -> tuple[Array, ...]:
+        """Block-diagonal templates of the grouping factors from those of the terms."""
+        out = [np.zeros((k, k)) for k in self.k]
+        for term, t in zip(self.terms, templates, strict=True):
+            out[term.factor][term.columns, term.columns] = t
+        return tuple(out)
+
+    def factorize(self, weights: Array, templates: Sequence[Array], columns: Array | None = None) -> Factor:
+        """Factor Lambda'Z'WZ Lambda + I; `columns` (r, n) become the border of its cross-products."""
+        empty = np.empty((0, len(self.y))) if columns is None else columns
+        gram = weighted_products(self.pattern, empty, weights)
+        return factorize(gram, refill(self.plan, gram), self.factor_templates(templates))
