@@ -1,0 +1,230 @@
+"""Continuous responses: Gaussian with any link, Gamma, inverse Gaussian, beta.
+
+phi is the dispersion of the exponential family (Var = phi V(mu) / w), and the precision of the beta
+distribution (Var = mu (1 - mu) / (1 + phi); Ferrari & Cribari-Neto 2004).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import digamma, gammaln, polygamma, xlogy
+
+from mixfit.families.base import Family
+from mixfit.families.counts import check_rows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Beta", "Gamma", "Gaussian", "InverseGaussian"]
+
+
+class _Scaled(Family):
+    """Exponential families in which w / phi multiplies the kernel."""
+
+    has_dispersion = True
+
+    def start_dispersion(self, y: Array, prior: Array, mu: Array) -> float:
+        return float(np.mean(prior * (y - mu) ** 2 / self.variance(mu, 1.0)))
+
+    def information(self, prior: Array, mu: Array, phi: float) -> tuple[Array, Array]:
+        v = self.variance(mu, phi)
+        return prior / v, -prior * self._variance_slope(mu, phi) / v**2
+
+    def _variance_slope(self, mu: Array, phi: float) -> Array:
+        raise NotImplementedError
+
+
+class Gaussian(_Scaled):
+    """Normal errors around a mean that need not be linear."""
+
+    name = "gaussian"
+    links = ("identity", "log", "inverse", "sqrt")
+    canonical = "identity"
+
+    def check(self, y: Array, prior: Array, name: str) -> None:
+        if self.link.name in ("log", "sqrt"):
+            check_rows(y <= 0, f"A {self.link.name} link starts from positive responses; {name!r} is not")
+
+    def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+        return -0.5 * (np.log(2.0 * np.pi * phi / prior) + prior * (y - mu) ** 2 / phi)
+
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+        return prior * (y - mu) / phi, -prior / phi, np.zeros_like(mu)
+
+    def dispersion_derivatives(
+        self, y: Array, prior: Array, mu: Array, phi: float
+    ) -> tuple[Array, Array, Array]:
+        square = prior * (y - mu) ** 2 / phi
+        return 0.5 * (square - 1.0), -prior * (y - mu) / phi, prior / phi
+
+    def unit_deviance(self, y: Array, mu: Array) -> Array:
+        return (y - mu) ** 2
+
+    def variance(self, mu: Array, phi: float) -> Array:
+        return np.full_like(mu, phi)
+
+    def _variance_slope(self, mu: Array, phi: float) -> Array:
+        return np.zeros_like(mu)
+
+    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+        return rng.normal(mu, np.sqrt(phi / prior))
+
+    def start_mean(self, y: Array, prior: Array) -> Array:
+        return y
+
+
+class Gamma(_Scaled):
+    """Positive responses of constant coefficient of variation sqrt(phi): shape w / phi."""
+
+    name = "gamma"
+    links = ("inverse", "log", "identity")
+    canonical = "inverse"
+
+    def check(self, y: Array, prior: Array, name: str) -> None:
+        check_rows(y <= 0, f"A gamma response is positive; {name!r} is not")
+
+    def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+        a = prior / phi
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(mu > 0, a * np.log(a * y / mu) - a * y / mu - np.log(y) - gammaln(a), -np.inf)
+
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+        a = prior / phi
+        return (
+            a * (y / mu**2 - 1.0 / mu),
+            a * (1.0 / mu**2 - 2.0 * y / mu**3),
+            a * (6.0 * y / mu**4 - 2.0 / mu**3),
+        )
+
+    def dispersion_derivatives(
+        self, y: Array, prior: Array, mu: Array, phi: float
+    ) -> tuple[Array, Array, Array]:
+        a = prior / phi
+        f1, f2, _ = self.mean_derivatives(y, prior, mu, phi)
+        return -a * (np.log(a * y / mu) + 1.0 - y / mu - digamma(a)), -f1, -f2
+
+    def unit_deviance(self, y: Array, mu: Array) -> Array:
+        return 2.0 * ((y - mu) / mu - np.log(y / mu))
+
+    def variance(self, mu: Array, phi: float) -> Array:
+        return phi * mu**2
+
+    def _variance_slope(self, mu: Array, phi: float) -> Array:
+        return 2.0 * phi * mu
+
+    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+        a = prior / phi
+        return rng.gamma(np.broadcast_to(a, mu.shape), mu / a)
+
+    def start_mean(self, y: Array, prior: Array) -> Array:
+        return y
+
+
+class InverseGaussian(_Scaled):
+    """Positive responses with variance phi mu^3 / w."""
+
+    name = "inverse.gaussian"
+    links = ("1/mu^2", "log", "inverse", "identity")
+    canonical = "1/mu^2"
+
+    def check(self, y: Array, prior: Array, name: str) -> None:
+        check_rows(y <= 0, f"An inverse Gaussian response is positive; {name!r} is not")
+
+    def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+        a = prior / phi
+        value = 0.5 * np.log(a / (2.0 * np.pi * y**3)) - a * (y - mu) ** 2 / (2.0 * mu**2 * y)
+        return np.where(mu > 0, value, -np.inf)
+
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+        a = prior / phi
+        return (
+            a * (y - mu) / mu**3,
+            a * (2.0 * mu - 3.0 * y) / mu**4,
+            a * (12.0 * y - 6.0 * mu) / mu**5,
+        )
+
+    def dispersion_derivatives(
+        self, y: Array, prior: Array, mu: Array, phi: float
+    ) -> tuple[Array, Array, Array]:
+        f1, f2, _ = self.mean_derivatives(y, prior, mu, phi)
+        return prior / phi * (y - mu) ** 2 / (2.0 * mu**2 * y) - 0.5, -f1, -f2
+
+    def unit_deviance(self, y: Array, mu: Array) -> Array:
+        return (y - mu) ** 2 / (y * mu**2)
+
+    def variance(self, mu: Array, phi: float) -> Array:
+        return phi * mu**3
+
+    def _variance_slope(self, mu: Array, phi: float) -> Array:
+        return 3.0 * phi * mu**2
+
+    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+        return rng.wald(mu, np.broadcast_to(prior / phi, mu.shape))
+
+    def start_mean(self, y: Array, prior: Array) -> Array:
+        return y
+
+
+class Beta(Family):
+    """Responses inside (0, 1) with precision phi; prior weights multiply the log density."""
+
+    name = "beta"
+    links = ("logit", "probit", "cloglog")
+    has_dispersion = True
+
+    def check(self, y: Array, prior: Array, name: str) -> None:
+        check_rows((y <= 0) | (y >= 1), f"A beta response lies strictly inside (0, 1); {name!r} does not")
+
+    def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+        a, b = mu * phi, (1.0 - mu) * phi
+        kernel = xlogy(a - 1.0, y) + (b - 1.0) * np.log1p(-y)
+        out: Array = prior * (gammaln(phi) - gammaln(a) - gammaln(b) + kernel)
+        return out
+
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+        a, b = mu * phi, (1.0 - mu) * phi
+        odds = np.log(y) - np.log1p(-y)
+        return (
+            prior * phi * (odds - digamma(a) + digamma(b)),
+            -prior * phi**2 * (polygamma(1, a) + polygamma(1, b)),
+            -prior * phi**3 * (polygamma(2, a) - polygamma(2, b)),
+        )
+
+    def dispersion_derivatives(
+        self, y: Array, prior: Array, mu: Array, phi: float
+    ) -> tuple[Array, Array, Array]:
+        nu = 1.0 - mu
+        a, b = mu * phi, nu * phi
+        f1, f2, _ = self.mean_derivatives(y, prior, mu, phi)
+        loglik = digamma(phi) - mu * digamma(a) - nu * digamma(b) + mu * np.log(y) + nu * np.log1p(-y)
+        return (
+            prior * phi * loglik,
+            f1 + prior * phi**2 * (nu * polygamma(1, b) - mu * polygamma(1, a)),
+            2.0 * f2 - prior * phi**3 * (mu * polygamma(2, a) + nu * polygamma(2, b)),
+        )
+
+    def information(self, prior: Array, mu: Array, phi: float) -> tuple[Array, Array]:
+        a, b = mu * phi, (1.0 - mu) * phi
+        return (
+            prior * phi**2 * (polygamma(1, a) + polygamma(1, b)),
+            prior * phi**3 * (polygamma(2, a) - polygamma(2, b)),
+        )
+
+    def unit_deviance(self, y: Array, mu: Array) -> Array:
+        raise NotImplementedError("The beta family has no deviance.")
+
+    def variance(self, mu: Array, phi: float) -> Array:
+        return mu * (1.0 - mu) / (1.0 + phi)
+
+    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+        return rng.beta(mu * phi, (1.0 - mu) * phi)
+
+    def start_mean(self, y: Array, prior: Array) -> Array:
+        return y
+
+    def start_dispersion(self, y: Array, prior: Array, mu: Array) -> float:
+        return max(float(np.mean(mu * (1.0 - mu)) / np.mean((y - mu) ** 2)) - 1.0, 0.1)
