@@ -46,14 +46,10 @@ def lower_bounds(structure: Structure, k: int) -> Array:
 
 def theta_from_templates(structures: Sequence[Structure], templates: Sequence[Array]) -> Array:
     """Free entries of all templates as one vector."""
-    return np.array(
-        [t[i, j] for s, t in zip(structures, templates, strict=True) for i, j in entries(s, len(t))]
-    )
+    return np.array([t[i, j] for s, t in zip(structures, templates, strict=True) for i, j in entries(s, len(t))])
 
 
-def templates_from_theta(
-    structures: Sequence[Structure], sizes: Sequence[int], theta: Array
-) -> tuple[Array, ...]:
+def templates_from_theta(structures: Sequence[Structure], sizes: Sequence[int], theta: Array) -> tuple[Array, ...]:
     """Templates with the free entries `theta`."""
     out, at = [], 0
     for structure, k in zip(structures, sizes, strict=True):
@@ -70,7 +66,7 @@ def change_basis(template: Array, basis: Array) -> Array:
     if len(template) == 1:
         return template / abs(basis[0, 0])
     moved = np.linalg.solve(basis, template)
-    low = np.linalg.qr(moved.T, mode="r").T
+    low = np.asarray(np.linalg.qr(moved.T, mode="r")).T
     low = low * np.where(low.diagonal() < 0, -1.0, 1.0)
     row = np.sqrt(np.einsum("ij,ij->i", low, low))
     low[np.abs(low) <= _ROUNDING * row[:, None]] = 0.0

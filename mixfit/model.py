@@ -184,9 +184,7 @@ class LinearMixedModel:
         """The same model of another response, shape (n,); shares all cross-products but one column."""
         values = np.asarray(y, dtype=float)
         if values.shape != self.design.y.shape:
-            raise DataError(
-                f"The new response has shape {values.shape}; the model uses {len(self.design.y)} rows."
-            )
+            raise DataError(f"The new response has shape {values.shape}; the model uses {len(self.design.y)} rows.")
         if not np.isfinite(values).all():
             raise DataError("The new response has missing or infinite values.")
         model = copy.copy(self)

@@ -98,24 +98,18 @@ class Crossed:
 
     def csr(self, values: Array) -> csr_matrix:
         """Light rows of one column of values (nnz,) as a sparse (n_levels, m) matrix."""
-        return csr_matrix(
-            (values.take(self.in_light), self.indices, self.indptr), shape=(self.n_levels, self.m)
-        )
+        return csr_matrix((values.take(self.in_light), self.indices, self.indptr), shape=(self.n_levels, self.m))
 
     def csr_transposed(self, values: Array) -> csr_matrix:
         """Transpose of `csr`, as CSR."""
         order, indptr, indices = self.transposed
-        return csr_matrix(
-            (values.take(order), indices, indptr), shape=(self.m, self.n_levels)
-        )
+        return csr_matrix((values.take(order), indices, indptr), shape=(self.m, self.n_levels))
 
     def subtract_gram(self, values: Array, out: Array) -> Array:
         """Lower triangle of out - sum_a Y_a'Y_a, for values (k, nnz) and Fortran-ordered out (m, m)."""
         for row in values:
             if len(self.heavy):
-                out = blas.dsyrk(
-                    -1.0, self.dense_rows(row).T, beta=1.0, c=out, lower=1, overwrite_c=1
-                )
+                out = blas.dsyrk(-1.0, self.dense_rows(row).T, beta=1.0, c=out, lower=1, overwrite_c=1)
             if len(self.in_light):
                 out -= (self.csr_transposed(row) @ self.csr(row)).toarray().T
         return out
@@ -137,9 +131,7 @@ class Crossed:
         else:
             product = np.zeros((self.m, self.m), order="F")
         if len(self.heavy):
-            product = blas.dsyrk(
-                1.0, self.dense_rows(values).T, beta=1.0, c=product, lower=1, overwrite_c=1
-            )
+            product = blas.dsyrk(1.0, self.dense_rows(values).T, beta=1.0, c=product, lower=1, overwrite_c=1)
         return float(2.0 * np.vdot(kernel.T, product.T) - kernel.diagonal() @ product.diagonal())
 
     def matmul(self, values: Array, other: Array) -> Array:
@@ -166,9 +158,7 @@ class Crossed:
         """Y_a Q Y_b' of every level, for full symmetric Q (m, m): (nnz,) twice gives (n_levels,)."""
         out = np.zeros(self.n_levels)
         if len(self.heavy):
-            out[self.heavy] = np.einsum(
-                "hm,hm->h", self.dense_rows(left) @ kernel, self.dense_rows(right)
-            )
+            out[self.heavy] = np.einsum("hm,hm->h", self.dense_rows(left) @ kernel, self.dense_rows(right))
         level, column, right = self.level[self.in_light], self.column[self.in_light], right[self.in_light]
         y = self.csr(left)
         step = max(1, 20_000_000 // self.m)
@@ -183,4 +173,3 @@ def _pointer(rows: Index, size: int) -> NDArray[np.int32]:
     pointer = np.zeros(size + 1, dtype=np.int32)
     np.cumsum(np.bincount(rows, minlength=size), out=pointer[1:])
     return pointer
-

@@ -32,8 +32,15 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["ChainBlock", "Factor", "factorize", "scale_crossed", "scale_rows", "scale_trailing", "swept_trailing"]
-
+__all__ = [
+    "ChainBlock",
+    "Factor",
+    "factorize",
+    "scale_crossed",
+    "scale_rows",
+    "scale_trailing",
+    "swept_trailing",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +124,7 @@ class Factor:
             trailing = dtrsm(1.0, self.trailing, rhs, lower=1)
         return out, trailing
 
-    def backward(
-        self, own: dict[int, Array], trailing: Array
-    ) -> tuple[list[Array], list[Array]]:
+    def backward(self, own: dict[int, Array], trailing: Array) -> tuple[list[Array], list[Array]]:
         """u = L'^{-1} y and b = Lambda u, both in blocks of shape (k_i, r, q_i), factor by factor."""
         plan, gram = self.plan, self.gram
         u: list[Array] = [np.empty(0)] * gram.n_factors
@@ -146,9 +151,7 @@ class Factor:
 def factorize(gram: Gram, plan: Plan, templates: Sequence[Array]) -> Factor:
     """Factor A(theta) for the relative factors `templates`, one a grouping factor."""
     swept = {i: gram.diagonal[i] for i in plan.chain}
-    coupling = {
-        (i, j): gram.pairs[i, j].values for a, i in enumerate(plan.chain) for j in plan.chain[a + 1 :]
-    }
+    coupling = {(i, j): gram.pairs[i, j].values for a, i in enumerate(plan.chain) for j in plan.chain[a + 1 :]}
     crossing = {i: plan.crossed[i].values for i in plan.crossed}
     chain: dict[int, ChainBlock] = {}
     logdet = 0.0
@@ -245,9 +248,7 @@ def scale_rows(plan: Plan, templates: Sequence[Array], gram: Gram, b: Array) -> 
     return out
 
 
-def scale_crossed(
-    gram: Gram, plan: Plan, templates: Sequence[Array], i: int, values: Array
-) -> Array:
+def scale_crossed(gram: Gram, plan: Plan, templates: Sequence[Array], i: int, values: Array) -> Array:
     """Y Lambda_T for the entries (r, nnz) of chain factor i against the trailing columns."""
     if all(gram.k[j] == 1 for j in plan.trailing):
         return values * _scalar_scale(gram, plan, templates).take(plan.crossed[i].column)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.cholesky.factor import Factor
-
     from mixfit.cholesky.plan import Plan
     from mixfit.gram.products import RowPattern
 
@@ -113,9 +112,7 @@ def _add_forms(out: Array, left: Array | None, right: Array | None, blocks: Arra
             out += part
 
 
-def _between_pairs(
-    plan: Plan, post: Posterior, full: Array, i: int, j: int, row: Index, col: Index
-) -> Array:
+def _between_pairs(plan: Plan, post: Posterior, full: Array, i: int, j: int, row: Index, col: Index) -> Array:
     """Q_ij at pairs of levels: (k_i, k_j, nnz)."""
     if (i, j) in post.nested:
         return post.nested[i, j].take(row, axis=2)
@@ -170,9 +167,7 @@ def _extend(factor: Factor, position: int, full: Array, post: Posterior) -> None
             meet = post.crossed[j][:, pattern.column, plan.parent[i, j][pattern.level]]
             for a in range(half.shape[0]):
                 for b in range(half.shape[1]):
-                    half[a, b] += np.bincount(
-                        pattern.level, block.crossed[a] * meet[b], pattern.n_levels
-                    )
+                    half[a, b] += np.bincount(pattern.level, block.crossed[a] * meet[b], pattern.n_levels)
         post.nested[i, j] = lv.matmul(back, half)
     post.own[i] = lv.matmul(lv.matmul(-back, middle), block.root)
 
@@ -185,9 +180,7 @@ def _between(factor: Factor, i: int, h: int, j: int, post: Posterior) -> Array:
     return lv.transpose(post.nested[j, h].take(parent[i, j], axis=2))
 
 
-def _ancestors(
-    factor: Factor, i: int, nested: dict[int, Array], crossed: Array | None, post: Posterior
-) -> Array:
+def _ancestors(factor: Factor, i: int, nested: dict[int, Array], crossed: Array | None, post: Posterior) -> Array:
     """Y Q Y' a level, all parts of Q but Q_TT: (k, k, q)."""
     plan = factor.plan
     k, q = factor.gram.k[i], factor.gram.n_levels[i]
@@ -207,15 +200,13 @@ def _ancestors(
             half = lv.gather_matmul(nested[j], pattern.level, meet)
             for a in range(k):
                 for b in range(k):
-                    both = np.bincount(pattern.level, half[a] * crossed[b], q)
-                    out[a, b] += both
-                    out[b, a] += both
+                    meeting = np.bincount(pattern.level, half[a] * crossed[b], q)
+                    out[a, b] += meeting
+                    out[b, a] += meeting
     return out
 
 
-def _quadratic_sum(
-    factor: Factor, i: int, nested: dict[int, Array], crossed: Array | None, post: Posterior
-) -> Array:
+def _quadratic_sum(factor: Factor, i: int, nested: dict[int, Array], crossed: Array | None, post: Posterior) -> Array:
     """sum over levels of Y Q Y', with any Y on the pattern of factor i: (k, k)."""
     out = _ancestors(factor, i, nested, crossed, post).sum(axis=2) if nested else 0.0
     if crossed is None:
@@ -239,11 +230,7 @@ def inverse_sums(factor: Factor, post: Posterior) -> list[Array]:
         block = factor.chain[i]
         up = lv.transpose(block.inverse)
         nested = {j: lv.matmul(up, y) for j, y in block.nested.items()}
-        crossed = (
-            None
-            if block.crossed is None
-            else lv.gather_matmul(up, plan.crossed[i].level, block.crossed)
-        )
+        crossed = None if block.crossed is None else lv.gather_matmul(up, plan.crossed[i].level, block.crossed)
         out[i] = lv.level_sum(up, up) + _quadratic_sum(factor, i, nested, crossed, post)
     for j in plan.trailing:
         out[j] = _trace_blocks(post.trailing, plan.offset[j], factor.gram.k[j], factor.gram.n_levels[j])

@@ -72,9 +72,7 @@ class Plan:
 def make_plan(gram: Gram) -> Plan:
     """Analyse the pattern of `gram`."""
     chain, trailing = _split(gram)
-    parent = {
-        (i, j): gram.pairs[i, j].col for a, i in enumerate(chain) for j in chain[a + 1 :]
-    }
+    parent = {(i, j): gram.pairs[i, j].col for a, i in enumerate(chain) for j in chain[a + 1 :]}
     offset: dict[int, int] = {}
     m = 0
     for j in trailing:
@@ -118,7 +116,8 @@ def refill(plan: Plan, gram: Gram) -> Plan:
 
 
 def _split(gram: Gram) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    chain, trailing = [0], []
+    chain: list[int] = [0]
+    trailing: list[int] = []
     for j in range(1, gram.n_factors):
         nested = all(len(gram.pairs[i, j].row) == gram.n_levels[i] for i in chain)
         (chain if nested else trailing).append(j)
@@ -151,9 +150,7 @@ def _union(pattern: Index, parent: Index, child: Index, m: int) -> Index:
     return np.union1d(pattern, parent[level] * m + column)
 
 
-def _values(
-    gram: Gram, i: int, trailing: tuple[int, ...], scatter: dict[tuple[int, int], Index], size: int
-) -> Array:
+def _values(gram: Gram, i: int, trailing: tuple[int, ...], scatter: dict[tuple[int, int], Index], size: int) -> Array:
     values = np.zeros((gram.k[i], size))
     for j in trailing:
         values[:, scatter[i, j]] = _entries(gram, i, j)[2].reshape(gram.k[i], -1)

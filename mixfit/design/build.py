@@ -133,9 +133,7 @@ def _names_in(expressions: Sequence[str], names: Mapping[str, object]) -> set[st
     return {name for name in names for expression in expressions if name in expression}
 
 
-def _code_groups(
-    terms: Sequence[RandomTerm], environment: Environment, missing: MissingRows
-) -> dict[str, Coded]:
+def _code_groups(terms: Sequence[RandomTerm], environment: Environment, missing: MissingRows) -> dict[str, Coded]:
     """Code every column that takes part in a grouping factor, once."""
     coded: dict[str, Coded] = {}
     for term in terms:
@@ -168,9 +166,7 @@ def _rows_to_keep(
     keep = present if zero is None else present & ~zero
     if not keep.any():
         counts = ", ".join(f"{name} ({count})" for name, count in missing.counts.items())
-        raise DataError(
-            f"No row is left: all {missing.n_rows} rows have a missing value or weight zero: {counts}."
-        )
+        raise DataError(f"No row is left: all {missing.n_rows} rows have a missing value or weight zero: {counts}.")
     return keep, None if zero is None else keep[present]
 
 

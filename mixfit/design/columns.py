@@ -73,9 +73,7 @@ def duplicate_names(names: list[str], what: str) -> DataError:
 def is_factor(values: pd.Series) -> bool:
     """Whether a column is a factor: strings, categories or booleans."""
     dtype = values.dtype
-    return (
-        isinstance(dtype, (pd.CategoricalDtype, pd.StringDtype)) or dtype == np.bool_ or dtype == np.object_
-    )
+    return isinstance(dtype, (pd.CategoricalDtype, pd.StringDtype)) or dtype == np.bool_ or dtype == np.object_
 
 
 def normalise(series: pd.Series, what: str) -> pd.Series:

@@ -86,9 +86,7 @@ def cross(
             codes, levels = _compact(coded[names[0]], keep)
             known[names] = Grouping(names[0], codes, levels), GroupingReader((levels,), ())
         else:
-            known[names] = _cross_two(
-                cross(names[:-1], coded, keep, known), cross(names[-1:], coded, keep, known)
-            )
+            known[names] = _cross_two(cross(names[:-1], coded, keep, known), cross(names[-1:], coded, keep, known))
     return known[names]
 
 

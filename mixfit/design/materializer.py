@@ -108,11 +108,7 @@ def _without_unused(values: pd.Series, drop_rows: Sequence[int], name: str) -> p
 
 
 def _refuse_new_levels(values: pd.Series, known: Sequence[Any], name: str) -> None:
-    found = (
-        values.cat.remove_unused_categories().cat.categories
-        if values.dtype == "category"
-        else values.unique()
-    )
+    found = values.cat.remove_unused_categories().cat.categories if values.dtype == "category" else values.unique()
     new = list(set(found[~pd.isna(found)]).difference(known))
     if new:
         listed = ", ".join(map(repr, new[:5])) + (", ..." if len(new) > 5 else "")

@@ -77,9 +77,7 @@ class FittedReader:
         try:
             self._require(environment, wanted)
             X, *matrices = read_parts([self.fixed, *(term.part for term in wanted)], environment)
-            codes = [
-                term.grouping.read([environment.series(factor) for factor in term.groups]) for term in wanted
-            ]
+            codes = [term.grouping.read([environment.series(factor) for factor in term.groups]) for term in wanted]
             offset = self._offset(environment)
         except FormulaError as error:
             raise DataError(str(error)) from error

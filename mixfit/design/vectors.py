@@ -28,9 +28,7 @@ Vector = np.ndarray[Any, np.dtype[np.float64]]
 def read_response(response: Response, environment: Environment, missing: MissingRows) -> Vector:
     """Evaluate the response; it must be one numeric column, finite wherever it is not missing."""
     if response.arguments is not None:
-        raise DataError(
-            f"{response.text} is a response for binomial models; this model needs one number a row."
-        )
+        raise DataError(f"{response.text} is a response for binomial models; this model needs one number a row.")
     y = _numbers(environment.evaluate(response.factor), f"Response {response.text!r}", environment)
     missing.note(response.text, null_rows(y, missing.n_rows, response.text))
     infinite = np.isinf(y)

@@ -15,11 +15,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
 from mixfit.families.links import LINKS, Link
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
@@ -154,9 +153,7 @@ class Family(ABC):
     def start_mean(self, y: Array, prior: Array) -> Array:
         """Responses moved inside the support, to start iterations from."""
 
-    def dispersion_derivatives(
-        self, y: Array, prior: Array, mu: Array, phi: float
-    ) -> tuple[Array, Array, Array]:
+    def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         """dl, df_1, df_2 / d log phi."""
         raise NotImplementedError(f"{self.name} has no dispersion parameter")
 

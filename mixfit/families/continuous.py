@@ -55,9 +55,7 @@ class Gaussian(_Scaled):
     def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         return prior * (y - mu) / phi, -prior / phi, np.zeros_like(mu)
 
-    def dispersion_derivatives(
-        self, y: Array, prior: Array, mu: Array, phi: float
-    ) -> tuple[Array, Array, Array]:
+    def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         square = prior * (y - mu) ** 2 / phi
         return 0.5 * (square - 1.0), -prior * (y - mu) / phi, prior / phi
 
@@ -100,9 +98,7 @@ class Gamma(_Scaled):
             a * (6.0 * y / mu**4 - 2.0 / mu**3),
         )
 
-    def dispersion_derivatives(
-        self, y: Array, prior: Array, mu: Array, phi: float
-    ) -> tuple[Array, Array, Array]:
+    def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         a = prior / phi
         f1, f2, _ = self.mean_derivatives(y, prior, mu, phi)
         return -a * (np.log(a * y / mu) + 1.0 - y / mu - digamma(a)), -f1, -f2
@@ -147,9 +143,7 @@ class InverseGaussian(_Scaled):
             a * (12.0 * y - 6.0 * mu) / mu**5,
         )
 
-    def dispersion_derivatives(
-        self, y: Array, prior: Array, mu: Array, phi: float
-    ) -> tuple[Array, Array, Array]:
+    def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         f1, f2, _ = self.mean_derivatives(y, prior, mu, phi)
         return prior / phi * (y - mu) ** 2 / (2.0 * mu**2 * y) - 0.5, -f1, -f2
 
@@ -194,9 +188,7 @@ class Beta(Family):
             -prior * phi**3 * (polygamma(2, a) - polygamma(2, b)),
         )
 
-    def dispersion_derivatives(
-        self, y: Array, prior: Array, mu: Array, phi: float
-    ) -> tuple[Array, Array, Array]:
+    def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         nu = 1.0 - mu
         a, b = mu * phi, nu * phi
         f1, f2, _ = self.mean_derivatives(y, prior, mu, phi)

@@ -46,7 +46,8 @@ class Binomial(Family):
             f"{name!r} times its number of trials is not a whole number; give the trials as weights=",
         )
         check_rows(
-            np.abs(prior - np.round(prior)) > 1e-6, "The weights of a binomial model are numbers of trials: whole"
+            np.abs(prior - np.round(prior)) > 1e-6,
+            "The weights of a binomial model are numbers of trials: whole",
         )
 
     def loglik(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
@@ -59,9 +60,7 @@ class Binomial(Family):
         if self.link.name != "logit":
             return super().terms(y, prior, eta, phi)
         weight = prior * self.link.slope(eta)
-        return Terms(
-            prior * (y - self.link.mean(eta)), weight, prior * self.link.bend(eta), weight, weight
-        )
+        return Terms(prior * (y - self.link.mean(eta)), weight, prior * self.link.bend(eta), weight, weight)
 
     def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
         kernel = prior * (xlogy(y, mu) + xlogy(1.0 - y, 1.0 - mu))
@@ -82,8 +81,8 @@ class Binomial(Family):
         return prior / v, -prior * (1.0 - 2.0 * mu) / v**2
 
     def unit_deviance(self, y: Array, mu: Array) -> Array:
-        out: Array = 2.0 * (xlogy(y, y / mu) + xlogy(1.0 - y, (1.0 - y) / (1.0 - mu)))
-        return out
+        distance = xlogy(y, y / mu) + xlogy(1.0 - y, (1.0 - y) / (1.0 - mu))
+        return np.asarray(2.0 * distance)
 
     def variance(self, mu: Array, phi: float) -> Array:
         return mu * (1.0 - mu)
@@ -110,7 +109,7 @@ class Poisson(Family):
     def terms(self, y: Array, prior: Array, eta: Array, phi: float) -> Terms:
         if self.link.name != "log":
             return super().terms(y, prior, eta, phi)
-        weight = prior * self.link.mean(eta)
+        weight: Array = prior * self.link.mean(eta)
         return Terms(prior * y - weight, weight, weight, weight, weight)
 
     def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:

@@ -44,9 +44,7 @@ class NegativeBinomial(Family):
             2.0 * prior * (y / mu**3 - (y + phi) / s**3),
         )
 
-    def dispersion_derivatives(
-        self, y: Array, prior: Array, mu: Array, phi: float
-    ) -> tuple[Array, Array, Array]:
+    def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         s = mu + phi
         loglik = digamma(y + phi) - digamma(phi) + np.log(phi) + 1.0 - np.log(s) - (y + phi) / s
         return (
@@ -106,9 +104,7 @@ class BetaBinomial(Family):
         first = phi * (digamma(s + a) - digamma(f + b) - digamma(a) + digamma(b))
         return first, phi**2 * one, phi**3 * two
 
-    def dispersion_derivatives(
-        self, y: Array, prior: Array, mu: Array, phi: float
-    ) -> tuple[Array, Array, Array]:
+    def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         nu = 1.0 - mu
         a, b, s, f = mu * phi, nu * phi, prior * y, prior * (1.0 - y)
         f1, f2, _ = self.mean_derivatives(y, prior, mu, phi)

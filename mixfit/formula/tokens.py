@@ -15,8 +15,6 @@ from mixfit.formula.calls import called_name, with_python_powers
 from mixfit.formula.errors import error_at, error_at_token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from mixfit.errors import FormulaError
 
 __all__ = ["Bar", "find_bars", "prepare_tokens", "read_tokens"]
@@ -123,9 +121,7 @@ def _check_bar(token: Token, open_at: list[int], bar_of: dict[int, int]) -> None
 def _check_inside(tokens: list[Token], bar: Bar, formula: str) -> None:
     if bar.bar == bar.opening + 1 or bar.closing == bar.bar + 1:
         side = "left" if bar.bar == bar.opening + 1 else "right"
-        raise error_at_token(
-            f"Nothing stands on the {side} of the bar: write (columns | group).", tokens[bar.bar]
-        )
+        raise error_at_token(f"Nothing stands on the {side} of the bar: write (columns | group).", tokens[bar.bar])
     for token in tokens[bar.bar + 1 : bar.closing]:
         if token.kind is _KIND.VALUE or (token.kind is _KIND.OPERATOR and token.token not in (":", "/")):
             raise _bad_group(token)

@@ -97,9 +97,7 @@ def laplace(
     mode = find_mode(problem, problem.offset + gamma @ problem.fixed, templates, phi, start)
     same = mode.terms.weight is mode.terms.observed
     factor = mode.observed if same else problem.factorize(mode.terms.weight, templates)
-    return Laplace(
-        problem, gamma, tuple(templates), phi, mode, factor, mode.objective + factor.logdet
-    )
+    return Laplace(problem, gamma, tuple(templates), phi, mode, factor, mode.objective + factor.logdet)
 
 
 def laplace_gradient(at: Laplace) -> LaplaceGradient:
@@ -126,9 +124,7 @@ def laplace_gradient(at: Laplace) -> LaplaceGradient:
         known = problem.n_levels[i] * np.eye(term.k) - inverse[i][own, own]
         cross = u @ w.T
         regular = t.diagonal() > 0
-        relative.append(
-            (known - u @ u.T + 0.5 * (cross + cross.T)) * (regular[:, None] & regular)
-        )
+        relative.append((known - u @ u.T + 0.5 * (cross + cross.T)) * (regular[:, None] & regular))
     absolute = _singular_terms(at, post, terms.score, c - terms.observed * shift)
     return LaplaceGradient(problem.fixed @ row, tuple(relative), absolute, log_phi)
 

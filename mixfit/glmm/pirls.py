@@ -124,9 +124,7 @@ def solve(factor: Factor, blocks: Sequence[Array]) -> list[Array]:
     own = {i: blocks[i] for i in plan.chain}
     r = blocks[0].shape[1]
     trailing = (
-        np.concatenate([blocks[j].swapaxes(1, 2).reshape(-1, r) for j in plan.trailing])
-        if plan.m
-        else np.empty((0, r))
+        np.concatenate([blocks[j].swapaxes(1, 2).reshape(-1, r) for j in plan.trailing]) if plan.m else np.empty((0, r))
     )
     return factor.backward(*factor.forward(own, trailing))[0]
 

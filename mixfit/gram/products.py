@@ -117,10 +117,7 @@ class Gram:
             raise ValueError("Gram objects add up only where factors, levels and columns are the same.")
         return Gram(
             tuple(a + b for a, b in zip(self.diagonal, other.diagonal, strict=True)),
-            {
-                key: _merge(pairs, other.pairs[key], self.n_levels[key[1]])
-                for key, pairs in self.pairs.items()
-            },
+            {key: _merge(pairs, other.pairs[key], self.n_levels[key[1]]) for key, pairs in self.pairs.items()},
             tuple(a + b for a, b in zip(self.border, other.border, strict=True)),
             self.corner + other.corner,
             self.n + other.n,
@@ -149,9 +146,7 @@ class Gram:
             if c_j is not None:
                 out[i] += _pair_product(pairs.values, pairs.row, pairs.col, c_j, self.n_levels[i])
             if c_i is not None:
-                out[j] += _pair_product(
-                    pairs.values.swapaxes(0, 1), pairs.col, pairs.row, c_i, self.n_levels[j]
-                )
+                out[j] += _pair_product(pairs.values.swapaxes(0, 1), pairs.col, pairs.row, c_i, self.n_levels[j])
         return out
 
 
@@ -261,9 +256,7 @@ def _border(f: FactorRows, columns: Array) -> Array:
     return out
 
 
-def _pairs(
-    f: FactorRows, g: FactorRows, entries: tuple[Index, Index, Index], weights: Array | None
-) -> Pairs:
+def _pairs(f: FactorRows, g: FactorRows, entries: tuple[Index, Index, Index], weights: Array | None) -> Pairs:
     row, col, entry = entries
     values = np.empty((f.k, g.k, len(row)))
     for a in range(f.k):

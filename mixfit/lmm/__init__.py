@@ -1,1 +1,1 @@
-
+"""Linear mixed models: criterion, derivatives, start values, estimates."""

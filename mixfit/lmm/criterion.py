@@ -90,8 +90,8 @@ def evaluate(problem: Problem, templates: Sequence[Array], *, reml: bool) -> Pro
     # Rounding can leave a residual of nothing: keep the logarithm finite and the resolution honest.
     residual = max(float(schur[p, p] - half @ half), _ROUNDING * schur_scale)
     nu = problem.degrees(reml=reml)
-    value = factor.logdet - problem.log_weights + nu * (
-        1.0 + np.log(2.0 * np.pi * residual / nu) + 2.0 * problem.log_scale
+    value = (
+        factor.logdet - problem.log_weights + nu * (1.0 + np.log(2.0 * np.pi * residual / nu) + 2.0 * problem.log_scale)
     )
     if reml:
         value += 2.0 * float(np.log(root.diagonal()).sum()) + problem.log_x

@@ -23,47 +23,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.cholesky.inverse import inverse_sums, posterior, projected_sums
-from mixfit.covariance import entries
 from mixfit.lmm.criterion import block_inner, column_products, whiten
+from mixfit.optimize.steps import free_directions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mixfit.cholesky.inverse import Posterior
     from mixfit.lmm.criterion import Profile
+    from mixfit.optimize.direction import Direction
 
     Array = NDArray[np.float64]
 
 __all__ = [
     "Derivatives",
-    "Direction",
     "average_information",
     "differentiate",
     "modes",
     "template_slopes",
+    "variance_curvature",
 ]
-
-
-@dataclass(frozen=True, eq=False)
-class Direction:
-    """A direction in which one template moves: T -> T + d * `step`.
-
-    Attributes
-    ----------
-    term : int
-    row, column : int
-        The entry of the triangle that names it.
-    step : ndarray, shape (k, k)
-        T E_ij for a regular row: a diagonal entry is then a log standard deviation. E_ij T_jj where
-        row i's own pivot is zero and E_ij relative to it would not move anything.
-    relative : bool
-        Whether `step` is T E_ij.
-    """
-
-    term: int
-    row: int
-    column: int
-    step: Array
-    relative: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +96,7 @@ def differentiate(at: Profile) -> Derivatives:
         inverse_share.append(inverse[term.factor][own, own].diagonal() / problem.gram.n_levels[term.factor])
         quadratic_share.append(quadratic.diagonal() / np.where(regular, known.diagonal(), np.inf))
     absolute, scores = _singular_terms(at, b, b_x, post)
-    directions = _directions(at)
+    directions = free_directions(problem.terms, at.templates)
     gradient = np.array(
         [
             2.0 * relative[d.term][d.row, d.column]
@@ -126,7 +105,8 @@ def differentiate(at: Profile) -> Derivatives:
             for d in directions
         ]
     )
-    information = average_information(at, [_loading(at, d, u, scores) for d in directions], directions)
+    factors = [problem.terms[d.term].factor for d in directions]
+    information = average_information(at, [_loading(at, d, u, scores) for d in directions], factors)
     information += _boundary_curvature(directions, absolute)
     return Derivatives(
         tuple(relative),
@@ -146,7 +126,7 @@ def template_slopes(at: Profile) -> tuple[Array, ...]:
     return tuple(
         derivatives.absolute[x] @ t
         if x in derivatives.absolute
-        else np.linalg.solve(t.T, derivatives.relative[x])
+        else np.asarray(np.linalg.solve(t.T, derivatives.relative[x]))
         for x, t in enumerate(at.templates)
     )
 
@@ -181,9 +161,7 @@ def _modes(
         u, b = at.factor.backward(own, trailing)
         return u, b, None, None
     p, root = at.problem.p, at.fixed_root
-    all_own = {
-        i: np.concatenate([r, _whiten_blocks(root, at.forward[0][i][:, :p])], axis=1) for i, r in own.items()
-    }
+    all_own = {i: np.concatenate([r, _whiten_blocks(root, at.forward[0][i][:, :p])], axis=1) for i, r in own.items()}
     all_trailing = np.concatenate([trailing, whiten(root, at.forward[1][:, :p])], axis=1)
     u, b = at.factor.backward(all_own, all_trailing)
     return (
@@ -205,7 +183,7 @@ def _outer(u: Array) -> Array:
 
 
 def _singular_terms(
-    at: Profile, b: list[Array], b_x: list[Array] | None, post: object
+    at: Profile, b: list[Array], b_x: list[Array] | None, post: Posterior
 ) -> tuple[dict[int, Array], dict[int, Array]]:
     """N_t and s of every term whose template is singular."""
     problem, gram = at.problem, at.problem.gram
@@ -220,7 +198,7 @@ def _singular_terms(
         term = problem.terms[index]
         i, own = term.factor, term.columns
         if i not in sums:
-            sums[i] = projected_sums(at.factor, post, i)  # type: ignore[arg-type]
+            sums[i] = projected_sums(at.factor, post, i)
         s = (residual_columns(at, gram.border[i]) - fitted[i])[own, 0]
         n_t = sums[i][own, own] - _outer(s) / at.scale
         if fitted_x is not None:
@@ -228,22 +206,6 @@ def _singular_terms(
             n_t = n_t - _outer(s_x[own])
         absolute[index], scores[index] = n_t, s
     return absolute, scores
-
-
-def _directions(at: Profile) -> list[Direction]:
-    """Every direction that moves a template within its structure and rank."""
-    out = []
-    for index, (term, t) in enumerate(zip(at.problem.terms, at.templates, strict=True)):
-        for i, j in entries(term.structure, term.k):
-            if not t[j, j]:
-                continue
-            step = np.zeros(t.shape)
-            if t[i, i]:
-                step[:, j] = t[:, i]
-            else:
-                step[i, j] = t[j, j]
-            out.append(Direction(index, i, j, step, bool(t[i, i])))
-    return out
 
 
 def _loading(at: Profile, d: Direction, u: list[Array], scores: dict[int, Array]) -> Array:
@@ -278,12 +240,23 @@ def _boundary_curvature(directions: list[Direction], absolute: dict[int, Array])
     return out
 
 
-def average_information(at: Profile, loadings: list[Array], directions: list[Direction]) -> Array:
-    """(1 / sigma^2) times the Schur complement of [X y] in the V^{-1}-products of w_a = Z c_a."""
+def variance_curvature(at: Profile, derivatives: Derivatives, index: int, direction: Array) -> tuple[float, float]:
+    """Average information of the variance along `direction` of a singular term, and |s|^2 / sigma^2 there."""
+    term = at.problem.terms[index]
+    s = direction @ derivatives.scores[index]
+    c = np.zeros((at.problem.gram.k[term.factor], len(s)))
+    c[term.columns] = np.outer(direction, s)
+    return float(average_information(at, [c], [term.factor])[0, 0]), float(s @ s) / at.scale
+
+
+def average_information(at: Profile, loadings: list[Array], factors: list[int]) -> Array:
+    """(1 / sigma^2) times the Schur complement of [X y] in the V^{-1}-products of w_a = Z c_a.
+
+    `loadings` are c_a, shape (k_i, q_i), each in the block of its factor.
+    """
     problem, gram = at.problem, at.problem.gram
     if not loadings:
         return np.empty((0, 0))
-    factors = [problem.terms[d.term].factor for d in directions]
     products: list[list[Array]] = [[] for _ in range(gram.n_factors)]
     columns: dict[int, Array] = {}
     order: list[int] = []
@@ -318,4 +291,3 @@ def average_information(at: Profile, loadings: list[Array], directions: list[Dir
     back = np.argsort(order)
     information = information[np.ix_(back, back)]
     return 0.5 * (information + information.T)
-

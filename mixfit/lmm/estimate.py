@@ -11,9 +11,9 @@ from mixfit.cholesky.inverse import conditional_covariances, posterior
 from mixfit.covariance import change_basis, theta_from_templates
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import modes, template_slopes
+from mixfit.lmm.minimize import minimize
 from mixfit.lmm.start import start_templates
 from mixfit.lmm.types import LinearEstimate
-from mixfit.optimize.newton import minimize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,18 +28,14 @@ if TYPE_CHECKING:
 __all__ = ["conditional_covariance", "criterion", "estimate", "gradient", "to_basis"]
 
 
-def estimate(
-    assembly: Assembly, *, reml: bool, start: Sequence[Array] | None = None
-) -> LinearEstimate:
+def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | None = None) -> LinearEstimate:
     """Minimize the criterion, from the moment estimates or the templates `start`."""
     problem = assembly.problem
     first = start_templates(problem) if start is None else to_basis(assembly, start)
     optimum = minimize(problem, first, reml=reml)
     profile = optimum.profile
     structures = [t.structure for t in problem.terms]
-    templates = tuple(
-        change_basis(t, basis) for t, basis in zip(profile.templates, assembly.term_bases, strict=True)
-    )
+    templates = tuple(change_basis(t, basis) for t, basis in zip(profile.templates, assembly.term_bases, strict=True))
     scale = assembly.response.scale
     sigma = float(np.sqrt(profile.scale)) * scale
     return LinearEstimate(
@@ -77,7 +73,7 @@ def _modes(assembly: Assembly, profile: Profile) -> tuple[Array, ...]:
 def to_basis(assembly: Assembly, templates: Sequence[Array]) -> list[Array]:
     """Templates of the user's columns in the problem's bases: R T T' R'."""
     return [
-        change_basis(t, np.linalg.inv(basis))
+        change_basis(t, np.asarray(np.linalg.inv(basis), dtype=float))
         for t, basis in zip(templates, assembly.term_bases, strict=True)
     ]
 
@@ -102,9 +98,7 @@ def gradient(assembly: Assembly, templates: Sequence[Array], *, reml: bool) -> t
     return tuple(out)
 
 
-def conditional_covariance(
-    assembly: Assembly, templates: Sequence[Array], sigma: float
-) -> tuple[Array, ...]:
+def conditional_covariance(assembly: Assembly, templates: Sequence[Array], sigma: float) -> tuple[Array, ...]:
     """Cov(b_j | y, beta) = sigma^2 Lambda A^{-1} Lambda' of each level of every term: (q_t, k_t, k_t)."""
     profile = evaluate(assembly.problem, to_basis(assembly, templates), reml=False)
     blocks = conditional_covariances(profile.factor, posterior(profile.factor))

@@ -51,7 +51,7 @@ def prediction_variance(
         if z is None or code is None:
             basis_rows.append(None)
             continue
-        rows = np.linalg.solve(basis.T, z.T)
+        rows: Array = np.asarray(np.linalg.solve(basis.T, z.T), dtype=float)
         basis_rows.append(rows)
         through += np.einsum("km,kpm->mp", rows, h[term.factor][term.columns][:, :, code])
     d = X - through @ assembly.fixed.triangle

@@ -49,9 +49,7 @@ def start_templates(problem: Problem) -> list[Array]:
         typical = max(expected[size, x], np.finfo(float).tiny) / gram.n_levels[i]
         ratio = solution[x] / residual
         variances[i, a] = min(max(ratio, _SMALLEST_SHARE / typical), _LARGEST_RATIO)
-    return [
-        np.diag([np.sqrt(variances[t.factor, t.first + a]) for a in range(t.k)]) for t in problem.terms
-    ]
+    return [np.diag([np.sqrt(variances[t.factor, t.first + a]) for a in range(t.k)]) for t in problem.terms]
 
 
 def _squared_coupling(problem: Problem, i: int, a: int, j: int, b: int, weight: Array) -> float:

@@ -6,41 +6,56 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.lmm.derivatives import Direction, average_information
 from mixfit.optimize.certificate import BoundaryParameter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from numpy.typing import NDArray
 
-    from mixfit.lmm.criterion import Profile
-    from mixfit.lmm.derivatives import Derivatives
+    from mixfit.lmm.problem import Term
 
     Array = NDArray[np.float64]
 
 __all__ = ["boundary_parameters"]
 
 
-def boundary_parameters(at: Profile, derivatives: Derivatives) -> tuple[BoundaryParameter, ...]:
+def boundary_parameters(
+    terms: Sequence[Term],
+    templates: Sequence[Array],
+    absolute: Mapping[int, Array],
+    curvature: Callable[[int, Array], tuple[float, float]],
+) -> tuple[BoundaryParameter, ...]:
     """Every direction of zero variance with its one-sided derivative.
 
     A covariance Sigma is optimal on the cone's boundary when N Sigma = 0 (what the free directions
     say) and N is nonnegative on the null space of Sigma; the eigenvectors there are reported.
+
+    Parameters
+    ----------
+    terms, templates
+        All random terms and their relative factors.
+    absolute : mapping of int to ndarray, shape (k_t, k_t)
+        N_t of the terms with a singular template.
+    curvature : callable
+        Of a term and a direction: second derivative in the variance along it, and the quadratic part
+        of the first.
     """
     out = []
-    for index, n_t in derivatives.absolute.items():
-        term, t = at.problem.terms[index], at.templates[index]
-        null = _null_space(t, diagonal=term.structure == "diag")
+    for index, n_t in absolute.items():
+        t, diagonal = templates[index], terms[index].structure == "diag"
+        null = _null_space(t, diagonal=diagonal)
         restricted = null.T @ n_t @ null
-        if term.structure == "diag":
+        if diagonal:
             slopes, vectors = restricted.diagonal(), np.eye(len(restricted))
         else:
             slopes, vectors = np.linalg.eigh(restricted)
-        for slope, vector in zip(slopes, vectors.T, strict=True):
+        for slope, vector in zip(slopes.tolist(), vectors.T, strict=True):
             direction = null @ vector
             decrease, variance = 0.0, 0.0
             if slope < 0:
-                decrease, variance = _newton_off(at, derivatives, index, direction, float(slope))
-            out.append(BoundaryParameter(index, direction, float(slope), decrease, variance))
+                decrease, variance = _newton_off(slope, *curvature(index, direction))
+            out.append(BoundaryParameter(index, direction, slope, decrease, variance))
     return tuple(out)
 
 
@@ -52,19 +67,10 @@ def _null_space(t: Array, *, diagonal: bool) -> Array:
     return vectors[:, rank:]
 
 
-def _newton_off(
-    at: Profile, derivatives: Derivatives, index: int, direction: Array, slope: float
-) -> tuple[float, float]:
+def _newton_off(slope: float, second: float, quadratic: float) -> tuple[float, float]:
     """Decrease and variance of a Newton step off the boundary along one direction."""
-    term = at.problem.terms[index]
-    s = direction @ derivatives.scores[index]
-    c = np.zeros((at.problem.gram.k[term.factor], len(s)))
-    c[term.columns] = np.outer(direction, s)
-    dummy = Direction(index, 0, 0, np.empty((0, 0)), relative=False)
-    curvature = float(average_information(at, [c], [dummy])[0, 0])
-    if curvature <= 0.0:
+    if second <= 0.0:
         return 0.0, 0.0
-    quadratic = float(s @ s) / at.scale
-    # The balanced model's step (see `newton`): Newton's, stretched by the ratio of the two parts of N.
+    # The balanced model's step (see `steps`): Newton's, stretched by the ratio of the two parts of N.
     stretch = quadratic / max(quadratic + slope, np.finfo(float).tiny)
-    return 0.5 * slope**2 / curvature, min(-slope * max(stretch, 1.0) / curvature, 1.0)
+    return 0.5 * slope**2 / second, min(-slope * max(stretch, 1.0) / second, 1.0)

@@ -65,8 +65,7 @@ def html_table(
     title = f'<caption style="text-align:left">{escape(caption)}</caption>\n' if caption else ""
     body = "\n".join(line(row, "th", "td") for row in rows)
     return (
-        f'<table class="mixfit">\n{title}<thead>{line(header, "th", "th")}</thead>\n'
-        f"<tbody>\n{body}\n</tbody>\n</table>"
+        f'<table class="mixfit">\n{title}<thead>{line(header, "th", "th")}</thead>\n<tbody>\n{body}\n</tbody>\n</table>'
     )
 
 

@@ -275,6 +275,4 @@ class LinearResults(Likelihood):
         Z = predict.kept_columns([term.Z for term in random], selection)
         codes = [term.grouping.codes for term in random]
         offset = self.model.design.offset
-        return predict.linear_predictor(
-            self.model.exog, self.estimate.beta, offset, Z, codes, self.estimate.modes
-        )
+        return predict.linear_predictor(self.model.exog, self.estimate.beta, offset, Z, codes, self.estimate.modes)

@@ -85,9 +85,7 @@ def fixed_decimals(values: Iterable[float], decimals: int) -> list[str]:
     >>> fixed_decimals([1, -0.1384, -0.0001], 3)
     [' 1.000', '-0.138', ' 0.000']
     """
-    return _pad(
-        [f"{round(v, decimals) + 0.0:.{decimals}f}" if math.isfinite(v) else _special(v) for v in values]
-    )
+    return _pad([f"{round(v, decimals) + 0.0:.{decimals}f}" if math.isfinite(v) else _special(v) for v in values])
 
 
 def zap_small(values: Iterable[float], digits: int) -> list[float]:

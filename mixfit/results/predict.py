@@ -33,9 +33,7 @@ __all__ = [
 _SHOWN = 5
 
 
-def term_effect(
-    Z: NDArray[np.float64], codes: NDArray[np.intp], effects: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def term_effect(Z: NDArray[np.float64], codes: NDArray[np.intp], effects: NDArray[np.float64]) -> NDArray[np.float64]:
     """Contribution ``z_i' b_code(i)`` of one random term to every row.
 
     Parameters

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["coefficient_frames", "effect_frames", "standard_deviations", "with_deviations"]
 
 
-def effect_frames(
-    random: Sequence[RandomDesign], values: Sequence[NDArray[np.float64]]
-) -> dict[str, pd.DataFrame]:
+def effect_frames(random: Sequence[RandomDesign], values: Sequence[NDArray[np.float64]]) -> dict[str, pd.DataFrame]:
     """Lay out values by level: one frame a grouping factor, terms of one factor side by side.
 
     Parameters
@@ -83,15 +81,10 @@ def with_deviations(
     dict of str to DataFrame
         ``frames["Subject"]["sd"]`` has the shape of ``frames["Subject"]["mode"]``.
     """
-    return {
-        name: pd.concat({"mode": frame, "sd": deviations[name]}, axis="columns")
-        for name, frame in modes.items()
-    }
+    return {name: pd.concat({"mode": frame, "sd": deviations[name]}, axis="columns") for name, frame in modes.items()}
 
 
-def coefficient_frames(
-    params: pd.Series[float], modes: Mapping[str, pd.DataFrame]
-) -> dict[str, pd.DataFrame]:
+def coefficient_frames(params: pd.Series[float], modes: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Add the fixed effects to the random effects of every level, as lme4's ``coef``.
 
     Parameters

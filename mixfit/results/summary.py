@@ -134,9 +134,7 @@ def build_summary(results: LinearResults, correlation: bool | None = None) -> Su
         nobs=results.nobs,
         n_dropped=model.design.n_dropped,
         groups={random[t].grouping.name: random[t].grouping.n_levels for t in term_order(random)},
-        coefficients=pd.DataFrame(
-            {"Estimate": results.params, "Std. Error": results.bse, "t value": results.tvalues}
-        ),
+        coefficients=pd.DataFrame({"Estimate": results.params, "Std. Error": results.bse, "t value": results.tvalues}),
         correlation=scale(estimate.cov_beta) if show and p > 1 else None,
         notes=_notes(results, shown=show or p < 2),
     )
@@ -153,8 +151,7 @@ def _notes(results: LinearResults, *, shown: bool) -> tuple[str, ...]:
     if aliased:
         plural = "columns / coefficients" if len(aliased) > 1 else "column / coefficient"
         notes.append(
-            f"fixed-effect model matrix is rank deficient so dropping {len(aliased)} {plural}: "
-            + ", ".join(aliased)
+            f"fixed-effect model matrix is rank deficient so dropping {len(aliased)} {plural}: " + ", ".join(aliased)
         )
     if not results.converged:
         certificate = results.certificate
@@ -163,7 +160,5 @@ def _notes(results: LinearResults, *, shown: bool) -> tuple[str, ...]:
             f"{certificate.projected_gradient:.2g}, predicted decrease {certificate.predicted_decrease:.2g})"
         )
     if results.is_singular:
-        notes.append(
-            "boundary (singular) fit: a random effect has no variance, or is determined by the others"
-        )
+        notes.append("boundary (singular) fit: a random effect has no variance, or is determined by the others")
     return tuple(notes)

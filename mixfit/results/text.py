@@ -27,9 +27,7 @@ DIGITS = 4
 QUANTILES = ("Min", "1Q", "Median", "3Q", "Max")
 
 
-def varcorr_cells(
-    varcorr: VarCorr, digits: int, *, variances: bool = False
-) -> tuple[list[str], list[list[str]]]:
+def varcorr_cells(varcorr: VarCorr, digits: int, *, variances: bool = False) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the table of variance components.
 
     Parameters

@@ -148,9 +148,7 @@ def unique_names(names: Iterable[str]) -> list[str]:
     return result
 
 
-def build_varcorr(
-    random: Sequence[RandomDesign], templates: Sequence[NDArray[np.float64]], sigma: float
-) -> VarCorr:
+def build_varcorr(random: Sequence[RandomDesign], templates: Sequence[NDArray[np.float64]], sigma: float) -> VarCorr:
     """Turn relative factors into covariances ``sigma**2 T T'`` (Bates et al. 2015, eq. 4).
 
     Parameters

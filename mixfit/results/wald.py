@@ -54,9 +54,7 @@ def p_values(statistics: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(2.0 * ndtr(-np.abs(statistics)), dtype=np.float64)
 
 
-def interval(
-    estimates: NDArray[np.float64], errors: NDArray[np.float64], alpha: float
-) -> NDArray[np.float64]:
+def interval(estimates: NDArray[np.float64], errors: NDArray[np.float64], alpha: float) -> NDArray[np.float64]:
     """Limits ``estimate -+ z(1 - alpha/2) error``.
 
     Parameters

@@ -1,0 +1,63 @@
+r"""Curvature of the Laplace approximation: a cheap one to step by, an exact one for standard errors.
+
+The cheap one is that of the working linear model at the mode: 2 X'V^{-1}X for beta, the average information
+w_a'P w_b for theta (w_a = Z Sigma'_a Z'l'), and nothing between them. The exact one is the difference of exact
+gradients.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.linalg.lapack import dpotrf
+
+from mixfit.gram.products import random_sums
+from mixfit.lmm.criterion import block_inner, column_products, whiten
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.glmm.laplace import Laplace
+    from mixfit.optimize.direction import Direction
+
+    Array = NDArray[np.float64]
+
+__all__ = ["working_information"]
+
+
+def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
+    """Block-diagonal curvature of (directions, gamma, log phi if any) in the working linear model."""
+    problem = at.problem
+    factor = problem.factorize(at.mode.terms.expected, at.templates, problem.fixed)
+    gram = factor.gram
+    border = factor.forward(*factor.scaled(gram.border))
+    fixed = gram.corner - block_inner(border, border)
+    m, p = len(directions), problem.p
+    size = m + p + problem.family.has_dispersion
+    out = np.zeros((size, size))
+    out[m : m + p, m : m + p] = 2.0 * fixed
+    if problem.family.has_dispersion:
+        out[-1, -1] = len(problem.y) / 2.0
+    if not m:
+        return out
+    scores = random_sums(problem.pattern.factors, at.mode.terms.score[None])
+    loadings = [np.zeros((k, m, q)) for k, q in zip(gram.k, gram.n_levels, strict=True)]
+    for a, d in enumerate(directions):
+        term, t = problem.terms[d.term], at.templates[d.term]
+        s = scores[term.factor][term.columns, 0]
+        loadings[term.factor][term.columns, a] = d.step @ (t.T @ s) + t @ (d.step.T @ s)
+    images = gram.matvec(loadings)
+    forward = factor.forward(*factor.scaled(images))
+    direct = sum(column_products(c, f) for c, f in zip(loadings, images, strict=True))
+    schur = direct - block_inner(forward, forward)
+    if p:
+        coupling = sum(column_products(c, b) for c, b in zip(loadings, gram.border, strict=True))
+        root, info = dpotrf(fixed, lower=1, clean=1)
+        if info == 0:
+            to_x = whiten(root, coupling - block_inner(forward, border))
+            schur = schur - to_x @ to_x.T
+    out[:m, :m] = 0.5 * (schur + schur.T)
+    return out

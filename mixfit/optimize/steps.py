@@ -1,0 +1,136 @@
+r"""Steps on relative covariance factors, shared by linear and generalized models.
+
+Coordinates are relative to the current templates, T -> T R(delta): log standard deviations on the diagonal.
+There the curvature of one variance is known in closed form for balanced data,
+d(v) = q [log tau + tau_hat / tau] with tau = 1 + n v; the average information is rescaled to give that
+model's step from any distance, which leaves it unchanged at the optimum. Where the model's optimum is not
+positive the boundary itself is worth trying.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.covariance import entries, semidefinite_cholesky
+from mixfit.optimize.direction import Direction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.lmm.problem import Term
+    from mixfit.optimize.certificate import BoundaryParameter
+
+    Array = NDArray[np.float64]
+
+__all__ = ["free_directions", "leave_boundary", "move", "newton_step", "scaled_step"]
+
+_MAX_HALVINGS = 25
+_LONGEST_STEP = 1.5
+_SMALLEST_SHARE = 0.02
+
+
+def free_directions(terms: Sequence[Term], templates: Sequence[Array]) -> list[Direction]:
+    """Every direction that moves a template within its structure and rank."""
+    out = []
+    for index, (term, t) in enumerate(zip(terms, templates, strict=True)):
+        for i, j in entries(term.structure, term.k):
+            if not t[j, j]:
+                continue
+            step = np.zeros(t.shape)
+            if t[i, i]:
+                step[:, j] = t[:, i]
+            else:
+                step[i, j] = t[j, j]
+            out.append(Direction(index, i, j, step, bool(t[i, i])))
+    return out
+
+
+def newton_step(information: Array, gradient: Array) -> Array:
+    """-H^{-1} g, directions in which H says nothing left alone."""
+    if not len(gradient):
+        return gradient
+    scale = np.sqrt(np.maximum(np.abs(information.diagonal()), np.finfo(float).tiny))
+    values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
+    known = values > 1e-11 * len(values)
+    coefficients = np.where(known, vectors.T @ (gradient / scale), 0.0) / np.where(known, values, 1.0)
+    step: Array = -(vectors @ coefficients) / scale
+    return step
+
+
+def scaled_step(
+    directions: Sequence[Direction],
+    gradient: Array,
+    information: Array,
+    shares: tuple[Sequence[Array], Sequence[Array]],
+    full: Array,
+) -> tuple[Array, tuple[int, ...]]:
+    """Newton step in the rescaled information, and the pivots that its model sends to zero.
+
+    `shares` are, by term and column, the ratio of the quadratic part of T'N T to its other parts, and the
+    mean diagonal of A^{-1}; `full` is the step in the information as it is. Parameters after the directions
+    (fixed effects, dispersion) are not rescaled.
+    """
+    quadratic, inverse = shares
+    stretch = np.ones(len(gradient))
+    vanishing = []
+    for a, d in enumerate(directions):
+        if d.row != d.column:
+            continue
+        rho, share = quadratic[d.term][d.row], inverse[d.term][d.row]
+        if not (np.isfinite(rho) and share < 1.0):
+            continue
+        # tau = 1 / share; the balanced model's optimum is v * target.
+        target = (rho - share) / (1.0 - share)
+        if gradient[a] > 0 and (target <= 0.0 or 2.0 * full[a] <= -1.0):
+            vanishing.append(a)
+        target = max(target, _SMALLEST_SHARE)
+        if abs(target - 1.0) > 1e-8:
+            stretch[a] = np.clip((target - 1.0) / (max(rho, _SMALLEST_SHARE) * np.log(target)), 0.05, 100.0)
+    root = np.sqrt(stretch)
+    return limited_step(information * np.outer(root, root), gradient, len(directions)), tuple(vanishing)
+
+
+def limited_step(information: Array, gradient: Array, n_directions: int) -> Array:
+    """Newton step with every covariance coordinate kept below the longest step, by raising its curvature."""
+    step = newton_step(information, gradient)
+    limited = np.arange(len(step)) < n_directions
+    for _ in range(10):
+        long = (np.abs(step) > _LONGEST_STEP) & limited
+        if not long.any():
+            break
+        information = information.copy()
+        information[long, long] *= 2.0 * np.abs(step[long]) / _LONGEST_STEP
+        step = newton_step(information, gradient)
+    return step
+
+
+def move(
+    templates: Sequence[Array],
+    directions: Sequence[Direction],
+    step: Array,
+    vanishing: tuple[int, ...] = (),
+) -> list[Array]:
+    """Templates T R(step): columns exp(step_jj) T_j plus the off-diagonal moves; vanishing columns zero."""
+    out = [t.copy() for t in templates]
+    for a, d in enumerate(directions):
+        if d.row != d.column:
+            out[d.term] += step[a] * d.step
+    for a, d in enumerate(directions):
+        if d.row == d.column:
+            out[d.term][:, d.column] *= 0.0 if a in vanishing else np.exp(step[a])
+    return out
+
+
+def leave_boundary(templates: Sequence[Array], away: BoundaryParameter) -> Iterator[list[Array]]:
+    """Templates with some variance along a boundary direction, less and less of it."""
+    variance = away.newton_variance
+    for _ in range(_MAX_HALVINGS):
+        out = list(templates)
+        t = templates[away.term]
+        out[away.term] = semidefinite_cholesky(t @ t.T + variance * np.outer(away.direction, away.direction))
+        yield out
+        variance *= 0.25
