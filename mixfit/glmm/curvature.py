@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["working_information"]
+__all__ = ["variance_curvature", "working_information"]
 
 
 def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
@@ -61,3 +61,16 @@ def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
             schur = schur - to_x @ to_x.T
     out[:m, :m] = 0.5 * (schur + schur.T)
     return out
+
+
+def variance_curvature(at: Laplace, index: int, direction: Array) -> tuple[float, float]:
+    """w'V^{-1}w for the variance along `direction` of a singular term, and |s|^2 there."""
+    problem, term = at.problem, at.problem.terms[index]
+    factor = problem.factorize(at.mode.terms.expected, at.templates)
+    s = direction @ random_sums(problem.pattern.factors, at.mode.terms.score[None])[term.factor][term.columns, 0]
+    loadings = [np.zeros((k, 1, q)) for k, q in zip(problem.k, problem.n_levels, strict=True)]
+    loadings[term.factor][term.columns, 0] = np.outer(direction, s)
+    images = factor.gram.matvec(loadings)
+    forward = factor.forward(*factor.scaled(images))
+    direct = sum(float(np.vdot(c, f)) for c, f in zip(loadings, images, strict=True))
+    return direct - float(block_inner(forward, forward)[0, 0]), float(s @ s)

@@ -24,6 +24,7 @@ import numpy as np
 from mixfit.cholesky import levels as lv
 from mixfit.cholesky.inverse import full_posterior, inverse_sums, projected_sums, row_leverages
 from mixfit.glmm.pirls import find_mode, solve
+from mixfit.glmm.point import Slopes
 from mixfit.gram.products import random_predictor, random_sums
 
 if TYPE_CHECKING:
@@ -32,12 +33,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.cholesky.factor import Factor
+    from mixfit.cholesky.inverse import Posterior
     from mixfit.glmm.pirls import Mode
     from mixfit.glmm.problem import GeneralizedProblem
 
     Array = NDArray[np.float64]
 
-__all__ = ["Laplace", "LaplaceGradient", "laplace", "laplace_gradient"]
+__all__ = ["Laplace", "laplace", "laplace_gradient"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,26 +68,6 @@ class Laplace:
     value: float
 
 
-@dataclass(frozen=True, eq=False)
-class LaplaceGradient:
-    """Exact first derivatives.
-
-    Attributes
-    ----------
-    gamma : ndarray, shape (p,)
-    relative : tuple of ndarray, shape (k_t, k_t)
-        T'N_t T of every term.
-    absolute : dict of int to ndarray, shape (k_t, k_t)
-        N_t of the terms with a singular template.
-    log_phi : float
-    """
-
-    gamma: Array
-    relative: tuple[Array, ...]
-    absolute: dict[int, Array]
-    log_phi: float
-
-
 def laplace(
     problem: GeneralizedProblem,
     gamma: Array,
@@ -100,7 +82,7 @@ def laplace(
     return Laplace(problem, gamma, tuple(templates), phi, mode, factor, mode.objective + factor.logdet)
 
 
-def laplace_gradient(at: Laplace) -> LaplaceGradient:
+def laplace_gradient(at: Laplace) -> Slopes:
     """Exact gradient of the Laplace approximation."""
     problem, mode, terms = at.problem, at.mode, at.mode.terms
     factors = problem.pattern.factors
@@ -117,19 +99,28 @@ def laplace_gradient(at: Laplace) -> LaplaceGradient:
         d = problem.family.dispersion_terms(problem.y, problem.prior, mode.eta, at.phi)
         log_phi = float((-2.0 * d.loglik + leverage * d.weight + shift * d.score).sum())
     inverse = inverse_sums(at.factor, post)
-    relative = []
+    relative, quadratic_share, inverse_share = [], [], []
     for term, t in zip(problem.terms, at.templates, strict=True):
         own, i = term.columns, term.factor
         u, w = mode.u[i][own, 0], v[i][own, 0]
         known = problem.n_levels[i] * np.eye(term.k) - inverse[i][own, own]
         cross = u @ w.T
+        quadratic = u @ u.T - 0.5 * (cross + cross.T)
         regular = t.diagonal() > 0
-        relative.append((known - u @ u.T + 0.5 * (cross + cross.T)) * (regular[:, None] & regular))
-    absolute = _singular_terms(at, post, terms.score, c - terms.observed * shift)
-    return LaplaceGradient(problem.fixed @ row, tuple(relative), absolute, log_phi)
+        relative.append((known - quadratic) * (regular[:, None] & regular))
+        quadratic_share.append(quadratic.diagonal() / np.where(regular, known.diagonal(), np.inf))
+        inverse_share.append(inverse[i][own, own].diagonal() / problem.n_levels[i])
+    return Slopes(
+        relative=tuple(relative),
+        absolute=_singular_terms(at, post, terms.score, c - terms.observed * shift),
+        gamma=problem.fixed @ row,
+        log_phi=log_phi,
+        quadratic_share=tuple(quadratic_share),
+        inverse_share=tuple(inverse_share),
+    )
 
 
-def _singular_terms(at: Laplace, post: object, score: Array, bent: Array) -> dict[int, Array]:
+def _singular_terms(at: Laplace, post: Posterior, score: Array, bent: Array) -> dict[int, Array]:
     """N_t of every term whose template is singular: s = Z'l' and s_v = Z'(c - W_o Z Lambda v) for u and v."""
     singular = [x for x, t in enumerate(at.templates) if not t.diagonal().all()]
     if not singular:
@@ -139,7 +130,7 @@ def _singular_terms(at: Laplace, post: object, score: Array, bent: Array) -> dic
     for index in singular:
         term = at.problem.terms[index]
         own = term.columns
-        sums = projected_sums(at.factor, post, term.factor)[own, own]  # type: ignore[arg-type]
+        sums = projected_sums(at.factor, post, term.factor)[own, own]
         a, b = s[term.factor][own, 0], s[term.factor][own, 1]
         cross = a @ b.T
         out[index] = sums - a @ a.T + 0.5 * (cross + cross.T)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["free_directions", "leave_boundary", "move", "newton_step", "scaled_step"]
+__all__ = ["free_directions", "leave_boundary", "limited_step", "move", "newton_step", "scaled_step"]
 
 _MAX_HALVINGS = 25
 _LONGEST_STEP = 1.5

@@ -1,0 +1,74 @@
+"""What the joint optimizer asks of a marginal likelihood, and the Laplace approximation's answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from mixfit.glmm.curvature import variance_curvature, working_information
+from mixfit.glmm.laplace import laplace, laplace_gradient
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mixfit.glmm.laplace import Laplace
+    from mixfit.glmm.point import Parameters, Slopes
+    from mixfit.glmm.problem import GeneralizedProblem
+    from mixfit.optimize.direction import Direction
+
+    Array = NDArray[np.float64]
+
+__all__ = ["LaplaceObjective", "Objective"]
+
+
+class Objective(Protocol):
+    """A marginal -2 log-likelihood. Points are evaluated one after another; modes start from the last accepted."""
+
+    problem: GeneralizedProblem
+
+    def value(self, at: Parameters) -> float:
+        """-2 log-likelihood."""
+
+    def slopes(self) -> Slopes:
+        """Exact gradient at the point last evaluated, whose modes become the next start."""
+
+    def information(self, directions: Sequence[Direction]) -> Array:
+        """Cheap curvature of (directions, gamma, log phi) at the point of the last `slopes`."""
+
+    def variance_curvature(self, term: int, direction: Array) -> tuple[float, float]:
+        """Cheap curvature along a boundary direction's variance, and the quadratic part of its slope."""
+
+
+class LaplaceObjective:
+    """The Laplace approximation as an objective."""
+
+    def __init__(self, problem: GeneralizedProblem) -> None:
+        self.problem = problem
+        self.at: Laplace | None = None
+        self._start: list[Array] | None = None
+
+    def value(self, at: Parameters) -> float:
+        """-2 log-likelihood by the Laplace approximation."""
+        self.at = laplace(self.problem, at.gamma, at.templates, at.phi, self._start)
+        return self.at.value
+
+    def slopes(self) -> Slopes:
+        """Exact gradient at the point last evaluated."""
+        self._start = self._point.mode.u
+        return laplace_gradient(self._point)
+
+    def information(self, directions: Sequence[Direction]) -> Array:
+        """Curvature of the working linear model."""
+        return working_information(self._point, directions)
+
+    def variance_curvature(self, term: int, direction: Array) -> tuple[float, float]:
+        """Working-model curvature along the variance of a boundary direction."""
+        return variance_curvature(self._point, term, direction)
+
+    @property
+    def _point(self) -> Laplace:
+        if self.at is None:
+            raise RuntimeError("evaluate a point first")
+        return self.at
