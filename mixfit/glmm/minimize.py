@@ -98,7 +98,7 @@ def minimize(objective: Objective, start: Parameters) -> Optimum:
         if max(decrease, off) <= tolerance:
             message = "optimality conditions hold"
             break
-        for trial in _candidates(state, full, away if off > decrease else None):
+        for trial, step in _candidates(state, full, away if off > decrease else None):
             value = objective.value(trial)
             evaluations += 1
             if value < state.value + tolerance * 0.1:
@@ -110,7 +110,7 @@ def minimize(objective: Objective, start: Parameters) -> Optimum:
             objective.value(state.at)
             state = _sharpen(objective, state)
             continue
-        state = _advance(objective, state, trial, value)
+        state = _advance(objective, state, trial, value, step)
     boundary = _boundary(objective, state)
     off = max((b.predicted_decrease for b in boundary), default=0.0)
     decrease = -0.5 * float(state.gradient @ newton_step(state.curvature, state.gradient))
@@ -203,33 +203,18 @@ def _sharpen(objective: Objective, state: _State) -> _State:
     return _State(state.at, state.value, state.slopes, state.directions, state.gradient, hessian, exact=True)
 
 
-def _advance(objective: Objective, old: _State, at: Parameters, value: float) -> _State:
+def _advance(objective: Objective, old: _State, at: Parameters, value: float, step: Array | None) -> _State:
     """The state at an accepted point: curvature kept when exact, updated by BFGS otherwise."""
     slopes = objective.slopes()
     directions = free_directions(objective.problem.terms, at.templates)
     gradient = _vector(slopes, at, directions, objective.problem.family.has_dispersion)
-    if len(directions) != len(old.directions):
+    if step is None or len(directions) != len(old.directions):
         return _State(at, value, slopes, directions, gradient, objective.information(directions), exact=False)
     decrease = -0.5 * float(gradient @ newton_step(old.curvature, gradient))
     if old.exact and decrease < _NEAR:
         return _State(at, value, slopes, directions, gradient, old.curvature, exact=True)
-    step = _difference(old, at)
     curvature = _bfgs(old.curvature, step, gradient - old.gradient)
     return _State(at, value, slopes, directions, gradient, curvature, exact=False)
-
-
-def _difference(old: _State, at: Parameters) -> Array:
-    """The step between two points in the old point's coordinates."""
-    out = []
-    for d in old.directions:
-        before, after = old.at.templates[d.term], at.templates[d.term]
-        if d.row == d.column:
-            out.append(np.log(after[d.row, d.row] / before[d.row, d.row]))
-        else:
-            change = after[:, d.column] / np.exp(np.log(after[d.column, d.column] / before[d.column, d.column]))
-            out.append(float((change - before[:, d.column])[d.row] / d.step[d.row, d.column]))
-    tail = [np.log(at.phi / old.at.phi)] if len(old.gradient) > len(out) + len(at.gamma) else []
-    return np.concatenate([out, at.gamma - old.at.gamma, tail])
 
 
 def _bfgs(curvature: Array, step: Array, change: Array) -> Array:
@@ -261,19 +246,19 @@ def _boundary(objective: Objective, state: _State) -> tuple[BoundaryParameter, .
     )
 
 
-def _candidates(state: _State, full: Array, away: BoundaryParameter | None) -> Iterator[Parameters]:
-    """Points to try, best first."""
+def _candidates(state: _State, full: Array, away: BoundaryParameter | None) -> Iterator[tuple[Parameters, Array | None]]:
+    """Points to try, best first, with the step to each in the state's coordinates where it is one."""
     if away is not None:
         for templates in leave_boundary(state.at.templates, away):
-            yield Parameters(tuple(templates), state.at.gamma, state.at.phi)
+            yield Parameters(tuple(templates), state.at.gamma, state.at.phi), None
         return
     shares = state.slopes.quadratic_share, state.slopes.inverse_share
     step, vanishing = scaled_step(state.directions, state.gradient, state.curvature, shares, full)
     if state.exact:
         step = limited_step(state.curvature, state.gradient, len(state.directions))
     if vanishing:
-        yield _moved(state.at, state.directions, step, vanishing)
+        yield _moved(state.at, state.directions, step, vanishing), None
     length = 1.0
     for _ in range(_MAX_HALVINGS):
-        yield _moved(state.at, state.directions, length * step)
+        yield _moved(state.at, state.directions, length * step), length * step
         length *= 0.5

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Assembly", "assemble", "with_response"]
+__all__ = ["Assembly", "assemble", "random_rows", "with_response"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ def assemble(design: Design) -> Assembly:
     root = None if design.weights is None else np.sqrt(design.weights)
     fixed = fixed_basis(_weighted_rows(design.X, root))
     response = _response(fixed, _response_row(design, root), design)
-    rows, terms, bases = _random_rows(design.random, root)
+    rows, terms, bases = random_rows(design.random, root)
     gram = cross_products(rows, np.concatenate([fixed.rows, response.row[None]]))
     problem = Problem(
         gram=gram,
@@ -107,9 +107,10 @@ def _response(fixed: FixedBasis, row: Array, design: Design) -> ResponseBasis:
     return response
 
 
-def _random_rows(
+def random_rows(
     random: Sequence[RandomDesign], root: Array | None
 ) -> tuple[tuple[FactorRows, ...], tuple[Term, ...], tuple[Array, ...]]:
+    """Rows of every grouping factor, by decreasing number of levels, with each term's place and basis."""
     groupings = list({id(r.grouping): r.grouping for r in random}.values())
     groupings.sort(key=lambda g: -g.n_levels)
     number = {id(g): i for i, g in enumerate(groupings)}
