@@ -48,10 +48,10 @@ class Environment:
     def require(self, names: Iterable[str]) -> None:
         """Raise a FormulaError for the first name that nothing provides."""
         for name in names:
-            if name not in self.columns and name not in self.context and name not in KNOWN_NAMES:
-                root = name.partition(".")[0]
-                if root not in self.columns and not hasattr(builtins, root):
-                    raise self.unknown(name)
+            if not (
+                name in self.columns or name in self.context or name in KNOWN_NAMES or hasattr(builtins, name)
+            ):
+                raise self.unknown(name)
 
     def unknown(self, name: str) -> FormulaError:
         """Make the error for a name that nothing provides, with the names that resemble it."""

@@ -10,7 +10,7 @@ from formulaic.errors import FormulaicError
 from formulaic.parser.types import ASTNode, Factor, Term, Token
 
 from mixfit.errors import FormulaError
-from mixfit.formula.calls import call_arguments, called_name
+from mixfit.formula.calls import call_arguments, called_name, variables_of
 from mixfit.formula.errors import error_at, error_at_token, from_formulaic
 from mixfit.formula.parser import BarTerm, MixedFormulaParser
 from mixfit.formula.types import MixedFormula, RandomTerm, Response
@@ -166,7 +166,7 @@ def _variables(response: Response, terms: list[Term], random: tuple[RandomTerm, 
         factors += term.groups
     names: dict[str, None] = {}
     for factor in factors:
-        names.update(dict.fromkeys(sorted(str(name) for name in factor.required_variables)))
+        names.update(dict.fromkeys(variables_of(factor)))
     for implied in ("offset", "cbind"):
         names.pop(implied, None)
     return tuple(names)

@@ -15,8 +15,6 @@ from mixfit.formula.calls import called_name, with_python_powers
 from mixfit.formula.errors import error_at, error_at_token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from mixfit.errors import FormulaError
 
 __all__ = ["Bar", "find_bars", "prepare_tokens", "read_tokens"]
