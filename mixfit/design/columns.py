@@ -83,8 +83,11 @@ def normalise(series: pd.Series, what: str) -> pd.Series:
     dtype = series.dtype
     if isinstance(dtype, np.dtype):
         return _normalise_objects(series, what) if dtype == np.object_ else series
-    if isinstance(dtype, (pd.CategoricalDtype, pd.StringDtype)):
-        return series
+    if isinstance(dtype, pd.CategoricalDtype):
+        levels = dtype.categories
+        return series.cat.rename_categories(levels.astype(object)) if _marks_na(levels.dtype) else series
+    if isinstance(dtype, pd.StringDtype):
+        return series.astype(object) if _marks_na(dtype) else series
     if isinstance(dtype, pd.SparseDtype):
         return normalise(pd.Series(np.asarray(series), index=series.index), what)
     if pd.api.types.is_bool_dtype(dtype):
@@ -99,6 +102,11 @@ def normalise(series: pd.Series, what: str) -> pd.Series:
         return series
     # Arrow strings, dictionaries, dates: as Python objects.
     return _normalise_objects(series.astype(object), what)
+
+
+def _marks_na(dtype: Any) -> bool:
+    """Whether missing values of a dtype are pandas.NA, which turns dummy columns into objects."""
+    return isinstance(dtype, pd.api.extensions.ExtensionDtype) and getattr(dtype, "na_value", None) is pd.NA
 
 
 def _normalise_objects(series: pd.Series, what: str) -> pd.Series:

@@ -61,14 +61,15 @@ class GroupingReader:
 def code_factor(values: pd.Series, name: str) -> Coded:
     """Code one column: category order for categoricals, sorted otherwise."""
     if isinstance(values.dtype, pd.CategoricalDtype):
-        return Coded(values.cat.codes.to_numpy(np.intp), values.cat.categories, False)
+        codes: NDArray[np.intp] = np.asarray(values.cat.codes.to_numpy(), dtype=np.intp)
+        return Coded(codes, values.cat.categories, False)
     if values.dtype == np.bool_:
         return Coded(values.to_numpy(dtype=np.intp), pd.Index([False, True]), False)
     try:
         raw, levels = pd.factorize(values, sort=True)
     except TypeError as error:
         raise DataError(f"Grouping factor {name!r} holds values that cannot be ordered ({error}).") from error
-    codes: NDArray[np.intp] = np.asarray(raw, dtype=np.intp)
+    codes = np.asarray(raw, dtype=np.intp)
     return Coded(codes, pd.Index(levels), True)
 
 

@@ -175,11 +175,10 @@ def _run(specs: dict[str, ModelSpec], environment: Environment, drop: set[int]) 
 
 def _as_floats(matrix: Any, names: tuple[str, ...]) -> NDArray[np.float64]:
     values = np.asarray(getattr(matrix, "__wrapped__", matrix))
-    if values.dtype == object:
-        kinds = [np.asarray(column.tolist()).dtype.kind for column in values.T]
-        odd = [name for name, kind in zip(names, kinds, strict=True) if kind not in "biuf"]
-        raise DataError(f"Columns of the design that are not numeric: {', '.join(odd)}.")
-    return np.array(values, dtype=np.float64, order="C")
+    try:
+        return np.array(values, dtype=np.float64, order="C")
+    except (TypeError, ValueError) as error:
+        raise DataError(f"Columns {', '.join(names)} cannot all be made numbers: {error}.") from error
 
 
 def _fill(part: NumericPart, columns: Columns, keep: NDArray[np.bool_] | None) -> NDArray[np.float64]:

@@ -93,8 +93,7 @@ def test_mistakes_are_reported_again_after_a_first_time():
 def test_any_text_is_read_or_refused_with_a_formula_error(text):
     try:
         formula = parse(text)
-    except FormulaError as error:
-        assert str(error)
-    else:
-        assert formula.random
-        assert all(term.groups and term.terms for term in formula.random) or formula.uses_dot
+    except FormulaError:
+        return
+    assert formula.random
+    assert all(term.groups and term.terms for term in formula.random) or formula.uses_dot
