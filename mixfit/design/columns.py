@@ -28,7 +28,7 @@ class Columns(Mapping[str, pd.Series]):
     def __init__(self, data: object, what: str = "data"):
         if isinstance(data, Mapping) and not isinstance(data, pd.DataFrame):
             data = pd.DataFrame(data)
-        self._what = what
+        self.what = what
         self._frame: Any = data if isinstance(data, pd.DataFrame) else _narwhals_frame(data, what)
         self._is_pandas = isinstance(data, pd.DataFrame)
         self._names: Any = self._frame.columns
@@ -62,7 +62,7 @@ class Columns(Mapping[str, pd.Series]):
         if not (isinstance(series.index, pd.RangeIndex) and series.index.equals(self.range)):
             # Transforms and formulaic drop rows by label, which a repeated label would break.
             series = series.set_axis(self.range)
-        return normalise(series, f"column {name!r} of the {self._what}")
+        return normalise(series, f"column {name!r} of the {self.what}")
 
 
 def duplicate_names(names: list[str], what: str) -> DataError:
@@ -85,7 +85,7 @@ def normalise(series: pd.Series, what: str) -> pd.Series:
         return _normalise_objects(series, what) if dtype == np.object_ else series
     if isinstance(dtype, pd.CategoricalDtype):
         levels = dtype.categories
-        return series.cat.rename_categories(levels.astype(object)) if _marks_na(levels.dtype) else series
+        return series.cat.rename_categories(list(levels)) if _marks_na(levels.dtype) else series
     if isinstance(dtype, pd.StringDtype):
         return series.astype(object) if _marks_na(dtype) else series
     if isinstance(dtype, pd.SparseDtype):

@@ -57,9 +57,10 @@ class Environment:
         """Make the error for a name that nothing provides, with the names that resemble it."""
         import difflib
 
-        close = difflib.get_close_matches(name, [str(column) for column in self.columns], n=3)
+        spelled = {str(column).lower(): str(column) for column in self.columns}
+        close = [spelled[key] for key in difflib.get_close_matches(name.lower(), spelled, n=3)]
         hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-        return FormulaError(f"The data have no column {name!r}.{hint}")
+        return FormulaError(f"The {self.columns.what} have no column {name!r}.{hint}")
 
     def evaluate(self, factor: Factor) -> Any:
         """Return the value of one factor of the formula."""

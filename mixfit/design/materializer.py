@@ -13,7 +13,7 @@ from interface_meta import override
 
 from mixfit.design.columns import Columns, is_factor
 from mixfit.design.missing import null_rows
-from mixfit.errors import DataError, DesignError, NewLevelError
+from mixfit.errors import DataError, DesignError, FormulaError, NewLevelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +55,8 @@ class MixedMaterializer(PandasMaterializer):  # type: ignore[misc]
 
     @override
     def _check_for_nulls(self, name: str, values: Any, na_action: NAAction, drop_rows: set[int]) -> None:
+        if callable(getattr(values, "__wrapped__", values)):
+            raise FormulaError(f"The {self.data.what} have no column {name!r}; it is a function's name.")
         rows = null_rows(values, self.nrows, name)
         if rows is None:
             return
@@ -66,9 +68,14 @@ class MixedMaterializer(PandasMaterializer):  # type: ignore[misc]
     def _encode_evaled_factor(
         self, factor: EvaluatedFactor, spec: Any, drop_rows: Sequence[int], reduced_rank: bool = False
     ) -> dict[str, Any]:
+        kind, state = spec.encoder_state.get(factor.expr, (None, {}))
+        if kind not in (None, factor.metadata.kind):
+            raise DataError(
+                f"`{factor.expr}` is {factor.metadata.kind.value} here, but it was {kind.value} in the fit."
+            )
         if factor.metadata.kind is Factor.Kind.CATEGORICAL:
             if factor.expr not in self.prepared:
-                known = spec.encoder_state.get(factor.expr, (None, {}))[1].get("categories")
+                known = state.get("categories")
                 self.prepared[factor.expr] = _prepare_levels(factor, known, drop_rows)
             factor = self.prepared[factor.expr]
         encoded: dict[str, Any] = super()._encode_evaled_factor(factor, spec, drop_rows, reduced_rank)

@@ -78,7 +78,9 @@ def test_nesting_is_the_interaction():
 
 
 def test_terms_of_one_factor_share_it():
-    data = pd.DataFrame({"y": np.arange(20.0), "x": np.arange(20.0) % 3, "a": np.arange(20) % 4, "b": np.arange(20) % 2})
+    data = pd.DataFrame(
+        {"y": np.arange(20.0), "x": np.arange(20.0) % 3, "a": np.arange(20) % 4, "b": np.arange(20) % 2}
+    )
     one, other, third, ab, ba = build(
         parse("y ~ x + (1|a) + (0 + x|a) + (1|b) + (1|a:b) + (0+x|b:a)"), data
     ).random
@@ -105,9 +107,7 @@ def test_crossing_agrees_with_sorting_tuples(rows, nested):
     # The second column is drawn from many values, so that the table, nested and hashing ways all occur.
     rows = [(b % 6, b, c) for _, b, c in rows] if nested else rows
     names = ("a", "b", "c")
-    coded = {
-        name: code_factor(pd.Series([row[j] for row in rows]), name) for j, name in enumerate(names)
-    }
+    coded = {name: code_factor(pd.Series([row[j] for row in rows]), name) for j, name in enumerate(names)}
     group, reader = cross(names, coded, None, {})
     distinct = sorted(set(rows))
     assert list(group.levels) == [":".join(map(str, row)) for row in distinct]
@@ -127,7 +127,9 @@ def test_large_crossing_by_hashing():
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.lists(st.text(min_size=1, max_size=6), min_size=2, max_size=12, unique=True), st.integers(0, 10_000))
+@given(
+    st.lists(st.text(min_size=1, max_size=6), min_size=2, max_size=12, unique=True), st.integers(0, 10_000)
+)
 def test_level_names_do_not_matter_for_who_is_with_whom(names, seed):
     rows = np.random.default_rng(seed).permutation(np.arange(3 * len(names)) % len(names))
     group = grouping([names[k] for k in rows])
