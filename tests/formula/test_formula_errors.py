@@ -20,6 +20,9 @@ BAD = [
     ("1 ~ (1|g)", "one column or one expression", "1"),
     ("y ~ x + (1|g", "matching parenthesis", "("),
     ("y ~ (1|g))", "matching parenthesis", ")"),
+    ("y ~ x^.. + (1|g)", "not Python", None),
+    ("y ~ [x] + (1|g)", "Square brackets", "["),
+    ("y ~ (1|g]", "Square brackets", "]"),
     ("y ~ log(x + (1|g)", "before quote context was closed", "log(x + (1|g)"),
     ("y ~ x (1|g)", "Missing operator", "x ("),
     ("y ~ x ~ (1|g)", "incorrectly used", "~"),
@@ -76,6 +79,11 @@ def test_no_escape_codes_reach_the_user():
     with pytest.raises(FormulaError) as caught:
         parse("y ~ x $ (1|g)")
     assert "\x1b" not in str(caught.value)
+
+
+def test_a_dot_that_stands_for_nothing():
+    with pytest.raises(FormulaError, match=r"`\.` stands for no column"):
+        parse("y ~ . + (1|g)", ())
 
 
 def test_a_formula_is_a_string():

@@ -123,6 +123,11 @@ def test_dot_needs_columns_to_mean_something():
     assert parse("y ~ . + (1|g)").uses_dot
     assert terms(parse("y ~ . + (1|g)")) == ["1"]
     assert terms(parse("y ~ . + (1|g)", ("a", "b"))) == ["1", "a", "b"]
+    assert terms(parse("y ~ ./f + (.|g)")) == ["1"]
+    assert terms(parse("y ~ ./f + (.|g)", ("a", "b"))) == ["1", "a", "b", "a:b:f"]
+    assert random("(.|g)") == [(["1"], "g", "us")]
+    assert random("(0 + .|g)") == [([], "g", "us")]
+    assert "." not in parse("y ~ . + (.|g)").variables
     assert not parse("y ~ my.x + (1|g)").uses_dot
 
 
