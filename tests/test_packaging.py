@@ -64,9 +64,7 @@ def test_the_sdist_holds_the_repository(sdist):
     assert members[".ci/run"].mode & 0o100, "the script stays executable"
     expected = {f"datasets/{name}" for name in files_below(ROOT / "datasets", (".json", ".csv", ".csv.gz"))}
     for directory in ("mixfit", "tests"):
-        expected |= {
-            f"{directory}/{name}" for name in files_below(ROOT / directory, (".py", ".typed", ".json"))
-        }
+        expected |= {f"{directory}/{name}" for name in files_below(ROOT / directory, (".py", ".typed", ".json"))}
     expected |= {f"docs/{name}" for name in files_below(ROOT / "docs", (".md",))}
     assert expected <= set(members)
 
@@ -79,9 +77,7 @@ def test_the_wheel_holds_the_package_the_datasets_and_the_license(wheel):
     assert information.endswith(".dist-info")
     assert f"{information}/licenses/LICENSE" in names
     package = {f"mixfit/{name}" for name in files_below(ROOT / "mixfit", (".py", "py.typed"))}
-    data = {
-        f"mixfit/_datasets/{name}" for name in files_below(ROOT / "datasets", (".json", ".csv", ".csv.gz"))
-    }
+    data = {f"mixfit/_datasets/{name}" for name in files_below(ROOT / "datasets", (".json", ".csv", ".csv.gz"))}
     assert "mixfit/py.typed" in package
     assert len(data) == 2 * 13
     assert package | data <= names
@@ -91,12 +87,8 @@ def test_the_wheel_holds_the_package_the_datasets_and_the_license(wheel):
 
 def test_the_wheel_needs_only_what_the_readme_names(wheel):
     with zipfile.ZipFile(wheel) as archive:
-        (metadata,) = (
-            archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA")
-        )
-    required = [
-        line for line in metadata.splitlines() if line.startswith("Requires-Dist:") and "extra" not in line
-    ]
+        (metadata,) = (archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA"))
+    required = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:") and "extra" not in line]
     names = {line.split()[1].split(">=")[0] for line in required}
     assert names == {"numpy", "scipy", "pandas", "formulaic", "statsmodels"}
 

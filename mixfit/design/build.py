@@ -16,7 +16,7 @@ from mixfit.design.reader import FittedReader, RandomReader
 from mixfit.design.types import Design, Grouping, RandomDesign
 from mixfit.design.vectors import argument_vector, check_weights, read_response, sum_offsets
 from mixfit.errors import DataError
-from mixfit.formula import MixedFormula, RandomTerm, parse
+from mixfit.formula import MixedFormula, RandomTerm, parse, variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,9 +122,9 @@ def build(
 
 def _expand_dot(formula: MixedFormula, columns: Columns, weights: object, offset: object) -> MixedFormula:
     """Let ``.`` stand for every column that has no other place in the model."""
-    taken = {str(name) for name in formula.response.factor.required_variables}
+    taken = set(variables_of(formula.response.factor))
     for term in formula.random:
-        taken.update(str(name) for factor in term.groups for name in factor.required_variables)
+        taken.update(name for factor in term.groups for name in variables_of(factor))
     taken.update(value for value in (weights, offset, *formula.offsets) if isinstance(value, str))
     return parse(formula.text, tuple(name for name in columns if name not in taken))
 

@@ -28,7 +28,7 @@ class Columns(Mapping[str, pd.Series]):
     def __init__(self, data: object, what: str = "data"):
         if isinstance(data, Mapping) and not isinstance(data, pd.DataFrame):
             data = pd.DataFrame(data)
-        self._what = what
+        self.what = what
         self._frame: Any = data if isinstance(data, pd.DataFrame) else _narwhals_frame(data, what)
         self._is_pandas = isinstance(data, pd.DataFrame)
         self._names: Any = self._frame.columns
@@ -62,7 +62,7 @@ class Columns(Mapping[str, pd.Series]):
         if not (isinstance(series.index, pd.RangeIndex) and series.index.equals(self.range)):
             # Transforms and formulaic drop rows by label, which a repeated label would break.
             series = series.set_axis(self.range)
-        return normalise(series, f"column {name!r} of the {self._what}")
+        return normalise(series, f"column {name!r} of the {self.what}")
 
 
 def duplicate_names(names: list[str], what: str) -> DataError:
@@ -81,8 +81,11 @@ def normalise(series: pd.Series, what: str) -> pd.Series:
     dtype = series.dtype
     if isinstance(dtype, np.dtype):
         return _normalise_objects(series, what) if dtype == np.object_ else series
-    if isinstance(dtype, (pd.CategoricalDtype, pd.StringDtype)):
-        return series
+    if isinstance(dtype, pd.CategoricalDtype):
+        levels = dtype.categories
+        return series.cat.rename_categories(list(levels)) if _marks_na(levels.dtype) else series
+    if isinstance(dtype, pd.StringDtype):
+        return series.astype(object) if _marks_na(dtype) else series
     if isinstance(dtype, pd.SparseDtype):
         return normalise(pd.Series(np.asarray(series), index=series.index), what)
     if pd.api.types.is_bool_dtype(dtype):
@@ -97,6 +100,11 @@ def normalise(series: pd.Series, what: str) -> pd.Series:
         return series
     # Arrow strings, dictionaries, dates: as Python objects.
     return _normalise_objects(series.astype(object), what)
+
+
+def _marks_na(dtype: Any) -> bool:
+    """Whether missing values of a dtype are pandas.NA, which turns dummy columns into objects."""
+    return isinstance(dtype, pd.api.extensions.ExtensionDtype) and getattr(dtype, "na_value", None) is pd.NA
 
 
 def _normalise_objects(series: pd.Series, what: str) -> pd.Series:

@@ -48,18 +48,17 @@ class Environment:
     def require(self, names: Iterable[str]) -> None:
         """Raise a FormulaError for the first name that nothing provides."""
         for name in names:
-            if name not in self.columns and name not in self.context and name not in KNOWN_NAMES:
-                root = name.partition(".")[0]
-                if root not in self.columns and not hasattr(builtins, root):
-                    raise self.unknown(name)
+            if not (name in self.columns or name in self.context or name in KNOWN_NAMES or hasattr(builtins, name)):
+                raise self.unknown(name)
 
     def unknown(self, name: str) -> FormulaError:
         """Make the error for a name that nothing provides, with the names that resemble it."""
         import difflib
 
-        close = difflib.get_close_matches(name, [str(column) for column in self.columns], n=3)
+        spelled = {str(column).lower(): str(column) for column in self.columns}
+        close = [spelled[key] for key in difflib.get_close_matches(name.lower(), spelled, n=3)]
         hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-        return FormulaError(f"The data have no column {name!r}.{hint}")
+        return FormulaError(f"The {self.columns.what} have no column {name!r}.{hint}")
 
     def evaluate(self, factor: Factor) -> Any:
         """Return the value of one factor of the formula."""

@@ -61,14 +61,16 @@ class GroupingReader:
 def code_factor(values: pd.Series, name: str) -> Coded:
     """Code one column: category order for categoricals, sorted otherwise."""
     if isinstance(values.dtype, pd.CategoricalDtype):
-        return Coded(values.cat.codes.to_numpy(np.intp), values.cat.categories, False)
+        codes: NDArray[np.intp] = np.asarray(values.cat.codes.to_numpy(), dtype=np.intp)
+        return Coded(codes, values.cat.categories, False)
     if values.dtype == np.bool_:
-        return Coded(values.to_numpy().astype(np.intp), pd.Index([False, True]), False)
+        return Coded(values.to_numpy(dtype=np.intp), pd.Index([False, True]), False)
     try:
-        codes, levels = pd.factorize(values, sort=True)
+        raw, levels = pd.factorize(values, sort=True)
     except TypeError as error:
         raise DataError(f"Grouping factor {name!r} holds values that cannot be ordered ({error}).") from error
-    return Coded(np.asarray(codes, dtype=np.intp), pd.Index(levels), True)
+    codes = np.asarray(raw, dtype=np.intp)
+    return Coded(codes, pd.Index(levels), True)
 
 
 def cross(

@@ -13,7 +13,7 @@ from interface_meta import override
 
 from mixfit.design.columns import Columns, is_factor
 from mixfit.design.missing import null_rows
-from mixfit.errors import DataError, DesignError, NewLevelError
+from mixfit.errors import DataError, DesignError, FormulaError, NewLevelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +36,7 @@ class MixedMaterializer(PandasMaterializer):  # type: ignore[misc]
     @override
     def _init(self) -> None:
         self.nulls: dict[str, np.ndarray[Any, np.dtype[np.bool_]]] = {}
+        self.prepared: dict[str, EvaluatedFactor] = {}
 
     @override  # type: ignore[prop-decorator]
     @property
@@ -54,6 +55,8 @@ class MixedMaterializer(PandasMaterializer):  # type: ignore[misc]
 
     @override
     def _check_for_nulls(self, name: str, values: Any, na_action: NAAction, drop_rows: set[int]) -> None:
+        if callable(getattr(values, "__wrapped__", values)):
+            raise FormulaError(f"The {self.data.what} have no column {name!r}; it is a function's name.")
         rows = null_rows(values, self.nrows, name)
         if rows is None:
             return
@@ -65,14 +68,16 @@ class MixedMaterializer(PandasMaterializer):  # type: ignore[misc]
     def _encode_evaled_factor(
         self, factor: EvaluatedFactor, spec: Any, drop_rows: Sequence[int], reduced_rank: bool = False
     ) -> dict[str, Any]:
+        kind, state = spec.encoder_state.get(factor.expr, (None, {}))
+        if kind not in (None, factor.metadata.kind):
+            raise DataError(
+                f"`{factor.expr}` is {factor.metadata.kind.value} here, but it was {kind.value} in the fit."
+            )
         if factor.metadata.kind is Factor.Kind.CATEGORICAL:
-            values = pd.Series(getattr(factor.values, "__wrapped__", factor.values))
-            known = spec.encoder_state.get(factor.expr, (None, {}))[1].get("categories")
-            if known is None:
-                values = _without_unused(values, drop_rows, factor.expr)
-            else:
-                _refuse_new_levels(values, known, factor.expr)
-            factor = factor.replace(values=FactorValues(values, metadata=factor.metadata))
+            if factor.expr not in self.prepared:
+                known = state.get("categories")
+                self.prepared[factor.expr] = _prepare_levels(factor, known, drop_rows)
+            factor = self.prepared[factor.expr]
         encoded: dict[str, Any] = super()._encode_evaled_factor(factor, spec, drop_rows, reduced_rank)
         return encoded
 
@@ -94,22 +99,27 @@ class MixedMaterializer(PandasMaterializer):  # type: ignore[misc]
         return super()._combine_columns(cols, spec, drop_rows)
 
 
-def _without_unused(values: pd.Series, drop_rows: Sequence[int], name: str) -> pd.Series:
-    kept = values if not drop_rows else values.drop(index=values.index[drop_rows])
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        used = kept.cat.remove_unused_categories().cat.categories
-        values = values if len(used) == len(values.cat.categories) else values.cat.set_categories(used)
-        n_levels = len(used)
-    else:
-        n_levels = kept.nunique()
-    if n_levels < 2 and len(kept):  # with no row left at all, that is the error to report
-        raise DesignError(f"Factor {name!r} has one level in the rows used: leave it out of the formula.")
-    return values
+def _prepare_levels(factor: EvaluatedFactor, known: Sequence[Any] | None, drop_rows: Sequence[int]) -> EvaluatedFactor:
+    """Make the factor categorical, without levels that no row has; refuse levels other than `known`."""
+    values = pd.Series(getattr(factor.values, "__wrapped__", factor.values)).astype("category")
+    codes = values.cat.codes.to_numpy()
+    if drop_rows:
+        codes = np.delete(codes, drop_rows)
+    levels = values.cat.categories
+    used = np.bincount(codes[codes >= 0], minlength=len(levels)) > 0
+    if known is not None:
+        _refuse_new_levels(levels[used], known, factor.expr)
+    # With no row left at all, that is the error to report.
+    elif used.sum() < 2 and len(codes):
+        raise DesignError(f"Factor {factor.expr!r} has one level in the rows used: leave it out of the formula.")
+    if not used.all():
+        values = values.cat.set_categories(levels[used])
+    return factor.replace(values=FactorValues(values, metadata=factor.metadata))
 
 
-def _refuse_new_levels(values: pd.Series, known: Sequence[Any], name: str) -> None:
-    found = values.cat.remove_unused_categories().cat.categories if values.dtype == "category" else values.unique()
-    new = list(set(found[~pd.isna(found)]).difference(known))
+def _refuse_new_levels(levels: pd.Index, known: Sequence[Any], name: str) -> None:
+    seen = set(known)
+    new = [level for level in levels if level not in seen]
     if new:
         listed = ", ".join(map(repr, new[:5])) + (", ..." if len(new) > 5 else "")
         raise NewLevelError(f"Factor {name!r} has levels that the fit never saw: {listed}.")

@@ -6,12 +6,13 @@ Both give the same columns under the same names.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from formulaic import ModelSpec, ModelSpecs, SimpleFormula
-from formulaic.errors import FactorEvaluationError, FormulaicError
+from formulaic.errors import DataMismatchWarning, FactorEvaluationError, FormulaicError
 from formulaic.parser.types import Factor
 
 from mixfit.errors import DataError
@@ -104,7 +105,8 @@ def materialize(
     drop = set() if missing.rows is None else set(np.flatnonzero(missing.rows).tolist())
     materializer = environment.materializer
     matrices = _run(specs, environment, drop)
-    for name, rows in materializer.nulls.items():
+    # formulaic evaluates factors in the order of a set, which changes from run to run.
+    for name, rows in sorted(materializer.nulls.items()):
         missing.note(name, rows)
     # formulaic keeps the levels of a shared factor with the first part only.
     levels: dict[str, Any] = {}
@@ -150,7 +152,10 @@ def read_parts(parts: Sequence[Part], environment: Environment) -> list[NDArray[
         for i, part in enumerate(parts)
         if isinstance(part, EncodedPart)
     }
-    matrices = _run(specs, environment, set()) if specs else {}
+    with warnings.catch_warnings():
+        # New levels are refused already; this warning would be about missing values.
+        warnings.simplefilter("ignore", DataMismatchWarning)
+        matrices = _run(specs, environment, set()) if specs else {}
     out = []
     for i, part in enumerate(parts):
         if isinstance(part, NumericPart):
@@ -175,11 +180,10 @@ def _run(specs: dict[str, ModelSpec], environment: Environment, drop: set[int]) 
 
 def _as_floats(matrix: Any, names: tuple[str, ...]) -> NDArray[np.float64]:
     values = np.asarray(getattr(matrix, "__wrapped__", matrix))
-    if values.dtype == object:
-        kinds = [np.asarray(column.tolist()).dtype.kind for column in values.T]
-        odd = [name for name, kind in zip(names, kinds, strict=True) if kind not in "biuf"]
-        raise DataError(f"Columns of the design that are not numeric: {', '.join(odd)}.")
-    return np.array(values, dtype=np.float64, order="C")
+    try:
+        return np.array(values, dtype=np.float64, order="C")
+    except (TypeError, ValueError) as error:
+        raise DataError(f"Columns {', '.join(names)} cannot all be made numbers: {error}.") from error
 
 
 def _fill(part: NumericPart, columns: Columns, keep: NDArray[np.bool_] | None) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from mixfit.design.parts import EncodedPart, NumericPart, Part, read_parts
 from mixfit.design.types import NewDesign
 from mixfit.design.vectors import read_offsets
 from mixfit.errors import DataError, FormulaError
+from mixfit.formula import variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,9 +96,10 @@ class FittedReader:
             if isinstance(part, NumericPart):
                 environment.require(name for name in part.columns if name is not None)
             elif isinstance(part, EncodedPart):
-                environment.require(sorted(part.spec.formula.required_variables))
+                factors = (factor for term in part.spec.formula for factor in term.factors)
+                environment.require(name for factor in factors for name in variables_of(factor))
         for term in wanted:
-            environment.require(name for factor in term.groups for name in sorted(factor.required_variables))
+            environment.require(name for factor in term.groups for name in variables_of(factor))
 
     def _offset(self, environment: Environment) -> NDArray[np.float64]:
         if self.array_offset:

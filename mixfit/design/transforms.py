@@ -39,7 +39,7 @@ def _skipping_missing(name: str) -> Callable[..., Any]:
         return _spread(transform(values[~missing], *args, **extras, **kwargs), ~missing)
 
     skipping.__name__ = name
-    return stateful_transform(skipping)  # type: ignore[no-any-return]
+    return stateful_transform(skipping)
 
 
 def _spread(values: Any, rows: Any) -> Any:

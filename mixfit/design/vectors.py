@@ -92,7 +92,8 @@ def _numbers(value: Any, what: str, environment: Environment) -> Vector:
         shape = np.shape(value)
         if len(shape) != 1:
             raise DataError(f"{what} must be one column of {n_rows} numbers, not of shape {shape}.")
-        value = pd.Series(np.asarray(value))
+        # A list goes as it is: numpy would make strings of its numbers beside a string.
+        value = pd.Series(value if isinstance(value, (list, tuple)) else np.asarray(value))
     value = normalise(value, what)
     if len(value) != n_rows:
         raise DataError(f"{what} has {len(value)} values for {n_rows} rows.")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+from typing import TYPE_CHECKING
 
 from formulaic.utils.code import sanitize_variable_names
 
-__all__ = ["call_arguments", "called_name", "with_python_powers"]
+if TYPE_CHECKING:
+    from formulaic.parser.types import Factor
+
+__all__ = ["call_arguments", "called_name", "variables_of", "with_python_powers"]
 
 _QUOTED_OR_POWER = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)|\^""")
 
@@ -29,6 +33,31 @@ def call_arguments(code: str) -> tuple[str, ...]:
     if call is None or call.keywords:
         raise ValueError(f"`{code}` takes plain arguments only")
     return tuple(_restore(ast.unparse(argument), aliases) for argument in call.args)
+
+
+def variables_of(factor: Factor) -> tuple[str, ...]:
+    """Names that a factor looks up, the names of functions included, each once.
+
+    formulaic's own `required_variables` is empty for stateful transforms such as ``poly(x, 2)``.
+    """
+    if factor.eval_method is factor.EvalMethod.LOOKUP:
+        return (factor.expr,)
+    if factor.eval_method is factor.EvalMethod.LITERAL:
+        return ()
+    aliases: dict[str, str] = {}
+    plain = sanitize_variable_names(factor.expr, {}, aliases, template="_mixfit_{}")
+    found: dict[str, None] = {}
+    bound: set[str] = set()
+    for node in ast.walk(ast.parse(plain, mode="eval")):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            found[aliases.get(node.id, node.id)] = None
+        elif isinstance(node, ast.Name):
+            bound.add(node.id)
+        elif isinstance(node, ast.arg):
+            bound.add(node.arg)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Q":
+            found.update({a.value: None for a in node.args if isinstance(a, ast.Constant)})  # type: ignore[misc]
+    return tuple(name for name in found if name not in bound)
 
 
 def _read_call(code: str) -> tuple[ast.Call | None, dict[str, str]]:

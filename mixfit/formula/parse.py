@@ -10,7 +10,7 @@ from formulaic.errors import FormulaicError
 from formulaic.parser.types import ASTNode, Factor, Term, Token
 
 from mixfit.errors import FormulaError
-from mixfit.formula.calls import call_arguments, called_name
+from mixfit.formula.calls import call_arguments, called_name, variables_of
 from mixfit.formula.errors import error_at, error_at_token, from_formulaic
 from mixfit.formula.parser import BarTerm, MixedFormulaParser
 from mixfit.formula.types import MixedFormula, RandomTerm, Response
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["parse"]
 
 _PARSER = MixedFormulaParser()
+_DOT = "."
 _LITERAL = Factor.EvalMethod.LITERAL
 _PYTHON = Factor.EvalMethod.PYTHON
 
@@ -55,14 +56,22 @@ def parse(text: str, columns: tuple[str, ...] | None = None) -> MixedFormula:
 @lru_cache(maxsize=256)
 def _parse(text: str, columns: tuple[str, ...] | None) -> MixedFormula:
     source = "".join(" " if char.isspace() else char for char in text)
-    context: dict[str, Any] = {"__formulaic_variables_available__": columns or ()}
+    # Until the columns are known a name that no column has holds the place of the dot.
+    context: dict[str, Any] = {"__formulaic_variables_available__": (_DOT,) if columns is None else columns}
     try:
         tokens = list(_PARSER.get_tokens_from_formula(source, context=context))
+        dot = next((t for t in context["__mixfit_tokens__"] if _is_dot(t)), None)
+        if dot is not None and columns == ():
+            raise error_at_token("`.` stands for no column: each has another place in the model.", dot)
         ast = _PARSER.get_ast_from_tokens(tokens, context=context)
         response = _read_response(ast, source)
         terms = list(_PARSER.get_terms_from_ast(ast, context=context)["rhs"])
+        terms = [term for term in terms if not _holds_dot(term)]
     except FormulaicError as error:
         raise from_formulaic(error, source) from error
+    except SyntaxError as error:
+        # From a number that is none, such as `..`, where formulaic takes a power.
+        raise error_at(f"The formula holds something that is not Python ({error.msg}).", source) from error
     bars: list[Bar] = context["__mixfit_bars__"]
     raw: list[Token] = context["__mixfit_tokens__"]
     random = tuple(_read_random(terms, bars, raw, source))
@@ -75,7 +84,7 @@ def _parse(text: str, columns: tuple[str, ...] | None) -> MixedFormula:
         random=random,
         offsets=offsets,
         variables=_variables(response, terms, random),
-        uses_dot=any(t.token == "." and t.kind is Token.Kind.OPERATOR for t in raw),
+        uses_dot=dot is not None,
     )
 
 
@@ -135,12 +144,20 @@ def _expand(term: BarTerm, left: str, source: str, start: int, end: int) -> Iter
                 raise error_at(f"`{factor.expr}` cannot stand left of a bar.", source, start, end)
         if _is_offset(column):
             raise error_at("offset(...) cannot stand left of a bar.", source, start, end)
-    columns = _in_order(term.columns)
-    if not columns and "." not in left:
+    columns = _in_order(column for column in term.columns if not _holds_dot(column))
+    if not columns and not any(map(_holds_dot, term.columns)):
         raise error_at("No column is left on the left of the bar.", source, start, end)
     bar = "|" if term.structure == "us" else "||"
     for group in term.groups:
         yield RandomTerm(f"({left} {bar} {group!r})", columns, tuple(group.factors), term.structure)
+
+
+def _is_dot(token: Token) -> bool:
+    return bool(token.token == "." and token.kind is Token.Kind.OPERATOR)
+
+
+def _holds_dot(term: Term) -> bool:
+    return any(factor.expr == _DOT for factor in term.factors)
 
 
 def _is_offset(term: Term) -> bool:
@@ -166,7 +183,7 @@ def _variables(response: Response, terms: list[Term], random: tuple[RandomTerm, 
         factors += term.groups
     names: dict[str, None] = {}
     for factor in factors:
-        names.update(dict.fromkeys(sorted(str(name) for name in factor.required_variables)))
+        names.update(dict.fromkeys(variables_of(factor)))
     for implied in ("offset", "cbind"):
         names.pop(implied, None)
     return tuple(names)

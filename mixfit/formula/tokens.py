@@ -57,7 +57,9 @@ def find_bars(tokens: list[Token], formula: str) -> list[Bar]:
     bar_of: dict[int, int] = {}
     bars: list[Bar] = []
     for i, token in enumerate(tokens):
-        if token.kind is _KIND.CONTEXT and token.token in "([":
+        if token.kind is _KIND.CONTEXT and token.token in "[]":
+            raise error_at_token("Square brackets group nothing in a formula: use parentheses.", token)
+        if token.kind is _KIND.CONTEXT and token.token == "(":
             open_at.append(i)
         elif token.kind is _KIND.CONTEXT:
             # An unmatched closing mark is left for formulaic to report.

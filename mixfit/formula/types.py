@@ -73,7 +73,7 @@ class MixedFormula:
     offsets : tuple of str
         The expressions inside ``offset(...)``; they add up.
     variables : tuple of str
-        Every name that the data or the evaluation context must provide.
+        Every name that the data, the caller's context or the known functions must provide.
     uses_dot : bool
         Whether ``.`` stands for "all other columns". Until `parse` is told the columns, such a
         formula has nothing in the place of its dot.

@@ -98,19 +98,17 @@ def minimize(objective: Objective, start: Parameters) -> Optimum:
         if max(decrease, off) <= tolerance:
             message = "optimality conditions hold"
             break
-        for trial, step in _candidates(state, full, away if off > decrease else None):
-            value = objective.value(trial)
-            evaluations += 1
-            if value < state.value + tolerance * 0.1:
-                break
+        trials = _candidates(state, full, away if off > decrease else None)
+        found, tries = _first_lower(objective, trials, state.value + 0.1 * tolerance)
+        evaluations += tries
+        if found is not None:
+            state = _advance(objective, state, *found)
+        elif state.exact:
+            message = "no step decreases the criterion"
+            break
         else:
-            if state.exact:
-                message = "no step decreases the criterion"
-                break
             objective.value(state.at)
             state = _sharpen(objective, state)
-            continue
-        state = _advance(objective, state, trial, value, step)
     boundary = _boundary(objective, state)
     off = max((b.predicted_decrease for b in boundary), default=0.0)
     decrease = -0.5 * float(state.gradient @ newton_step(state.curvature, state.gradient))
@@ -124,6 +122,19 @@ def minimize(objective: Objective, start: Parameters) -> Optimum:
         message=message,
     )
     return Optimum(state.at, state.value, state.directions, state.curvature, certificate)
+
+
+def _first_lower(
+    objective: Objective, trials: Iterator[tuple[Parameters, Array | None]], bound: float
+) -> tuple[tuple[Parameters, float, Array | None] | None, int]:
+    """The first trial whose value is below `bound`, with its value and step, and how many were tried."""
+    tries = 0
+    for at, step in trials:
+        tries += 1
+        value = objective.value(at)
+        if value < bound:
+            return (at, value, step), tries
+    return None, tries
 
 
 def exact_hessian(objective: Objective, at: Parameters, directions: Sequence[Direction], gradient: Array) -> Array:
@@ -231,9 +242,7 @@ def _bfgs(curvature: Array, step: Array, change: Array) -> Array:
     return curvature - np.outer(through, through) / length + np.outer(change, change) / agreement
 
 
-def _moved(
-    at: Parameters, directions: Sequence[Direction], step: Array, vanishing: tuple[int, ...] = ()
-) -> Parameters:
+def _moved(at: Parameters, directions: Sequence[Direction], step: Array, vanishing: tuple[int, ...] = ()) -> Parameters:
     m, p = len(directions), len(at.gamma)
     templates = move(at.templates, directions, step[:m], vanishing)
     phi = at.phi * float(np.exp(step[-1])) if len(step) > m + p else at.phi
@@ -246,7 +255,9 @@ def _boundary(objective: Objective, state: _State) -> tuple[BoundaryParameter, .
     )
 
 
-def _candidates(state: _State, full: Array, away: BoundaryParameter | None) -> Iterator[tuple[Parameters, Array | None]]:
+def _candidates(
+    state: _State, full: Array, away: BoundaryParameter | None
+) -> Iterator[tuple[Parameters, Array | None]]:
     """Points to try, best first, with the step to each in the state's coordinates where it is one."""
     if away is not None:
         for templates in leave_boundary(state.at.templates, away):

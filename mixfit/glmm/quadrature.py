@@ -208,9 +208,7 @@ def _slopes(at: _Point, rule: Rule) -> Slopes:
         inverse.append(share[term.columns])
         if not regular.all():
             absolute[index] = _price(at, node_scores, curvature_mean)[term.columns, term.columns]
-    return Slopes(
-        tuple(relative), absolute, problem.fixed @ row, log_phi, tuple(quadratic), tuple(inverse)
-    )
+    return Slopes(tuple(relative), absolute, problem.fixed @ row, log_phi, tuple(quadratic), tuple(inverse))
 
 
 def _node_derivatives(at: _Point) -> tuple[Array, Array, float, Array]:
@@ -238,9 +236,7 @@ def _price(at: _Point, node_scores: Array, curvature_mean: Array) -> Array:
     """N = sum_j E[Z'W_o Z - Z'l'(Z'l')' | y], the exact integral's slope in the covariance (Price 1958)."""
     factor = at.center.problem.pattern.factors[0]
     columns = np.ones((1, len(curvature_mean))) if factor.columns is None else factor.columns
-    return (columns * curvature_mean) @ columns.T - np.einsum(
-        "arq,brq->ab", node_scores * at.share, node_scores
-    )
+    return (columns * curvature_mean) @ columns.T - np.einsum("arq,brq->ab", node_scores * at.share, node_scores)
 
 
 def _lower_half(a: Array) -> Array:

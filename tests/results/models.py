@@ -75,9 +75,7 @@ def _sleep() -> tuple[pd.DataFrame, np.ndarray, Grouping]:
 def pulp() -> DenseModel:
     data = pd.read_csv(DATA / "pulp.csv")
     random = (term(grouping("operator", data["operator"]), Intercept=1),)
-    return DenseModel(
-        design(data["bright"], {"Intercept": 1}, random), "bright ~ 1 + (1 | operator)", "pulp"
-    )
+    return DenseModel(design(data["bright"], {"Intercept": 1}, random), "bright ~ 1 + (1 | operator)", "pulp")
 
 
 def sleepstudy() -> DenseModel:

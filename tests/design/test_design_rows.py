@@ -1,0 +1,147 @@
+"""Which rows a design uses: missing values, weights, offsets."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mixfit.design import build
+from mixfit.errors import DataError
+from mixfit.formula import parse
+
+N = 40
+RNG = np.random.default_rng(4)
+DATA = pd.DataFrame(
+    {
+        "y": RNG.normal(size=N),
+        "x": RNG.normal(size=N) + 4,
+        "z": RNG.normal(size=N),
+        "f": RNG.choice(list("abc"), N),
+        "g": np.arange(N) % 5,
+        "h": [f"h{k % 4}" for k in range(N)],
+        "w": RNG.integers(1, 5, N),
+        "unused": np.nan,
+    }
+)
+
+
+def design(formula, data=DATA, **kwargs):
+    return build(parse(formula), data, **kwargs)
+
+
+def without(column, rows, missing=None):
+    return DATA.assign(**{column: DATA[column].astype(object).where(~np.isin(np.arange(N), rows), missing)})
+
+
+FORMULA = "y ~ x*f + (z|g) + (1|h) + offset(o)"
+
+
+@pytest.mark.parametrize("column", ["y", "x", "f", "z", "g", "h", "o", "w"])
+@pytest.mark.parametrize("formula", [FORMULA, "log(y + 9) ~ scale(x):f + (z|g) + (1|h) + offset(o / 2)"])
+def test_a_missing_value_drops_its_row_from_everything(column, formula):
+    data = DATA.assign(o=DATA.z)
+    holes = [3, 17, 30]
+    gone = data.assign(**{column: data[column].astype(object).where(~np.isin(np.arange(N), holes), None)})
+    found = design(formula, gone, weights="w")
+    expected = design(formula, data.drop(index=holes), weights="w") if "scale" not in formula else None
+    assert found.n_dropped == 3
+    assert list(found.index) == [k for k in range(N) if k not in holes]
+    assert len(found.y) == len(found.X) == len(found.weights) == len(found.offset) == N - 3
+    for term in found.random:
+        assert len(term.Z) == len(term.grouping.codes) == N - 3
+    assert np.isfinite(found.X).all()
+    if expected is not None:
+        np.testing.assert_array_equal(found.y, expected.y)
+        np.testing.assert_array_equal(found.X, expected.X)
+        np.testing.assert_array_equal(found.weights, expected.weights)
+        np.testing.assert_array_equal(found.offset, expected.offset)
+        for one, other in zip(found.random, expected.random, strict=True):
+            np.testing.assert_array_equal(one.Z, other.Z)
+            np.testing.assert_array_equal(one.grouping.codes, other.grouping.codes)
+            assert [str(v).removesuffix(".0") for v in one.grouping.levels] == [str(v) for v in other.grouping.levels]
+
+
+def test_columns_that_the_model_does_not_use_do_not_matter():
+    assert design("y ~ x + (1|g)").n_dropped == 0
+
+
+def test_values_that_a_transformation_makes_missing():
+    with np.errstate(invalid="ignore"):
+        found = design("y ~ np.log(z) + (1|g)")
+    assert found.n_dropped == int((DATA.z <= 0).sum()) > 0
+    np.testing.assert_allclose(found.X[:, 1], np.log(DATA.z[DATA.z > 0]))
+
+
+def test_a_transformation_may_fill_missing_values():
+    found = design("y ~ x.fillna(0) + (1|g)", without("x", [2]).astype({"x": float}))
+    assert found.n_dropped == 0
+    assert found.X[2, 1] == 0
+
+
+@pytest.mark.parametrize("transform", ["scale(x)", "center(x)", "standardize(x)", "poly(x, 2)", "bs(x, df=4)"])
+def test_transforms_learn_from_the_rows_that_have_a_value(transform):
+    found = design(f"y ~ {transform} + (1|g)", without("x", [5, 6]))
+    expected = design(f"y ~ {transform} + (1|g)", DATA.drop(index=[5, 6]))
+    np.testing.assert_allclose(found.X, expected.X, atol=1e-12)
+
+
+def test_raise_names_every_column_and_how_often():
+    data = without("x", [1, 2]).assign(f=DATA.f.where(DATA.index != 7), g=DATA.g.where(DATA.g > 0))
+    with pytest.raises(DataError, match=r"g \(8\), f \(1\), x \(2\)"):
+        design("y ~ x + f + (1|g)", data, na_action="raise")
+    assert design("y ~ x + (1|h)", na_action="raise").n_dropped == 0
+
+
+@pytest.mark.parametrize("weights", ["w", DATA.w.to_numpy(), list(DATA.w), DATA.w, pd.array(DATA.w, dtype="Int64")])
+def test_ways_to_give_weights(weights):
+    found = design("y ~ x + (1|g)", weights=weights)
+    np.testing.assert_array_equal(found.weights, DATA.w)
+    assert found.weights.dtype == np.float64
+
+
+def test_weights_by_expression():
+    np.testing.assert_allclose(design("y ~ x + (1|g)", weights="1 / w").weights, 1 / DATA.w)
+    np.testing.assert_allclose(
+        design("y ~ x + (1|g)", weights="sqrt(w) + k", context={"k": 2}).weights, DATA.w**0.5 + 2
+    )
+
+
+def test_a_series_goes_by_position_not_by_label():
+    weights = DATA.w.set_axis(range(N, 0, -1))
+    np.testing.assert_array_equal(design("y ~ x + (1|g)", weights=weights).weights, DATA.w)
+
+
+def test_rows_of_weight_zero_are_left_out_but_not_counted_as_missing():
+    weights = DATA.w.where(DATA.index % 4 > 0, 0)
+    data = without("x", [0, 1])
+    for formula in ("y ~ x + (x|g)", "y ~ x*f + scale(z) + (f|h)"):
+        found = design(formula, data, weights=weights)
+        assert found.n_dropped == 2
+        assert list(found.index) == [k for k in range(N) if k % 4 and k != 1]
+        assert (found.weights > 0).all()
+        np.testing.assert_array_equal(found.X[:, found.exog_names.index("x")], DATA.x[found.index])
+        assert len(found.random[0].Z) == len(found.y) == len(found.X)
+
+
+def test_no_weights_and_no_offset_are_none():
+    found = design("y ~ x + (1|g)")
+    assert found.weights is None
+    assert found.offset is None
+
+
+def test_offsets_add_up():
+    formula = "y ~ offset(log(x)) + offset(z) + x + (1|g)"
+    np.testing.assert_allclose(design(formula).offset, np.log(DATA.x) + DATA.z)
+    np.testing.assert_allclose(design(formula, offset="w").offset, np.log(DATA.x) + DATA.z + DATA.w)
+    np.testing.assert_allclose(design(formula, offset="w / 2").offset, np.log(DATA.x) + DATA.z + DATA.w / 2)
+    np.testing.assert_allclose(design("y ~ x + (1|g)", offset=np.arange(N)).offset, np.arange(N))
+    assert design(formula).exog_names == ("Intercept", "x")
+
+
+def test_missing_weights_and_offsets_drop_their_rows():
+    weights, offset = DATA.w.astype(float), DATA.z.copy()
+    weights[3] = offset[8] = np.nan
+    found = design("y ~ x + (1|g)", weights=weights, offset=offset)
+    assert found.n_dropped == 2
+    assert not {3, 8} & set(found.index)
+    with pytest.raises(DataError, match=r"offset \(1\), weights \(1\)"):
+        design("y ~ x + (1|g)", weights=weights, offset=offset, na_action="raise")
