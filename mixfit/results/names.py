@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -54,19 +55,13 @@ def abbreviate(names: Sequence[str], length: int) -> list[str]:
     distinct = list(dict.fromkeys(names))
     short = {name: _shorten(name, length) for name in distinct}
     longest = max((len(name) for name in distinct), default=0)
-    pending: set[str] = set()
     while length < longest:
-        taken: set[str] = set()
-        clashing = set()
-        for name in distinct:
-            if short[name] in taken:
-                clashing.add(short[name])
-            taken.add(short[name])
+        counts = Counter(short.values())
+        clashing = [name for name in distinct if counts[short[name]] > 1]
         if not clashing:
             break
-        pending |= {name for name in distinct if short[name] in clashing}
         length += 1
-        for name in pending:
+        for name in clashing:
             short[name] = _shorten(name, length)
     return [short[name] for name in names]
 

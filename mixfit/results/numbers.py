@@ -54,15 +54,16 @@ def format_common(values: Iterable[float], digits: int) -> list[str]:
     ['1e-10']
     """
     numbers = [float(v) for v in values]
-    needs = [_digits_needed(v, digits) for v in numbers if math.isfinite(v)]
+    finite = [v for v in numbers if math.isfinite(v)]
+    needs = [_digits_needed(v, digits) for v in finite]
     if not needs:
         return _pad([_special(v) for v in numbers])
-    negative = any(v < 0 for v in numbers if math.isfinite(v))
     decimals = max(max(0, significant - 1 - exponent) for significant, exponent in needs)
-    fixed_width = negative + max(max(exponent, 0) + 1 for _, exponent in needs) + bool(decimals) + decimals
+    left = max((v < 0) + max(exponent, 0) + 1 for v, (_, exponent) in zip(finite, needs, strict=True))
+    fixed_width = left + bool(decimals) + decimals
     mantissa = max(significant for significant, _ in needs) - 1
     exponent_width = 3 if any(abs(exponent) >= 100 for _, exponent in needs) else 2
-    scientific_width = negative + 1 + bool(mantissa) + mantissa + 2 + exponent_width
+    scientific_width = (min(finite) < 0) + 1 + bool(mantissa) + mantissa + 2 + exponent_width
     form = f".{decimals}f" if fixed_width <= scientific_width else f".{mantissa}e"
     return _pad([format(v, form) if math.isfinite(v) else _special(v) for v in numbers])
 
@@ -103,7 +104,7 @@ def zap_small(values: Iterable[float], digits: int) -> list[float]:
     Examples
     --------
     >>> zap_small([1234.5678, 1e-9], 5)
-    [1234.6, 0.0]
+    [1234.57, 0.0]
     """
     numbers = [float(v) for v in values]
     largest = max((abs(v) for v in numbers if math.isfinite(v)), default=0.0)

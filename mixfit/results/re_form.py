@@ -87,10 +87,9 @@ def _keep(request: str, random: Sequence[RandomDesign], kept: Selection) -> None
         for t in same_name:
             kept[t][:] = True
         return
-    bars = list(_bars(text))
-    if not bars:
+    if "|" not in text:
         raise FormulaError(_unknown(request, random))
-    for bar in bars:
+    for bar in _bars(text):
         _keep_bar(bar, random, kept)
 
 

@@ -136,13 +136,13 @@ def build_summary(results: LinearResults, correlation: bool | None = None) -> Su
         groups={random[t].grouping.name: random[t].grouping.n_levels for t in term_order(random)},
         coefficients=pd.DataFrame({"Estimate": results.params, "Std. Error": results.bse, "t value": results.tvalues}),
         correlation=scale(estimate.cov_beta) if show and p > 1 else None,
-        notes=_notes(results, shown=show or p < 2),
+        notes=_notes(results, hidden=correlation is None and not show),
     )
 
 
-def _notes(results: LinearResults, *, shown: bool) -> tuple[str, ...]:
+def _notes(results: LinearResults, *, hidden: bool) -> tuple[str, ...]:
     notes = []
-    if not shown:
+    if hidden:
         notes.append(
             f"Correlation of fixed effects not shown, as p = {len(results.estimate.beta)} > "
             f"{MAX_CORRELATED}: use summary(correlation=True) or cov_params()"

@@ -65,3 +65,4 @@ def write() -> None:
     """Write our golden files anew: ``python -c 'from tests.results.test_golden import write; write()'``."""
     for name in MODELS:
         (GOLDEN / f"{name}.txt").write_text(str(fitted(name).summary()) + "\n")
+    (GOLDEN / "sleepstudy_ml.html").write_text(fitted("sleepstudy_ml").summary().as_html() + "\n")

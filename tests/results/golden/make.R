@@ -79,3 +79,35 @@ note("pastes_ml", "predict_batch", 1:6, predict(m, re.form = ~ (1 | batch))[1:6]
 note("pastes_ml", "predict_cask", 1:6, predict(m, re.form = ~ (1 | batch:cask))[1:6])
 
 write.csv(do.call(rbind, rows), file.path(target_dir, "numbers.csv"), row.names = FALSE)
+
+m <- fits$cake_interaction_ml
+printed <- capture.output(print(summary(m), correlation = TRUE))
+writeLines(printed[-seq_len(which(printed == "Correlation of Fixed Effects:"))],
+           file.path(target_dir, "cake_interaction_ml_correlation.txt"))
+
+# formatting: random numbers of many sizes, and names as formulas make them
+set.seed(1)
+vectors <- lapply(1:300, function(i) signif(rnorm(sample(1:6, 1)) * 10^runif(1, -7, 7) * 10^runif(1, 0, 3 * (i %% 2)), sample(1:12, 1)))
+vectors <- c(vectors, list(0, c(0, 1e-12), c(1, NaN), c(-Inf, 2.5), 1e5, 123456, 1e15, c(0.1 + 0.2, 1000), 1e-300))
+coefficients <- lapply(1:200, function(i) {
+  scale <- 10^runif(3, -6, 5)
+  cbind(Estimate = rnorm(3) * scale, "Std. Error" = abs(rnorm(3)) * scale)
+})
+coefficients <- lapply(coefficients, function(x) cbind(x, "t value" = x[, 1] / x[, 2]))
+# cells as a caller of printCoefmat sees them: read back from its printed columns
+cells <- function(x) {
+  rownames(x) <- c("a", "b", "c")
+  table <- capture.output(printCoefmat(x, digits = 4))
+  do.call(rbind, strsplit(trimws(sub("^[abc]", "", table[-1])), " +"))
+}
+names_made <- c("(Intercept)", "recipeB:temperature.L", "recipe[T.B]", "temperature[T.185]",
+  "recipe[T.B]:temperature[T.185]", "I(year - 78)", "sex[T.male]", "I(year - 78):sex[T.male]",
+  "a long name with spaces", "treat[T.Thiouracil]", "Days", "raven", "social[T.2]", "gender[T.girl]",
+  "aeiou_AEIOU_xyz", "np.log(x + 1)", "UPPERCASENAME", "poly(x, 2)[1]", "poly(x, 2)[2]", "Surface[T.norm]",
+  "irrigation[T.i2]:variety[T.v2]", "irrigation[T.i3]:variety[T.v2]", "scale(a)", "x1234567890123", "C(x, contr.sum)[S.a]")
+jsonlite::write_json(list(
+  format = lapply(vectors, function(x) list(x = as.character(format(x, digits = 17, trim = TRUE)), digits4 = format(x, digits = 4), digits5 = format(x, digits = 5), digits7 = format(x, digits = 7))),
+  coefmat = lapply(coefficients, function(x) list(x = unname(x), cells = cells(x))),
+  names = names_made,
+  abbreviated = lapply(c(4, 6, 8, 11), function(k) abbreviate(names_made, k, named = FALSE))
+), file.path(target_dir, "formats.json"), digits = NA, auto_unbox = FALSE)
