@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mixfit.design.binomial import read_binomial
 from mixfit.design.checks import check_finite, check_random
 from mixfit.design.columns import Columns
 from mixfit.design.environment import Environment
@@ -34,6 +35,9 @@ def build(
     offset: object = None,
     na_action: Literal["drop", "raise"] = "drop",
     context: Mapping[str, Any] | None = None,
+    *,
+    binomial: bool = False,
+    residual: bool = True,
 ) -> Design:
     """Build response, fixed and random columns, groups, weights and offset from `data`.
 
@@ -52,6 +56,11 @@ def build(
         What to do with rows in which anything that the model uses is missing.
     context : mapping of str to object, optional
         More names for the formula's expressions, besides the columns, ``np`` and formulaic's transforms.
+    binomial : bool
+        Whether the response may be ``cbind(...)``, boolean or a two-level factor; `y` is then a proportion
+        and `weights` the number of trials.
+    residual : bool
+        Whether the model has a residual variance, which effects of single observations would be lost in.
 
     Returns
     -------
@@ -78,11 +87,17 @@ def build(
     environment.require(formula.variables)
 
     missing = MissingRows(columns.n_rows)
-    y = read_response(formula.response, environment, missing)
+    trials = None
+    if binomial:
+        y, trials = read_binomial(formula.response, environment, missing)
+    else:
+        y = read_response(formula.response, environment, missing)
     expressions = formula.offsets + ((offset,) if isinstance(offset, str) else ())
     array = None if isinstance(offset, str) else offset
     total = sum_offsets(expressions, array, environment, missing)
     prior = None if weights is None else argument_vector(weights, "weights", environment, missing)
+    if trials is not None:
+        prior = trials if prior is None else prior * trials
     zero = None if prior is None else check_weights(prior)
     coded = _code_groups(formula.random, environment, missing)
     planned = plan_parts([formula.fixed, *(term.terms for term in formula.random)], columns)
@@ -97,7 +112,7 @@ def build(
     check_finite(X, fitted[0].names, "the fixed effects")
     for term in random:
         check_finite(term.Z, term.columns, term.text)
-    check_random(random, len(X))
+    check_random(random, len(X), residual=residual)
     needed = {*formula.variables, *_names_in(expressions, used)}
     return Design(
         y=_rows(y, keep),

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["check_finite", "check_random"]
 
 
-def check_random(random: Sequence[RandomDesign], n_rows: int) -> None:
-    """Refuse grouping factors and terms that the rows cannot tell apart from the residual."""
+def check_random(random: Sequence[RandomDesign], n_rows: int, *, residual: bool = True) -> None:
+    """Refuse grouping factors and terms that the rows cannot tell apart from the residual.
+
+    Without a residual variance an effect for each observation is fine (overdispersion), but no more.
+    """
     for term in random:
         n_levels, k = term.grouping.n_levels, len(term.columns)
         if n_levels < 2:
@@ -27,6 +30,8 @@ def check_random(random: Sequence[RandomDesign], n_rows: int) -> None:
                 f"{term.text}: grouping factor {term.grouping.name!r} has one level "
                 f"({term.grouping.levels[0]!s}) in the rows used; it needs at least two."
             )
+        if not residual:
+            continue
         if n_levels >= n_rows:
             raise DesignError(
                 f"{term.text}: grouping factor {term.grouping.name!r} has {n_levels} levels for {n_rows} "

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mixfit.design.missing import MissingRows
     from mixfit.formula.types import Response
 
-__all__ = ["argument_vector", "check_weights", "read_offsets", "read_response", "sum_offsets"]
+__all__ = ["argument_vector", "check_weights", "numbers", "read_offsets", "read_response", "sum_offsets"]
 
 Vector = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -29,7 +29,7 @@ def read_response(response: Response, environment: Environment, missing: Missing
     """Evaluate the response; it must be one numeric column, finite wherever it is not missing."""
     if response.arguments is not None:
         raise DataError(f"{response.text} is a response for binomial models; this model needs one number a row.")
-    y = _numbers(environment.evaluate(response.factor), f"Response {response.text!r}", environment)
+    y = numbers(environment.evaluate(response.factor), f"Response {response.text!r}", environment)
     missing.note(response.text, null_rows(y, missing.n_rows, response.text))
     infinite = np.isinf(y)
     if infinite.any():
@@ -48,7 +48,7 @@ def argument_vector(value: object, name: str, environment: Environment, missing:
         value = environment.evaluate_text(value)
     else:
         label = name
-    vector = _numbers(value, what, environment)
+    vector = numbers(value, what, environment)
     missing.note(label, null_rows(vector, missing.n_rows, label))
     if np.isinf(vector).any():
         raise DataError(f"{what} must be finite; {int(np.isinf(vector).sum())} row(s) are not.")
@@ -81,11 +81,12 @@ def read_offsets(expressions: Sequence[str], environment: Environment) -> Vector
     """Add up the offsets of new data, NaN where one is missing; zero if there are none."""
     total = np.zeros(environment.columns.n_rows)
     for expression in expressions:
-        total += _numbers(environment.evaluate_text(expression), f"The offset {expression!r}", environment)
+        total += numbers(environment.evaluate_text(expression), f"The offset {expression!r}", environment)
     return total
 
 
-def _numbers(value: Any, what: str, environment: Environment) -> Vector:
+def numbers(value: Any, what: str, environment: Environment) -> Vector:
+    """One column of numbers, one for each row of the data."""
     n_rows = environment.columns.n_rows
     value = getattr(value, "__wrapped__", value)
     if not isinstance(value, pd.Series):

@@ -1,0 +1,142 @@
+"""Fit a generalized problem and carry the estimates back to the user's columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.cholesky import levels as lv
+from mixfit.cholesky.inverse import conditional_covariances, posterior
+from mixfit.covariance import change_basis, entries, theta_from_templates
+from mixfit.errors import FitError
+from mixfit.glmm.laplace import laplace
+from mixfit.glmm.minimize import minimize
+from mixfit.glmm.objective import LaplaceObjective
+from mixfit.glmm.point import Parameters
+from mixfit.glmm.quadrature import QuadratureObjective
+from mixfit.glmm.start import linear_start, theta_start
+from mixfit.glmm.types import GeneralizedEstimate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.glmm.assemble import GeneralizedAssembly
+    from mixfit.glmm.minimize import Optimum
+    from mixfit.optimize.direction import Direction
+
+    Array = NDArray[np.float64]
+
+__all__ = ["conditional_covariance", "estimate_generalized"]
+
+_MAX_COLUMNS = 3
+
+
+def estimate_generalized(assembly: GeneralizedAssembly, n_agq: int) -> GeneralizedEstimate:
+    """Maximize the Laplace approximation (`n_agq` = 1) or the adaptive quadrature."""
+    problem = assembly.problem
+    if n_agq > 1:
+        check_quadrature(assembly)
+    gamma, phi = linear_start(problem)
+    start = Parameters(tuple(theta_start(problem, gamma, phi)), gamma, phi)
+    objective = LaplaceObjective(problem) if n_agq == 1 else QuadratureObjective(problem, n_agq)
+    optimum = minimize(objective, start)
+    return _collect(assembly, optimum, n_agq)
+
+
+def check_quadrature(assembly: GeneralizedAssembly) -> None:
+    """Refuse quadrature where the likelihood is no product of small integrals."""
+    problem = assembly.problem
+    if len(problem.k) > 1:
+        raise FitError(
+            f"n_agq > 1 needs one grouping factor, and this model has {len(problem.k)}: adaptive quadrature is for "
+            "models such as (1|g) or (x|g). Use n_agq=1, the Laplace approximation, for nested or crossed factors."
+        )
+    if problem.k[0] > _MAX_COLUMNS:
+        raise FitError(
+            f"n_agq > 1 takes up to {_MAX_COLUMNS} random columns a group, and this model has {problem.k[0]}: the "
+            "product rule would need n_agq to that power of nodes. Use n_agq=1, the Laplace approximation."
+        )
+
+
+def _collect(assembly: GeneralizedAssembly, optimum: Optimum, n_agq: int) -> GeneralizedEstimate:
+    problem, at = assembly.problem, optimum.at
+    center = laplace(problem, at.gamma, at.templates, at.phi)
+    b = [
+        lv.left_multiply(t, u)
+        for t, u in zip(problem.factor_templates(at.templates), center.mode.u, strict=True)
+    ]
+    templates = tuple(
+        change_basis(t, basis) for t, basis in zip(at.templates, assembly.term_bases, strict=True)
+    )
+    m, p = len(optimum.directions), problem.p
+    covariance = 2.0 * np.linalg.pinv(optimum.hessian, rcond=1e-12, hermitian=True)
+    fixed = slice(m, m + p)
+    conditional = 2.0 * np.linalg.pinv(optimum.hessian[fixed, fixed], rcond=1e-14, hermitian=True)
+    modes = tuple(
+        np.ascontiguousarray(np.linalg.solve(basis, b[t.factor][t.columns, 0]).T)
+        for t, basis in zip(problem.terms, assembly.term_bases, strict=True)
+    )
+    return GeneralizedEstimate(
+        method="laplace" if n_agq == 1 else "quadrature",
+        n_agq=n_agq,
+        criterion=optimum.value,
+        templates=templates,
+        theta=theta_from_templates([t.structure for t in problem.terms], templates),
+        phi=at.phi,
+        log_phi_error=float(np.sqrt(covariance[-1, -1])) if problem.family.has_dispersion else np.nan,
+        beta=assembly.fixed.coefficients(at.gamma),
+        cov_beta=_back(assembly, covariance[fixed, fixed]),
+        cov_beta_conditional=_back(assembly, conditional),
+        theta_errors=_theta_errors(assembly, at.templates, optimum.directions, covariance[:m, :m]),
+        modes=modes,
+        eta=center.mode.eta,
+        certificate=optimum.certificate,
+    )
+
+
+def _back(assembly: GeneralizedAssembly, covariance: Array) -> Array:
+    """R^{-1} C R'^{-1}."""
+    half = assembly.fixed.coefficients(covariance)
+    return np.asarray(assembly.fixed.coefficients(np.ascontiguousarray(half.T)).T)
+
+
+def _theta_errors(
+    assembly: GeneralizedAssembly, templates: Sequence[Array], directions: Sequence[Direction], covariance: Array
+) -> Array:
+    """Standard errors of theta by the delta method: differences of theta along each direction."""
+    out, step = [], 1e-5
+    for index, (term, t, basis) in enumerate(zip(assembly.problem.terms, templates, assembly.term_bases, strict=True)):
+        free = entries(term.structure, term.k)
+        own = [a for a, d in enumerate(directions) if d.term == index]
+        if not t.diagonal().all():
+            out += [np.nan] * len(free)
+            continue
+        jacobian = np.empty((len(free), len(own)))
+        for column, a in enumerate(own):
+            up = change_basis(t + step * directions[a].step, basis)
+            down = change_basis(t - step * directions[a].step, basis)
+            jacobian[:, column] = [(up[i, j] - down[i, j]) / (2.0 * step) for i, j in free]
+        spread = jacobian @ covariance[np.ix_(own, own)] @ jacobian.T
+        out += np.sqrt(np.maximum(spread.diagonal(), 0.0)).tolist()
+    return np.array(out)
+
+
+def conditional_covariance(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> tuple[Array, ...]:
+    """Cov(b_j | y) of every level of every term at the mode, (q_t, k_t, k_t)."""
+    problem = assembly.problem
+    moved = [
+        change_basis(t, np.asarray(np.linalg.inv(basis), dtype=float))
+        for t, basis in zip(estimate.templates, assembly.term_bases, strict=True)
+    ]
+    gamma = assembly.fixed.triangle @ estimate.beta
+    center = laplace(problem, gamma, moved, estimate.phi)
+    blocks = conditional_covariances(center.factor, posterior(center.factor))
+    out = []
+    for term, basis in zip(problem.terms, assembly.term_bases, strict=True):
+        own = np.moveaxis(blocks[term.factor][term.columns, term.columns], 2, 0)
+        back = np.linalg.inv(basis)
+        out.append(back @ own @ back.T)
+    return tuple(out)

@@ -1,0 +1,67 @@
+"""What a generalized fit hands to the results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mixfit.optimize.certificate import Certificate
+
+__all__ = ["GeneralizedEstimate"]
+
+
+@dataclass(frozen=True, eq=False)
+class GeneralizedEstimate:
+    """The estimates of a generalized mixed model.
+
+    Attributes
+    ----------
+    method : str
+        ``"laplace"`` or ``"quadrature"``.
+    n_agq : int
+        Quadrature points a dimension; 1 is the Laplace approximation.
+    criterion : float
+        -2 log-likelihood with all its constants.
+    templates : tuple of ndarray, shape (k_t, k_t)
+        Lower-triangular factors on the scale of the linear predictor: Cov(b of one level) = T_t T_t'.
+    theta : ndarray, shape (m,)
+        Their free entries, column by column, terms in order of the formula.
+    phi : float
+        Dispersion; 1 for families without one.
+    log_phi_error : float
+        Standard error of log phi; NaN for families without one.
+    beta : ndarray, shape (p,)
+    cov_beta : ndarray, shape (p, p)
+        From the exact Hessian of all parameters.
+    cov_beta_conditional : ndarray, shape (p, p)
+        The same at fixed theta and phi.
+    theta_errors : ndarray, shape (m,)
+        Standard errors of theta (delta method); NaN on the boundary.
+    modes : tuple of ndarray, shape (q_t, k_t)
+        Conditional modes b of every term, a row a level.
+    eta : ndarray, shape (n,)
+        Linear predictor at the modes, offset included.
+    certificate : Certificate
+    """
+
+    method: str
+    n_agq: int
+    criterion: float
+    templates: tuple[NDArray[np.float64], ...]
+    theta: NDArray[np.float64]
+    phi: float
+    log_phi_error: float
+    beta: NDArray[np.float64]
+    cov_beta: NDArray[np.float64]
+    cov_beta_conditional: NDArray[np.float64]
+    theta_errors: NDArray[np.float64]
+    modes: tuple[NDArray[np.float64], ...]
+    eta: NDArray[np.float64]
+    certificate: Certificate
+
+    reml: ClassVar[bool] = False
+    sigma: ClassVar[float] = 1.0
