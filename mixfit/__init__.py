@@ -5,8 +5,9 @@ result with ``summary()``, ``ranef()`` and ``predict()``.
 """
 
 from mixfit import datasets
+from mixfit.generalized import GeneralizedMixedModel
 from mixfit.model import LinearMixedModel, mixed
 
-__all__ = ["LinearMixedModel", "__version__", "datasets", "mixed"]
+__all__ = ["GeneralizedMixedModel", "LinearMixedModel", "__version__", "datasets", "mixed"]
 
 __version__ = "0.1.0"

@@ -56,9 +56,7 @@ def full_z(term: RandomDesign) -> Array:
 
 def relative_covariance(design: Design, templates: Sequence[Array]) -> Array:
     """Covariance of all random effects over sigma**2, terms in order of the formula."""
-    blocks = [
-        np.kron(np.eye(r.grouping.n_levels), T @ T.T) for r, T in zip(design.random, templates, strict=True)
-    ]
+    blocks = [np.kron(np.eye(r.grouping.n_levels), T @ T.T) for r, T in zip(design.random, templates, strict=True)]
     return np.asarray(block_diag(*blocks))
 
 
@@ -253,9 +251,7 @@ class DenseModel:
         return LinearResults(self, fit(self.design, reml))
 
     def with_response(self, y: ArrayLike, /) -> DenseModel:
-        return DenseModel(
-            replace(self.design, y=np.asarray(y, dtype=float)), self.formula_text, self.data_name
-        )
+        return DenseModel(replace(self.design, y=np.asarray(y, dtype=float)), self.formula_text, self.data_name)
 
     def conditional_covariance(self, fitted: LinearEstimate, /) -> tuple[Array, ...]:
         return conditional_covariance(self.design, fitted)

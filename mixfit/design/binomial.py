@@ -22,9 +22,7 @@ __all__ = ["read_binomial"]
 Vector = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def read_binomial(
-    response: Response, environment: Environment, missing: MissingRows
-) -> tuple[Vector, Vector | None]:
+def read_binomial(response: Response, environment: Environment, missing: MissingRows) -> tuple[Vector, Vector | None]:
     """Proportions of success, and the trials where the response itself counts them (``cbind``)."""
     if response.arguments is not None:
         return _counts(response, environment, missing)

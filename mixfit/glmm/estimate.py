@@ -64,13 +64,8 @@ def check_quadrature(assembly: GeneralizedAssembly) -> None:
 def _collect(assembly: GeneralizedAssembly, optimum: Optimum, n_agq: int) -> GeneralizedEstimate:
     problem, at = assembly.problem, optimum.at
     center = laplace(problem, at.gamma, at.templates, at.phi)
-    b = [
-        lv.left_multiply(t, u)
-        for t, u in zip(problem.factor_templates(at.templates), center.mode.u, strict=True)
-    ]
-    templates = tuple(
-        change_basis(t, basis) for t, basis in zip(at.templates, assembly.term_bases, strict=True)
-    )
+    b = [lv.left_multiply(t, u) for t, u in zip(problem.factor_templates(at.templates), center.mode.u, strict=True)]
+    templates = tuple(change_basis(t, basis) for t, basis in zip(at.templates, assembly.term_bases, strict=True))
     m, p = len(optimum.directions), problem.p
     covariance = 2.0 * np.linalg.pinv(optimum.hessian, rcond=1e-12, hermitian=True)
     fixed = slice(m, m + p)

@@ -34,6 +34,7 @@ __all__ = ["Optimum", "exact_hessian", "minimize"]
 _MAX_ITERATIONS = 100
 _MAX_HALVINGS = 20
 _NEAR = 1e-3
+_FAR = 0.1
 _DIFFERENCE = 1e-3
 _RELATIVE_NOISE = 1e-12
 
@@ -219,7 +220,9 @@ def _advance(objective: Objective, old: _State, at: Parameters, value: float, st
     slopes = objective.slopes()
     directions = free_directions(objective.problem.terms, at.templates)
     gradient = _vector(slopes, at, directions, objective.problem.family.has_dispersion)
-    if step is None or len(directions) != len(old.directions):
+    # Far out the working model's curvature, made anew, is worth more than what old steps remember.
+    far = -0.5 * float(old.gradient @ newton_step(old.curvature, old.gradient)) > _FAR
+    if far or step is None or len(directions) != len(old.directions):
         return _State(at, value, slopes, directions, gradient, objective.information(directions), exact=False)
     decrease = -0.5 * float(gradient @ newton_step(old.curvature, gradient))
     if old.exact and decrease < _NEAR:

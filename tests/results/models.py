@@ -59,16 +59,12 @@ def term(group: Grouping, structure: str = "us", text: str = "", **columns: obje
     return RandomDesign(group, tuple(columns), Z, structure, text)  # type: ignore[arg-type]
 
 
-def design(
-    y: pd.Series, fixed: dict[str, object], random: tuple[RandomDesign, ...], **extra: object
-) -> Design:
+def design(y: pd.Series, fixed: dict[str, object], random: tuple[RandomDesign, ...], **extra: object) -> Design:
     n = len(y)
     X = np.column_stack([np.broadcast_to(np.asarray(c, dtype=float), n) for c in fixed.values()])
     reader = Reader(tuple(t.grouping for t in random), tuple(t.columns for t in random))
     values = {"weights": None, "offset": None, "n_dropped": 0, **extra}
-    return Design(
-        y.to_numpy(dtype=float), X, tuple(fixed), str(y.name), random, index=y.index, reader=reader, **values
-    )
+    return Design(y.to_numpy(dtype=float), X, tuple(fixed), str(y.name), random, index=y.index, reader=reader, **values)
 
 
 def _sleep() -> tuple[pd.DataFrame, np.ndarray, Grouping]:
@@ -146,9 +142,7 @@ def pastes() -> DenseModel:
     data = pd.read_csv(DATA / "Pastes.csv")
     random = (
         term(grouping("batch", data["batch"]), text="(1 | batch)", Intercept=1),
-        term(
-            grouping("batch:cask", data["batch"] + ":" + data["cask"]), text="(1 | batch:cask)", Intercept=1
-        ),
+        term(grouping("batch:cask", data["batch"] + ":" + data["cask"]), text="(1 | batch:cask)", Intercept=1),
     )
     made = design(data["strength"], {"Intercept": 1}, random)
     return DenseModel(made, "strength ~ 1 + (1 | batch) + (1 | batch:cask)", "pastes")
@@ -156,9 +150,7 @@ def pastes() -> DenseModel:
 
 def _cake() -> tuple[pd.DataFrame, tuple[RandomDesign, ...], dict[str, object]]:
     data = pd.read_csv(DATA / "cake.csv")
-    random = (
-        term(grouping("recipe:replicate", data["recipe"] + ":" + data["replicate"].astype(str)), Intercept=1),
-    )
+    random = (term(grouping("recipe:replicate", data["recipe"] + ":" + data["replicate"].astype(str)), Intercept=1),)
     recipes = {f"recipe{r}": data["recipe"].eq(r) for r in "BC"}
     return data, random, recipes
 

@@ -25,9 +25,7 @@ def test_common_format(digits: int) -> None:
 def test_coefficient_table() -> None:
     for case in R["coefmat"]:
         columns = format_coefficients(*zip(*case["x"], strict=True), 4)
-        assert [[cell.strip() for cell in row] for row in zip(*columns, strict=True)] == case["cells"], case[
-            "x"
-        ]
+        assert [[cell.strip() for cell in row] for row in zip(*columns, strict=True)] == case["cells"], case["x"]
 
 
 @pytest.mark.parametrize(("position", "length"), list(enumerate([4, 6, 8, 11])))

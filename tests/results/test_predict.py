@@ -13,9 +13,7 @@ from mixfit.results import LinearResults
 from tests import dense
 from tests.results.models import fitted, numbers, sleepstudy
 
-NEW = pd.DataFrame(
-    {"Days": [0, 3, 11, np.nan, 2], "Subject": ["308", "372", "309", "308", "new"]}, index=list("abcde")
-)
+NEW = pd.DataFrame({"Days": [0, 3, 11, np.nan, 2], "Subject": ["308", "372", "309", "308", "new"]}, index=list("abcde"))
 
 
 @pytest.mark.parametrize(
@@ -36,9 +34,7 @@ def test_new_rows_as_lme4_predicts_them(re_form: object, quantity: str) -> None:
     assert mine.isna().tolist() == [False, False, False, True, False]
 
 
-@pytest.mark.parametrize(
-    ("re_form", "quantity"), [("(1 | batch)", "predict_batch"), (["batch:cask"], "predict_cask")]
-)
+@pytest.mark.parametrize(("re_form", "quantity"), [("(1 | batch)", "predict_batch"), (["batch:cask"], "predict_cask")])
 def test_subset_of_terms_on_the_rows_of_the_fit(re_form: object, quantity: str) -> None:
     mine = fitted("pastes_ml").predict(re_form=re_form)
     assert_allclose(mine.iloc[:6], numbers()["pastes_ml", quantity], rtol=1e-8)

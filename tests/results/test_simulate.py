@@ -36,11 +36,7 @@ def test_holding_every_effect_leaves_the_residual() -> None:
     fit = fitted("sleepstudy_weights")
     n = 4000
     draws = fit.simulate(n, seed=3, re_form=None).to_numpy()
-    scaled = (
-        (draws - fit.fittedvalues.to_numpy()[:, None])
-        * np.sqrt(fit.model.design.weights)[:, None]
-        / fit.sigma
-    )
+    scaled = (draws - fit.fittedvalues.to_numpy()[:, None]) * np.sqrt(fit.model.design.weights)[:, None] / fit.sigma
     assert_allclose(scaled.std(), 1.0, rtol=4 / np.sqrt(2 * scaled.size))
     assert np.abs(np.corrcoef(scaled[:20]) - np.eye(20)).max() < 5 / np.sqrt(n)
 

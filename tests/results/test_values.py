@@ -26,9 +26,7 @@ def test_fixed_effects(name: str) -> None:
     assert_allclose(fit.fixef, fit.params)
     assert_allclose(fit.bse, wanted(name, "bse"), rtol=1e-7)
     assert_allclose(np.sqrt(np.diag(fit.cov_params())), wanted(name, "bse"), rtol=1e-7)
-    assert_allclose(
-        fit.tvalues, wanted(name, "params") / wanted(name, "bse").to_numpy(), rtol=1e-6, atol=1e-8
-    )
+    assert_allclose(fit.tvalues, wanted(name, "params") / wanted(name, "bse").to_numpy(), rtol=1e-6, atol=1e-8)
 
 
 @every_model
@@ -56,8 +54,7 @@ def test_fitted_values_and_residuals(name: str) -> None:
 def test_varcorr_frame(name: str) -> None:
     frame = fitted(name).varcorr().to_frame()
     label = [
-        "|".join(shown(v) if v else "NA" for v in row)
-        for row in zip(frame.grp, frame.var1, frame.var2, strict=True)
+        "|".join(shown(v) if v else "NA" for v in row) for row in zip(frame.grp, frame.var1, frame.var2, strict=True)
     ]
     assert list(frame.columns) == ["grp", "var1", "var2", "vcov", "sdcor"]
     assert label == list(wanted(name, "vcov").index)
