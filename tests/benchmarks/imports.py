@@ -1,0 +1,53 @@
+"""How long an import takes, in interpreters that have imported nothing yet."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from tests.benchmarks.session import ROOT, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["time_imports"]
+
+# The start of the interpreter, the same for all, is not counted.
+SCRIPT = "import time; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"
+
+
+def time_imports(statements: Sequence[str], repeats: int) -> dict[str, list[float]]:
+    """Time imports in turn.
+
+    Parameters
+    ----------
+    statements : sequence of str
+        What stands after ``import``.
+    repeats : int
+        Interpreters for each, after one that only fills the caches of the disk and of bytecode.
+
+    Returns
+    -------
+    dict of str to list of float
+        Seconds, by statement.
+    """
+    times: dict[str, list[float]] = {statement: [] for statement in statements}
+    for turn in range(repeats + 1):
+        for statement, taken in times.items():
+            seconds = _time(statement)
+            if turn:
+                taken.append(seconds)
+    return times
+
+
+def _time(statement: str) -> float:
+    run = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(statement)],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(run.stdout)
