@@ -87,11 +87,11 @@ def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]], right: set[i
 
 
 def _seconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2g}" if value < 0.1 else f"{value:.3g}"
+    return "–" if value is None else f"{value:#.2g}" if value < 0.1 else f"{value:#.3g}"
 
 
 def _ratio(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2g}" if value < 1 else f"{value:.2f}"
+    return "–" if value is None else f"{value:#.2g}" if value < 1 else f"{value:.2f}"
 
 
 def _yes(holds: bool) -> str:
