@@ -27,7 +27,7 @@ _DENSE_SHARE = 0.125
 _DENSE_ALWAYS = 4_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Crossed:
     """Entries e at (level[e], column[e]); values are arrays of shape (k, nnz), sorted by level, column.
 

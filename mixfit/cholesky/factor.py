@@ -36,7 +36,7 @@ __all__ = ["ChainBlock", "Factor", "factorize", "scale_crossed", "scale_rows", "
 
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ChainBlock:
     """One chain factor's part of the Cholesky factor.
 
@@ -65,7 +65,7 @@ class ChainBlock:
     coupling_crossed: Array | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Factor:
     """The Cholesky factor of A(theta).
 
@@ -98,7 +98,7 @@ class Factor:
         plan, gram = self.plan, self.gram
         out: dict[int, Array] = {}
         done: dict[int, Array] = {}
-        carry = np.zeros_like(trailing)
+        carry = np.zeros(trailing.shape)
         for position, i in enumerate(plan.chain):
             rhs = own[i]
             if i in done:

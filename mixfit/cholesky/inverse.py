@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Posterior", "conditional_covariances", "inverse_sums", "posterior", "projected_sums"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Posterior:
     """Blocks of Q = Lambda A^{-1} Lambda' that the first chain factor's rows meet.
 

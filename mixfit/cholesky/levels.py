@@ -67,7 +67,7 @@ def add_identity(a: Array) -> Array:
 def cholesky(m: Array) -> Array:
     """Lower Cholesky factor of every level's positive definite matrix."""
     k = m.shape[0]
-    low = np.zeros_like(m)
+    low = np.zeros(m.shape)
     for j in range(k):
         pivot = m[j, j] - np.einsum("sq,sq->q", low[j, :j], low[j, :j]) if j else m[j, j]
         low[j, j] = np.sqrt(pivot)
@@ -80,7 +80,7 @@ def cholesky(m: Array) -> Array:
 def lower_inverse(low: Array) -> Array:
     """Inverse of every level's lower-triangular matrix."""
     k = low.shape[0]
-    inverse = np.zeros_like(low)
+    inverse = np.zeros(low.shape)
     for i in range(k):
         inverse[i, i] = 1.0 / low[i, i]
         for j in range(i):

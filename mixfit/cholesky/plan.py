@@ -7,7 +7,7 @@ whatever crosses the chain goes to the *trailing* block, which fills in and is s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["Plan", "make_plan", "refill"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """Order, kinds and index arrays of the blocks.
 
@@ -43,6 +43,8 @@ class Plan:
         updates when i is eliminated.
     entries : dict of (i, j) to ndarray, shape (k_j, pairs)
         The entries of ``crossed[i]`` in each column of trailing factor j, aligned over its columns.
+    scatter : dict of (i, j) to ndarray
+        Where the cross-products of factors i and j go among the entries of ``crossed[i]``.
     offset : dict of int to int
         First trailing column of each trailing factor; column ``offset + b * q + level`` holds column b.
     m : int
@@ -57,6 +59,7 @@ class Plan:
     crossed: dict[int, Crossed]
     fill: dict[tuple[int, int], Index]
     entries: dict[tuple[int, int], Index]
+    scatter: dict[tuple[int, int], Index]
     offset: dict[int, int]
     m: int
     trailing_gram: Array
@@ -76,13 +79,16 @@ def make_plan(gram: Gram) -> Plan:
     crossed: dict[int, Crossed] = {}
     fill: dict[tuple[int, int], Index] = {}
     entries: dict[tuple[int, int], Index] = {}
+    scatter: dict[tuple[int, int], Index] = {}
     if trailing:
         patterns = {i: _pattern(gram, i, trailing, offset, m) for i in chain}
         for a, i in enumerate(chain):
             for j in chain[a + 1 :]:
                 patterns[j] = _union(patterns[j], parent[i, j], patterns[i], m)
         for i in chain:
-            values = _values(gram, i, trailing, offset, m, patterns[i])
+            for j in trailing:
+                scatter[i, j] = np.searchsorted(patterns[i], _keys(gram, i, j, offset[j], m))
+            values = _values(gram, i, trailing, scatter, len(patterns[i]))
             crossed[i] = Crossed.build(gram.n_levels[i], m, patterns[i], values)
             for j in trailing:
                 column, q = crossed[i].column - offset[j], gram.n_levels[j]
@@ -91,9 +97,20 @@ def make_plan(gram: Gram) -> Plan:
             for j in chain[a + 1 :]:
                 key = parent[i, j][crossed[i].level] * m + crossed[i].column
                 fill[i, j] = np.searchsorted(patterns[j], key)
-    return Plan(
-        chain, trailing, parent, crossed, fill, entries, offset, m, _trailing_gram(gram, trailing, offset, m)
-    )
+    table = _trailing_gram(gram, trailing, offset, m)
+    return Plan(chain, trailing, parent, crossed, fill, entries, scatter, offset, m, table)
+
+
+def refill(plan: Plan, gram: Gram) -> Plan:
+    """The same plan for other values on the same pattern (new weights)."""
+    if not plan.m:
+        return plan
+    crossed = {
+        i: replace(old, values=_values(gram, i, plan.trailing, plan.scatter, len(old.column)))
+        for i, old in plan.crossed.items()
+    }
+    table = _trailing_gram(gram, plan.trailing, plan.offset, plan.m)
+    return replace(plan, crossed=crossed, trailing_gram=table)
 
 
 def _split(gram: Gram) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -131,12 +148,11 @@ def _union(pattern: Index, parent: Index, child: Index, m: int) -> Index:
 
 
 def _values(
-    gram: Gram, i: int, trailing: tuple[int, ...], offset: dict[int, int], m: int, pattern: Index
+    gram: Gram, i: int, trailing: tuple[int, ...], scatter: dict[tuple[int, int], Index], size: int
 ) -> Array:
-    values = np.zeros((gram.k[i], len(pattern)))
+    values = np.zeros((gram.k[i], size))
     for j in trailing:
-        at = np.searchsorted(pattern, _keys(gram, i, j, offset[j], m))
-        values[:, at] = _entries(gram, i, j)[2].reshape(gram.k[i], -1)
+        values[:, scatter[i, j]] = _entries(gram, i, j)[2].reshape(gram.k[i], -1)
     return values
 
 

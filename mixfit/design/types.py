@@ -15,7 +15,7 @@ __all__ = ["Design", "DesignReader", "Grouping", "NewDesign", "RandomDesign", "S
 Structure = Literal["us", "diag"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Grouping:
     """A grouping factor as the rows show it.
 
@@ -40,7 +40,7 @@ class Grouping:
         return len(self.levels)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RandomDesign:
     """One random-effects term ``(columns | grouping)``.
 
@@ -66,7 +66,7 @@ class RandomDesign:
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NewDesign:
     """New rows under fitted encodings.
 
@@ -101,7 +101,7 @@ class DesignReader(Protocol):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Design:
     """Everything that the model needs of the data.
 

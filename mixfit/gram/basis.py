@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dpotrf, dtrtri, dtrtrs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +27,7 @@ _SAFE_CHOLESKY = 1e-3
 _PERFECT_FIT = 1e-11
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FixedBasis:
     """X (its columns that are not aliased) = Q R in the weighted inner product.
 
@@ -52,11 +52,10 @@ class FixedBasis:
 
     def coefficients(self, gamma: Array) -> Array:
         """R^{-1} gamma: coefficients of X from those of Q."""
-        out: Array = solve_triangular(self.triangle, gamma) if len(gamma) else gamma
-        return out
+        return dtrtrs(self.triangle, gamma)[0] if len(gamma) else gamma
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ResponseBasis:
     """y = Q gamma + scale * residual, the residual of unit length in the weighted inner product."""
 
@@ -86,13 +85,10 @@ def _cholesky_qr(rows: Array) -> tuple[Array | None, Array]:
     """QR of unit columns by Cholesky, twice; None where the columns are too close to dependent."""
     triangle = np.eye(len(rows))
     for _ in range(2):
-        try:
-            low = np.linalg.cholesky(rows @ rows.T)
-        except np.linalg.LinAlgError:
+        low, info = dpotrf(rows @ rows.T, lower=1, clean=1)
+        if info or low.diagonal().min() < _SAFE_CHOLESKY:
             return None, triangle
-        if low.diagonal().min() < _SAFE_CHOLESKY:
-            return None, triangle
-        rows = solve_triangular(low, np.eye(len(low)), lower=True) @ rows
+        rows = dtrtri(low, lower=1)[0] @ rows
         triangle = low.T @ triangle
     return rows, triangle
 
@@ -127,12 +123,14 @@ def response_basis(fixed: FixedBasis, y: Array) -> ResponseBasis | None:
 def term_basis(columns: Array, *, unstructured: bool) -> tuple[Array, Array]:
     """Rows (k, n) of a random term in its own basis, of unit mean square, and R with Z = Z_basis R."""
     k, n = columns.shape
+    norms = np.sqrt(np.einsum("kn,kn->k", columns, columns))
+    norms[norms == 0.0] = np.sqrt(n)
     if unstructured and k > 1:
-        norms = np.sqrt(np.einsum("kn,kn->k", columns, columns))
-        if norms.all():
-            rows, triangle = _cholesky_qr(columns / norms[:, None])
-            if rows is not None:
-                return rows * np.sqrt(n), triangle * norms / np.sqrt(n)
-    scale = np.sqrt(np.einsum("kn,kn->k", columns, columns) / n)
-    scale[scale == 0.0] = 1.0
+        rows, triangle = _cholesky_qr(columns / norms[:, None])
+        if rows is None:
+            q, triangle = np.linalg.qr((columns / norms[:, None]).T)
+            rows = np.ascontiguousarray(q.T)
+        if np.abs(triangle.diagonal()).min() > RANK_TOLERANCE:
+            return rows * np.sqrt(n), triangle * norms / np.sqrt(n)
+    scale = norms / np.sqrt(n)
     return columns / scale[:, None], np.diag(scale)

@@ -20,12 +20,22 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["FactorRows", "Gram", "Pairs", "cross_products"]
+__all__ = [
+    "FactorRows",
+    "Gram",
+    "Pairs",
+    "RowPattern",
+    "cross_products",
+    "random_predictor",
+    "random_sums",
+    "row_pattern",
+    "weighted_products",
+]
 
 _DENSE_TABLE_CELLS_PER_ROW = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FactorRows:
     """Rows of one grouping factor.
 
@@ -47,7 +57,7 @@ class FactorRows:
         return 1 if self.columns is None else len(self.columns)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pairs:
     """Z_i'Z_j of two factors on the pairs of levels that occur together.
 
@@ -63,7 +73,7 @@ class Pairs:
     values: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Gram:
     """Blocks of [Z X y]'W[Z X y].
 
@@ -163,6 +173,32 @@ def _pair_product(values: Array, to: Index, at: Index, c: Array, size: int) -> A
     return out
 
 
+@dataclass(frozen=True, eq=False)
+class RowPattern:
+    """Which levels occur together, for cross-products of the same rows under several weights.
+
+    Attributes
+    ----------
+    factors : tuple of FactorRows
+        By decreasing number of levels.
+    entries : dict of (i, j), i < j, to tuple of ndarray (row, col, entry)
+        Distinct pairs of levels, sorted, and for every row the number of its pair.
+    """
+
+    factors: tuple[FactorRows, ...]
+    entries: dict[tuple[int, int], tuple[Index, Index, Index]]
+
+
+def row_pattern(factors: Sequence[FactorRows]) -> RowPattern:
+    """Find the pairs of levels that occur together."""
+    entries = {
+        (i, j): _pair_pattern(f.codes, f.n_levels, factors[j].codes, factors[j].n_levels)
+        for i, f in enumerate(factors)
+        for j in range(i + 1, len(factors))
+    }
+    return RowPattern(tuple(factors), entries)
+
+
 def cross_products(factors: Sequence[FactorRows], columns: Array) -> Gram:
     """Cross-products of scaled rows.
 
@@ -173,27 +209,46 @@ def cross_products(factors: Sequence[FactorRows], columns: Array) -> Gram:
     columns : ndarray, shape (p + 1, n)
         X and y as rows: X in an orthonormal basis, y its least-squares residual.
     """
-    pairs = {
-        (i, j): _pairs(factors[i], factors[j])
-        for i in range(len(factors))
-        for j in range(i + 1, len(factors))
-    }
+    return weighted_products(row_pattern(factors), columns, None)
+
+
+def weighted_products(pattern: RowPattern, columns: Array, weights: Array | None) -> Gram:
+    """[Z C]'W[Z C] of the rows of a pattern and columns C (r, n), for weights (n,) or None for ones."""
+    factors = pattern.factors
+    weighted = columns if weights is None else columns * weights
     return Gram(
-        tuple(_diagonal(f) for f in factors),
-        pairs,
-        tuple(_border(f, columns) for f in factors),
-        columns @ columns.T,
+        tuple(_diagonal(f, weights) for f in factors),
+        {key: _pairs(factors[key[0]], factors[key[1]], e, weights) for key, e in pattern.entries.items()},
+        tuple(_border(f, weighted) for f in factors),
+        weighted @ columns.T,
         columns.shape[1],
     )
 
 
-def _diagonal(f: FactorRows) -> Array:
+def random_sums(factors: Sequence[FactorRows], columns: Array) -> list[Array]:
+    """Z'C for columns (r, n), in blocks (k_i, r, q_i)."""
+    return [_border(f, columns) for f in factors]
+
+
+def random_predictor(factors: Sequence[FactorRows], blocks: Sequence[Array]) -> Array:
+    """Z b for blocks (k_i, r, q_i), as rows (r, n)."""
+    out = np.zeros((blocks[0].shape[1], len(factors[0].codes)))
+    for f, b in zip(factors, blocks, strict=True):
+        for r, row in enumerate(out):
+            for a in range(f.k):
+                part = b[a, r].take(f.codes)
+                row += part if f.columns is None else part * f.columns[a]
+    return out
+
+
+def _diagonal(f: FactorRows, weights: Array | None) -> Array:
     if f.columns is None:
-        return np.bincount(f.codes, minlength=f.n_levels).astype(float)[None, None]
+        return np.bincount(f.codes, weights, f.n_levels).astype(float)[None, None]
     out = np.empty((f.k, f.k, f.n_levels))
     for a in range(f.k):
+        left = f.columns[a] if weights is None else f.columns[a] * weights
         for b in range(a + 1):
-            out[a, b] = out[b, a] = np.bincount(f.codes, f.columns[a] * f.columns[b], f.n_levels)
+            out[a, b] = out[b, a] = np.bincount(f.codes, left * f.columns[b], f.n_levels)
     return out
 
 
@@ -206,16 +261,24 @@ def _border(f: FactorRows, columns: Array) -> Array:
     return out
 
 
-def _pairs(f: FactorRows, g: FactorRows) -> Pairs:
-    row, col, entry = _pair_pattern(f.codes, f.n_levels, g.codes, g.n_levels)
+def _pairs(
+    f: FactorRows, g: FactorRows, entries: tuple[Index, Index, Index], weights: Array | None
+) -> Pairs:
+    row, col, entry = entries
     values = np.empty((f.k, g.k, len(row)))
     for a in range(f.k):
+        left = None if f.columns is None else f.columns[a]
+        left = _times(weights, left)
         for b in range(g.k):
-            left = None if f.columns is None else f.columns[a]
             right = None if g.columns is None else g.columns[b]
-            weights = right if left is None else (left if right is None else left * right)
-            values[a, b] = np.bincount(entry, weights, len(row))
+            values[a, b] = np.bincount(entry, _times(left, right), len(row))
     return Pairs(row, col, values)
+
+
+def _times(a: Array | None, b: Array | None) -> Array | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return a * b
 
 
 def _pair_pattern(a: Index, n_a: int, b: Index, n_b: int) -> tuple[Index, Index, Index]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Assembly", "assemble", "with_response"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Assembly:
     """A problem with the bases that lead back to the user's columns.
 

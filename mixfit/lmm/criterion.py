@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg.blas import dtrsm, dtrsv
+from scipy.linalg.lapack import dpotrf
 
 from mixfit.cholesky.factor import factorize
+from mixfit.errors import FitError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,10 +30,13 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Profile", "block_inner", "evaluate", "whiten"]
+__all__ = ["Profile", "block_inner", "column_products", "evaluate", "whiten"]
 
 
-@dataclass(frozen=True)
+_ROUNDING = 4.0 * float(np.finfo(float).eps)
+
+
+@dataclass(frozen=True, eq=False)
 class Profile:
     """The criterion at one theta, with all that its derivatives reuse.
 
@@ -52,6 +57,8 @@ class Profile:
         r^2 in units of the squared residual length.
     value : float
         The criterion with all its constants.
+    resolution : float
+        Differences of the criterion smaller than this are rounding: r^2 is what is left of y'y.
     """
 
     problem: Problem
@@ -63,6 +70,7 @@ class Profile:
     beta: Array
     residual: float
     value: float
+    resolution: float
 
     @property
     def scale(self) -> float:
@@ -76,31 +84,59 @@ def evaluate(problem: Problem, templates: Sequence[Array], *, reml: bool) -> Pro
     factor = factorize(gram, problem.plan, problem.factor_templates(templates))
     forward = factor.forward(*factor.scaled(gram.border))
     schur = gram.corner - block_inner(forward, forward)
-    root = np.linalg.cholesky(schur[:p, :p]) if p else np.empty((0, 0))
-    half = dtrsv(root, schur[:p, p], lower=1) if p else np.empty(0)
+    root, half = _fixed_root(schur, p)
     beta = dtrsv(root, half, lower=1, trans=1) if p else half
-    residual = float(schur[p, p] - half @ half)
+    schur_scale = float(gram.corner[p, p])
+    # Rounding can leave a residual of nothing: keep the logarithm finite and the resolution honest.
+    residual = max(float(schur[p, p] - half @ half), _ROUNDING * schur_scale)
     nu = problem.degrees(reml=reml)
     value = factor.logdet - problem.log_weights + nu * (
         1.0 + np.log(2.0 * np.pi * residual / nu) + 2.0 * problem.log_scale
     )
     if reml:
         value += 2.0 * float(np.log(root.diagonal()).sum()) + problem.log_x
+    resolution = _ROUNDING * (abs(value) + nu * schur_scale / residual)
     return Profile(
-        problem, reml, tuple(templates), factor, forward, root, beta, residual, float(value)
+        problem,
+        reml,
+        tuple(templates),
+        factor,
+        forward,
+        root,
+        beta,
+        residual,
+        float(value),
+        float(resolution),
     )
+
+
+def _fixed_root(schur: Array, p: int) -> tuple[Array, Array]:
+    """Lower Cholesky factor L of G_XX, and L^{-1} G_Xy."""
+    if not p:
+        return np.empty((0, 0)), np.empty(0)
+    root, info = dpotrf(schur[:p, :p], lower=1, clean=1)
+    if info:
+        raise FitError(
+            f"X'V^-1X is not positive definite at column {info}: the fixed effects cannot be told from the "
+            "random effects in double precision. Leave out the fixed effect that the groups determine."
+        )
+    return root, dtrsv(root, schur[:p, p], lower=1)
 
 
 def block_inner(a: tuple[dict[int, Array], Array], b: tuple[dict[int, Array], Array]) -> Array:
     """A'B of two block columns."""
-    total = a[1].T @ b[1]
+    total: Array = a[1].T @ b[1]
     for i, left in a[0].items():
-        right = b[0][i]
-        if left.shape[0] == 1:
-            total = total + left[0] @ right[0].T
-        else:
-            total = total + np.tensordot(left, right, axes=([0, 2], [0, 2]))
+        total = total + column_products(left, b[0][i])
     return total
+
+
+def column_products(a: Array, b: Array) -> Array:
+    """sum over rows and levels of A'B, for blocks (k, r, q) and (k, c, q): (r, c)."""
+    if len(a) == 1:
+        return a[0] @ b[0].T
+    left = a.swapaxes(0, 1).reshape(a.shape[1], -1)
+    return left @ b.swapaxes(0, 1).reshape(b.shape[1], -1).T
 
 
 def whiten(root: Array, columns: Array) -> Array:

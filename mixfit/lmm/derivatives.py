@@ -24,7 +24,7 @@ import numpy as np
 
 from mixfit.cholesky.inverse import inverse_sums, posterior, projected_sums
 from mixfit.covariance import entries
-from mixfit.lmm.criterion import block_inner, whiten
+from mixfit.lmm.criterion import block_inner, column_products, whiten
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Direction:
     """A direction in which one template moves: T -> T + d * `step`.
 
@@ -66,7 +66,7 @@ class Direction:
     relative: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Derivatives:
     """First and second derivatives at one theta.
 
@@ -84,7 +84,7 @@ class Derivatives:
     gradient : ndarray, shape (m,)
         Derivative of the criterion along each direction.
     information : ndarray, shape (m, m)
-        Average information in the same coordinates.
+        Average information in the same coordinates, with the curvature of Sigma = T T' beside a boundary.
     scores : dict of int to ndarray, shape (k_t, q_t)
         s of the terms with a singular template.
     """
@@ -112,11 +112,10 @@ def differentiate(at: Profile) -> Derivatives:
         known = problem.gram.n_levels[term.factor] * np.eye(term.k) - inverse[term.factor][own, own]
         if u_x is not None:
             known -= _outer(u_x[term.factor][own])
-        regular = np.outer(t.diagonal() > 0, t.diagonal() > 0)
-        relative.append(np.where(regular, known - quadratic, 0.0))
+        regular = t.diagonal() > 0
+        relative.append((known - quadratic) * (regular[:, None] & regular))
         inverse_share.append(inverse[term.factor][own, own].diagonal() / problem.gram.n_levels[term.factor])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            quadratic_share.append(quadratic.diagonal() / known.diagonal())
+        quadratic_share.append(quadratic.diagonal() / np.where(regular, known.diagonal(), np.inf))
     absolute, scores = _singular_terms(at, b, b_x, post)
     directions = _directions(at)
     gradient = np.array(
@@ -128,6 +127,7 @@ def differentiate(at: Profile) -> Derivatives:
         ]
     )
     information = average_information(at, [_loading(at, d, u, scores) for d in directions], directions)
+    information += _boundary_curvature(directions, absolute)
     return Derivatives(
         tuple(relative),
         absolute,
@@ -237,7 +237,7 @@ def _directions(at: Profile) -> list[Direction]:
         for i, j in entries(term.structure, term.k):
             if not t[j, j]:
                 continue
-            step = np.zeros_like(t)
+            step = np.zeros(t.shape)
             if t[i, i]:
                 step[:, j] = t[:, i]
             else:
@@ -253,13 +253,29 @@ def _loading(at: Profile, d: Direction, u: list[Array], scores: dict[int, Array]
     c = np.zeros((at.problem.gram.k[term.factor], own_u.shape[-1]))
     if d.relative:
         # Sigma' s = T (E + E') T's = T (E + E') u
-        both = np.zeros_like(own_u)
+        both = np.zeros(own_u.shape)
         both[d.row] += own_u[d.column]
         both[d.column] += own_u[d.row]
         c[term.columns] = t @ both
     else:
         c[term.columns] = d.step @ own_u + t @ (d.step.T @ scores[d.term])
     return c
+
+
+def _boundary_curvature(directions: list[Direction], absolute: dict[int, Array]) -> Array:
+    """2 <N, T'_a T'_b'>: what Sigma = T T' curves by where N does not vanish, off the range of T.
+
+    At a regular optimum N T = 0 makes this vanish; beside a boundary it is what holds the rank.
+    """
+    out = np.zeros((len(directions), len(directions)))
+    for index, n_t in absolute.items():
+        values, vectors = np.linalg.eigh(n_t)
+        positive = (vectors * np.maximum(values, 0.0)) @ vectors.T
+        own = [a for a, d in enumerate(directions) if d.term == index and not d.relative]
+        for a in own:
+            for b in own:
+                out[a, b] = 2.0 * float(np.vdot(directions[a].step, positive @ directions[b].step))
+    return out
 
 
 def average_information(at: Profile, loadings: list[Array], directions: list[Direction]) -> Array:
@@ -288,7 +304,7 @@ def average_information(at: Profile, loadings: list[Array], directions: list[Dir
     for i, c in columns.items():
         rows = slice(first, first + c.shape[1])
         both = np.concatenate([images[i], gram.border[i]], axis=1)
-        direct[rows] = np.tensordot(c, both, axes=([0, 2], [0, 2]))
+        direct[rows] = column_products(c, both)
         first = rows.stop
     stacked = (
         {i: np.concatenate([y, border[0][i]], axis=1) for i, y in forward[0].items()},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dtrtri
 
 from mixfit.cholesky.inverse import conditional_covariances, posterior
 from mixfit.covariance import change_basis, theta_from_templates
@@ -60,7 +60,7 @@ def _fixed_covariance(assembly: Assembly, profile: Profile, sigma: float) -> Arr
     p = len(profile.fixed_root)
     if not p:
         return np.empty((0, 0))
-    inverse_root = solve_triangular(profile.fixed_root, np.eye(p), lower=True)
+    inverse_root = dtrtri(profile.fixed_root, lower=1)[0]
     half = assembly.fixed.coefficients(inverse_root.T)
     return sigma**2 * (half @ half.T)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Problem", "Term"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Term:
     """A random term's place among the columns of its grouping factor.
 
@@ -44,7 +44,7 @@ class Term:
         return slice(self.first, self.first + self.k)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """What is fixed while theta varies.
 

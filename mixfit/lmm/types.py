@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["LinearEstimate"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LinearEstimate:
     """The estimates of a Gaussian mixed model.
 

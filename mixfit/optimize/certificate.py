@@ -19,7 +19,7 @@ __all__ = ["TOLERANCE", "BoundaryParameter", "Certificate"]
 TOLERANCE = 1e-8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BoundaryParameter:
     """A direction in which a term's covariance has no variance.
 
@@ -46,7 +46,7 @@ class BoundaryParameter:
     newton_variance: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Certificate:
     """Optimality of an estimate.
 
@@ -62,6 +62,7 @@ class Certificate:
     boundary : tuple of BoundaryParameter
         Directions without variance, with their one-sided derivatives.
     tolerance : float
+        1e-8, or the rounding error of the criterion where that is larger.
     n_evaluations : int
         Evaluations of the criterion that the optimizer took.
     message : str

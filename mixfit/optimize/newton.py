@@ -21,7 +21,7 @@ from mixfit.optimize.boundary import boundary_parameters
 from mixfit.optimize.certificate import TOLERANCE, Certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -38,10 +38,9 @@ _MAX_ITERATIONS = 200
 _MAX_HALVINGS = 25
 _LONGEST_STEP = 1.5
 _SMALLEST_SHARE = 0.02
-_RELATIVE_NOISE = 1e-13
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Optimum:
     """Where the optimizer stopped, with the derivatives there."""
 
@@ -57,37 +56,42 @@ def minimize(problem: Problem, start: Sequence[Array], *, reml: bool) -> Optimum
     for _ in range(_MAX_ITERATIONS):
         derivatives = differentiate(profile)
         boundary = boundary_parameters(profile, derivatives)
-        decrease = _predicted_decrease(derivatives)
+        full = _newton(derivatives.information, derivatives.gradient)
+        decrease = -0.5 * float(derivatives.gradient @ full)
         away = max(boundary, key=lambda b: b.predicted_decrease, default=None)
-        if decrease <= TOLERANCE and (away is None or away.predicted_decrease <= TOLERANCE):
+        tolerance = max(TOLERANCE, profile.resolution)
+        if decrease <= tolerance and (away is None or away.predicted_decrease <= tolerance):
             message = "optimality conditions hold"
             break
-        candidates = _candidates(profile, derivatives, decrease, away)
-        noise = _RELATIVE_NOISE * abs(profile.value)
+        candidates = _candidates(profile, derivatives, full, away)
         for templates in candidates:
             trial = evaluate(problem, templates, reml=reml)
             evaluations += 1
-            if trial.value < profile.value + noise:
+            if trial.value < profile.value + profile.resolution:
                 break
         else:
             message = "no step decreases the criterion"
             break
         profile = trial
-    certificate = _certificate(derivatives, boundary, evaluations, message)
+    certificate = _certificate(derivatives, decrease, boundary, tolerance, evaluations, message)
     return Optimum(profile, derivatives, certificate)
 
 
 def _certificate(
-    derivatives: Derivatives, boundary: tuple[BoundaryParameter, ...], evaluations: int, message: str
+    derivatives: Derivatives,
+    decrease: float,
+    boundary: tuple[BoundaryParameter, ...],
+    tolerance: float,
+    evaluations: int,
+    message: str,
 ) -> Certificate:
-    decrease = _predicted_decrease(derivatives)
     off = max((b.predicted_decrease for b in boundary), default=0.0)
     return Certificate(
-        converged=max(decrease, off) <= TOLERANCE,
+        converged=max(decrease, off) <= tolerance,
         projected_gradient=float(np.abs(derivatives.gradient).max(initial=0.0)),
         predicted_decrease=decrease,
         boundary=boundary,
-        tolerance=TOLERANCE,
+        tolerance=tolerance,
         n_evaluations=evaluations,
         message=message,
     )
@@ -95,6 +99,8 @@ def _certificate(
 
 def _newton(information: Array, gradient: Array) -> Array:
     """-H^{-1} g, directions in which H says nothing left alone."""
+    if not len(gradient):
+        return gradient
     scale = np.sqrt(np.maximum(information.diagonal(), np.finfo(float).tiny))
     values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
     known = values > 1e-11 * len(values)
@@ -103,21 +109,13 @@ def _newton(information: Array, gradient: Array) -> Array:
     return step
 
 
-def _predicted_decrease(derivatives: Derivatives) -> float:
-    if not derivatives.directions:
-        return 0.0
-    step = _newton(derivatives.information, derivatives.gradient)
-    return float(-0.5 * derivatives.gradient @ step)
-
-
 def _candidates(
-    profile: Profile, derivatives: Derivatives, decrease: float, away: BoundaryParameter | None
-):  # type: ignore[no-untyped-def]
+    profile: Profile, derivatives: Derivatives, full: Array, away: BoundaryParameter | None
+) -> Iterator[list[Array]]:
     """Templates to try, best first."""
-    if away is not None and away.predicted_decrease > decrease:
+    if away is not None and away.predicted_decrease > -0.5 * float(derivatives.gradient @ full):
         yield from _leave_boundary(profile, away)
         return
-    full = _newton(derivatives.information, derivatives.gradient)
     step, vanishing = _scaled_step(derivatives, full)
     if vanishing:
         yield _move(profile, derivatives, step, vanishing)
@@ -127,7 +125,7 @@ def _candidates(
         length *= 0.5
 
 
-def _leave_boundary(profile: Profile, away: BoundaryParameter):  # type: ignore[no-untyped-def]
+def _leave_boundary(profile: Profile, away: BoundaryParameter) -> Iterator[list[Array]]:
     variance = away.newton_variance
     for _ in range(_MAX_HALVINGS):
         templates = list(profile.templates)
