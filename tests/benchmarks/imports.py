@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from typing import TYPE_CHECKING
 
 from tests.benchmarks.session import ROOT, environment
@@ -33,19 +34,24 @@ def time_imports(statements: Sequence[str], repeats: int) -> dict[str, list[floa
         Seconds, by statement.
     """
     times: dict[str, list[float]] = {statement: [] for statement in statements}
-    for turn in range(repeats + 1):
-        for statement, taken in times.items():
-            seconds = _time(statement)
-            if turn:
-                taken.append(seconds)
+    with tempfile.TemporaryDirectory(prefix="mixfit-benchmark-") as bytecode:
+        # An installed package has its bytecode beside it. A checkout need not, and some environments forbid
+        # to write it: so all packages, ours and theirs, keep theirs in a directory that the first turn fills.
+        variables = environment() | {"PYTHONPYCACHEPREFIX": bytecode}
+        variables.pop("PYTHONDONTWRITEBYTECODE", None)
+        for turn in range(repeats + 1):
+            for statement, taken in times.items():
+                seconds = _time(statement, variables)
+                if turn:
+                    taken.append(seconds)
     return times
 
 
-def _time(statement: str) -> float:
+def _time(statement: str, variables: dict[str, str]) -> float:
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT.format(statement)],
         cwd=ROOT,
-        env=environment(),
+        env=variables,
         capture_output=True,
         text=True,
         check=True,
