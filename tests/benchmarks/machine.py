@@ -32,7 +32,8 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    fields = dict(map(str.strip, line.split(":", 1)) for line in lines if ":" in line)
+    pairs = (line.partition(":") for line in lines)
+    fields = {name.strip(): value.strip() for name, _, value in pairs}
     model = fields.get("model name", platform.machine())
     # A virtual machine may hide the model behind its maker's name; the numbers still say which it is.
     if "cpu family" in fields and not any(character.isdigit() for character in model):

@@ -88,8 +88,8 @@ def measure(
     say : callable
         Takes a line of progress.
     """
-    with tempfile.TemporaryDirectory(prefix="mixfit-benchmark-") as name, ExitStack() as stack:
-        directory = Path(name)
+    with tempfile.TemporaryDirectory(prefix="mixfit-benchmark-") as path, ExitStack() as stack:
+        directory = Path(path)
         result = Measurement(case, _write(case, directory, rivals, quick))
         say(f"{case.name}: {result.rows:,} rows")
         sessions: dict[str, Session] = {}
@@ -106,20 +106,20 @@ def measure(
             except RivalError as error:
                 result.failures[rival.NAME] = str(error)
         for turn in range(turns):
-            for rival in [*sessions]:
-                if not is_due(turn, turns, batches[rival]):
+            for name in [*sessions]:
+                if not is_due(turn, turns, batches[name]):
                     continue
-                done = len(result.times.get(rival, ()))
+                done = len(result.times.get(name, ()))
                 try:
-                    answer = sessions[rival].fit(min(case.batch, counts[rival] - done))
+                    answer = sessions[name].fit(min(case.batch, counts[name] - done))
                 except RivalError as error:
-                    result.failures[rival] = str(error)
-                    del sessions[rival]
+                    result.failures[name] = str(error)
+                    del sessions[name]
                     continue
-                result.times.setdefault(rival, []).extend(answer["times"])
-                result.cpu[rival] = result.cpu.get(rival, 0.0) + answer["cpu"]
-                result.answers[rival] = answer
-                say(f"{case.name}: {rival} {median(answer['times']):.3g} s")
+                result.times.setdefault(name, []).extend(answer["times"])
+                result.cpu[name] = result.cpu.get(name, 0.0) + answer["cpu"]
+                result.answers[name] = answer
+                say(f"{case.name}: {name} {median(answer['times']):.3g} s")
     return result
 
 

@@ -50,6 +50,7 @@ def serve(
     print(json.dumps({"ready": True}), file=answers, flush=True)
     for line in sys.stdin:
         times, cpu = [], 0.0
+        result: Any = None
         for _ in range(int(line)):
             # Dropped before the clock starts: two fits are never held at once, nor is one's end timed.
             result = None
