@@ -33,8 +33,13 @@ say <- function(...) {
   flush(stdout())
 }
 
-if (args[4] == "warm") invisible(estimate())
-say(ready = "true")
+first <- NA
+if (args[4] == "warm") {
+  start <- Sys.time()
+  invisible(estimate())
+  first <- as.numeric(difftime(Sys.time(), start, units = "secs"))
+}
+say(first = number(first))
 
 input <- file("stdin", open = "r")
 while (length(line <- readLines(input, n = 1))) {

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Measurement", "Rival", "is_due", "measure"]
 
+# Timed fits below which a warm-up would cost too much.
+FEWEST_WARM = 3
+
 
 class Rival(Protocol):
     """What a rival's module has."""
@@ -44,6 +47,8 @@ class Measurement:
     rows : int
     times : dict of str to list of float
         Seconds of each timed fit, by rival.
+    first : dict of str to float
+        Seconds of the first fit of each process: the warm-up, where there is one.
     answers : dict of str to dict
         The last answer of each rival.
     failures : dict of str to str
@@ -53,6 +58,7 @@ class Measurement:
     case: Case
     rows: int
     times: dict[str, list[float]] = field(default_factory=dict)
+    first: dict[str, float] = field(default_factory=dict)
     cpu: dict[str, float] = field(default_factory=dict)
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
@@ -97,12 +103,14 @@ def measure(
         batches = {name: -(-count // case.batch) for name, count in counts.items()}
         turns = max(batches.values())
         for rival in rivals:
-            start = "cold" if rival.NAME in case.few else "warm"
+            start = "cold" if case.few.get(rival.NAME, FEWEST_WARM) < FEWEST_WARM else "warm"
             method = "reml" if case.reml else "ml"
             session = stack.enter_context(Session([*rival.command(directory), case.formula, method, start]))
             try:
-                session.wait_until_ready()
+                first = session.wait_until_ready()
                 sessions[rival.NAME] = session
+                if first is not None:
+                    result.first[rival.NAME] = first
             except RivalError as error:
                 result.failures[rival.NAME] = str(error)
         for turn in range(turns):
@@ -116,6 +124,7 @@ def measure(
                     result.failures[name] = str(error)
                     del sessions[name]
                     continue
+                result.first.setdefault(name, answer["times"][0])
                 result.times.setdefault(name, []).extend(answer["times"])
                 result.cpu[name] = result.cpu.get(name, 0.0) + answer["cpu"]
                 result.answers[name] = answer

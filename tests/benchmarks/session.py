@@ -66,9 +66,10 @@ class Session:
         self._process.stdout.close()
         self._errors.close()
 
-    def wait_until_ready(self) -> None:
-        """Wait for the data to be loaded and the warm-up to be over."""
-        self._answer()
+    def wait_until_ready(self) -> float | None:
+        """Wait for the data to be loaded and return the time of the warm-up, if there was one."""
+        first: float | None = self._answer()["first"]
+        return first
 
     def fit(self, count: int) -> dict[str, Any]:
         """Fit `count` times and return the answer of the process."""

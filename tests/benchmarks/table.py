@@ -71,6 +71,9 @@ def agreement_lines(result: Measurement) -> list[str]:
     lines = [f"- {name}: {rival} FAILED: {words}" for rival, words in result.failures.items()]
     if "mixfit" in result.answers and len(result.answers) > 1:
         lines.append(f"- {name}: {'; '.join(map(str, compare(result.answers)))}")
+    if result.first:
+        firsts = (f"{rival} {_seconds(seconds)} s" for rival, seconds in result.first.items())
+        lines.append(f"- {name}: the first fit of the process took {', '.join(firsts)}")
     for rival, answer in result.answers.items():
         if not answer["converged"]:
             lines.append(f"- {name}: **{rival} says that it has not converged**")

@@ -45,9 +45,12 @@ def serve(
     answers, sys.stdout = sys.stdout, sys.stderr
     reml = options.method == "reml"
     frame = pd.read_parquet(options.directory / "data.parquet")
+    first = None
     if options.start == "warm":
+        start = time.perf_counter()
         estimate(frame, options.formula, reml)
-    print(json.dumps({"ready": True}), file=answers, flush=True)
+        first = time.perf_counter() - start
+    print(json.dumps({"first": first}), file=answers, flush=True)
     for line in sys.stdin:
         times, cpu = [], 0.0
         result: Any = None
