@@ -8,23 +8,23 @@ import pytest
 
 from tests.benchmarks import mixfit_
 from tests.benchmarks.agreement import compare
-from tests.benchmarks.cases import CASES
+from tests.benchmarks.cases import CASES, IMPORTS
 from tests.benchmarks.data import make
+from tests.benchmarks.imports import time_imports
 from tests.benchmarks.measure import Measurement, is_due
 from tests.benchmarks.run import main
 from tests.benchmarks.session import RivalError, Session
-from tests.benchmarks.table import agreement_lines, fit_table, verdicts
+from tests.benchmarks.table import agreement_lines, fit_table, import_table, verdicts
 
 
 def test_it_prints_a_table_of_what_was_asked_for(tmp_path, capsys):
     file = tmp_path / "times.json"
-    arguments = "--quick --without glmm --without lme4 --case ratings --case import --repeats 2 --json"
+    arguments = "--quick --without glmm --without lme4 --case ratings --repeats 2 --json"
     assert main([*arguments.split(), str(file)]) == 0
     report = capsys.readouterr().out
     assert re.search(
         r"^\| ratings, .* \| 2,000 \| [\d.e-]+ \| .*2,000 MB \| – \| \d+ \| \d+ \|$", report, re.M
     )
-    assert "`import mixfit` s" in report
     (case,) = json.loads(file.read_text())["cases"]
     assert len(case["times"]["mixfit"]) == 2
     assert case["answers"]["mixfit"]["converged"]
@@ -36,6 +36,13 @@ def test_every_case_fits(case):
     fit, beta, se = mixfit_.estimate(frame, case.formula, case.reml)
     assert mixfit_.describe(fit)["converged"]
     assert len(beta) == len(se) > 0
+
+
+def test_imports_are_timed_in_turn():
+    times = time_imports(("json", "math"), repeats=2)
+    assert [len(taken) for taken in times.values()] == [2, 2]
+    table = import_table({IMPORTS[0]: [1.1, 9.0, 1.0], IMPORTS[1]: [1.0]}, judged=True)
+    assert table.splitlines()[-1] == "| 1.10 | 1.00 | 1.10 | < 1.2 | yes |"
 
 
 def answer(loglik=-100.0, beta=(1.0,), **changes):
