@@ -50,7 +50,9 @@ def _spread(rng: np.random.Generator, n: int, q: int) -> Codes:
 def _uneven(rng: np.random.Generator, n: int, q: int) -> Codes:
     """Levels of very different sizes, many of a single row."""
     weights = rng.pareto(0.8, q) + 0.05
-    return compact(rng.choice(q, size=n, p=weights / weights.sum()))
+    codes = rng.choice(q, size=n, p=weights / weights.sum())
+    codes[:2] = 0, 1
+    return compact(codes)
 
 
 def _nudged(rng: np.random.Generator, codes: Codes, share: float) -> Codes:
@@ -108,8 +110,7 @@ PATTERNS: dict[str, Callable[[np.random.Generator, int], list[Codes]]] = {
 
 def make_codes(pattern: str, n: int, rng: np.random.Generator) -> list[Codes]:
     """Grouping factors of a named pattern, by decreasing number of levels, each of at least two."""
-    factors = [c for c in PATTERNS[pattern](rng, n) if c.max() > 0]
-    return sorted(factors, key=lambda c: -int(c.max()))
+    return sorted(PATTERNS[pattern](rng, n), key=lambda c: -int(c.max()))
 
 
 def factor_rows(pattern: str, n: int, widths: Sequence[int], rng: np.random.Generator) -> list[FactorRows]:
