@@ -165,8 +165,12 @@ def templates_of(design: Design, theta: Array) -> list[Array]:
     return out
 
 
-def best_criterion(design: Design, *, reml: bool, starts: int, seed: int = 0) -> tuple[float, list[Array]]:
-    """Lowest criterion of a quasi-Newton search from several random starts, and its templates.
+def best_criterion(
+    design: Design, *, reml: bool, starts: int, near: Sequence[Array] | None = None, seed: int = 0
+) -> tuple[float, list[Array]]:
+    """Lowest criterion of quasi-Newton searches, and its templates.
+
+    They start at the identity, at random places, and, given `near`, twice beside those templates.
 
     The criterion depends on T T' alone, so that theta needs no bounds: the sign of a column is free.
     """
@@ -186,10 +190,18 @@ def best_criterion(design: Design, *, reml: bool, starts: int, seed: int = 0) ->
 
     best, where = np.inf, np.ones_like(scale)
     diagonal = free_entries(design, [np.eye(len(t.columns)) for t in design.random])
-    for s in range(starts):
-        first = diagonal if s == 0 else rng.normal(size=len(scale)) * 10.0 ** rng.uniform(-2, 1)
+    first_guesses = [diagonal]
+    first_guesses += [rng.normal(size=len(scale)) * 10.0 ** rng.uniform(-2, 1) for _ in range(starts - 1)]
+    if near is not None:
+        here = free_entries(design, near) / scale
+        first_guesses += [here + 1e-3 * rng.normal(size=len(scale)) for _ in range(2)]
+    for first in first_guesses:
         found = minimize(
-            objective, first, jac=True, method="L-BFGS-B", options={"ftol": 1e-14, "gtol": 1e-9, "maxiter": 300}
+            objective,
+            first,
+            jac=True,
+            method="L-BFGS-B",
+            options={"ftol": 1e-14, "gtol": 1e-9, "maxiter": 300},
         )
         if found.fun < best:
             best, where = float(found.fun), found.x

@@ -155,7 +155,9 @@ def test_matvec_is_the_dense_product(case: tuple, data: st.DataObject) -> None:
     for i in left_out:
         blocks[i] = None
     total = sum(
-        np.einsum("nkq,krq->nr", dense_blocks(f), c) for f, c in zip(rows, blocks, strict=True) if c is not None
+        np.einsum("nkq,krq->nr", dense_blocks(f), c)
+        for f, c in zip(rows, blocks, strict=True)
+        if c is not None
     )
     for f, out in zip(rows, gram.matvec(blocks), strict=True):
         assert_allclose(out, np.einsum("nkq,nr->krq", dense_blocks(f), total), atol=1e-11)
