@@ -170,21 +170,7 @@ def test_scale_of_x(formula: str, reml: bool) -> None:
     assert_allclose(other.fittedvalues, one.fittedvalues, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "shift",
-    [
-        30.0,
-        300.0,
-        pytest.param(
-            1e4,
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="columns left of the bar within 1e-3 of collinear are not orthogonalized, "
-                "and the fit stalls far from the optimum",
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("shift", [30.0, 300.0, 1e4])
 @methods
 def test_shift_of_x(reml: bool, shift: float) -> None:
     frame = data()
@@ -525,9 +511,7 @@ def test_groups_that_cannot_be_told_apart(formula: str, levels: str, message: st
     assert pd.Series([str(caught.value).replace(" | ", "|")]).str.contains(message).all()
 
 
-def test_other_families_are_refused_in_words() -> None:
-    with pytest.raises(NotImplementedError, match="binomial"):
-        mixfit.mixed(SLOPES, data(), family="binomial")
+def test_gaussian_is_the_linear_model() -> None:
     assert fit(SLOPES, data(), family="gaussian").deviance == fit(SLOPES, data()).deviance
 
 

@@ -256,7 +256,7 @@ def scale_crossed(gram: Gram, plan: Plan, templates: Sequence[Array], i: int, va
     for j in plan.trailing:
         entries = plan.entries[i, j]
         for c in range(gram.k[j]):
-            for b in range(c, gram.k[j]):
+            for b in range(gram.k[j]):
                 out[:, entries[c]] += templates[j][b, c] * values[:, entries[b]]
     return out
 

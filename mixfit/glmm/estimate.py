@@ -17,6 +17,7 @@ from mixfit.glmm.point import Parameters
 from mixfit.glmm.quadrature import QuadratureObjective
 from mixfit.glmm.start import linear_start, theta_start
 from mixfit.glmm.types import GeneralizedEstimate
+from mixfit.optimize.steps import regular_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +107,7 @@ def _theta_errors(
     for index, (term, t, basis) in enumerate(zip(assembly.problem.terms, templates, assembly.term_bases, strict=True)):
         free = entries(term.structure, term.k)
         own = [a for a, d in enumerate(directions) if d.term == index]
-        if not t.diagonal().all():
+        if not regular_columns(t).all():
             out += [np.nan] * len(free)
             continue
         jacobian = np.empty((len(free), len(own)))

@@ -26,6 +26,7 @@ from mixfit.cholesky.inverse import full_posterior, inverse_sums, projected_sums
 from mixfit.glmm.pirls import find_mode, solve
 from mixfit.glmm.point import Slopes
 from mixfit.gram.products import random_predictor, random_sums
+from mixfit.optimize.steps import regular_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +107,7 @@ def laplace_gradient(at: Laplace) -> Slopes:
         known = problem.n_levels[i] * np.eye(term.k) - inverse[i][own, own]
         cross = u @ w.T
         quadratic = u @ u.T - 0.5 * (cross + cross.T)
-        regular = t.diagonal() > 0
+        regular = regular_columns(t)
         relative.append((known - quadratic) * (regular[:, None] & regular))
         quadratic_share.append(quadratic.diagonal() / np.where(regular, known.diagonal(), np.inf))
         inverse_share.append(inverse[i][own, own].diagonal() / problem.n_levels[i])
@@ -122,7 +123,7 @@ def laplace_gradient(at: Laplace) -> Slopes:
 
 def _singular_terms(at: Laplace, post: Posterior, score: Array, bent: Array) -> dict[int, Array]:
     """N_t of every term whose template is singular: s = Z'l' and s_v = Z'(c - W_o Z Lambda v) for u and v."""
-    singular = [x for x, t in enumerate(at.templates) if not t.diagonal().all()]
+    singular = [x for x, t in enumerate(at.templates) if not regular_columns(t).all()]
     if not singular:
         return {}
     s = random_sums(at.problem.pattern.factors, np.stack([score, bent]))

@@ -87,8 +87,7 @@ def minimize(objective: Objective, start: Parameters) -> Optimum:
     evaluations, message = 1, "iteration limit"
     tolerance = max(TOLERANCE, _RELATIVE_NOISE * abs(value))
     for _ in range(_MAX_ITERATIONS):
-        full = newton_step(state.curvature, state.gradient)
-        decrease = -0.5 * float(state.gradient @ full)
+        full, decrease = newton_step(state.curvature, state.gradient)
         if decrease < _NEAR and not state.exact:
             state = _sharpen(objective, state)
             evaluations += len(state.gradient)
@@ -112,7 +111,7 @@ def minimize(objective: Objective, start: Parameters) -> Optimum:
             state = _sharpen(objective, state)
     boundary = _boundary(objective, state)
     off = max((b.predicted_decrease for b in boundary), default=0.0)
-    decrease = -0.5 * float(state.gradient @ newton_step(state.curvature, state.gradient))
+    _, decrease = newton_step(state.curvature, state.gradient)
     certificate = Certificate(
         converged=bool(max(decrease, off) <= tolerance and state.exact),
         projected_gradient=float(np.abs(state.gradient).max(initial=0.0)),
@@ -221,11 +220,10 @@ def _advance(objective: Objective, old: _State, at: Parameters, value: float, st
     directions = free_directions(objective.problem.terms, at.templates)
     gradient = _vector(slopes, at, directions, objective.problem.family.has_dispersion)
     # Far out the working model's curvature, made anew, is worth more than what old steps remember.
-    far = -0.5 * float(old.gradient @ newton_step(old.curvature, old.gradient)) > _FAR
+    far = newton_step(old.curvature, old.gradient)[1] > _FAR
     if far or step is None or len(directions) != len(old.directions):
         return _State(at, value, slopes, directions, gradient, objective.information(directions), exact=False)
-    decrease = -0.5 * float(gradient @ newton_step(old.curvature, gradient))
-    if old.exact and decrease < _NEAR:
+    if old.exact and newton_step(old.curvature, gradient)[1] < _NEAR:
         return _State(at, value, slopes, directions, gradient, old.curvature, exact=True)
     curvature = _bfgs(old.curvature, step, gradient - old.gradient)
     return _State(at, value, slopes, directions, gradient, curvature, exact=False)

@@ -29,6 +29,7 @@ from mixfit.glmm.laplace import laplace
 from mixfit.glmm.pirls import solve
 from mixfit.glmm.point import Slopes
 from mixfit.gram.products import random_predictor, random_sums
+from mixfit.optimize.steps import regular_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -201,7 +202,7 @@ def _slopes(at: _Point, rule: Rule) -> Slopes:
     share = np.einsum("aaq->a", twice_b) / q
     for index, (term, own) in enumerate(zip(problem.terms, center.templates, strict=True)):
         part = whole[term.columns, term.columns]
-        regular = own.diagonal() > 0
+        regular = regular_columns(own)
         relative.append(part * (regular[:, None] & regular))
         known = q * (1.0 - share[term.columns])
         quadratic.append((known - part.diagonal()) / np.where(regular, known, np.inf))

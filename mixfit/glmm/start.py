@@ -64,4 +64,4 @@ def theta_start(problem: GeneralizedProblem, gamma: Array, phi: float) -> list[A
     gram = cross_products(rows, np.concatenate([fixed.rows, response.row[None]]))
     linear = Problem(gram, problem.plan, problem.terms, len(fixed.rows), 0.0, 0.0, 0.0)
     sigma = response.scale / np.sqrt(len(problem.y) - len(fixed.rows))
-    return [t * min(sigma, 1.0) for t in start_templates(linear)]
+    return [t * min(sigma, 1.0) for t in start_templates(linear)[0]]

@@ -38,6 +38,7 @@ class Assembly:
     term_bases : tuple of ndarray, shape (k_t, k_t)
         R_t with Z = Z_basis R_t.
     rows : tuple of FactorRows
+    endog_name : str
     root_weights : ndarray, shape (n,), or None
     """
 
@@ -46,6 +47,7 @@ class Assembly:
     response: ResponseBasis
     term_bases: tuple[Array, ...]
     rows: tuple[FactorRows, ...]
+    endog_name: str
     root_weights: Array | None
 
 
@@ -71,7 +73,7 @@ def assemble(design: Design) -> Assembly:
         log_x=fixed.log_determinant,
         log_scale=float(np.log(response.scale)),
     )
-    return Assembly(problem, fixed, response, bases, rows, root)
+    return Assembly(problem, fixed, response, bases, rows, design.endog_name, root)
 
 
 def with_response(assembly: Assembly, design: Design) -> Assembly:

@@ -24,7 +24,7 @@ import numpy as np
 
 from mixfit.cholesky.inverse import inverse_sums, posterior, projected_sums
 from mixfit.lmm.criterion import block_inner, column_products, whiten
-from mixfit.optimize.steps import free_directions
+from mixfit.optimize.steps import free_directions, regular_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,7 +91,7 @@ def differentiate(at: Profile) -> Derivatives:
         known = problem.gram.n_levels[term.factor] * np.eye(term.k) - inverse[term.factor][own, own]
         if u_x is not None:
             known -= _outer(u_x[term.factor][own])
-        regular = t.diagonal() > 0
+        regular = regular_columns(t)
         relative.append((known - quadratic) * (regular[:, None] & regular))
         inverse_share.append(inverse[term.factor][own, own].diagonal() / problem.gram.n_levels[term.factor])
         quadratic_share.append(quadratic.diagonal() / np.where(regular, known.diagonal(), np.inf))
@@ -187,7 +187,7 @@ def _singular_terms(
 ) -> tuple[dict[int, Array], dict[int, Array]]:
     """N_t and s of every term whose template is singular."""
     problem, gram = at.problem, at.problem.gram
-    singular = [x for x, t in enumerate(at.templates) if not t.diagonal().all()]
+    singular = [x for x, t in enumerate(at.templates) if not regular_columns(t).all()]
     if not singular:
         return {}, {}
     fitted = gram.matvec(b)

@@ -9,6 +9,7 @@ from scipy.linalg.lapack import dtrtri
 
 from mixfit.cholesky.inverse import conditional_covariances, posterior
 from mixfit.covariance import change_basis, theta_from_templates
+from mixfit.errors import FitError
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import modes, template_slopes
 from mixfit.lmm.minimize import minimize
@@ -25,15 +26,23 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+# The residual sum of squares is then rounding of what the fixed effects left.
+_EXACT = 1e-13
+
 __all__ = ["conditional_covariance", "criterion", "estimate", "gradient", "to_basis"]
 
 
 def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | None = None) -> LinearEstimate:
     """Minimize the criterion, from the moment estimates or the templates `start`."""
     problem = assembly.problem
-    first = start_templates(problem) if start is None else to_basis(assembly, start)
-    optimum = minimize(problem, first, reml=reml)
+    starts = start_templates(problem) if start is None else [to_basis(assembly, start)]
+    optimum = minimize(problem, starts, reml=reml)
     profile = optimum.profile
+    if profile.residual < _EXACT * problem.gram.corner[-1, -1]:
+        raise FitError(
+            f"The random effects explain the response {assembly.endog_name!r} exactly: nothing is left to estimate "
+            "a residual variance from. Look whether the response is constant within groups, or whether rows repeat."
+        )
     structures = [t.structure for t in problem.terms]
     templates = tuple(change_basis(t, basis) for t, basis in zip(profile.templates, assembly.term_bases, strict=True))
     scale = assembly.response.scale

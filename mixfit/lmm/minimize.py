@@ -11,7 +11,7 @@ from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import differentiate, variance_curvature
 from mixfit.optimize.boundary import boundary_parameters
 from mixfit.optimize.certificate import TOLERANCE, Certificate
-from mixfit.optimize.steps import leave_boundary, move, newton_step, scaled_step
+from mixfit.optimize.steps import eigenframe, leave_boundary, move, newton_step, scaled_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,22 +40,27 @@ class Optimum:
     certificate: Certificate
 
 
-def minimize(problem: Problem, start: Sequence[Array], *, reml: bool) -> Optimum:
-    """Minimize the profiled criterion over the relative factors, from the templates `start`."""
-    profile = evaluate(problem, start, reml=reml)
-    evaluations, message = 1, "iteration limit"
+def minimize(problem: Problem, starts: Sequence[Sequence[Array]], *, reml: bool) -> Optimum:
+    """Minimize the profiled criterion over the relative factors, from the best of the templates `starts`."""
+    tried = [evaluate(problem, eigenframe(problem.terms, start), reml=reml) for start in starts]
+    profile = min(tried, key=lambda at: at.value)
+    evaluations, message = len(tried), "iteration limit"
+    patience = _Patience()
     for _ in range(_MAX_ITERATIONS):
         derivatives = differentiate(profile)
         boundary = _boundary(profile, derivatives)
-        full = newton_step(derivatives.information, derivatives.gradient)
-        decrease = -0.5 * float(derivatives.gradient @ full)
+        full, decrease = newton_step(derivatives.information, derivatives.gradient)
         away = max(boundary, key=lambda b: b.predicted_decrease, default=None)
         tolerance = max(TOLERANCE, profile.resolution)
         if decrease <= tolerance and (away is None or away.predicted_decrease <= tolerance):
             message = "optimality conditions hold"
             break
-        for templates in _candidates(profile, derivatives, full, away):
-            trial = evaluate(problem, templates, reml=reml)
+        if away is not None and away.predicted_decrease > decrease:
+            candidates = leave_boundary(profile.templates, away)
+        else:
+            candidates = _candidates(profile, derivatives, full, patience)
+        for templates in candidates:
+            trial = evaluate(problem, eigenframe(problem.terms, templates), reml=reml)
             evaluations += 1
             if trial.value < profile.value + profile.resolution:
                 break
@@ -63,8 +68,20 @@ def minimize(problem: Problem, start: Sequence[Array], *, reml: bool) -> Optimum
             message = "no step decreases the criterion"
             break
         profile = trial
+    certificate = _certificate(derivatives, decrease, boundary, tolerance, evaluations, message)
+    return Optimum(profile, derivatives, certificate)
+
+
+def _certificate(
+    derivatives: Derivatives,
+    decrease: float,
+    boundary: tuple[BoundaryParameter, ...],
+    tolerance: float,
+    evaluations: int,
+    message: str,
+) -> Certificate:
     off = max((b.predicted_decrease for b in boundary), default=0.0)
-    certificate = Certificate(
+    return Certificate(
         converged=max(decrease, off) <= tolerance,
         projected_gradient=float(np.abs(derivatives.gradient).max(initial=0.0)),
         predicted_decrease=decrease,
@@ -73,7 +90,6 @@ def minimize(problem: Problem, start: Sequence[Array], *, reml: bool) -> Optimum
         n_evaluations=evaluations,
         message=message,
     )
-    return Optimum(profile, derivatives, certificate)
 
 
 def _boundary(profile: Profile, derivatives: Derivatives) -> tuple[BoundaryParameter, ...]:
@@ -83,17 +99,31 @@ def _boundary(profile: Profile, derivatives: Derivatives) -> tuple[BoundaryParam
     return boundary_parameters(profile.problem.terms, profile.templates, derivatives.absolute, curvature)
 
 
+@dataclass
+class _Patience:
+    """How long to wait before the boundary is tried again: longer after every failure."""
+
+    failures: int = 0
+    wait: int = 0
+
+    def allows(self) -> bool:
+        """Whether it is time; a trial counts as failed until `failures` is set back."""
+        if self.wait:
+            self.wait -= 1
+            return False
+        self.wait = 2**self.failures - 1
+        self.failures += 1
+        return True
+
+
 def _candidates(
-    profile: Profile, derivatives: Derivatives, full: Array, away: BoundaryParameter | None
+    profile: Profile, derivatives: Derivatives, full: Array, patience: _Patience
 ) -> Iterator[list[Array]]:
     """Templates to try, best first."""
-    if away is not None and away.predicted_decrease > -0.5 * float(derivatives.gradient @ full):
-        yield from leave_boundary(profile.templates, away)
-        return
     shares = derivatives.quadratic_share, derivatives.inverse_share
     directions = derivatives.directions
     step, vanishing = scaled_step(directions, derivatives.gradient, derivatives.information, shares, full)
-    if vanishing:
+    if vanishing and patience.allows():
         yield move(profile.templates, directions, step, vanishing)
     length = 1.0
     for _ in range(_MAX_HALVINGS):

@@ -21,44 +21,81 @@ if TYPE_CHECKING:
 __all__ = ["start_templates"]
 
 _SMALLEST_SHARE = 0.1
-_LARGEST_RATIO = 1e4
+_LARGEST_RATIO = 1e10
+_DOUBTFUL_SHARE = 0.1
+_MIDDLING_SHARE = 0.3
 
 
-def start_templates(problem: Problem) -> list[Array]:
-    """Diagonal templates at the moment estimates, kept off the boundary."""
+def start_templates(problem: Problem) -> list[list[Array]]:
+    """Diagonal templates at the moment estimates, kept off the boundary; zero for columns of zeros.
+
+    Where the moments leave next to nothing for the residual they may have failed (many effects, few rows), or the
+    effects may be that strong: a second set with a middling residual is offered beside the first.
+    """
     gram = problem.gram
     columns = [(i, a) for i in range(gram.n_factors) for a in range(gram.k[i])]
     size = len(columns)
     expected = np.zeros((size + 1, size + 1))
     observed = np.zeros(size + 1)
+    fixed = [gram.border[i][a, :-1] for i, a in columns]
+    outer = [b @ b.T for b in fixed]
     for x, (i, a) in enumerate(columns):
         own = gram.diagonal[i][a, a]
         weight = np.divide(1.0, own, out=np.zeros_like(own), where=own > 0)
         observed[x] = (gram.border[i][a, -1] ** 2) @ weight
-        expected[x, size] = np.count_nonzero(own) - np.sum(gram.border[i][a, :-1] ** 2 @ weight)
+        expected[x, size] = np.count_nonzero(own) - np.sum(fixed[x] ** 2 @ weight)
         for y, (j, b) in enumerate(columns):
-            expected[x, y] = _squared_coupling(problem, i, a, j, b, weight)
-        expected[size, x] = own.sum() - np.sum(gram.border[i][a, :-1] ** 2)
+            expected[x, y] = _squared_coupling(problem, (i, a), (j, b), fixed[x], fixed[y], outer[y], weight)
+        expected[size, x] = own.sum() - np.sum(fixed[x] ** 2)
     observed[size] = gram.corner[-1, -1]
     expected[size, size] = gram.n - problem.p
     scale = np.sqrt(np.abs(expected).max(axis=1))
+    scale[scale == 0.0] = 1.0
     solution = np.linalg.lstsq(expected / scale[:, None], observed / scale, rcond=None)[0]
-    residual = solution[-1] if solution[-1] > 0 else observed[size] / expected[size, size]
+    total = observed[size] / expected[size, size]
+    residuals = [max(float(solution[-1]), total / _LARGEST_RATIO)]
+    if residuals[0] < _DOUBTFUL_SHARE * total:
+        residuals.append(_MIDDLING_SHARE * total)
+    return [_templates(problem, columns, solution / r, expected[size]) for r in residuals]
+
+
+def _templates(
+    problem: Problem, columns: list[tuple[int, int]], ratios: Array, traces: Array
+) -> list[Array]:
+    gram = problem.gram
     variances = {}
     for x, (i, a) in enumerate(columns):
-        typical = max(expected[size, x], np.finfo(float).tiny) / gram.n_levels[i]
-        ratio = solution[x] / residual
-        variances[i, a] = min(max(ratio, _SMALLEST_SHARE / typical), _LARGEST_RATIO)
+        typical = traces[x] / gram.n_levels[i]
+        if typical <= 0.0:
+            variances[i, a] = 0.0 if not gram.diagonal[i][a, a].any() else 1.0
+            continue
+        variances[i, a] = min(max(float(ratios[x]), _SMALLEST_SHARE / typical), _LARGEST_RATIO / typical)
     return [np.diag([np.sqrt(variances[t.factor, t.first + a]) for a in range(t.k)]) for t in problem.terms]
 
 
-def _squared_coupling(problem: Problem, i: int, a: int, j: int, b: int, weight: Array) -> float:
-    """sum over levels of row i's column a: weight * (z_ia'z_jb)^2."""
+def _squared_coupling(
+    problem: Problem,
+    x: tuple[int, int],
+    y: tuple[int, int],
+    fixed_x: Array,
+    fixed_y: Array,
+    outer_y: Array,
+    weight: Array,
+) -> float:
+    """sum over levels of x: weight * sum over levels of y of (z_x'M z_y)^2, M the projection off X."""
+    (i, a), (j, b) = x, y
     gram = problem.gram
     if i == j:
-        return float(gram.diagonal[i][a, b] ** 2 @ weight)
-    if i < j:
-        pairs = gram.pairs[i, j]
-        return float(pairs.values[a, b] ** 2 @ weight[pairs.row])
-    pairs = gram.pairs[j, i]
-    return float(pairs.values[b, a] ** 2 @ weight[pairs.col])
+        coupling = gram.diagonal[i][a, b]
+        squares, along = coupling**2, coupling * fixed_y
+    else:
+        pairs = gram.pairs[min(i, j), max(i, j)]
+        values = pairs.values[a, b] if i < j else pairs.values[b, a]
+        own, other = (pairs.row, pairs.col) if i < j else (pairs.col, pairs.row)
+        q = gram.n_levels[i]
+        squares = np.bincount(own, values**2, q)
+        along = np.array([np.bincount(own, values * f.take(other), q) for f in fixed_y]).reshape(len(fixed_y), q)
+    # (F - b_x'b_y)^2 = F^2 - 2 F b_x'b_y + b_x'(b_y b_y')b_x
+    cross = np.einsum("pq,pq->q", fixed_x, along)
+    back = np.einsum("pq,pr,rq->q", fixed_x, outer_y, fixed_x, optimize=True) if len(fixed_x) else 0.0
+    return float((squares - 2.0 * cross + back) @ weight)

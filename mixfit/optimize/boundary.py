@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.optimize.certificate import BoundaryParameter
+from mixfit.optimize.steps import null_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +45,7 @@ def boundary_parameters(
     out = []
     for index, n_t in absolute.items():
         t, diagonal = templates[index], terms[index].structure == "diag"
-        null = _null_space(t, diagonal=diagonal)
+        null = null_space(t, diagonal=diagonal)
         restricted = null.T @ n_t @ null
         if diagonal:
             slopes, vectors = restricted.diagonal(), np.eye(len(restricted))
@@ -59,18 +60,10 @@ def boundary_parameters(
     return tuple(out)
 
 
-def _null_space(t: Array, *, diagonal: bool) -> Array:
-    if diagonal:
-        return np.eye(len(t))[:, t.diagonal() == 0]
-    rank = int(np.count_nonzero(t.diagonal()))
-    vectors, _, _ = np.linalg.svd(t)
-    return vectors[:, rank:]
-
-
 def _newton_off(slope: float, second: float, quadratic: float) -> tuple[float, float]:
     """Decrease and variance of a Newton step off the boundary along one direction."""
-    if second <= 0.0:
-        return 0.0, 0.0
+    # A curvature lost to rounding is no proof of optimality.
+    second = max(second, 1e-12 * slope**2)
     # The balanced model's step (see `steps`): Newton's, stretched by the ratio of the two parts of N.
     stretch = quadratic / max(quadratic + slope, np.finfo(float).tiny)
     return 0.5 * slope**2 / second, min(-slope * max(stretch, 1.0) / second, 1.0)

@@ -20,10 +20,10 @@ class Direction:
     ----------
     term : int
     row, column : int
-        The entry of the triangle that names it.
+        `column` is the column of T that moves; `row` the column of T that it moves along (itself: its log
+        standard deviation), or -1 where it moves along the null space of T T'.
     step : ndarray, shape (k, k)
-        T E_ij for a regular row: a diagonal entry is then a log standard deviation. E_ij T_jj where
-        row i's own pivot is zero and E_ij relative to it would not move anything.
+        T E_ij, or a null vector in column j, of the length of that column.
     relative : bool
         Whether `step` is T E_ij.
     """

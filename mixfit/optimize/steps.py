@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.covariance import entries, semidefinite_cholesky
+from mixfit.covariance import semidefinite_cholesky
 from mixfit.optimize.direction import Direction
 
 if TYPE_CHECKING:
@@ -26,39 +26,95 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["free_directions", "leave_boundary", "limited_step", "move", "newton_step", "scaled_step"]
+__all__ = [
+    "eigenframe",
+    "free_directions",
+    "leave_boundary",
+    "limited_step",
+    "move",
+    "newton_step",
+    "null_space",
+    "regular_columns",
+    "scaled_step",
+]
 
 _MAX_HALVINGS = 25
 _LONGEST_STEP = 1.5
 _SMALLEST_SHARE = 0.02
+_UNKNOWN = 1e-11
+_ROUNDING = 1e-7
+_STAND_IN = 1e-3
+
+
+def regular_columns(t: Array) -> NDArray[np.bool_]:
+    """Which columns of a square factor T carry variance: the others are zero."""
+    return np.asarray(t.any(axis=0))
+
+
+def null_space(t: Array, *, diagonal: bool) -> Array:
+    """Orthonormal directions in which T T' has no variance, as columns (unit vectors for a diagonal T)."""
+    rank = int(np.count_nonzero(regular_columns(t)))
+    if diagonal:
+        return np.eye(len(t))[:, ~regular_columns(t)]
+    vectors, _, _ = np.linalg.svd(t)
+    return vectors[:, rank:]
 
 
 def free_directions(terms: Sequence[Term], templates: Sequence[Array]) -> list[Direction]:
-    """Every direction that moves a template within its structure and rank."""
+    """Every direction that moves T T' within its structure and rank: a basis of the tangent space.
+
+    Between columns with variance the directions are T E_ij, i >= j. Where T is singular each such column may
+    also turn out of the range of T, along the null space of T T'.
+    """
     out = []
     for index, (term, t) in enumerate(zip(terms, templates, strict=True)):
-        for i, j in entries(term.structure, term.k):
-            if not t[j, j]:
-                continue
-            step = np.zeros(t.shape)
-            if t[i, i]:
+        columns = np.flatnonzero(regular_columns(t))
+        for place, j in enumerate(columns):
+            for i in columns[place:] if term.structure == "us" else (j,):
+                step = np.zeros(t.shape)
                 step[:, j] = t[:, i]
-            else:
-                step[i, j] = t[j, j]
-            out.append(Direction(index, i, j, step, bool(t[i, i])))
+                out.append(Direction(index, int(i), int(j), step, relative=True))
+        if term.structure == "us" and 0 < len(columns) < term.k:
+            for null in null_space(t, diagonal=False).T:
+                for j in columns:
+                    step = np.zeros(t.shape)
+                    step[:, j] = null * np.linalg.norm(t[:, j])
+                    out.append(Direction(index, -1, int(j), step, relative=False))
     return out
 
 
-def newton_step(information: Array, gradient: Array) -> Array:
-    """-H^{-1} g, directions in which H says nothing left alone."""
+def eigenframe(terms: Sequence[Term], templates: Sequence[Array]) -> list[Array]:
+    """The same T T' with orthogonal columns, longest first: no entry is large beside its own variance."""
+    return [
+        _orthogonal_columns(t) if term.structure == "us" and term.k > 1 else t
+        for term, t in zip(terms, templates, strict=True)
+    ]
+
+
+def _orthogonal_columns(t: Array) -> Array:
+    rank = int(np.count_nonzero(regular_columns(t)))
+    vectors, values, _ = np.linalg.svd(t)
+    values[rank:] = 0.0
+    return np.asarray(vectors * values)
+
+
+def newton_step(information: Array, gradient: Array) -> tuple[Array, float]:
+    """-H^{-1} g and the decrease it promises.
+
+    Directions in which H says nothing are left alone where g is rounding there too (they are flat); where g
+    is not, H has failed, and a small curvature stands in for it.
+    """
     if not len(gradient):
-        return gradient
+        return gradient, 0.0
     scale = np.sqrt(np.maximum(np.abs(information.diagonal()), np.finfo(float).tiny))
     values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
-    known = values > 1e-11 * len(values)
-    coefficients = np.where(known, vectors.T @ (gradient / scale), 0.0) / np.where(known, values, 1.0)
+    along = vectors.T @ (gradient / scale)
+    known = values > _UNKNOWN * len(values)
+    flat = ~known & (np.abs(along) <= _ROUNDING)
+    curvature = np.where(known, values, np.maximum(np.abs(values), _STAND_IN))
+    coefficients = np.where(flat, 0.0, along / curvature)
     step: Array = -(vectors @ coefficients) / scale
-    return step
+    return step, 0.5 * float(along @ coefficients)
 
 
 def scaled_step(
@@ -80,7 +136,7 @@ def scaled_step(
     for a, d in enumerate(directions):
         if d.row != d.column:
             continue
-        rho, share = quadratic[d.term][d.row], inverse[d.term][d.row]
+        rho, share = quadratic[d.term][d.column], inverse[d.term][d.column]
         if not (np.isfinite(rho) and share < 1.0):
             continue
         # tau = 1 / share; the balanced model's optimum is v * target.
@@ -96,7 +152,7 @@ def scaled_step(
 
 def limited_step(information: Array, gradient: Array, n_directions: int) -> Array:
     """Newton step with every covariance coordinate kept below the longest step, by raising its curvature."""
-    step = newton_step(information, gradient)
+    step, _ = newton_step(information, gradient)
     limited = np.arange(len(step)) < n_directions
     for _ in range(10):
         long = (np.abs(step) > _LONGEST_STEP) & limited
@@ -104,7 +160,7 @@ def limited_step(information: Array, gradient: Array, n_directions: int) -> Arra
             break
         information = information.copy()
         information[long, long] *= 2.0 * np.abs(step[long]) / _LONGEST_STEP
-        step = newton_step(information, gradient)
+        step, _ = newton_step(information, gradient)
     return step
 
 
