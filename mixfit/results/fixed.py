@@ -13,8 +13,7 @@ from mixfit.results import wald
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.lmm.types import LinearEstimate
-    from mixfit.results.protocol import FittedModel
+    from mixfit.results.protocol import Estimate, FittedModel
 
 __all__ = ["FixedEffects"]
 
@@ -25,10 +24,13 @@ class FixedEffects:
     Parameters
     ----------
     model : FittedModel
-    estimate : LinearEstimate
+    estimate : Estimate
     """
 
-    def __init__(self, model: FittedModel, estimate: LinearEstimate) -> None:
+    model: FittedModel
+    estimate: Estimate
+
+    def __init__(self, model: FittedModel, estimate: Estimate) -> None:
         self.model = model
         self.estimate = estimate
 
