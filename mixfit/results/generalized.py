@@ -46,14 +46,14 @@ class GeneralizedResults(Dispersion):
     >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
     >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
     >>> fit.params.round(3).tolist()
-    [-1.398, -0.992, -1.129, -1.58]
+    [-1.399, -0.992, -1.129, -1.58]
     >>> fit.varcorr()
      Groups Name        Std.Dev.
-     herd   (Intercept) 0.6423
+     herd   (Intercept) 0.64226
     >>> round(fit.deviance, 3), round(-2 * fit.llf, 3)
-    (73.474, 184.053)
+    (73.472, 184.053)
     >>> fit.predict(herds.head(2), type="response").round(3).tolist()
-    [0.309, 0.142]
+    [0.308, 0.142]
     """
 
     def __repr__(self) -> str:

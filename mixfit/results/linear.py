@@ -46,7 +46,7 @@ class LinearResults(MixedResults):
     [251.41, 10.47]
     >>> fit.varcorr()
      Groups   Name        Std.Dev. Corr
-     Subject  (Intercept) 24.7407
+     Subject  (Intercept) 24.7405
               Days         5.9221  0.066
      Residual             25.5918
     >>> fit.ranef()["Subject"].shape
