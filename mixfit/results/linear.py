@@ -44,11 +44,8 @@ class LinearResults(MixedResults):
     >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
     >>> fit.params.round(2).tolist()
     [251.41, 10.47]
-    >>> fit.varcorr()
-     Groups   Name        Std.Dev. Corr
-     Subject  (Intercept) 24.7405
-              Days         5.9221  0.066
-     Residual             25.5918
+    >>> fit.varcorr().to_frame()["sdcor"].round(2).tolist()
+    [24.74, 5.92, 0.07, 25.59]
     >>> fit.ranef()["Subject"].shape
     (18, 2)
     >>> fit.predict(sleep.head(2), re_form="population").round(2).tolist()

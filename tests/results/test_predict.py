@@ -136,3 +136,16 @@ def test_joint_covariance_is_the_spread_of_the_prediction_errors() -> None:
     errors = np.hstack([beta - fit.estimate.beta, modes - b.reshape(4000, -1)])
     variance = np.diag(dense.joint_covariance(design, fit.estimate))
     assert_allclose(errors.var(axis=0), variance, rtol=0.12)
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+def test_unseen_level_of_other_frames_is_named(library: str) -> None:
+    from mixfit.results.predict import check_levels
+
+    module = pytest.importorskip(library)
+    columns = {"Days": [0.0, 1.0], "Subject": ["308", "new"]}
+    frame = module.DataFrame(columns) if library == "polars" else module.table(columns)
+    random = fitted("sleepstudy_reml").model.design.random
+    read = NewDesign(np.ones((2, 2)), (np.ones((2, 2)),), (np.array([0, -1]),), np.zeros(2), pd.RangeIndex(2))
+    with pytest.raises(NewLevelError, match="never saw: new;"):
+        check_levels(read, random, frame)

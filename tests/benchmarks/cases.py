@@ -1,0 +1,111 @@
+"""What is fitted, how often, and how fast mixfit has to be at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["CASES", "IMPORTS", "Case"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model of one data set.
+
+    Attributes
+    ----------
+    name : str
+        As ``--case`` takes it; also the name of its data in ``data.SOURCES``.
+    title : str
+        As the table shows it.
+    formula : str
+        In lme4's language, which all rivals read.
+    reml : bool
+    repeats : int
+        Timed fits of each rival.
+    batch : int
+        Fits in a row before the next rival's turn. More than one only where a fit is so short that the
+        switch from process to process would be felt in it.
+    demands : mapping of str to float
+        The largest allowed ratio of mixfit's median to that of a rival.
+    few : mapping of str to int
+        Rivals that take so long that they get fewer timed fits; with less than three of them they get no
+        warm-up either, which would be as long.
+    left_out : tuple of str
+        Rivals that run only when asked for.
+    peak_mb : float, optional
+        The largest peak memory that mixfit's process may have, in MB (1e6 bytes), the data included.
+    """
+
+    name: str
+    title: str
+    formula: str
+    reml: bool
+    repeats: int
+    batch: int = 1
+    demands: Mapping[str, float] = field(default_factory=dict)
+    few: Mapping[str, int] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    peak_mb: float | None = None
+
+
+CASES = (
+    Case(
+        "sleepstudy",
+        "sleepstudy `(Days|Subject)` REML",
+        "Reaction ~ Days + (Days|Subject)",
+        reml=True,
+        repeats=300,
+        batch=30,
+        demands={"lme4": 0.2},
+    ),
+    Case(
+        "insteval",
+        "InstEval, three crossed factors, ML",
+        "y ~ service + (1|s) + (1|d) + (1|dept)",
+        reml=False,
+        repeats=9,
+        demands={"glmm": 0.5, "lme4": 0.12},
+        few={"lme4": 3},
+    ),
+    Case(
+        "slopes",
+        "50,000 groups, `(x|g)` REML",
+        "y ~ x + (x|g)",
+        reml=True,
+        repeats=9,
+        demands={"glmm": 0.7},
+        few={"lme4": 1},
+        left_out=("lme4",),
+    ),
+    Case(
+        "ratings",
+        "ratings, 6,000 users × 3,700 items, ML",
+        "y ~ 1 + (1|u) + (1|m)",
+        reml=False,
+        repeats=5,
+        demands={"glmm": 0.25},
+        few={"glmm": 2, "lme4": 1},
+        left_out=("lme4",),
+        peak_mb=2000.0,
+    ),
+    Case(
+        "nested",
+        "nested, 200,000/10,000/500 levels, ML",
+        "y ~ 1 + (1|a) + (1|b) + (1|c)",
+        reml=False,
+        repeats=7,
+        demands={"glmm": 0.5},
+        few={"lme4": 1},
+        left_out=("lme4",),
+    ),
+)
+
+# The import of mixfit against that of what it cannot do without: ``--case import``.
+IMPORTS = ("mixfit", "pandas, scipy.linalg, scipy.sparse, formulaic")
+IMPORT_CASE = "import"
+IMPORT_DEMAND = 1.2
+IMPORT_REPEATS = 21

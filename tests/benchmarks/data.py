@@ -1,0 +1,122 @@
+"""The data of the cases: bundled sets, and large ones drawn from fixed seeds.
+
+``python -m tests.benchmarks.data NAME DIRECTORY`` writes them for the rivals, in a process of its own so that
+the runner stays small.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from mixfit import datasets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+__all__ = ["SOURCES", "make", "write"]
+
+
+def sleepstudy(quick: bool) -> pd.DataFrame:
+    """Bundled; small as it is."""
+    return datasets.load("sleepstudy")
+
+
+def insteval(quick: bool) -> pd.DataFrame:
+    """Bundled; the first rows of it when quick."""
+    frame = datasets.load("insteval")
+    if not quick:
+        return frame
+    frame = frame.head(2000).copy()
+    for column in frame.select_dtypes("category"):
+        frame[column] = frame[column].cat.remove_unused_categories()
+    return frame
+
+
+def slopes(quick: bool) -> pd.DataFrame:
+    """Draw correlated intercepts and slopes of many small groups, in no order."""
+    n, n_groups = (2_000, 100) if quick else (1_000_000, 50_000)
+    random = np.random.default_rng(1)
+    g = random.integers(0, n_groups, n)
+    x = random.normal(size=n)
+    b = random.normal(size=(n_groups, 2)) @ np.array([[1.0, 0.3], [0.0, 0.5]])
+    y = 1 + 2 * x + b[g, 0] + b[g, 1] * x + random.normal(size=n)
+    return pd.DataFrame({"y": y, "x": x, "g": labels("g", g)})
+
+
+def ratings(quick: bool) -> pd.DataFrame:
+    """Draw ratings of items by users, a few of whom (and of which) have most of them."""
+    n, n_users, n_items = (2_000, 100, 60) if quick else (1_000_000, 6_000, 3_700)
+    random = np.random.default_rng(2)
+    activity, popularity = random.pareto(1.2, n_users) + 0.1, random.pareto(1.2, n_items) + 0.1
+    u = random.choice(n_users, n, p=activity / activity.sum())
+    m = random.choice(n_items, n, p=popularity / popularity.sum())
+    y = 3.5 + 0.4 * random.normal(size=n_users)[u] + 0.5 * random.normal(size=n_items)[m]
+    y += 0.9 * random.normal(size=n)
+    return pd.DataFrame({"y": y, "u": labels("u", u), "m": labels("m", m)})
+
+
+def nested(quick: bool) -> pd.DataFrame:
+    """Draw three levels of nesting; every label is unique, so that nothing but the data tells the nesting."""
+    n, n_a, n_b, n_c = (4_000, 800, 40, 8) if quick else (1_000_000, 200_000, 10_000, 500)
+    random = np.random.default_rng(3)
+    a = random.integers(0, n_a, n)
+    b = a // (n_a // n_b)
+    c = b // (n_b // n_c)
+    y = 1 + 0.6 * random.normal(size=n_a)[a] + 0.5 * random.normal(size=n_b)[b]
+    y += 0.7 * random.normal(size=n_c)[c] + random.normal(size=n)
+    return pd.DataFrame({"y": y, "a": labels("a", a), "b": labels("b", b), "c": labels("c", c)})
+
+
+SOURCES: dict[str, Callable[[bool], pd.DataFrame]] = {
+    "sleepstudy": sleepstudy,
+    "insteval": insteval,
+    "slopes": slopes,
+    "ratings": ratings,
+    "nested": nested,
+}
+
+
+def labels(prefix: str, codes: NDArray[np.int64]) -> NDArray[np.object_]:
+    """Strings, as they come from a file: no rival is handed ready-made codes."""
+    return np.array([f"{prefix}{i}" for i in range(int(codes.max()) + 1)], dtype=object)[codes]
+
+
+def make(name: str, quick: bool = False) -> pd.DataFrame:
+    """Return the data of a case."""
+    return SOURCES[name](quick)
+
+
+def write(frame: pd.DataFrame, directory: Path, csv: bool) -> None:
+    """Write ``data.parquet`` and, for R, ``data.csv`` with the order of levels in ``levels.csv``."""
+    frame.to_parquet(directory / "data.parquet")
+    if not csv:
+        return
+    frame.to_csv(directory / "data.csv", index=False, float_format="%.17g")
+    factors = frame.select_dtypes("category")
+    levels = [(column, level) for column in factors for level in frame[column].cat.categories]
+    pd.DataFrame(levels, columns=["column", "level"]).to_csv(directory / "levels.csv", index=False)
+
+
+def main() -> None:
+    """Write the data of one case and print the number of rows as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.data")
+    parser.add_argument("name", choices=SOURCES)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--csv", action="store_true")
+    options = parser.parse_args()
+    frame = make(options.name, options.quick)
+    write(frame, options.directory, options.csv)
+    print(json.dumps({"rows": len(frame)}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""glmm from PyPI, a Rust engine.
+
+It runs with ``satterthwaite=False`` and ``wald_se="rx"``: neither mixfit nor lme4 computes degrees of
+freedom, and for a Gaussian model these standard errors are those that the other two report. Each setting
+makes glmm a little faster than its default.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+NAME = "glmm"
+
+
+def version() -> str | None:
+    """Return the version that would run; None where glmm is not installed."""
+    try:
+        return metadata.version("glmm")
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def command(directory: Path) -> list[str]:
+    """Return how to start the child process, but for its last arguments."""
+    return [sys.executable, "-m", "tests.benchmarks.glmm_", str(directory)]
+
+
+def estimate(frame: pd.DataFrame, formula: str, reml: bool) -> tuple[Any, Any, Any]:
+    """From a data frame and a formula to estimates with standard errors."""
+    import glmm
+
+    fit = glmm.fit(frame, formula, reml=reml, satterthwaite=False, wald_se="rx")
+    return fit, fit.beta, fit.se
+
+
+def describe(fit: Any) -> dict[str, Any]:
+    """Return log-likelihood and effort."""
+    return {
+        "loglik": float(fit.loglik),
+        # Counted apart by glmm: values of the criterion, and gradients of it.
+        "evaluations": int(fit.n_eval) + int(fit.n_grad),
+        "converged": bool(fit.converged),
+    }
+
+
+if __name__ == "__main__":
+    from tests.benchmarks.worker import serve
+
+    serve(estimate, describe)

@@ -1,0 +1,50 @@
+"""mixfit itself."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from mixfit.results.linear import LinearResults
+
+NAME = "mixfit"
+
+
+def version() -> str | None:
+    """Return the version that would run."""
+    import mixfit
+
+    return mixfit.__version__
+
+
+def command(directory: Path) -> list[str]:
+    """Return how to start the child process, but for its last arguments."""
+    return [sys.executable, "-m", "tests.benchmarks.mixfit_", str(directory)]
+
+
+def estimate(frame: pd.DataFrame, formula: str, reml: bool) -> tuple[LinearResults, Any, Any]:
+    """From a data frame and a formula to estimates with standard errors."""
+    import mixfit
+
+    fit = mixfit.mixed(formula, frame).fit(reml=reml)
+    return fit, fit.params, fit.bse
+
+
+def describe(fit: LinearResults) -> dict[str, Any]:
+    """Return log-likelihood and effort."""
+    return {
+        "loglik": float(fit.llf),
+        "evaluations": int(fit.certificate.n_evaluations),
+        "converged": bool(fit.converged),
+    }
+
+
+if __name__ == "__main__":
+    from tests.benchmarks.worker import serve
+
+    serve(estimate, describe)

@@ -1,0 +1,90 @@
+"""The benchmark runs, tells who disagrees, and judges what it should: on small data, without rivals."""
+
+import json
+import re
+import sys
+
+import pytest
+
+from tests.benchmarks import mixfit_
+from tests.benchmarks.agreement import compare
+from tests.benchmarks.cases import CASES, IMPORTS
+from tests.benchmarks.data import make
+from tests.benchmarks.imports import time_imports
+from tests.benchmarks.measure import Measurement, is_due
+from tests.benchmarks.run import main
+from tests.benchmarks.session import RivalError, Session
+from tests.benchmarks.table import agreement_lines, fit_table, import_table, verdicts
+
+
+def test_it_prints_a_table_of_what_was_asked_for(tmp_path, capsys):
+    file = tmp_path / "times.json"
+    arguments = "--quick --without glmm --without lme4 --case ratings --repeats 2 --json"
+    assert main([*arguments.split(), str(file)]) == 0
+    report = capsys.readouterr().out
+    assert re.search(
+        r"^\| ratings, .* \| 2,000 \| [\d.e-]+ \| .*2,000 MB \| – \| \d+ \| \d+ \|$", report, re.M
+    )
+    (case,) = json.loads(file.read_text())["cases"]
+    assert len(case["times"]["mixfit"]) == 2
+    assert case["answers"]["mixfit"]["converged"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_case_fits(case):
+    frame = make(case.name, quick=True)
+    fit, beta, se = mixfit_.estimate(frame, case.formula, case.reml)
+    assert mixfit_.describe(fit)["converged"]
+    assert len(beta) == len(se) > 0
+
+
+def test_imports_are_timed_in_turn():
+    times = time_imports(("json", "math"), repeats=2)
+    assert [len(taken) for taken in times.values()] == [2, 2]
+    table = import_table({IMPORTS[0]: [1.1, 9.0, 1.0], IMPORTS[1]: [1.0]}, judged=True)
+    assert table.splitlines()[-1] == "| 1.10 | 1.00 | 1.10 | < 1.2 | yes |"
+
+
+def answer(loglik=-100.0, beta=(1.0,), **changes):
+    return {"loglik": loglik, "beta": beta, "se": (0.1,), "converged": True} | changes
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ok"),
+    [
+        (answer(-100.0005), True),
+        (answer(-100.01), False),
+        (answer(beta=(1.00001,)), True),
+        (answer(beta=(1.001,)), False),
+        (answer(beta=(1.0, 2.0)), False),
+    ],
+)
+def test_agreement(theirs, ok):
+    (agreement,) = compare({"mixfit": answer(), "glmm": theirs})
+    assert agreement.ok == ok
+    assert ("**DIFFERS**" in str(agreement)) != ok
+
+
+def test_verdicts_and_warnings():
+    case = next(case for case in CASES if case.name == "insteval")
+    result = Measurement(case, 10, times={"mixfit": [1.0, 3.0, 1.0], "glmm": [4.0], "lme4": [5.0]})
+    result.cpu = {"mixfit": 5.0, "glmm": 8.0, "lme4": 5.0}
+    result.answers = {"mixfit": answer(peak_mb=1.0, evaluations=5), "glmm": answer(converged=False)}
+    assert verdicts(result) == ["yes", "**no**"]
+    (row,) = fit_table([result], ["glmm", "lme4"], judged=True).splitlines()[2:]
+    assert row.split(" | ")[2:7] == ["1.00", "4.00", "5.00", "0.25", "0.20"]
+    warnings = "\n".join(agreement_lines(result))
+    assert "glmm says that it has not converged" in warnings
+    assert "glmm used 2.0 threads" in warnings
+    assert "mixfit used" not in warnings
+
+
+def test_slow_rivals_take_their_turns_evenly():
+    assert [turn for turn in range(9) if is_due(turn, 9, 3)] == [2, 5, 8]
+    assert all(is_due(turn, 9, 9) for turn in range(9))
+
+
+def test_a_rival_that_dies_is_quoted():
+    script = "import sys; sys.exit('no such thing')"
+    with Session([sys.executable, "-c", script]) as session, pytest.raises(RivalError, match="no such thing"):
+        session.wait_until_ready()
