@@ -149,7 +149,7 @@ class GeneralizedResults(Dispersion):
         Rough: the residuals are taken at the modes, whose freedom `df_resid` does not count, and
         for 0/1 responses or small means the sum has no chi-square distribution. A ratio well above 1
         in counts or proportions asks for nbinom2, beta-binomial or a random effect of each row. Where
-        a dispersion is estimated, residuals are scaled by it, and the ratio is near 1 of itself.
+        a dispersion is estimated it is in the variances, and the ratio is near 1 or below of itself.
 
         Returns
         -------
