@@ -28,7 +28,7 @@ class Dispersion(MixedResults):
     estimate: GeneralizedEstimate
 
     @property
-    def _n_scale(self) -> int:  # type: ignore[override]
+    def _n_scale(self) -> int:
         return int(self.model.family.has_dispersion)
 
     @property

@@ -25,8 +25,10 @@ class Likelihood(FixedEffects):
     estimate : Estimate
     """
 
-    # parameters of the conditional distribution that are estimated beside its mean
-    _n_scale: int = 1
+    @property
+    def _n_scale(self) -> int:
+        """Parameters of the conditional distribution that are estimated beside its mean."""
+        return 1
 
     @property
     def reml(self) -> bool:

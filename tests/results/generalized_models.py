@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 import mixfit
-from mixfit.results import GeneralizedResults
+
+if TYPE_CHECKING:
+    from mixfit.results import GeneralizedResults
 
 GOLDEN = Path(__file__).parent / "golden" / "generalized"
 HERDS = "cbind(incidence, size - incidence) ~ period + (1 | herd)"

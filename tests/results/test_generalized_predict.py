@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,8 +11,10 @@ from numpy.testing import assert_allclose
 
 import mixfit
 from mixfit.errors import DataError, FitError, FormulaError, NewLevelError
-from mixfit.results import GeneralizedResults
 from tests.results.generalized_models import HERDS, LME4, MODELS, TMB, fitted, read, wanted
+
+if TYPE_CHECKING:
+    from mixfit.results import GeneralizedResults
 
 
 @pytest.mark.parametrize("name", LME4 + TMB)
@@ -32,7 +36,7 @@ def test_new_levels_and_missing_values() -> None:
     fit = fitted("cbpp")
     new = read("cbpp").head(3).astype({"herd": str, "period": object})
     new.loc[1, "herd"], new.loc[2, "period"] = "99", None
-    with pytest.raises(NewLevelError, match="'herd'.*: 99;"):
+    with pytest.raises(NewLevelError, match=r"'herd'.*: 99;"):
         fit.predict(new)
     frame = fit.predict(new, type="link", allow_new_levels=True, se=True)
     assert frame["mean"].isna().tolist() == frame["mean_se"].isna().tolist() == [False, False, True]

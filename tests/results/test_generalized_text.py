@@ -27,7 +27,9 @@ def plain(text: str) -> list[str]:
 
 
 def theirs(name: str) -> list[str]:
-    return plain((GOLDEN / f"{name}.txt").read_text().replace(" [glmerMod]", ""))
+    text = (GOLDEN / f"{name}.txt").read_text().replace(" [glmerMod]", "")
+    # what lme4's optimizer says of itself comes last
+    return plain(text.split("\noptimizer (")[0])
 
 
 def section(lines: list[str], title: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,8 +12,10 @@ from scipy.stats import chi2
 
 import mixfit
 from mixfit.errors import FitError
-from mixfit.results.generalized import GeneralizedResults
 from tests.results.generalized_models import HERDS, LME4, TMB, fitted, wanted
+
+if TYPE_CHECKING:
+    from mixfit.results import GeneralizedResults
 
 every_lme4 = pytest.mark.parametrize("name", LME4)
 every_tmb = pytest.mark.parametrize("name", TMB)
@@ -157,7 +161,6 @@ def test_unknown_residuals() -> None:
 
 
 def test_standard_errors_of_theta() -> None:
-    # from glmmTMB: the standard deviation times the standard error of its logarithm
     fit = fitted("cbpp")
     assert fit.bse_theta.shape == fit.theta.shape
     assert_allclose(fit.theta, fit.varcorr().to_frame()["sdcor"])
