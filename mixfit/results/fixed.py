@@ -57,7 +57,7 @@ class FixedEffects:
 
     @cached_property
     def bse(self) -> pd.Series[float]:
-        """Standard errors of `params`, at the estimated theta."""
+        """Standard errors of `params`: the square roots of the diagonal of `cov_params`."""
         return self._series(self._errors)
 
     @cached_property
@@ -69,8 +69,9 @@ class FixedEffects:
     def pvalues(self) -> pd.Series[float]:
         """Two-sided p-values of `tvalues` as standard normal variables.
 
-        That is what statsmodels' MixedLM reports, and too small where groups are few: tests
-        with Satterthwaite's degrees of freedom belong to the inference part.
+        That is what statsmodels' MixedLM and lme4's ``summary(glmer(...))`` report, and too small
+        where groups are few: for Gaussian models, tests with Satterthwaite's degrees of freedom
+        belong to the inference part.
         """
         return self._series(wald.p_values(wald.ratios(self.estimate.beta, self._errors)))
 

@@ -196,3 +196,14 @@ def test_offset_and_weights_reach_every_number() -> None:
     assert_allclose(shifted.params["Intercept"], one.params["Intercept"] - 0.5, rtol=1e-4)
     assert_allclose(shifted.linear_predictor, one.linear_predictor, atol=1e-4)
     assert_allclose(shifted.predict(type="link"), one.linear_predictor, atol=1e-4)
+
+
+def test_a_link_whose_inverse_returns_the_very_responses() -> None:
+    # there the first means leave no residual to start the dispersion from
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"y": rng.poisson(3, 200) + 0.5, "x": rng.normal(size=200), "g": np.arange(200) % 20})
+    fit = mixfit.mixed("y ~ x + (1 | g)", data, family="gamma(inverse)").fit()
+    assert fit.converged
+    assert_allclose(fit.predict(), 1 / fit.predict(type="link"))
+    # the coefficient of variation of 3.5 + Poisson(3) noise is about a half
+    assert 0.4 < fit.sigma < 0.65
