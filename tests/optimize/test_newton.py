@@ -40,7 +40,8 @@ KNOWN: dict[int, str] = {
 
 def seeds(numbers: range) -> list[object]:
     return [
-        pytest.param(s, marks=pytest.mark.xfail(strict=True, reason=KNOWN[s])) if s in KNOWN else s for s in numbers
+        pytest.param(s, marks=pytest.mark.xfail(strict=True, reason=KNOWN[s])) if s in KNOWN else s
+        for s in numbers
     ]
 
 
@@ -62,7 +63,9 @@ def test_no_search_finds_a_lower_criterion(seed: int) -> None:
     assert fit.converged
     assert fit.deviance <= best + 1e-6
     # And it is the criterion of the templates that it reports.
-    assert_allclose(oracle.criterion(model.design, fit.estimate.templates, reml=reml), fit.deviance, atol=1e-6)
+    assert_allclose(
+        oracle.criterion(model.design, fit.estimate.templates, reml=reml), fit.deviance, atol=1e-6
+    )
 
 
 @pytest.mark.filterwarnings("error")
@@ -137,7 +140,9 @@ def two_factors(ratio: float, kind: str, seed: int = 0) -> tuple[str, pd.DataFra
     g, h = np.repeat(np.arange(q), m), np.tile(np.arange(m), q)
     a, c = rng.normal(size=q), rng.normal(size=q)
     x = rng.normal(size=q * m)
-    effects = {"one": a[g], "nested": a[g] + c[g // 2], "crossed": a[g] + c[h], "slope": a[g] + c[g] * x}[kind]
+    effects = {"one": a[g], "nested": a[g] + c[g // 2], "crossed": a[g] + c[h], "slope": a[g] + c[g] * x}[
+        kind
+    ]
     data = pd.DataFrame({"y": ratio * effects + rng.normal(size=q * m), "g": g, "h": h, "k": g // 2, "x": x})
     formula = {"one": "(1|g)", "nested": "(1|g) + (1|k)", "crossed": "(1|g) + (1|h)", "slope": "(x|g)"}[kind]
     return f"y ~ 1 + {formula}", data
@@ -158,7 +163,9 @@ KNOWN_RATIOS = {
             *case,
             marks=pytest.mark.xfail(strict=True, reason=KNOWN_RATIOS[case]) if case in KNOWN_RATIOS else (),
         )
-        for case in itertools.product(("one", "nested", "crossed", "slope"), (1, 10, 30, 100, 300), (True, False))
+        for case in itertools.product(
+            ("one", "nested", "crossed", "slope"), (1, 10, 30, 100, 300), (True, False)
+        )
     ],
 )
 def test_effects_much_larger_than_the_residual(kind: str, ratio: float, reml: bool) -> None:
