@@ -62,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mixfit",
         description="Fit a mixed-effects model and print its summary.",
-        epilog="example: python -m mixfit 'bright ~ 1 + (1|operator)' pulp",
+        epilog="examples: python -m mixfit 'bright ~ 1 + (1|operator)' pulp; "
+        "python -m mixfit 'use ~ age + (1|district)' contraception --family binomial",
     )
     parser.add_argument("formula", metavar="FORMULA", help="the model, as in 'y ~ x + (x|group)'")
     parser.add_argument(
