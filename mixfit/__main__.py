@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, TextIO
 import mixfit
 from mixfit import datasets
 from mixfit.errors import DataError, MixfitError
+from mixfit.families.resolve import resolve_family
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+
+    from mixfit.families.base import Family
+    from mixfit.results import GeneralizedResults, LinearResults
 
 __all__ = ["main"]
 
@@ -41,13 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     2
     """
     options = _parser().parse_args(argv)
-    for option, value in (("--family", options.family), ("--n-agq", options.n_agq)):
-        if value is not None:
-            return _fail(f"{option} is not available yet: this version fits Gaussian models only.")
+    if options.family is None and options.n_agq is not None:
+        return _fail("--n-agq needs a --family: a Gaussian model's likelihood has no integral to approximate.")
+    if options.family is not None and options.ml:
+        return _fail("--ml is for Gaussian models: with a --family every fit is by maximum likelihood.")
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            print(_summary(options.formula, options.data, ml=options.ml, weights=options.weights))
+            print(_fit(options).summary())
         except MixfitError as error:
             return _fail(str(error))
     return 0
@@ -57,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mixfit",
         description="Fit a mixed-effects model and print its summary.",
-        epilog="example: python -m mixfit 'bright ~ 1 + (1|operator)' pulp",
+        epilog="examples: python -m mixfit 'bright ~ 1 + (1|operator)' pulp; "
+        "python -m mixfit 'use ~ age + (1|district)' contraception --family binomial",
     )
     parser.add_argument("formula", metavar="FORMULA", help="the model, as in 'y ~ x + (x|group)'")
     parser.add_argument(
@@ -66,15 +72,27 @@ def _parser() -> argparse.ArgumentParser:
         help="a bundled dataset's name, or a CSV or Parquet file (./NAME for one without an extension)",
     )
     parser.add_argument("--ml", action="store_true", help="maximum likelihood instead of REML")
-    parser.add_argument("--family", metavar="F", help="response family (not available yet)")
-    parser.add_argument("--n-agq", metavar="K", help="quadrature points (not available yet)")
+    parser.add_argument("--family", metavar="F", help="response family: binomial, poisson, gamma(log), nbinom2, ...")
+    parser.add_argument(
+        "--n-agq", metavar="K", type=int, help="quadrature points a random column, with --family (default 1: Laplace)"
+    )
     parser.add_argument("--weights", metavar="W", help="prior weights: a column, or an expression of columns")
     return parser
 
 
-def _summary(formula: str, data: str, *, ml: bool, weights: str | None) -> str:
-    frame = _read(data)
-    return str(mixfit.mixed(formula, frame, weights=weights).fit(reml=not ml).summary())
+def _fit(options: argparse.Namespace) -> LinearResults | GeneralizedResults:
+    family = None if options.family is None else _family(options.family)
+    model = mixfit.mixed(options.formula, _read(options.data), family=family, weights=options.weights)
+    if isinstance(model, mixfit.GeneralizedMixedModel):
+        return model.fit(n_agq=1 if options.n_agq is None else options.n_agq)
+    return model.fit(reml=not options.ml)
+
+
+def _family(text: str) -> Family:
+    try:
+        return resolve_family(text)
+    except ValueError as error:
+        raise DataError(str(error)) from error
 
 
 def _read(data: str) -> pd.DataFrame:

@@ -14,10 +14,11 @@ from mixfit.errors import DataError, FitError
 from mixfit.families.resolve import resolve_family
 from mixfit.glmm.assemble import assemble_generalized
 from mixfit.glmm.estimate import conditional_covariance, estimate_generalized
+from mixfit.glmm.prediction import predictor_variance
 from mixfit.results.generalized import GeneralizedResults
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -62,10 +63,7 @@ class GeneralizedMixedModel(MixedModel):
     """
 
     def __init__(self, formula: str, design: Design, family: Family) -> None:
-        prior = np.ones(len(design.y)) if design.weights is None else design.weights
-        family.check(design.y, prior, design.endog_name)
-        if (design.y == design.y[0]).all():
-            raise DataError(f"The response {design.endog_name!r} is the same in every row: there is nothing to model.")
+        _check_response(design, family)
         self.family = family
         self._assembly = assemble_generalized(design, family)
         super().__init__(formula, design, self._assembly.fixed.kept)
@@ -96,6 +94,7 @@ class GeneralizedMixedModel(MixedModel):
         """The same model of another response, shape (n,) (binomial: proportions)."""
         model = copy.copy(self)
         model.design = replace(self.design, y=self._checked_response(y))
+        _check_response(model.design, self.family)
         problem = replace(self._assembly.problem, y=model.design.y)
         model._assembly = replace(self._assembly, problem=problem)
         return model
@@ -103,3 +102,20 @@ class GeneralizedMixedModel(MixedModel):
     def conditional_covariance(self, estimate: GeneralizedEstimate) -> tuple[Array, ...]:
         """Cov(b_j | y) of every level of every term at the mode, shapes (q_t, k_t, k_t)."""
         return conditional_covariance(self._assembly, estimate)
+
+    def prediction_variance(
+        self,
+        estimate: GeneralizedEstimate,
+        X: Array,
+        Z: Sequence[Array | None],
+        codes: Sequence[NDArray[np.intp] | None],
+    ) -> Array:
+        """Variance of the linear predictor x'beta + z'b about its true value, for new rows: shape (m,)."""
+        return predictor_variance(self._assembly, estimate, X, Z, codes)
+
+
+def _check_response(design: Design, family: Family) -> None:
+    prior = np.ones(len(design.y)) if design.weights is None else design.weights
+    family.check(design.y, prior, design.endog_name)
+    if (design.y == design.y[0]).all():
+        raise DataError(f"The response {design.endog_name!r} is the same in every row: there is nothing to model.")

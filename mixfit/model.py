@@ -6,8 +6,6 @@ import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from mixfit.base_model import MixedModel
 from mixfit.design.build import build
 from mixfit.formula import parse
@@ -20,6 +18,7 @@ from mixfit.results.linear import LinearResults
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.design.types import Design

@@ -23,7 +23,7 @@ def calls(monkeypatch):
     """Every call of ``mixfit.mixed`` and ``fit`` instead of a fit."""
     made = []
 
-    def mixed(formula, data, weights=None):
+    def mixed(formula, data, family=None, weights=None):
         def fit(reml=True):
             made.append(SimpleNamespace(formula=formula, data=data, weights=weights, reml=reml))
             return SimpleNamespace(summary=lambda: "the summary")
@@ -98,13 +98,35 @@ def test_a_file_that_cannot_be_read(capsys, tmp_path, name):
     assert complaint.startswith(f"Cannot read '{path}': ")
 
 
-@pytest.mark.parametrize(("option", "value"), [("--family", "binomial"), ("--n-agq", "9")])
-def test_what_is_not_there_yet(capsys, option, value):
-    assert failure(capsys, FORMULA, "pulp", option, value).startswith(f"{option} is not available yet")
+HERDS = "cbind(incidence, size - incidence) ~ period + (1|herd)"
+
+
+def test_a_family_by_the_laplace_approximation(capsys):
+    assert command.main([HERDS, "cbpp", "--family", "binomial(probit)"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.startswith("Generalized linear mixed model fit by maximum likelihood (Laplace Approximation)\n")
+    assert " Family: binomial  ( probit )\n" in out
+
+
+def test_quadrature_points_reach_the_fit(capsys):
+    assert command.main([HERDS, "cbpp", "--family", "binomial", "--n-agq", "5"]) == 0
+    assert "nAGQ = 5)" in capsys.readouterr().out
+
+
+def test_options_that_contradict_each_other(capsys):
+    assert failure(capsys, FORMULA, "pulp", "--n-agq", "5").startswith("--n-agq needs a --family")
+    assert failure(capsys, HERDS, "cbpp", "--family", "binomial", "--ml").startswith("--ml is for Gaussian models")
+    assert "n_agq is a positive whole number" in failure(capsys, HERDS, "cbpp", "--family", "binomial", "--n-agq", "0")
+
+
+def test_an_unknown_family(capsys):
+    assert failure(capsys, HERDS, "cbpp", "--family", "binomal").startswith("There is no family 'binomal'; mixfit has ")
+    assert "binomial has the links" in failure(capsys, HERDS, "cbpp", "--family", "binomial(sine)")
 
 
 def test_an_error_of_the_model_is_one_line(monkeypatch, capsys):
-    def mixed(formula, data, weights=None):
+    def mixed(formula, data, family=None, weights=None):
         raise FormulaError("No random term in\n    bright ~ 1\nadd one.")
 
     monkeypatch.setattr(mixfit, "mixed", mixed, raising=False)
@@ -112,7 +134,7 @@ def test_an_error_of_the_model_is_one_line(monkeypatch, capsys):
 
 
 def test_a_warning_of_the_model_is_one_line(monkeypatch, capsys):
-    def mixed(formula, data, weights=None):
+    def mixed(formula, data, family=None, weights=None):
         warnings.warn("dropped\nx2", RankWarning, stacklevel=2)
         return SimpleNamespace(fit=lambda reml: SimpleNamespace(summary=lambda: "the summary"))
 
@@ -127,7 +149,7 @@ def test_a_warning_of_the_model_is_one_line(monkeypatch, capsys):
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):
-    def mixed(formula, data, weights=None):
+    def mixed(formula, data, family=None, weights=None):
         raise ZeroDivisionError
 
     monkeypatch.setattr(mixfit, "mixed", mixed, raising=False)

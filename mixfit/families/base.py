@@ -76,6 +76,8 @@ class Family(ABC):
     links : tuple of str
     has_dispersion : bool
         Whether a dispersion phi is estimated.
+    is_scaled : bool
+        Whether phi is a factor of the variance, so that there is a residual standard deviation sqrt(phi).
     expected_weights : bool
         Whether W is the expected curvature, as in lme4.
     """
@@ -84,6 +86,7 @@ class Family(ABC):
     links: ClassVar[tuple[str, ...]]
     canonical: ClassVar[str] = ""
     has_dispersion: ClassVar[bool] = False
+    is_scaled: ClassVar[bool] = False
     expected_weights: ClassVar[bool] = False
 
     def __init__(self, link: str | None = None) -> None:
@@ -152,6 +155,14 @@ class Family(ABC):
     @abstractmethod
     def start_mean(self, y: Array, prior: Array) -> Array:
         """Responses moved inside the support, to start iterations from."""
+
+    def deviances(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+        """What each row adds to the deviance; NotImplementedError where there is none."""
+        return prior * self.unit_deviance(y, mu)
+
+    def row_variance(self, prior: Array, mu: Array, phi: float) -> Array:
+        """Var(y | mu) of every row."""
+        return self.variance(mu, phi) / prior
 
     def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         """dl, df_1, df_2 / d log phi."""

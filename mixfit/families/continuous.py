@@ -26,6 +26,7 @@ class _Scaled(Family):
     """Exponential families in which w / phi multiplies the kernel."""
 
     has_dispersion = True
+    is_scaled = True
 
     def start_dispersion(self, y: Array, prior: Array, mu: Array) -> float:
         return float(np.mean(prior * (y - mu) ** 2 / self.variance(mu, 1.0)))

@@ -60,6 +60,10 @@ class NegativeBinomial(Family):
     def unit_deviance(self, y: Array, mu: Array) -> Array:
         raise NotImplementedError("The deviance of the negative binomial depends on phi.")
 
+    def deviances(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+        # The saturated model's means are the responses themselves.
+        return 2.0 * (self.loglik_mean(y, prior, y, phi) - self.loglik_mean(y, prior, mu, phi))
+
     def variance(self, mu: Array, phi: float) -> Array:
         return mu + mu**2 / phi
 
@@ -125,6 +129,10 @@ class BetaBinomial(Family):
 
     def variance(self, mu: Array, phi: float) -> Array:
         return mu * (1.0 - mu)
+
+    def row_variance(self, prior: Array, mu: Array, phi: float) -> Array:
+        # The trials of a row share one probability: their mean varies more than binomial ones'.
+        return self.variance(mu, phi) / prior * (1.0 + (prior - 1.0) / (1.0 + phi))
 
     def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
         p = rng.beta(mu * phi, (1.0 - mu) * phi)

@@ -68,9 +68,11 @@ def _collect(assembly: GeneralizedAssembly, optimum: Optimum, n_agq: int) -> Gen
     b = [lv.left_multiply(t, u) for t, u in zip(problem.factor_templates(at.templates), center.mode.u, strict=True)]
     templates = tuple(change_basis(t, basis) for t, basis in zip(at.templates, assembly.term_bases, strict=True))
     m, p = len(optimum.directions), problem.p
-    covariance = 2.0 * np.linalg.pinv(optimum.hessian, rcond=1e-12, hermitian=True)
+    covariance: Array = 2.0 * np.asarray(np.linalg.pinv(optimum.hessian, rcond=1e-12, hermitian=True), dtype=float)
     fixed = slice(m, m + p)
-    conditional = 2.0 * np.linalg.pinv(optimum.hessian[fixed, fixed], rcond=1e-14, hermitian=True)
+    conditional: Array = 2.0 * np.asarray(
+        np.linalg.pinv(optimum.hessian[fixed, fixed], rcond=1e-14, hermitian=True), dtype=float
+    )
     modes = tuple(
         np.ascontiguousarray(np.linalg.solve(basis, b[t.factor][t.columns, 0]).T)
         for t, basis in zip(problem.terms, assembly.term_bases, strict=True)

@@ -33,8 +33,9 @@ def linear_start(problem: GeneralizedProblem) -> tuple[Array, float]:
     phi = 1.0
     gamma: Array = np.zeros(problem.p)
     last = np.inf
-    for _ in range(_ITERATIONS):
-        if family.has_dispersion:
+    for step in range(_ITERATIONS):
+        # At the start the means may be the responses themselves, and then nothing is left to estimate it from.
+        if family.has_dispersion and step:
             phi = family.start_dispersion(y, prior, family.link.mean(eta))
         terms = family.terms(y, prior, eta, phi)
         weight = np.maximum(terms.expected, _SMALLEST_WEIGHT)

@@ -64,4 +64,3 @@ class GeneralizedEstimate:
     certificate: Certificate
 
     reml: ClassVar[bool] = False
-    sigma: ClassVar[float] = 1.0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from mixfit.results.generalized import GeneralizedResults
 from mixfit.results.linear import LinearResults
 from mixfit.results.summary import Summary
 from mixfit.results.varcorr import VarCorr
 
-__all__ = ["LinearResults", "Summary", "VarCorr"]
+__all__ = ["GeneralizedResults", "LinearResults", "Summary", "VarCorr"]

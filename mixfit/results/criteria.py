@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["aic", "any_singular", "bic", "n_parameters"]
 
 
-def n_parameters(n_fixed: int, n_theta: int) -> int:
-    """Count the parameters of a Gaussian model: fixed effects, theta and the residual variance.
+def n_parameters(n_fixed: int, n_theta: int, n_scale: int = 1) -> int:
+    """Count the parameters of a model: fixed effects, theta and the residual variance or dispersion.
 
     Parameters
     ----------
@@ -23,18 +23,20 @@ def n_parameters(n_fixed: int, n_theta: int) -> int:
         Fixed effects that are estimated (aliased ones do not count).
     n_theta : int
         Free entries of the relative covariance factors.
+    n_scale : int
+        1 where a residual variance or a dispersion is estimated, 0 where there is none.
 
     Returns
     -------
     int
-        ``n_fixed + n_theta + 1``, lme4's count for REML and ML alike.
+        ``n_fixed + n_theta + n_scale``, lme4's count for REML and ML alike.
 
     Examples
     --------
-    >>> n_parameters(2, 3)
-    6
+    >>> n_parameters(2, 3), n_parameters(4, 1, 0)
+    (6, 5)
     """
-    return n_fixed + n_theta + 1
+    return n_fixed + n_theta + n_scale
 
 
 def aic(llf: float, n_params: int) -> float:

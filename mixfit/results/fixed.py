@@ -13,8 +13,7 @@ from mixfit.results import wald
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.lmm.types import LinearEstimate
-    from mixfit.results.protocol import FittedModel
+    from mixfit.results.protocol import Estimate, FittedModel
 
 __all__ = ["FixedEffects"]
 
@@ -25,10 +24,13 @@ class FixedEffects:
     Parameters
     ----------
     model : FittedModel
-    estimate : LinearEstimate
+    estimate : Estimate
     """
 
-    def __init__(self, model: FittedModel, estimate: LinearEstimate) -> None:
+    model: FittedModel
+    estimate: Estimate
+
+    def __init__(self, model: FittedModel, estimate: Estimate) -> None:
         self.model = model
         self.estimate = estimate
 
@@ -55,7 +57,7 @@ class FixedEffects:
 
     @cached_property
     def bse(self) -> pd.Series[float]:
-        """Standard errors of `params`, at the estimated theta."""
+        """Standard errors of `params`: the square roots of the diagonal of `cov_params`."""
         return self._series(self._errors)
 
     @cached_property
@@ -67,8 +69,9 @@ class FixedEffects:
     def pvalues(self) -> pd.Series[float]:
         """Two-sided p-values of `tvalues` as standard normal variables.
 
-        That is what statsmodels' MixedLM reports, and too small where groups are few: tests
-        with Satterthwaite's degrees of freedom belong to the inference part.
+        That is what statsmodels' MixedLM and lme4's ``summary(glmer(...))`` report, and too small
+        where groups are few: for Gaussian models, tests with Satterthwaite's degrees of freedom
+        belong to the inference part.
         """
         return self._series(wald.p_values(wald.ratios(self.estimate.beta, self._errors)))
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from mixfit.results.names import abbreviate, shown
 from mixfit.results.numbers import fixed_decimals
+from mixfit.results.pvalues import LEGEND
 from mixfit.results.text import (
     DIGITS,
     QUANTILES,
     coefficient_cells,
     criteria_cells,
     quantile_cells,
+    star_cells,
     varcorr_cells,
 )
 
@@ -98,29 +100,35 @@ def summary_html(summary: Summary) -> str:
     """
     names = [shown(name) for name in summary.coefficients.index]
     coefficients = summary.coefficients
-    cells = coefficient_cells(summary)
+    cells, header, codes = coefficient_cells(summary), ["", *coefficients.columns], star_cells(summary)
+    if codes:
+        header.append("")
+        cells.append(codes)
+    family = f"Family: {escape(summary.family)}<br>" if summary.family else ""
     data = f"<br>Data: {escape(summary.data_name)}" if summary.data_name else ""
     missing = f" ({summary.n_dropped} deleted due to missingness)" if summary.n_dropped else ""
     groups = "; ".join(f"{name}, {count}" for name, count in summary.groups.items())
     criteria = ["REML criterion" if name == "REML" else name for name in summary.criteria]
     variances = varcorr_cells(summary.varcorr, DIGITS, variances=True)
     parts = [
-        f"<p><b>{escape(summary.title)}</b><br>Formula: <code>{escape(summary.formula)}</code>{data}</p>",
+        f"<p><b>{escape(summary.title)}</b><br>{family}Formula: <code>{escape(summary.formula)}</code>{data}</p>",
         html_table(criteria, [criteria_cells(summary.criteria)]),
         html_table(QUANTILES, [quantile_cells(summary)], caption="Scaled residuals"),
         html_table(*variances, caption="Random effects", n_names=2),
         f"<p>Number of obs: {summary.nobs}{missing}, groups: {escape(groups)}</p>",
+        f"<p>{escape(summary.dispersion)}</p>" if summary.dispersion else "",
         html_table(
-            ["", *coefficients.columns],
+            header,
             list(zip(names, *cells, strict=True)),
             caption="Fixed effects",
             n_names=1,
         ),
+        f"<p>{escape(LEGEND)}</p>" if codes else "",
     ]
     if summary.correlation is not None:
         parts.append(_correlation_table(summary, names))
     parts += [f"<p>{escape(note)}</p>" for note in summary.notes]
-    return '<div class="mixfit-summary">\n' + "\n".join(parts) + "\n</div>"
+    return '<div class="mixfit-summary">\n' + "\n".join(part for part in parts if part) + "\n</div>"
 
 
 def _correlation_table(summary: Summary, names: list[str]) -> str:

@@ -22,8 +22,13 @@ class Likelihood(FixedEffects):
     Parameters
     ----------
     model : FittedModel
-    estimate : LinearEstimate
+    estimate : Estimate
     """
+
+    @property
+    def _n_scale(self) -> int:
+        """Parameters of the conditional distribution that are estimated beside its mean."""
+        return 1
 
     @property
     def reml(self) -> bool:
@@ -37,8 +42,8 @@ class Likelihood(FixedEffects):
 
     @property
     def npar(self) -> int:
-        """Number of parameters: fixed effects, theta and the residual variance."""
-        return criteria.n_parameters(len(self.estimate.beta), len(self.estimate.theta))
+        """Number of parameters: fixed effects, theta and, where one is estimated, the scale."""
+        return criteria.n_parameters(len(self.estimate.beta), len(self.estimate.theta), self._n_scale)
 
     @property
     def df_model(self) -> int:
@@ -56,11 +61,6 @@ class Likelihood(FixedEffects):
         return -0.5 * self.estimate.criterion
 
     @property
-    def deviance(self) -> float:
-        """``-2 llf``: the deviance of an ML fit, the REML criterion of a REML fit."""
-        return self.estimate.criterion
-
-    @property
     def aic(self) -> float:
         """Akaike's criterion; compare REML fits only where they have the same fixed effects."""
         return criteria.aic(self.llf, self.npar)
@@ -70,15 +70,20 @@ class Likelihood(FixedEffects):
         """Schwarz's criterion, with the number of observations in the penalty."""
         return criteria.bic(self.llf, self.npar, self.nobs)
 
-    @property
-    def sigma(self) -> float:
-        """Residual standard deviation of an observation of weight 1."""
-        return self.estimate.sigma
+    def information_criteria(self) -> dict[str, float]:
+        """Return the line of criteria that a summary by maximum likelihood shows, by name.
 
-    @property
-    def scale(self) -> float:
-        """Residual variance, ``sigma**2``."""
-        return self.estimate.sigma**2
+        Returns
+        -------
+        dict of str to float
+        """
+        return {
+            "AIC": self.aic,
+            "BIC": self.bic,
+            "logLik": self.llf,
+            "-2*log(L)": self.estimate.criterion,
+            "df.resid": self.df_resid,
+        }
 
     @property
     def theta(self) -> NDArray[np.float64]:

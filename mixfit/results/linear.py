@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from mixfit.errors import FitError
-from mixfit.results import predict, ranef
-from mixfit.results.likelihood import Likelihood
+from mixfit.results.base import MixedResults
 from mixfit.results.re_form import select
 from mixfit.results.residuals import scale_residuals
-from mixfit.results.simulate import draw_responses
-from mixfit.results.summary import Summary, build_summary
-from mixfit.results.varcorr import VarCorr, build_varcorr
+from mixfit.results.simulate import add_noise
+from mixfit.results.summary import Heading
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.design.types import RandomDesign
-    from mixfit.results.re_form import ReForm, Selection
+    from mixfit.lmm.types import LinearEstimate
+    from mixfit.results.protocol import LinearModel
+    from mixfit.results.re_form import ReForm
     from mixfit.results.residuals import ResidualKind
 
 __all__ = ["LinearResults"]
 
 
-class LinearResults(Likelihood):
+class LinearResults(MixedResults):
     """Estimates of a linear mixed model.
 
     Nothing is computed before it is asked for. Pickles without what it has computed.
 
     Parameters
     ----------
-    model : FittedModel
+    model : LinearModel
         The model that was fitted.
     estimate : LinearEstimate
         Its estimates as arrays.
@@ -54,60 +52,40 @@ class LinearResults(Likelihood):
     [251.41, 261.87]
     """
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"model": self.model, "estimate": self.estimate}
+    model: LinearModel
+    estimate: LinearEstimate
 
     def __repr__(self) -> str:
         method = "REML" if self.reml else "ML"
         return f"<LinearResults: {self.model.formula_text}, {method}, {self.nobs} observations>"
 
-    def varcorr(self) -> VarCorr:
-        """Return variances, standard deviations and correlations of the random effects.
+    @property
+    def deviance(self) -> float:
+        """``-2 llf``: the deviance of an ML fit, the REML criterion of a REML fit."""
+        return self.estimate.criterion
 
-        Returns
-        -------
-        VarCorr
-            Prints as lme4's; ``.to_frame()`` has the columns of ``as.data.frame(VarCorr(m))``.
-        """
-        return build_varcorr(self.model.design.random, self.estimate.templates, self.sigma)
+    @property
+    def sigma(self) -> float:
+        """Residual standard deviation of an observation of weight 1."""
+        return self.estimate.sigma
 
-    def ranef(self, condsd: bool = False) -> dict[str, pd.DataFrame]:
-        """Return the conditional modes of the random effects.
+    @property
+    def scale(self) -> float:
+        """Residual variance, ``sigma**2``."""
+        return self.estimate.sigma**2
 
-        Parameters
-        ----------
-        condsd : bool
-            Whether to add the conditional standard deviations of the modes, given the data and
-            beta. The columns then have a top level: ``fit.ranef(condsd=True)["g"]["mode"]``
-            and ``...["g"]["sd"]`` are frames of one shape.
+    @property
+    def _unit(self) -> float:
+        return self.estimate.sigma
 
-        Returns
-        -------
-        dict of str to DataFrame
-            By grouping factor: a row a level, a column a random column; the terms of one
-            factor side by side.
-        """
-        random = self.model.design.random
-        modes = ranef.effect_frames(random, self.estimate.modes)
-        if not condsd:
-            return modes
-        deviations = ranef.standard_deviations(self.model.conditional_covariance(self.estimate))
-        return ranef.with_deviations(modes, ranef.effect_frames(random, deviations))
-
-    def coef(self) -> dict[str, pd.DataFrame]:
-        """Return fixed plus random effects of every level, as lme4's ``coef``.
-
-        Returns
-        -------
-        dict of str to DataFrame
-            By grouping factor. Random columns without a fixed effect come first.
-        """
-        return ranef.coefficient_frames(self.params, self.ranef())
+    @property
+    def _residual_sd(self) -> float | None:
+        return self.estimate.sigma
 
     @cached_property
     def fittedvalues(self) -> pd.Series[float]:
         """Fitted values, random effects included, on the rows used."""
-        return pd.Series(self._training_mean(select(None, self._random)), index=self.model.design.index)
+        return pd.Series(self._training_predictor(select(None, self._random)), index=self.model.design.index)
 
     @property
     def resid(self) -> pd.Series[float]:
@@ -130,6 +108,9 @@ class LinearResults(Likelihood):
         design = self.model.design
         response = design.y - self.fittedvalues.to_numpy()
         return pd.Series(scale_residuals(response, design.weights, self.sigma, kind), index=design.index)
+
+    def _scaled_residuals(self) -> NDArray[np.float64]:
+        return np.asarray(self.residuals("scaled"), dtype=np.float64)
 
     def predict(
         self,
@@ -168,23 +149,10 @@ class LinearResults(Likelihood):
         FormulaError
             For a `re_form` with a term that the model does not have.
         """
-        selection = select(re_form, self._random)
-        if newdata is None:
-            mean, index = self._training_mean(selection), self.model.design.index
-            X = self.model.exog
-            Z = predict.kept_columns([term.Z for term in self._random], selection)
-            codes: predict.Codes = [term.grouping.codes for term in self._random]
-        else:
-            new = self.model.design.reader.read(newdata, tuple(bool(keep.any()) for keep in selection))
-            if not allow_new_levels:
-                predict.check_levels(new, self._random, newdata)
-            X, Z, codes = new.X[:, self.model.kept], predict.kept_columns(new.Z, selection), new.codes
-            mean = predict.linear_predictor(X, self.estimate.beta, new.offset, Z, codes, self.estimate.modes)
-            index = new.index
-        if not se:
+        mean, variance, index = self._predict(newdata, re_form, allow_new_levels, se)
+        if variance is None:
             return pd.Series(mean, index=index)
-        error = np.sqrt(predict.complete_variance(self.model, self.estimate, X, Z, codes))
-        return pd.DataFrame({"mean": mean, "mean_se": error}, index=index)
+        return pd.DataFrame({"mean": mean, "mean_se": np.sqrt(variance)}, index=index)
 
     def simulate(
         self,
@@ -213,26 +181,9 @@ class LinearResults(Likelihood):
         FitError
             Where `n` is not positive, or `re_form` holds only some columns of a term.
         """
-        if n < 1:
-            msg = f"simulate needs a positive number of replicates, not {n}"
-            raise FitError(msg)
-        design, estimate = self.model.design, self.estimate
-        selection = select(re_form, self._random)
-        for term, keep in zip(self._random, selection, strict=True):
-            if keep.any() and not keep.all():
-                msg = f"simulate holds whole terms at their modes: re_form names only a part of {term.text}"
-                raise FitError(msg)
-        fresh = [t for t, keep in enumerate(selection) if not keep.any()]
-        values = draw_responses(
-            self._training_mean(selection),
-            [self._random[t] for t in fresh],
-            [estimate.templates[t] for t in fresh],
-            estimate.sigma,
-            design.weights,
-            n,
-            np.random.default_rng(seed),
-        )
-        return pd.DataFrame(values, index=design.index, columns=[f"sim_{i + 1}" for i in range(n)])
+        rng = np.random.default_rng(seed)
+        predictors = self._draw_predictors(n, re_form, rng)
+        return self._simulated_frame(add_noise(predictors, self.sigma, self.model.design.weights, rng))
 
     def refit(self, y: ArrayLike) -> LinearResults:
         """Fit the same model to another response.
@@ -248,28 +199,13 @@ class LinearResults(Likelihood):
         """
         return self.model.with_response(np.asarray(y, dtype=np.float64)).fit(reml=self.reml)
 
-    def summary(self, correlation: bool | None = None) -> Summary:
-        """Summarize the fit as lme4's ``summary(lmer(...))``.
-
-        Parameters
-        ----------
-        correlation : bool, optional
-            Whether to show the correlation of the fixed effects; by default up to 12 of them.
-
-        Returns
-        -------
-        Summary
-            Prints as text, shows as HTML in a notebook.
-        """
-        return build_summary(self, correlation)
-
-    @property
-    def _random(self) -> tuple[RandomDesign, ...]:
-        return self.model.design.random
-
-    def _training_mean(self, selection: Selection) -> NDArray[np.float64]:
-        random = self.model.design.random
-        Z = predict.kept_columns([term.Z for term in random], selection)
-        codes = [term.grouping.codes for term in random]
-        offset = self.model.design.offset
-        return predict.linear_predictor(self.model.exog, self.estimate.beta, offset, Z, codes, self.estimate.modes)
+    def _heading(self) -> Heading:
+        criteria = {"REML": self.estimate.criterion} if self.reml else self.information_criteria()
+        method = "REML" if self.reml else "maximum likelihood"
+        return Heading(
+            title=f"Linear mixed model fit by {method}",
+            family=None,
+            criteria=criteria,
+            tests={"t value": self.tvalues},
+            dispersion=None,
+        )

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.design.types import Grouping, NewDesign, RandomDesign
-    from mixfit.lmm.types import LinearEstimate
-    from mixfit.results.protocol import FittedModel
+    from mixfit.results.protocol import Estimate, FittedModel
     from mixfit.results.re_form import Selection
 
     Columns = Sequence[NDArray[np.float64] | None]
@@ -135,7 +134,7 @@ def fixed_variance(X: NDArray[np.float64], covariance: NDArray[np.float64]) -> N
 
 
 def complete_variance(
-    model: FittedModel, estimate: LinearEstimate, X: NDArray[np.float64], Z: Columns, codes: Codes
+    model: FittedModel, estimate: Estimate, X: NDArray[np.float64], Z: Columns, codes: Codes
 ) -> NDArray[np.float64]:
     """Variance of predictions, fixed and random parts jointly, at the estimated theta.
 
@@ -143,7 +142,7 @@ def complete_variance(
     ----------
     model : FittedModel
         Asked for the joint variance where random terms take part.
-    estimate : LinearEstimate
+    estimate : Estimate
     X : ndarray, shape (m, p)
         Columns of ``model.exog``.
     Z : sequence of (ndarray, shape (m, k_t), or None)

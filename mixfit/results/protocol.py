@@ -1,8 +1,8 @@
-"""What the results ask of the model that made them, and nothing more."""
+"""What the results ask of estimates and of the model that made them, and nothing more."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -11,10 +11,50 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.design.types import Design
-    from mixfit.lmm.types import LinearEstimate
+    from mixfit.families.base import Family
+    from mixfit.optimize.certificate import Certificate
+    from mixfit.results.generalized import GeneralizedResults
     from mixfit.results.linear import LinearResults
 
-__all__ = ["FittedModel"]
+    Array = NDArray[np.float64]
+
+__all__ = ["Estimate", "FittedModel", "GeneralizedModel", "LinearModel"]
+
+
+class Estimate(Protocol):
+    """What linear and generalized estimates have in common."""
+
+    @property
+    def reml(self) -> bool:
+        """Whether the criterion is that of REML."""
+
+    @property
+    def criterion(self) -> float:
+        """-2 log-likelihood with all its constants."""
+
+    @property
+    def templates(self) -> tuple[Array, ...]:
+        """Lower-triangular factors of the random terms, shape (k_t, k_t)."""
+
+    @property
+    def theta(self) -> Array:
+        """Their free entries, shape (m,)."""
+
+    @property
+    def beta(self) -> Array:
+        """Fixed effects of the columns that are not aliased, shape (p,)."""
+
+    @property
+    def cov_beta(self) -> Array:
+        """Their covariance, shape (p, p)."""
+
+    @property
+    def modes(self) -> tuple[Array, ...]:
+        """Conditional modes b of every term, shape (q_t, k_t)."""
+
+    @property
+    def certificate(self) -> Certificate:
+        """Why this is an optimum."""
 
 
 class FittedModel(Protocol):
@@ -33,7 +73,7 @@ class FittedModel(Protocol):
         """Response, X, random terms, weights and offset."""
 
     @property
-    def exog(self) -> NDArray[np.float64]:
+    def exog(self) -> Array:
         """X without its aliased columns, shape (n, p)."""
 
     @property
@@ -48,25 +88,43 @@ class FittedModel(Protocol):
     def kept(self) -> NDArray[np.intp]:
         """Position in ``design.X`` of every column of `exog`."""
 
-    def fit(self, *, reml: bool = True) -> LinearResults:
-        """Estimate."""
-
-    def with_response(self, y: ArrayLike, /) -> FittedModel:
-        """Return the same model of another response, shape (n,)."""
-
-    def conditional_covariance(self, estimate: LinearEstimate, /) -> tuple[NDArray[np.float64], ...]:
-        """Cov(b_j | y) of every level at fixed beta, shape (q_t, k_t, k_t) a term, sigma**2 included."""
+    def conditional_covariance(self, estimate: Any, /) -> tuple[Array, ...]:
+        """Cov(b_j | y) of every level at fixed beta, shape (q_t, k_t, k_t) a term, all scales included."""
 
     def prediction_variance(
         self,
-        estimate: LinearEstimate,
-        X: NDArray[np.float64],
-        Z: Sequence[NDArray[np.float64] | None],
+        estimate: Any,
+        X: Array,
+        Z: Sequence[Array | None],
         codes: Sequence[NDArray[np.intp] | None],
         /,
-    ) -> NDArray[np.float64]:
+    ) -> Array:
         """Variance of ``x'(beta_hat - beta) + z'(b_hat - b)`` of every row, shape (m,).
 
         `X` has the columns of `exog`; `Z` and `codes` are None for terms left out; codes are
         never negative (a row of a level that the fit never saw has zeros in its Z).
         """
+
+
+class LinearModel(FittedModel, Protocol):
+    """A Gaussian model as its results see it."""
+
+    def fit(self, *, reml: bool = True) -> LinearResults:
+        """Estimate."""
+
+    def with_response(self, y: ArrayLike, /) -> LinearModel:
+        """Return the same model of another response, shape (n,)."""
+
+
+class GeneralizedModel(FittedModel, Protocol):
+    """A generalized model as its results see it."""
+
+    @property
+    def family(self) -> Family:
+        """Conditional distribution and link."""
+
+    def fit(self, *, n_agq: int = 1) -> GeneralizedResults:
+        """Estimate."""
+
+    def with_response(self, y: ArrayLike, /) -> GeneralizedModel:
+        """Return the same model of another response, shape (n,)."""

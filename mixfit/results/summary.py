@@ -13,22 +13,48 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from mixfit.results.linear import LinearResults
+    from mixfit.results.base import MixedResults
     from mixfit.results.varcorr import VarCorr
 
-__all__ = ["MAX_CORRELATED", "Summary", "build_summary"]
+__all__ = ["MAX_CORRELATED", "Heading", "Summary", "build_summary"]
 
 # lme4's option "lme4.summary.cor.max"
 MAX_CORRELATED = 12
 
 
 @dataclass(frozen=True)
-class Summary:
-    """A summary of a Gaussian fit; prints like ``summary(lmer(...))``, shows as HTML in a notebook.
+class Heading:
+    """What each kind of model says of itself in a summary.
 
     Attributes
     ----------
-    title, formula : str
+    title : str
+    family : str or None
+        ``binomial  ( logit )``, as R prints a family; None for Gaussian models.
+    criteria : dict of str to float
+    tests : dict of str to Series
+        Columns of the table of fixed effects after the standard errors; one named ``Pr(>|z|)`` holds
+        p-values.
+    dispersion : str or None
+        A line on the dispersion where one is estimated.
+    """
+
+    title: str
+    family: str | None
+    criteria: dict[str, float]
+    tests: dict[str, pd.Series[float]]
+    dispersion: str | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A summary of a fit; prints like lme4's ``summary``, shows as HTML in a notebook.
+
+    Attributes
+    ----------
+    title : str
+    family : str or None
+    formula : str
     data_name : str or None
     criteria : dict of str to float
         ``REML``, or ``AIC``, ``BIC``, ``logLik``, ``-2*log(L)``, ``df.resid``.
@@ -40,8 +66,10 @@ class Summary:
         Rows left out for missing values.
     groups : dict of str to int
         Number of levels of every grouping factor.
-    coefficients : DataFrame, shape (p, 3)
-        Columns ``Estimate``, ``Std. Error``, ``t value``.
+    coefficients : DataFrame, shape (p, 3) or (p, 4)
+        Columns ``Estimate``, ``Std. Error``, ``t value`` or ``z value``, and ``Pr(>|z|)`` with the latter.
+    dispersion : str or None
+        A line on the dispersion where one is estimated.
     correlation : ndarray, shape (p, p), or None
         Of the fixed effects; None where it is not shown.
     notes : tuple of str
@@ -49,6 +77,7 @@ class Summary:
     """
 
     title: str
+    family: str | None
     formula: str
     data_name: str | None
     criteria: dict[str, float]
@@ -58,6 +87,7 @@ class Summary:
     n_dropped: int
     groups: dict[str, int]
     coefficients: pd.DataFrame
+    dispersion: str | None
     correlation: NDArray[np.float64] | None
     notes: tuple[str, ...]
 
@@ -92,12 +122,17 @@ class Summary:
         return self.as_html()
 
 
-def build_summary(results: LinearResults, correlation: bool | None = None) -> Summary:
+def build_summary(
+    results: MixedResults, heading: Heading, residuals: NDArray[np.float64], correlation: bool | None = None
+) -> Summary:
     """Collect what a summary shows.
 
     Parameters
     ----------
-    results : LinearResults
+    results : MixedResults
+    heading : Heading
+    residuals : ndarray, shape (n,)
+        Scaled residuals.
     correlation : bool, optional
         Whether to show the correlation of the fixed effects; by default up to 12 of them.
 
@@ -112,35 +147,26 @@ def build_summary(results: LinearResults, correlation: bool | None = None) -> Su
     model, estimate = results.model, results.estimate
     random = model.design.random
     p = len(estimate.beta)
-    if estimate.reml:
-        criteria = {"REML": estimate.criterion}
-    else:
-        criteria = {
-            "AIC": results.aic,
-            "BIC": results.bic,
-            "logLik": results.llf,
-            "-2*log(L)": estimate.criterion,
-            "df.resid": results.df_resid,
-        }
     show = p <= MAX_CORRELATED if correlation is None else correlation
-    fit_method = "REML" if estimate.reml else "maximum likelihood"
     return Summary(
-        title=f"Linear mixed model fit by {fit_method}",
+        title=heading.title,
+        family=heading.family,
         formula=model.formula_text,
         data_name=model.data_name,
-        criteria=criteria,
-        quantiles=np.quantile(results.residuals("scaled").to_numpy(), [0.0, 0.25, 0.5, 0.75, 1.0]),
+        criteria=heading.criteria,
+        quantiles=np.quantile(residuals, [0.0, 0.25, 0.5, 0.75, 1.0]),
         varcorr=results.varcorr(),
         nobs=results.nobs,
         n_dropped=model.design.n_dropped,
         groups={random[t].grouping.name: random[t].grouping.n_levels for t in term_order(random)},
-        coefficients=pd.DataFrame({"Estimate": results.params, "Std. Error": results.bse, "t value": results.tvalues}),
+        coefficients=pd.DataFrame({"Estimate": results.params, "Std. Error": results.bse, **heading.tests}),
+        dispersion=heading.dispersion,
         correlation=scale(estimate.cov_beta) if show and p > 1 else None,
         notes=_notes(results, hidden=correlation is None and not show),
     )
 
 
-def _notes(results: LinearResults, *, hidden: bool) -> tuple[str, ...]:
+def _notes(results: MixedResults, *, hidden: bool) -> tuple[str, ...]:
     notes = []
     if hidden:
         notes.append(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
-from mixfit.results.layout import lay_out
+from mixfit.results.layout import WIDTH, lay_out
 from mixfit.results.names import abbreviate, shown
 from mixfit.results.numbers import fixed_decimals, format_coefficients, format_common, zap_small
+from mixfit.results.pvalues import LEGEND, P_HEADER, format_p_values, stars
 
 if TYPE_CHECKING:
     from mixfit.results.summary import Summary
@@ -17,6 +19,7 @@ __all__ = [
     "coefficient_cells",
     "criteria_cells",
     "quantile_cells",
+    "star_cells",
     "summary_text",
     "varcorr_cells",
     "varcorr_text",
@@ -42,15 +45,16 @@ def varcorr_cells(varcorr: VarCorr, digits: int, *, variances: bool = False) -> 
     -------
     header : list of str
     rows : list of list of str
-        One row a random column, and the residual's. Correlations with the columns of the same
+        One row a random column, and the residual's if there is one. Correlations with the columns of the same
         term stand to the right, under one heading.
     """
     parts = varcorr.components
-    deviations = [float(sd) for part in parts for sd in part.sd] + [varcorr.sigma]
+    residual = [] if varcorr.sigma is None else [varcorr.sigma]
+    deviations = [float(sd) for part in parts for sd in part.sd] + residual
     n_corr = max([len(p.columns) for p in parts if p.structure == "us"], default=1) - 1
     columns = [
-        [g for p in parts for g in (p.group, *[""] * (len(p.columns) - 1))] + ["Residual"],
-        [shown(name) for p in parts for name in p.columns] + [""],
+        [g for p in parts for g in (p.group, *[""] * (len(p.columns) - 1))] + ["Residual"] * len(residual),
+        [shown(name) for p in parts for name in p.columns] + [""] * len(residual),
     ]
     if variances:
         columns.append(format_common([sd**2 for sd in deviations], digits))
@@ -60,7 +64,7 @@ def varcorr_cells(varcorr: VarCorr, digits: int, *, variances: bool = False) -> 
     if n_corr:
         header += ["Corr", *[""] * (n_corr - 1)]
         correlations = [row for part in parts for row in _correlation_rows(part, n_corr, max(2, digits - 2))]
-        correlations.append([""] * n_corr)
+        correlations += [[""] * n_corr for _ in residual]
         rows = [row + extra for row, extra in zip(rows, correlations, strict=True)]
     return header, rows
 
@@ -123,7 +127,7 @@ def quantile_cells(summary: Summary) -> list[str]:
 
 
 def coefficient_cells(summary: Summary) -> list[list[str]]:
-    """Estimates, standard errors and t values, formatted a column.
+    """Estimates, standard errors, t or z values and p-values, formatted a column.
 
     Parameters
     ----------
@@ -134,8 +138,25 @@ def coefficient_cells(summary: Summary) -> list[list[str]]:
     list of list of str
     """
     table = summary.coefficients
-    estimates, errors, statistics = (table[column].tolist() for column in table.columns)
-    return format_coefficients(estimates, errors, statistics, DIGITS)
+    estimates, errors, statistics, *p_values = (table[column].tolist() for column in table.columns)
+    cells = format_coefficients(estimates, errors, statistics, DIGITS)
+    return cells + [format_p_values(values, DIGITS - 1) for values in p_values]
+
+
+def star_cells(summary: Summary) -> list[str]:
+    """Significance codes of the fixed effects; empty where no p-value is shown or none is below 0.1.
+
+    Parameters
+    ----------
+    summary : Summary
+
+    Returns
+    -------
+    list of str
+    """
+    table = summary.coefficients
+    codes = stars(table[P_HEADER].tolist()) if P_HEADER in table else []
+    return codes if any(codes) else []
 
 
 def _criteria_text(summary: Summary) -> str:
@@ -182,12 +203,21 @@ def summary_text(summary: Summary) -> str:
         plural = "s" if summary.n_dropped > 1 else ""
         missing = f"  ({summary.n_dropped} observation{plural} deleted due to missingness)\n"
     data = f"   Data: {summary.data_name}\n" if summary.data_name else ""
-    fixed = lay_out(list(coefficients.columns), list(zip(*cells, strict=True)), names, right=True)
+    header, codes = list(coefficients.columns), star_cells(summary)
+    if codes:
+        header.append("")
+        # codes stand to the left of their column, numbers to the right
+        cells.append([code.ljust(3) for code in codes])
+    fixed = lay_out(header, list(zip(*cells, strict=True)), names, right=True)
+    legend = f"---\n{LEGEND}\n" if codes else ""
+    family = f" Family: {summary.family}\n" if summary.family else ""
+    dispersion = f"\n{summary.dispersion}\n" if summary.dispersion else ""
+    title = textwrap.fill(summary.title, WIDTH, subsequent_indent="  ")
     notes = "\n" + "\n".join(summary.notes) + "\n" if summary.notes else ""
     return (
-        f"{summary.title}\nFormula: {summary.formula}\n{data}\n{_criteria_text(summary)}\n\n"
+        f"{title}\n{family}Formula: {summary.formula}\n{data}\n{_criteria_text(summary)}\n\n"
         f"Scaled residuals:\n{_named(list(QUANTILES), quantile_cells(summary))}\n\n"
         f"Random effects:\n{lay_out(*varcorr_cells(summary.varcorr, DIGITS, variances=True))}\n"
-        f"Number of obs: {summary.nobs}, groups:  {groups}\n{missing}\n"
-        f"Fixed effects:\n{fixed}\n{_correlation_text(summary)}{notes}"
+        f"Number of obs: {summary.nobs}, groups:  {groups}\n{missing}{dispersion}\n"
+        f"Fixed effects:\n{fixed}\n{legend}{_correlation_text(summary)}{notes}"
     ).rstrip("\n")

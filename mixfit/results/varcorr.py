@@ -60,8 +60,8 @@ class VarCorr:
     ----------
     components : tuple of Component
         Terms by decreasing number of levels.
-    sigma : float
-        Residual standard deviation.
+    sigma : float or None
+        Residual standard deviation; None where the model has none, and then no row for it.
 
     Examples
     --------
@@ -75,7 +75,7 @@ class VarCorr:
     """
 
     components: tuple[Component, ...]
-    sigma: float
+    sigma: float | None
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a variance or covariance, as R's ``as.data.frame(VarCorr(m))``.
@@ -85,7 +85,7 @@ class VarCorr:
         DataFrame
             Columns ``grp``, ``var1``, ``var2`` (None for a variance), ``vcov`` (variance or
             covariance) and ``sdcor`` (standard deviation or correlation). Within a group the
-            variances come first, then the covariances column by column; the residual is last.
+            variances come first, then the covariances column by column; the residual, if there is one, is last.
         """
         return varcorr_frame(self)
 
@@ -148,17 +148,24 @@ def unique_names(names: Iterable[str]) -> list[str]:
     return result
 
 
-def build_varcorr(random: Sequence[RandomDesign], templates: Sequence[NDArray[np.float64]], sigma: float) -> VarCorr:
-    """Turn relative factors into covariances ``sigma**2 T T'`` (Bates et al. 2015, eq. 4).
+def build_varcorr(
+    random: Sequence[RandomDesign],
+    templates: Sequence[NDArray[np.float64]],
+    unit: float,
+    sigma: float | None,
+) -> VarCorr:
+    """Turn factors into covariances ``unit**2 T T'`` (Bates et al. 2015, eq. 4).
 
     Parameters
     ----------
     random : sequence of RandomDesign
         In the order of the formula.
     templates : sequence of ndarray, shape (k_t, k_t)
-        Lower-triangular relative factors of the same terms.
-    sigma : float
-        Residual standard deviation.
+        Lower-triangular factors of the same terms.
+    unit : float
+        What the factors are relative to: the residual standard deviation of a Gaussian fit, 1 of others.
+    sigma : float or None
+        Residual standard deviation to show.
 
     Returns
     -------
@@ -168,7 +175,7 @@ def build_varcorr(random: Sequence[RandomDesign], templates: Sequence[NDArray[np
     names = unique_names(random[t].grouping.name for t in order)
     return VarCorr(
         tuple(
-            Component(name, random[t].columns, sigma**2 * templates[t] @ templates[t].T, random[t].structure)
+            Component(name, random[t].columns, unit**2 * templates[t] @ templates[t].T, random[t].structure)
             for name, t in zip(names, order, strict=True)
         ),
         sigma,
@@ -196,7 +203,8 @@ def varcorr_frame(varcorr: VarCorr) -> pd.DataFrame:
                 for j in range(len(names))
                 for i in range(j + 1, len(names))
             ]
-    rows.append(("Residual", None, None, varcorr.sigma**2, varcorr.sigma))
+    if varcorr.sigma is not None:
+        rows.append(("Residual", None, None, varcorr.sigma**2, varcorr.sigma))
     grp, var1, var2, vcov, sdcor = zip(*rows, strict=True)
     return pd.DataFrame(
         {
