@@ -167,9 +167,7 @@ def make_design(sketch: Sketch) -> Design:
     rng = np.random.default_rng(sketch.seed)
     n = sketch.n
     codes = make_codes(sketch.pattern, n, rng)
-    groupings = [
-        Grouping(f"g{i}", c, pd.Index([f"l{j}" for j in range(c.max() + 1)])) for i, c in enumerate(codes)
-    ]
+    groupings = [Grouping(f"g{i}", c, pd.Index([f"l{j}" for j in range(c.max() + 1)])) for i, c in enumerate(codes)]
     # In the formula's order the widest factor need not come first.
     order = rng.permutation(len(groupings))
     random = []

@@ -67,9 +67,7 @@ def test_change_of_basis_keeps_the_covariance(seed: int, k: int, rank: int) -> N
     inverse = np.linalg.inv(basis)
     assert np.array_equal(moved, np.tril(moved))
     assert (moved.diagonal() >= 0).all()
-    assert_allclose(
-        moved @ moved.T, inverse @ t @ t.T @ inverse.T, atol=1e-10 * max(1, np.abs(inverse).max() ** 2)
-    )
+    assert_allclose(moved @ moved.T, inverse @ t @ t.T @ inverse.T, atol=1e-10 * max(1, np.abs(inverse).max() ** 2))
     # And back again: the template is unique where it is regular.
     if rank >= k:
         assert_allclose(change_basis(moved, inverse), t, atol=1e-8)

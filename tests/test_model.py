@@ -93,8 +93,7 @@ def test_names_of_the_levels(formula: str) -> None:
     assert_same(one, other)
     for g, table in one.ranef().items():
         new = [
-            ":".join(names[c][v] for c, v in zip(g.split(":"), level.split(":"), strict=True))
-            for level in table.index
+            ":".join(names[c][v] for c, v in zip(g.split(":"), level.split(":"), strict=True)) for level in table.index
         ]
         assert_allclose(other.ranef()[g].loc[new].to_numpy(), table.to_numpy(), atol=1e-5)
 
@@ -115,9 +114,7 @@ def test_types_of_the_groups(dtype: str) -> None:
 
 def test_unused_categories_are_no_levels() -> None:
     frame = data()
-    wide = frame.assign(
-        g=pd.Categorical(frame["g"], categories=["none", *sorted(frame["g"].unique()), "other"])
-    )
+    wide = frame.assign(g=pd.Categorical(frame["g"], categories=["none", *sorted(frame["g"].unique()), "other"]))
     other = fit(SLOPES, wide)
     assert_same(fit(SLOPES, frame), other)
     assert len(other.ranef()["g"]) == 24
@@ -477,9 +474,7 @@ def test_attributes() -> None:
     assert model.groups["h"].n_levels == 9
 
 
-@pytest.mark.parametrize(
-    "y", [lambda f: 2 + 3 * f["x"], lambda f: 0 * f["x"] + 7], ids=["linear", "constant"]
-)
+@pytest.mark.parametrize("y", [lambda f: 2 + 3 * f["x"], lambda f: 0 * f["x"] + 7], ids=["linear", "constant"])
 @pytest.mark.parametrize("shift", [0.0, 1e6])
 def test_a_response_that_x_explains(y: object, shift: float) -> None:
     frame = data()

@@ -74,9 +74,7 @@ def test_certificate_raises_no_false_alarm(name: str) -> None:
 def test_fixed_effects(name: str) -> None:
     fit, ref = fitted(name), FITS[name]
     ours = {canonical(n): (b, s) for n, b, s in zip(fit.params.index, fit.params, fit.bse, strict=True)}
-    theirs = {
-        canonical(n): (b, s) for n, b, s in zip(ref["fixef_names"], ref["fixef"], ref["se"], strict=True)
-    }
+    theirs = {canonical(n): (b, s) for n, b, s in zip(ref["fixef_names"], ref["fixef"], ref["se"], strict=True)}
     if "sum" in name:
         # R numbers the columns of sum contrasts, formulaic names the level.
         ours = dict(zip(theirs, ours.values(), strict=True))
@@ -97,8 +95,7 @@ def test_variance_components(name: str) -> None:
         for row in frame.itertuples()
     }
     theirs = {
-        (group(v["grp"]), frozenset(canonical(x) for x in (v["var1"], v["var2"]) if x)): v
-        for v in ref["varcorr"]
+        (group(v["grp"]), frozenset(canonical(x) for x in (v["var1"], v["var2"]) if x)): v for v in ref["varcorr"]
     }
     assert ours.keys() == theirs.keys()
     for key, v in theirs.items():

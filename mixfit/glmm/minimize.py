@@ -33,7 +33,7 @@ __all__ = ["Optimum", "exact_hessian", "minimize"]
 
 _MAX_ITERATIONS = 100
 _MAX_HALVINGS = 20
-_NEAR = 1e-3
+_NEAR = 1e-5
 _FAR = 0.1
 _DIFFERENCE = 1e-3
 _RELATIVE_NOISE = 1e-12

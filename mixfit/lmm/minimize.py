@@ -116,9 +116,7 @@ class _Patience:
         return True
 
 
-def _candidates(
-    profile: Profile, derivatives: Derivatives, full: Array, patience: _Patience
-) -> Iterator[list[Array]]:
+def _candidates(profile: Profile, derivatives: Derivatives, full: Array, patience: _Patience) -> Iterator[list[Array]]:
     """Templates to try, best first."""
     shares = derivatives.quadratic_share, derivatives.inverse_share
     directions = derivatives.directions

@@ -59,9 +59,7 @@ def start_templates(problem: Problem) -> list[list[Array]]:
     return [_templates(problem, columns, solution / r, expected[size]) for r in residuals]
 
 
-def _templates(
-    problem: Problem, columns: list[tuple[int, int]], ratios: Array, traces: Array
-) -> list[Array]:
+def _templates(problem: Problem, columns: list[tuple[int, int]], ratios: Array, traces: Array) -> list[Array]:
     gram = problem.gram
     variances = {}
     for x, (i, a) in enumerate(columns):

@@ -22,9 +22,7 @@ def test_it_prints_a_table_of_what_was_asked_for(tmp_path, capsys):
     arguments = "--quick --without glmm --without lme4 --case ratings --repeats 2 --json"
     assert main([*arguments.split(), str(file)]) == 0
     report = capsys.readouterr().out
-    assert re.search(
-        r"^\| ratings, .* \| 2,000 \| [\d.e-]+ \| .*2,000 MB \| – \| \d+ \| \d+ \|$", report, re.M
-    )
+    assert re.search(r"^\| ratings, .* \| 2,000 \| [\d.e-]+ \| .*2,000 MB \| – \| \d+ \| \d+ \|$", report, re.M)
     (case,) = json.loads(file.read_text())["cases"]
     assert len(case["times"]["mixfit"]) == 2
     assert case["answers"]["mixfit"]["converged"]

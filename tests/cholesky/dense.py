@@ -37,9 +37,7 @@ class Case:
 
     @cached_property
     def Lambda(self) -> Array:
-        return block_diag(
-            *(np.kron(t, np.eye(f.n_levels)) for t, f in zip(self.templates, self.rows, strict=True))
-        )
+        return block_diag(*(np.kron(t, np.eye(f.n_levels)) for t, f in zip(self.templates, self.rows, strict=True)))
 
     @cached_property
     def A(self) -> Array:
@@ -67,9 +65,7 @@ class Case:
         return np.concatenate([b.swapaxes(1, 2).reshape(-1, b.shape[1]) for b in blocks])
 
 
-def make_case(
-    seed: int, pattern: str, n: int, widths: tuple[int, ...], zero: float = 0.0, size: float = 1.0
-) -> Case:
+def make_case(seed: int, pattern: str, n: int, widths: tuple[int, ...], zero: float = 0.0, size: float = 1.0) -> Case:
     """Templates of the given size whose columns are zero with probability `zero`."""
     rng = np.random.default_rng(seed)
     rows = factor_rows(pattern, n, widths, rng)

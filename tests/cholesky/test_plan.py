@@ -69,9 +69,7 @@ def test_chain_and_trailing(names: list[str], chain: list[str], trailing: list[s
 
 
 def test_two_names_of_one_partition_are_nested_in_each_other() -> None:
-    gram = cross_products(
-        [FactorRows(A, 40, None), FactorRows(np.flip(np.arange(40))[A], 40, None)], np.ones((1, N))
-    )
+    gram = cross_products([FactorRows(A, 40, None), FactorRows(np.flip(np.arange(40))[A], 40, None)], np.ones((1, N)))
     assert make_plan(gram).chain == (0, 1)
 
 

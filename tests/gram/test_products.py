@@ -13,9 +13,7 @@ from tests.random_designs import PATTERNS, dense_blocks, factor_rows
 
 WIDTHS = [(1,), (2,), (3, 1), (1, 2, 3)]
 
-cases = st.tuples(
-    st.integers(0, 2**20), st.sampled_from(list(PATTERNS)), st.integers(12, 60), st.sampled_from(WIDTHS)
-)
+cases = st.tuples(st.integers(0, 2**20), st.sampled_from(list(PATTERNS)), st.integers(12, 60), st.sampled_from(WIDTHS))
 
 
 def make(case: tuple[int, str, int, tuple[int, ...]]) -> tuple[list[FactorRows], np.ndarray]:
@@ -47,9 +45,7 @@ def assert_same(a: Gram, b: Gram) -> None:
 
 
 def take(rows: list[FactorRows], at: np.ndarray) -> list[FactorRows]:
-    return [
-        FactorRows(f.codes[at], f.n_levels, None if f.columns is None else f.columns[:, at]) for f in rows
-    ]
+    return [FactorRows(f.codes[at], f.n_levels, None if f.columns is None else f.columns[:, at]) for f in rows]
 
 
 @given(cases)
@@ -77,9 +73,7 @@ def test_scaled_rows_are_weighted_products(case: tuple) -> None:
     rows, columns = make(case)
     weights = np.random.default_rng(1).gamma(2.0, size=columns.shape[1])
     root = np.sqrt(weights)
-    scaled = [
-        FactorRows(f.codes, f.n_levels, root[None] if f.columns is None else f.columns * root) for f in rows
-    ]
+    scaled = [FactorRows(f.codes, f.n_levels, root[None] if f.columns is None else f.columns * root) for f in rows]
     gram = cross_products(scaled, columns * root)
     for i, f in enumerate(rows):
         Z = dense_blocks(f)
@@ -155,9 +149,7 @@ def test_matvec_is_the_dense_product(case: tuple, data: st.DataObject) -> None:
     for i in left_out:
         blocks[i] = None
     total = sum(
-        np.einsum("nkq,krq->nr", dense_blocks(f), c)
-        for f, c in zip(rows, blocks, strict=True)
-        if c is not None
+        np.einsum("nkq,krq->nr", dense_blocks(f), c) for f, c in zip(rows, blocks, strict=True) if c is not None
     )
     for f, out in zip(rows, gram.matvec(blocks), strict=True):
         assert_allclose(out, np.einsum("nkq,nr->krq", dense_blocks(f), total), atol=1e-11)
@@ -177,8 +169,7 @@ def test_sparse_and_dense_tables_of_pairs_agree(seed: int) -> None:
     assert_allclose(dense_pairs(gram, 0, 1), wanted, atol=1e-12)
     # The same rows many times over: now the table is laid out.
     many = [
-        FactorRows(np.tile(f.codes, 5), f.n_levels, None if f.columns is None else np.tile(f.columns, 5))
-        for f in rows
+        FactorRows(np.tile(f.codes, 5), f.n_levels, None if f.columns is None else np.tile(f.columns, 5)) for f in rows
     ]
     assert q_a * q_b <= 8 * 5 * n
     assert_allclose(dense_pairs(cross_products(many, np.ones((1, 5 * n))), 0, 1), 5 * wanted, atol=1e-12)

@@ -92,9 +92,7 @@ def test_new_response_shares_the_rest(sketch: Sketch, reml: bool) -> None:
     templates = draw_templates(design, rng)
     assembly = assemble(design)
     moved = with_response(assembly, changed)
-    assert_allclose(
-        criterion(moved, templates, reml=reml), oracle.criterion(changed, templates, reml=reml), rtol=1e-10
-    )
+    assert_allclose(criterion(moved, templates, reml=reml), oracle.criterion(changed, templates, reml=reml), rtol=1e-10)
     # The cross-products that y has no part in are the very same arrays.
     assert moved.problem.plan is assembly.problem.plan
     assert moved.problem.gram.diagonal[0] is assembly.problem.gram.diagonal[0]
@@ -112,15 +110,12 @@ def test_gram_objects_of_chunks_give_the_same_criterion(reml: bool) -> None:
     chunks = []
     for at in np.array_split(np.arange(60), 4):
         rows = [
-            FactorRows(f.codes[at], f.n_levels, None if f.columns is None else f.columns[:, at])
-            for f in assembly.rows
+            FactorRows(f.codes[at], f.n_levels, None if f.columns is None else f.columns[:, at]) for f in assembly.rows
         ]
         chunks.append(cross_products(rows, columns[:, at]))
     gram = chunks[0] + chunks[1] + chunks[2] + chunks[3]
     whole = assembly.problem
-    problem = Problem(
-        gram, make_plan(gram), whole.terms, whole.p, whole.log_weights, whole.log_x, whole.log_scale
-    )
+    problem = Problem(gram, make_plan(gram), whole.terms, whole.p, whole.log_weights, whole.log_x, whole.log_scale)
     templates = to_basis(assembly, draw_templates(design, np.random.default_rng(2)))
     one, other = evaluate(whole, templates, reml=reml), evaluate(problem, templates, reml=reml)
     assert_allclose(other.value, one.value, rtol=1e-12)

@@ -182,9 +182,7 @@ def test_template_slopes_are_half_the_gradient(sketch: Sketch, reml: bool, zero:
     for x, (t, slope) in enumerate(zip(templates, slopes, strict=True)):
         wanted = dense.slope(x) @ t
         compare = np.ones_like(t, bool) if assembly.problem.terms[x].structure == "us" else np.eye(len(t)) > 0
-        assert_allclose(
-            slope[compare], wanted[compare], rtol=1e-7, atol=1e-8 * np.abs(wanted).max(initial=1.0)
-        )
+        assert_allclose(slope[compare], wanted[compare], rtol=1e-7, atol=1e-8 * np.abs(wanted).max(initial=1.0))
 
 
 @given(sketches(), st.booleans(), st.sampled_from([0.3, 0.6, 1.0]))

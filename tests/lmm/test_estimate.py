@@ -104,10 +104,7 @@ def joint_covariance(design: Design, fitted: LinearEstimate) -> Array:
     """Cov(beta^ - beta, b~ - b) by Henderson (1975), terms one after another, levels within."""
     at = oracle.solve(design, fitted.templates, reml=fitted.reml)
     G = block_diag(
-        *(
-            np.kron(np.eye(r.grouping.n_levels), t @ t.T)
-            for r, t in zip(design.random, fitted.templates, strict=True)
-        )
+        *(np.kron(np.eye(r.grouping.n_levels), t @ t.T) for r, t in zip(design.random, fitted.templates, strict=True))
     )
     GZ = G @ np.hstack([oracle.expand(r).reshape(len(design.y), -1) for r in design.random]).T
     phi = np.linalg.inv(at.X.T @ at.inverse @ at.X)
@@ -127,9 +124,7 @@ def new_rows(design: Design, kept: int, seed: int, m: int = 15) -> tuple[Array, 
 def at_templates(design: Design, assembly: Assembly, templates: list[Array], reml: bool) -> LinearEstimate:
     """An estimate whose templates are not the optimum: any will do for a formula."""
     at = oracle.solve(design, templates, reml=reml)
-    return replace(
-        estimate(assembly, reml=reml), templates=tuple(templates), sigma=at.sigma, cov_beta=at.cov_beta
-    )
+    return replace(estimate(assembly, reml=reml), templates=tuple(templates), sigma=at.sigma, cov_beta=at.cov_beta)
 
 
 @pytest.mark.parametrize("zero", [0.0, 0.5])

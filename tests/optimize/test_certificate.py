@@ -10,10 +10,10 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mixfit
+from mixfit.lmm import minimize as newton
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import differentiate
 from mixfit.lmm.start import start_templates
-from mixfit.lmm import minimize as newton
 from mixfit.optimize.certificate import TOLERANCE, BoundaryParameter
 from mixfit.optimize.steps import newton_step
 from tests import oracle
@@ -160,9 +160,7 @@ def test_some_data_reach_each_perfect_correlation() -> None:
         assert any(f.is_singular for f in fits)
 
 
-@pytest.mark.parametrize(
-    "template", [np.zeros((2, 2)), np.array([[1.0, 0.0], [0.7, 0.0]]), np.diag([1.0, 0.0])]
-)
+@pytest.mark.parametrize("template", [np.zeros((2, 2)), np.array([[1.0, 0.0], [0.7, 0.0]]), np.diag([1.0, 0.0])])
 def test_boundary_directions_span_the_null_space(template: np.ndarray) -> None:
     problem = sleepstudy()._assembly.problem
     profile = evaluate(problem, [template], reml=True)
@@ -226,9 +224,7 @@ def test_a_column_of_zeros_is_a_null_term(random: str) -> None:
 @pytest.mark.parametrize("fixed", ["1", "z"])
 def test_a_column_constant_within_groups_fits_and_says_singular(fixed: str) -> None:
     rng, g, _ = groups(8, 5, 0)
-    data = pd.DataFrame(
-        {"y": rng.normal(size=8)[g] + rng.normal(size=40), "g": g, "z": rng.normal(size=8)[g]}
-    )
+    data = pd.DataFrame({"y": rng.normal(size=8)[g] + rng.normal(size=40), "g": g, "z": rng.normal(size=8)[g]})
     model = mixfit.mixed(f"y ~ {fixed} + (z|g)", data)
     fit = model.fit()
     best, _ = oracle.best_criterion(model.design, reml=True, starts=4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from dataclasses import replace
 
@@ -13,12 +12,13 @@ from numpy.testing import assert_allclose
 
 import mixfit
 from mixfit.errors import DesignError
+from mixfit.lmm import minimize as newton
 from mixfit.lmm.assemble import assemble
 from mixfit.lmm.estimate import estimate
-from mixfit.lmm import minimize as newton
 from tests import oracle
 from tests.optimize.small_data import FORMULAS, small_data
 from tests.random_designs import PATTERNS, Sketch
+
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("seed", range(84))
@@ -38,9 +38,7 @@ def test_no_search_finds_a_lower_criterion(seed: int) -> None:
     assert fit.converged
     assert fit.deviance <= best + 1e-6
     # And it is the criterion of the templates that it reports.
-    assert_allclose(
-        oracle.criterion(model.design, fit.estimate.templates, reml=reml), fit.deviance, atol=1e-6
-    )
+    assert_allclose(oracle.criterion(model.design, fit.estimate.templates, reml=reml), fit.deviance, atol=1e-6)
 
 
 @pytest.mark.filterwarnings("error")
@@ -115,9 +113,7 @@ def two_factors(ratio: float, kind: str, seed: int = 0) -> tuple[str, pd.DataFra
     g, h = np.repeat(np.arange(q), m), np.tile(np.arange(m), q)
     a, c = rng.normal(size=q), rng.normal(size=q)
     x = rng.normal(size=q * m)
-    effects = {"one": a[g], "nested": a[g] + c[g // 2], "crossed": a[g] + c[h], "slope": a[g] + c[g] * x}[
-        kind
-    ]
+    effects = {"one": a[g], "nested": a[g] + c[g // 2], "crossed": a[g] + c[h], "slope": a[g] + c[g] * x}[kind]
     data = pd.DataFrame({"y": ratio * effects + rng.normal(size=q * m), "g": g, "h": h, "k": g // 2, "x": x})
     formula = {"one": "(1|g)", "nested": "(1|g) + (1|k)", "crossed": "(1|g) + (1|h)", "slope": "(x|g)"}[kind]
     return f"y ~ 1 + {formula}", data
