@@ -26,6 +26,7 @@ from mixfit.cholesky.inverse import full_posterior, inverse_sums, projected_sums
 from mixfit.glmm.pirls import find_mode, solve
 from mixfit.glmm.point import Slopes
 from mixfit.gram.products import random_predictor, random_sums
+from mixfit.lmm.derivatives import share_of
 from mixfit.optimize.steps import regular_columns
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def laplace_gradient(at: Laplace) -> Slopes:
         quadratic = u @ u.T - 0.5 * (cross + cross.T)
         regular = regular_columns(t)
         relative.append((known - quadratic) * (regular[:, None] & regular))
-        quadratic_share.append(quadratic.diagonal() / np.where(regular, known.diagonal(), np.inf))
+        quadratic_share.append(share_of(quadratic.diagonal(), known.diagonal()))
         inverse_share.append(inverse[i][own, own].diagonal() / problem.n_levels[i])
     return Slopes(
         relative=tuple(relative),

@@ -29,6 +29,7 @@ from mixfit.glmm.laplace import laplace
 from mixfit.glmm.pirls import solve
 from mixfit.glmm.point import Slopes
 from mixfit.gram.products import random_predictor, random_sums
+from mixfit.lmm.derivatives import share_of
 from mixfit.optimize.steps import regular_columns
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def _slopes(at: _Point, rule: Rule) -> Slopes:
         regular = regular_columns(own)
         relative.append(part * (regular[:, None] & regular))
         known = q * (1.0 - share[term.columns])
-        quadratic.append((known - part.diagonal()) / np.where(regular, known, np.inf))
+        quadratic.append(share_of(known - part.diagonal(), known))
         inverse.append(share[term.columns])
         if not regular.all():
             absolute[index] = _price(at, node_scores, curvature_mean)[term.columns, term.columns]

@@ -107,6 +107,13 @@ def _independent(r: Array) -> tuple[NDArray[np.intp], Array, Array]:
     return index, np.triu(directions.T @ r[:, index]), directions
 
 
+def _full_rank(rows: Array, triangle: Array) -> tuple[Array, Array]:
+    """Rows and an invertible R for dependent columns: what they do not span is a row of zeros."""
+    left, values, right = np.linalg.svd(triangle)
+    spanned = values > RANK_TOLERANCE * values[0]
+    return (left.T @ rows) * spanned[:, None], np.where(spanned, values, 1.0)[:, None] * right
+
+
 def response_basis(fixed: FixedBasis, y: Array) -> ResponseBasis | None:
     """Split the weighted response (n,) into its projection and a unit residual; None if X explains it."""
     length = float(np.linalg.norm(y))
@@ -130,7 +137,8 @@ def term_basis(columns: Array, *, unstructured: bool) -> tuple[Array, Array]:
         if rows is None:
             q, triangle = np.linalg.qr((columns / norms[:, None]).T)
             rows = np.ascontiguousarray(q.T)
-        if np.abs(triangle.diagonal()).min() > RANK_TOLERANCE:
-            return rows * np.sqrt(n), triangle * norms / np.sqrt(n)
+        if np.abs(triangle.diagonal()).min() <= RANK_TOLERANCE:
+            rows, triangle = _full_rank(rows, triangle)
+        return rows * np.sqrt(n), triangle * norms / np.sqrt(n)
     scale = norms / np.sqrt(n)
     return columns / scale[:, None], np.diag(scale)

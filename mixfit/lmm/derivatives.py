@@ -40,6 +40,7 @@ __all__ = [
     "average_information",
     "differentiate",
     "modes",
+    "share_of",
     "template_slopes",
     "variance_curvature",
 ]
@@ -94,7 +95,7 @@ def differentiate(at: Profile) -> Derivatives:
         regular = regular_columns(t)
         relative.append((known - quadratic) * (regular[:, None] & regular))
         inverse_share.append(inverse[term.factor][own, own].diagonal() / problem.gram.n_levels[term.factor])
-        quadratic_share.append(quadratic.diagonal() / np.where(regular, known.diagonal(), np.inf))
+        quadratic_share.append(share_of(quadratic.diagonal(), known.diagonal()))
     absolute, scores = _singular_terms(at, b, b_x, post)
     directions = free_directions(problem.terms, at.templates)
     gradient = np.array(
@@ -118,6 +119,11 @@ def differentiate(at: Profile) -> Derivatives:
         information,
         scores,
     )
+
+
+def share_of(part: Array, whole: Array) -> Array:
+    """part / whole, NaN where there is no whole."""
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0.0)
 
 
 def template_slopes(at: Profile) -> tuple[Array, ...]:

@@ -41,6 +41,8 @@ __all__ = [
 _MAX_HALVINGS = 25
 _LONGEST_STEP = 1.5
 _SMALLEST_SHARE = 0.02
+# A column whose variance changes A by less than this is at zero, and the boundary's own derivative can tell more.
+_NEGLIGIBLE = 1.0 - 1e-6
 _UNKNOWN = 1e-11
 _ROUNDING = 1e-7
 _STAND_IN = 1e-3
@@ -137,11 +139,13 @@ def scaled_step(
         if d.row != d.column:
             continue
         rho, share = quadratic[d.term][d.column], inverse[d.term][d.column]
+        if share > _NEGLIGIBLE:
+            vanishing.append(a)
         if not (np.isfinite(rho) and share < 1.0):
             continue
         # tau = 1 / share; the balanced model's optimum is v * target.
         target = (rho - share) / (1.0 - share)
-        if gradient[a] > 0 and (target <= 0.0 or 2.0 * full[a] <= -1.0):
+        if a not in vanishing and gradient[a] > 0 and (target <= 0.0 or 2.0 * full[a] <= -1.0):
             vanishing.append(a)
         target = max(target, _SMALLEST_SHARE)
         if abs(target - 1.0) > 1e-8:
@@ -151,17 +155,26 @@ def scaled_step(
 
 
 def limited_step(information: Array, gradient: Array, n_directions: int) -> Array:
-    """Newton step with every covariance coordinate kept below the longest step, by raising its curvature."""
+    """Newton step with every covariance coordinate kept below the longest step.
+
+    A coordinate on its way down to zero must not hold up the others: its curvature is raised. Of a step that is
+    still too long, the whole scaled down and the coordinates cut one by one, the quadratic model takes the better.
+    """
     step, _ = newton_step(information, gradient)
-    limited = np.arange(len(step)) < n_directions
+    covariance = np.arange(len(step)) < n_directions
     for _ in range(10):
-        long = (np.abs(step) > _LONGEST_STEP) & limited
-        if not long.any():
+        falling = (step < -_LONGEST_STEP) & covariance & (gradient > 0)
+        if not falling.any():
             break
         information = information.copy()
-        information[long, long] *= 2.0 * np.abs(step[long]) / _LONGEST_STEP
+        information[falling, falling] *= 2.0 * np.abs(step[falling]) / _LONGEST_STEP
         step, _ = newton_step(information, gradient)
-    return step
+    longest = float(np.abs(step[covariance]).max(initial=0.0))
+    if longest <= _LONGEST_STEP:
+        return step
+    scaled = step * (_LONGEST_STEP / longest)
+    clipped = np.where(covariance, np.clip(step, -_LONGEST_STEP, _LONGEST_STEP), step)
+    return min(scaled, clipped, key=lambda s: float(gradient @ s + 0.5 * s @ information @ s))
 
 
 def move(

@@ -77,7 +77,7 @@ class Dense:
             Z = self.Z[self.terms[d.term].factor][:, self.terms[d.term].columns]
             move = d.step @ self.templates[d.term].T
             W.append(np.einsum("naq,ab,mbq,m->n", Z, move + move.T, Z, self.P @ self.y, optimize=True))
-        w = np.array(W).reshape(len(W), -1)
+        w = np.array(W).reshape(len(W), len(self.y))
         projected = w @ self.P @ self.y
         return (w @ self.P @ w.T - np.outer(projected, projected) / self.r2) / self.scale
 

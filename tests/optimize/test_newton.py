@@ -21,7 +21,8 @@ from tests.random_designs import PATTERNS, Sketch
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("seed", range(84))
+# Every third, and those whose optimum has a zero pivot before a positive one.
+@pytest.mark.parametrize("seed", sorted({*range(0, 84, 3), 37, 56, 80, 44}))
 def test_no_search_finds_a_lower_criterion(seed: int) -> None:
     data, formula = small_data(seed), FORMULAS[seed % len(FORMULAS)]
     reml = bool(seed // len(FORMULAS) % 2)
@@ -102,7 +103,7 @@ def test_perfect_correlation_is_reached_from_every_zero_pivot(which: str) -> Non
     model = mixfit.mixed("y ~ x + (x|g)", small_data(37))
     best, where = oracle.best_criterion(model.design, reml=True, starts=4)
     assert abs(np.prod(where[0].diagonal())) < 1e-6
-    optimum = newton.minimize(model._assembly.problem, [ZERO_PIVOTS[which]], reml=True)
+    optimum = newton.minimize(model._assembly.problem, [[ZERO_PIVOTS[which]]], reml=True)
     assert optimum.certificate.converged
     assert_allclose(optimum.profile.value, best, atol=1e-6)
 
