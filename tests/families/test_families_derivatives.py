@@ -18,9 +18,8 @@ from tests.families.cases import EVERY, TRIALS, case, middle
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
     from _pytest.mark.structures import ParameterSet
+    from numpy.typing import NDArray
 
     from mixfit.families.base import Family
 
