@@ -190,6 +190,10 @@ def test_failures_at_high_predictors_keep_their_digits(family: Family, exact: Ca
         ("gamma(identity)", -0.5),
         ("gamma(inverse)", -0.5),
         ("inverse.gaussian(identity)", -0.5),
+        pytest.param(
+            *("inverse.gaussian(1/mu^2)", -0.5),
+            marks=pytest.mark.xfail(strict=True, reason="the mean is taken of the predictor's size"),
+        ),
         ("inverse.gaussian(inverse)", -0.5),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import integrate
 from mixfit.families.continuous import Beta, Gamma, InverseGaussian
 from mixfit.families.counts import Binomial, Poisson
 from mixfit.families.overdispersed import BetaBinomial, NegativeBinomial
+from mixfit.families.resolve import resolve_family
 from mixfit.glmm.quadrature import product_rule
 from tests.families.cases import EVERY
 from tests.glmm.problems import (
@@ -21,6 +23,7 @@ from tests.glmm.problems import (
     TWO_TERMS,
     At,
     check_gradient,
+    difference,
     laplace_at,
     point,
     quadrature_at,
@@ -133,3 +136,38 @@ def test_product_rule_is_every_combination_of_nodes() -> None:
     assert two.nodes.shape == (2, 16)
     assert {tuple(z) for z in two.nodes.T} == {(a, b) for a in one.nodes[0] for b in one.nodes[0]}
     assert_allclose(np.exp(two.log_weights - 0.5 * (two.nodes**2).sum(axis=0)).sum(), 1.0, rtol=1e-12)
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a singular template gets the exact integral's slopes")
+@pytest.mark.usefixtures("sharp_modes")
+@pytest.mark.parametrize("family", [Binomial(), Poisson()], ids=repr)
+def test_gradient_along_a_singular_template(family: Family) -> None:
+    regular = point(SLOPE, family)
+    at = without(At(regular.problem, replace(regular.point, templates=(3.0 * regular.point.templates[0],))), 0, 1)
+    template = at.point.templates[0]
+    slope = 2.0 * quadrature_slopes(at, 3).absolute[0] @ template
+
+    def along(h: float) -> float:
+        moved = template + h * np.array([[0.0, 0.0], [1.0, 0.0]])
+        return quadrature_at(3)(at, replace(at.point, templates=(moved,)))
+
+    assert_allclose(slope[1, 0], difference(along), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("gamma(inverse)", marks=pytest.mark.xfail(strict=True, reason="the gradient warns")),
+        pytest.param("poisson(identity)", marks=pytest.mark.xfail(strict=True, reason="the sum over the nodes is NaN")),
+        "binomial(log)",
+        "gaussian(inverse)",
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_nodes_outside_the_support_add_nothing(name: str) -> None:
+    regular = point(SCALAR, resolve_family(name))
+    at = At(regular.problem, replace(regular.point, templates=(4.0 * regular.point.templates[0],)))
+    assert np.isfinite(quadrature_at(9)(at, at.point))
+    slopes = quadrature_slopes(at, 9)
+    assert np.isfinite(slopes.gamma).all()
+    assert np.isfinite(slopes.relative[0]).all()
