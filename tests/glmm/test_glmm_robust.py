@@ -66,12 +66,12 @@ def wrong(*case: Any, reason: str) -> ParameterSet:
 
 
 NO_START = "the first dispersion is that of the responses about themselves: zero"
-POISSON_LIMIT = "digits are lost as phi grows, where the data have no overdispersion, and the modes do not settle"
+POISSON_LIMIT = "without overdispersion phi grows until the rows round so coarsely that no step to the mode is taken"
 EDGE = "the exact integral's slope in a zero variance contradicts the quadrature's: the optimizer goes to and fro"
 TRIES = "more than 60 evaluations"
 OUTSIDE = "the start leaves the support"
 UNITS = "the first standard deviation of the random effects is about 1, whatever the unit of the predictor"
-ABSOLUTE = "the decrement of the modes is asked for in absolute terms"
+ABSOLUTE = "the last steps to the mode are refused: the rows round more coarsely than 1e-13 of their small sum"
 
 ORDINARY = [
     ("binary ~ x + (1|g)", "binomial", 1),
