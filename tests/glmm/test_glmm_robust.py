@@ -1,0 +1,346 @@
+"""Data that break fitters: every fit ends finite and converged, or in an error that names the problem.
+
+Warnings are errors here: nothing that numpy mutters may reach the user.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+from scipy.optimize import minimize
+
+import mixfit
+from mixfit.errors import DataError, FitError, MixfitError
+from mixfit.glmm.objective import LaplaceObjective
+from mixfit.glmm.point import Parameters
+from mixfit.glmm.quadrature import QuadratureObjective
+
+if TYPE_CHECKING:
+    from _pytest.mark.structures import ParameterSet
+
+pytestmark = pytest.mark.filterwarnings("error")
+N = 120
+
+
+def frame() -> pd.DataFrame:
+    """120 rows in 12 groups, with responses of every kind."""
+    rng = np.random.default_rng(3)
+    at = np.repeat(np.arange(12), 10)
+    x, b = rng.normal(size=N), rng.normal(size=12)[at]
+    d = pd.DataFrame({"g": [f"g{j:02d}" for j in at], "h": [f"h{j}" for j in np.arange(N) % 6], "x": x})
+    d["binary"] = (rng.random(N) < 1.0 / (1.0 + np.exp(-(x + b)))).astype(int)
+    d["count"] = rng.poisson(np.exp(0.5 + 0.4 * x + 0.5 * b))
+    d["over"] = rng.poisson(rng.gamma(1.5, np.exp(0.5 + 0.4 * x + 0.5 * b) / 1.5))
+    d["positive"] = rng.gamma(3.0, np.exp(0.3 * x + 0.3 * b) / 3.0)
+    d["share"] = rng.beta(3.0, 4.0, N)
+    d["high"] = rng.poisson(np.exp(12.0 + 0.3 * x + 0.3 * b))
+    d["zeros"] = np.where(d["g"] < "g04", 0, d["count"])
+    d["split"] = (x > 0).astype(int)
+    d["step"] = (x > 0).astype(float)
+    d["quasi"] = np.where(x > 0, 1, rng.random(N) < 0.3).astype(int)
+    d["by_group"] = at % 2
+    d["exposure"] = np.exp(2.0 * rng.normal(size=N))
+    d["wide"], d["year"] = 1000.0 * x, 2000.0 + np.round(5.0 * x)
+    d["row"] = [f"r{i}" for i in range(N)]
+    d["alone"] = np.where(np.arange(N) < 5, d["row"], d["g"])
+    return d
+
+
+DATA = frame()
+
+
+def fitted(formula: str, family: str, n_agq: int = 1, data: pd.DataFrame = DATA, **options: Any) -> Any:
+    """A fit all of whose numbers are finite."""
+    fit = mixfit.mixed(formula, data, family, **options).fit(n_agq=n_agq)
+    for values in (fit.llf, fit.params, fit.bse, fit.theta, fit.estimate.eta, *fit.estimate.modes):
+        assert np.isfinite(values).all()
+    return fit
+
+
+def wrong(*case: Any, reason: str) -> ParameterSet:
+    return pytest.param(*case, marks=pytest.mark.xfail(strict=True, reason=reason))
+
+
+NO_START = "the first dispersion is that of the responses about themselves: zero"
+POISSON_LIMIT = "without overdispersion phi grows until the rows round so coarsely that no step to the mode is taken"
+EDGE = "the exact integral's slope in a zero variance contradicts the quadrature's: the optimizer goes to and fro"
+TRIES = "more than 60 evaluations"
+OUTSIDE = "the start leaves the support"
+UNITS = "the first standard deviation of the random effects is about 1, whatever the unit of the predictor"
+ABSOLUTE = "the last steps to the mode are refused: the rows round more coarsely than 1e-13 of their small sum"
+
+ORDINARY = [
+    ("binary ~ x + (1|g)", "binomial", 1),
+    ("binary ~ x + (1|g)", "binomial", 9),
+    ("binary ~ x + (1|g)", "binomial(probit)", 1),
+    ("binary ~ x + (1|g)", "binomial(cloglog)", 9),
+    ("binary ~ x + (1|g)", "binomial(cauchit)", 1),
+    wrong("binary ~ x + (1|g)", "binomial(log)", 1, reason=OUTSIDE),
+    ("binary ~ x + (x|g)", "binomial", 1),
+    wrong("binary ~ x + (x|g)", "binomial", 9, reason=EDGE),
+    wrong("binary ~ x + (x|g)", "binomial(cloglog)", 9, reason=EDGE),
+    ("binary ~ wide + (1|g)", "binomial", 1),
+    ("binary ~ year + (1|g)", "binomial", 9),
+    ("binary ~ x + (1|g) + (1|h)", "binomial", 1),
+    ("binary ~ x + (1|row)", "binomial", 1),
+    wrong("binary ~ x + (1|row)", "binomial", 9, reason=EDGE),
+    ("count ~ x + (1|g)", "poisson", 1),
+    ("count ~ x + (x|g) + (1|h)", "poisson", 1),
+    ("count ~ x + (1|row)", "poisson", 9),
+    ("count ~ x + (1|alone)", "poisson", 1),
+    ("count ~ x + (1|alone)", "poisson", 9),
+    ("count ~ wide + (1|g)", "poisson", 1),
+    ("count ~ year + (1|g)", "poisson", 1),
+    ("count ~ x + (1|g)", "poisson(sqrt)", 1),
+    ("count ~ 1 + (1|g)", "poisson(identity)", 1),
+    wrong("count ~ x + (1|g)", "poisson(identity)", 1, reason=OUTSIDE),
+    wrong("count ~ x + (1|g)", "nbinom2", 1, reason=POISSON_LIMIT),
+    wrong("count ~ x + (1|g)", "nbinom2(sqrt)", 1, reason=POISSON_LIMIT),
+    ("over ~ x + (1|g)", "nbinom2", 1),
+    ("over ~ x + (1|g)", "nbinom2", 9),
+    ("over ~ year + (1|g)", "nbinom2", 1),
+    ("zeros ~ x + (1|g)", "poisson", 1),
+    ("zeros ~ x + (1|g)", "poisson", 9),
+    ("zeros ~ x + (x|g)", "poisson", 1),
+    wrong("zeros ~ x + (x|g)", "poisson", 9, reason=EDGE),
+    ("zeros ~ x + (1|g)", "nbinom2", 1),
+    wrong("zeros ~ x + (x|g)", "nbinom2", 1, reason=TRIES),
+    wrong("high ~ x + (1|g)", "poisson", 1, reason=ABSOLUTE),
+    ("high ~ x + (1|g)", "poisson(sqrt)", 1),
+    ("positive ~ x + (1|g)", "gamma(log)", 1),
+    ("positive ~ 1 + (1|g)", "gamma", 1),
+    wrong("positive ~ x + (1|g)", "gamma", 1, reason=OUTSIDE),
+    ("positive ~ 1 + (1|g)", "gamma", 9),
+    wrong("positive ~ x + (1|g)", "gamma(identity)", 1, reason=NO_START),
+    ("positive ~ x + (1|g)", "inverse.gaussian(log)", 9),
+    wrong("positive ~ x + (1|g)", "inverse.gaussian(inverse)", 1, reason=OUTSIDE),
+    wrong("positive ~ x + (1|g)", "inverse.gaussian", 1, reason=NO_START),
+    wrong("positive ~ x + (1|g)", "inverse.gaussian(identity)", 1, reason=NO_START),
+    ("positive ~ x + (1|g)", "gaussian(log)", 1),
+    ("positive ~ x + (1|g)", "gaussian(sqrt)", 1),
+    ("positive ~ x + (1|g)", "gaussian(inverse)", 1),
+    ("share ~ x + (1|g)", "beta", 1),
+    ("share ~ x + (1|g)", "beta(probit)", 9),
+    ("share ~ x + (1|g)", "beta(cloglog)", 1),
+]
+
+
+@pytest.mark.parametrize(("formula", "family", "n_agq"), ORDINARY)
+def test_ordinary_data_converge_soon(formula: str, family: str, n_agq: int) -> None:
+    fit = fitted(formula, family, n_agq)
+    assert fit.converged
+    assert fit.certificate.n_evaluations <= 60
+
+
+# The search is for one standard deviation.
+SEARCHED = [c[:2] for c in ORDINARY if isinstance(c, tuple) and c[2] == 1 and "(x|g)" not in c[0] and "|h)" not in c[0]]
+
+
+@pytest.mark.parametrize(("formula", "family"), SEARCHED)
+def test_no_other_start_leads_lower(formula: str, family: str) -> None:
+    fit = fitted(formula, family)
+    model, estimate = fit.model, fit.estimate
+    assembly = model._assembly
+    objective, p = LaplaceObjective(assembly.problem), assembly.problem.p
+    dispersion = assembly.problem.family.has_dispersion
+    scale = np.sqrt((assembly.fixed.triangle @ estimate.cov_beta @ assembly.fixed.triangle.T).diagonal())
+    gamma = assembly.fixed.triangle @ estimate.beta
+
+    def criterion(v: np.ndarray) -> float:
+        phi = estimate.phi * float(np.exp(v[-1])) if dispersion else 1.0
+        try:
+            value = objective.value(Parameters((np.array([[abs(v[0])]]),), gamma + scale * v[1 : p + 1], phi))
+        except MixfitError:
+            return 1e10
+        return value if np.isfinite(value) else 1e10
+
+    rng = np.random.default_rng(8)
+    with np.errstate(all="ignore"):
+        for sd in (0.1, 1.0, 3.0):
+            start = np.concatenate([[sd], rng.normal(size=p), [0.3] if dispersion else []])
+            other = minimize(criterion, start, method="Nelder-Mead", options={"maxfev": 250})
+            assert other.fun > estimate.criterion - 1e-6
+
+
+SEPARATED = [
+    ("split ~ x + (1|g)", "binomial"),
+    ("split ~ step + (1|g)", "binomial"),
+    ("split ~ step + (1|g)", "binomial(probit)"),
+    ("split ~ step + (1|g)", "binomial(cloglog)"),
+    ("split ~ x + (1|g)", "binomial(cauchit)"),
+    ("quasi ~ step + (1|g)", "binomial"),
+    ("quasi ~ step + (1|g)", "binomial(cloglog)"),
+    ("by_group ~ 1 + (1|g)", "binomial"),
+    ("by_group ~ by_group + (1|g)", "binomial"),
+    ("by_group ~ 1 + (1|g)", "binomial(cloglog)"),
+]
+
+
+# Neither converged, nor a message: the iteration limit, or numpy's warning.
+UNEXPLAINED = {
+    ("split ~ step + (1|g)", "binomial(probit)"): (1, 9),
+    ("split ~ step + (1|g)", "binomial(cloglog)"): (1, 9),
+    ("split ~ x + (1|g)", "binomial(cauchit)"): (1, 9),
+    ("by_group ~ 1 + (1|g)", "binomial"): (1, 9),
+    ("by_group ~ by_group + (1|g)", "binomial"): (1, 9),
+    ("by_group ~ 1 + (1|g)", "binomial(cloglog)"): (1,),
+}
+SEPARATION = "the estimates run away until the iteration limit, or a step's exponential overflows"
+
+
+@pytest.mark.parametrize(
+    ("formula", "family", "n_agq"),
+    [
+        wrong(*case, n_agq, reason=SEPARATION) if n_agq in UNEXPLAINED.get(case, ()) else (*case, n_agq)
+        for case in SEPARATED
+        for n_agq in (1, 9)
+    ],
+)
+def test_separation_ends_converged_or_is_named(formula: str, family: str, n_agq: int) -> None:
+    try:
+        fit = fitted(formula, family, n_agq)
+    except FitError as error:
+        message = str(error)
+    else:
+        message = "" if fit.converged else fit.certificate.message
+    assert not message or "separates the response" in message
+
+
+@pytest.mark.parametrize("n_agq", [1, 9])
+@pytest.mark.parametrize(("formula", "family"), SEPARATED[:3])
+def test_separation_by_a_covariate_leaves_every_number_finite(formula: str, family: str, n_agq: int) -> None:
+    fit = fitted(formula, family, n_agq)
+    assert fit.llf > -1e-3
+    assert fit.is_singular
+
+
+@pytest.mark.parametrize(
+    ("response", "family"),
+    [("count", "poisson"), ("count", "nbinom2"), ("binary", "binomial"), ("positive", "gamma(log)")],
+)
+@pytest.mark.parametrize("value", [0, 1, 3])
+def test_a_constant_response_is_refused(response: str, family: str, value: int) -> None:
+    if (family == "binomial" and value == 3) or (family == "gamma(log)" and value == 0):
+        message = "does not|is not"
+    else:
+        message = f"{response!r} is the same in every row"
+    with pytest.raises(DataError, match=message):
+        mixfit.mixed(f"{response} ~ x + (1|g)", DATA.assign(**{response: value}), family)
+
+
+@pytest.mark.parametrize(
+    ("formula", "family", "n_agq"),
+    [
+        wrong("y ~ 1 + (1|g)", "binomial", 1, reason="a step's exponential overflows"),
+        wrong("y ~ 1 + (1|g)", "binomial", 5, reason="a step's exponential overflows"),
+        ("y ~ x + (1|g)", "binomial", 1),
+        ("y ~ x + (1|g)", "binomial", 5),
+        ("c ~ x + (1|g)", "poisson", 1),
+        ("c ~ x + (x|g)", "poisson", 1),
+        ("c ~ x + (x|g)", "poisson", 5),
+        wrong("c ~ x + (1|g)", "nbinom2", 1, reason=POISSON_LIMIT),
+    ],
+)
+def test_six_rows_are_enough(formula: str, family: str, n_agq: int) -> None:
+    tiny = pd.DataFrame(
+        {"g": list("aabbcc"), "x": [1.0, 2, 3, 1, 2, 3], "y": [0, 1, 0, 1, 1, 0], "c": [0, 2, 1, 3, 0, 1]}
+    )
+    fit = fitted(formula, family, n_agq, tiny)
+    assert fit.converged
+    assert fit.certificate.n_evaluations <= 60
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        wrong("poisson", reason="a step's exponential overflows where the cheap curvature of theta is zero"),
+        "binomial",
+        wrong("gamma(log)", reason=NO_START),
+        "beta",
+    ],
+)
+@pytest.mark.parametrize("n_agq", [1, 7])
+def test_groups_that_do_not_differ_give_a_singular_fit(family: str, n_agq: int) -> None:
+    # Every group has the same rows, so that the variance between them is estimated at zero.
+    one = DATA.head(10)
+    same = pd.concat([one.assign(g=f"g{j}") for j in range(8)], ignore_index=True)
+    response = {"poisson": "count", "binomial": "binary", "gamma(log)": "positive", "beta": "share"}[family]
+    fit = fitted(f"{response} ~ x + (1|g)", family, n_agq, same)
+    assert fit.converged
+    assert fit.is_singular
+    assert fit.theta[0] == 0.0
+    assert fit.certificate.boundary[0].derivative >= 0.0
+    assert all((modes == 0.0).all() for modes in fit.estimate.modes)
+
+
+@pytest.mark.parametrize("n_agq", [1, 9])
+def test_an_offset_of_the_log_exposure_moves_the_intercept(n_agq: int) -> None:
+    fit = fitted("count ~ x + (1|g)", "poisson", n_agq, offset="log(exposure)")
+    more = fitted("count ~ x + (1|g)", "poisson", n_agq, offset="log(1000 * exposure)")
+    assert_allclose(more.llf, fit.llf, atol=1e-6)
+    assert_allclose(more.params.iloc[0], fit.params.iloc[0] - np.log(1000.0), atol=1e-5)
+    assert_allclose(more.params.iloc[1], fit.params.iloc[1], atol=1e-5)
+    inside = fitted("count ~ x + offset(log(exposure)) + (1|g)", "poisson", n_agq)
+    assert_allclose(inside.llf, fit.llf, atol=1e-10)
+
+
+@pytest.mark.parametrize(("response", "family"), [("count", "poisson"), ("over", "nbinom2"), ("share", "beta")])
+def test_a_weight_of_two_is_a_row_twice(response: str, family: str) -> None:
+    weights = 1.0 + np.arange(N) % 2
+    formula = f"{response} ~ x + (1|g)"
+    weighted = fitted(formula, family, weights=weights)
+    twice = fitted(formula, family, data=DATA.loc[DATA.index.repeat(weights.astype(int))].reset_index(drop=True))
+    assert_allclose(weighted.llf, twice.llf, atol=1e-6)
+    assert_allclose(weighted.params, twice.params, rtol=1e-4)
+    assert_allclose(weighted.theta, twice.theta, rtol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e8])
+@pytest.mark.parametrize("family", ["gamma(log)", "inverse.gaussian(log)", "gaussian(log)"])
+def test_the_unit_of_a_response_moves_the_intercept(family: str, scale: float) -> None:
+    fit = fitted("positive ~ x + (1|g)", family)
+    scaled = fitted("positive ~ x + (1|g)", family, data=DATA.assign(positive=scale * DATA["positive"]))
+    assert_allclose(scaled.llf, fit.llf - N * np.log(scale), rtol=1e-9)
+    assert_allclose(scaled.params - fit.params, [np.log(scale), 0.0], atol=1e-5)
+    assert_allclose(scaled.theta, fit.theta, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("family", "scale"),
+    [
+        wrong("gamma(inverse)", 1e-8, reason=UNITS),
+        wrong("gamma(inverse)", 1e8, reason=UNITS),
+        ("gaussian(inverse)", 1e-8),
+        wrong("gaussian(inverse)", 1e8, reason=UNITS),
+        wrong("inverse.gaussian(inverse)", 1e-8, reason=UNITS),
+        wrong("inverse.gaussian(inverse)", 1e8, reason=OUTSIDE),
+    ],
+)
+def test_the_unit_of_a_response_scales_an_inverse_link(family: str, scale: float) -> None:
+    fit = fitted("positive ~ 1 + (1|g)", family)
+    scaled = fitted("positive ~ 1 + (1|g)", family, data=DATA.assign(positive=scale * DATA["positive"]))
+    assert_allclose(scaled.params * scale, fit.params, rtol=1e-4)
+
+
+def test_rows_in_any_order_and_levels_of_any_name_give_the_same_fit() -> None:
+    shuffled = DATA.sample(frac=1.0, random_state=1).assign(
+        g=lambda d: d["g"].map(lambda v: f"z{ord(v[-1]) * 7 % 31}{v}")
+    )
+    for n_agq in (1, 9):
+        fit, other = (fitted("binary ~ x + (1|g)", "binomial", n_agq, d) for d in (DATA, shuffled))
+        assert_allclose(other.llf, fit.llf, atol=1e-8)
+        assert_allclose(other.params, fit.params, rtol=1e-5)
+
+
+def test_quadrature_of_a_singular_slope_is_at_its_own_minimum() -> None:
+    fit = fitted("binary ~ x + (x|g)", "binomial", 9)
+    objective = QuadratureObjective(fit.model._assembly.problem, 9)
+    basis = fit.model._assembly.term_bases[0]
+    gamma = fit.model._assembly.fixed.triangle @ fit.estimate.beta
+    at = np.linalg.qr((basis @ fit.estimate.templates[0]).T, mode="r").T
+    here = objective.value(Parameters((at,), gamma, 1.0))
+    assert_allclose(here, fit.estimate.criterion, atol=1e-6)
