@@ -113,8 +113,10 @@ class Poisson(Family):
         return Terms(prior * y - weight, weight, weight, weight, weight)
 
     def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
-        out: Array = prior * (xlogy(y, mu) - mu - gammaln(y + 1.0))
-        return out
+        with np.errstate(invalid="ignore"):
+            kernel = prior * (xlogy(y, mu) - mu - gammaln(y + 1.0))
+        # An identity link can leave the support: no density there, whatever the count.
+        return np.where(mu >= 0.0, kernel, -np.inf)
 
     def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         return prior * (y / mu - 1.0), -prior * y / mu**2, 2.0 * prior * y / mu**3

@@ -96,7 +96,8 @@ def _cauchy_density(eta: Array) -> Array:
 
 
 def _signed_power(eta: Array, power: float) -> Array:
-    return np.abs(eta) ** power
+    # Only positive predictors have a mean under 1/mu^2.
+    return np.where(eta > 0.0, np.abs(eta), np.nan) ** power
 
 
 LINKS: dict[str, Link] = {

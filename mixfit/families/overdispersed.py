@@ -33,8 +33,9 @@ class NegativeBinomial(Family):
 
     def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
         constant = gammaln(y + phi) - gammaln(phi) - gammaln(y + 1.0) + phi * np.log(phi)
-        out: Array = prior * (constant + xlogy(y, mu) - (y + phi) * np.log(mu + phi))
-        return out
+        with np.errstate(invalid="ignore"):
+            kernel = prior * (constant + xlogy(y, mu) - (y + phi) * np.log(mu + phi))
+        return np.where(mu >= 0.0, kernel, -np.inf)
 
     def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         s = mu + phi

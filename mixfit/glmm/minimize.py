@@ -33,7 +33,7 @@ __all__ = ["Optimum", "exact_hessian", "minimize"]
 
 _MAX_ITERATIONS = 100
 _MAX_HALVINGS = 20
-_NEAR = 1e-5
+_NEAR = 1e-6
 _FAR = 0.1
 _DIFFERENCE = 1e-3
 _RELATIVE_NOISE = 1e-12
@@ -144,7 +144,7 @@ def exact_hessian(objective: Objective, at: Parameters, directions: Sequence[Dir
     below the Monte-Carlo-free digits of a standard error.
     """
     scale = 1.0 / np.sqrt(np.maximum(objective.information(directions).diagonal(), np.finfo(float).tiny))
-    step = _DIFFERENCE * np.minimum(scale, 1e6)
+    step = _DIFFERENCE * np.minimum(scale, np.where(np.arange(len(gradient)) < len(directions), 10.0, 1e4))
     out = np.empty((len(gradient), len(gradient)))
     for a in range(len(gradient)):
         delta = np.zeros(len(gradient))

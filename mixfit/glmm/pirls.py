@@ -31,6 +31,7 @@ __all__ = ["Mode", "find_mode"]
 
 _DECREMENT = 1e-14
 _NEAR = 1e-3
+_ROUNDING = 1e-6
 _MAX_STEPS = 60
 _MAX_HALVINGS = 30
 
@@ -111,7 +112,9 @@ def find_mode(
             if not concave:
                 factor = problem.factorize(terms.observed, templates)
             return Mode(u, eta, terms, factor, objective, step)
-        u, eta, objective = _descend(problem, fixed_eta, factor_templates, phi, u, delta, eta, objective)
+        # Close to the mode the objective's own rounding is larger than what a step changes.
+        rounding = min(decrement, _ROUNDING) + 1e-13 * abs(objective)
+        u, eta, objective = _descend(problem, fixed_eta, factor_templates, phi, u, delta, eta, objective, rounding)
     raise FitError(
         "The conditional modes did not settle: the random effects run away. "
         "Look for groups whose responses are all at one end, or for a fixed effect that separates the response."
@@ -151,15 +154,15 @@ def _descend(
     delta: list[Array],
     eta: Array,
     objective: float,
+    rounding: float,
 ) -> tuple[list[Array], Array, float]:
     """The first halving of the step that does not raise the objective."""
     length = 1.0
     move = _predictor(problem, np.zeros_like(eta), factor_templates, delta)
-    noise = 1e-13 * abs(objective)
     for _ in range(_MAX_HALVINGS):
         trial = [x + length * d for x, d in zip(u, delta, strict=True)]
         value = _objective(problem, eta + length * move, trial, phi)
-        if value <= objective + noise:
+        if value <= objective + rounding:
             return trial, _predictor(problem, fixed_eta, factor_templates, trial), value
         length *= 0.5
     return u, eta, objective

@@ -23,33 +23,62 @@ __all__ = ["linear_start", "theta_start"]
 
 _ITERATIONS = 25
 _SETTLED = 1e-4
+_HALVINGS = 30
 _SMALLEST_WEIGHT = 1e-10
 
 
 def linear_start(problem: GeneralizedProblem) -> tuple[Array, float]:
-    """Coefficients of the orthonormal columns and phi of the model without random effects."""
+    """Coefficients of the orthonormal columns and phi of the model without random effects.
+
+    Iteratively reweighted least squares from the constant predictor at the mean response; steps that leave the
+    support or raise the deviance are halved.
+    """
     family, y, prior = problem.family, problem.y, problem.prior
-    eta = family.link.eta(family.start_mean(y, prior))
-    phi = 1.0
-    gamma: Array = np.zeros(problem.p)
-    last = np.inf
-    for step in range(_ITERATIONS):
-        # At the start the means may be the responses themselves, and then nothing is left to estimate it from.
-        if family.has_dispersion and step:
-            phi = family.start_dispersion(y, prior, family.link.mean(eta))
+    mean = np.full(1, float(prior @ family.start_mean(y, prior) / prior.sum()))
+    gamma: Array = problem.fixed @ (np.full(len(y), float(family.link.eta(mean)[0])) - problem.offset)
+    eta = problem.offset + gamma @ problem.fixed
+    phi = _dispersion(problem, eta, 1.0)
+    value = _minus_twice_loglik(problem, eta, phi)
+    if not problem.p or not np.isfinite(value):
+        return gamma, phi
+    for _ in range(_ITERATIONS):
         terms = family.terms(y, prior, eta, phi)
         weight = np.maximum(terms.expected, _SMALLEST_WEIGHT)
-        working = eta - problem.offset + terms.score / weight
         weighted = problem.fixed * weight
-        if problem.p:
-            gamma = np.asarray(np.linalg.solve(weighted @ problem.fixed.T, weighted @ working))
-        eta = problem.offset + gamma @ problem.fixed
-        with np.errstate(all="ignore"):
-            value = -2.0 * float(family.loglik(y, prior, eta, phi).sum())
-        if not np.isfinite(value) or abs(last - value) < _SETTLED * (abs(value) + 1.0):
+        step = np.asarray(np.linalg.solve(weighted @ problem.fixed.T, problem.fixed @ terms.score))
+        length, last = 1.0, value
+        for _ in range(_HALVINGS):
+            trial = gamma + length * step
+            trial_eta = problem.offset + trial @ problem.fixed
+            value = _minus_twice_loglik(problem, trial_eta, phi)
+            if value <= last:
+                gamma, eta = trial, trial_eta
+                break
+            length *= 0.5
+        else:
             break
-        last = value
+        phi = _dispersion(problem, eta, phi)
+        settled = last - value < _SETTLED * (abs(value) + 1.0)
+        value = _minus_twice_loglik(problem, eta, phi)
+        if settled:
+            break
     return gamma, phi
+
+
+def _dispersion(problem: GeneralizedProblem, eta: Array, last: float) -> float:
+    family = problem.family
+    if not family.has_dispersion:
+        return 1.0
+    with np.errstate(all="ignore"):
+        phi = family.start_dispersion(problem.y, problem.prior, family.link.mean(eta))
+    # Means that are the responses themselves leave nothing to estimate it from.
+    return phi if np.isfinite(phi) and phi > 0.0 else last
+
+
+def _minus_twice_loglik(problem: GeneralizedProblem, eta: Array, phi: float) -> float:
+    with np.errstate(all="ignore"):
+        value = -2.0 * float(problem.family.loglik(problem.y, problem.prior, eta, phi).sum())
+    return value if np.isfinite(value) else np.inf
 
 
 def theta_start(problem: GeneralizedProblem, gamma: Array, phi: float) -> list[Array]:

@@ -54,7 +54,7 @@ def test_the_first_link_is_the_default(cls: type[Family]) -> None:
         (sm.families.Gaussian(sm_links.Log()), "gaussian(log)"),
         (sm.families.NegativeBinomial(alpha=1.0), "nbinom2(log)"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "instance",
 )
 def test_statsmodels_families_are_recognized(theirs: object, ours: str) -> None:
     assert repr(resolve_family(theirs)) == ours
