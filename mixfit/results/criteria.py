@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["aic", "any_singular", "bic", "n_parameters"]
+    from mixfit.design.types import RandomDesign
+
+__all__ = ["aic", "any_singular", "bic", "column_scales", "n_parameters", "undetermined"]
+
+_DEPENDENT = 1e-10
 
 
 def n_parameters(n_fixed: int, n_theta: int, n_scale: int = 1) -> int:
@@ -85,13 +89,17 @@ def bic(llf: float, n_params: int, nobs: int) -> float:
     return -2.0 * llf + float(np.log(nobs)) * n_params
 
 
-def any_singular(templates: Iterable[NDArray[np.float64]], tolerance: float = 1e-4) -> bool:
+def any_singular(
+    templates: Iterable[NDArray[np.float64]], scales: Iterable[NDArray[np.float64]], tolerance: float = 1e-4
+) -> bool:
     """Say whether a relative covariance factor lies on the boundary of its parameter space.
 
     Parameters
     ----------
     templates : iterable of ndarray, shape (k_t, k_t)
         Lower-triangular relative factors.
+    scales : iterable of ndarray, shape (k_t,)
+        Root mean squares of the terms' columns, so that the answer does not depend on their units.
     tolerance : float
         On the scale of theta, whose unit is the residual standard deviation; 1e-4 is the
         default of lme4's ``isSingular``.
@@ -99,11 +107,45 @@ def any_singular(templates: Iterable[NDArray[np.float64]], tolerance: float = 1e
     Returns
     -------
     bool
-        True where a diagonal entry is below `tolerance`.
+        True where a diagonal entry, for a column of unit mean square, is below `tolerance`.
 
     Examples
     --------
-    >>> any_singular([np.eye(2)]), any_singular([np.array([[1.0, 0.0], [0.3, 0.0]])])
+    >>> one = [np.ones(2)]
+    >>> any_singular([np.eye(2)], one), any_singular([np.array([[1.0, 0.0], [0.3, 0.0]])], one)
     (False, True)
     """
-    return any(bool((np.diagonal(template) < tolerance).any()) for template in templates)
+    return any(
+        bool((np.diagonal(template) * scale < tolerance).any())
+        for template, scale in zip(templates, scales, strict=True)
+    )
+
+
+def column_scales(random: Iterable[RandomDesign]) -> list[NDArray[np.float64]]:
+    """Root mean square of every column left of the bar, by term: shape (k_t,) each."""
+    return [np.sqrt(np.einsum("nk,nk->k", term.Z, term.Z) / len(term.Z)) for term in random]
+
+
+def undetermined(term: RandomDesign) -> bool:
+    """Say whether no level can tell a term's columns apart: then its effects are singular in every level.
+
+    That is so for ``(x|g)`` where x is constant within each group.
+
+    Parameters
+    ----------
+    term : RandomDesign
+
+    Returns
+    -------
+    bool
+    """
+    k, codes, q = term.Z.shape[1], term.grouping.codes, term.grouping.n_levels
+    if term.structure == "diag" or k == 1:
+        return False
+    gram = np.empty((q, k, k))
+    for i in range(k):
+        for j in range(i + 1):
+            gram[:, i, j] = gram[:, j, i] = np.bincount(codes, term.Z[:, i] * term.Z[:, j], q)
+    scale = np.sqrt(np.maximum(np.einsum("qii->qi", gram), np.finfo(float).tiny))
+    least = np.linalg.eigvalsh(gram / (scale[:, :, None] * scale[:, None, :]))[:, 0]
+    return bool((least < _DEPENDENT).all())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mixfit.results import criteria
@@ -100,7 +101,13 @@ class Likelihood(FixedEffects):
         """Whether the certificate holds."""
         return self.estimate.certificate.converged
 
-    @property
+    @cached_property
     def is_singular(self) -> bool:
-        """Whether a diagonal entry of theta is below 1e-4, as lme4's ``isSingular``."""
-        return criteria.any_singular(self.estimate.templates)
+        """Whether a random effect has no variance, or is determined by the others.
+
+        As lme4's ``isSingular`` (a diagonal entry of theta below 1e-4), for columns of unit mean square; and
+        where a term's columns are proportional within every group, which leaves its effects undetermined.
+        """
+        random = self.model.design.random
+        boundary = criteria.any_singular(self.estimate.templates, criteria.column_scales(random))
+        return boundary or any(criteria.undetermined(term) for term in random)
