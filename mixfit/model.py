@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from mixfit.base_model import MixedModel
 from mixfit.design.build import build
 from mixfit.formula import parse
-from mixfit.generalized import GeneralizedMixedModel, generalized
 from mixfit.lmm.assemble import assemble, with_response
 from mixfit.lmm.estimate import conditional_covariance, estimate
-from mixfit.lmm.prediction import prediction_variance
-from mixfit.results.linear import LinearResults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,8 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.design.types import Design
+    from mixfit.generalized import GeneralizedMixedModel
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.types import LinearEstimate
+    from mixfit.results.linear import LinearResults
 
     Array = NDArray[np.float64]
 
@@ -83,6 +82,9 @@ def mixed(
     if family is None or family == "gaussian":
         design = build(parsed, data, weights, offset, na_action, context)
         return LinearMixedModel(formula, design)
+    # Families bring scipy.special along: who fits linear models need not wait for it.
+    from mixfit.generalized import generalized
+
     return generalized(formula, parsed, data, family, weights, offset, na_action, context)
 
 
@@ -118,6 +120,9 @@ class LinearMixedModel(MixedModel):
         -------
         LinearResults
         """
+        # Tables, predictions and summaries are not needed to read a model: `import mixfit` stays quick.
+        from mixfit.results.linear import LinearResults
+
         return LinearResults(self, estimate(self._assembly, reml=reml, start=start))
 
     def with_response(self, y: ArrayLike) -> LinearMixedModel:
@@ -139,4 +144,6 @@ class LinearMixedModel(MixedModel):
         codes: Sequence[NDArray[np.intp] | None],
     ) -> Array:
         """Variance of the predictor x'beta + z'b about its true value, for new rows: shape (m,)."""
+        from mixfit.lmm.prediction import prediction_variance
+
         return prediction_variance(self._assembly, estimate, X, Z, codes)

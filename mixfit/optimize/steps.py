@@ -44,6 +44,7 @@ _SMALLEST_SHARE = 0.02
 # A column whose variance changes A by less than this is at zero, and the boundary's own derivative can tell more.
 _NEGLIGIBLE = 1.0 - 1e-6
 _UNKNOWN = 1e-11
+_NOTHING = 1e-150
 _ROUNDING = 1e-7
 _STAND_IN = 1e-3
 
@@ -108,7 +109,8 @@ def newton_step(information: Array, gradient: Array) -> tuple[Array, float]:
     """
     if not len(gradient):
         return gradient, 0.0
-    scale = np.sqrt(np.maximum(np.abs(information.diagonal()), np.finfo(float).tiny))
+    size = np.abs(information.diagonal())
+    scale = np.sqrt(np.where(size > _NOTHING, size, 1.0))
     values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
     along = vectors.T @ (gradient / scale)
     known = values > _UNKNOWN * len(values)
