@@ -109,7 +109,6 @@ def test_quadrature_of_a_normal_integrand_is_exact(n_agq: int) -> None:
     assert_allclose(fit.params, laplace_fit.params, rtol=1e-4)
 
 
-@pytest.mark.xfail(strict=True, raises=np.linalg.LinAlgError, reason="the first dispersion is that of y about itself")
 def test_the_family_itself_starts() -> None:
     fit = gaussian(CASES["pulp"], "pulp", family=Gaussian).fit()
     assert fit.converged

@@ -54,7 +54,6 @@ def test_lme4(fits: dict[str, Any], name: str) -> None:
     assert_allclose(np.sort(fit.theta), np.sort(wanted["theta"]), rtol=1e-3)
 
 
-@pytest.mark.xfail(strict=True, reason="the count of parameters includes a residual variance that is not there")
 @pytest.mark.parametrize("name", LME4["fits"])
 def test_lme4_criteria(fits: dict[str, Any], name: str) -> None:
     fit, wanted = fitted(fits, name)
@@ -93,12 +92,7 @@ def test_glmmtmb(fits: dict[str, Any], name: str) -> None:
         assert_allclose(own.loc[own["var2"].notna(), "sdcor"], wanted["correlation"][group], atol=1e-4)
 
 
-# The Hessian was formed where a decrease of up to 1e-3 was still to come: at the optimum itself it agrees.
-STALE = [name for name in TMB if name not in ("gamma_slope", "inverse_gaussian_simulated")]
-STALE_HESSIAN = pytest.mark.xfail(strict=True, reason="standard errors are those of a point before the optimum")
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[STALE_HESSIAN] if n in STALE else []) for n in TMB])
+@pytest.mark.parametrize("name", TMB)
 def test_glmmtmb_standard_errors(fits: dict[str, Any], name: str) -> None:
     fit, wanted = fitted(fits, name)
     assert_allclose(fit.bse, wanted["se"], rtol=2e-4)
@@ -115,7 +109,6 @@ def test_a_model_with_a_dispersion_counts_it_among_its_parameters(fits: dict[str
     assert fit.npar == len(wanted["fixef"]) + 1 + 1
 
 
-@pytest.mark.xfail(strict=True, reason="the table of variances gets a residual of 1")
 def test_a_model_without_residuals_reports_no_residual_variance(fits: dict[str, Any]) -> None:
     fit, _ = fitted(fits, "cbpp_laplace")
     assert "Residual" not in set(fit.varcorr().to_frame()["grp"])

@@ -87,7 +87,7 @@ ORDINARY = [
     ("binary ~ year + (1|g)", "binomial", 9),
     ("binary ~ x + (1|g) + (1|h)", "binomial", 1),
     ("binary ~ x + (1|row)", "binomial", 1),
-    wrong("binary ~ x + (1|row)", "binomial", 9, reason=EDGE),
+    ("binary ~ x + (1|row)", "binomial", 9),
     ("count ~ x + (1|g)", "poisson", 1),
     ("count ~ x + (x|g) + (1|h)", "poisson", 1),
     ("count ~ x + (1|row)", "poisson", 9),
@@ -113,13 +113,13 @@ ORDINARY = [
     ("high ~ x + (1|g)", "poisson(sqrt)", 1),
     ("positive ~ x + (1|g)", "gamma(log)", 1),
     ("positive ~ 1 + (1|g)", "gamma", 1),
-    wrong("positive ~ x + (1|g)", "gamma", 1, reason=OUTSIDE),
+    ("positive ~ x + (1|g)", "gamma", 1),
     ("positive ~ 1 + (1|g)", "gamma", 9),
-    wrong("positive ~ x + (1|g)", "gamma(identity)", 1, reason=NO_START),
+    ("positive ~ x + (1|g)", "gamma(identity)", 1),
     ("positive ~ x + (1|g)", "inverse.gaussian(log)", 9),
     wrong("positive ~ x + (1|g)", "inverse.gaussian(inverse)", 1, reason=OUTSIDE),
     wrong("positive ~ x + (1|g)", "inverse.gaussian", 1, reason=NO_START),
-    wrong("positive ~ x + (1|g)", "inverse.gaussian(identity)", 1, reason=NO_START),
+    ("positive ~ x + (1|g)", "inverse.gaussian(identity)", 1),
     ("positive ~ x + (1|g)", "gaussian(log)", 1),
     ("positive ~ x + (1|g)", "gaussian(sqrt)", 1),
     ("positive ~ x + (1|g)", "gaussian(inverse)", 1),
@@ -182,12 +182,9 @@ SEPARATED = [
 
 # Neither converged, nor a message: the iteration limit, or numpy's warning.
 UNEXPLAINED = {
-    ("split ~ step + (1|g)", "binomial(probit)"): (1, 9),
+    ("split ~ step + (1|g)", "binomial(probit)"): (1,),
     ("split ~ step + (1|g)", "binomial(cloglog)"): (1, 9),
-    ("split ~ x + (1|g)", "binomial(cauchit)"): (1, 9),
-    ("by_group ~ 1 + (1|g)", "binomial"): (1, 9),
-    ("by_group ~ by_group + (1|g)", "binomial"): (1, 9),
-    ("by_group ~ 1 + (1|g)", "binomial(cloglog)"): (1,),
+    ("by_group ~ 1 + (1|g)", "binomial"): (9,),
 }
 SEPARATION = "the estimates run away until the iteration limit, or a step's exponential overflows"
 
@@ -235,14 +232,14 @@ def test_a_constant_response_is_refused(response: str, family: str, value: int) 
 @pytest.mark.parametrize(
     ("formula", "family", "n_agq"),
     [
-        wrong("y ~ 1 + (1|g)", "binomial", 1, reason="a step's exponential overflows"),
-        wrong("y ~ 1 + (1|g)", "binomial", 5, reason="a step's exponential overflows"),
+        ("y ~ 1 + (1|g)", "binomial", 1),
+        ("y ~ 1 + (1|g)", "binomial", 5),
         ("y ~ x + (1|g)", "binomial", 1),
         ("y ~ x + (1|g)", "binomial", 5),
         ("c ~ x + (1|g)", "poisson", 1),
         ("c ~ x + (x|g)", "poisson", 1),
         ("c ~ x + (x|g)", "poisson", 5),
-        wrong("c ~ x + (1|g)", "nbinom2", 1, reason=POISSON_LIMIT),
+        ("c ~ x + (1|g)", "nbinom2", 1),
     ],
 )
 def test_six_rows_are_enough(formula: str, family: str, n_agq: int) -> None:
@@ -257,9 +254,9 @@ def test_six_rows_are_enough(formula: str, family: str, n_agq: int) -> None:
 @pytest.mark.parametrize(
     "family",
     [
-        wrong("poisson", reason="a step's exponential overflows where the cheap curvature of theta is zero"),
+        "poisson",
         "binomial",
-        wrong("gamma(log)", reason=NO_START),
+        "gamma(log)",
         "beta",
     ],
 )
@@ -312,12 +309,12 @@ def test_the_unit_of_a_response_moves_the_intercept(family: str, scale: float) -
 @pytest.mark.parametrize(
     ("family", "scale"),
     [
-        wrong("gamma(inverse)", 1e-8, reason=UNITS),
-        wrong("gamma(inverse)", 1e8, reason=UNITS),
-        ("gaussian(inverse)", 1e-8),
+        ("gamma(inverse)", 1e-8),
+        ("gamma(inverse)", 1e8),
+        wrong("gaussian(inverse)", 1e-8, reason=UNITS),
         wrong("gaussian(inverse)", 1e8, reason=UNITS),
         wrong("inverse.gaussian(inverse)", 1e-8, reason=UNITS),
-        wrong("inverse.gaussian(inverse)", 1e8, reason=OUTSIDE),
+        ("inverse.gaussian(inverse)", 1e8),
     ],
 )
 def test_the_unit_of_a_response_scales_an_inverse_link(family: str, scale: float) -> None:
