@@ -7,12 +7,14 @@ whatever crosses the chain goes to the *trailing* block, which fills in and is s
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixfit.cholesky.crossed import Crossed
+from mixfit.errors import DesignError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
+
+# The block, its factor, its inverse and one product are held at a time.
+_TRAILING_COPIES = 4
+_SMALL_BLOCK = 1e9
 
 __all__ = ["Plan", "make_plan", "refill"]
 
@@ -78,6 +84,7 @@ def make_plan(gram: Gram) -> Plan:
     for j in trailing:
         offset[j] = m
         m += gram.k[j] * gram.n_levels[j]
+    _check_memory(m)
     crossed: dict[int, Crossed] = {}
     fill: dict[tuple[int, int], Index] = {}
     entries: dict[tuple[int, int], Index] = {}
@@ -113,6 +120,20 @@ def refill(plan: Plan, gram: Gram) -> Plan:
     }
     table = _trailing_gram(gram, plan.trailing, plan.offset, plan.m)
     return replace(plan, crossed=crossed, trailing_gram=table)
+
+
+def _check_memory(m: int) -> None:
+    """Refuse a trailing block that the machine cannot hold, before the system refuses less politely."""
+    needed = _TRAILING_COPIES * 8.0 * m * m
+    if needed < _SMALL_BLOCK or not hasattr(os, "sysconf"):
+        return
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > available:
+        raise DesignError(
+            f"The grouping factors cross so that {m:,} random effects fill in: their dense block needs "
+            f"{needed / 1e9:.0f} GB, and this machine has {available / 1e9:.0f}. Leave out the crossed factor with the "
+            "most levels, or combine its rare levels."
+        )
 
 
 def _split(gram: Gram) -> tuple[tuple[int, ...], tuple[int, ...]]:

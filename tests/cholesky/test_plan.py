@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from mixfit.cholesky.plan import Plan, make_plan
+from mixfit.errors import DesignError
 from mixfit.gram.products import FactorRows, Gram, cross_products
 from tests.random_designs import PATTERNS, dense_blocks, factor_rows
 
@@ -111,3 +112,13 @@ def test_index_arrays(pattern: str, widths: tuple[int, ...]) -> None:
             fill = plan.fill[i, a]
             assert np.array_equal(target.column[fill], entries.column)
             assert np.array_equal(target.level[fill], plan.parent[i, a][entries.level])
+
+
+def test_a_block_larger_than_memory_is_refused_before_it_is_made() -> None:
+    # 200,000 x 200,000 levels crossed at random: 1.3 TB.
+    q, n = 200_000, 400_000
+    rng = np.random.default_rng(0)
+    rows = [FactorRows(np.concatenate([np.arange(q), rng.integers(0, q, n - q)]), q, None) for _ in range(2)]
+    rows[1] = FactorRows(rng.permutation(rows[1].codes), q, None)
+    with pytest.raises(DesignError, match=r"200,000 random effects fill in: .* GB"):
+        make_plan(cross_products(rows, np.ones((1, n))))
