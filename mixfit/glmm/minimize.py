@@ -271,7 +271,7 @@ def _candidates(
     shares = state.slopes.quadratic_share, state.slopes.inverse_share
     step, vanishing = scaled_step(state.directions, state.gradient, state.curvature, shares, full)
     if state.exact:
-        step = limited_step(state.curvature, state.gradient, len(state.directions))
+        step = limited_step(state.curvature, state.gradient, state.directions)
     if vanishing:
         yield _moved(state.at, state.directions, step, vanishing), None
     length = 1.0

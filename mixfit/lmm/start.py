@@ -94,6 +94,4 @@ def _squared_coupling(
         squares = np.bincount(own, values**2, q)
         along = np.array([np.bincount(own, values * f.take(other), q) for f in fixed_y]).reshape(len(fixed_y), q)
     # (F - b_x'b_y)^2 = F^2 - 2 F b_x'b_y + b_x'(b_y b_y')b_x
-    cross = np.einsum("pq,pq->q", fixed_x, along)
-    back = np.einsum("pq,pr,rq->q", fixed_x, outer_y, fixed_x, optimize=True) if len(fixed_x) else 0.0
-    return float((squares - 2.0 * cross + back) @ weight)
+    return float((squares + (fixed_x * (outer_y @ fixed_x - 2.0 * along)).sum(axis=0)) @ weight)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg.lapack import dgesdd, dpotrf, dpotrs
 
 from mixfit.covariance import semidefinite_cholesky
 from mixfit.optimize.direction import Direction
@@ -44,6 +45,7 @@ _SMALLEST_SHARE = 0.02
 # A column whose variance changes A by less than this is at zero, and the boundary's own derivative can tell more.
 _NEGLIGIBLE = 1.0 - 1e-6
 _UNKNOWN = 1e-11
+_SAFE_PIVOT = 1e-3
 _NOTHING = 1e-150
 _ROUNDING = 1e-7
 _STAND_IN = 1e-3
@@ -96,7 +98,7 @@ def eigenframe(terms: Sequence[Term], templates: Sequence[Array]) -> list[Array]
 
 def _orthogonal_columns(t: Array) -> Array:
     rank = int(np.count_nonzero(regular_columns(t)))
-    vectors, values, _ = np.linalg.svd(t)
+    vectors, values, _, _ = dgesdd(t)
     values[rank:] = 0.0
     return np.asarray(vectors * values)
 
@@ -111,7 +113,12 @@ def newton_step(information: Array, gradient: Array) -> tuple[Array, float]:
         return gradient, 0.0
     size = np.abs(information.diagonal())
     scale = np.sqrt(np.where(size > _NOTHING, size, 1.0))
-    values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
+    unit = information / (scale[:, None] * scale)
+    low, failed = dpotrf(unit, lower=1)
+    if not failed and low.diagonal().min() > _SAFE_PIVOT:
+        solved = dpotrs(low, gradient / scale, lower=1)[0]
+        return -solved / scale, 0.5 * float(gradient @ (solved / scale))
+    values, vectors = np.linalg.eigh(unit)
     along = vectors.T @ (gradient / scale)
     known = values > _UNKNOWN * len(values)
     flat = ~known & (np.abs(along) <= _ROUNDING)
@@ -153,29 +160,29 @@ def scaled_step(
         if abs(target - 1.0) > 1e-8:
             stretch[a] = np.clip((target - 1.0) / (max(rho, _SMALLEST_SHARE) * np.log(target)), 0.05, 100.0)
     root = np.sqrt(stretch)
-    return limited_step(information * np.outer(root, root), gradient, len(directions)), tuple(vanishing)
+    return limited_step(information * np.outer(root, root), gradient, directions), tuple(vanishing)
 
 
-def limited_step(information: Array, gradient: Array, n_directions: int) -> Array:
+def limited_step(information: Array, gradient: Array, directions: Sequence[Direction]) -> Array:
     """Newton step with every covariance coordinate kept below the longest step.
 
     A coordinate on its way down to zero must not hold up the others: its curvature is raised. Of a step that is
     still too long, the whole scaled down and the coordinates cut one by one, the quadratic model takes the better.
     """
     step, _ = newton_step(information, gradient)
-    covariance = np.arange(len(step)) < n_directions
+    limit = np.full(len(step), np.inf)
+    limit[: len(directions)] = _LONGEST_STEP
     for _ in range(10):
-        falling = (step < -_LONGEST_STEP) & covariance & (gradient > 0)
+        falling = (step < -limit) & (gradient > 0)
         if not falling.any():
             break
         information = information.copy()
-        information[falling, falling] *= 2.0 * np.abs(step[falling]) / _LONGEST_STEP
+        information[falling, falling] *= 2.0 * np.abs(step[falling]) / limit[falling]
         step, _ = newton_step(information, gradient)
-    longest = float(np.abs(step[covariance]).max(initial=0.0))
-    if longest <= _LONGEST_STEP:
+    excess = float((np.abs(step) / limit).max(initial=0.0))
+    if excess <= 1.0:
         return step
-    scaled = step * (_LONGEST_STEP / longest)
-    clipped = np.where(covariance, np.clip(step, -_LONGEST_STEP, _LONGEST_STEP), step)
+    scaled, clipped = step / excess, np.clip(step, -limit, limit)
     return min(scaled, clipped, key=lambda s: float(gradient @ s + 0.5 * s @ information @ s))
 
 
