@@ -144,8 +144,7 @@ def _first_lower(
 def exact_hessian(objective: Objective, at: Parameters, directions: Sequence[Direction], gradient: Array) -> Array:
     """Hessian of (directions, gamma, log phi): forward differences of the exact gradient over a small step.
 
-    The step is a thousandth of a standard error where the cheap curvature gives one, so that the error is far
-    below the Monte-Carlo-free digits of a standard error.
+    The step is a thousandth of a standard error where the cheap curvature gives one: its error is in the fourth digit.
     """
     scale = 1.0 / np.sqrt(np.maximum(objective.information(directions).diagonal(), np.finfo(float).tiny))
     step = _DIFFERENCE * np.minimum(scale, np.where(np.arange(len(gradient)) < len(directions), 10.0, 1e4))

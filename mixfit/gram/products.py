@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.cholesky.levels import matmul
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -138,7 +140,7 @@ class Gram:
         """Z'Z c for block vectors c, each of shape (k_i, r, q_i) or None for zero."""
         r = next(b.shape[1] for b in blocks if b is not None)
         out = [
-            np.zeros((k, r, q)) if c is None else _level_matmul(f, c)
+            np.zeros((k, r, q)) if c is None else matmul(f, c)
             for c, f, k, q in zip(blocks, self.diagonal, self.k, self.n_levels, strict=True)
         ]
         for (i, j), pairs in self.pairs.items():
@@ -148,13 +150,6 @@ class Gram:
             if c_i is not None:
                 out[j] += _pair_product(pairs.values.swapaxes(0, 1), pairs.col, pairs.row, c_i, self.n_levels[j])
         return out
-
-
-def _level_matmul(f: Array, c: Array) -> Array:
-    out = f[:, 0, None, :] * c[None, 0]
-    for s in range(1, f.shape[1]):
-        out += f[:, s, None, :] * c[None, s]
-    return out
 
 
 def _pair_product(values: Array, to: Index, at: Index, c: Array, size: int) -> Array:
