@@ -1,0 +1,1 @@
+"""Tests, degrees of freedom, intervals and bootstraps: functions of results."""

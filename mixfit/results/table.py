@@ -1,0 +1,131 @@
+"""A frame that prints as R prints a table of tests, and shows as HTML in a notebook."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from mixfit.results.html import html_table
+from mixfit.results.layout import lay_out
+from mixfit.results.numbers import fixed_decimals, format_common
+from mixfit.results.pvalues import LEGEND, format_p_values, stars
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["Table"]
+
+# R's getOption("digits") - 2, which its print method for tests uses.
+_DIGITS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table of tests or estimates.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        The numbers in full precision, under the names that R prints. NaN prints as a blank.
+    heading : tuple of str
+        Lines above the table.
+    notes : tuple of str
+        Lines below it: what a reader must know before trusting the numbers.
+    p_column : str or None
+        The column of p-values, printed as such.
+    significance : bool
+        Whether codes of significance follow the p-values, with their legend.
+    decimals : mapping of str to int
+        Columns shown with fixed decimals; the others show up to 5 significant digits.
+    show_index : bool
+        Whether the row names are printed.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"npar": [3, 4], "Chisq": [float("nan"), 2.5684]}, index=["m0", "m1"])
+    >>> Table(frame)
+       npar  Chisq
+    m0    3
+    m1    4 2.5684
+    >>> Table(frame)["npar"].tolist()
+    [3, 4]
+    """
+
+    frame: pd.DataFrame
+    heading: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    p_column: str | None = None
+    significance: bool = True
+    decimals: Mapping[str, int] = field(default_factory=dict)
+    show_index: bool = True
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the numbers as a frame of one's own."""
+        return self.frame.copy()
+
+    def __getitem__(self, column: str) -> pd.Series:
+        return self.frame[column]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def as_text(self) -> str:
+        """Return the table as R lays it out."""
+        header, rows, names = self._cells()
+        body = lay_out(header, rows, names if self.show_index else None, right=True)
+        legend = ["---", LEGEND] if self._codes() is not None else []
+        return "\n".join([*self.heading, body, *legend, *self.notes])
+
+    def as_html(self) -> str:
+        """Return the table as HTML."""
+        header, rows, names = self._cells()
+        if self.show_index:
+            header, rows = ["", *header], [[name, *row] for name, row in zip(names, rows, strict=True)]
+        legend = [LEGEND] if self._codes() is not None else []
+        table = html_table(header, rows, caption="\n".join(self.heading), n_names=int(self.show_index))
+        from html import escape
+
+        return "\n".join([table, *(f"<p>{escape(note)}</p>" for note in (*legend, *self.notes))])
+
+    def __str__(self) -> str:
+        return self.as_text()
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.as_html()
+
+    def _codes(self) -> list[str] | None:
+        if self.p_column is None or not self.significance:
+            return None
+        codes = stars(self.frame[self.p_column].astype(float))
+        return codes if any(codes) else None
+
+    def _cells(self) -> tuple[list[str], list[list[str]], list[str]]:
+        columns = [self._column(str(name)) for name in self.frame.columns]
+        header = [str(name) for name in self.frame.columns]
+        codes = self._codes()
+        if codes is not None:
+            header.append("")
+            columns.append([code.ljust(3) for code in codes])
+        rows = [list(row) for row in zip(*columns, strict=True)]
+        return header, rows, [str(name) for name in self.frame.index]
+
+    def _column(self, name: str) -> list[str]:
+        values = self.frame[name]
+        if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+            return [str(value) for value in values]
+        numbers = [float(value) for value in values.astype(float)]
+        known = [value for value in numbers if not math.isnan(value)]
+        cells = iter(self._format(name, known))
+        return ["" if math.isnan(value) else next(cells) for value in numbers]
+
+    def _format(self, name: str, known: Sequence[float]) -> list[str]:
+        if name == self.p_column:
+            return format_p_values(known, _DIGITS - 1)
+        if name in self.decimals:
+            return fixed_decimals(known, self.decimals[name])
+        return format_common(known, _DIGITS)
