@@ -25,6 +25,8 @@ __all__ = ["Crossed"]
 # a row pays as dense from an eighth of the columns on; below this many of them overheads decide.
 _DENSE_SHARE = 0.125
 _DENSE_ALWAYS = 4_000_000
+# Rows of a product that are wanted only in places are made a few at a time, so that they stay in the cache.
+_CELLS_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,16 +158,24 @@ class Crossed:
 
     def quadratic(self, kernel: Array, left: Array, right: Array) -> Array:
         """Y_a Q Y_b' of every level, for full symmetric Q (m, m): (nnz,) twice gives (n_levels,)."""
-        out = np.zeros(self.n_levels)
-        if len(self.heavy):
-            out[self.heavy] = np.einsum("hm,hm->h", self.dense_rows(left) @ kernel, self.dense_rows(right))
-        level, column, right = self.level[self.in_light], self.column[self.in_light], right[self.in_light]
-        y = self.csr(left)
-        step = max(1, 20_000_000 // self.m)
-        for start in range(0, self.n_levels, step):
-            part = y[start : start + step] @ kernel
-            e = slice(*np.searchsorted(level, [start, start + step]))
-            out += np.bincount(level[e], part[level[e] - start, column[e]] * right[e], self.n_levels)
+        forms = self.matmul_entries(left[None], kernel)[0] * right
+        return np.bincount(self.level, forms, self.n_levels).astype(float)
+
+    def matmul_entries(self, values: Array, other: Array) -> Array:
+        """Y B on the pattern of Y alone: values (k, nnz) and (m, m) give (k, nnz)."""
+        out = np.empty(values.shape)
+        level, column = self.level[self.in_light], self.column[self.in_light]
+        step = max(1, _CELLS_AT_ONCE // self.m)
+        starts = range(0, self.n_levels, step) if len(self.in_light) else ()
+        bounds = np.searchsorted(level, [*starts, self.n_levels])
+        for own, row in zip(out, values, strict=True):
+            if len(self.heavy):
+                own[self.in_heavy] = (self.dense_rows(row) @ other).take(self.heavy_cell)
+            light, y = np.empty(len(level)), self.csr(row)
+            for start, first, last in zip(starts, bounds[:-1], bounds[1:], strict=True):
+                part = y[start : start + step] @ other
+                light[first:last] = part[level[first:last] - start, column[first:last]]
+            own[self.in_light] = light
         return out
 
 

@@ -54,7 +54,11 @@ class Posterior:
     nested : dict of (i, j) to ndarray, shape (k_i, k_j, q_i)
         Q_ij against the level of j that holds each level of i.
     crossed : dict of i to ndarray, shape (k_i, m, q_i)
-        Q_iT.
+        Q_iT of chain factors after the first.
+    entries : dict of i to ndarray, shape (k_i, nnz_i)
+        Q_iT of the first chain factor, on the pattern of its crossed block.
+    sums : dict of i to ndarray, shape (k_i, k_i)
+        sum_j (A^{-1})_jj of the chain factors in `own`.
     table : list of ndarray, shape (m, m)
         Q_TT, both triangles, where it was formed.
     """
@@ -63,6 +67,8 @@ class Posterior:
     own: dict[int, Array]
     nested: dict[tuple[int, int], Array]
     crossed: dict[int, Array]
+    entries: dict[int, Array] = field(default_factory=dict)
+    sums: dict[int, Array] = field(default_factory=dict)
     table: list[Array] = field(default_factory=list)
 
 
@@ -116,6 +122,9 @@ def _between_pairs(plan: Plan, post: Posterior, full: Array, i: int, j: int, row
     """Q_ij at pairs of levels: (k_i, k_j, nnz)."""
     if (i, j) in post.nested:
         return post.nested[i, j].take(row, axis=2)
+    if i in post.entries:
+        # The first factor is eliminated before anything fills in: its entries are the pairs of levels.
+        return post.entries[i][:, plan.scatter[i, j].reshape(plan.k[j], -1)]
     if i in post.crossed:
         q = plan.width[j]
         return np.stack([post.crossed[i][:, plan.offset[j] + b * q + col, row] for b in range(plan.k[j])], 1)
@@ -149,14 +158,27 @@ def _extend(factor: Factor, position: int, full: Array, post: Posterior) -> None
     middle = lv.add_identity(_ancestors(factor, i, block.nested, block.crossed, post))
     if block.crossed is not None:
         pattern = plan.crossed[i]
-        product = pattern.matmul(block.crossed, full)
-        at = product[:, pattern.column, pattern.level]
+        # No earlier block asks for more of the first one than its pattern.
+        product = pattern.matmul(block.crossed, full) if position else None
+        at = (
+            pattern.matmul_entries(block.crossed, full)
+            if product is None
+            else product[:, pattern.column, pattern.level]
+        )
         for a in range(middle.shape[0]):
             for b in range(middle.shape[0]):
                 middle[a, b] += np.bincount(pattern.level, at[a] * block.crossed[b], pattern.n_levels)
         for j in after:
-            product += lv.matmul(block.nested[j], post.crossed[j].take(plan.parent[i, j], axis=2))
-        post.crossed[i] = lv.matmul(back, product)
+            parent, known = plan.parent[i, j], post.crossed[j]
+            if product is None:
+                meet = known[:, pattern.column, parent[pattern.level]]
+                at += lv.gather_matmul(block.nested[j], pattern.level, meet)
+            else:
+                product += lv.matmul(block.nested[j], known.take(parent, axis=2))
+        if product is None:
+            post.entries[i] = lv.gather_matmul(back, pattern.level, at)
+        else:
+            post.crossed[i] = lv.matmul(back, product)
     for j in after:
         half = lv.matmul(block.nested[j], post.own[j].take(plan.parent[i, j], axis=2))
         for h in after:
@@ -169,6 +191,8 @@ def _extend(factor: Factor, position: int, full: Array, post: Posterior) -> None
                 for b in range(half.shape[1]):
                     half[a, b] += np.bincount(pattern.level, block.crossed[a] * meet[b], pattern.n_levels)
         post.nested[i, j] = lv.matmul(back, half)
+    up = lv.transpose(block.inverse)
+    post.sums[i] = lv.level_sum(lv.matmul(up, middle), up)
     post.own[i] = lv.matmul(lv.matmul(-back, middle), block.root)
 
 
@@ -227,6 +251,9 @@ def inverse_sums(factor: Factor, post: Posterior) -> list[Array]:
     plan = factor.plan
     out: list[Array] = [np.empty(0)] * factor.gram.n_factors
     for i in plan.chain:
+        if i in post.sums:
+            out[i] = post.sums[i]
+            continue
         block = factor.chain[i]
         up = lv.transpose(block.inverse)
         nested = {j: lv.matmul(up, y) for j, y in block.nested.items()}

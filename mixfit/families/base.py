@@ -15,10 +15,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from mixfit.families.links import LINKS, Link
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
@@ -103,7 +104,19 @@ class Family(ABC):
 
     def loglik(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
         """Log density of every row, with all constants."""
-        return self.loglik_mean(y, prior, self.link.mean(eta), phi)
+        return self.log_kernel(y, prior, eta, phi) + self.log_constant(y, prior)
+
+    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
+        """Log density of every row less `log_constant`."""
+        return self.kernel_mean(y, prior, self.link.mean(eta), phi)
+
+    def log_constant(self, y: Array, prior: Array) -> Array:
+        """What of the log density depends on neither predictor nor dispersion, so that it is computed once: (n,)."""
+        return np.zeros(1)
+
+    def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+        """Log density at means mu, with all constants."""
+        return self.kernel_mean(y, prior, mu, phi) + self.log_constant(y, prior)
 
     def terms(self, y: Array, prior: Array, eta: Array, phi: float) -> Terms:
         """Its derivatives in eta."""
@@ -129,8 +142,8 @@ class Family(ABC):
         """Raise DataError where the response (n,) is outside the support, naming column and row."""
 
     @abstractmethod
-    def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
-        """Log density at means mu."""
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+        """Log density at means mu, less `log_constant`."""
 
     @abstractmethod
     def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:

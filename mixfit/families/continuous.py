@@ -50,7 +50,7 @@ class Gaussian(_Scaled):
         if self.link.name in ("log", "sqrt"):
             check_rows(y <= 0, f"A {self.link.name} link starts from positive responses; {name!r} is not")
 
-    def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
         return -0.5 * (np.log(2.0 * np.pi * phi / prior) + prior * (y - mu) ** 2 / phi)
 
     def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
@@ -86,7 +86,7 @@ class Gamma(_Scaled):
     def check(self, y: Array, prior: Array, name: str) -> None:
         check_rows(y <= 0, f"A gamma response is positive; {name!r} is not")
 
-    def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
         a = prior / phi
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(mu > 0, a * np.log(a * y / mu) - a * y / mu - np.log(y) - gammaln(a), -np.inf)
@@ -131,7 +131,7 @@ class InverseGaussian(_Scaled):
     def check(self, y: Array, prior: Array, name: str) -> None:
         check_rows(y <= 0, f"An inverse Gaussian response is positive; {name!r} is not")
 
-    def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
         a = prior / phi
         value = 0.5 * np.log(a / (2.0 * np.pi * y**3)) - a * (y - mu) ** 2 / (2.0 * mu**2 * y)
         return np.where(mu > 0, value, -np.inf)
@@ -174,7 +174,7 @@ class Beta(Family):
     def check(self, y: Array, prior: Array, name: str) -> None:
         check_rows((y <= 0) | (y >= 1), f"A beta response lies strictly inside (0, 1); {name!r} does not")
 
-    def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
         a, b = mu * phi, (1.0 - mu) * phi
         kernel = xlogy(a - 1.0, y) + (b - 1.0) * np.log1p(-y)
         out: Array = prior * (gammaln(phi) - gammaln(a) - gammaln(b) + kernel)

@@ -9,6 +9,7 @@ from scipy.special import gammaln, xlogy
 
 from mixfit.errors import DataError
 from mixfit.families.base import Family, Terms
+from mixfit.families.links import logistic
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,23 +51,35 @@ class Binomial(Family):
             "The weights of a binomial model are numbers of trials: whole",
         )
 
-    def loglik(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
-        if self.link.name == "logit":
-            # y eta - log(1 + e^eta), which neither overflows nor rounds the tail away.
-            return log_choose(prior, prior * y) + prior * (y * eta - np.logaddexp(0.0, eta))
-        return self.loglik_mean(y, prior, self.link.mean(eta), phi)
+    def log_constant(self, y: Array, prior: Array) -> Array:
+        return log_choose(prior, prior * y)
+
+    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
+        if self.link.name != "logit":
+            return super().log_kernel(y, prior, eta, phi)
+        # y eta - log(1 + e^eta), which neither overflows nor rounds the tail away.
+        tail = np.abs(eta)
+        np.log1p(np.exp(np.negative(tail, out=tail), out=tail), out=tail)
+        out = y * eta
+        out -= np.maximum(eta, 0.0)
+        out -= tail
+        out *= prior
+        return out
 
     def terms(self, y: Array, prior: Array, eta: Array, phi: float) -> Terms:
         if self.link.name != "logit":
             return super().terms(y, prior, eta, phi)
-        weight = prior * self.link.slope(eta)
-        return Terms(prior * (y - self.link.mean(eta)), weight, prior * self.link.bend(eta), weight, weight)
+        mean, weight, bend = logistic(eta)
+        weight *= prior
+        bend *= prior
+        score = np.subtract(y, mean, out=mean)
+        score *= prior
+        return Terms(score, weight, bend, weight, weight)
 
-    def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
         kernel = prior * (xlogy(y, mu) + xlogy(1.0 - y, 1.0 - mu))
         # A log link can leave the support: no density there, whatever the response.
-        out: Array = np.where(mu < 1.0, log_choose(prior, prior * y) + kernel, -np.inf)
-        return out
+        return np.where(mu < 1.0, kernel, -np.inf)
 
     def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         nu = 1.0 - mu
@@ -106,15 +119,23 @@ class Poisson(Family):
         check_rows(y < 0, f"A {self.name} response is not negative; {name!r} is")
         check_rows(y != np.round(y), f"A {self.name} response is a whole number; {name!r} is not")
 
+    def log_constant(self, y: Array, prior: Array) -> Array:
+        return -prior * gammaln(y + 1.0)
+
+    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
+        if self.link.name != "log":
+            return super().log_kernel(y, prior, eta, phi)
+        return prior * (y * eta - self.link.mean(eta))
+
     def terms(self, y: Array, prior: Array, eta: Array, phi: float) -> Terms:
         if self.link.name != "log":
             return super().terms(y, prior, eta, phi)
         weight: Array = prior * self.link.mean(eta)
         return Terms(prior * y - weight, weight, weight, weight, weight)
 
-    def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
         with np.errstate(invalid="ignore"):
-            kernel = prior * (xlogy(y, mu) - mu - gammaln(y + 1.0))
+            kernel = prior * (xlogy(y, mu) - mu)
         # An identity link can leave the support: no density there, whatever the count.
         return np.where(mu >= 0.0, kernel, -np.inf)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Function = Callable[[Array], Array]
 
-__all__ = ["LINKS", "Link"]
+__all__ = ["LINKS", "Link", "logistic"]
 
 _LARGEST_EXPONENT = 700.0
 _CLOGLOG_END = 3.6
@@ -57,6 +57,23 @@ def _exp(eta: Array) -> Array:
 
 def _inside(p: Array) -> Array:
     return np.clip(p, _PROBABILITY, 1.0 - _PROBABILITY)
+
+
+def logistic(eta: Array) -> tuple[Array, Array, Array]:
+    """Mean, slope and bend of the inverse logit; the smaller of mu and 1 - mu keeps all its digits."""
+    # In place: on long columns a new array costs more than its arithmetic.
+    near = np.abs(eta)
+    np.exp(np.negative(near, out=near), out=near)
+    far = near + 1.0
+    np.reciprocal(far, out=far)
+    near *= far
+    slope = near * far
+    bend = np.subtract(near, far, out=near)
+    bend *= slope
+    mean = np.minimum(eta, 0.0)
+    np.exp(mean, out=mean)
+    mean *= far
+    return mean, slope, np.copysign(bend, np.negative(eta, out=far), out=bend)
 
 
 def _logistic_density(eta: Array) -> Array:

@@ -31,11 +31,14 @@ class NegativeBinomial(Family):
     def check(self, y: Array, prior: Array, name: str) -> None:
         Poisson.check(self, y, prior, name)  # type: ignore[arg-type]
 
-    def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
-        constant = gammaln(y + phi) - gammaln(phi) - gammaln(y + 1.0) + phi * np.log(phi)
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+        constant = gammaln(y + phi) - gammaln(phi) + phi * np.log(phi)
         with np.errstate(invalid="ignore"):
             kernel = prior * (constant + xlogy(y, mu) - (y + phi) * np.log(mu + phi))
         return np.where(mu >= 0.0, kernel, -np.inf)
+
+    def log_constant(self, y: Array, prior: Array) -> Array:
+        return -prior * gammaln(y + 1.0)
 
     def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         s = mu + phi
@@ -89,18 +92,13 @@ class BetaBinomial(Family):
     def check(self, y: Array, prior: Array, name: str) -> None:
         Binomial.check(self, y, prior, name)  # type: ignore[arg-type]
 
-    def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
         a, b, s, f = mu * phi, (1.0 - mu) * phi, prior * y, prior * (1.0 - y)
-        out: Array = (
-            log_choose(prior, s)
-            + gammaln(s + a)
-            + gammaln(f + b)
-            - gammaln(prior + phi)
-            - gammaln(a)
-            - gammaln(b)
-            + gammaln(phi)
-        )
+        out: Array = gammaln(s + a) + gammaln(f + b) - gammaln(prior + phi) - gammaln(a) - gammaln(b) + gammaln(phi)
         return out
+
+    def log_constant(self, y: Array, prior: Array) -> Array:
+        return log_choose(prior, prior * y)
 
     def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         a, b, s, f = mu * phi, (1.0 - mu) * phi, prior * y, prior * (1.0 - y)

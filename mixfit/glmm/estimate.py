@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.glmm.assemble import GeneralizedAssembly
+    from mixfit.glmm.laplace import Laplace
     from mixfit.glmm.minimize import Optimum
     from mixfit.optimize.direction import Direction
 
@@ -44,7 +45,7 @@ def estimate_generalized(assembly: GeneralizedAssembly, n_agq: int) -> Generaliz
     start = Parameters(tuple(theta_start(problem, gamma, phi)), gamma, phi)
     objective = LaplaceObjective(problem) if n_agq == 1 else QuadratureObjective(problem, n_agq)
     optimum = minimize(objective, start)
-    return _collect(assembly, optimum, n_agq)
+    return _collect(assembly, optimum, objective.center, n_agq)
 
 
 def check_quadrature(assembly: GeneralizedAssembly) -> None:
@@ -62,9 +63,9 @@ def check_quadrature(assembly: GeneralizedAssembly) -> None:
         )
 
 
-def _collect(assembly: GeneralizedAssembly, optimum: Optimum, n_agq: int) -> GeneralizedEstimate:
+def _collect(assembly: GeneralizedAssembly, optimum: Optimum, last: Laplace, n_agq: int) -> GeneralizedEstimate:
     problem, at = assembly.problem, optimum.at
-    center = laplace(problem, at.gamma, at.templates, at.phi)
+    center = laplace(problem, at.gamma, at.templates, at.phi, last.mode)
     b = [lv.left_multiply(t, u) for t, u in zip(problem.factor_templates(at.templates), center.mode.u, strict=True)]
     templates = tuple(change_basis(t, basis) for t, basis in zip(at.templates, assembly.term_bases, strict=True))
     m, p = len(optimum.directions), problem.p

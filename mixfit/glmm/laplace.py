@@ -75,9 +75,9 @@ def laplace(
     gamma: Array,
     templates: Sequence[Array],
     phi: float,
-    start: Sequence[Array] | None = None,
+    start: Mode | None = None,
 ) -> Laplace:
-    """Evaluate the Laplace approximation, the mode's search starting from `start`."""
+    """Evaluate the Laplace approximation, the mode's search starting from that at a nearby point."""
     mode = find_mode(problem, problem.offset + gamma @ problem.fixed, templates, phi, start)
     same = mode.terms.weight is mode.terms.observed
     factor = mode.observed if same else problem.factorize(mode.terms.weight, templates)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.glmm.laplace import Laplace
+    from mixfit.glmm.pirls import Mode
     from mixfit.glmm.point import Parameters, Slopes
     from mixfit.glmm.problem import GeneralizedProblem
     from mixfit.optimize.direction import Direction
@@ -47,7 +48,7 @@ class LaplaceObjective:
     def __init__(self, problem: GeneralizedProblem) -> None:
         self.problem = problem
         self.at: Laplace | None = None
-        self._start: list[Array] | None = None
+        self._start: Mode | None = None
 
     def value(self, at: Parameters) -> float:
         """-2 log-likelihood by the Laplace approximation."""
@@ -56,7 +57,7 @@ class LaplaceObjective:
 
     def slopes(self) -> Slopes:
         """Exact gradient at the point last evaluated."""
-        self._start = self._point.mode.u
+        self._start = self._point.mode
         return laplace_gradient(self._point)
 
     def information(self, directions: Sequence[Direction]) -> Array:
@@ -66,6 +67,11 @@ class LaplaceObjective:
     def variance_curvature(self, term: int, direction: Array) -> tuple[float, float]:
         """Working-model curvature along the variance of a boundary direction."""
         return variance_curvature(self._point, term, direction)
+
+    @property
+    def center(self) -> Laplace:
+        """The Laplace approximation at the point last evaluated."""
+        return self._point
 
     @property
     def _point(self) -> Laplace:

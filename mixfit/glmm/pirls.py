@@ -2,7 +2,8 @@ r"""The conditional mode of the spherical random effects, by penalized iterative
 
 At fixed beta, theta and dispersion, u~ minimizes -2 l(eta) + |u|^2 with eta = offset + X beta + Z Lambda u.
 Each step solves A delta = Lambda'Z'l' - u with the observed curvature as weights (the expected one in rows
-where the log density is not concave), and is halved until the objective falls.
+where the log density is not concave), and is halved until the objective falls. Near a known mode the A of that
+mode serves as long as it converges fast, where a new one would cost more than passes over the rows.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ __all__ = ["Mode", "find_mode"]
 
 _DECREMENT = 1e-14
 _NEAR = 1e-3
+_CONTRACTION = 1e-2
 _ROUNDING = 1e-6
 _MAX_STEPS = 60
 _MAX_HALVINGS = 30
@@ -66,59 +68,88 @@ def find_mode(
     fixed_eta: Array,
     templates: Sequence[Array],
     phi: float,
-    start: Sequence[Array] | None = None,
+    start: Mode | None = None,
 ) -> Mode:
-    """Find u~ from `start` (zero by default); a start that is too far off is replaced by zero.
+    """Find u~ from the mode at a nearby point, or from zero: also where the nearby one leads nowhere.
 
     Raises
     ------
     FitError
         Where no finite mode can be found.
     """
-    zero = [np.zeros((k, 1, q)) for k, q in zip(problem.k, problem.n_levels, strict=True)]
+    found = None if start is None else _search(problem, fixed_eta, templates, phi, start.u, start.observed)
+    if found is None:
+        zero = [np.zeros((k, 1, q)) for k, q in zip(problem.k, problem.n_levels, strict=True)]
+        if not np.isfinite(_objective(problem, fixed_eta, zero, phi)):
+            raise FitError(
+                f"The {problem.family!r} log-likelihood is not finite at the start: fitted means leave the support. "
+                "Try another link, or rescale the covariates."
+            )
+        found = _search(problem, fixed_eta, templates, phi, zero, None)
+    if found is None:
+        raise FitError(
+            "The conditional modes did not settle: the random effects run away. "
+            "Look for groups whose responses are all at one end, or for a fixed effect that separates the response."
+        )
+    return found
+
+
+def _search(
+    problem: GeneralizedProblem,
+    fixed_eta: Array,
+    templates: Sequence[Array],
+    phi: float,
+    u: list[Array],
+    near: Factor | None,
+) -> Mode | None:
+    """Newton's steps from u; None where they do not settle."""
     factor_templates = problem.factor_templates(templates)
-    u = zero if start is None else list(start)
     eta = _predictor(problem, fixed_eta, factor_templates, u)
     objective = _objective(problem, eta, u, phi)
-    if start is not None:
-        at_zero = _objective(problem, fixed_eta, zero, phi)
-        if not objective <= at_zero:
-            u, eta, objective = zero, fixed_eta, at_zero
     if not np.isfinite(objective):
-        raise FitError(
-            f"The {problem.family!r} log-likelihood is not finite at the start: fitted means leave the support. "
-            "Try another link, or rescale the covariates."
-        )
+        return None
+    costly = problem.plan.m**2 > len(problem.y)
+    old = near if costly else None
     decrement, trusted = np.inf, True
     for step in range(_MAX_STEPS):
         terms = problem.family.terms(problem.y, problem.prior, eta, phi)
-        # Near the mode A is positive definite even where single rows are not concave.
-        concave = bool((trusted and decrement < _NEAR) or (terms.observed > 0.0).all())
-        weights = terms.observed if concave else np.where(terms.observed > 0.0, terms.observed, terms.expected)
-        with np.errstate(invalid="ignore"):
-            factor = problem.factorize(weights, templates)
         gradient = [
             lv.left_multiply(t.T, z) - x
             for t, z, x in zip(
                 factor_templates, random_sums(problem.pattern.factors, terms.score[None]), u, strict=True
             )
         ]
-        delta = solve(factor, gradient)
-        decrement = sum(float(np.vdot(g, d)) for g, d in zip(gradient, delta, strict=True))
+        if old is not None:
+            last = decrement
+            delta, decrement = _newton(old, gradient)
+            if not 0.0 <= decrement <= min(_NEAR, _CONTRACTION * last):
+                old, decrement = None, np.inf
+        # Near the mode A is positive definite even where single rows are not concave.
+        concave = bool((trusted and decrement < _NEAR) or (terms.observed > 0.0).all())
+        if old is None:
+            weights = terms.observed if concave else np.where(terms.observed > 0.0, terms.observed, terms.expected)
+            with np.errstate(invalid="ignore"):
+                factor = problem.factorize(weights, templates)
+            delta, decrement = _newton(factor, gradient)
         if not decrement >= 0.0:
             decrement, trusted = np.inf, False
             continue
         if decrement <= _DECREMENT:
-            if not concave:
+            if old is not None or not concave:
                 factor = problem.factorize(terms.observed, templates)
             return Mode(u, eta, terms, factor, objective, step)
+        if old is None and costly and concave and decrement < _NEAR:
+            old = factor
         # Close to the mode the objective's own rounding is larger than what a step changes.
         rounding = min(decrement, _ROUNDING) + 1e-13 * abs(objective)
         u, eta, objective = _descend(problem, fixed_eta, factor_templates, phi, u, delta, eta, objective, rounding)
-    raise FitError(
-        "The conditional modes did not settle: the random effects run away. "
-        "Look for groups whose responses are all at one end, or for a fixed effect that separates the response."
-    )
+    return None
+
+
+def _newton(factor: Factor, gradient: list[Array]) -> tuple[list[Array], float]:
+    """The step A^{-1} g and its decrement g'A^{-1} g."""
+    delta = solve(factor, gradient)
+    return delta, sum(float(np.vdot(g, d)) for g, d in zip(gradient, delta, strict=True))
 
 
 def solve(factor: Factor, blocks: Sequence[Array]) -> list[Array]:
@@ -141,7 +172,7 @@ def _predictor(
 
 def _objective(problem: GeneralizedProblem, eta: Array, u: Sequence[Array], phi: float) -> float:
     with np.errstate(all="ignore"):
-        loglik = float(problem.family.loglik(problem.y, problem.prior, eta, phi).sum())
+        loglik = problem.loglik(eta, phi)
     return -2.0 * loglik + sum(float(np.vdot(x, x)) for x in u)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,6 +53,16 @@ class GeneralizedProblem:
     pattern: RowPattern
     plan: Plan
     terms: tuple[Term, ...]
+
+    @cached_property
+    def log_constant(self) -> float:
+        """What of the log-likelihood depends on no parameter."""
+        constant = self.family.log_constant(self.y, self.prior)
+        return float(np.broadcast_to(constant, self.y.shape).sum())
+
+    def loglik(self, eta: Array, phi: float) -> float:
+        """Conditional log-likelihood of linear predictors (n,), with all constants."""
+        return float(self.family.log_kernel(self.y, self.prior, eta, phi).sum()) + self.log_constant
 
     @property
     def p(self) -> int:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.glmm.laplace import Laplace
+    from mixfit.glmm.pirls import Mode
     from mixfit.glmm.point import Parameters
     from mixfit.glmm.problem import GeneralizedProblem
     from mixfit.optimize.direction import Direction
@@ -101,7 +102,7 @@ class QuadratureObjective:
         self.problem = problem
         self._rule = product_rule(n_nodes, problem.k[0])
         self._at: _Point | None = None
-        self._start: list[Array] | None = None
+        self._start: Mode | None = None
 
     def value(self, at: Parameters) -> float:
         """-2 log-likelihood by adaptive quadrature."""
@@ -111,7 +112,7 @@ class QuadratureObjective:
 
     def slopes(self) -> Slopes:
         """Exact gradient at the point last evaluated."""
-        self._start = self._point.center.mode.u
+        self._start = self._point.center.mode
         return _slopes(self._point, self._rule)
 
     def information(self, directions: Sequence[Direction]) -> Array:
@@ -142,14 +143,14 @@ def _evaluate(center: Laplace, rule: Rule) -> _Point:
     codes, q = problem.pattern.factors[0].codes, low_inverse.shape[2]
     for nodes, eta in _node_rows(center, u):
         with np.errstate(all="ignore"):
-            loglik = problem.family.loglik(problem.y, problem.prior, eta, center.phi)
+            loglik = problem.family.log_kernel(problem.y, problem.prior, eta, center.phi)
         for r, row in zip(range(nodes.start, nodes.stop), loglik, strict=True):
             log_share[r] += np.bincount(codes, row, q)
     top = log_share.max(axis=0)
     share = np.exp(log_share - top)
     total = share.sum(axis=0)
     log_root = sum(np.log(low_inverse[s, s]) for s in range(len(low_inverse)))
-    value = -2.0 * float((log_root + top + np.log(total)).sum())
+    value = -2.0 * (float((log_root + top + np.log(total)).sum()) + problem.log_constant)
     return _Point(center, low_inverse, u, share / total, value)
 
 

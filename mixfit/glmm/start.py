@@ -77,7 +77,7 @@ def _dispersion(problem: GeneralizedProblem, eta: Array, last: float) -> float:
 
 def _minus_twice_loglik(problem: GeneralizedProblem, eta: Array, phi: float) -> float:
     with np.errstate(all="ignore"):
-        value = -2.0 * float(problem.family.loglik(problem.y, problem.prior, eta, phi).sum())
+        value = -2.0 * problem.loglik(eta, phi)
     return value if np.isfinite(value) else np.inf
 
 

@@ -13,8 +13,6 @@ __all__ = ["Agreement", "compare"]
 
 # Log-likelihoods of rivals that stop on a tolerance of their own; the second for the rounding of large sums.
 LOGLIK_ABSOLUTE, LOGLIK_RELATIVE = 1e-3, 1e-9
-# Of a standard error, for coefficients and for standard errors themselves.
-ESTIMATES = 1e-3
 
 
 @dataclass(frozen=True)
@@ -45,8 +43,15 @@ class Agreement:
         )
 
 
-def compare(answers: Mapping[str, Mapping[str, Any]]) -> list[Agreement]:
-    """Compare each rival's last answer with mixfit's."""
+def compare(answers: Mapping[str, Mapping[str, Any]], tolerance: float = 1e-3) -> list[Agreement]:
+    """Compare each rival's last answer with mixfit's.
+
+    Parameters
+    ----------
+    answers : mapping
+    tolerance : float
+        For coefficients and for standard errors themselves, in standard errors.
+    """
     ours = answers["mixfit"]
     agreements = []
     for rival, theirs in answers.items():
@@ -62,6 +67,6 @@ def compare(answers: Mapping[str, Mapping[str, Any]]) -> list[Agreement]:
             if same_length
             else float("inf")
         )
-        ok = abs(loglik) <= LOGLIK_ABSOLUTE + LOGLIK_RELATIVE * abs(ours["loglik"]) and estimates <= ESTIMATES
+        ok = abs(loglik) <= LOGLIK_ABSOLUTE + LOGLIK_RELATIVE * abs(ours["loglik"]) and estimates <= tolerance
         agreements.append(Agreement(rival, loglik, estimates, ok))
     return agreements

@@ -24,6 +24,7 @@ class Case:
     formula : str
         In lme4's language, which all rivals read.
     reml : bool
+        Of a Gaussian model; generalized ones are fitted by maximum likelihood.
     repeats : int
         Timed fits of each rival.
     batch : int
@@ -38,6 +39,12 @@ class Case:
         Rivals that run only when asked for.
     peak_mb : float, optional
         The largest peak memory that mixfit's process may have, in MB (1e6 bytes), the data included.
+    family : str
+        ``gaussian``, ``binomial`` or ``poisson``, with the canonical link.
+    n_agq : int
+        Quadrature points; 1 is the Laplace approximation.
+    estimates : float
+        Difference of coefficients and standard errors up to which rivals agree, in standard errors.
     """
 
     name: str
@@ -50,6 +57,13 @@ class Case:
     few: Mapping[str, int] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     peak_mb: float | None = None
+    family: str = "gaussian"
+    n_agq: int = 1
+    estimates: float = 1e-3
+
+    def arguments(self, start: str) -> list[str]:
+        """Return the arguments of a child process after the directory of its data."""
+        return [self.formula, "reml" if self.reml else "ml", self.family, str(self.n_agq), start]
 
 
 CASES = (
@@ -101,6 +115,66 @@ CASES = (
         demands={"glmm": 0.5},
         few={"lme4": 1},
         left_out=("lme4",),
+    ),
+    # glmer and glmmTMB stop where a step gains little: their estimates have three or four digits.
+    Case(
+        "cbpp",
+        "cbpp, binomial, Laplace",
+        "cbind(incidence, healthy) ~ period + (1|herd)",
+        reml=False,
+        repeats=60,
+        batch=10,
+        demands={"lme4": 0.15},
+        few={"glmmTMB": 20},
+        family="binomial",
+        estimates=1e-2,
+    ),
+    Case(
+        "verbagg",
+        "VerbAgg, persons × items, binary, Laplace",
+        "y ~ Anger + Gender + btype + situ + (1|id) + (1|item)",
+        reml=False,
+        repeats=15,
+        demands={"glmm": 1.0, "lme4": 0.03},
+        few={"lme4": 3, "glmmTMB": 3},
+        family="binomial",
+        estimates=1e-2,
+    ),
+    Case(
+        "binary",
+        "binary, 20,000 groups, two covariates, Laplace",
+        "y ~ x1 + x2 + (1|g)",
+        reml=False,
+        repeats=7,
+        demands={"glmm": 0.7},
+        few={"lme4": 1, "glmmTMB": 1},
+        left_out=("lme4", "glmmTMB"),
+        family="binomial",
+        estimates=1e-2,
+    ),
+    Case(
+        "counts",
+        "Poisson, 5,000 × 800 crossed, Laplace",
+        "y ~ x + (1|a) + (1|b)",
+        reml=False,
+        repeats=5,
+        demands={"glmm": 0.15, "glmmTMB": 0.15},
+        few={"glmm": 2, "lme4": 1, "glmmTMB": 2},
+        left_out=("lme4",),
+        family="poisson",
+        estimates=1e-2,
+    ),
+    Case(
+        "contraception",
+        "Contraception, binary, 9 quadrature points",
+        "y ~ age + age2 + urban + livch + (1|district)",
+        reml=False,
+        repeats=15,
+        demands={"lme4": 0.1},
+        few={"lme4": 5},
+        family="binomial",
+        n_agq=9,
+        estimates=1e-2,
     ),
 )
 

@@ -75,12 +75,61 @@ def nested(quick: bool) -> pd.DataFrame:
     return pd.DataFrame({"y": y, "a": labels("a", a), "b": labels("b", b), "c": labels("c", c)})
 
 
+def cbpp(quick: bool) -> pd.DataFrame:
+    """Bundled, with the number of healthy animals as a column."""
+    frame = datasets.load("cbpp")
+    return frame.assign(healthy=frame["size"] - frame["incidence"])
+
+
+def contraception(quick: bool) -> pd.DataFrame:
+    """Bundled, with the response as 0 and 1 and the square of age as a column."""
+    frame = datasets.load("contraception")
+    return frame.assign(y=(frame["use"] == "Y").astype(float), age2=frame["age"] ** 2)
+
+
+def verbagg(quick: bool) -> pd.DataFrame:
+    """Bundled, with the response as 0 and 1; the first persons of it when quick."""
+    frame = datasets.load("verbagg")
+    frame["y"] = (frame["r2"] == "Y").astype(float)
+    if not quick:
+        return frame
+    frame = frame[frame["id"].isin(frame["id"].cat.categories[:60])].copy()
+    frame["id"] = frame["id"].cat.remove_unused_categories()
+    return frame
+
+
+def binary(quick: bool) -> pd.DataFrame:
+    """Draw 0/1 responses in many groups."""
+    n, n_groups = (2_000, 100) if quick else (1_000_000, 20_000)
+    random = np.random.default_rng(4)
+    g = random.integers(0, n_groups, n)
+    x = random.normal(size=(n, 2))
+    eta = -0.5 + 0.5 * x[:, 0] - 0.3 * x[:, 1] + 0.8 * random.normal(size=n_groups)[g]
+    y = (random.random(n) < 1 / (1 + np.exp(-eta))).astype(float)
+    return pd.DataFrame({"y": y, "x1": x[:, 0], "x2": x[:, 1], "g": labels("g", g)})
+
+
+def counts(quick: bool) -> pd.DataFrame:
+    """Draw counts with two crossed factors."""
+    n, n_a, n_b = (2_000, 100, 40) if quick else (200_000, 5_000, 800)
+    random = np.random.default_rng(5)
+    a, b, x = random.integers(0, n_a, n), random.integers(0, n_b, n), random.normal(size=n)
+    eta = 0.2 + 0.3 * x + 0.5 * random.normal(size=n_a)[a] + 0.3 * random.normal(size=n_b)[b]
+    y = random.poisson(np.exp(eta)).astype(float)
+    return pd.DataFrame({"y": y, "x": x, "a": labels("a", a), "b": labels("b", b)})
+
+
 SOURCES: dict[str, Callable[[bool], pd.DataFrame]] = {
     "sleepstudy": sleepstudy,
     "insteval": insteval,
     "slopes": slopes,
     "ratings": ratings,
     "nested": nested,
+    "cbpp": cbpp,
+    "verbagg": verbagg,
+    "binary": binary,
+    "counts": counts,
+    "contraception": contraception,
 }
 
 

@@ -104,8 +104,7 @@ def measure(
         turns = max(batches.values())
         for rival in rivals:
             start = "cold" if case.few.get(rival.NAME, FEWEST_WARM) < FEWEST_WARM else "warm"
-            method = "reml" if case.reml else "ml"
-            session = stack.enter_context(Session([*rival.command(directory), case.formula, method, start]))
+            session = stack.enter_context(Session([*rival.command(directory), *case.arguments(start)]))
             try:
                 first = session.wait_until_ready()
                 sessions[rival.NAME] = session
@@ -141,7 +140,7 @@ def _write(case: Case, directory: Path, rivals: Sequence[Rival], quick: bool) ->
     command = [sys.executable, "-m", "tests.benchmarks.data", case.name, str(directory)]
     if quick:
         command.append("--quick")
-    if any(rival.NAME == "lme4" for rival in rivals):
+    if any(rival.NAME in ("lme4", "glmmTMB") for rival in rivals):
         command.append("--csv")
     run = subprocess.run(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True, check=True)
     rows: int = json.loads(run.stdout)["rows"]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from mixfit.results.linear import LinearResults
+    from tests.benchmarks.worker import Model
 
 NAME = "mixfit"
 
@@ -27,15 +27,16 @@ def command(directory: Path) -> list[str]:
     return [sys.executable, "-m", "tests.benchmarks.mixfit_", str(directory)]
 
 
-def estimate(frame: pd.DataFrame, formula: str, reml: bool) -> tuple[LinearResults, Any, Any]:
+def estimate(frame: pd.DataFrame, model: Model) -> tuple[Any, Any, Any]:
     """From a data frame and a formula to estimates with standard errors."""
     import mixfit
 
-    fit = mixfit.mixed(formula, frame).fit(reml=reml)
+    made = mixfit.mixed(model.formula, frame, family=model.family)
+    fit = made.fit(reml=model.reml) if model.family == "gaussian" else made.fit(n_agq=model.n_agq)
     return fit, fit.params, fit.bse
 
 
-def describe(fit: LinearResults) -> dict[str, Any]:
+def describe(fit: Any) -> dict[str, Any]:
     """Return log-likelihood and effort."""
     return {
         "loglik": float(fit.llf),

@@ -70,7 +70,7 @@ def agreement_lines(result: Measurement) -> list[str]:
     name = result.case.name
     lines = [f"- {name}: {rival} FAILED: {words}" for rival, words in result.failures.items()]
     if "mixfit" in result.answers and len(result.answers) > 1:
-        lines.append(f"- {name}: {'; '.join(map(str, compare(result.answers)))}")
+        lines.append(f"- {name}: {'; '.join(map(str, compare(result.answers, result.case.estimates)))}")
     if result.first:
         firsts = (f"{rival} {_seconds(seconds)} s" for rival, seconds in result.first.items())
         lines.append(f"- {name}: the first fit of the process took {', '.join(firsts)}")

@@ -12,18 +12,27 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["serve"]
+__all__ = ["Model", "serve"]
+
+
+class Model(NamedTuple):
+    """What a rival fits: see `cases.Case`."""
+
+    formula: str
+    reml: bool = False
+    family: str = "gaussian"
+    n_agq: int = 1
 
 
 def serve(
-    estimate: Callable[[pd.DataFrame, str, bool], tuple[Any, Any, Any]],
+    estimate: Callable[[pd.DataFrame, Model], tuple[Any, Any, Any]],
     describe: Callable[[Any], dict[str, Any]],
 ) -> None:
     """Serve fits until standard input ends.
@@ -31,7 +40,7 @@ def serve(
     Parameters
     ----------
     estimate : callable
-        (data, formula, reml) to (fit, coefficients, standard errors): what is timed.
+        (data, model) to (fit, coefficients, standard errors): what is timed.
     describe : callable
         A fit to its log-likelihood and number of evaluations: not timed.
     """
@@ -39,16 +48,18 @@ def serve(
     parser.add_argument("directory", type=Path)
     parser.add_argument("formula")
     parser.add_argument("method", choices=["reml", "ml"])
+    parser.add_argument("family")
+    parser.add_argument("n_agq", type=int)
     parser.add_argument("start", choices=["warm", "cold"])
     options = parser.parse_args()
     # What packages print must not come between the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
-    reml = options.method == "reml"
+    model = Model(options.formula, options.method == "reml", options.family, options.n_agq)
     frame = pd.read_parquet(options.directory / "data.parquet")
     first = None
     if options.start == "warm":
         start = time.perf_counter()
-        estimate(frame, options.formula, reml)
+        estimate(frame, model)
         first = time.perf_counter() - start
     print(json.dumps({"first": first}), file=answers, flush=True)
     for line in sys.stdin:
@@ -58,7 +69,7 @@ def serve(
             # Dropped before the clock starts: two fits are never held at once, nor is one's end timed.
             result = None
             start, start_cpu = time.perf_counter(), time.process_time()
-            result = estimate(frame, options.formula, reml)
+            result = estimate(frame, model)
             times.append(time.perf_counter() - start)
             cpu += time.process_time() - start_cpu
         fit, beta, se = result

@@ -71,7 +71,6 @@ EDGE = "the exact integral's slope in a zero variance contradicts the quadrature
 TRIES = "more than 60 evaluations"
 OUTSIDE = "the start leaves the support"
 UNITS = "the first standard deviation of the random effects is about 1, whatever the unit of the predictor"
-ABSOLUTE = "the last steps to the mode are refused: the rows round more coarsely than 1e-13 of their small sum"
 
 ORDINARY = [
     ("binary ~ x + (1|g)", "binomial", 1),
@@ -109,7 +108,7 @@ ORDINARY = [
     wrong("zeros ~ x + (x|g)", "poisson", 9, reason=EDGE),
     ("zeros ~ x + (1|g)", "nbinom2", 1),
     wrong("zeros ~ x + (x|g)", "nbinom2", 1, reason=TRIES),
-    wrong("high ~ x + (1|g)", "poisson", 1, reason=ABSOLUTE),
+    ("high ~ x + (1|g)", "poisson", 1),
     ("high ~ x + (1|g)", "poisson(sqrt)", 1),
     ("positive ~ x + (1|g)", "gamma(log)", 1),
     ("positive ~ 1 + (1|g)", "gamma", 1),

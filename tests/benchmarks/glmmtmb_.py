@@ -1,0 +1,22 @@
+"""glmmTMB, in R, with its default settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.benchmarks import r
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = "glmmTMB"
+
+
+def version() -> str | None:
+    """Return the version that would run; None where Rscript or glmmTMB is not installed."""
+    return r.version(NAME)
+
+
+def command(directory: Path) -> list[str]:
+    """Return how to start the child process, but for its last arguments."""
+    return r.command(NAME, directory)
