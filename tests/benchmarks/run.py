@@ -91,7 +91,7 @@ def _rivals(case: Case, versions: dict[str, str | None], options: argparse.Names
         if versions[rival.NAME] is not None
         and rival.NAME not in options.without
         and (rival.NAME not in case.left_out or rival.NAME in options.also)
-        and (rival is not glmmtmb_ or case.family != "gaussian")
+        and (rival is not glmmtmb_ or (case.family != "gaussian" and case.n_agq == 1))
     ]
 
 
