@@ -152,8 +152,8 @@ def _warn_of_bias(prior: Array, family: Family, eta: Array) -> None:
     if few_counts(family, prior, family.link.mean(eta)):
         warnings.warn(
             f"Penalized quasi-likelihood is biased for {family.name} data as sparse as these: at least half of the "
-            "rows expect fewer than 5 events or non-events. Variances of random effects tend to come out too small, and fixed "
-            "effects too close to zero. Use method='ml', with n_agq > 1 where there is one grouping factor.",
+            "rows expect fewer than 5 events or non-events. Variances of random effects tend to come out too small, "
+            "fixed effects too close to zero. Use method='ml', with n_agq > 1 where there is one grouping factor.",
             BiasWarning,
             stacklevel=3,
         )

@@ -19,7 +19,7 @@ fast <- function(data, formula, python, distribution, name, offset = NULL) {
     data = name[[1]], formula = python, family = name[[2]], offset = offset,
     loglik = as.numeric(logLik(fit)), aic = AIC(fit), bic = BIC(fit), df_resid = df.residual(fit),
     fixef = I(unname(fixef(fit))), cov = unname(as.matrix(vcov(fit))), theta = I(unname(getME(fit, "theta"))),
-    title = capture.output(print(summary(fit)))[1:2]
+    title = sub(" \\[glmerMod\\]", "", paste(trimws(capture.output(print(summary(fit)))[1:2]), collapse = " "))
   )
 }
 
