@@ -40,9 +40,14 @@ __all__ = ["joint_laplace", "solve_joint"]
 
 _DECREMENT = 1e-14
 _NEAR = 1e-3
-_ROUNDING = 1e-6
+_SURE = 1e-6
 _MAX_STEPS = 60
 _MAX_HALVINGS = 30
+_NO_INFORMATION = 1e-12
+_SEPARATED = (
+    "The data say nothing of a fixed effect at the joint mode: fitted means are at the end of their range, or the "
+    "groups determine it. Leave out the fixed effect that separates the response, or that the groups determine."
+)
 
 
 def joint_laplace(
@@ -76,25 +81,27 @@ def joint_laplace(
         ]
         gradient = problem.fixed @ terms.score, pulled
         delta = solve_joint(factor, *gradient)
-        decrement = float(gradient[0] @ delta[0]) + _inner(gradient[1], delta[1])
+        last, decrement = decrement, float(gradient[0] @ delta[0]) + _inner(gradient[1], delta[1])
         if not decrement >= 0.0:
             decrement, trusted = np.inf, False
             continue
-        if decrement <= _DECREMENT:
+        if decrement <= _DECREMENT or 0.5 * last <= decrement < _SURE:
             if not concave:
                 factor = problem.factorize(terms.observed, templates, problem.fixed)
+            _check_information(problem, factor)
             mode = Mode(at[1], eta, terms, factor, objective, step)
             same = terms.weight is terms.observed
             own = factor if same else problem.factorize(terms.weight, templates)
             return Laplace(problem, at[0], tuple(templates), phi, mode, own, objective + own.logdet)
-        # Close to the mode the objective's own rounding is larger than what a step changes.
-        bound = objective + min(decrement, _ROUNDING) + 1e-13 * abs(objective)
+        # Close to the mode the objective's own rounding is larger than what a step changes: the gradient knows better,
+        # until its own rounding stops the decrement from falling.
+        bound = np.inf if decrement < _SURE else objective + 1e-13 * abs(objective)
         length = 1.0
         for _ in range(_MAX_HALVINGS):
             trial = at[0] + length * delta[0], [u + length * d for u, d in zip(at[1], delta[1], strict=True)]
             trial_eta = _predictor(problem, factor_templates, trial)
             value = _objective(problem, trial_eta, trial[1], phi)
-            if value <= bound:
+            if value < bound:
                 at, eta, objective = trial, trial_eta, value
                 break
             length *= 0.5
@@ -121,12 +128,15 @@ def solve_joint(factor: Factor, fixed: Array, blocks: Sequence[Array]) -> Effect
     schur = np.column_stack([gram.corner, fixed]) - np.sum(products, axis=0)
     gamma, info = dposv(schur[:, :p], schur[:, p], lower=1)[1:]
     if info:
-        raise FitError(
-            f"X'V^-1X of the working model is not positive definite at column {info}: fitted means are at the end of "
-            "their range, or the random effects determine a fixed one. Leave out the fixed effect that separates the "
-            "response."
-        )
+        raise FitError(_SEPARATED)
     return gamma, [u[:, p:] - np.einsum("kpq,p->kq", u[:, :p], gamma)[:, None] for u in both]
+
+
+def _check_information(problem: GeneralizedProblem, factor: Factor) -> None:
+    """Refuse a mode that only stopped because nothing moves any more: Q'WQ of a family without units is near zero."""
+    information = np.linalg.eigvalsh(factor.gram.corner)
+    if not problem.family.has_dispersion and (information < _NO_INFORMATION).any():
+        raise FitError(_SEPARATED)
 
 
 def _from(

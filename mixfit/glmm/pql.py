@@ -38,7 +38,8 @@ __all__ = ["PenalizedQuasi", "few_counts", "penalized_quasi"]
 
 _MAX_WORKING_MODELS = 200
 _SMALLEST_WEIGHT = 1e-10
-# Below this the conditional distribution of a count is far from normal (Breslow 2003).
+# Below this the conditional distribution of a count is far from normal, which is what PQL takes it for
+# (the rule of Bolker et al. 2009, Trends in Ecology & Evolution 24, 127-135).
 _ENOUGH = 5.0
 
 

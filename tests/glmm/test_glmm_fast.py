@@ -13,6 +13,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mixfit
+from mixfit.errors import FitError
 from mixfit.families.continuous import Gamma
 from mixfit.families.counts import Binomial, Poisson
 from mixfit.families.overdispersed import NegativeBinomial
@@ -168,3 +169,24 @@ def test_results_are_whole() -> None:
     assert (ranef["sd"].to_numpy() > 0).all()
     assert np.isfinite(fit.predict(se=True).to_numpy()).all()
     assert np.isfinite(fit.bse_theta).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_large_counts_settle_past_the_rounding_of_their_sum() -> None:
+    rng = np.random.default_rng(3)
+    d = frame()
+    d["count"] = rng.poisson(np.exp(12.0 + 0.3 * d["x"] + 0.3 * rng.normal(size=12).repeat(10)))
+    model = mixfit.mixed("count ~ x + (1|g)", d, "poisson")
+    fits = [model.fit(n_agq=0), model.fit(method="pql")]
+    assert all(fit.converged for fit in fits)
+    # With counts of a hundred thousand every method is maximum likelihood.
+    assert_allclose(fits[0].params, fits[1].params, rtol=1e-6)
+    assert_allclose(fits[0].theta, fits[1].theta, rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("options", [{"n_agq": 0}, {"method": "pql"}], ids=str)
+def test_separation_is_named(options: dict[str, Any]) -> None:
+    d = frame().assign(y=lambda f: (f["x"] > 0).astype(int))
+    with pytest.raises(FitError, match="separates the response"):
+        mixfit.mixed("y ~ x + (1|g)", d, "binomial").fit(**options)
