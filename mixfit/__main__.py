@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     if options.family is None and options.n_agq is not None:
         return _fail("--n-agq needs a --family: a Gaussian model's likelihood has no integral to approximate.")
+    if options.family is None and options.method is not None:
+        return _fail("--method needs a --family: --ml chooses between the methods for Gaussian models.")
     if options.family is not None and options.ml:
         return _fail("--ml is for Gaussian models: with a --family every fit is by maximum likelihood.")
     with warnings.catch_warnings():
@@ -74,7 +76,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ml", action="store_true", help="maximum likelihood instead of REML")
     parser.add_argument("--family", metavar="F", help="response family: binomial, poisson, gamma(log), nbinom2, ...")
     parser.add_argument(
-        "--n-agq", metavar="K", type=int, help="quadrature points a random column, with --family (default 1: Laplace)"
+        "--n-agq",
+        metavar="K",
+        type=int,
+        help="quadrature points a random column, with --family (default 1: Laplace; 0: its fast version)",
+    )
+    parser.add_argument(
+        "--method",
+        choices=("ml", "pql"),
+        help="with --family, maximum likelihood (the default) or penalized quasi-likelihood",
     )
     parser.add_argument("--weights", metavar="W", help="prior weights: a column, or an expression of columns")
     return parser
@@ -84,7 +94,7 @@ def _fit(options: argparse.Namespace) -> LinearResults | GeneralizedResults:
     family = None if options.family is None else _family(options.family)
     model = mixfit.mixed(options.formula, _read(options.data), family=family, weights=options.weights)
     if isinstance(model, mixfit.GeneralizedMixedModel):
-        return model.fit(n_agq=1 if options.n_agq is None else options.n_agq)
+        return model.fit(n_agq=1 if options.n_agq is None else options.n_agq, method=options.method or "ml")
     return model.fit(reml=not options.ml)
 
 

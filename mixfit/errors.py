@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "BiasWarning",
     "DataError",
     "DesignError",
     "FitError",
@@ -44,3 +45,7 @@ class MixfitWarning(UserWarning):
 
 class RankWarning(MixfitWarning):
     """Columns of the fixed-effects matrix were dropped because others determine them."""
+
+
+class BiasWarning(MixfitWarning):
+    """The method that was asked for is known to be biased for data like these."""

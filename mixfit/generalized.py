@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,10 +11,11 @@ import numpy as np
 
 from mixfit.base_model import MixedModel
 from mixfit.design.build import build
-from mixfit.errors import DataError, FitError
+from mixfit.errors import BiasWarning, DataError, FitError
 from mixfit.families.resolve import resolve_family
 from mixfit.glmm.assemble import assemble_generalized
 from mixfit.glmm.estimate import conditional_covariance, estimate_generalized
+from mixfit.glmm.pql import few_counts
 from mixfit.glmm.prediction import predictor_variance
 from mixfit.results.generalized import GeneralizedResults
 
@@ -68,14 +70,24 @@ class GeneralizedMixedModel(MixedModel):
         self._assembly = assemble_generalized(design, family)
         super().__init__(formula, design, self._assembly.fixed.kept)
 
-    def fit(self, n_agq: int = 1) -> GeneralizedResults:
-        """Estimate by maximum likelihood.
+    def fit(self, n_agq: int = 1, method: Literal["ml", "pql"] = "ml") -> GeneralizedResults:
+        """Estimate by maximum likelihood, or by penalized quasi-likelihood.
 
         Parameters
         ----------
         n_agq : int
             Quadrature points a random column: 1 is the Laplace approximation, more is adaptive
             Gauss-Hermite quadrature, for models with one grouping factor and up to 3 random columns.
+            0 is lme4's fast approximation: only theta (and a dispersion) maximize the Laplace
+            approximation, and beta is where it and the random effects have their joint mode. Its
+            standard errors take theta as known, as lme4's.
+        method : {"ml", "pql"}
+            ``"pql"`` is penalized quasi-likelihood (Breslow & Clayton 1993), for teaching and for
+            comparison with older work: linear mixed models of a working response by maximum
+            likelihood, iterated, as ``MASS::glmmPQL``. The dispersion is 1 for binomial and Poisson
+            families, where glmmPQL estimates one, and is estimated for Gaussian, Gamma and inverse
+            Gaussian ones. Standard errors are those of the last working model. A quasi-likelihood
+            is no likelihood: such a fit has no ``llf``, ``aic`` or ``bic``.
 
         Returns
         -------
@@ -84,11 +96,33 @@ class GeneralizedMixedModel(MixedModel):
         Raises
         ------
         FitError
-            Where `n_agq` does not suit the model, or no finite likelihood can be found.
+            Where `n_agq` or `method` does not suit the model, or no finite likelihood can be found.
+
+        Warns
+        -----
+        BiasWarning
+            Of a PQL fit to binomial or Poisson data in which at least half of the rows expect fewer
+            than 5 events (binomial: or fewer than 5 non-events), as all 0/1 data do.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> model = mixfit.mixed(formula, herds, family="binomial")
+        >>> [round(float(model.fit(n_agq=k).theta[0]), 3) for k in (0, 1, 9)]
+        [0.642, 0.642, 0.648]
         """
-        if n_agq != int(n_agq) or n_agq < 1:
-            raise FitError(f"n_agq is a positive whole number of quadrature points, not {n_agq!r}.")
-        return GeneralizedResults(self, estimate_generalized(self._assembly, int(n_agq)))
+        if method not in ("ml", "pql"):
+            raise FitError(f"method is 'ml' or 'pql', not {method!r}.")
+        if n_agq != int(n_agq) or n_agq < 0:
+            raise FitError(f"n_agq is 0 or a positive whole number of quadrature points, not {n_agq!r}.")
+        if method == "pql" and n_agq != 1:
+            raise FitError("n_agq is for method='ml': penalized quasi-likelihood has no integral to approximate.")
+        estimate = estimate_generalized(self._assembly, int(n_agq), method)
+        if method == "pql":
+            _warn_of_bias(self._assembly.problem.prior, self.family, estimate.eta)
+        return GeneralizedResults(self, estimate)
 
     def with_response(self, y: ArrayLike) -> GeneralizedMixedModel:
         """The same model of another response, shape (n,) (binomial: proportions)."""
@@ -112,6 +146,17 @@ class GeneralizedMixedModel(MixedModel):
     ) -> Array:
         """Variance of the linear predictor x'beta + z'b about its true value, for new rows: shape (m,)."""
         return predictor_variance(self._assembly, estimate, X, Z, codes)
+
+
+def _warn_of_bias(prior: Array, family: Family, eta: Array) -> None:
+    if few_counts(family, prior, family.link.mean(eta)):
+        warnings.warn(
+            f"Penalized quasi-likelihood is biased for {family.name} data as sparse as these: at least half of the "
+            "rows expect fewer than 5 events or non-events. Variances of random effects tend to come out too small, "
+            "fixed effects too close to zero. Use method='ml', with n_agq > 1 where there is one grouping factor.",
+            BiasWarning,
+            stacklevel=3,
+        )
 
 
 def _check_response(design: Design, family: Family) -> None:

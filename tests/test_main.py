@@ -114,10 +114,23 @@ def test_quadrature_points_reach_the_fit(capsys):
     assert "nAGQ = 5)" in capsys.readouterr().out
 
 
+def test_the_fast_approximation_and_penalized_quasi_likelihood(capsys):
+    assert command.main([HERDS, "cbpp", "--family", "binomial", "--n-agq", "0"]) == 0
+    assert "nAGQ = 0)" in capsys.readouterr().out
+    assert command.main([HERDS, "cbpp", "--family", "binomial", "--method", "pql"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("Generalized linear mixed model fit by penalized quasi-likelihood (PQL)\n")
+    assert err.startswith("mixfit: warning: Penalized quasi-likelihood is biased for binomial data")
+    assert err.count("\n") == 1
+
+
 def test_options_that_contradict_each_other(capsys):
     assert failure(capsys, FORMULA, "pulp", "--n-agq", "5").startswith("--n-agq needs a --family")
     assert failure(capsys, HERDS, "cbpp", "--family", "binomial", "--ml").startswith("--ml is for Gaussian models")
-    assert "n_agq is a positive whole number" in failure(capsys, HERDS, "cbpp", "--family", "binomial", "--n-agq", "0")
+    assert failure(capsys, FORMULA, "pulp", "--method", "pql").startswith("--method needs a --family")
+    herds = (HERDS, "cbpp", "--family", "binomial")
+    assert "n_agq is 0 or a positive whole number" in failure(capsys, *herds, "--n-agq", "-1")
+    assert "n_agq is for method='ml'" in failure(capsys, *herds, "--n-agq", "0", "--method", "pql")
 
 
 def test_an_unknown_family(capsys):
@@ -176,7 +189,7 @@ def test_usage_names_the_command_and_its_arguments(capsys):
         command.main(["--help"])
     assert exit_.value.code == 0
     usage = capsys.readouterr().out
-    for word in ("python -m mixfit", "FORMULA", "DATA", "--ml", "--family", "--n-agq", "--weights"):
+    for word in ("python -m mixfit", "FORMULA", "DATA", "--ml", "--family", "--n-agq", "--method", "--weights"):
         assert word in usage
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -10,10 +11,12 @@ from mixfit.cholesky import levels as lv
 from mixfit.cholesky.inverse import conditional_covariances, posterior
 from mixfit.covariance import change_basis, entries, theta_from_templates
 from mixfit.errors import FitError
+from mixfit.glmm.fast import FastObjective, working_covariance
 from mixfit.glmm.laplace import laplace
 from mixfit.glmm.minimize import minimize
 from mixfit.glmm.objective import LaplaceObjective
 from mixfit.glmm.point import Parameters
+from mixfit.glmm.pql import penalized_quasi
 from mixfit.glmm.quadrature import QuadratureObjective
 from mixfit.glmm.start import linear_start, theta_start
 from mixfit.glmm.types import GeneralizedEstimate
@@ -36,16 +39,28 @@ __all__ = ["conditional_covariance", "estimate_generalized"]
 _MAX_COLUMNS = 3
 
 
-def estimate_generalized(assembly: GeneralizedAssembly, n_agq: int) -> GeneralizedEstimate:
-    """Maximize the Laplace approximation (`n_agq` = 1) or the adaptive quadrature."""
+def estimate_generalized(
+    assembly: GeneralizedAssembly, n_agq: int, method: Literal["ml", "pql"] = "ml"
+) -> GeneralizedEstimate:
+    """Maximize the Laplace approximation (`n_agq` = 1), its fast version (0) or the adaptive quadrature; or PQL."""
     problem = assembly.problem
     if n_agq > 1:
         check_quadrature(assembly)
     gamma, phi = linear_start(problem)
     start = Parameters(tuple(theta_start(problem, gamma, phi)), gamma, phi)
+    if method == "pql":
+        quasi = penalized_quasi(problem, start)
+        return _collect(assembly, "pql", n_agq, quasi.optimum, quasi.center, _working_spread(quasi.center))
+    if n_agq == 0:
+        fast = FastObjective(problem, gamma)
+        optimum = minimize(fast, replace(start, gamma=np.empty(0)))
+        fast.value(optimum.at)
+        return _collect(assembly, "joint", 0, optimum, fast.center, _working_spread(fast.center))
     objective = LaplaceObjective(problem) if n_agq == 1 else QuadratureObjective(problem, n_agq)
     optimum = minimize(objective, start)
-    return _collect(assembly, optimum, objective.center, n_agq)
+    center = laplace(problem, optimum.at.gamma, optimum.at.templates, optimum.at.phi, objective.center.mode)
+    method_name = "laplace" if n_agq == 1 else "quadrature"
+    return _collect(assembly, method_name, n_agq, optimum, center, _joint_spread(optimum, problem.p))
 
 
 def check_quadrature(assembly: GeneralizedAssembly) -> None:
@@ -63,32 +78,51 @@ def check_quadrature(assembly: GeneralizedAssembly) -> None:
         )
 
 
-def _collect(assembly: GeneralizedAssembly, optimum: Optimum, last: Laplace, n_agq: int) -> GeneralizedEstimate:
+def _joint_spread(optimum: Optimum, p: int) -> tuple[Array, Array]:
+    """Cov(gamma) from the Hessian of all parameters, and from that of gamma alone."""
+    fixed = slice(len(optimum.directions), len(optimum.directions) + p)
+    return _covariance(optimum.hessian)[fixed, fixed], _covariance(optimum.hessian[fixed, fixed], 1e-14)
+
+
+def _working_spread(center: Laplace) -> tuple[Array, Array]:
+    """Cov(gamma) from the working linear model, where theta counts as known."""
+    covariance = working_covariance(center)
+    return covariance, covariance
+
+
+def _covariance(hessian: Array, rcond: float = 1e-12) -> Array:
+    return 2.0 * np.asarray(np.linalg.pinv(hessian, rcond=rcond, hermitian=True), dtype=float)
+
+
+def _collect(
+    assembly: GeneralizedAssembly,
+    method: str,
+    n_agq: int,
+    optimum: Optimum,
+    center: Laplace,
+    spread: tuple[Array, Array],
+) -> GeneralizedEstimate:
+    """The estimates in the user's columns; `spread` is Cov(gamma), and the same at known theta and phi."""
     problem, at = assembly.problem, optimum.at
-    center = laplace(problem, at.gamma, at.templates, at.phi, last.mode)
     b = [lv.left_multiply(t, u) for t, u in zip(problem.factor_templates(at.templates), center.mode.u, strict=True)]
     templates = tuple(change_basis(t, basis) for t, basis in zip(at.templates, assembly.term_bases, strict=True))
-    m, p = len(optimum.directions), problem.p
-    covariance: Array = 2.0 * np.asarray(np.linalg.pinv(optimum.hessian, rcond=1e-12, hermitian=True), dtype=float)
-    fixed = slice(m, m + p)
-    conditional: Array = 2.0 * np.asarray(
-        np.linalg.pinv(optimum.hessian[fixed, fixed], rcond=1e-14, hermitian=True), dtype=float
-    )
+    m = len(optimum.directions)
+    covariance = _covariance(optimum.hessian)
     modes = tuple(
         np.ascontiguousarray(np.linalg.solve(basis, b[t.factor][t.columns, 0]).T)
         for t, basis in zip(problem.terms, assembly.term_bases, strict=True)
     )
     return GeneralizedEstimate(
-        method="laplace" if n_agq == 1 else "quadrature",
+        method=method,
         n_agq=n_agq,
         criterion=optimum.value,
         templates=templates,
         theta=theta_from_templates([t.structure for t in problem.terms], templates),
         phi=at.phi,
         log_phi_error=float(np.sqrt(covariance[-1, -1])) if problem.family.has_dispersion else np.nan,
-        beta=assembly.fixed.coefficients(at.gamma),
-        cov_beta=_back(assembly, covariance[fixed, fixed]),
-        cov_beta_conditional=_back(assembly, conditional),
+        beta=assembly.fixed.coefficients(center.gamma),
+        cov_beta=_back(assembly, spread[0]),
+        cov_beta_conditional=_back(assembly, spread[1]),
         theta_errors=_theta_errors(assembly, at.templates, optimum.directions, covariance[:m, :m]),
         modes=modes,
         eta=center.mode.eta,

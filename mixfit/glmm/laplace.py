@@ -30,7 +30,7 @@ from mixfit.lmm.derivatives import share_of
 from mixfit.optimize.steps import regular_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -40,8 +40,9 @@ if TYPE_CHECKING:
     from mixfit.glmm.problem import GeneralizedProblem
 
     Array = NDArray[np.float64]
+    Adjoint = Callable[["Laplace", Array], tuple[list[Array], Array]]
 
-__all__ = ["Laplace", "laplace", "laplace_gradient"]
+__all__ = ["Laplace", "add_random", "laplace", "laplace_gradient", "pull_back"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,17 +85,31 @@ def laplace(
     return Laplace(problem, gamma, tuple(templates), phi, mode, factor, mode.objective + factor.logdet)
 
 
-def laplace_gradient(at: Laplace) -> Slopes:
-    """Exact gradient of the Laplace approximation."""
+def pull_back(at: Laplace, c: Array) -> list[Array]:
+    """Lambda'Z'c, in blocks (k_i, 1, q_i)."""
+    sums = random_sums(at.problem.pattern.factors, c[None])
+    return [lv.left_multiply(t.T, z) for t, z in zip(at.factor.templates, sums, strict=True)]
+
+
+def add_random(at: Laplace, u: Sequence[Array]) -> Array:
+    """Z Lambda u, shape (n,)."""
+    b = [lv.left_multiply(t, x) for t, x in zip(at.factor.templates, u, strict=True)]
+    row: Array = random_predictor(at.problem.pattern.factors, b)[0]
+    return row
+
+
+def _mode_adjoint(at: Laplace, c: Array) -> tuple[list[Array], Array]:
+    v = solve(at.mode.observed, pull_back(at, c))
+    return v, add_random(at, v)
+
+
+def laplace_gradient(at: Laplace, adjoint: Adjoint = _mode_adjoint) -> Slopes:
+    """Exact gradient of the Laplace approximation; `adjoint` is how the mode moves: v and Z Lambda v from c."""
     problem, mode, terms = at.problem, at.mode, at.mode.terms
-    factors = problem.pattern.factors
-    ft = at.factor.templates
     post = full_posterior(at.factor)
     leverage = row_leverages(at.factor, post, problem.pattern)
     c = leverage * terms.weight_slope
-    pulled = [lv.left_multiply(t.T, z) for t, z in zip(ft, random_sums(factors, c[None]), strict=True)]
-    v = solve(mode.observed, pulled)
-    shift = random_predictor(factors, [lv.left_multiply(t, x) for t, x in zip(ft, v, strict=True)])[0]
+    v, shift = adjoint(at, c)
     row = -2.0 * terms.score + c - terms.observed * shift
     log_phi = 0.0
     if problem.family.has_dispersion:

@@ -21,11 +21,11 @@ class GeneralizedEstimate:
     Attributes
     ----------
     method : str
-        ``"laplace"`` or ``"quadrature"``.
+        ``"laplace"``, ``"joint"`` (the fast approximation, n_agq = 0), ``"quadrature"`` or ``"pql"``.
     n_agq : int
-        Quadrature points a dimension; 1 is the Laplace approximation.
+        Quadrature points a dimension; 1 is the Laplace approximation. Means nothing to PQL.
     criterion : float
-        -2 log-likelihood with all its constants.
+        -2 log-likelihood with all its constants; NaN for PQL, which has none.
     templates : tuple of ndarray, shape (k_t, k_t)
         Lower-triangular factors on the scale of the linear predictor: Cov(b of one level) = T_t T_t'.
     theta : ndarray, shape (m,)
@@ -36,7 +36,7 @@ class GeneralizedEstimate:
         Standard error of log phi; NaN for families without one.
     beta : ndarray, shape (p,)
     cov_beta : ndarray, shape (p, p)
-        From the exact Hessian of all parameters.
+        From the exact Hessian of all parameters; n_agq = 0 and PQL: from the working linear model, theta known.
     cov_beta_conditional : ndarray, shape (p, p)
         The same at fixed theta and phi.
     theta_errors : ndarray, shape (m,)

@@ -65,6 +65,24 @@ class GeneralizedResults(Dispersion):
         return np.ones(self.nobs) if weights is None else weights
 
     @property
+    def _is_quasi(self) -> bool:
+        return self.estimate.method == "pql"
+
+    @property
+    def llf(self) -> float:
+        """Log-likelihood, as lme4's ``logLik``; a FitError for a fit by penalized quasi-likelihood.
+
+        Of a fit with ``n_agq=0`` the Laplace approximation at its estimates, at most that of ``n_agq=1``.
+        """
+        if self._is_quasi:
+            raise FitError(
+                "A fit by penalized quasi-likelihood has no log-likelihood, and so no AIC, BIC or likelihood ratio: "
+                "what it maximizes is a linear model's likelihood of a working response, which changes with the fit. "
+                "Use method='ml'."
+            )
+        return super().llf
+
+    @property
     def deviance(self) -> float:
         """Sum of squared deviance residuals, given the modes, as lme4's ``deviance``; not ``-2 llf``.
 
@@ -248,7 +266,7 @@ class GeneralizedResults(Dispersion):
         return self._simulated_frame(family.simulate(mu.T, self._prior, self.dispersion, rng).T)
 
     def refit(self, y: ArrayLike) -> GeneralizedResults:
-        """Fit the same model to another response, with as many quadrature points.
+        """Fit the same model to another response, by the same method with as many quadrature points.
 
         Parameters
         ----------
@@ -260,21 +278,24 @@ class GeneralizedResults(Dispersion):
         -------
         GeneralizedResults
         """
-        return self.model.with_response(np.asarray(y, dtype=np.float64)).fit(n_agq=self.estimate.n_agq)
+        model = self.model.with_response(np.asarray(y, dtype=np.float64))
+        return model.fit(n_agq=self.estimate.n_agq, method="pql" if self._is_quasi else "ml")
 
     def _heading(self) -> Heading:
         family = self.model.family
-        method = "Laplace Approximation"
-        if self.estimate.n_agq > 1:
-            method = f"Adaptive Gauss-Hermite Quadrature, nAGQ = {self.estimate.n_agq}"
+        method = "maximum likelihood (Laplace Approximation)"
+        if self._is_quasi:
+            method = "penalized quasi-likelihood (PQL)"
+        elif self.estimate.n_agq != 1:
+            method = f"maximum likelihood (Adaptive Gauss-Hermite Quadrature, nAGQ = {self.estimate.n_agq})"
         dispersion = None
         if family.has_dispersion:
             value = format_common([self.dispersion], 3)[0]
             dispersion = f"Dispersion parameter for {family.name} family (phi): {value}"
         return Heading(
-            title=f"Generalized linear mixed model fit by maximum likelihood ({method})",
+            title=f"Generalized linear mixed model fit by {method}",
             family=f"{family.name}  ( {family.link.name} )",
-            criteria=self.information_criteria(),
+            criteria={} if self._is_quasi else self.information_criteria(),
             tests={"z value": self.zvalues, P_HEADER: self.pvalues},
             dispersion=dispersion,
         )

@@ -112,7 +112,7 @@ def summary_html(summary: Summary) -> str:
     variances = varcorr_cells(summary.varcorr, DIGITS, variances=True)
     parts = [
         f"<p><b>{escape(summary.title)}</b><br>{family}Formula: <code>{escape(summary.formula)}</code>{data}</p>",
-        html_table(criteria, [criteria_cells(summary.criteria)]),
+        html_table(criteria, [criteria_cells(summary.criteria)]) if criteria else "",
         html_table(QUANTILES, [quantile_cells(summary)], caption="Scaled residuals"),
         html_table(*variances, caption="Random effects", n_names=2),
         f"<p>Number of obs: {summary.nobs}{missing}, groups: {escape(groups)}</p>",

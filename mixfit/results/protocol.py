@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,7 +123,7 @@ class GeneralizedModel(FittedModel, Protocol):
     def family(self) -> Family:
         """Conditional distribution and link."""
 
-    def fit(self, *, n_agq: int = 1) -> GeneralizedResults:
+    def fit(self, *, n_agq: int = 1, method: Literal["ml", "pql"] = "ml") -> GeneralizedResults:
         """Estimate."""
 
     def with_response(self, y: ArrayLike, /) -> GeneralizedModel:

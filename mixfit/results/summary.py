@@ -57,7 +57,7 @@ class Summary:
     formula : str
     data_name : str or None
     criteria : dict of str to float
-        ``REML``, or ``AIC``, ``BIC``, ``logLik``, ``-2*log(L)``, ``df.resid``.
+        ``REML``, or ``AIC``, ``BIC``, ``logLik``, ``-2*log(L)``, ``df.resid``; empty where there is no likelihood.
     quantiles : ndarray, shape (5,)
         Minimum, quartiles and maximum of the scaled residuals.
     varcorr : VarCorr

@@ -213,9 +213,10 @@ def summary_text(summary: Summary) -> str:
     family = f" Family: {summary.family}\n" if summary.family else ""
     dispersion = f"\n{summary.dispersion}\n" if summary.dispersion else ""
     title = textwrap.fill(summary.title, WIDTH, subsequent_indent="  ")
+    criteria = f"{_criteria_text(summary)}\n\n" if summary.criteria else ""
     notes = "\n" + "\n".join(summary.notes) + "\n" if summary.notes else ""
     return (
-        f"{title}\n{family}Formula: {summary.formula}\n{data}\n{_criteria_text(summary)}\n\n"
+        f"{title}\n{family}Formula: {summary.formula}\n{data}\n{criteria}"
         f"Scaled residuals:\n{_named(list(QUANTILES), quantile_cells(summary))}\n\n"
         f"Random effects:\n{lay_out(*varcorr_cells(summary.varcorr, DIGITS, variances=True))}\n"
         f"Number of obs: {summary.nobs}, groups:  {groups}\n{missing}{dispersion}\n"

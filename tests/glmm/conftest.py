@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from mixfit.glmm import pirls
+from mixfit.glmm import joint, pirls
 
 
 @pytest.fixture
 def sharp_modes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Conditional modes to the last digit, so that differences of the criterion are clean."""
-    monkeypatch.setattr(pirls, "_DECREMENT", 1e-19)
+    for module in (pirls, joint):
+        monkeypatch.setattr(module, "_DECREMENT", 1e-19)

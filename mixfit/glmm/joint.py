@@ -1,0 +1,178 @@
+r"""The joint mode of fixed effects and spherical random effects at one theta.
+
+(gamma~, u~) minimizes -2 l(eta) + |u|^2 over both, eta = offset + Q gamma + Z Lambda u: Henderson's equations of the
+working linear model, iterated. With B = Lambda'Z'WQ, each Newton step solves
+
+    [A   B  ] [du]   [Lambda'Z'l' - u]
+    [B' Q'WQ] [dg] = [Q'l'           ]
+
+with the observed curvature as weights (the expected one in rows where the log density is not concave), and is halved
+until the objective falls: :mod:`mixfit.glmm.pirls` with unpenalized columns.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.linalg.lapack import dposv
+
+from mixfit.cholesky import levels as lv
+from mixfit.errors import FitError
+from mixfit.glmm.laplace import Laplace
+from mixfit.glmm.pirls import Mode, solve
+from mixfit.gram.products import random_predictor, random_sums
+from mixfit.lmm.criterion import column_products
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.cholesky.factor import Factor
+    from mixfit.glmm.problem import GeneralizedProblem
+
+    Array = NDArray[np.float64]
+    # Values of gamma and of u, in blocks (k_i, 1, q_i).
+    Effects = tuple[Array, list[Array]]
+
+__all__ = ["joint_laplace", "solve_joint"]
+
+_DECREMENT = 1e-14
+_NEAR = 1e-3
+_SURE = 1e-6
+_MAX_STEPS = 60
+_MAX_HALVINGS = 30
+_NO_INFORMATION = 1e-12
+_SEPARATED = (
+    "The data say nothing of a fixed effect at the joint mode: fitted means are at the end of their range, or the "
+    "groups determine it. Leave out the fixed effect that separates the response, or that the groups determine."
+)
+
+
+def joint_laplace(
+    problem: GeneralizedProblem,
+    templates: Sequence[Array],
+    phi: float,
+    gamma: Array,
+    start: Sequence[Array] | None = None,
+) -> Laplace:
+    """The Laplace approximation at the joint mode, searched from `gamma` and `start` (zero by default).
+
+    Raises
+    ------
+    FitError
+        Where no finite mode can be found.
+    """
+    factor_templates = problem.factor_templates(templates)
+    at, eta, objective = _from(problem, factor_templates, phi, gamma, start)
+    decrement, trusted = np.inf, True
+    for step in range(_MAX_STEPS):
+        terms = problem.family.terms(problem.y, problem.prior, eta, phi)
+        # Near the mode the curvature is positive definite even where single rows are not concave.
+        concave = bool((trusted and decrement < _NEAR) or (terms.observed > 0.0).all())
+        weights = terms.observed if concave else np.where(terms.observed > 0.0, terms.observed, terms.expected)
+        factor = problem.factorize(weights, templates, problem.fixed)
+        pulled = [
+            lv.left_multiply(t.T, z) - u
+            for t, z, u in zip(
+                factor_templates, random_sums(problem.pattern.factors, terms.score[None]), at[1], strict=True
+            )
+        ]
+        gradient = problem.fixed @ terms.score, pulled
+        delta = solve_joint(factor, *gradient)
+        last, decrement = decrement, float(gradient[0] @ delta[0]) + _inner(gradient[1], delta[1])
+        if not decrement >= 0.0:
+            decrement, trusted = np.inf, False
+            continue
+        if decrement <= _DECREMENT or 0.5 * last <= decrement < _SURE:
+            if not concave:
+                factor = problem.factorize(terms.observed, templates, problem.fixed)
+            _check_information(problem, factor)
+            mode = Mode(at[1], eta, terms, factor, objective, step)
+            same = terms.weight is terms.observed
+            own = factor if same else problem.factorize(terms.weight, templates)
+            return Laplace(problem, at[0], tuple(templates), phi, mode, own, objective + own.logdet)
+        # Close to the mode the objective's own rounding is larger than what a step changes: the gradient knows better,
+        # until its own rounding stops the decrement from falling.
+        bound = np.inf if decrement < _SURE else objective + 1e-13 * abs(objective)
+        length = 1.0
+        for _ in range(_MAX_HALVINGS):
+            trial = at[0] + length * delta[0], [u + length * d for u, d in zip(at[1], delta[1], strict=True)]
+            trial_eta = _predictor(problem, factor_templates, trial)
+            value = _objective(problem, trial_eta, trial[1], phi)
+            if value < bound:
+                at, eta, objective = trial, trial_eta, value
+                break
+            length *= 0.5
+    raise FitError(
+        "The joint modes of fixed and random effects did not settle: they run away. "
+        "Look for groups whose responses are all at one end, or for a fixed effect that separates the response."
+    )
+
+
+def solve_joint(factor: Factor, fixed: Array, blocks: Sequence[Array]) -> Effects:
+    """Solve the bordered system for right-hand sides (p,) and (k_i, 1, q_i); the factor's border is Q.
+
+    Raises
+    ------
+    FitError
+        Where the system is not positive definite.
+    """
+    gram, p = factor.gram, len(fixed)
+    border = [lv.left_multiply(t.T, b) for t, b in zip(factor.templates, gram.border, strict=True)]
+    both = solve(factor, [np.concatenate(pair, axis=1) for pair in zip(border, blocks, strict=True)])
+    if not p:
+        return fixed, both
+    products = [column_products(b, u) for b, u in zip(border, both, strict=True)]
+    schur = np.column_stack([gram.corner, fixed]) - np.sum(products, axis=0)
+    gamma, info = dposv(schur[:, :p], schur[:, p], lower=1)[1:]
+    if info:
+        raise FitError(_SEPARATED)
+    return gamma, [u[:, p:] - np.einsum("kpq,p->kq", u[:, :p], gamma)[:, None] for u in both]
+
+
+def _check_information(problem: GeneralizedProblem, factor: Factor) -> None:
+    """Refuse a mode that only stopped because nothing moves any more: Q'WQ of a family without units is near zero."""
+    information = np.linalg.eigvalsh(factor.gram.corner)
+    if not problem.family.has_dispersion and (information < _NO_INFORMATION).any():
+        raise FitError(_SEPARATED)
+
+
+def _from(
+    problem: GeneralizedProblem,
+    factor_templates: Sequence[Array],
+    phi: float,
+    gamma: Array,
+    start: Sequence[Array] | None,
+) -> tuple[Effects, Array, float]:
+    """The better of `start` and zero random effects, with predictor and objective there."""
+    zero = [np.zeros((k, 1, q)) for k, q in zip(problem.k, problem.n_levels, strict=True)]
+    best: tuple[Effects, Array, float] | None = None
+    for u in [zero] if start is None else [zero, list(start)]:
+        eta = _predictor(problem, factor_templates, (gamma, u))
+        value = _objective(problem, eta, u, phi)
+        if np.isfinite(value) and (best is None or value < best[2]):
+            best = (gamma, u), eta, value
+    if best is None:
+        raise FitError(
+            f"The {problem.family!r} log-likelihood is not finite at the start: fitted means leave the support. "
+            "Try another link, or rescale the covariates."
+        )
+    return best
+
+
+def _predictor(problem: GeneralizedProblem, factor_templates: Sequence[Array], at: Effects) -> Array:
+    b = [lv.left_multiply(t, u) for t, u in zip(factor_templates, at[1], strict=True)]
+    eta: Array = problem.offset + at[0] @ problem.fixed + random_predictor(problem.pattern.factors, b)[0]
+    return eta
+
+
+def _objective(problem: GeneralizedProblem, eta: Array, u: Sequence[Array], phi: float) -> float:
+    with np.errstate(all="ignore"):
+        loglik = problem.loglik(eta, phi)
+    return -2.0 * loglik + _inner(u, u)
+
+
+def _inner(a: Sequence[Array], b: Sequence[Array]) -> float:
+    return sum(float(np.vdot(x, y)) for x, y in zip(a, b, strict=True))

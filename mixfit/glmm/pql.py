@@ -1,0 +1,124 @@
+r"""Penalized quasi-likelihood (Breslow & Clayton 1993, JASA 88, 9-25).
+
+At the joint mode of (beta, u) for the current theta the responses are replaced by a working response and its variance,
+
+    z_i = eta_i - offset_i + l'_i / w_i,      Var(z_i | u) = 1 / w_i,      w_i = E[-l''_i] = mu'_i^2 / Var(y_i),
+
+whose linear mixed model gives the next theta by maximum likelihood (as ``MASS::glmmPQL``), and so on until it is the
+theta that it was made at. The variance of z is known for binomial and Poisson responses; other families have a factor
+phi in it, estimated with theta. What PQL drops of the Laplace approximation is that w moves with theta and beta: a
+quasi-likelihood, not a likelihood, is maximal at the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.errors import FitError
+from mixfit.families.continuous import Gaussian
+from mixfit.glmm.fast import FastObjective
+from mixfit.glmm.joint import joint_laplace
+from mixfit.glmm.minimize import minimize
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixfit.families.base import Family
+    from mixfit.glmm.laplace import Laplace
+    from mixfit.glmm.minimize import Optimum
+    from mixfit.glmm.point import Parameters
+    from mixfit.glmm.problem import GeneralizedProblem
+
+    Array = NDArray[np.float64]
+
+__all__ = ["PenalizedQuasi", "few_counts", "penalized_quasi"]
+
+_MAX_WORKING_MODELS = 200
+_SMALLEST_WEIGHT = 1e-10
+# Below this the conditional distribution of a count is far from normal, which is what PQL takes it for
+# (the rule of Bolker et al. 2009, Trends in Ecology & Evolution 24, 127-135).
+_ENOUGH = 5.0
+
+
+class _KnownVariance(Gaussian):
+    """Normal responses of variance phi / prior with a known phi."""
+
+    has_dispersion = False
+    is_scaled = False
+
+
+@dataclass(frozen=True, eq=False)
+class PenalizedQuasi:
+    """Where the working models settled.
+
+    Attributes
+    ----------
+    center : Laplace
+        The joint mode.
+    optimum : Optimum
+        Of the last working model; the certificate says whether it is the one it was made at.
+    """
+
+    center: Laplace
+    optimum: Optimum
+
+
+def penalized_quasi(problem: GeneralizedProblem, start: Parameters) -> PenalizedQuasi:
+    """Iterate working linear mixed models from `start`.
+
+    Raises
+    ------
+    FitError
+        For a family whose variance has another form than a known function times a factor.
+    """
+    _check_family(problem.family)
+    at = replace(start, gamma=np.empty(0))
+    center = joint_laplace(problem, at.templates, at.phi, start.gamma)
+    evaluations = 0
+    for _ in range(_MAX_WORKING_MODELS):
+        optimum = minimize(FastObjective(working_problem(center), center.gamma), at)
+        evaluations += optimum.certificate.n_evaluations
+        settled = optimum.at is at
+        at = optimum.at
+        if settled:
+            break
+        center = joint_laplace(problem, at.templates, at.phi, center.gamma, center.mode.u)
+    certificate = replace(
+        optimum.certificate,
+        converged=settled and optimum.certificate.converged,
+        n_evaluations=evaluations,
+        message=optimum.certificate.message if settled else "the working models did not settle",
+    )
+    return PenalizedQuasi(center, replace(optimum, value=np.nan, certificate=certificate))
+
+
+def working_problem(center: Laplace) -> GeneralizedProblem:
+    """The linear mixed model of the working response at a joint mode."""
+    problem, terms = center.problem, center.mode.terms
+    weight = np.maximum(terms.expected, _SMALLEST_WEIGHT)
+    scaled = problem.family.has_dispersion
+    return replace(
+        problem,
+        family=Gaussian() if scaled else _KnownVariance(),
+        y=center.mode.eta + terms.score / weight,
+        prior=weight * center.phi if scaled else weight,
+    )
+
+
+def few_counts(family: Family, prior: Array, mu: Array) -> bool:
+    """Whether at least half of the rows expect fewer than 5 events (binomial: or fewer than 5 non-events)."""
+    if family.name not in ("binomial", "poisson"):
+        return False
+    rarer = np.minimum(mu, 1.0 - mu) if family.name == "binomial" else mu
+    return float(np.median(prior * rarer)) < _ENOUGH
+
+
+def _check_family(family: Family) -> None:
+    if family.has_dispersion and not family.is_scaled:
+        raise FitError(
+            f"method='pql' takes families whose variance is a known function of the mean, or one times a factor; that "
+            f"of {family.name} depends on its dispersion in another way. Use method='ml'."
+        )
