@@ -75,6 +75,29 @@ def nested(quick: bool) -> pd.DataFrame:
     return pd.DataFrame({"y": y, "a": labels("a", a), "b": labels("b", b), "c": labels("c", c)})
 
 
+def pulp(quick: bool) -> pd.DataFrame:
+    """Bundled; small as it is."""
+    return datasets.load("pulp")
+
+
+def penicillin(quick: bool) -> pd.DataFrame:
+    """Bundled; small as it is."""
+    return datasets.load("penicillin")
+
+
+def exam(quick: bool) -> pd.DataFrame:
+    """Draw scores of pupils in schools of uneven size, by intake and sex."""
+    n, n_schools = (400, 20) if quick else (4059, 65)
+    random = np.random.default_rng(6)
+    size = random.gamma(4.0, size=n_schools)
+    school = np.sort(random.choice(n_schools, n, p=size / size.sum()))
+    intake, girl = random.normal(size=n), random.random(n) < 0.6
+    b = random.normal(size=(n_schools, 2)) @ np.array([[0.3, 0.06], [0.0, 0.1]])
+    score = 0.55 * intake + 0.17 * girl + b[school, 0] + b[school, 1] * intake + 0.74 * random.normal(size=n)
+    sex = np.where(girl, "F", "M").astype(object)
+    return pd.DataFrame({"score": score, "intake": intake, "sex": sex, "school": labels("s", school)})
+
+
 def cbpp(quick: bool) -> pd.DataFrame:
     """Bundled, with the number of healthy animals as a column."""
     frame = datasets.load("cbpp")
@@ -125,6 +148,9 @@ SOURCES: dict[str, Callable[[bool], pd.DataFrame]] = {
     "slopes": slopes,
     "ratings": ratings,
     "nested": nested,
+    "pulp": pulp,
+    "penicillin": penicillin,
+    "exam": exam,
     "cbpp": cbpp,
     "verbagg": verbagg,
     "binary": binary,

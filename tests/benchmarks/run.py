@@ -14,13 +14,16 @@ from tests.benchmarks.cases import CASES, IMPORT_CASE, IMPORT_REPEATS, IMPORTS
 from tests.benchmarks.imports import time_imports
 from tests.benchmarks.machine import machine, packages
 from tests.benchmarks.measure import measure
-from tests.benchmarks.table import agreement_lines, fit_table, import_table
+from tests.benchmarks.run_tasks import measure_task
+from tests.benchmarks.table import agreement_lines, fit_table, import_table, task_lines, task_table
+from tests.benchmarks.tasks import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.benchmarks.cases import Case
     from tests.benchmarks.measure import Measurement, Rival
+    from tests.benchmarks.run_tasks import TaskMeasurement
 
 __all__ = ["main"]
 
@@ -42,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0, also where a demand does not hold: that is for the reader of the table to see.
     """
     options = _parser().parse_args(argv)
-    chosen = options.case or [case.name for case in CASES] + [IMPORT_CASE]
+    chosen = options.case or _names()
     versions = {rival.NAME: rival.version() for rival in RIVALS}
     measurements = [
         measure(
@@ -55,20 +58,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         for case in CASES
         if case.name in chosen
     ]
+    tasks = [
+        measure_task(task, repeats=1 if options.quick else options.repeats, quick=options.quick, say=_say)
+        for task in TASKS
+        if task.name in chosen
+    ]
     imports = None
     if IMPORT_CASE in chosen:
         imports = time_imports(IMPORTS, options.repeats or (1 if options.quick else IMPORT_REPEATS))
-    print(_report(measurements, imports, versions, options))
+    print(_report(measurements, tasks, imports, versions, options))
     if options.json:
-        _write_json(options.json, measurements, imports, versions)
+        _write_json(options.json, measurements, tasks, imports, versions)
     return 0
 
 
+def _names() -> list[str]:
+    return [*(case.name for case in CASES), *(task.name for task in TASKS), IMPORT_CASE]
+
+
 def _parser() -> argparse.ArgumentParser:
-    names = [case.name for case in CASES] + [IMPORT_CASE]
     others = [rival.NAME for rival in RIVALS if rival is not mixfit_]
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--case", action="append", choices=names, help="only this one (may be repeated)")
+    parser.add_argument("--case", action="append", choices=_names(), help="only this one (may be repeated)")
     parser.add_argument("--repeats", type=int, metavar="K", help="timed fits of each (slow rivals: at most)")
     parser.add_argument("--quick", action="store_true", help="small data and few repeats: nothing is judged")
     parser.add_argument("--without", action="append", choices=others, default=[], help="leave a rival out")
@@ -97,6 +108,7 @@ def _rivals(case: Case, versions: dict[str, str | None], options: argparse.Names
 
 def _report(
     measurements: Sequence[Measurement],
+    tasks: Sequence[TaskMeasurement],
     imports: dict[str, list[float]] | None,
     versions: dict[str, str | None],
     options: argparse.Namespace,
@@ -106,9 +118,12 @@ def _report(
         others = [rival.NAME for rival in RIVALS if rival is not mixfit_]
         shown = [name for name in others if versions[name] is not None and name not in options.without]
         parts.append(fit_table(measurements, shown, judged=not options.quick))
+    if tasks:
+        parts.append(task_table(tasks, judged=not options.quick))
     if imports:
         parts.append(import_table(imports, judged=not options.quick))
     lines = [line for result in measurements for line in agreement_lines(result)]
+    lines += [line for result in tasks for line in task_lines(result)]
     if lines:
         parts.append("\n".join(lines))
     parts.append("\n".join(_circumstances(versions, options)))
@@ -137,6 +152,7 @@ def _circumstances(versions: dict[str, str | None], options: argparse.Namespace)
 def _write_json(
     path: Path,
     measurements: Sequence[Measurement],
+    tasks: Sequence[TaskMeasurement],
     imports: dict[str, list[float]] | None,
     versions: dict[str, str | None],
 ) -> None:
@@ -145,6 +161,7 @@ def _write_json(
         "packages": packages(),
         "versions": versions,
         "cases": [asdict(result) for result in measurements],
+        "tasks": [asdict(result) for result in tasks],
         "imports": imports,
     }
     path.write_text(json.dumps(content, indent=1), encoding="utf-8")

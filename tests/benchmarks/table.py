@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tests.benchmarks.measure import Measurement
+    from tests.benchmarks.run_tasks import TaskMeasurement
 
-__all__ = ["agreement_lines", "fit_table", "import_table", "verdicts"]
+__all__ = ["agreement_lines", "fit_table", "import_table", "task_lines", "task_table", "verdicts"]
 
 # Processor seconds per second above which a rival has not kept to one thread; clocks are coarse.
 ONE_THREAD, LONG_ENOUGH = 1.2, 0.05
@@ -54,6 +55,29 @@ def verdicts(result: Measurement) -> list[str]:
     if result.case.peak_mb is not None and "mixfit" in result.answers:
         said.append(_yes(result.answers["mixfit"]["peak_mb"] <= result.case.peak_mb))
     return said
+
+
+def task_table(measurements: Sequence[TaskMeasurement], *, judged: bool) -> str:
+    """Return a row a task."""
+    rows = []
+    for result in measurements:
+        task, ratio = result.task, result.ratio
+        theirs = _seconds(median(result.theirs)) if result.theirs else "–"
+        holds = "–" if not judged else "not measured" if ratio is None else _yes(ratio <= task.demand)
+        demand = f"≤ {task.demand:g} × {task.rival}"
+        rows.append([task.title, task.rival, _seconds(median(result.ours)), theirs, _ratio(ratio), demand, holds])
+    return _markdown(["task", "rival", "mixfit s", "rival s", "ratio", "demand", "holds"], rows, right={2, 3, 4})
+
+
+def task_lines(result: TaskMeasurement) -> list[str]:
+    """Return whether both found the same."""
+    task = result.task
+    if result.failure is not None:
+        return [f"- {task.name}: {task.rival} FAILED: {result.failure}"]
+    if result.difference is None:
+        return []
+    verdict = "agrees" if result.agrees else "**DIFFERS**"
+    return [f"- {task.name}: {task.rival} {verdict} ({task.compared} within {result.difference:.1e})"]
 
 
 def import_table(times: Mapping[str, Sequence[float]], *, judged: bool) -> str:

@@ -188,5 +188,5 @@ def test_large_counts_settle_past_the_rounding_of_their_sum() -> None:
 @pytest.mark.parametrize("options", [{"n_agq": 0}, {"method": "pql"}], ids=str)
 def test_separation_is_named(options: dict[str, Any]) -> None:
     d = frame().assign(y=lambda f: (f["x"] > 0).astype(int))
-    with pytest.raises(FitError, match="separates? the response"):
+    with pytest.raises(FitError, match=r"separates? the response"):
         mixfit.mixed("y ~ x + (1|g)", d, "binomial").fit(**options)
