@@ -12,12 +12,14 @@ O'O = I, R of at most sum_i k_i rows a cell,
     d_S' K_S^{-1} d_S = d_S'd_S - (O'd_S)'(O'd_S) + (O'd_S)' (I - R Q R')^{-1} (O'd_S),
 
 so what is solved a group has the size of its cells, however many rows it has: k columns where the group is the
-only grouping factor. Groups of about one size are solved together.
+only grouping factor. Groups of about one size are solved together. Where a group has so many cells (there are
+few such groups) that K_S is dearer than a new factor of A without its rows, that is what G(-S) comes from.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +27,10 @@ from scipy.linalg.blas import dtrsm
 from scipy.sparse import csr_array
 
 from mixfit.cholesky import levels as lv
-from mixfit.cholesky.factor import scale_rows
+from mixfit.cholesky.factor import factorize, scale_rows
+from mixfit.cholesky.plan import refill
+from mixfit.gram.products import weighted_products
+from mixfit.lmm.criterion import block_inner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +48,7 @@ __all__ = ["Deleted", "delete_groups"]
 _CELLS_AT_ONCE = 10_000_000
 _PADDING = 1.25
 _RANK = 1e-12
+_LARGE = 1000
 _NOTHING_LEFT = 1e-10
 
 
@@ -103,7 +109,10 @@ def delete_groups(working: WorkingModel, codes: Index, n_groups: int) -> Deleted
     d, p = working.whitened, working.p
     change = _group_products(d, codes, n_groups)
     rows = _pseudorows(working, d, codes, n_groups)
-    for groups, at in _batches(rows.first, len(d) + working.factor.plan.m):
+    sizes = np.diff(rows.first)
+    for g in np.flatnonzero(sizes > _LARGE):
+        change[g] = working.schur - _without(working, codes != g)
+    for groups, at in _batches(rows.first, sizes <= _LARGE, len(d) + working.factor.plan.m):
         inner = _between(working.factor, rows, at)
         size = at.shape[1]
         part = np.where(at >= 0, rows.d[:, at], 0.0).transpose(1, 2, 0)
@@ -112,6 +121,15 @@ def delete_groups(working: WorkingModel, codes: Index, n_groups: int) -> Deleted
     counts = np.bincount(codes, minlength=n_groups)
     nu = len(codes) - counts - (p if working.reml else 0)
     return _estimates(working, change, nu)
+
+
+def _without(working: WorkingModel, keep: NDArray[np.bool_]) -> Array:
+    """G of the rows that are kept."""
+    old = working.factor
+    gram = weighted_products(working.pattern, working.columns, keep.astype(float))
+    factor = factorize(gram, refill(old.plan, gram), old.templates)
+    forward = factor.forward(*factor.scaled(gram.border))
+    return gram.corner - block_inner(forward, forward)
 
 
 def _group_products(d: Array, codes: Index, n_groups: int) -> Array:
@@ -145,7 +163,7 @@ def _pseudorows(working: WorkingModel, d: Array, codes: Index, n_groups: int) ->
     first = np.searchsorted(codes[rows], np.arange(n_groups + 1))
     bounds = np.cumsum([0, *(f.k for f in factors)])
     return _Pseudorows(
-        z=[direction[a:b] * root for a, b in zip(bounds, bounds[1:], strict=False)],
+        z=[direction[a:b] * root for a, b in pairwise(bounds)],
         codes=[f.codes[rows] for f in factors],
         d=np.einsum("kN,krN->rN", direction, pulled[:, :, at_cell]) / root,
         first=first,
@@ -161,11 +179,11 @@ def _cells(codes: list[Index]) -> tuple[Index, Index]:
     return cell, representative
 
 
-def _batches(first: Index, width: int) -> Iterator[tuple[Index, Index]]:
+def _batches(first: Index, wanted: NDArray[np.bool_], width: int) -> Iterator[tuple[Index, Index]]:
     """Groups of about one size: their numbers (g,) and the rows of each, (g, s), -1 beyond its own."""
     sizes = np.diff(first)
-    order = np.argsort(sizes, kind="stable")
-    order = order[sizes[order] > 0]
+    order = np.flatnonzero(wanted & (sizes > 0))
+    order = order[np.argsort(sizes[order], kind="stable")]
     start = 0
     while start < len(order):
         least = sizes[order[start]]

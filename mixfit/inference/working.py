@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mixfit.glmm.assemble import GeneralizedAssembly
     from mixfit.glmm.types import GeneralizedEstimate
     from mixfit.gram.basis import FixedBasis
+    from mixfit.gram.products import RowPattern
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.types import LinearEstimate
 
@@ -73,6 +74,11 @@ class WorkingModel:
     def p(self) -> int:
         """Number of fixed effects."""
         return len(self.columns) - 1
+
+    @cached_property
+    def pattern(self) -> RowPattern:
+        """Which levels occur together."""
+        return row_pattern(self.factors)
 
     @cached_property
     def forward(self) -> tuple[dict[int, Array], Array]:
@@ -135,7 +141,7 @@ def leverages(working: WorkingModel) -> Array:
     ndarray, shape (n,)
     """
     factor, p = working.factor, working.p
-    h = row_leverages(factor, full_posterior(factor), row_pattern(working.factors))
+    h = row_leverages(factor, full_posterior(factor), working.pattern)
     if p:
         root = np.linalg.cholesky(working.schur[:p, :p])
         half = np.linalg.solve(root, working.whitened[:p])
