@@ -10,6 +10,7 @@ import pandas as pd
 
 from mixfit.errors import FitError
 from mixfit.results import conditional
+from mixfit.results.descriptive_methods import Descriptive
 from mixfit.results.dispersion import Dispersion
 from mixfit.results.influence_methods import InfluenceMethods
 from mixfit.results.numbers import format_common
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["GeneralizedResults"]
 
 
-class GeneralizedResults(Dispersion, InfluenceMethods):
+class GeneralizedResults(Dispersion, Descriptive, InfluenceMethods):
     """Estimates of a generalized linear mixed model.
 
     Nothing is computed before it is asked for. Pickles without what it has computed. A binomial

@@ -76,7 +76,7 @@ class InfluenceMethods(MixedResults):
         >>> fit.cooks_distance().head(2).round(4).tolist()
         [0.005, 0.0402]
         >>> fit.cooks_distance(by="Subject").idxmax()
-        309
+        '309'
         """
         from mixfit.inference.influence import cooks_distances
 

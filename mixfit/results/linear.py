@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mixfit.results.descriptive_methods import Descriptive
 from mixfit.results.influence_methods import InfluenceMethods
 from mixfit.results.re_form import select
 from mixfit.results.residuals import scale_residuals
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["LinearResults"]
 
 
-class LinearResults(InfluenceMethods):
+class LinearResults(Descriptive, InfluenceMethods):
     """Estimates of a linear mixed model.
 
     Nothing is computed before it is asked for. Pickles without what it has computed.
