@@ -15,7 +15,9 @@ from mixfit.results.dispersion import Dispersion
 from mixfit.results.influence_methods import InfluenceMethods
 from mixfit.results.numbers import format_common
 from mixfit.results.pvalues import P_HEADER
+from mixfit.results.residual_methods import ResidualMethods
 from mixfit.results.summary import Heading
+from mixfit.results.tidy_methods import TidyMethods
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["GeneralizedResults"]
 
 
-class GeneralizedResults(Dispersion, Descriptive, InfluenceMethods):
+class GeneralizedResults(Dispersion, Descriptive, InfluenceMethods, ResidualMethods, TidyMethods):
     """Estimates of a generalized linear mixed model.
 
     Nothing is computed before it is asked for. Pickles without what it has computed. A binomial
