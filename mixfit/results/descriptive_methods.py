@@ -28,7 +28,8 @@ class Descriptive(MixedResults):
         """Compute intraclass correlations, as ``performance::icc`` (Nakagawa, Johnson & Schielzeth 2017).
 
         The variance of the random effects is the mean over the rows of z'Sigma z (Johnson 2014). The residual
-        variance of a linear model is sigma squared; of a generalized one it is, on the scale of the link,
+        variance of a linear model is sigma squared (of an observation of weight 1); of a generalized one it is, on the
+        scale of the link,
 
         - binomial: pi**2 / 3 (logit), 1 (probit) or pi**2 / 6 (cloglog), over the mean number of trials;
         - Poisson, log link: log(1 + 1 / m); nbinom2: log(1 + 1 / m + 1 / phi), the lognormal approximation, with

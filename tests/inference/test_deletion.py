@@ -134,5 +134,3 @@ def test_many_sizes_of_groups_go_in_batches(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(deletion, "_CELLS_AT_ONCE", 50)
     for term in design.random:
         assert_deletions(design, templates, term.grouping.codes, reml=True)
-
-
