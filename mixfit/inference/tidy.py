@@ -33,13 +33,6 @@ _COLUMNS = (
     "conf.high",
 )
 _PREFIXES = {"sdcor": ("sd", "cor"), "vcov": ("var", "cov")}
-# R's names of a table of tests
-_TESTS = {
-    "Estimate": "estimate",
-    "Std. Error": "std.error",
-    "t value": "statistic",
-    "Pr(>|t|)": "p.value",
-}
 
 
 def tidy_frame(
@@ -121,9 +114,7 @@ def tidy_fixed(fit: MixedResults, alpha: float | None, exponentiate: bool, ddf: 
         }
     )
     if ddf is not None:
-        tests = _t_tests(fit, ddf)
-        for column in ("std.error", "statistic", "df", "p.value"):
-            frame[column] = tests[column].to_numpy(dtype=float)
+        frame = _t_tests(fit, names, ddf)
     elif isinstance(fit, GeneralizedResults):
         frame["p.value"] = fit.pvalues.to_numpy()
     if alpha is not None:
@@ -135,12 +126,24 @@ def tidy_fixed(fit: MixedResults, alpha: float | None, exponentiate: bool, ddf: 
     return frame
 
 
-def _t_tests(fit: MixedResults, ddf: str) -> pd.DataFrame:
+def _t_tests(fit: MixedResults, names: list[str], ddf: str) -> pd.DataFrame:
+    from scipy.stats import t
+
     from mixfit.inference.contrasts import contrast_tests  # type: ignore[import-not-found,unused-ignore]
 
-    tests = contrast_tests(fit, np.eye(len(fit.params)), ddf)
-    frame: pd.DataFrame = getattr(tests, "frame", tests)
-    return frame.rename(columns=_TESTS)
+    tests = contrast_tests(fit, np.eye(len(names)), ddf)
+    statistics = wald.ratios(tests.estimate, tests.se)
+    return pd.DataFrame(
+        {
+            "term": names,
+            "estimate": tests.estimate,
+            "std.error": tests.se,
+            "statistic": statistics,
+            "df": tests.df,
+            # infinite degrees of freedom are the normal distribution's
+            "p.value": 2.0 * t.sf(np.abs(statistics), tests.df),
+        }
+    )
 
 
 def _limits(frame: pd.DataFrame, alpha: float) -> tuple[Any, Any]:
@@ -148,9 +151,9 @@ def _limits(frame: pd.DataFrame, alpha: float) -> tuple[Any, Any]:
     if "df" not in frame:
         limits = wald.interval(estimates, errors, alpha)
         return limits[:, 0], limits[:, 1]
-    from scipy.special import stdtrit
+    from scipy.stats import t
 
-    half = stdtrit(frame["df"].to_numpy(), 1.0 - alpha / 2.0) * errors
+    half = t.ppf(1.0 - alpha / 2.0, frame["df"].to_numpy()) * errors
     return estimates - half, estimates + half
 
 

@@ -51,8 +51,9 @@ class TidyMethods(MixedResults):
         ran_prefix : tuple of str, length 2, optional
             Other prefixes than ``sd`` and ``cor`` (``var`` and ``cov``).
         ddf : str, optional
-            Method of the denominator degrees of freedom of t tests of the fixed effects, as `contrast_tests` takes
-            it. By default a linear model has no ``p.value``, as in lme4, and a generalized one that of its z test.
+            Method of the denominator degrees of freedom of t tests of the fixed effects, ``"satterthwaite"`` or
+            ``"kenward-roger"``. By default a linear model has no ``p.value``, as in lme4, and a generalized one
+            that of its z tests.
 
         Returns
         -------

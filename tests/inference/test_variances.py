@@ -25,9 +25,10 @@ REFERENCE = json.loads((Path(__file__).parent.parent / "data" / "descriptive.jso
 # its theta is so far from the root of the exact gradient (where lme4 1.1-31 stops too, told to), elsewhere 1e-7
 TOLERANCE = {"sleepstudy": 1e-5, "Penicillin": 3e-5}
 
-# From glmmTMB's estimates (probit and cloglog from lme4's, whose Laplace approximation mixfit has there), adjusted and unadjusted ICC, marginal and conditional R2: the distribution-specific
-# variance is pi^2/3, 1, pi^2/6; over the mean number of trials (cbpp); log(1 + 1/mu [+ 1/phi]) with
-# mu = exp(b0 + tau/2) of the model ~ 1 + (same random terms); log(1 + phi).
+# From glmmTMB's estimates (probit and cloglog: lme4's, whose Laplace approximation mixfit has there), adjusted and
+# unadjusted ICC, marginal and conditional R2. The distribution-specific variance is pi^2/3, 1, pi^2/6; over the mean
+# number of trials (cbpp); log(1 + 1/mu [+ 1/phi]) with mu = exp(b0 + tau/2) of the model ~ 1 + (same random terms);
+# log(1 + phi).
 GENERALIZED = {
     "binomial(logit)": (0.05501532479, 0.05357173579, 0.02623976155, 0.07981149734),
     "binomial(probit)": (0.06799603998, 0.06577936936, 0.03259999592, 0.09837936527),
