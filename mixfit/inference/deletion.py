@@ -14,6 +14,7 @@ O'O = I, R of at most sum_i k_i rows a cell,
 so what is solved a group has the size of its cells, however many rows it has: k columns where the group is the
 only grouping factor. Groups of about one size are solved together. Where a group has so many cells (there are
 few such groups) that K_S is dearer than a new factor of A without its rows, that is what G(-S) comes from.
+A nested chain costs what its cells cost; with a trailing block of width m each cell takes a triangular solve of m^2.
 """
 
 from __future__ import annotations

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
+_SHOWN = 20
+
 __all__ = ["Influence", "cooks_distances", "influence", "partition", "subset"]
 
 
@@ -75,13 +77,21 @@ class Influence:
         heading = f"Influence of each {self.by} left out ({how}); the fixed effects' columns are DFBETAS"
         return Table(frame.sort_values("Cook's D", ascending=False), heading=(heading,))
 
+    def _top(self) -> Table:
+        """The first rows of the table, as many as a screen holds."""
+        table = self.table()
+        if len(table) <= _SHOWN:
+            return table
+        note = f"... and {len(table) - _SHOWN} more: all of them are in .table()"
+        return replace(table, frame=table.frame.head(_SHOWN), notes=(note,))
+
     def __str__(self) -> str:
-        return str(self.table())
+        return str(self._top())
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return self.table().as_html()
+        return self._top().as_html()
 
 
 def partition(by: str | ArrayLike, design: Design) -> tuple[str, Index, pd.Index]:

@@ -229,3 +229,7 @@ def test_print() -> None:
     assert lines[1].split() == ["nobs", "Cook's", "D", "(Intercept)", "Days"]
     assert lines[2].split()[0] == "309"
     assert "<table" in found._repr_html_()
+    assert "more" not in str(found)
+    rows = str(lme4_fit("sleep").influence("observation")).splitlines()
+    assert len(rows) == 2 + 20 + 1
+    assert rows[-1] == "... and 160 more: all of them are in .table()"
