@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mixfit.families.base import Family
     from mixfit.formula import MixedFormula
     from mixfit.glmm.types import GeneralizedEstimate
+    from mixfit.inference.working import WorkingModel
 
     Array = NDArray[np.float64]
 
@@ -146,6 +147,12 @@ class GeneralizedMixedModel(MixedModel):
     ) -> Array:
         """Variance of the linear predictor x'beta + z'b about its true value, for new rows: shape (m,)."""
         return predictor_variance(self._assembly, estimate, X, Z, codes)
+
+    def working_model(self, estimate: GeneralizedEstimate) -> WorkingModel:
+        """The linear model of the scoring step at the modes: what leverages and deletions are computed from."""
+        from mixfit.inference.working import generalized_working_model
+
+        return generalized_working_model(self._assembly, estimate)
 
 
 def _warn_of_bias(prior: Array, family: Family, eta: Array) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mixfit.design.types import Design
     from mixfit.generalized import GeneralizedMixedModel
+    from mixfit.inference.working import WorkingModel
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.types import LinearEstimate
     from mixfit.results.linear import LinearResults
@@ -147,3 +148,9 @@ class LinearMixedModel(MixedModel):
         from mixfit.lmm.prediction import prediction_variance
 
         return prediction_variance(self._assembly, estimate, X, Z, codes)
+
+    def working_model(self, estimate: LinearEstimate) -> WorkingModel:
+        """Scaled rows and the factor at the estimates: what leverages and deletions are computed from."""
+        from mixfit.inference.working import linear_working_model
+
+        return linear_working_model(self._assembly, estimate)

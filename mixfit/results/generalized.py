@@ -10,10 +10,14 @@ import pandas as pd
 
 from mixfit.errors import FitError
 from mixfit.results import conditional
+from mixfit.results.descriptive_methods import Descriptive
 from mixfit.results.dispersion import Dispersion
+from mixfit.results.influence_methods import InfluenceMethods
 from mixfit.results.numbers import format_common
 from mixfit.results.pvalues import P_HEADER
+from mixfit.results.residual_methods import ResidualMethods
 from mixfit.results.summary import Heading
+from mixfit.results.tidy_methods import TidyMethods
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["GeneralizedResults"]
 
 
-class GeneralizedResults(Dispersion):
+class GeneralizedResults(Dispersion, Descriptive, InfluenceMethods, ResidualMethods, TidyMethods):
     """Estimates of a generalized linear mixed model.
 
     Nothing is computed before it is asked for. Pickles without what it has computed. A binomial

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mixfit.results.base import MixedResults
+from mixfit.results.descriptive_methods import Descriptive
+from mixfit.results.influence_methods import InfluenceMethods
 from mixfit.results.re_form import select
+from mixfit.results.residual_methods import ResidualMethods
 from mixfit.results.residuals import scale_residuals
 from mixfit.results.simulate import add_noise
 from mixfit.results.summary import Heading
+from mixfit.results.tidy_methods import TidyMethods
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["LinearResults"]
 
 
-class LinearResults(MixedResults):
+class LinearResults(Descriptive, InfluenceMethods, ResidualMethods, TidyMethods):
     """Estimates of a linear mixed model.
 
     Nothing is computed before it is asked for. Pickles without what it has computed.
