@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from mixfit.design.types import Design
     from mixfit.families.base import Family
+    from mixfit.glmm.assemble import GeneralizedAssembly
+    from mixfit.lmm.assemble import Assembly
     from mixfit.optimize.certificate import Certificate
     from mixfit.results.generalized import GeneralizedResults
     from mixfit.results.linear import LinearResults
@@ -109,6 +111,10 @@ class FittedModel(Protocol):
 class LinearModel(FittedModel, Protocol):
     """A Gaussian model as its results see it."""
 
+    @property
+    def assembly(self) -> Assembly:
+        """Cross-products of the design and their bases."""
+
     def fit(self, *, reml: bool = True) -> LinearResults:
         """Estimate."""
 
@@ -122,6 +128,10 @@ class GeneralizedModel(FittedModel, Protocol):
     @property
     def family(self) -> Family:
         """Conditional distribution and link."""
+
+    @property
+    def assembly(self) -> GeneralizedAssembly:
+        """Rows, patterns and bases of the design."""
 
     def fit(self, *, n_agq: int = 1) -> GeneralizedResults:
         """Estimate."""
