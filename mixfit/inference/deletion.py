@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.inference.terms import CodedTerm
     from mixfit.lmm.problem import Problem
     from mixfit.results.base import MixedResults
     from mixfit.results.generalized import GeneralizedResults
 
     Array = NDArray[np.float64]
 
-__all__ = ["DropTest", "Minimum", "deletions", "drop1", "minimum", "term_contrasts"]
+__all__ = ["DropTest", "Minimum", "columns_without", "deletions", "drop1", "minimum", "term_contrasts"]
 
 DropTest = Literal["chisq", "none"]
 _REFITTED = "REML fit: all models were refitted by ML"
@@ -66,7 +67,11 @@ def drop1(fit: MixedResults, test: DropTest = "chisq", scope: Sequence[str] | No
         frame["LRT"] = np.concatenate([[np.nan], np.maximum(values[1:] - values[0], 0.0)])
         frame["Pr(Chi)"] = chi_square_tail(frame["LRT"].to_numpy(), df)
     notes = [_REFITTED] if fit.reml else []
-    notes += [f"The fit of {n} did not converge" for n, m in zip(frame.index, [full, *reduced], strict=True) if not m.converged]
+    notes += [
+        f"The fit of {n} did not converge"
+        for n, m in zip(frame.index, [full, *reduced], strict=True)
+        if not m.converged
+    ]
     return Table(
         frame,
         heading=("Single term deletions", "", "Model:", fit.model.formula_text),
@@ -95,19 +100,34 @@ def deletions(fit: MixedResults, scope: Sequence[str] | None = None) -> dict[str
         Where a term of `scope` is not in the model, or another term contains it.
     """
     terms = fixed_terms(fit.model.design)
-    allowed = {t.name: t for t in deletable(terms)}
-    named = list(allowed) if scope is None else [scope] if isinstance(scope, str) else list(scope)
-    for name in named:
-        if name in allowed:
-            continue
-        known = [t for t in terms if t.name == name and t.factors]
-        above = [t.name for t in terms if known and known[0].factors < t.factors]
-        reason = f"{', '.join(above)} contains it" if above else "the model has no such term"
-        raise ComparisonError(
-            f"The term {name!r} cannot be dropped: {reason}. Terms that can: {', '.join(allowed) or 'none'}."
-        )
+    named = [t.name for t in deletable(terms)] if scope is None else [scope] if isinstance(scope, str) else list(scope)
     H = _coordinates(fit)
-    return {name: H @ remaining_columns(terms, allowed[name]) for name in named}
+    return {name: H @ remaining_columns(terms, _named(terms, [name])) for name in named}
+
+
+def columns_without(fit: MixedResults, names: Sequence[str]) -> Array:
+    """Coordinates (p, c), in the orthonormal basis of X, of what is left of it without some terms together.
+
+    Raises
+    ------
+    ComparisonError
+        Where a term is not in the model, or one that stays contains it.
+    """
+    terms = fixed_terms(fit.model.design)
+    return np.asarray(_coordinates(fit) @ remaining_columns(terms, _named(terms, names)))
+
+
+def _named(terms: Sequence[CodedTerm], names: Sequence[str]) -> list[CodedTerm]:
+    found = [t for t in terms if t.factors and t.name in names]
+    for name in names:
+        own = [t for t in found if t.name == name]
+        above = [t.name for t in terms if own and own[0].factors < t.factors and t not in found]
+        if own and not above:
+            continue
+        reason = f"{', '.join(above)} contains it" if above else "the model has no such term"
+        allowed = ", ".join(t.name for t in deletable(terms)) or "none"
+        raise ComparisonError(f"The term {name!r} cannot be dropped: {reason}. Terms that can: {allowed}.")
+    return found
 
 
 def _coordinates(fit: MixedResults) -> Array:

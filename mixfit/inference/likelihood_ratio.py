@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["REFITTED", "anova", "chi_square_tail", "check_comparable", "check_nested"]
+__all__ = ["REFITTED", "anova", "check_comparable", "check_nested", "chi_square_tail"]
 
 REFITTED = "refitting model(s) with ML (instead of REML)"
 _SAME = 1e-8
@@ -62,6 +62,11 @@ def anova(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) ->
     difference of the numbers of parameters (Wilks 1938). Where the models differ in variances the null hypothesis
     lies on the boundary of the parameter space and that p-value is too large: see `ranova` and `exact_rlrt`.
 
+    A model is nested where the columns of its X are combinations of those of the larger one, and each of its random
+    terms is contained in one of the larger one's: the same groups with columns that are combinations, as ``(1 | g)``
+    in ``(x | g)`` and ``(x || g)`` in ``(x | g)``, or groups within them that its columns tell apart, as
+    ``(1 | g:f)`` in ``(0 + f | g)``.
+
     Examples
     --------
     >>> import mixfit
@@ -94,11 +99,13 @@ def anova(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) ->
     models.sort(key=lambda m: m.npar)
     for smaller, larger in pairwise(models):
         check_nested(smaller, larger)
+    notes = [REFITTED] if refitted else []
+    notes += [f"The fit {m.name} did not converge" for m in models if m.fit is not None and not m.fit.converged]
     heading = [f"Data: {models[0].data_name}"] if models[0].data_name else []
     return Table(
         _frame(models),
         heading=(*heading, "Models:", *(f"{m.name}: {m.formula}" for m in models)),
-        notes=(REFITTED,) if refitted else (),
+        notes=tuple(notes),
         p_column="Pr(>Chisq)",
     )
 
@@ -220,8 +227,8 @@ def check_nested(smaller: Candidate, larger: Candidate) -> None:
     terms = outside(larger.random, smaller.random)
     if terms:
         raise ComparisonError(
-            f"{smaller.name} is not nested in {larger.name}: no random term of {larger.name} contains "
-            f"{', '.join(t.text for t in terms)}. Compare their AIC instead."
+            f"{smaller.name} is not nested in {larger.name}: random terms that are not contained in one of "
+            f"{larger.name}: {', '.join(t.text for t in terms)}. Compare their AIC instead."
         )
 
 

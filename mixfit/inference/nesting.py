@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["contains_term", "outside", "outside_columns", "same_levels", "scalar_terms", "single_terms"]
+__all__ = ["contains_term", "outside", "outside_columns", "same_levels", "single_terms"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +57,6 @@ def single_terms(random: Iterable[RandomDesign]) -> list[RandomDesign]:
             text = f"({left} | {term.grouping.name})"
             out.append(replace(term, columns=(name,), Z=term.Z[:, [j]], structure="us", text=text))
     return out
-
-
-def scalar_terms(random: Iterable[RandomDesign]) -> list[RandomDesign] | None:
-    """The terms, one variance each; None where one has covariances."""
-    terms = single_terms(random)
-    return terms if all(t.Z.shape[1] == 1 for t in terms) else None
 
 
 def same_levels(a: RandomDesign, b: RandomDesign) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.covariance import entries
+from mixfit.errors import ComparisonError
 from mixfit.gram.basis import fixed_basis
 from mixfit.inference.deletion import Minimum, minimum
 from mixfit.inference.likelihood_ratio import chi_square_tail
@@ -17,6 +18,7 @@ from mixfit.inference.terms import deletable, random_terms, remaining_columns
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.submodel import with_random
 from mixfit.results import criteria
+from mixfit.results.linear import LinearResults
 from mixfit.results.table import Table
 
 if TYPE_CHECKING:
@@ -27,13 +29,13 @@ if TYPE_CHECKING:
     from mixfit.design.types import RandomDesign
     from mixfit.inference.terms import CodedTerm
     from mixfit.lmm.problem import Problem
-    from mixfit.results.linear import LinearResults
+    from mixfit.results.base import MixedResults
 
     Array = NDArray[np.float64]
 
-__all__ = ["Reduction", "mixture_tail", "ranova", "reductions"]
+__all__ = ["MIXTURE", "Reduction", "mixture_tail", "ranova", "reductions"]
 
-MIXTURE = "Pr(>Chibar)"
+MIXTURE = "Pr(>mix)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +62,10 @@ class Reduction:
     n_effects: int | None
 
 
-def ranova(fit: LinearResults, reduce_terms: bool = True) -> Table:
+def ranova(fit: MixedResults, reduce_terms: bool = True) -> Table:
     """Leave out one random term at a time; see `mixfit.results.deletions.RandomDeletions.ranova`."""
+    if not isinstance(fit, LinearResults):
+        raise ComparisonError(f"ranova takes linear fits, not {type(fit).__name__}: compare fits by anova(m0, m1).")
     found = reductions(fit, reduce_terms)
     problem, reml = fit.model.assembly.problem, fit.reml
     fits = [Minimum(fit.estimate.criterion, fit.converged)]
@@ -78,15 +82,17 @@ def ranova(fit: LinearResults, reduce_terms: bool = True) -> Table:
             "AIC": [criteria.aic(-0.5 * value, int(n)) for value, n in zip(values, npar, strict=True)],
             "LRT": statistic,
             "Df": df,
-            "Pr(>Chisq)": chi_square_tail(statistic, df),
             MIXTURE: [np.nan, *(mixture_tail(s, r.n_effects) for s, r in zip(statistic[1:], found, strict=True))],
+            "Pr(>Chisq)": chi_square_tail(statistic, df),
         },
         index=["<none>", *(r.name for r in found)],
     )
-    notes = [f"{MIXTURE}: 0.5 chi2(Df - 1) + 0.5 chi2(Df), for a variance that is zero under the hypothesis"]
+    notes = [f"{MIXTURE}: of 0.5 chi2(Df - 1) + 0.5 chi2(Df), since a variance is zero under the hypothesis"]
     if any(r.n_effects is None for r in found):
         notes.append("(blank where a hypothesis sets several variances of one term to zero)")
-    notes += [f"The fit without {r.name} did not converge" for r, m in zip(found, fits[1:], strict=True) if not m.converged]
+    notes += [
+        f"The fit without {r.name} did not converge" for r, m in zip(found, fits[1:], strict=True) if not m.converged
+    ]
     return Table(
         frame,
         heading=(
@@ -97,6 +103,7 @@ def ranova(fit: LinearResults, reduce_terms: bool = True) -> Table:
         ),
         notes=tuple(notes),
         p_column="Pr(>Chisq)",
+        more_p_columns=(MIXTURE,),
     )
 
 
@@ -174,7 +181,7 @@ def _part(
 ) -> Reduction:
     """What is left of an unstructured term without one of its terms."""
     name, k = f"{dropped.name} in {term.text}", len(term.columns)
-    left = _independent_columns(remaining_columns(coded, dropped), term.Z)
+    left = _independent_columns(remaining_columns(coded, [dropped]), term.Z)
     if not left.shape[1]:
         left = _constant(term, others)
     c = left.shape[1]

@@ -128,7 +128,7 @@ def _codings(
             f"The columns of the term {name!r} cannot be told apart by factor: several of its numeric factors have "
             "more than one column. Write its columns as terms of their own."
         )
-    width = {f: 1 for f in numeric} | ({numeric[0]: wide} if numeric else {})
+    width = dict.fromkeys(numeric, 1) | ({numeric[0]: wide} if numeric else {})
     out, at = [], first
     for block in scoped:
         sizes = tuple(levels[f] - reduced if f in levels else width[f] for f, reduced in block)
@@ -143,24 +143,24 @@ def deletable(terms: Sequence[CodedTerm]) -> tuple[CodedTerm, ...]:
     return tuple(t for t in terms if t.factors and not any(t.factors < other.factors for other in terms))
 
 
-def remaining_columns(terms: Sequence[CodedTerm], dropped: CodedTerm) -> Array:
-    """Coefficients A (P, P') such that X A spans the columns of the formula without a term.
+def remaining_columns(terms: Sequence[CodedTerm], dropped: Sequence[CodedTerm]) -> Array:
+    """Coefficients A (P, P') such that X A spans the columns of the formula without some terms.
 
     Parameters
     ----------
     terms : sequence of CodedTerm
-    dropped : CodedTerm
-        One of `deletable`.
+    dropped : sequence of CodedTerm
+        Some of them, each with all that contain it.
 
     Returns
     -------
     ndarray, shape (P, P')
-        Columns of the other terms as they are, then what of the dropped one's span belongs to them as well.
+        Columns of the other terms as they are, then what of the dropped ones' span belongs to them as well.
     """
     size = sum(len(t.columns) for t in terms)
-    others = [t for t in terms if t is not dropped]
+    others = [t for t in terms if t not in dropped]
     blocks = [np.eye(size)[:, [j for t in others for j in t.columns]]]
-    for coding in dropped.codings:
+    for coding in (coding for t in dropped for coding in t.codings):
         shared = {frozenset(coding.categorical & t.categorical) for t in others if _lends(coding, t)}
         blocks += [_summed(coding, keep, size) for keep in shared if not any(keep < other for other in shared)]
     return np.concatenate(blocks, axis=1)
@@ -175,14 +175,13 @@ def _lends(coding: Coding, term: CodedTerm) -> bool:
 
 def _summed(coding: Coding, keep: frozenset[str], size: int) -> Array:
     """Sums of a block's columns over the levels of the full factors that are not kept."""
-    out = np.ones((1, 1))
+    out: Array = np.ones((1, 1))
     for factor, width in zip(coding.factors, coding.sizes, strict=True):
         summed = factor in coding.full and factor not in keep
-        out = np.kron(np.ones((width, 1)) if summed else np.eye(width), out)
+        out = np.asarray(np.kron(np.ones((width, 1)) if summed else np.eye(width), out), dtype=float)
     placed = np.zeros((size, out.shape[1]))
     placed[coding.first : coding.first + len(out)] = out
     return placed
-
 
 
 def fixed_terms(design: Design) -> tuple[CodedTerm, ...]:

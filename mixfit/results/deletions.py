@@ -79,7 +79,7 @@ class RandomDeletions(MixedResults):
         -------
         Table
             Rows ``<none>`` and ``(1 | g)`` or ``x in (x | g)``; columns ``npar``, ``logLik``, ``AIC``, ``LRT``,
-            ``Df``, ``Pr(>Chisq)``, and ``Pr(>Chibar)``, the p-value of the mixture below.
+            ``Df``, ``Pr(>mix)``, the p-value of the mixture below, and ``Pr(>Chisq)``, that of lmerTest.
 
         Notes
         -----
