@@ -52,11 +52,14 @@ class ExactTest:
             shown = f"< {1.0 / self.n_sim:.4g}"
         else:
             shown = f"= {format_common([self.pvalue], 4)[0]}"
+        basis = (
+            f"p-value based on {self.n_sim} simulated values" if self.n_sim else "statistic of 0: nothing to simulate"
+        )
         lines = [
             "",
             f"\tsimulated finite sample distribution of {self.name}.",
             "",
-            f"\t(p-value based on {self.n_sim} simulated values)",
+            f"\t({basis})",
             "",
             f"data:  {self.data}",
             f"{self.name} = {statistic}, p-value {shown}",

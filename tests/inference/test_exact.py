@@ -245,6 +245,8 @@ def test_other_estimation_is_refitted_and_said():
 def test_no_variance_no_simulation():
     test = mixfit.exact_rlrt(fitted("dyestuff2", "Yield ~ 1 + (1|Batch)"), keep_sample=True)
     assert (test.statistic, test.pvalue, test.n_sim, test.sample) == (0.0, 1.0, 0, None)
+    assert "(statistic of 0: nothing to simulate)" in str(test)
+    assert "RLRT = 0, p-value = 1" in str(test)
 
 
 def test_prints_as_an_htest():
