@@ -8,7 +8,7 @@ import numpy as np
 
 from mixfit.errors import ComparisonError
 from mixfit.inference.candidates import candidate
-from mixfit.inference.deletion import columns_without
+from mixfit.inference.drop1 import columns_without
 from mixfit.inference.exact_null import NullModel, draw_null
 from mixfit.inference.exact_result import ExactTest
 from mixfit.inference.likelihood_ratio import check_comparable

@@ -11,7 +11,7 @@ import pandas as pd
 from mixfit.covariance import entries
 from mixfit.errors import ComparisonError
 from mixfit.gram.basis import fixed_basis
-from mixfit.inference.deletion import Minimum, minimum
+from mixfit.inference.drop1 import Minimum, minimum
 from mixfit.inference.likelihood_ratio import chi_square_tail
 from mixfit.inference.nesting import outside_columns, same_levels
 from mixfit.inference.terms import deletable, random_terms, remaining_columns

@@ -9,7 +9,7 @@ from mixfit.results.base import MixedResults
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mixfit.inference.deletion import DropTest
+    from mixfit.inference.drop1 import DropTest
     from mixfit.results.table import Table
 
 __all__ = ["Deletions", "RandomDeletions"]
@@ -56,7 +56,7 @@ class Deletions(MixedResults):
         ---
         Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
         """
-        from mixfit.inference.deletion import drop1
+        from mixfit.inference.drop1 import drop1
 
         return drop1(self, test, scope)
 

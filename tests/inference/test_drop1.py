@@ -5,7 +5,7 @@ import pytest
 
 import mixfit
 from mixfit.errors import ComparisonError
-from mixfit.inference.deletion import term_contrasts
+from mixfit.inference.drop1 import term_contrasts
 from tests.inference.cases import REFERENCE, assert_column, data, fitted, generalized
 
 
