@@ -11,16 +11,36 @@ from mixfit.model import LinearMixedModel, mixed
 
 if TYPE_CHECKING:
     from mixfit.generalized import GeneralizedMixedModel
+    from mixfit.inference.exact import exact_lrt, exact_rlrt
+    from mixfit.inference.likelihood_ratio import anova
 
-__all__ = ["GeneralizedMixedModel", "LinearMixedModel", "__version__", "datasets", "mixed"]
+__all__ = [
+    "GeneralizedMixedModel",
+    "LinearMixedModel",
+    "__version__",
+    "anova",
+    "datasets",
+    "exact_lrt",
+    "exact_rlrt",
+    "mixed",
+]
 
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:
-    """Import the generalized models when they are first asked for."""
-    if name == "GeneralizedMixedModel":
-        from mixfit.generalized import GeneralizedMixedModel
+# Imported when they are first asked for: `import mixfit` stays quick.
+_LAZY = {
+    "GeneralizedMixedModel": "mixfit.generalized",
+    "anova": "mixfit.inference.likelihood_ratio",
+    "exact_lrt": "mixfit.inference.exact",
+    "exact_rlrt": "mixfit.inference.exact",
+}
 
-        return GeneralizedMixedModel
+
+def __getattr__(name: str) -> Any:
+    """Import what is not needed to fit a linear model."""
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'mixfit' has no attribute {name!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "BiasWarning",
+    "ComparisonError",
     "DataError",
     "DesignError",
     "FitError",
@@ -37,6 +38,10 @@ class NewLevelError(DataError):
 
 class FitError(MixfitError):
     """The estimates asked for do not exist, or an option contradicts the fit."""
+
+
+class ComparisonError(MixfitError):
+    """Fits cannot be compared: their likelihoods are not, or neither model contains the other."""
 
 
 class MixfitWarning(UserWarning):

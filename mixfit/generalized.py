@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mixfit.design.types import Design
     from mixfit.families.base import Family
     from mixfit.formula import MixedFormula
+    from mixfit.glmm.assemble import GeneralizedAssembly
     from mixfit.glmm.types import GeneralizedEstimate
     from mixfit.inference.working import WorkingModel
 
@@ -70,6 +71,11 @@ class GeneralizedMixedModel(MixedModel):
         self.family = family
         self._assembly = assemble_generalized(design, family)
         super().__init__(formula, design, self._assembly.fixed.kept)
+
+    @property
+    def assembly(self) -> GeneralizedAssembly:
+        """Rows, patterns and bases of the design."""
+        return self._assembly
 
     def fit(self, n_agq: int = 1, method: Literal["ml", "pql"] = "ml") -> GeneralizedResults:
         """Estimate by maximum likelihood, or by penalized quasi-likelihood.

@@ -108,6 +108,11 @@ class LinearMixedModel(MixedModel):
         self._assembly: Assembly = assemble(design)
         super().__init__(formula, design, self._assembly.fixed.kept)
 
+    @property
+    def assembly(self) -> Assembly:
+        """Cross-products of the design and their bases."""
+        return self._assembly
+
     def fit(self, reml: bool = True, start: Sequence[Array] | None = None) -> LinearResults:
         """Estimate by REML or maximum likelihood.
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mixfit.errors import FitError
 from mixfit.results import conditional
+from mixfit.results.deletions import Deletions
 from mixfit.results.descriptive_methods import Descriptive
 from mixfit.results.dispersion import Dispersion
 from mixfit.results.influence_methods import InfluenceMethods
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["GeneralizedResults"]
 
 
-class GeneralizedResults(Dispersion, Descriptive, InfluenceMethods, ResidualMethods, TidyMethods):
+class GeneralizedResults(Dispersion, Descriptive, InfluenceMethods, ResidualMethods, TidyMethods, Deletions):
     """Estimates of a generalized linear mixed model.
 
     Nothing is computed before it is asked for. Pickles without what it has computed. A binomial

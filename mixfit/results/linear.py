@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mixfit.results.deletions import Deletions, RandomDeletions
 from mixfit.results.descriptive_methods import Descriptive
 from mixfit.results.influence_methods import InfluenceMethods
 from mixfit.results.re_form import select
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["LinearResults"]
 
 
-class LinearResults(Descriptive, InfluenceMethods, ResidualMethods, TidyMethods):
+class LinearResults(Descriptive, InfluenceMethods, ResidualMethods, TidyMethods, Deletions, RandomDeletions):
     """Estimates of a linear mixed model.
 
     Nothing is computed before it is asked for. Pickles without what it has computed.

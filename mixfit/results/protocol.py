@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
     from mixfit.design.types import Design
     from mixfit.families.base import Family
+    from mixfit.glmm.assemble import GeneralizedAssembly
     from mixfit.inference.working import WorkingModel
+    from mixfit.lmm.assemble import Assembly
     from mixfit.optimize.certificate import Certificate
     from mixfit.results.generalized import GeneralizedResults
     from mixfit.results.linear import LinearResults
@@ -113,6 +115,10 @@ class FittedModel(Protocol):
 class LinearModel(FittedModel, Protocol):
     """A Gaussian model as its results see it."""
 
+    @property
+    def assembly(self) -> Assembly:
+        """Cross-products of the design and their bases."""
+
     def fit(self, *, reml: bool = True) -> LinearResults:
         """Estimate."""
 
@@ -126,6 +132,10 @@ class GeneralizedModel(FittedModel, Protocol):
     @property
     def family(self) -> Family:
         """Conditional distribution and link."""
+
+    @property
+    def assembly(self) -> GeneralizedAssembly:
+        """Rows, patterns and bases of the design."""
 
     def fit(self, *, n_agq: int = 1, method: Literal["ml", "pql"] = "ml") -> GeneralizedResults:
         """Estimate."""

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mixfit.results.html import html_table
 from mixfit.results.layout import lay_out
-from mixfit.results.numbers import fixed_decimals, format_common
+from mixfit.results.numbers import fixed_decimals, format_common, zap_small
 from mixfit.results.pvalues import LEGEND, format_p_values, stars
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class Table:
         Lines below it: what a reader must know before trusting the numbers.
     p_column : str or None
         The column of p-values, printed as such.
+    more_p_columns : tuple of str
+        Further columns of p-values, without codes.
     significance : bool
         Whether codes of significance follow the p-values, with their legend.
     decimals : mapping of str to int
@@ -61,6 +63,7 @@ class Table:
     significance: bool = True
     decimals: Mapping[str, int] = field(default_factory=dict)
     show_index: bool = True
+    more_p_columns: tuple[str, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
         """Return the numbers as a frame of one's own."""
@@ -124,8 +127,9 @@ class Table:
         return ["" if math.isnan(value) else next(cells) for value in numbers]
 
     def _format(self, name: str, known: Sequence[float]) -> list[str]:
-        if name == self.p_column:
+        if name == self.p_column or name in self.more_p_columns:
             return format_p_values(known, _DIGITS - 1)
         if name in self.decimals:
             return fixed_decimals(known, self.decimals[name])
-        return format_common(known, _DIGITS)
+        # As R's print method for tests: what is nothing beside the largest of its column shows as zero.
+        return format_common(zap_small(known, _DIGITS), _DIGITS)

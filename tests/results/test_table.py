@@ -41,3 +41,14 @@ def test_words_stand_as_they_are_and_the_frame_is_a_copy():
     assert table["x"].tolist() == [1.0, 2.0]
     assert len(table) == 2
     assert "   a" in str(table)
+
+
+def test_more_p_values_and_what_is_nothing_beside_the_rest():
+    frame = pd.DataFrame(
+        {"LRT": [42.795792, 7e-9], "mix": [3.04e-11, 0.4999], "p": [6.08e-11, 0.9999]}, index=["a", "b"]
+    )
+    assert str(Table(frame, p_column="p", more_p_columns=("mix",))).splitlines()[:3] == [
+        "     LRT      mix        p",
+        "a 42.796 3.04e-11 6.08e-11 ***",
+        "b  0.000   0.4999   0.9999",
+    ]
