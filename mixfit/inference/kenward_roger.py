@@ -103,13 +103,14 @@ def scaled_f(a: Adjustment, L: Array, difference: Array) -> ScaledF:
     statistic = float(difference @ np.linalg.solve(L @ a.adjusted @ L.T, difference)) / q
     moving = L @ a.slopes @ L.T
     traces = np.trace(moving, axis1=1, axis2=2)
-    a1 = float(traces @ a.weights @ traces)
-    a2 = float(np.einsum("ij,iab,jba->", a.weights, moving, moving, optimize=True))
-    ddf, scale = _moments_of_f(q, a1, a2)
+    a1 = traces @ a.weights @ traces
+    a2 = np.einsum("ij,iab,jba->", a.weights, moving, moving, optimize=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ddf, scale = _moments_of_f(q, a1, a2)
     return ScaledF(statistic, q, ddf, scale)
 
 
-def _moments_of_f(q: int, a1: float, a2: float) -> tuple[float, float]:
+def _moments_of_f(q: int, a1: np.float64, a2: np.float64) -> tuple[float, float]:
     """ddf and lambda from A_1 and A_2 (Kenward & Roger 1997, section 3)."""
     b = (a1 + 6.0 * a2) / (2.0 * q)
     g = ((q + 1.0) * a1 - (q + 4.0) * a2) / ((q + 2.0) * a2)
@@ -118,8 +119,8 @@ def _moments_of_f(q: int, a1: float, a2: float) -> tuple[float, float]:
     v0, v1, v2 = 1.0 + c1 * b, 1.0 - c2 * b, 1.0 - c3 * b
     mean = 1.0 - a2 / q
     # In balanced cases numerator and denominator vanish together.
-    ratio = 1.0 if abs(mean) < _ZERO and abs(v1) < _ZERO else mean / v1
+    ratio = np.float64(1.0) if abs(mean) < _ZERO and abs(v1) < _ZERO else mean / v1
     rho = ratio**2 * v0 / (v2 * q)
     ddf = 4.0 + (q + 2.0) / (q * rho - 1.0)
     # lambda has a pole at 2, where pbkrtest leaves the statistic as it is
-    return ddf, 1.0 if abs(ddf - 2.0) < _NEARLY_TWO else ddf * mean / (ddf - 2.0)
+    return float(ddf), 1.0 if abs(ddf - 2.0) < _NEARLY_TWO else float(ddf * mean / (ddf - 2.0))

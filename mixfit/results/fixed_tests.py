@@ -81,10 +81,13 @@ class FixedTests(MixedResults):
         ----------
         type : {3, 2, 1, "III", "II", "I"}
             Type III: hypotheses on marginal means, whatever the coding of the factors. Type II: each term
-            given all that do not contain it. Type I: each given those before it.
+            given all that do not contain it. Type I: each given those before it. A term contains another
+            when it has all its variables and further factors, but no other covariates, as SAS defines it;
+            lmerTest overlooks that where a margin is missing (``a`` in ``a / b``), and then tests a
+            hypothesis that depends on the coding.
         ddf : {"satterthwaite", "kenward-roger", "residual", "none"}, optional
             As in `contest`. With ``"none"``, and for generalized models, the tests are Wald chi-squares of
-            type II or III.
+            type II or III as those of car's ``Anova``, type II by the information at the estimate.
 
         Returns
         -------
