@@ -126,7 +126,7 @@ def combine_df(df: Array) -> float:
     Examples
     --------
     >>> combine_df(np.array([10.0, 10.0])), round(combine_df(np.array([10.0, 20.0])), 3)
-    (10.0, 13.091)
+    (10.0, 13.077)
     """
     if (np.abs(np.diff(df)) < _SAME_DF).all():
         return float(df.mean())
