@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mixfit.generalized import GeneralizedMixedModel
     from mixfit.inference.exact import exact_lrt, exact_rlrt
     from mixfit.inference.likelihood_ratio import anova
+    from mixfit.inference.modcomp import kr_modcomp, sat_modcomp
 
 __all__ = [
     "GeneralizedMixedModel",
@@ -22,7 +23,9 @@ __all__ = [
     "datasets",
     "exact_lrt",
     "exact_rlrt",
+    "kr_modcomp",
     "mixed",
+    "sat_modcomp",
 ]
 
 __version__ = "0.1.0"
@@ -34,6 +37,8 @@ _LAZY = {
     "anova": "mixfit.inference.likelihood_ratio",
     "exact_lrt": "mixfit.inference.exact",
     "exact_rlrt": "mixfit.inference.exact",
+    "kr_modcomp": "mixfit.inference.modcomp",
+    "sat_modcomp": "mixfit.inference.modcomp",
 }
 
 

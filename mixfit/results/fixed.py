@@ -70,8 +70,7 @@ class FixedEffects:
         """Two-sided p-values of `tvalues` as standard normal variables.
 
         That is what statsmodels' MixedLM and lme4's ``summary(glmer(...))`` report, and too small
-        where groups are few: for Gaussian models, tests with Satterthwaite's degrees of freedom
-        belong to the inference part.
+        where groups are few: for Gaussian models see ``ttest``, which has degrees of freedom.
         """
         return self._series(wald.p_values(wald.ratios(self.estimate.beta, self._errors)))
 

@@ -13,6 +13,7 @@ from mixfit.results import conditional
 from mixfit.results.deletions import Deletions
 from mixfit.results.descriptive_methods import Descriptive
 from mixfit.results.dispersion import Dispersion
+from mixfit.results.fixed_tests import FixedTests
 from mixfit.results.influence_methods import InfluenceMethods
 from mixfit.results.numbers import format_common
 from mixfit.results.pvalues import P_HEADER
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["GeneralizedResults"]
 
 
-class GeneralizedResults(Dispersion, Descriptive, InfluenceMethods, ResidualMethods, TidyMethods, Deletions):
+class GeneralizedResults(
+    Dispersion, Descriptive, InfluenceMethods, ResidualMethods, TidyMethods, Deletions, FixedTests
+):
     """Estimates of a generalized linear mixed model.
 
     Nothing is computed before it is asked for. Pickles without what it has computed. A binomial

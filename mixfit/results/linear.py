@@ -10,6 +10,7 @@ import pandas as pd
 
 from mixfit.results.deletions import Deletions, RandomDeletions
 from mixfit.results.descriptive_methods import Descriptive
+from mixfit.results.fixed_tests import LinearTests
 from mixfit.results.influence_methods import InfluenceMethods
 from mixfit.results.re_form import select
 from mixfit.results.residual_methods import ResidualMethods
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["LinearResults"]
 
 
-class LinearResults(Descriptive, InfluenceMethods, ResidualMethods, TidyMethods, Deletions, RandomDeletions):
+class LinearResults(
+    Descriptive, InfluenceMethods, ResidualMethods, TidyMethods, Deletions, RandomDeletions, LinearTests
+):
     """Estimates of a linear mixed model.
 
     Nothing is computed before it is asked for. Pickles without what it has computed.

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mixfit.glmm.assemble import GeneralizedAssembly
     from mixfit.inference.working import WorkingModel
     from mixfit.lmm.assemble import Assembly
+    from mixfit.lmm.information import VarianceInformation
+    from mixfit.lmm.types import LinearEstimate
     from mixfit.optimize.certificate import Certificate
     from mixfit.results.generalized import GeneralizedResults
     from mixfit.results.linear import LinearResults
@@ -118,6 +120,9 @@ class LinearModel(FittedModel, Protocol):
     @property
     def assembly(self) -> Assembly:
         """Cross-products of the design and their bases."""
+
+    def variance_information(self, estimate: LinearEstimate, /) -> VarianceInformation:
+        """Derivatives of the moments in the covariance entries and the residual variance."""
 
     def fit(self, *, reml: bool = True) -> LinearResults:
         """Estimate."""
