@@ -1,0 +1,64 @@
+# The tasks by R: tasks.R NAME DIRECTORY REPEATS. Each function takes the data and makes the fits, which are not
+# timed, and gives what is: a function without arguments that returns the numbers to compare.
+
+suppressWarnings(suppressPackageStartupMessages({
+  library(lme4)
+  library(pbkrtest)
+  library(RLRsim)
+}))
+
+pb_modcomp <- function(data) {
+  large <- lmer(yield ~ treat + (1 | blend), data, REML = FALSE)
+  small <- lmer(yield ~ 1 + (1 | blend), data, REML = FALSE)
+  function() {
+    test <- suppressMessages(suppressWarnings(PBmodcomp(large, small, nsim = 1000, seed = 1)))$test
+    c(test["LRT", "stat"], test["PBtest", "p.value"])
+  }
+}
+
+bootstrap_intervals <- function(data) {
+  fit <- lmer(Reaction ~ Days + (Days | Subject), data)
+  function() {
+    set.seed(1)
+    limits <- suppressMessages(suppressWarnings(confint(fit, method = "boot", nsim = 1000, boot.type = "perc")))
+    limits["Days", ]
+  }
+}
+
+profile_intervals <- function(data) {
+  fit <- lmer(Reaction ~ Days + (Days | Subject), data)
+  function() as.vector(t(suppressMessages(confint(fit, method = "profile"))))
+}
+
+exact_rlrt <- function(data) {
+  fit <- lmer(bright ~ 1 + (1 | operator), data)
+  function() unname(exactRLRT(fit, nsim = 10000, seed = 1)$statistic)
+}
+
+kr_exam <- function(data) {
+  large <- lmer(score ~ intake + sex + (intake | school), data)
+  small <- lmer(score ~ 1 + (intake | school), data)
+  function() {
+    test <- KRmodcomp(large, small)$test
+    c(test["Ftest", "stat"], test["Ftest", "ddf"])
+  }
+}
+
+args <- commandArgs(trailingOnly = TRUE)
+data <- read.csv(file.path(args[2], "data.csv"), stringsAsFactors = FALSE, na.strings = character())
+levels <- read.csv(file.path(args[2], "levels.csv"), colClasses = "character", na.strings = character())
+for (column in unique(levels$column)) {
+  data[[column]] <- factor(data[[column]], levels = levels$level[levels$column == column])
+}
+
+compute <- get(args[1])(data)
+times <- numeric(as.integer(args[3]))
+# A warm-up where it is short.
+if (length(times) > 1) invisible(compute())
+for (i in seq_along(times)) {
+  start <- Sys.time()
+  numbers <- compute()
+  times[i] <- as.numeric(difftime(Sys.time(), start, units = "secs"))
+}
+array <- function(x) paste0("[", paste(sprintf("%.17g", x), collapse = ","), "]")
+cat('{"times":', array(times), ',"numbers":', array(numbers), "}\n", sep = "")

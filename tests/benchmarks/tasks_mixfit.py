@@ -1,0 +1,131 @@
+"""The tasks by mixfit: ``python -m tests.benchmarks.tasks_mixfit NAME DIRECTORY REPEATS [REPEATS OF THE FIT]``.
+
+Each function takes the data and makes the fits, which are not timed, and gives what is: a call without arguments
+that returns the numbers to compare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+import mixfit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Computation = Callable[[], list[float]]
+
+__all__ = ["COMPUTATIONS", "FITS"]
+
+
+def pb_modcomp(frame: pd.DataFrame) -> Computation:
+    """Treatment of the penicillin yields."""
+    large = mixfit.mixed("yield ~ treat + (1|blend)", frame).fit(reml=False)
+    small = mixfit.mixed("yield ~ 1 + (1|blend)", frame).fit(reml=False)
+
+    def compute() -> list[float]:
+        test = mixfit.pb_modcomp(large, small, n=1000, seed=1, progress=False)
+        return [test.statistic, test.pvalue]
+
+    return compute
+
+
+def bootstrap_intervals(frame: pd.DataFrame) -> Computation:
+    """Percentile intervals of all parameters."""
+    fit = mixfit.mixed("Reaction ~ Days + (Days|Subject)", frame).fit()
+
+    def compute() -> list[float]:
+        intervals = fit.bootstrap(n=1000, seed=1, progress=False).conf_int()
+        return [float(value) for value in intervals.loc["Days"]]
+
+    return compute
+
+
+def profile_intervals(frame: pd.DataFrame) -> Computation:
+    """Profile intervals of all parameters, in the order of lme4."""
+    fit = mixfit.mixed("Reaction ~ Days + (Days|Subject)", frame).fit()
+
+    def compute() -> list[float]:
+        intervals = fit.conf_int(method="profile", which="all")
+        names = ["sd((Intercept)|Subject)", "cor((Intercept),Days|Subject)", "sd(Days|Subject)", "sigma"]
+        return [float(value) for value in intervals.loc[[*names, "Intercept", "Days"]].to_numpy().ravel()]
+
+    return compute
+
+
+def exact_rlrt(frame: pd.DataFrame) -> Computation:
+    """Variance of the operators."""
+    fit = mixfit.mixed("bright ~ 1 + (1|operator)", frame).fit()
+    return lambda: [mixfit.exact_rlrt(fit, n_sim=10_000, seed=1).statistic]
+
+
+def kr_exam(frame: pd.DataFrame) -> Computation:
+    """Two covariates of pupils in schools."""
+    large = mixfit.mixed("score ~ intake + sex + (intake|school)", frame).fit()
+    small = mixfit.mixed("score ~ 1 + (intake|school)", frame).fit()
+
+    def compute() -> list[float]:
+        test = mixfit.kr_modcomp(large, small)
+        return [test.statistic, test.ddf]
+
+    return compute
+
+
+def _insteval(frame: pd.DataFrame) -> mixfit.LinearMixedModel:
+    model = mixfit.mixed("y ~ service + (1|s) + (1|d) + (1|dept)", frame)
+    assert isinstance(model, mixfit.LinearMixedModel)
+    return model
+
+
+def kr_insteval(frame: pd.DataFrame) -> Computation:
+    """The effect of a service course."""
+    fit = _insteval(frame).fit()
+    return lambda: [float(value) for value in fit.anova(ddf="kenward-roger")["F value"]]
+
+
+COMPUTATIONS: dict[str, Callable[[pd.DataFrame], Computation]] = {
+    "pb_modcomp": pb_modcomp,
+    "bootstrap_intervals": bootstrap_intervals,
+    "profile_intervals": profile_intervals,
+    "exact_rlrt": exact_rlrt,
+    "kr_exam": kr_exam,
+    "kr_insteval": kr_insteval,
+}
+# The fits that a task is held against where no R package is.
+FITS: dict[str, Callable[[pd.DataFrame], object]] = {"kr_insteval": lambda frame: _insteval(frame).fit()}
+
+
+def timed(call: Callable[[], object], repeats: int) -> tuple[list[float], object]:
+    """Seconds of each call after one to warm up, and what the last one gave."""
+    result = call()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        result = call()
+        times.append(time.perf_counter() - start)
+    return times, result
+
+
+def main() -> None:
+    """Time one task and print its times and numbers as JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("name", choices=COMPUTATIONS)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("repeats", type=int)
+    options = parser.parse_args()
+    frame = pd.read_parquet(options.directory / "data.parquet")
+    times, numbers = timed(COMPUTATIONS[options.name](frame), options.repeats)
+    answer = {"times": times, "numbers": numbers}
+    if options.name in FITS:
+        answer["fit"], _ = timed(lambda: FITS[options.name](frame), options.repeats)
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()
