@@ -87,7 +87,10 @@ class Refitter:
         self._n_jobs = n_jobs
         assembly = getattr(fit.model, "_assembly", None)
         linear = isinstance(fit.estimate, LinearEstimate)
-        self._batch = Batch(assembly) if linear and assembly is not None and Batch.suits(assembly) else None
+        if linear and assembly is not None and Batch.suits(assembly):
+            self._batch: Batch | None = Batch(assembly, fit.model.design.offset)
+        else:
+            self._batch = None
 
     @property
     def block(self) -> int:

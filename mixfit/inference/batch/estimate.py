@@ -56,18 +56,21 @@ class Batch:
     ----------
     assembly : Assembly
         Of a model with one grouping factor: see `Batch.suits`.
+    offset : ndarray, shape (n,), or None
+        Known part of every response.
 
     Examples
     --------
     >>> import mixfit
     >>> fit = mixfit.mixed("bright ~ 1 + (1|operator)", mixfit.datasets.load("pulp")).fit()
-    >>> many = Batch(fit.model._assembly).fit(fit.simulate(100, seed=1).to_numpy(), reml=True)
+    >>> many = Batch(fit.model._assembly, None).fit(fit.simulate(100, seed=1).to_numpy(), reml=True)
     >>> many.sigma.shape, many.beta.shape
     ((100,), (100, 1))
     """
 
-    def __init__(self, assembly: Assembly) -> None:
+    def __init__(self, assembly: Assembly, offset: Array | None) -> None:
         self._assembly = assembly
+        self._offset = offset
         self._levels: Levels = distinct_levels(assembly.problem)
 
     @staticmethod
@@ -84,7 +87,8 @@ class Batch:
 
     def fit(self, y: Array, *, reml: bool) -> BatchEstimates:
         """Fit to responses y, (n, R)."""
-        responses = moments(self._assembly, self._levels, y)
+        known = y if self._offset is None else y - self._offset[:, None]
+        responses = moments(self._assembly, self._levels, known)
         optima = minimize(responses.moments, responses.start, reml=reml)
         scale, at = responses.scale, optima.profiles
         fixed = self._assembly.fixed

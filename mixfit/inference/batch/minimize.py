@@ -14,7 +14,7 @@ from mixfit.inference.batch.boundary import examine, leave, null_curvature
 from mixfit.inference.batch.frame import Frame, directions, frame
 from mixfit.inference.batch.profile import evaluate
 from mixfit.inference.batch.slopes import differentiate, gradient, information
-from mixfit.inference.batch.steps import newton_step, scaled_step
+from mixfit.inference.batch.steps import LONGEST_STEP, newton_step, scaled_step
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,6 +36,10 @@ _MAX_HALVINGS = 25
 # `mixfit.optimize.certificate`): the steps between are cheap, and make estimates comparable to 1e-6.
 _STOP = 1e-12
 _CONVERGED = 1e-8
+# Of every so many steps the last is stretched.
+_CYCLE = 3
+_SLOW = 0.7
+_FASTEST_STRETCH = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,16 +70,19 @@ def minimize(moments: Moments, start: Array, *, reml: bool) -> Optima:
     patience = _Patience(np.zeros(len(moments), dtype=int), np.zeros(len(moments), dtype=int))
     live = np.flatnonzero(np.isfinite(value))
     decrease[~np.isfinite(value)] = np.inf
-    for _ in range(_MAX_ITERATIONS):
-        part, here = moments.take(live), current.take(live)
+    for iteration in range(_MAX_ITERATIONS):
+        part, here, before = moments.take(live), current.take(live), decrease[live]
         plan, decrease[live] = _plan(part, here, toward, reml=reml)
+        stretched = iteration % _CYCLE == _CYCLE - 1
+        reach = _reach(before, decrease[live], plan.step) if stretched else np.ones(len(live))
         going = np.flatnonzero(decrease[live] > np.maximum(_STOP, resolution[live]))
         live = live[going]
         if not len(live):
             break
         wishing: Flags = np.any(plan.vanishing[:, going], axis=0)
-        plan = plan.take(going, patience.allows(live, wishing))
-        moved = _advance(part.take(going), here.take(going), plan, toward, value[live] + resolution[live], reml=reml)
+        plan = plan.take(going, patience.allows(live, wishing), reach)
+        bound = value[live] + resolution[live]
+        moved = _advance(part.take(going), here.take(going), plan, toward, bound, reml=reml)
         ahead = np.flatnonzero(np.isfinite(moved.value))
         live = live[ahead]
         current.put(live, moved.frame.take(ahead))
@@ -121,22 +128,42 @@ class _Patience:
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """The step of every replicate: `step` (m, R), columns that may vanish (k, R), or a way off the boundary."""
+    """The step of every replicate.
+
+    Attributes
+    ----------
+    step : ndarray, shape (m, R)
+    vanishing : ndarray of bool, shape (k, R)
+        Columns that may have no variance.
+    least : ndarray of bool, shape (k, R)
+        Of these the one that the data say least of.
+    boundary : Boundary
+    leaving : ndarray of bool, shape (R,)
+        Whether the way leads off the boundary instead.
+    trying : ndarray of bool, shape (R,)
+        Whether the vanishing columns are tried first: all of them, then the least.
+    reach : ndarray, shape (R,)
+        Length of the step to begin with.
+    """
 
     step: Array
     vanishing: Flags
+    least: Flags
     boundary: Boundary
     leaving: Flags
     trying: Flags
+    reach: Array
 
-    def take(self, at: Index, trying: Flags) -> _Plan:
+    def take(self, at: Index, trying: Flags, reach: Array) -> _Plan:
         """Of some replicates, of which some try the boundary."""
         return _Plan(
             self.step[:, at],
             self.vanishing[:, at],
+            self.least[:, at],
             self.boundary.take(at),
             self.leaving[at],
             trying & ~self.leaving[at],
+            np.where(self.leaving, 1.0, reach)[at],
         )
 
 
@@ -151,8 +178,11 @@ def _plan(moments: Moments, here: Frame, toward: Directions, *, reml: bool) -> t
     full, decrease = newton_step(curvature, g)
     step, vanishing = scaled_step(toward, g, curvature, slopes, full)
     leaving = boundary.decrease > decrease
+    vanishing &= ~here.null & ~leaving
+    share = np.where(vanishing, slopes.inverse_share, -1.0)
+    least = vanishing & (np.arange(len(share))[:, None] == share.argmax(axis=0))
     return (
-        _Plan(step, vanishing & ~here.null & ~leaving, boundary, leaving, leaving),
+        _Plan(step, vanishing, least, boundary, leaving, leaving, np.ones(len(leaving))),
         np.maximum(decrease, boundary.decrease),
     )
 
@@ -166,15 +196,29 @@ class _Moved:
     resolution: Array
 
 
+def _reach(before: Array, after: Array, step: Array) -> Array:
+    """How far to go where the average information is much too large and steps shrink slowly, (R,).
+
+    The promised decrease falls by the square of the rate at which steps shrink; steps that shrink by rho each add up
+    to the first over 1 - rho (Aitken's acceleration). The steps between put right what such a step overshoots.
+    """
+    tiny = np.finfo(float).tiny
+    rate = np.sqrt(np.minimum(after / np.maximum(before, tiny), 1.0))
+    wanted = np.where(rate > _SLOW, 1.0 / np.maximum(1.0 - rate, _FASTEST_STRETCH), 1.0)
+    return np.minimum(wanted, LONGEST_STEP / np.maximum(np.abs(step).max(axis=0), tiny))
+
+
 def _advance(moments: Moments, here: Frame, plan: _Plan, toward: Directions, bound: Array, *, reml: bool) -> _Moved:
-    """Shorten every step until the criterion is below its bound."""
+    """Shorten every step, until the criterion is below its bound."""
     count = len(moments)
     moved = _Moved(Frame(here.axes.copy(), here.lengths.copy()), np.full(count, np.nan), np.zeros(count))
-    pending, length, trying = np.arange(count), np.ones(count), plan.trying.copy()
-    for _ in range(_MAX_HALVINGS + 1):
-        part, origin = moments.take(pending), here.take(pending)
-        vanishing = plan.vanishing[:, pending] & trying[pending]
-        templates = toward.move(origin, np.where(trying, 1.0, length)[pending] * plan.step[:, pending], vanishing)
+    pending, length = np.arange(count), plan.reach.copy()
+    # What is still to be tried before the steps: 2 for all vanishing columns, 1 for the least of them.
+    trials = plan.trying * np.minimum(plan.vanishing.sum(axis=0), 2)
+    for _ in range(_MAX_HALVINGS + 2):
+        part, origin, left = moments.take(pending), here.take(pending), trials[pending]
+        vanishing = np.where(left == 2, plan.vanishing[:, pending], plan.least[:, pending] & (left == 1))
+        templates = toward.move(origin, length[pending] * plan.step[:, pending], vanishing)
         off = np.flatnonzero(plan.leaving[pending])
         if len(off):
             out = pending[off]
@@ -189,6 +233,6 @@ def _advance(moments: Moments, here: Frame, plan: _Plan, toward: Directions, bou
         pending = pending[~lower]
         if not len(pending):
             break
-        length[pending] *= np.where(trying[pending], 1.0, 0.5)
-        trying[pending] = False
+        length[pending] *= np.where(trials[pending] > 0, 1.0, 0.5)
+        trials[pending] = np.maximum(trials[pending] - 1, 0)
     return moved

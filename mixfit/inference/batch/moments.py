@@ -163,7 +163,7 @@ def distinct_levels(problem: Problem) -> Levels:
 
 
 def moments(assembly: Assembly, levels: Levels, y: Array) -> Responses:
-    """Cross-products of responses y, (n, R), offsets not yet taken off."""
+    """Cross-products of responses y, (n, R), their offset taken off."""
     problem, fixed = assembly.problem, assembly.fixed
     rows = y.T if assembly.root_weights is None else y.T * assembly.root_weights
     gamma = rows @ fixed.rows.T

@@ -45,7 +45,7 @@ class Profiles:
     beta : ndarray, shape (p, R)
         As in :class:`mixfit.lmm.criterion.Profile`.
     residual, value, resolution : ndarray, shape (R,)
-        Likewise; the value is infinite where G_XX is not positive definite in double precision.
+        Likewise; the value is infinite where A or G_XX is not positive definite in double precision.
     scale : ndarray, shape (R,)
         sigma^2 in units of the squared residual length.
     """
@@ -67,8 +67,9 @@ def evaluate(moments: Moments, templates: Array, *, reml: bool) -> Profiles:
     problem, k, p = levels.problem, levels.k, levels.problem.p
     r, u = len(moments), len(levels.count)
     t = np.repeat(templates, u, axis=2)
-    low = lv.cholesky(lv.add_identity(lv.matmul(lv.transpose(t), lv.matmul(levels.over(r), t))))
-    inverse_root = lv.lower_inverse(low)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        low = lv.cholesky(lv.add_identity(lv.matmul(lv.transpose(t), lv.matmul(levels.over(r), t))))
+        inverse_root = lv.lower_inverse(low)
     scaled_root = lv.matmul(t, lv.transpose(inverse_root))
     m = lv.matmul(scaled_root, lv.transpose(scaled_root)).reshape(k, k, r, u)
     diagonal = low[np.arange(k), np.arange(k)].reshape(k, r, u)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Flags = NDArray[np.bool_]
 
-__all__ = ["newton_step", "scaled_step"]
+__all__ = ["LONGEST_STEP", "newton_step", "scaled_step"]
 
-_LONGEST_STEP = 1.5
+LONGEST_STEP = 1.5
 _SMALLEST_SHARE = 0.02
 _NEGLIGIBLE = 1.0 - 1e-6
 _UNKNOWN = 1e-11
@@ -85,8 +85,8 @@ def scaled_step(
 
 def _limited(information: Array, gradient: Array) -> Array:
     step, _ = newton_step(information, gradient)
-    excess = np.abs(step).max(axis=0) / _LONGEST_STEP
-    scaled, clipped = step / np.maximum(excess, 1.0), np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
+    excess = np.abs(step).max(axis=0) / LONGEST_STEP
+    scaled, clipped = step / np.maximum(excess, 1.0), np.clip(step, -LONGEST_STEP, LONGEST_STEP)
 
     def model(s: Array) -> Array:
         return np.einsum("mr,mr->r", gradient, s) + 0.5 * np.einsum("mr,mnr,nr->r", s, information, s)
