@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.errors import FitError
-from mixfit.inference.refit import Refits, Refitter, progress_bar, simulated_blocks, statistic_values
+from mixfit.inference.refit import Refits, Refitter, checked_count, progress_bar, simulated_blocks, statistic_values
 from mixfit.results.table import Table
 
 if TYPE_CHECKING:
@@ -175,8 +175,7 @@ def bootstrap(
     """
     if kind != "parametric":
         raise FitError(f"bootstrap has the type 'parametric', not {kind!r}.")
-    if n < 1:
-        raise FitError(f"bootstrap needs a positive number of replicates, not {n}.")
+    n = checked_count(n, "bootstrap")
     estimates = statistic_values(statistic, fit)
     refit = Refitter(fit, statistic, n_jobs)
     rng = np.random.default_rng(seed)

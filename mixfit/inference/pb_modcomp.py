@@ -13,7 +13,7 @@ import pandas as pd
 from mixfit.errors import DesignError, FitError
 from mixfit.inference.least_squares import LeastSquares
 from mixfit.inference.nesting import check_columns, check_nested, check_rows
-from mixfit.inference.refit import Refits, Refitter, progress_bar, simulated_blocks
+from mixfit.inference.refit import Refits, Refitter, checked_count, progress_bar, simulated_blocks
 from mixfit.lmm.types import LinearEstimate
 from mixfit.results.base import MixedResults
 from mixfit.results.table import Table
@@ -208,8 +208,7 @@ def pb_modcomp(
     >>> round(test.statistic, 4), test.df, round(test.pvalue, 1)
     (4.0474, 3, 0.3)
     """
-    if n < 1:
-        raise FitError(f"pb_modcomp needs a positive number of simulations, not {n}.")
+    n = checked_count(n, "pb_modcomp")
     large = _by_ml(m1)
     null = _null_model(large, m0, n_jobs)
     df = int(large.npar) - null.n_parameters

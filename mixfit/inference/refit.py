@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from mixfit.errors import MixfitError
+from mixfit.errors import FitError, MixfitError
 from mixfit.inference.batch.estimate import Batch
 from mixfit.inference.parameters import parameter_array, parameter_values
 from mixfit.lmm.types import LinearEstimate
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Fit: TypeAlias = LinearResults | GeneralizedResults
     Statistic = Callable[[Any], Any]
 
-__all__ = ["Refits", "Refitter", "progress_bar", "simulated_blocks", "statistic_values"]
+__all__ = ["Refits", "Refitter", "checked_count", "progress_bar", "simulated_blocks", "statistic_values"]
 
 # Seconds that a computation runs before a bar appears.
 _PATIENCE = 2.0
@@ -87,10 +87,7 @@ class Refitter:
         self._n_jobs = n_jobs
         assembly = getattr(fit.model, "_assembly", None)
         linear = isinstance(fit.estimate, LinearEstimate)
-        if linear and assembly is not None and Batch.suits(assembly):
-            self._batch: Batch | None = Batch(assembly, fit.model.design.offset)
-        else:
-            self._batch = None
+        self._batch = Batch.of(assembly, fit.model.design.offset) if linear and assembly is not None else None
 
     @property
     def block(self) -> int:
@@ -140,6 +137,13 @@ def statistic_values(statistic: Statistic | None, fit: Fit) -> pd.Series[float]:
         return pd.Series(np.array([found], dtype=np.float64), index=["statistic"])
     named: pd.Series[float] = pd.Series(found).astype(np.float64)
     return named
+
+
+def checked_count(n: int, what: str) -> int:
+    """Refuse a number of replicates that is none."""
+    if n != int(n) or n < 1:
+        raise FitError(f"{what} needs a positive whole number of replicates, not {n!r}.")
+    return int(n)
 
 
 def simulated_blocks(fit: Fit, n: int, rng: np.random.Generator, re_form: ReForm, block: int) -> Iterator[Array]:

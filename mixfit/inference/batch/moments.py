@@ -27,10 +27,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["Levels", "Moments", "can_batch", "distinct_levels", "moments", "start_roots"]
+__all__ = ["Levels", "Moments", "Responses", "distinct_levels", "moments", "start_roots"]
 
-# Numbers that may be kept of the design: beyond, the replicates are better fitted one by one.
-_LARGEST_DESIGN = 20_000_000
 _PERFECT_FIT = 1e-11
 # Bits of a level's F that must agree for it to count as the same.
 _SAME_BITS = 44
@@ -133,12 +131,6 @@ class Responses:
     scale: Array
     start: Array
     perfect: NDArray[np.bool_]
-
-
-def can_batch(problem: Problem) -> bool:
-    """Whether the responses of a design can be fitted together: one grouping factor, of a bearable size."""
-    gram = problem.gram
-    return gram.n_factors == 1 and gram.n_levels[0] * (gram.k[0] * (problem.p + 1)) ** 2 <= _LARGEST_DESIGN
 
 
 def distinct_levels(problem: Problem) -> Levels:
