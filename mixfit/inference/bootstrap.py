@@ -212,7 +212,7 @@ def interpolated_quantiles(sample: Array, levels: Array) -> Array:
     Examples
     --------
     >>> interpolated_quantiles(np.arange(1.0, 100.0), np.array([0.025, 0.5])).round(4).tolist()
-    [2.5211, 50.0]
+    [2.5422, 50.0]
     """
     from scipy.special import ndtri
 

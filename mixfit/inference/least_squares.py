@@ -33,7 +33,7 @@ class LeastSquares:
     >>> y = np.array([1.0, 2.0, 4.0])
     >>> null = LeastSquares(np.ones((3, 1)), y, None, None)
     >>> null.criteria(y[:, None]).round(4).tolist(), null.simulate(5, np.random.default_rng(1)).shape
-    ([9.8375], (3, 5))
+    ([9.8391], (3, 5))
     """
 
     X: Array

@@ -76,7 +76,7 @@ class Bootstrapped(MixedResults):
         >>> boot.replicates.shape, boot.n_failed
         ((200, 3), 0)
         >>> boot.conf_int().loc["sigma"].round(2).tolist()
-        [0.22, 0.43]
+        [0.21, 0.44]
         """
         from mixfit.inference.bootstrap import bootstrap
 
