@@ -168,7 +168,7 @@ def _refit_each(
     singular, failures = np.zeros(count, dtype=bool), [""] * count
     for r, start in enumerate(starts):
         try:
-            again = fit.refit(y[:, r]) if start is None else fit.refit(y[:, r], start=start)
+            again = fit.refit(y[:, r]) if start is None else _finish(fit, y[:, r], start)
         except (MixfitError, np.linalg.LinAlgError, FloatingPointError) as error:
             failures[r] = f"{type(error).__name__}: {error}"
             continue
@@ -183,6 +183,11 @@ def _refit_each(
             continue
         criterion[r], singular[r] = again.estimate.criterion, again.is_singular
     return Refits(values, criterion, singular, tuple(failures))
+
+
+def _finish(fit: Any, y: Array, templates: Sequence[Array]) -> Any:
+    """The result of a linear model at estimates that are already known."""
+    return fit.model.with_response(y).fit(reml=fit.reml, start=templates)
 
 
 def _mapped(function: Callable[..., Refits], work: Sequence[tuple[Any, ...]], n_jobs: int | None) -> Iterator[Refits]:

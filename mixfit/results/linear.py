@@ -15,8 +15,6 @@ from mixfit.results.simulate import add_noise
 from mixfit.results.summary import Heading
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.lmm.types import LinearEstimate
@@ -187,21 +185,19 @@ class LinearResults(Bootstrapped):
         predictors = self._draw_predictors(n, re_form, rng)
         return self._simulated_frame(add_noise(predictors, self.sigma, self.model.design.weights, rng))
 
-    def refit(self, y: ArrayLike, start: Sequence[NDArray[np.float64]] | None = None) -> LinearResults:
+    def refit(self, y: ArrayLike) -> LinearResults:
         """Fit the same model to another response.
 
         Parameters
         ----------
         y : array_like, shape (nobs,)
             In the order of the rows used; the index of a Series is not looked at.
-        start : sequence of ndarray, shape (k_t, k_t), optional
-            Relative factors to start from, such as ``fit.estimate.templates``.
 
         Returns
         -------
         LinearResults
         """
-        return self.model.with_response(np.asarray(y, dtype=np.float64)).fit(reml=self.reml, start=start)
+        return self.model.with_response(np.asarray(y, dtype=np.float64)).fit(reml=self.reml)
 
     def _heading(self) -> Heading:
         criteria = {"REML": self.estimate.criterion} if self.reml else self.information_criteria()

@@ -109,7 +109,7 @@ class FittedModel(Protocol):
 class LinearModel(FittedModel, Protocol):
     """A Gaussian model as its results see it."""
 
-    def fit(self, *, reml: bool = True, start: Sequence[Array] | None = None) -> LinearResults:
+    def fit(self, *, reml: bool = True) -> LinearResults:
         """Estimate."""
 
     def with_response(self, y: ArrayLike, /) -> LinearModel:
