@@ -35,6 +35,7 @@ __all__ = ["Refits", "Refitter", "checked_count", "progress_bar", "simulated_blo
 _PATIENCE = 2.0
 # Refits that a process does before it reports.
 _TASK = 20
+_TASKS_A_ROUND = 4
 _CELLS_AT_ONCE = 8_000_000
 
 
@@ -192,8 +193,12 @@ def _finish(fit: Any, y: Array, templates: Sequence[Array]) -> Any:
 
 def _mapped(function: Callable[..., Refits], work: Sequence[tuple[Any, ...]], n_jobs: int | None) -> Iterator[Refits]:
     if n_jobs == 1:
-        return (function(*arguments) for arguments in work)
-    from joblib import Parallel, delayed
+        yield from (function(*arguments) for arguments in work)
+        return
+    from joblib import Parallel, delayed, effective_n_jobs
 
-    found: Iterator[Refits] = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(function)(*w) for w in work)
-    return found
+    # A few rounds, so that a bar moves: not every back end (Ray's) hands on single results as they come.
+    turn = _TASKS_A_ROUND * effective_n_jobs(n_jobs)
+    with Parallel(n_jobs=n_jobs) as pool:
+        for first in range(0, len(work), turn):
+            yield from pool(delayed(function)(*arguments) for arguments in work[first : first + turn])
