@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mixfit.inference.exact import exact_lrt, exact_rlrt
     from mixfit.inference.likelihood_ratio import anova
     from mixfit.inference.modcomp import kr_modcomp, sat_modcomp
+    from mixfit.inference.pb_modcomp import pb_modcomp
 
 __all__ = [
     "GeneralizedMixedModel",
@@ -25,6 +26,7 @@ __all__ = [
     "exact_rlrt",
     "kr_modcomp",
     "mixed",
+    "pb_modcomp",
     "sat_modcomp",
 ]
 
@@ -38,6 +40,7 @@ _LAZY = {
     "exact_lrt": "mixfit.inference.exact",
     "exact_rlrt": "mixfit.inference.exact",
     "kr_modcomp": "mixfit.inference.modcomp",
+    "pb_modcomp": "mixfit.inference.pb_modcomp",
     "sat_modcomp": "mixfit.inference.modcomp",
 }
 

@@ -62,14 +62,15 @@ def templates_from_theta(structures: Sequence[Structure], sizes: Sequence[int], 
 
 
 def change_basis(template: Array, basis: Array) -> Array:
-    """The template of R^{-1} T T' R'^{-1}: that of the user's columns, Z = Z_basis R."""
-    if len(template) == 1:
+    """The template of R^{-1} T T' R'^{-1}: that of the user's columns, Z = Z_basis R; or many, (..., k, k)."""
+    if len(basis) == 1:
         return template / abs(basis[0, 0])
     moved = np.linalg.solve(basis, template)
-    low = np.asarray(np.linalg.qr(moved.T, mode="r")).T
-    low = low * np.where(low.diagonal() < 0, -1.0, 1.0)
-    row = np.sqrt(np.einsum("ij,ij->i", low, low))
-    low[np.abs(low) <= _ROUNDING * row[:, None]] = 0.0
+    low = np.asarray(np.linalg.qr(moved.swapaxes(-1, -2), mode="r")).swapaxes(-1, -2)
+    negative = np.diagonal(low, axis1=-2, axis2=-1) < 0
+    low = low * np.where(negative, -1.0, 1.0)[..., None, :]
+    row = np.sqrt(np.einsum("...ij,...ij->...i", low, low))
+    low[np.abs(low) <= _ROUNDING * row[..., None]] = 0.0
     return low
 
 

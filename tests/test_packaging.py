@@ -90,7 +90,7 @@ def test_the_wheel_needs_only_what_the_readme_names(wheel):
         (metadata,) = (archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA"))
     required = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:") and "extra" not in line]
     names = {line.split()[1].split(">=")[0] for line in required}
-    assert names == {"numpy", "scipy", "pandas", "formulaic", "statsmodels"}
+    assert names == {"numpy", "scipy", "pandas", "formulaic", "statsmodels", "joblib", "tqdm"}
 
 
 def test_an_installed_wheel_finds_the_datasets(wheel, tmp_path):

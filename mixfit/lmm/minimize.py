@@ -123,6 +123,10 @@ def _candidates(profile: Profile, derivatives: Derivatives, full: Array, patienc
     step, vanishing = scaled_step(directions, derivatives.gradient, derivatives.information, shares, full)
     if vanishing and patience.allows():
         yield move(profile.templates, directions, step, vanishing)
+        if len(vanishing) > 1:
+            # Together they may be too many: the one that the data say least of may still be one too many.
+            inverse = [derivatives.inverse_share[directions[a].term][directions[a].column] for a in vanishing]
+            yield move(profile.templates, directions, step, (vanishing[int(np.argmax(inverse))],))
     length = 1.0
     for _ in range(_MAX_HALVINGS):
         yield move(profile.templates, directions, length * step)

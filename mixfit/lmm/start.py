@@ -7,6 +7,7 @@ analysis of variance.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["start_templates"]
+__all__ = ["MomentEquations", "moment_equations", "start_templates", "start_variances"]
 
 _SMALLEST_SHARE = 0.1
 _LARGEST_RATIO = 1e10
@@ -26,49 +27,101 @@ _DOUBTFUL_SHARE = 0.1
 _MIDDLING_SHARE = 0.3
 
 
-def start_templates(problem: Problem) -> list[list[Array]]:
-    """Diagonal templates at the moment estimates, kept off the boundary; zero for columns of zeros.
+@dataclass(frozen=True, eq=False)
+class MomentEquations:
+    """What the sums of squares are expected to be; the same for every response of a design.
 
-    Where the moments leave next to nothing for the residual they may have failed (many effects, few rows), or the
-    effects may be that strong: a second set with a middling residual is offered beside the first.
+    Attributes
+    ----------
+    columns : list of tuple of int
+        Factor and column of each of the m random columns.
+    weights : list of ndarray, shape (q,)
+        Of the squares (z_j'e)^2 of each column: 1 / z_j'z_j, 0 for levels without.
+    expected : ndarray, shape (m + 1, m + 1)
+        Expected sums of squares, the last row the total, by variance, the last column the residual's.
+    bounds : tuple of ndarray, shape (m, 1)
+        Smallest and largest relative variance to start from, against the mean of z_j'M z_j over the levels, M the
+        projection off X; 1 where X leaves nothing of the column, 0 for a column of zeros.
     """
+
+    columns: list[tuple[int, int]]
+    weights: list[Array]
+    expected: Array
+    bounds: tuple[Array, Array]
+
+
+def moment_equations(problem: Problem) -> MomentEquations:
+    """Expectations of the sums of squares between levels of every random column, and of the total."""
     gram = problem.gram
     columns = [(i, a) for i in range(gram.n_factors) for a in range(gram.k[i])]
     size = len(columns)
     expected = np.zeros((size + 1, size + 1))
-    observed = np.zeros(size + 1)
     fixed = [gram.border[i][a, :-1] for i, a in columns]
     outer = [b @ b.T for b in fixed]
+    weights = []
     for x, (i, a) in enumerate(columns):
         own = gram.diagonal[i][a, a]
         weight = np.divide(1.0, own, out=np.zeros_like(own), where=own > 0)
-        observed[x] = (gram.border[i][a, -1] ** 2) @ weight
+        weights.append(weight)
         expected[x, size] = np.count_nonzero(own) - np.sum(fixed[x] ** 2 @ weight)
         for y, (j, b) in enumerate(columns):
             expected[x, y] = _squared_coupling(problem, (i, a), (j, b), fixed[x], fixed[y], outer[y], weight)
         expected[size, x] = own.sum() - np.sum(fixed[x] ** 2)
-    observed[size] = gram.corner[-1, -1]
     expected[size, size] = gram.n - problem.p
+    return MomentEquations(columns, weights, expected, _bounds(problem, columns, expected[size]))
+
+
+def _bounds(problem: Problem, columns: list[tuple[int, int]], traces: Array) -> tuple[Array, Array]:
+    bounds = np.empty((2, len(columns), 1))
+    for x, (i, a) in enumerate(columns):
+        typical = traces[x] / problem.gram.n_levels[i]
+        if typical > 0.0:
+            bounds[:, x, 0] = _SMALLEST_SHARE / typical, _LARGEST_RATIO / typical
+        else:
+            bounds[:, x, 0] = 1.0 if problem.gram.diagonal[i][a, a].any() else 0.0
+    return bounds[0], bounds[1]
+
+
+def start_variances(equations: MomentEquations, observed: Array) -> list[Array]:
+    """Moment estimates of the relative variances, kept off the boundary, from observed sums of squares.
+
+    Where the moments leave next to nothing for the residual they may have failed (many effects, few rows), or the
+    effects may be that strong: a second set with a middling residual is offered beside the first.
+
+    Parameters
+    ----------
+    equations : MomentEquations
+    observed : ndarray, shape (m + 1, r)
+        Of r responses.
+
+    Returns
+    -------
+    list of ndarray, shape (m, r)
+        One set of variances, or two where any response needs the second.
+    """
+    expected = equations.expected
     scale = np.sqrt(np.abs(expected).max(axis=1))
     scale[scale == 0.0] = 1.0
-    solution = np.linalg.lstsq(expected / scale[:, None], observed / scale, rcond=None)[0]
-    total = observed[size] / expected[size, size]
-    residuals = [max(float(solution[-1]), total / _LARGEST_RATIO)]
-    if residuals[0] < _DOUBTFUL_SHARE * total:
-        residuals.append(_MIDDLING_SHARE * total)
-    return [_templates(problem, columns, solution / r, expected[size]) for r in residuals]
+    solution = np.linalg.lstsq(expected / scale[:, None], observed / scale[:, None], rcond=None)[0]
+    total = observed[-1] / expected[-1, -1]
+    residual = np.maximum(solution[-1], total / _LARGEST_RATIO)
+    doubtful = residual < _DOUBTFUL_SHARE * total
+    residuals = [residual]
+    if doubtful.any():
+        residuals.append(np.where(doubtful, _MIDDLING_SHARE * total, residual))
+    return [np.clip(solution[:-1] / r, *equations.bounds) for r in residuals]
 
 
-def _templates(problem: Problem, columns: list[tuple[int, int]], ratios: Array, traces: Array) -> list[Array]:
-    gram = problem.gram
-    variances = {}
-    for x, (i, a) in enumerate(columns):
-        typical = traces[x] / gram.n_levels[i]
-        if typical <= 0.0:
-            variances[i, a] = 0.0 if not gram.diagonal[i][a, a].any() else 1.0
-            continue
-        variances[i, a] = min(max(float(ratios[x]), _SMALLEST_SHARE / typical), _LARGEST_RATIO / typical)
-    return [np.diag([np.sqrt(variances[t.factor, t.first + a]) for a in range(t.k)]) for t in problem.terms]
+def start_templates(problem: Problem) -> list[list[Array]]:
+    """Diagonal templates at the moment estimates; see `start_variances`."""
+    gram, equations = problem.gram, moment_equations(problem)
+    squares = [(gram.border[i][a, -1] ** 2) @ w for (i, a), w in zip(equations.columns, equations.weights, strict=True)]
+    observed = np.array([*squares, gram.corner[-1, -1]])[:, None]
+    place = {column: x for x, column in enumerate(equations.columns)}
+    return [
+        [np.diag(np.sqrt([variances[place[t.factor, t.first + a], 0] for a in range(t.k)])) for t in problem.terms]
+        for variances in start_variances(equations, observed)
+    ]
 
 
 def _squared_coupling(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from mixfit.design.types import RandomDesign
 
-__all__ = ["aic", "any_singular", "bic", "column_scales", "n_parameters", "undetermined"]
+__all__ = ["aic", "any_singular", "bic", "column_scales", "n_parameters", "singular", "undetermined"]
 
 _DEPENDENT = 1e-10
 
@@ -115,10 +115,14 @@ def any_singular(
     >>> any_singular([np.eye(2)], one), any_singular([np.array([[1.0, 0.0], [0.3, 0.0]])], one)
     (False, True)
     """
-    return any(
-        bool((np.diagonal(template) * scale < tolerance).any())
-        for template, scale in zip(templates, scales, strict=True)
-    )
+    return any(bool(singular(*pair, tolerance)) for pair in zip(templates, scales, strict=True))
+
+
+def singular(
+    template: NDArray[np.float64], scale: NDArray[np.float64], tolerance: float = 1e-4
+) -> NDArray[np.bool_] | np.bool_:
+    """The same of one term, for one template or many: (..., k, k) gives (...)."""
+    return (np.diagonal(template, axis1=-2, axis2=-1) * scale < tolerance).any(axis=-1)
 
 
 def column_scales(random: Iterable[RandomDesign]) -> list[NDArray[np.float64]]:

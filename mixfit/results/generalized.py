@@ -10,6 +10,7 @@ import pandas as pd
 
 from mixfit.errors import FitError
 from mixfit.results import conditional
+from mixfit.results.bootstrap_methods import Bootstrapped
 from mixfit.results.deletions import Deletions
 from mixfit.results.descriptive_methods import Descriptive
 from mixfit.results.dispersion import Dispersion
@@ -33,7 +34,14 @@ __all__ = ["GeneralizedResults"]
 
 
 class GeneralizedResults(
-    Dispersion, Descriptive, InfluenceMethods, ResidualMethods, TidyMethods, Deletions, FixedTests
+    Dispersion,
+    Descriptive,
+    InfluenceMethods,
+    ResidualMethods,
+    TidyMethods,
+    Deletions,
+    FixedTests,
+    Bootstrapped,
 ):
     """Estimates of a generalized linear mixed model.
 

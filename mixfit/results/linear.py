@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mixfit.results.bootstrap_methods import Bootstrapped
 from mixfit.results.deletions import Deletions, RandomDeletions
 from mixfit.results.descriptive_methods import Descriptive
 from mixfit.results.fixed_tests import LinearTests
@@ -31,7 +32,14 @@ __all__ = ["LinearResults"]
 
 
 class LinearResults(
-    Descriptive, InfluenceMethods, ResidualMethods, TidyMethods, Deletions, RandomDeletions, LinearTests
+    Descriptive,
+    InfluenceMethods,
+    ResidualMethods,
+    TidyMethods,
+    Deletions,
+    RandomDeletions,
+    LinearTests,
+    Bootstrapped,
 ):
     """Estimates of a linear mixed model.
 

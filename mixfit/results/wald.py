@@ -92,11 +92,11 @@ def correlation(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    covariance : ndarray, shape (k, k)
+    covariance : ndarray, shape (..., k, k)
 
     Returns
     -------
-    ndarray, shape (k, k)
+    ndarray, shape (..., k, k)
         Ones on the diagonal; NaN off it where a variance is zero.
 
     Examples
@@ -104,8 +104,9 @@ def correlation(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     >>> correlation(np.array([[4.0, 1.0], [1.0, 1.0]])).tolist()
     [[1.0, 0.5], [0.5, 1.0]]
     """
-    sd = np.sqrt(np.diagonal(covariance))
+    sd = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
     with np.errstate(divide="ignore", invalid="ignore"):
-        scaled = covariance / np.outer(sd, sd)
-    np.fill_diagonal(scaled, 1.0)
+        scaled = covariance / (sd[..., :, None] * sd[..., None, :])
+    every = np.arange(covariance.shape[-1])
+    scaled[..., every, every] = 1.0
     return np.asarray(scaled)

@@ -1,0 +1,1 @@
+"""Many responses of one design with one grouping factor, fitted as one array operation."""

@@ -1,0 +1,207 @@
+r"""Cross-products of many responses of one design with one grouping factor, added up over equal levels.
+
+At any theta the levels j enter the criterion and its derivatives through F_j = Z_j'Z_j alone, and through sums of
+products of the columns B_j = Z_j'[X y] over the levels that share an F_j. With u = 1..U the distinct F, these
+sums are all that the iterations see: their cost is that of R x U small factors, however many levels there are.
+
+Arrays hold the replicate and the distinct F as their last axes, (..., R, U), so that the algebra of
+:mod:`mixfit.cholesky.levels` does all replicates at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.lmm.start import moment_equations, start_variances
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixfit.gram.products import FactorRows
+    from mixfit.lmm.assemble import Assembly
+    from mixfit.lmm.problem import Problem
+
+    Array = NDArray[np.float64]
+    Index = NDArray[np.intp]
+
+__all__ = ["Levels", "Moments", "Responses", "distinct_levels", "moments", "start_roots"]
+
+_PERFECT_FIT = 1e-11
+# Bits of a level's F that must agree for it to count as the same.
+_SAME_BITS = 44
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """What all responses share.
+
+    Attributes
+    ----------
+    problem : Problem
+    blocks : tuple of slice
+        Columns that vary together: those of an unstructured term, or one of any other.
+    order : ndarray of intp, shape (q,)
+        Levels sorted by their F.
+    first : ndarray of intp, shape (U,)
+        Where each distinct F begins in that order.
+    count : ndarray, shape (U,)
+        How many levels have it.
+    gram : ndarray, shape (k, k, U)
+        The distinct F.
+    xx : ndarray, shape (k, k, p, p, U)
+        sum_j B_jax B_jby over the levels of each.
+    """
+
+    problem: Problem
+    blocks: tuple[slice, ...]
+    order: Index
+    first: Index
+    count: Array
+    gram: Array
+    xx: Array
+
+    @property
+    def k(self) -> int:
+        """Number of random columns."""
+        return len(self.gram)
+
+    def over(self, replicates: int) -> Array:
+        """F for every replicate, (k, k, R * U)."""
+        return np.tile(self.gram, replicates)
+
+    def add_up(self, values: Array) -> Array:
+        """Sum over the levels that share an F: (..., q) gives (..., U)."""
+        if len(self.first) == len(self.order):
+            return values.take(self.order, axis=-1)
+        return np.add.reduceat(values.take(self.order, axis=-1), self.first, axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """R responses y, as unit residuals from X in its orthonormal basis.
+
+    Attributes
+    ----------
+    levels : Levels
+    xy : ndarray, shape (k, k, p, R, U)
+        sum_j B_ja B_jbx: the first index for y, the second for X.
+    yy : ndarray, shape (k, k, R, U)
+        sum_j B_ja B_jb, both for y.
+    log_scale : ndarray, shape (R,)
+        log of the lengths of the residuals.
+    """
+
+    levels: Levels
+    xy: Array
+    yy: Array
+    log_scale: Array
+
+    def __len__(self) -> int:
+        return len(self.log_scale)
+
+    def take(self, at: Index) -> Moments:
+        """Some of the responses."""
+        if len(at) == len(self):
+            return self
+        return replace(self, xy=self.xy[:, :, :, at], yy=self.yy[:, :, at], log_scale=self.log_scale[at])
+
+
+@dataclass(frozen=True, eq=False)
+class Responses:
+    """Responses in the basis of the cross-products.
+
+    Attributes
+    ----------
+    moments : Moments
+    gamma : ndarray, shape (p, R)
+        Coefficients of the orthonormal columns of X by least squares.
+    scale : ndarray, shape (R,)
+        Lengths of the residuals.
+    start : ndarray, shape (k, R, 1 or 2)
+        Standard deviations to start from.
+    perfect : ndarray of bool, shape (R,)
+        Responses that X explains, of which nothing is left: their moments mean nothing.
+    """
+
+    moments: Moments
+    gamma: Array
+    scale: Array
+    start: Array
+    perfect: NDArray[np.bool_]
+
+
+def distinct_levels(problem: Problem) -> Levels:
+    """Find the distinct F of the levels, and add up the products of X."""
+    k, q = problem.gram.k[0], problem.gram.n_levels[0]
+    grams = problem.gram.diagonal[0]
+    exponent = np.frexp(np.abs(grams).max(axis=(0, 1)))[1]
+    rounded = np.rint(np.ldexp(grams, _SAME_BITS - exponent)).reshape(k * k, q)
+    _, group = np.unique(np.vstack([rounded, exponent]), axis=1, return_inverse=True)
+    order = np.argsort(group.reshape(-1), kind="stable")
+    first = np.flatnonzero(np.diff(group.reshape(-1)[order], prepend=-1))
+    blocks = [
+        slice(a, a + width)
+        for term in problem.terms
+        for width in [term.k if term.structure == "us" else 1]
+        for a in range(term.first, term.first + term.k, width)
+    ]
+    count = np.diff(first, append=q).astype(float)
+    levels = Levels(problem, tuple(blocks), order, first, count, grams[:, :, order[first]], np.empty(0))
+    x = problem.gram.border[0][:, :-1]
+    return replace(levels, xx=levels.add_up(x[:, None, :, None] * x[None, :, None]))
+
+
+def moments(assembly: Assembly, levels: Levels, y: Array) -> Responses:
+    """Cross-products of responses y, (n, R), their offset taken off."""
+    problem, fixed = assembly.problem, assembly.fixed
+    rows = y.T if assembly.root_weights is None else y.T * assembly.root_weights
+    gamma = rows @ fixed.rows.T
+    rest = rows - gamma @ fixed.rows
+    again = rest @ fixed.rows.T
+    rest -= again @ fixed.rows
+    length, scale = np.linalg.norm(rows, axis=1), np.linalg.norm(rest, axis=1)
+    perfect = scale <= _PERFECT_FIT * length
+    rest /= np.where(perfect, 1.0, scale)[:, None]
+    border_x, border_y = problem.gram.border[0][:, :-1], _random_sums(assembly.rows[0], rest)
+    xy = np.stack(
+        [
+            [[levels.add_up(border_y[a] * x) for x in border_x[b]] for b in range(levels.k)]
+            if problem.p
+            else np.empty((levels.k, 0, len(rest), len(levels.count)))
+            for a in range(levels.k)
+        ]
+    )
+    yy = np.stack([[levels.add_up(a * b) for b in border_y] for a in border_y])
+    return Responses(
+        moments=Moments(levels, xy, yy, np.log(np.where(perfect, 1.0, scale))),
+        gamma=(gamma + again).T,
+        scale=scale,
+        start=start_roots(problem, border_y),
+        perfect=perfect,
+    )
+
+
+def start_roots(problem: Problem, border_y: Array) -> Array:
+    """Moment estimates of the relative standard deviations from Z'y, (k, R, q): (k, R, sets)."""
+    equations = moment_equations(problem)
+    squares = [b**2 @ w for b, w in zip(border_y, equations.weights, strict=True)]
+    observed = np.stack([*squares, np.ones(border_y.shape[1])])
+    return np.sqrt(np.stack(start_variances(equations, observed), axis=-1))
+
+
+def _random_sums(rows: FactorRows, values: Array) -> Array:
+    """Z'v for values (R, n): (k, R, q)."""
+    from scipy.sparse import csr_array
+
+    n = len(rows.codes)
+    columns = np.ones((1, n)) if rows.columns is None else rows.columns
+    every = np.arange(n)
+    return np.stack(
+        [
+            np.ascontiguousarray((csr_array((c, (rows.codes, every)), shape=(rows.n_levels, n)) @ values.T).T)
+            for c in columns
+        ]
+    )
