@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "ConvergenceWarning",
     "DataError",
     "DesignError",
     "FitError",
@@ -44,3 +45,7 @@ class MixfitWarning(UserWarning):
 
 class RankWarning(MixfitWarning):
     """Columns of the fixed-effects matrix were dropped because others determine them."""
+
+
+class ConvergenceWarning(MixfitWarning):
+    """A better optimum than the fit's own has been found."""

@@ -10,7 +10,7 @@ from mixfit.base_model import MixedModel
 from mixfit.design.build import build
 from mixfit.formula import parse
 from mixfit.lmm.assemble import assemble, with_response
-from mixfit.lmm.estimate import conditional_covariance, estimate
+from mixfit.lmm.estimate import conditional_covariance, estimate, to_basis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mixfit.design.types import Design
     from mixfit.generalized import GeneralizedMixedModel
+    from mixfit.inference.surface import Surface
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.types import LinearEstimate
     from mixfit.results.linear import LinearResults
@@ -135,6 +136,12 @@ class LinearMixedModel(MixedModel):
     def conditional_covariance(self, estimate: LinearEstimate) -> tuple[Array, ...]:
         """Cov(b_j | y, beta) of every level of every term, shapes (q_t, k_t, k_t)."""
         return conditional_covariance(self._assembly, estimate.templates, estimate.sigma)
+
+    def likelihood_surface(self, estimate: LinearEstimate, *, reml: bool) -> Surface:
+        """The deviance (or the REML criterion) around the minimum next to an estimate, for profiles and curvatures."""
+        from mixfit.inference.linear_surface import LinearSurface
+
+        return LinearSurface.around(self._assembly, to_basis(self._assembly, estimate.templates), reml=reml)
 
     def prediction_variance(
         self,

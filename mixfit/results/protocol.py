@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from mixfit.design.types import Design
     from mixfit.families.base import Family
+    from mixfit.inference.surface import Surface
     from mixfit.optimize.certificate import Certificate
     from mixfit.results.generalized import GeneralizedResults
     from mixfit.results.linear import LinearResults
@@ -104,6 +105,9 @@ class FittedModel(Protocol):
         `X` has the columns of `exog`; `Z` and `codes` are None for terms left out; codes are
         never negative (a row of a level that the fit never saw has zeros in its Z).
         """
+
+    def likelihood_surface(self, estimate: Any, /, *, reml: bool) -> Surface:
+        """-2 log-likelihood (or the REML criterion) around the minimum next to an estimate."""
 
 
 class LinearModel(FittedModel, Protocol):

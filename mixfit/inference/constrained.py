@@ -1,0 +1,164 @@
+r"""Minima of a criterion with one coordinate held, and the signed root deviance along them.
+
+With x = (f, o), f held, D(f) = min_o d(f, o) - d^ and zeta = +-sqrt(D). Newton steps in o with a curvature matrix B
+of all coordinates, kept by BFGS; the predicted decrease 1/2 g_o'B_oo^{-1} g_o of the next step corrects the value,
+so that few steps are ever taken. By the envelope theorem dD/df = g_f, at the optimum over o.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.optimize.quasi_newton import bfgs
+from mixfit.optimize.steps import newton_step
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixfit.inference.chart import Chart, Point
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Constrained", "Held", "LowerDevianceError", "root_slope"]
+
+_MAX_STEPS = 100
+_MAX_HALVINGS = 30
+# A difference of two deviances below this is the optimizer's tolerance, not a better optimum.
+_LOWER = 1e-5
+
+
+class LowerDevianceError(Exception):
+    """A constrained optimum lies below the fit: the fit was a local minimum."""
+
+    def __init__(self, point: Point, chart: Chart) -> None:
+        super().__init__("a constrained optimum has a lower deviance than the fit")
+        self.point, self.chart = point, chart
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A minimum with one coordinate held.
+
+    Attributes
+    ----------
+    x : ndarray
+        The coordinates after the last Newton step, whose decrease is in `deviance`.
+    deviance : float
+        D.
+    slope : float
+        dD/df.
+    decrease : float
+        What the last step was predicted to gain: how far from the minimum the evaluated point was.
+    point : Point
+        The evaluated point.
+    curvature : ndarray
+        B.
+    """
+
+    x: Array
+    deviance: float
+    slope: float
+    decrease: float
+    point: Point
+    curvature: Array
+
+
+class Constrained:
+    """Constrained minima along one coordinate of a chart.
+
+    Parameters
+    ----------
+    chart : Chart
+    focal : int
+    center : Point
+        The unconstrained minimum.
+    curvature : ndarray
+        Hessian there.
+    """
+
+    def __init__(self, chart: Chart, focal: int, center: Point, curvature: Array) -> None:
+        self.chart, self.focal = chart, focal
+        self.others = np.flatnonzero(np.arange(len(center.x)) != focal)
+        self.minimum = center.value
+        self.start = Held(center.x, 0.0, float(center.gradient[focal]), 0.0, center, curvature)
+
+    def split(self, curvature: Array) -> tuple[Array, Array]:
+        """B_oo and B_of."""
+        rows = curvature[self.others]
+        return rows[:, self.others], rows[:, self.focal]
+
+    def schur(self, curvature: Array) -> float:
+        """d^2 D / df^2 = B_ff - B_fo B_oo^{-1} B_of."""
+        inner, cross = self.split(curvature)
+        step, _ = newton_step(inner, cross)
+        return float(curvature[self.focal, self.focal] + cross @ step)
+
+    def advance(self, held: Held, f: float, tolerance: float) -> Held:
+        """Hold the coordinate at f, starting from a neighbour: the tangent of the path leads there."""
+        inner, cross = self.split(held.curvature)
+        x = held.x.copy()
+        step, _ = newton_step(inner, cross)
+        x[self.others] += step * (f - held.x[self.focal])
+        x[self.focal] = f
+        point = self.chart.evaluate(x)
+        if not np.isfinite(point.value):
+            # The tangent may lead out of what can be evaluated: the neighbour's own coordinates need not.
+            x[self.others] = held.x[self.others]
+            point = self.chart.evaluate(x)
+        if not np.isfinite(point.value):
+            return Held(x, np.inf, np.nan, np.inf, point, held.curvature)
+        return self.settle(point, self._update(held.curvature, held.point, point), tolerance)
+
+    def settle(self, point: Point, curvature: Array, tolerance: float) -> Held:
+        """Minimize over the other coordinates until a step promises less than `tolerance`."""
+        step, decrease = self._step(point, curvature)
+        for _ in range(_MAX_STEPS):
+            trial = self._descend(point, step) if decrease > tolerance else self._leave_saddle(point, tolerance)
+            if trial is None:
+                break
+            curvature = self._update(curvature, point, trial)
+            point = trial
+            step, decrease = self._step(point, curvature)
+        return self._held(point, curvature, step, decrease)
+
+    def _held(self, point: Point, curvature: Array, step: Array, decrease: float) -> Held:
+        x = point.x.copy()
+        x[self.others] += step
+        _, cross = self.split(curvature)
+        deviance = point.value - decrease - self.minimum
+        if deviance < -_LOWER:
+            raise LowerDevianceError(point, self.chart)
+        slope = float(point.gradient[self.focal] + cross @ step)
+        return Held(x, max(deviance, 0.0), slope, decrease, point, curvature)
+
+    def _step(self, point: Point, curvature: Array) -> tuple[Array, float]:
+        return newton_step(self.split(curvature)[0], point.gradient[self.others])
+
+    def _descend(self, point: Point, step: Array) -> Point | None:
+        """The first point along a step that is lower."""
+        length = 1.0
+        for _ in range(_MAX_HALVINGS):
+            x = point.x.copy()
+            x[self.others] += length * step
+            trial = self.chart.evaluate(x)
+            if trial.value < point.value:
+                return trial
+            length *= 0.5
+        return None
+
+    def _leave_saddle(self, point: Point, tolerance: float) -> Point | None:
+        away = self.chart.escape(point, self.focal, tolerance)
+        return None if away is None else self._descend(point, (away - point.x)[self.others])
+
+    @staticmethod
+    def _update(curvature: Array, old: Point, new: Point) -> Array:
+        return bfgs(curvature, new.x - old.x, new.gradient - old.gradient)
+
+
+def root_slope(held: Held) -> float:
+    """|d zeta / d f| = |dD/df| / (2 |zeta|)."""
+    root = np.sqrt(held.deviance)
+    return float(abs(held.slope) / (2.0 * root)) if root > 0.0 else np.nan

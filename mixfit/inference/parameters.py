@@ -1,0 +1,178 @@
+"""The parameters of a fit on the scale of standard deviations and correlations: names and values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, cast
+
+import numpy as np
+import pandas as pd
+
+from mixfit.errors import FitError
+from mixfit.results.names import shown
+from mixfit.results.varcorr import term_order, unique_names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mixfit.glmm.types import GeneralizedEstimate
+    from mixfit.results.base import MixedResults
+    from mixfit.results.protocol import FittedModel
+
+__all__ = ["Parameter", "parameter_names", "parameter_values", "parameters", "select"]
+
+Kind = Literal["sd", "cor", "sigma", "phi", "fixed"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter.
+
+    Attributes
+    ----------
+    name : str
+        ``"sd((Intercept)|Subject)"``, ``"cor((Intercept),Days|Subject)"``, ``"sigma"``, ``"phi"``, or the name
+        of a fixed effect in ``fit.params``.
+    kind : {"sd", "cor", "sigma", "phi", "fixed"}
+    term : int
+        Random term, in the order of the formula; -1 where there is none.
+    first, second : int
+        Columns of the term (equal for a standard deviation); of a fixed effect its position in ``fit.params``.
+    """
+
+    name: str
+    kind: Kind
+    term: int = -1
+    first: int = -1
+    second: int = -1
+
+
+def parameters(model: FittedModel) -> tuple[Parameter, ...]:
+    """List a model's parameters as lme4's ``profile`` orders them.
+
+    Terms by decreasing number of levels, each with its standard deviations, then its correlations; the residual
+    standard deviation or the dispersion; the fixed effects.
+
+    Parameters
+    ----------
+    model : LinearMixedModel or GeneralizedMixedModel
+
+    Returns
+    -------
+    tuple of Parameter
+    """
+    out: list[Parameter] = []
+    random = model.design.random
+    order = term_order(random)
+    for t, group in zip(order, unique_names(random[t].grouping.name for t in order), strict=True):
+        columns = [shown(c) for c in random[t].columns]
+        k = len(columns)
+        out += [Parameter(f"sd({columns[a]}|{group})", "sd", t, a, a) for a in range(k)]
+        if random[t].structure == "us":
+            pairs = [(a, b) for a in range(k) for b in range(a + 1, k)]
+            out += [Parameter(f"cor({columns[a]},{columns[b]}|{group})", "cor", t, a, b) for a, b in pairs]
+    family = getattr(model, "family", None)
+    if family is None:
+        out.append(Parameter("sigma", "sigma"))
+    elif family.has_dispersion:
+        out.append(Parameter("phi", "phi"))
+    return (*out, *(Parameter(name, "fixed", first=j) for j, name in enumerate(model.exog_names)))
+
+
+def parameter_names(model: FittedModel) -> list[str]:
+    """Name a model's parameters: see `parameters` for their order.
+
+    Parameters
+    ----------
+    model : LinearMixedModel or GeneralizedMixedModel
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> parameter_names(mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep))
+    ['sd((Intercept)|Subject)', 'sigma', 'Intercept', 'Days']
+    """
+    return [p.name for p in parameters(model)]
+
+
+def parameter_values(fit: MixedResults) -> pd.Series[float]:
+    """Estimates of all parameters of a fit, by name.
+
+    Parameters
+    ----------
+    fit : LinearResults or GeneralizedResults
+
+    Returns
+    -------
+    Series
+        Standard deviations and sigma in units of the response (of the linear predictor for generalized
+        models); a correlation is NaN where one of its standard deviations is zero.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> parameter_values(mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()).round(2).tolist()
+    [37.12, 30.99, 251.41, 10.47]
+    """
+    # varcorr's components come in the order of `parameters`, the random part of which is first.
+    varcorr = fit.varcorr()
+    values: list[float] = []
+    for part in varcorr.components:
+        values += part.sd.tolist()
+        if part.structure == "us":
+            values += part.corr[np.triu_indices(len(part.columns), 1)].tolist()
+    known = parameters(fit.model)
+    if any(p.kind == "sigma" for p in known):
+        assert varcorr.sigma is not None
+        values.append(varcorr.sigma)
+    elif any(p.kind == "phi" for p in known):
+        values.append(cast("GeneralizedEstimate", fit.estimate).phi)
+    values += fit.params.tolist()
+    return pd.Series(values, index=[p.name for p in known])
+
+
+def select(known: Sequence[Parameter], which: str | Sequence[str] | None, default: str = "all") -> list[Parameter]:
+    """Choose parameters.
+
+    Parameters
+    ----------
+    known : sequence of Parameter
+    which : str, sequence of str or None
+        ``"all"``, ``"fixed"`` (lme4's ``"beta_"``), ``"random"`` or ``"theta"`` (lme4's ``"theta_"``: standard
+        deviations, correlations, sigma or phi), a name or a list of names.
+    default : str
+        What None stands for.
+
+    Returns
+    -------
+    list of Parameter
+
+    Raises
+    ------
+    FitError
+        For a name that the model does not have.
+    """
+    asked = default if which is None else which
+    names = {p.name: p for p in known}
+    if isinstance(asked, str) and asked not in names:
+        groups = {
+            "all": list(known),
+            **{key: [p for p in known if p.kind == "fixed"] for key in ("fixed", "beta_")},
+            **{key: [p for p in known if p.kind != "fixed"] for key in ("random", "theta", "theta_")},
+        }
+        if asked in groups:
+            return groups[asked]
+    chosen = [asked] if isinstance(asked, str) else list(asked)
+    unknown = [name for name in chosen if name not in names]
+    if unknown:
+        raise FitError(
+            f"The model has no parameter {unknown[0]!r}. It has {', '.join(map(repr, names))}; "
+            "'all', 'fixed' and 'random' stand for several."
+        )
+    return [names[name] for name in chosen]
