@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Chart", "Point", "difference_hessian"]
 
 _DIFFERENCE = 1e-3
-# A column of a factor below this share of its spacing is on its way to zero.
+# A singular value of a factor below this share of its spacing is near zero.
 _SMALL = 0.1
 
 
@@ -50,6 +50,9 @@ class Chart:
         ends = np.cumsum([0, *(c.size for c in self.coordinates)]).tolist()
         self.slices = [slice(a, b) for a, b in pairwise(ends)]
         self.first_tail = ends[-1]
+        # A correlation's standard deviations must not change sign: it would.
+        floors = [c.floor() for c in self.coordinates]
+        self.floor: Array = np.concatenate([*floors, np.full(len(surface.tail_errors), -np.inf)])
         parts = [c.coordinates(s) for c, s in zip(self.coordinates, surface.center, strict=True)]
         self.center: Array = np.concatenate([*parts, np.zeros(len(surface.tail_errors))])
 
@@ -82,33 +85,12 @@ class Chart:
         ]
         return Point(x, slope.value, np.concatenate([*parts, slope.tail]), slope)
 
-    def escape(self, point: Point, focal: int, tolerance: float) -> Array | None:
-        """Where to leave a point at which a factor has a column of zeros, or None where its variance is rightly zero.
-
-        Such a point is stationary by symmetry. It is a minimum only where N is nonnegative on the columns that the
-        missing one could bring (compare :mod:`mixfit.optimize.boundary`).
-        """
-        best, gain = None, tolerance
-        parts = zip(self.coordinates, self.slices, point.slope.covariances, strict=True)
-        for term, (c, own, n) in enumerate(parts):
-            spacing, q = self.surface.terms.spacing[term], self.surface.terms.levels[term]
-            # Second derivative of log|A| in a variance, were there no other.
-            curvature = q / spacing**4
-            moved = n[np.ix_(c.order, c.order)]
-            for j, length in enumerate(np.linalg.norm(c.template(point.x[own]), axis=0)):
-                taken = (0, 1) if c.correlation else (0,) if own.start <= focal < own.stop else ()
-                held = focal - own.start == j if c.structure == "diag" else j in taken
-                if held or length > _SMALL * spacing:
-                    continue
-                rows = np.arange(j, j + 1) if c.structure == "diag" else np.arange(j, len(moved))
-                values, vectors = np.linalg.eigh(moved[np.ix_(rows, rows)])
-                if values[0] < 0.0 and 0.5 * values[0] ** 2 / curvature > gain:
-                    gain = 0.5 * values[0] ** 2 / curvature
-                    best = point.x.copy()
-                    size = np.sqrt(-values[0] / curvature)
-                    at = (c.columns == j) & np.isin(c.rows, rows)
-                    best[own.start + np.flatnonzero(at)] = size * vectors[c.rows[at] - rows[0], 0]
-        return best
+    def is_delicate(self, x: Array) -> bool:
+        """Whether a factor has nearly lost its rank: the criterion is then far from quadratic in what is left of it."""
+        return any(
+            float(np.linalg.svd(s, compute_uv=False)[-1]) < _SMALL * spacing
+            for s, spacing in zip(self.factors(x), self.surface.terms.spacing, strict=True)
+        )
 
     def spacing(self, x: Array) -> Array:
         """A rough lower bound of the standard errors: what they would be, were the random effects seen."""

@@ -71,6 +71,13 @@ class TermCoordinates:
         """Coordinate that is the standard deviation of column a, which is first (or a diagonal's)."""
         return a if self.structure == "diag" else 0
 
+    def floor(self) -> Array:
+        """Lower bounds of x: of the two standard deviations beside a correlation, 0."""
+        out = np.full(self.size, -np.inf)
+        if self.correlation:
+            out[[0, 2]] = 0.0
+        return out
+
     def template(self, x: Array) -> Array:
         """T with rows in the term's own order: shape (k, k)."""
         t = np.zeros((len(self.order),) * 2)

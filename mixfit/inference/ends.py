@@ -20,9 +20,14 @@ __all__ = ["Scale", "find_end"]
 # The predicted decrease corrects the value, and cubic interpolation what is missing of the target: what is left
 # of either is below 1e-5 of a standard error.
 _DECREASE = 1e-4
+# The same beside a boundary, where the prediction is not to be trusted as far.
+_DELICATE = 1e-6
 _CLOSE = 5e-3
 _MAX_MINIMA = 60
 _NEAR_BOUND = 0.2
+_LONGEST_LOG = 1.5
+_LONGEST_FIRST = 2.0
+_COLLAPSED = 1e-3
 # Beyond this many times the first guess's distance an interval has no end.
 _FAR = 200.0
 
@@ -64,9 +69,16 @@ class Scale:
         """Return the bound on one side."""
         return self.upper if side > 0 else self.lower
 
-    def inside(self, center: float) -> Scale:
-        """Return the scale for a minimum at `center`: no transformation where that is a bound."""
-        return Scale("identity", self.lower, self.upper) if center in (self.lower, self.upper) else self
+    def around(self, center: float, reach: float) -> Scale:
+        """Return the scale for a minimum at `center` and a Wald interval of half-width `reach`.
+
+        No transformation where the center is a bound, nor of a standard deviation that may well be zero: such a
+        one's logarithm has no standard error to speak of.
+        """
+        bounded = center in (self.lower, self.upper)
+        if bounded or (self.kind == "log" and not reach < _LONGEST_LOG * center):
+            return Scale("identity", self.lower, self.upper)
+        return self
 
     def nears_bound(self, f: float, center: float, side: int) -> bool:
         """Whether f has come so near to a finite bound that the bound itself should be looked at."""
@@ -101,7 +113,8 @@ def find_end(path: Constrained, scale: Scale, target: float, side: int) -> float
         where it never does; NaN where the criterion cannot be evaluated far enough.
     """
     center = float(path.start.x[path.focal])
-    scale = scale.inside(center)
+    schur = path.schur(path.start.curvature)
+    scale = scale.around(center, target * np.sqrt(2.0 / schur) if schur > 0.0 else np.inf)
     if center == scale.bound(side):
         return center
     near = first = _center_knot(path, scale, side)
@@ -110,8 +123,9 @@ def find_end(path: Constrained, scale: Scale, target: float, side: int) -> float
     step = abs(scale.forward(guess) - scale.forward(center))
     reach, looked, barrier = _FAR * step, False, np.inf * side
     for _ in range(_MAX_MINIMA):
+        tolerance = _DELICATE if path.delicate else _DECREASE
         look = far is None and not looked and scale.nears_bound(guess, center, side)
-        held = path.advance(near.held, scale.bound(side) if look else guess, _DECREASE)
+        held = path.advance(near.held, scale.bound(side) if look else guess, tolerance)
         if not np.isfinite(held.deviance):
             barrier = held.x[path.focal]
             guess = 0.5 * (near.f + barrier)
@@ -124,11 +138,17 @@ def find_end(path: Constrained, scale: Scale, target: float, side: int) -> float
             far = _Knot(knot.f, knot.zeta, np.nan, held)
             continue
         if abs(knot.zeta - target) <= _CLOSE:
-            return scale.backward(_interpolate(scale, near, knot, target))
+            lower = path.elsewhere(held, _DELICATE) if path.delicate else None
+            if lower is None:
+                return scale.backward(_interpolate(scale, near, knot, target))
+            knot, far = _knot(lower, path.focal, side), None
         if knot.zeta < target:
             last, near = near, knot
         else:
             far = knot
+        if far is not None and abs(far.f - near.f) < _COLLAPSED * abs(far.f - first.f):
+            # zeta jumps between them: the far one is on another, higher branch of minima.
+            far = None
         guess = _next_guess(scale, near, far or last, target, side, step)
         if side * (guess - barrier) >= 0.0:
             guess = 0.5 * (near.f + barrier)
@@ -148,7 +168,10 @@ def _center_knot(path: Constrained, scale: Scale, side: int) -> _Knot:
 
 def _first_guess(path: Constrained, scale: Scale, first: _Knot, target: float, side: int) -> float:
     if first.rate * side > 0.0:
-        return scale.backward(scale.forward(first.f) + first.rate / scale.rate(first.f) * target)
+        shift = first.rate / scale.rate(first.f) * target
+        if scale.kind != "identity":
+            shift = float(np.clip(shift, -_LONGEST_FIRST, _LONGEST_FIRST))
+        return scale.backward(scale.forward(first.f) + shift)
     spacing = float(path.chart.spacing(path.start.x)[path.focal])
     slope = side * path.start.slope
     distance = target**2 / slope if first.rate == 0.0 else spacing * target

@@ -11,7 +11,7 @@ from mixfit.glmm.minimize import minimize
 from mixfit.glmm.objective import LaplaceObjective
 from mixfit.glmm.point import Parameters
 from mixfit.glmm.quadrature import QuadratureObjective
-from mixfit.inference.surface import Frames, Slope, standardized_terms
+from mixfit.inference.surface import FARTHEST_LOG, Frames, Slope, standardized_terms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +64,8 @@ class GeneralizedSurface:
 
     def evaluate(self, factors: Sequence[Array], tail: Array) -> Slope:
         """Evaluate at S of every term, the fixed effects and log(phi / phi^)."""
+        if np.abs(tail[self._assembly.problem.p :]).max(initial=0.0) > FARTHEST_LOG:
+            return Slope(np.inf, (), np.empty(0), self.beta)
         at, frames = self._parameters(factors, tail)
         problem, fixed = self._assembly.problem, self._assembly.fixed
         beta = fixed.coefficients(at.gamma)

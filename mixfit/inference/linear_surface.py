@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from mixfit.inference.surface import Frames, Slope, standardized_terms
+from mixfit.errors import FitError
+from mixfit.inference.surface import FARTHEST_LOG, Frames, Slope, standardized_terms
 from mixfit.lmm.held import evaluate_held
 from mixfit.lmm.minimize import minimize
 
@@ -70,13 +71,20 @@ class LinearSurface:
     def evaluate(self, factors: Sequence[Array], tail: Array) -> Slope:
         """Evaluate at S of every term and log(sigma / sigma^) (and the held effect)."""
         problem = self._assembly.problem
+        if abs(tail[0]) > FARTHEST_LOG:
+            return Slope(np.inf, (), np.empty(0), self.beta)
         ratio = float(np.exp(tail[0]))
         frames = Frames(self.terms, factors, ratio, problem.gram.n)
         contrast = None
         if self._effect is not None:
             a = self._rows[self._effect]
             contrast = (a, float(a @ self._at.beta + self._spread[self._effect] * tail[1]))
-        at = evaluate_held(problem, frames.templates, self._at.scale * ratio**2, reml=self._at.reml, contrast=contrast)
+        scale = self._at.scale * ratio**2
+        try:
+            at = evaluate_held(problem, frames.templates, scale, reml=self._at.reml, contrast=contrast)
+        except FitError:
+            # Too far out for double precision: no place for a step.
+            return Slope(np.inf, (), np.empty(0), self.beta)
         covariances = frames.slopes(at.relative, at.absolute)
         # S S' = sigma^2 Sigma stays while sigma moves.
         along = sum(float(np.vdot(n_t @ s, s)) for n_t, s in zip(covariances, factors, strict=True))

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Frames", "Slope", "Surface", "Terms", "standardized_terms"]
+__all__ = ["FARTHEST_LOG", "Frames", "Slope", "Surface", "Terms", "standardized_terms"]
 
 # A variance ratio that changes log|A| by less than this is no variance: see `_regular`.
 _NOTHING = 1e-9
+# log sigma and log phi this far from the optimum are out of what double precision can tell.
+FARTHEST_LOG = 30.0
 
 
 @dataclass(frozen=True, eq=False)
