@@ -32,8 +32,8 @@ _MAX_CHECKS = 10
 _UNITS = 10.0
 _NEGATIVE = 1e-4
 _BETTER = 1e-3
-# A difference of two deviances below this is the optimizer's tolerance, not a better optimum.
-_LOWER = 1e-5
+# No tolerance is finer than this share of what differences of the criterion mean.
+_FINEST = 1e-2
 
 
 class LowerDevianceError(Exception):
@@ -131,14 +131,14 @@ class Constrained:
         spread[self.chart.first_tail :] = 0.0
         spread[self.focal] = 0.0
         starts = (self.start.x, np.where(np.abs(held.x) < spread, spread, held.x))
-        best = None
+        best, better = None, max(_BETTER, self.chart.surface.resolution)
         for start in starts:
             x = start.copy()
             x[self.focal] = f
             point = self.chart.evaluate(x)
             if np.isfinite(point.value):
                 found = self.settle(point, self.start.curvature, tolerance)
-                if found.deviance < (held if best is None else best).deviance - _BETTER:
+                if found.deviance < (held if best is None else best).deviance - better:
                     best = found
         return best
 
@@ -148,6 +148,7 @@ class Constrained:
         Beside a boundary, where the criterion is even in what vanishes, the updated curvature can hide a saddle or
         a flat valley: there the Hessian itself is formed before the minimum is believed.
         """
+        tolerance = max(tolerance, _FINEST * self.chart.surface.resolution)
         step, decrease = self._step(point, curvature)
         checks, exact = 0, False
         for _ in range(_MAX_STEPS):
@@ -184,6 +185,8 @@ class Constrained:
     def _sharpen(self, point: Point, curvature: Array) -> tuple[Array, Array | None]:
         """The Hessian with its negative directions bent up, and a step along the most negative one."""
         rows = difference_hessian(self.chart, point, self.others.tolist())
+        if not np.isfinite(rows).all():
+            return curvature, None
         inner = 0.5 * (rows[:, self.others] + rows[:, self.others].T)
         unit = _UNITS * self.chart.spacing(point.x)[self.others]
         held = (point.x <= self.chart.floor)[self.others]
@@ -207,7 +210,7 @@ class Constrained:
         x = np.maximum(x, self.chart.floor)
         _, cross = self.split(curvature)
         deviance = point.value - decrease - self.minimum
-        if deviance < -_LOWER:
+        if deviance < -self.chart.surface.resolution:
             raise LowerDevianceError(point, self.chart)
         slope = float(point.gradient[self.focal] + cross @ step)
         return Held(x, max(deviance, 0.0), slope, decrease, point, curvature)

@@ -141,14 +141,14 @@ def find_end(path: Constrained, scale: Scale, target: float, side: int) -> float
             lower = path.elsewhere(held, _DELICATE) if path.delicate else None
             if lower is None:
                 return scale.backward(_interpolate(scale, near, knot, target))
-            knot, far = _knot(lower, path.focal, side), None
+            knot, far, looked = _knot(lower, path.focal, side), None, False
         if knot.zeta < target:
             last, near = near, knot
         else:
             far = knot
         if far is not None and abs(far.f - near.f) < _COLLAPSED * abs(far.f - first.f):
             # zeta jumps between them: the far one is on another, higher branch of minima.
-            far = None
+            far, looked = None, False
         guess = _next_guess(scale, near, far or last, target, side, step)
         if side * (guess - barrier) >= 0.0:
             guess = 0.5 * (near.f + barrier)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.errors import FitError
 from mixfit.inference.chart import Chart, difference_hessian
 from mixfit.inference.constrained import Constrained
 from mixfit.inference.ends import Scale
 from mixfit.inference.parameters import parameters
+from mixfit.inference.surface import FARTHEST_LOG, NOTHING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,12 +50,12 @@ class Focal:
     exponential: bool = False
 
     def natural(self, f: float) -> float:
-        """The parameter at coordinate f."""
-        return float(self.unit * np.exp(f)) if self.exponential else self.origin + self.unit * f
-
-    def natural_rate(self, f: float) -> float:
-        """Its derivative there."""
-        return float(self.unit * np.exp(f)) if self.exponential else self.unit
+        """The parameter at coordinate f; 0 or infinite on the bounds of a logarithm."""
+        if not self.exponential:
+            return self.origin + self.unit * f
+        if f in (self.scale.lower, self.scale.upper):
+            f = np.inf * f
+        return float(self.unit * np.exp(f))
 
 
 class LikelihoodAround:
@@ -71,6 +73,11 @@ class LikelihoodAround:
         self.chart = Chart.default(surface)
         self.center: Point = self.chart.evaluate(self.chart.center)
         self.hessian = _symmetric(difference_hessian(self.chart, self.center))
+        if not np.isfinite(self.hessian).all():
+            raise FitError(
+                "The likelihood cannot be evaluated next to the estimates, so there is nothing to profile. Look "
+                "whether an estimate has run to a limit: a dispersion, say, that another family would do without."
+            )
 
     @classmethod
     def of(cls, fit: MixedResults) -> LikelihoodAround:
@@ -110,14 +117,15 @@ class LikelihoodAround:
             return self._effect(p)
         if p.kind in ("sigma", "phi"):
             path = Constrained(self.chart, self._scale_index(), self.center, self.hessian)
-            return Focal(p, path, Scale("identity"), 0.0, self.surface.tail_unit, exponential=True)
+            scale = Scale("identity", -FARTHEST_LOG, FARTHEST_LOG)
+            return Focal(p, path, scale, 0.0, self.surface.tail_unit, exponential=True)
         if p.kind == "sd":
             chart = self.chart.with_first(p.term, p.first)
             index = chart.slices[p.term].start + chart.coordinates[p.term].at(p.first)
             unit = float(self.surface.terms.deviations[p.term][p.first])
             return Focal(p, self._path(chart, index, p.term), Scale("log", lower=0.0), 0.0, unit)
-        variances = self.surface.center[p.term].diagonal()
-        if variances[p.first] <= 0.0 or variances[p.second] <= 0.0:
+        variances = self.surface.center[p.term].diagonal() / self.surface.terms.spacing[p.term] ** 2
+        if min(variances[p.first], variances[p.second]) < NOTHING:
             return None
         chart = self.chart.with_first(p.term, p.first, p.second)
         index = chart.slices[p.term].start + 1

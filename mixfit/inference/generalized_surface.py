@@ -45,6 +45,8 @@ class GeneralizedSurface:
         problem = assembly.problem
         self._objective: Objective = LaplaceObjective(problem) if n_agq == 1 else QuadratureObjective(problem, n_agq)
         self.tail_unit = at.phi
+        # Product rules depend, a little, on how the columns of a factor are turned.
+        self.resolution = 1e-5 if n_agq == 1 or max(problem.k) == 1 else 1e-2
         n = len(problem.y)
         self.terms = standardized_terms(problem.terms, assembly.term_bases, problem.n_levels, n, 1.0)
         back = [np.linalg.solve(base, t) for base, t in zip(self.terms.bases, at.templates, strict=True)]

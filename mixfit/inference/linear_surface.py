@@ -51,6 +51,7 @@ class LinearSurface:
         half = solve_triangular(at.fixed_root, self._rows.T, lower=True) if problem.p else self._rows
         self._spread = np.sqrt(at.scale * np.einsum("ij,ij->j", half, half))
         self.errors = response.scale * self._spread
+        self.resolution = max(1e-5, 10.0 * at.resolution)
         held = [1.0] if effect is not None else []
         self.tail_errors = np.array([1.0 / np.sqrt(2.0 * n), *held])
 

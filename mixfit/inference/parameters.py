@@ -72,10 +72,10 @@ def parameters(model: FittedModel) -> tuple[Parameter, ...]:
             pairs = [(a, b) for a in range(k) for b in range(a + 1, k)]
             out += [Parameter(f"cor({columns[a]},{columns[b]}|{group})", "cor", t, a, b) for a, b in pairs]
     family = getattr(model, "family", None)
-    if family is None:
-        out.append(Parameter("sigma", "sigma"))
-    elif family.has_dispersion:
-        out.append(Parameter("phi", "phi"))
+    scale: Kind | None = "sigma" if family is None else "phi" if family.has_dispersion else None
+    if scale is not None:
+        # As lme4 spells it, where a covariate has taken the name.
+        out.append(Parameter(f".{scale}" if scale in model.exog_names else scale, scale))
     return (*out, *(Parameter(name, "fixed", first=j) for j, name in enumerate(model.exog_names)))
 
 

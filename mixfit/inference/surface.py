@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["FARTHEST_LOG", "Frames", "Slope", "Surface", "Terms", "standardized_terms"]
+__all__ = ["FARTHEST_LOG", "NOTHING", "Frames", "Slope", "Surface", "Terms", "standardized_terms"]
 
-# A variance ratio that changes log|A| by less than this is no variance: see `_regular`.
-_NOTHING = 1e-9
-# log sigma and log phi this far from the optimum are out of what double precision can tell.
-FARTHEST_LOG = 30.0
+# A variance ratio that, times the rows a level, is less than this is no variance: see `_regular`.
+NOTHING = 1e-9
+# log sigma and log phi this far from the optimum stand for their limits: further out the densities are rounding.
+FARTHEST_LOG = 12.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +111,10 @@ class Surface(Protocol):
         """sigma, or phi, at the minimum."""
 
     @property
+    def resolution(self) -> float:
+        """Differences of the criterion below this are no differences."""
+
+    @property
     def beta(self) -> Array:
         """Fixed effects at the minimum, in the user's columns and units."""
 
@@ -128,28 +132,32 @@ class Surface(Protocol):
         """The surface around the minimum that is reached from a point."""
 
 
-def _regular(moved: Array, n: int) -> tuple[Array, Array | None]:
-    """The factor in the problem's basis and its inverse, or one with columns of zeros and None.
+def _regular(moved: Array, n: int) -> tuple[Array, Array, bool]:
+    """The factor in the problem's basis, its pseudo-inverse, and whether it has full rank.
 
-    A factor whose smallest singular value t has t^2 n below 1e-9 changes log|A| by less than that without it.
+    A singular value t with t^2 n below 1e-9 changes log|A| by less than that and is left out, as a column of zeros
+    where there is one to leave out, by turning the columns otherwise.
     """
-    least = _NOTHING / n
+    least = NOTHING / n
     if len(moved) == 1:
         singular = moved[0, 0] ** 2 < least
-        return (np.zeros((1, 1)), None) if singular else (moved, 1.0 / moved)
+        return (np.zeros((1, 1)), np.zeros((1, 1)), False) if singular else (moved, 1.0 / moved, True)
     u, s, vt = np.linalg.svd(moved)
     if s[-1] ** 2 >= least:
-        return moved, (vt.T / s) @ u.T
-    s[s**2 < least] = 0.0
-    return u * s, None
+        return moved, (vt.T / s) @ u.T, True
+    kept = s**2 >= least
+    columns = np.einsum("ij,ij->j", moved, moved) >= least
+    inverse = np.divide(1.0, s, out=np.zeros_like(s), where=kept)
+    if columns.sum() == kept.sum():
+        return moved * columns, (vt.T * inverse) @ u.T, False
+    return u * (s * kept), np.diag(inverse) @ u.T, False
 
 
-def _regular_diagonal(moved: Array, n: int) -> tuple[Array, Array | None]:
+def _regular_diagonal(moved: Array, n: int) -> tuple[Array, Array, bool]:
     entries = moved.diagonal()
-    regular = entries**2 >= _NOTHING / n
-    if regular.all():
-        return moved, np.diag(1.0 / entries)
-    return np.diag(np.where(regular, entries, 0.0)), None
+    regular = entries**2 >= NOTHING / n
+    inverse = np.divide(1.0, entries, out=np.zeros_like(entries), where=regular)
+    return np.diag(np.where(regular, entries, 0.0)), np.diag(inverse), bool(regular.all())
 
 
 class Frames:
@@ -157,17 +165,20 @@ class Frames:
 
     def __init__(self, terms: Terms, factors: Sequence[Array], ratio: float, n: int) -> None:
         self._terms, self._ratio = terms, ratio
-        pairs = [
+        triples = [
             _regular_diagonal(base @ s / ratio, n) if structure == "diag" else _regular(base @ s / ratio, n)
             for base, s, structure in zip(terms.bases, factors, terms.structures, strict=True)
         ]
-        self.templates = tuple(t for t, _ in pairs)
-        self._inverses = [inverse for _, inverse in pairs]
+        self.templates = tuple(t for t, _, _ in triples)
+        self._inverses = [inverse for _, inverse, _ in triples]
 
-    def slopes(self, relative: Sequence[Array], absolute: dict[int, Array]) -> tuple[Array, ...]:
-        """N of S S' from T'N T, or N, of the templates."""
+    def slopes(self, relative: Sequence[Array], absolute: Mapping[int, Array]) -> tuple[Array, ...]:
+        """N of S S' from T'N T of the templates, and from N itself off the range of those without full rank."""
         out = []
-        for x, (base, inverse) in enumerate(zip(self._terms.bases, self._inverses, strict=True)):
-            own = absolute[x] if inverse is None else inverse.T @ relative[x] @ inverse
+        for x, (base, t, inverse) in enumerate(zip(self._terms.bases, self.templates, self._inverses, strict=True)):
+            own = inverse.T @ relative[x] @ inverse
+            if x in absolute:
+                onto = t @ inverse
+                own = own + absolute[x] - onto.T @ absolute[x] @ onto
             out.append(base.T @ own @ base / self._ratio**2)
         return tuple(out)

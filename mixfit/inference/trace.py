@@ -20,6 +20,8 @@ __all__ = ["Curve", "trace"]
 _DECREASE = 1e-7
 _MAX_POINTS = 100
 _LONGEST_GROWTH = 3.0
+_JUMP = 1.5
+_FLAT = 1e-4
 _BISECTIONS = 60
 
 
@@ -37,7 +39,9 @@ class Curve:
     zeta : ndarray, shape (m,)
         Signed square root of the deviance less its minimum.
     slopes : ndarray, shape (m,)
-        d zeta / d value.
+        Derivative of zeta in the value, or in its logarithm where `logarithmic`.
+    logarithmic : bool
+        Whether the cubics are in the logarithm of the value: of sigma and phi.
     ends : tuple of float
         What an interval ends at where zeta does not reach its target: a bound, infinity, or NaN.
     """
@@ -45,6 +49,7 @@ class Curve:
     values: Array
     zeta: Array
     slopes: Array
+    logarithmic: bool
     ends: tuple[float, float]
 
     def zeta_at(self, values: ArrayLike) -> Array:
@@ -54,7 +59,7 @@ class Curve:
             return np.where(x == self.values, 0.0, np.nan)
         cell = np.clip(np.searchsorted(self.values, x, side="right") - 1, 0, len(self.values) - 2)
         inside = (x >= self.values[0]) & (x <= self.values[-1])
-        return np.where(inside, self._cubic(cell, x), np.nan)
+        return np.where(inside, self._cubic(cell, self._scaled(x)), np.nan)
 
     def value_at(self, zeta: ArrayLike) -> Array:
         """The parameter where zeta has given values; an end where the curve does not reach them."""
@@ -64,16 +69,22 @@ class Curve:
         if len(self.values) < 2:
             return np.where(inside, self.values, out)
         cell = np.clip(np.searchsorted(self.zeta, z, side="right") - 1, 0, len(self.values) - 2)
-        low, high = self.values[cell], self.values[cell + 1]
+        knots = self._scaled(self.values)
+        low, high = knots[cell], knots[cell + 1]
         for _ in range(_BISECTIONS):
             middle = 0.5 * (low + high)
             below = self._cubic(cell, middle) < z
             low, high = np.where(below, middle, low), np.where(below, high, middle)
-        return np.where(inside, 0.5 * (low + high), out)
+        middle = 0.5 * (low + high)
+        return np.where(inside, np.exp(middle) if self.logarithmic else middle, out)
+
+    def _scaled(self, values: Array) -> Array:
+        return np.log(values) if self.logarithmic else values
 
     def _cubic(self, cell: NDArray[np.intp], x: Array) -> Array:
-        h = self.values[cell + 1] - self.values[cell]
-        t = (x - self.values[cell]) / h
+        knots = self._scaled(self.values)
+        h = knots[cell + 1] - knots[cell]
+        t = (x - knots[cell]) / h
         out: Array = (
             (1.0 + 2.0 * t) * (1.0 - t) ** 2 * self.zeta[cell]
             + t * (1.0 - t) ** 2 * h * self.slopes[cell]
@@ -101,7 +112,8 @@ def trace(focal: Focal, cutoff: float, step: float) -> tuple[Curve, list[Held]]:
     values = np.array([focal.natural(a) for a in f])
     slopes = np.array([_slope(focal, h) for h in points])
     ends = focal.natural(lower), focal.natural(upper)
-    return Curve(values, zeta, _monotone(values, zeta, slopes), ends), points
+    scaled = np.log(values) if focal.exponential else values
+    return Curve(values, zeta, _monotone(scaled, zeta, slopes), focal.exponential, ends), points
 
 
 def _one_side(focal: Focal, cutoff: float, step: float, side: int) -> tuple[list[Held], float]:
@@ -120,9 +132,18 @@ def _one_side(focal: Focal, cutoff: float, step: float, side: int) -> tuple[list
         if not np.isfinite(new.deviance):
             return out, np.nan
         gained = np.sqrt(new.deviance) - np.sqrt(held.deviance)
-        if gained < 0.0:
-            # No further out than the last point: the profile has a maximum here.
-            return out, side * np.inf if not np.isfinite(bound) else bound
+        if path.delicate and gained > _JUMP * step:
+            # Perhaps on a higher branch of minima: others may be lower.
+            new = path.elsewhere(new, _DECREASE) or new
+            gained = np.sqrt(new.deviance) - np.sqrt(held.deviance)
+        if abs(gained) < _FLAT * step and f != bound:
+            # The profile rises no more: the likelihood excludes nothing further out.
+            return out, bound
+        while out and out[-1].deviance >= new.deviance:
+            # A lower branch of minima begins here, and was there before.
+            out.pop()
+        if f == bound and focal.exponential:
+            return out, bound
         held = new
         out.append(held)
         if np.sqrt(held.deviance) >= cutoff:
@@ -130,7 +151,7 @@ def _one_side(focal: Focal, cutoff: float, step: float, side: int) -> tuple[list
         rate = side * held.slope / (2.0 * np.sqrt(held.deviance)) if held.deviance > 0.0 else 0.0
         longest = _LONGEST_GROWTH * abs(f - last)
         stride = min(step / rate, longest) if rate > 0.0 else longest
-    return out, side * np.inf
+    return out, bound
 
 
 def _first_stride(focal: Focal, step: float) -> float:
@@ -141,7 +162,7 @@ def _first_stride(focal: Focal, step: float) -> float:
 
 
 def _slope(focal: Focal, held: Held) -> float:
-    """d zeta / d value; NaN where it is not known: on a bound."""
+    """Derivative of zeta in the value, or its logarithm; NaN where it is not known: on a bound."""
     path = focal.path
     f = float(held.x[path.focal])
     if f in (focal.scale.lower, focal.scale.upper):
@@ -150,7 +171,7 @@ def _slope(focal: Focal, held: Held) -> float:
         rate = abs(held.slope) / (2.0 * np.sqrt(held.deviance))
     else:
         rate = np.sqrt(max(path.schur(held.curvature), 0.0) / 2.0)
-    return float(rate / focal.natural_rate(f))
+    return float(rate if focal.exponential else rate / focal.unit)
 
 
 def _monotone(values: Array, zeta: Array, slopes: Array) -> Array:

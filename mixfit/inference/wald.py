@@ -15,6 +15,7 @@ import pandas as pd
 from mixfit.inference.chart import Chart, difference_hessian
 from mixfit.inference.parameters import parameter_values, parameters
 from mixfit.inference.profile import normal_quantile
+from mixfit.results.fixed import FixedEffects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,18 +48,21 @@ def wald_intervals(fit: MixedResults, chosen: Sequence[Parameter], alpha: float)
         Columns 0 and 1, a row a parameter; NaN where the standard error is not known.
     """
     half = normal_quantile(alpha) * np.array([-1.0, 1.0])
-    values = parameter_values(fit)
-    errors = working_errors(fit) if any(p.kind != "fixed" for p in chosen) else None
-    rows = []
-    for p in chosen:
-        value = float(values[p.name])
-        if p.kind == "fixed":
-            rows.append(value + half * fit.bse.iloc[p.first])
-            continue
-        assert errors is not None
-        shift = half * errors[p.name]
-        rows.append(np.tanh(np.arctanh(value) + shift) if p.kind == "cor" else value * np.exp(shift))
+    fixed = FixedEffects.conf_int(fit, alpha).to_numpy()
+    random = [p for p in chosen if p.kind != "fixed"]
+    values, errors = (parameter_values(fit), working_errors(fit)) if random else (fit.params, fit.bse)
+    rows = [
+        fixed[p.first] if p.kind == "fixed" else _carried_back(p, values[p.name], half * errors[p.name]) for p in chosen
+    ]
     return pd.DataFrame(rows, index=[p.name for p in chosen], columns=[0, 1], dtype=float)
+
+
+def _carried_back(p: Parameter, value: float, shift: Array) -> Array:
+    """Limits of a parameter from those of its atanh or logarithm, which lie `shift` from it."""
+    if np.isnan(shift).any():
+        return shift
+    out: Array = np.tanh(np.arctanh(value) + shift) if p.kind == "cor" else value * np.exp(shift)
+    return out
 
 
 def working_errors(fit: MixedResults) -> pd.Series[float]:
