@@ -12,7 +12,12 @@ from numpy.testing import assert_allclose
 
 import mixfit
 from mixfit.errors import ConvergenceWarning
-from mixfit.inference.parameters import parameter_values
+from mixfit.inference.constrained import LowerDevianceError
+from mixfit.inference.ends import find_end
+from mixfit.inference.focal import LikelihoodAround
+from mixfit.inference.linear_surface import LinearSurface
+from mixfit.inference.parameters import parameter_values, parameters
+from mixfit.lmm.criterion import evaluate
 from mixfit.results.generalized import GeneralizedResults
 from tests.inference.dense import deviance
 from tests.inference.fits import fitted, herds
@@ -134,3 +139,16 @@ def test_a_lower_deviance_restarts_the_profile() -> None:
     with pytest.warns(ConvergenceWarning, match="lower by"):
         limits = worse.conf_int(method="profile")
     assert_allclose(limits, fit.conf_int(method="profile"), rtol=1e-4)
+
+
+def test_a_linear_surface_restarts_at_the_better_minimum() -> None:
+    fit = fitted("sleepstudy")
+    assembly, known = fit.model._assembly, parameters(fit.model)
+    elsewhere = evaluate(assembly.problem, [0.5 * np.eye(2)], reml=False)
+    around = LikelihoodAround(known, LinearSurface(assembly, elsewhere))
+    focal = around.focal(known[3])
+    assert focal is not None
+    with pytest.raises(LowerDevianceError) as better:
+        find_end(focal.path, focal.scale, 1.96, 1)
+    again = around.restarted(better.value)
+    assert again.center.value == pytest.approx(fit.model.fit(reml=False).deviance, abs=1e-8)
