@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "BiasWarning",
     "ComparisonError",
+    "ConvergenceWarning",
     "DataError",
     "DesignError",
     "FitError",
@@ -54,3 +55,7 @@ class RankWarning(MixfitWarning):
 
 class BiasWarning(MixfitWarning):
     """The method that was asked for is known to be biased for data like these."""
+
+
+class ConvergenceWarning(MixfitWarning):
+    """A better optimum than the fit's own has been found."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mixfit.base_model import MixedModel
+from mixfit.covariance import change_basis
 from mixfit.design.build import build
 from mixfit.errors import BiasWarning, DataError, FitError
 from mixfit.families.resolve import resolve_family
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from mixfit.formula import MixedFormula
     from mixfit.glmm.assemble import GeneralizedAssembly
     from mixfit.glmm.types import GeneralizedEstimate
+    from mixfit.inference.surface import Surface
     from mixfit.inference.working import WorkingModel
 
     Array = NDArray[np.float64]
@@ -143,6 +145,17 @@ class GeneralizedMixedModel(MixedModel):
     def conditional_covariance(self, estimate: GeneralizedEstimate) -> tuple[Array, ...]:
         """Cov(b_j | y) of every level of every term at the mode, shapes (q_t, k_t, k_t)."""
         return conditional_covariance(self._assembly, estimate)
+
+    def likelihood_surface(self, estimate: GeneralizedEstimate, *, reml: bool) -> Surface:
+        """-2 log-likelihood around an estimate, for profiles and curvatures; there is no REML for these models."""
+        from mixfit.glmm.point import Parameters
+        from mixfit.inference.generalized_surface import GeneralizedSurface
+
+        pairs = zip(estimate.templates, self._assembly.term_bases, strict=True)
+        templates = tuple(change_basis(t, np.asarray(np.linalg.inv(basis), dtype=float)) for t, basis in pairs)
+        at = Parameters(templates, self._assembly.fixed.triangle @ estimate.beta, estimate.phi)
+        errors = np.sqrt(np.diagonal(estimate.cov_beta))
+        return GeneralizedSurface(self._assembly, at, errors, estimate.n_agq)
 
     def prediction_variance(
         self,

@@ -10,7 +10,7 @@ from mixfit.base_model import MixedModel
 from mixfit.design.build import build
 from mixfit.formula import parse
 from mixfit.lmm.assemble import assemble, with_response
-from mixfit.lmm.estimate import conditional_covariance, estimate
+from mixfit.lmm.estimate import conditional_covariance, estimate, to_basis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mixfit.design.types import Design
     from mixfit.generalized import GeneralizedMixedModel
+    from mixfit.inference.surface import Surface
     from mixfit.inference.working import WorkingModel
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.information import VarianceInformation
@@ -148,6 +149,12 @@ class LinearMixedModel(MixedModel):
         from mixfit.lmm.information import variance_information
 
         return variance_information(self._assembly, estimate)
+
+    def likelihood_surface(self, estimate: LinearEstimate, *, reml: bool) -> Surface:
+        """The deviance (or the REML criterion) around the minimum next to an estimate, for profiles and curvatures."""
+        from mixfit.inference.linear_surface import LinearSurface
+
+        return LinearSurface.around(self._assembly, to_basis(self._assembly, estimate.templates), reml=reml)
 
     def prediction_variance(
         self,

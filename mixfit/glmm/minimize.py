@@ -15,6 +15,7 @@ from mixfit.errors import FitError
 from mixfit.glmm.point import Parameters
 from mixfit.optimize.boundary import boundary_parameters
 from mixfit.optimize.certificate import TOLERANCE, Certificate
+from mixfit.optimize.quasi_newton import bfgs
 from mixfit.optimize.steps import free_directions, leave_boundary, limited_step, move, newton_step, scaled_step
 
 if TYPE_CHECKING:
@@ -228,22 +229,8 @@ def _advance(objective: Objective, old: _State, at: Parameters, value: float, st
         return _State(at, value, slopes, directions, gradient, objective.information(directions), exact=False)
     if old.exact and newton_step(old.curvature, gradient)[1] < _NEAR:
         return _State(at, value, slopes, directions, gradient, old.curvature, exact=True)
-    curvature = _bfgs(old.curvature, step, gradient - old.gradient)
+    curvature = bfgs(old.curvature, step, gradient - old.gradient)
     return _State(at, value, slopes, directions, gradient, curvature, exact=False)
-
-
-def _bfgs(curvature: Array, step: Array, change: Array) -> Array:
-    """Damped BFGS update (Nocedal & Wright 2006, procedure 18.2)."""
-    through = curvature @ step
-    length = float(step @ through)
-    if length <= 0.0:
-        return curvature
-    agreement = float(step @ change)
-    if agreement < 0.2 * length:
-        weight = 0.8 * length / (length - agreement)
-        change = weight * change + (1.0 - weight) * through
-        agreement = float(step @ change)
-    return curvature - np.outer(through, through) / length + np.outer(change, change) / agreement
 
 
 def _moved(at: Parameters, directions: Sequence[Direction], step: Array, vanishing: tuple[int, ...] = ()) -> Parameters:

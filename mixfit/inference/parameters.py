@@ -1,12 +1,14 @@
-"""The parameters of a fit on the scale of its summary, each under one name."""
+"""The parameters of a fit on the scale of standard deviations and correlations: names and values."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import pandas as pd
 
+from mixfit.errors import FitError
 from mixfit.results.names import shown
 from mixfit.results.varcorr import term_order, unique_names
 from mixfit.results.wald import correlation
@@ -16,16 +18,74 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.glmm.types import GeneralizedEstimate
     from mixfit.results.base import MixedResults
     from mixfit.results.protocol import FittedModel
 
     Array = NDArray[np.float64]
 
-__all__ = ["parameter_array", "parameter_names", "parameter_values"]
+__all__ = ["Parameter", "parameter_array", "parameter_names", "parameter_values", "parameters", "select"]
+
+Kind = Literal["sd", "cor", "sigma", "phi", "fixed"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter.
+
+    Attributes
+    ----------
+    name : str
+        ``"sd((Intercept)|Subject)"``, ``"cor((Intercept),Days|Subject)"``, ``"sigma"``, ``"phi"``, or the name
+        of a fixed effect in ``fit.params``.
+    kind : {"sd", "cor", "sigma", "phi", "fixed"}
+    term : int
+        Random term, in the order of the formula; -1 where there is none.
+    first, second : int
+        Columns of the term (equal for a standard deviation); of a fixed effect its position in ``fit.params``.
+    """
+
+    name: str
+    kind: Kind
+    term: int = -1
+    first: int = -1
+    second: int = -1
+
+
+def parameters(model: FittedModel) -> tuple[Parameter, ...]:
+    """List a model's parameters as lme4's ``profile`` orders them.
+
+    Terms by decreasing number of levels, each with its standard deviations, then its correlations; the residual
+    standard deviation or the dispersion; the fixed effects.
+
+    Parameters
+    ----------
+    model : LinearMixedModel or GeneralizedMixedModel
+
+    Returns
+    -------
+    tuple of Parameter
+    """
+    out: list[Parameter] = []
+    random = model.design.random
+    order = term_order(random)
+    for t, group in zip(order, unique_names(random[t].grouping.name for t in order), strict=True):
+        columns = [shown(c) for c in random[t].columns]
+        k = len(columns)
+        out += [Parameter(f"sd({columns[a]}|{group})", "sd", t, a, a) for a in range(k)]
+        if random[t].structure == "us":
+            pairs = [(a, b) for a in range(k) for b in range(a + 1, k)]
+            out += [Parameter(f"cor({columns[a]},{columns[b]}|{group})", "cor", t, a, b) for a, b in pairs]
+    family = getattr(model, "family", None)
+    scale: Kind | None = "sigma" if family is None else "phi" if family.has_dispersion else None
+    if scale is not None:
+        # As lme4 spells it, where a covariate has taken the name.
+        out.append(Parameter(f".{scale}" if scale in model.exog_names else scale, scale))
+    return (*out, *(Parameter(name, "fixed", first=j) for j, name in enumerate(model.exog_names)))
 
 
 def parameter_names(model: FittedModel) -> list[str]:
-    """Name the parameters of a model.
+    """Name a model's parameters: see `parameters` for their order.
 
     Parameters
     ----------
@@ -34,29 +94,19 @@ def parameter_names(model: FittedModel) -> list[str]:
     Returns
     -------
     list of str
-        The fixed effects under their names in ``fit.params``; term by term, by decreasing number of levels,
-        ``"sd(x|g)"`` and ``"cor(x,y|g)"``; then ``"sigma"``, the residual standard deviation of a linear model, or
-        ``"phi"``, the dispersion of a generalized one that has one.
 
     Examples
     --------
     >>> import mixfit
-    >>> parameter_names(mixfit.mixed("Reaction ~ Days + (Days|Subject)", mixfit.datasets.load("sleepstudy")))[2:]
-    ['sd((Intercept)|Subject)', 'sd(Days|Subject)', 'cor((Intercept),Days|Subject)', 'sigma']
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> parameter_names(mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep))
+    ['sd((Intercept)|Subject)', 'sigma', 'Intercept', 'Days']
     """
-    names = list(model.exog_names)
-    random = model.design.random
-    for t in term_order(random):
-        columns, group = [shown(c) for c in random[t].columns], random[t].grouping.name
-        names += [f"sd({c}|{group})" for c in columns]
-        if random[t].structure == "us":
-            names += [f"cor({columns[j]},{columns[i]}|{group})" for i, j in _pairs(len(columns))]
-    last = _last_name(model)
-    return unique_names(names if last is None else [*names, last])
+    return [p.name for p in parameters(model)]
 
 
 def parameter_values(fit: MixedResults) -> pd.Series[float]:
-    """Estimates of all parameters of a fit, under the names of `parameter_names`.
+    """Estimates of all parameters of a fit, by name.
 
     Parameters
     ----------
@@ -65,29 +115,35 @@ def parameter_values(fit: MixedResults) -> pd.Series[float]:
     Returns
     -------
     Series
-        NaN for a correlation with an effect whose standard deviation is zero.
+        Standard deviations and sigma in units of the response (of the linear predictor for generalized
+        models); a correlation is NaN where one of its standard deviations is zero.
 
     Examples
     --------
     >>> import mixfit
-    >>> fit = mixfit.mixed("bright ~ 1 + (1|operator)", mixfit.datasets.load("pulp")).fit()
-    >>> parameter_values(fit).round(3).to_dict()
-    {'Intercept': 60.4, 'sd((Intercept)|operator)': 0.261, 'sigma': 0.326}
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> parameter_values(mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()).round(2).tolist()
+    [37.12, 30.99, 251.41, 10.47]
     """
-    estimate: Any = fit.estimate
-    generalized = getattr(fit.model, "family", None) is not None
-    values = parameter_array(
-        fit.model,
-        estimate.beta[None],
-        [t[None] for t in estimate.templates],
-        np.ones(1) if generalized else np.array([estimate.sigma]),
-        np.array([estimate.phi if generalized else estimate.sigma]),
-    )
-    return pd.Series(values[0], index=parameter_names(fit.model))
+    # varcorr's components come in the order of `parameters`, the random part of which is first.
+    varcorr = fit.varcorr()
+    values: list[float] = []
+    for part in varcorr.components:
+        values += part.sd.tolist()
+        if part.structure == "us":
+            values += part.corr[np.triu_indices(len(part.columns), 1)].tolist()
+    known = parameters(fit.model)
+    if any(p.kind == "sigma" for p in known):
+        assert varcorr.sigma is not None
+        values.append(varcorr.sigma)
+    elif any(p.kind == "phi" for p in known):
+        values.append(cast("GeneralizedEstimate", fit.estimate).phi)
+    values += fit.params.tolist()
+    return pd.Series(values, index=[p.name for p in known])
 
 
-def parameter_array(model: FittedModel, beta: Array, templates: Sequence[Array], unit: Array, last: Array) -> Array:
-    """The same for R sets of estimates at once.
+def parameter_array(model: FittedModel, beta: Array, templates: Sequence[Array], unit: Array, scale: Array) -> Array:
+    """The values of R sets of estimates at once, in the order of `parameters`.
 
     Parameters
     ----------
@@ -97,32 +153,63 @@ def parameter_array(model: FittedModel, beta: Array, templates: Sequence[Array],
         Relative factors of the terms, in the order of the formula.
     unit : ndarray, shape (R,)
         What they are relative to.
-    last : ndarray, shape (R,)
+    scale : ndarray, shape (R,)
         sigma or phi; left out where the model has neither.
 
     Returns
     -------
     ndarray, shape (R, m)
     """
-    columns = [*beta.T]
+    columns: list[Array] = []
     random = model.design.random
     for t in term_order(random):
         factor = unit[:, None, None] * templates[t]
         covariance = factor @ factor.swapaxes(1, 2)
         columns += [*np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)).T]
         if random[t].structure == "us":
-            corr = correlation(covariance)
-            columns += [corr[:, i, j] for i, j in _pairs(covariance.shape[1])]
-    return np.stack(columns if _last_name(model) is None else [*columns, last], axis=1)
+            above = np.triu_indices(covariance.shape[1], 1)
+            columns += [*correlation(covariance)[:, above[0], above[1]].T]
+    if any(p.kind in ("sigma", "phi") for p in parameters(model)):
+        columns.append(scale)
+    return np.stack([*columns, *beta.T], axis=1)
 
 
-def _pairs(k: int) -> list[tuple[int, int]]:
-    """Rows and columns of the correlations of k effects, column by column."""
-    return [(i, j) for j in range(k) for i in range(j + 1, k)]
+def select(known: Sequence[Parameter], which: str | Sequence[str] | None, default: str = "all") -> list[Parameter]:
+    """Choose parameters.
 
+    Parameters
+    ----------
+    known : sequence of Parameter
+    which : str, sequence of str or None
+        ``"all"``, ``"fixed"`` (lme4's ``"beta_"``), ``"random"`` or ``"theta"`` (lme4's ``"theta_"``: standard
+        deviations, correlations, sigma or phi), a name or a list of names.
+    default : str
+        What None stands for.
 
-def _last_name(model: FittedModel) -> str | None:
-    family = getattr(model, "family", None)
-    if family is None:
-        return "sigma"
-    return "phi" if family.has_dispersion else None
+    Returns
+    -------
+    list of Parameter
+
+    Raises
+    ------
+    FitError
+        For a name that the model does not have.
+    """
+    asked = default if which is None else which
+    names = {p.name: p for p in known}
+    if isinstance(asked, str) and asked not in names:
+        groups = {
+            "all": list(known),
+            **{key: [p for p in known if p.kind == "fixed"] for key in ("fixed", "beta_")},
+            **{key: [p for p in known if p.kind != "fixed"] for key in ("random", "theta", "theta_")},
+        }
+        if asked in groups:
+            return groups[asked]
+    chosen = [asked] if isinstance(asked, str) else list(asked)
+    unknown = [name for name in chosen if name not in names]
+    if unknown:
+        raise FitError(
+            f"The model has no parameter {unknown[0]!r}. It has {', '.join(map(repr, names))}; "
+            "'all', 'fixed' and 'random' stand for several."
+        )
+    return [names[name] for name in chosen]

@@ -16,6 +16,7 @@ from mixfit.results.descriptive_methods import Descriptive
 from mixfit.results.dispersion import Dispersion
 from mixfit.results.fixed_tests import FixedTests
 from mixfit.results.influence_methods import InfluenceMethods
+from mixfit.results.intervals import Intervals
 from mixfit.results.numbers import format_common
 from mixfit.results.pvalues import P_HEADER
 from mixfit.results.residual_methods import ResidualMethods
@@ -42,6 +43,7 @@ class GeneralizedResults(
     Deletions,
     FixedTests,
     Bootstrapped,
+    Intervals,
 ):
     """Estimates of a generalized linear mixed model.
 

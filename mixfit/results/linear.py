@@ -13,6 +13,7 @@ from mixfit.results.deletions import Deletions, RandomDeletions
 from mixfit.results.descriptive_methods import Descriptive
 from mixfit.results.fixed_tests import LinearTests
 from mixfit.results.influence_methods import InfluenceMethods
+from mixfit.results.intervals import Intervals
 from mixfit.results.re_form import select
 from mixfit.results.residual_methods import ResidualMethods
 from mixfit.results.residuals import scale_residuals
@@ -40,6 +41,7 @@ class LinearResults(
     RandomDeletions,
     LinearTests,
     Bootstrapped,
+    Intervals,
 ):
     """Estimates of a linear mixed model.
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mixfit.design.types import Design
     from mixfit.families.base import Family
     from mixfit.glmm.assemble import GeneralizedAssembly
+    from mixfit.inference.surface import Surface
     from mixfit.inference.working import WorkingModel
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.information import VarianceInformation
@@ -112,6 +113,9 @@ class FittedModel(Protocol):
 
     def working_model(self, estimate: Any, /) -> WorkingModel:
         """The weighted linear model that the fit comes down to at its estimates."""
+
+    def likelihood_surface(self, estimate: Any, /, *, reml: bool) -> Surface:
+        """-2 log-likelihood (or the REML criterion) around the minimum next to an estimate."""
 
 
 class LinearModel(FittedModel, Protocol):

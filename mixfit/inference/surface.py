@@ -1,0 +1,184 @@
+r"""-2 log-likelihood as a function of standardized covariances and a tail of other parameters.
+
+A term's factor S is that of its columns brought to unit root mean square, in units of the residual standard
+deviation at the optimum (of the linear predictor for generalized models): Cov(b) = unit^2 D^{-1} S S' D^{-1}, D
+the columns' root mean squares. The tail holds, for linear models, log(sigma / sigma^) and, where a fixed effect is
+held, its distance from the estimate in standard errors (the others are profiled out, exactly); for generalized
+models the same distance of every fixed effect, and log(phi / phi^). Everything is free of units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.design.types import Structure
+    from mixfit.lmm.problem import Term
+
+    Array = NDArray[np.float64]
+
+__all__ = ["FARTHEST_LOG", "NOTHING", "Frames", "Slope", "Surface", "Terms", "standardized_terms"]
+
+# A variance ratio that, times the rows a level, is less than this is no variance: see `_regular`.
+NOTHING = 1e-9
+# log sigma and log phi this far from the optimum stand for their limits: further out the densities are rounding.
+FARTHEST_LOG = 12.0
+
+
+@dataclass(frozen=True, eq=False)
+class Slope:
+    """Value and exact gradient at a point.
+
+    Attributes
+    ----------
+    value : float
+        Infinite where the likelihood cannot be evaluated.
+    covariances : tuple of ndarray, shape (k_t, k_t)
+        N_t = dd/d(S_t S_t').
+    tail : ndarray
+    beta : ndarray, shape (p,)
+        Fixed effects there, in the user's columns and units.
+    """
+
+    value: float
+    covariances: tuple[Array, ...]
+    tail: Array
+    beta: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """The random terms of a surface.
+
+    Attributes
+    ----------
+    structures : tuple of {"us", "diag"}
+    bases : tuple of ndarray, shape (k_t, k_t)
+        The factor in the problem's basis is ``base @ S``.
+    deviations : tuple of ndarray, shape (k_t,)
+        Standard deviation of a column's effect in the user's units where its row of S has length 1.
+    spacing : tuple of float
+        Of each term, a small share of what S can be known to: 1 / sqrt(rows a level) where S is near zero.
+    levels : tuple of int
+    """
+
+    structures: tuple[Structure, ...]
+    bases: tuple[Array, ...]
+    deviations: tuple[Array, ...]
+    spacing: tuple[float, ...]
+    levels: tuple[int, ...]
+
+
+def standardized_terms(
+    terms: Sequence[Term], term_bases: Sequence[Array], n_levels: Sequence[int], n: int, unit: float
+) -> Terms:
+    """The terms of a problem with `n` rows, S in units of `unit`."""
+    lengths = [np.linalg.norm(basis, axis=0) for basis in term_bases]
+    levels = tuple(n_levels[t.factor] for t in terms)
+    return Terms(
+        structures=tuple(t.structure for t in terms),
+        bases=tuple(basis / size for basis, size in zip(term_bases, lengths, strict=True)),
+        deviations=tuple(unit / size for size in lengths),
+        spacing=tuple(float(np.sqrt(q / n)) for q in levels),
+        levels=levels,
+    )
+
+
+class Surface(Protocol):
+    """-2 log-likelihood with its gradient. The center is its minimum, where the tail is zero."""
+
+    @property
+    def terms(self) -> Terms:
+        """The random terms."""
+
+    @property
+    def center(self) -> tuple[Array, ...]:
+        """S S' of every term at the minimum."""
+
+    @property
+    def tail_errors(self) -> Array:
+        """Rough standard errors of the tail: its natural unit."""
+
+    @property
+    def tail_unit(self) -> float:
+        """sigma, or phi, at the minimum."""
+
+    @property
+    def resolution(self) -> float:
+        """Differences of the criterion below this are no differences."""
+
+    @property
+    def beta(self) -> Array:
+        """Fixed effects at the minimum, in the user's columns and units."""
+
+    @property
+    def errors(self) -> Array:
+        """Their standard errors, the unit of their tail."""
+
+    def evaluate(self, factors: Sequence[Array], tail: Array) -> Slope:
+        """Evaluate at S of every term and a tail."""
+
+    def holding(self, effect: int) -> tuple[Surface, int]:
+        """The surface with a fixed effect in its tail, and its position there."""
+
+    def restarted(self, factors: Sequence[Array], tail: Array) -> Surface:
+        """The surface around the minimum that is reached from a point."""
+
+
+def _regular(moved: Array, n: int) -> tuple[Array, Array, bool]:
+    """The factor in the problem's basis, its pseudo-inverse, and whether it has full rank.
+
+    A singular value t with t^2 n below 1e-9 changes log|A| by less than that and is left out, as a column of zeros
+    where there is one to leave out, by turning the columns otherwise.
+    """
+    least = NOTHING / n
+    if len(moved) == 1:
+        singular = moved[0, 0] ** 2 < least
+        return (np.zeros((1, 1)), np.zeros((1, 1)), False) if singular else (moved, 1.0 / moved, True)
+    u, s, vt = np.linalg.svd(moved)
+    if s[-1] ** 2 >= least:
+        return moved, (vt.T / s) @ u.T, True
+    kept = s**2 >= least
+    columns = np.einsum("ij,ij->j", moved, moved) >= least
+    inverse = np.divide(1.0, s, out=np.zeros_like(s), where=kept)
+    if columns.sum() == kept.sum():
+        return moved * columns, (vt.T * inverse) @ u.T, False
+    return u * (s * kept), np.diag(inverse) @ u.T, False
+
+
+def _regular_diagonal(moved: Array, n: int) -> tuple[Array, Array, bool]:
+    entries = moved.diagonal()
+    regular = entries**2 >= NOTHING / n
+    inverse = np.divide(1.0, entries, out=np.zeros_like(entries), where=regular)
+    return np.diag(np.where(regular, entries, 0.0)), np.diag(inverse), bool(regular.all())
+
+
+class Frames:
+    """Factors in the problem's bases, and the way back for the slopes."""
+
+    def __init__(self, terms: Terms, factors: Sequence[Array], ratio: float, n: int) -> None:
+        self._terms, self._ratio = terms, ratio
+        triples = [
+            _regular_diagonal(base @ s / ratio, n) if structure == "diag" else _regular(base @ s / ratio, n)
+            for base, s, structure in zip(terms.bases, factors, terms.structures, strict=True)
+        ]
+        self.templates = tuple(t for t, _, _ in triples)
+        self._inverses = [inverse for _, inverse, _ in triples]
+
+    def slopes(self, relative: Sequence[Array], absolute: Mapping[int, Array]) -> tuple[Array, ...]:
+        """N of S S' from T'N T of the templates, and from N itself off the range of those without full rank."""
+        out = []
+        for x, (base, t, inverse) in enumerate(zip(self._terms.bases, self.templates, self._inverses, strict=True)):
+            own = inverse.T @ relative[x] @ inverse
+            if x in absolute:
+                onto = t @ inverse
+                own = own + absolute[x] - onto.T @ absolute[x] @ onto
+            out.append(base.T @ own @ base / self._ratio**2)
+        return tuple(out)
