@@ -109,6 +109,7 @@ def minimize(objective: Objective, start: Parameters) -> Optimum:
             state = _advance(objective, state, *found)
         elif state.exact:
             message = "no step decreases the criterion"
+            objective.value(state.at)
             break
         else:
             objective.value(state.at)
@@ -122,7 +123,7 @@ def minimize(objective: Objective, start: Parameters) -> Optimum:
         predicted_decrease=decrease,
         boundary=boundary,
         tolerance=tolerance,
-        n_evaluations=evaluations,
+        n_evaluations=evaluations + objective.n_aside,
         message=message,
     )
     return Optimum(state.at, state.value, state.directions, state.curvature, certificate)
@@ -255,7 +256,10 @@ def _moved(at: Parameters, directions: Sequence[Direction], step: Array, vanishi
 
 def _boundary(objective: Objective, state: _State) -> tuple[BoundaryParameter, ...]:
     return boundary_parameters(
-        objective.problem.terms, state.at.templates, state.slopes.absolute, objective.variance_curvature
+        objective.problem.terms,
+        state.at.templates,
+        objective.boundary_slopes(state.slopes),
+        objective.variance_curvature,
     )
 
 

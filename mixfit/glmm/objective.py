@@ -27,6 +27,8 @@ class Objective(Protocol):
     """A marginal -2 log-likelihood. Points are evaluated one after another; modes start from the last accepted."""
 
     problem: GeneralizedProblem
+    n_aside: int
+    """Evaluations beside those of `value`, for slopes on the boundary."""
 
     def value(self, at: Parameters) -> float:
         """-2 log-likelihood."""
@@ -40,12 +42,16 @@ class Objective(Protocol):
     def variance_curvature(self, term: int, direction: Array) -> tuple[float, float]:
         """Cheap curvature along a boundary direction's variance, and the quadratic part of its slope."""
 
+    def boundary_slopes(self, slopes: Slopes) -> dict[int, Array]:
+        """N_t of the terms with a singular template, exact on its null space, at the point of the last `slopes`."""
+
 
 class LaplaceObjective:
     """The Laplace approximation as an objective."""
 
     def __init__(self, problem: GeneralizedProblem) -> None:
         self.problem = problem
+        self.n_aside = 0
         self.at: Laplace | None = None
         self._start: list[Array] | None = None
 
@@ -66,6 +72,10 @@ class LaplaceObjective:
     def variance_curvature(self, term: int, direction: Array) -> tuple[float, float]:
         """Working-model curvature along the variance of a boundary direction."""
         return variance_curvature(self._point, term, direction)
+
+    def boundary_slopes(self, slopes: Slopes) -> dict[int, Array]:
+        """N_t of the terms with a singular template: known with the gradient."""
+        return slopes.absolute
 
     @property
     def _point(self) -> Laplace:

@@ -67,7 +67,6 @@ def wrong(*case: Any, reason: str) -> ParameterSet:
 
 NO_START = "the first dispersion is that of the responses about themselves: zero"
 POISSON_LIMIT = "without overdispersion phi grows until the rows round so coarsely that no step to the mode is taken"
-EDGE = "the exact integral's slope in a zero variance contradicts the quadrature's: the optimizer goes to and fro"
 TRIES = "more than 60 evaluations"
 OUTSIDE = "the start leaves the support"
 UNITS = "the first standard deviation of the random effects is about 1, whatever the unit of the predictor"
@@ -81,8 +80,8 @@ ORDINARY = [
     ("binary ~ x + (1|g)", "binomial(cauchit)", 1),
     wrong("binary ~ x + (1|g)", "binomial(log)", 1, reason=OUTSIDE),
     ("binary ~ x + (x|g)", "binomial", 1),
-    wrong("binary ~ x + (x|g)", "binomial", 9, reason=EDGE),
-    wrong("binary ~ x + (x|g)", "binomial(cloglog)", 9, reason=EDGE),
+    ("binary ~ x + (x|g)", "binomial", 9),
+    ("binary ~ x + (x|g)", "binomial(cloglog)", 9),
     ("binary ~ wide + (1|g)", "binomial", 1),
     ("binary ~ year + (1|g)", "binomial", 9),
     ("binary ~ x + (1|g) + (1|h)", "binomial", 1),
@@ -106,7 +105,7 @@ ORDINARY = [
     ("zeros ~ x + (1|g)", "poisson", 1),
     ("zeros ~ x + (1|g)", "poisson", 9),
     ("zeros ~ x + (x|g)", "poisson", 1),
-    wrong("zeros ~ x + (x|g)", "poisson", 9, reason=EDGE),
+    ("zeros ~ x + (x|g)", "poisson", 9),
     ("zeros ~ x + (1|g)", "nbinom2", 1),
     wrong("zeros ~ x + (x|g)", "nbinom2", 1, reason=TRIES),
     wrong("high ~ x + (1|g)", "poisson", 1, reason=ABSOLUTE),
