@@ -15,6 +15,14 @@ from mixfit.families.resolve import resolve_family
 from mixfit.glmm.assemble import assemble_generalized
 from mixfit.glmm.estimate import conditional_covariance, estimate_generalized
 from mixfit.glmm.prediction import predictor_variance
+from mixfit.glmm.separation import (
+    CERTAIN,
+    PERFECT,
+    certain_sides,
+    fitted_doubt,
+    refuse_random_separation,
+    refuse_separation,
+)
 from mixfit.results.generalized import GeneralizedResults
 
 if TYPE_CHECKING:
@@ -84,11 +92,33 @@ class GeneralizedMixedModel(MixedModel):
         Raises
         ------
         FitError
-            Where `n_agq` does not suit the model, or no finite likelihood can be found.
+            Where `n_agq` does not suit the model, no finite likelihood can be found, or fixed or random
+            effects separate the response, so that no finite estimate exists.
         """
         if n_agq != int(n_agq) or n_agq < 1:
             raise FitError(f"n_agq is a positive whole number of quadrature points, not {n_agq!r}.")
-        return GeneralizedResults(self, estimate_generalized(self._assembly, int(n_agq)))
+        try:
+            estimate = estimate_generalized(self._assembly, int(n_agq))
+        except FitError:
+            self._refuse_separation(None)
+            raise
+        self._refuse_separation(estimate)
+        return GeneralizedResults(self, estimate)
+
+    def _refuse_separation(self, estimate: GeneralizedEstimate | None) -> None:
+        """Raise FitError where `estimate` (None: there is none) ran away with effects that separate the response."""
+        problem = self._assembly.problem
+        sides = certain_sides(problem.family, problem.y)
+        if sides is None:
+            return
+        doubt = None if estimate is None else fitted_doubt(problem, estimate.eta, estimate.phi)
+        found = estimate is not None and estimate.certificate.converged
+        if doubt is not None and found and doubt.min() > CERTAIN:
+            return
+        refuse_separation(self.exog, self.exog_names, self.design.endog_name, sides, doubt)
+        if not found or doubt is None or doubt.max() < PERFECT:
+            columns = [r.grouping.name for r in self.design.random for _ in range(r.grouping.n_levels * r.Z.shape[1])]
+            refuse_random_separation(self.exog, self.exog_re, columns, self.design.endog_name, sides)
 
     def with_response(self, y: ArrayLike) -> GeneralizedMixedModel:
         """The same model of another response, shape (n,) (binomial: proportions)."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["conditional_covariance", "estimate_generalized"]
 
 _MAX_COLUMNS = 3
+_NO_INFORMATION = 1e-100
 
 
 def estimate_generalized(assembly: GeneralizedAssembly, n_agq: int) -> GeneralizedEstimate:
@@ -44,6 +45,12 @@ def estimate_generalized(assembly: GeneralizedAssembly, n_agq: int) -> Generaliz
     start = Parameters(tuple(theta_start(problem, gamma, phi)), gamma, phi)
     objective = LaplaceObjective(problem) if n_agq == 1 else QuadratureObjective(problem, n_agq)
     optimum = minimize(objective, start)
+    information = optimum.hessian.diagonal()[len(optimum.directions) :][: problem.p]
+    if problem.p and not information.max() > _NO_INFORMATION:
+        raise FitError(
+            "The likelihood is flat in every fixed effect: each response is fitted perfectly, and no finite "
+            "coefficients have the largest likelihood. Leave columns or random terms out."
+        )
     return _collect(assembly, optimum, n_agq)
 
 

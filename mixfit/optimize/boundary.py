@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 __all__ = ["boundary_parameters"]
+
+_LARGEST_VARIANCE = 1.0
 
 
 def boundary_parameters(
@@ -63,7 +66,8 @@ def boundary_parameters(
 def _newton_off(slope: float, second: float, quadratic: float) -> tuple[float, float]:
     """Decrease and variance of a Newton step off the boundary along one direction."""
     # A curvature lost to rounding is no proof of optimality.
-    second = max(second, 1e-12 * slope**2)
+    second = max(second, 1e-12 * slope**2, sys.float_info.min)
     # The balanced model's step (see `steps`): Newton's, stretched by the ratio of the two parts of N.
-    stretch = quadratic / max(quadratic + slope, np.finfo(float).tiny)
-    return 0.5 * slope**2 / second, min(-slope * max(stretch, 1.0) / second, 1.0)
+    other = quadratic + slope
+    newton = -slope * max(quadratic / other, 1.0) / second if other > 0.0 else _LARGEST_VARIANCE
+    return 0.5 * slope**2 / second, min(newton, _LARGEST_VARIANCE)
