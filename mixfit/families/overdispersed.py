@@ -12,6 +12,7 @@ from scipy.special import digamma, gammaln, polygamma, xlogy
 
 from mixfit.families.base import Family
 from mixfit.families.counts import Binomial, Poisson, log_choose
+from mixfit.families.rising import digamma_rise, log_rise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,16 +27,25 @@ class NegativeBinomial(Family):
 
     name = "nbinom2"
     links = ("log", "sqrt", "identity")
+    edged = ("identity",)
     has_dispersion = True
 
     def check(self, y: Array, prior: Array, name: str) -> None:
         Poisson.check(self, y, prior, name)  # type: ignore[arg-type]
 
+    def loglik(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
+        if self.link.name != "log":
+            return super().loglik(y, prior, eta, phi)
+        # The Poisson density of the mean mu / (1 + mu / phi) with what phi adds to it: its limit for phi -> oo.
+        odds = self.link.mean(eta) / phi
+        constant = log_rise(y, phi) - gammaln(y + 1.0)
+        return prior * (constant + y * eta - (y + phi) * np.log1p(odds))
+
     def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
-        constant = gammaln(y + phi) - gammaln(phi) - gammaln(y + 1.0) + phi * np.log(phi)
+        constant = log_rise(y, phi) - gammaln(y + 1.0)
         with np.errstate(invalid="ignore"):
-            kernel = prior * (constant + xlogy(y, mu) - (y + phi) * np.log(mu + phi))
-        return np.where(mu >= 0.0, kernel, -np.inf)
+            kernel = prior * (constant + xlogy(y, mu) - (y + phi) * np.log1p(mu / phi))
+        return np.where(mu > 0.0 if self.has_edge else mu >= 0.0, kernel, -np.inf)
 
     def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         s = mu + phi
@@ -47,9 +57,9 @@ class NegativeBinomial(Family):
 
     def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         s = mu + phi
-        loglik = digamma(y + phi) - digamma(phi) + np.log(phi) + 1.0 - np.log(s) - (y + phi) / s
+        w = (y - mu) / s
         return (
-            prior * phi * loglik,
+            prior * phi * (digamma_rise(y, phi) + np.log1p(w) - w),
             prior * phi * (y - mu) / s**2,
             prior * phi * (1.0 / s**2 - 2.0 * (y + phi) / s**3),
         )

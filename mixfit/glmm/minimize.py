@@ -36,6 +36,8 @@ _MAX_HALVINGS = 20
 _NEAR = 1e-6
 _FAR = 0.1
 _DIFFERENCE = 1e-3
+_FLAT = 1e-8
+_LONGEST_LOG_PHI = 3.0
 _RELATIVE_NOISE = 1e-12
 _LAST_DIGITS = 1e-3
 
@@ -106,7 +108,7 @@ def minimize(objective: Objective, start: Parameters) -> Optimum:
         found, tries = _first_lower(objective, trials, state.value + 0.1 * tolerance)
         evaluations += tries
         if found is not None:
-            state = _advance(objective, state, *found)
+            state = _advance(objective, state, *found, cut=tries > 2)
         elif state.exact:
             message = "no step decreases the criterion"
             objective.value(state.at)
@@ -132,13 +134,22 @@ def minimize(objective: Objective, start: Parameters) -> Optimum:
 def _first_lower(
     objective: Objective, trials: Iterator[tuple[Parameters, Array | None]], bound: float
 ) -> tuple[tuple[Parameters, float, Array | None] | None, int]:
-    """The first trial whose value is below `bound`, with its value and step, and how many were tried."""
-    tries = 0
+    """The first trial whose value is below `bound`, with its value and step, and how many were tried.
+
+    A trial without conditional modes, such as one outside the support, is no lower; FitError if none has them.
+    """
+    tries, failed, error = 0, 0, None
     for at, step in trials:
         tries += 1
-        value = objective.value(at)
+        try:
+            value = objective.value(at)
+        except FitError as raised:
+            failed, error = failed + 1, raised
+            continue
         if value < bound:
             return (at, value, step), tries
+    if error is not None and failed == tries:
+        raise error
     return None, tries
 
 
@@ -148,7 +159,10 @@ def exact_hessian(objective: Objective, at: Parameters, directions: Sequence[Dir
     The step is a thousandth of a standard error where the cheap curvature gives one: its error is in the fourth digit.
     """
     scale = 1.0 / np.sqrt(np.maximum(objective.information(directions).diagonal(), np.finfo(float).tiny))
-    step = _DIFFERENCE * np.minimum(scale, np.where(np.arange(len(gradient)) < len(directions), 10.0, 1e4))
+    m, p = len(directions), len(at.gamma)
+    longest = np.full(len(gradient), 10.0)
+    longest[m : m + p] = max(1e4, float(np.linalg.norm(at.gamma)))
+    step = _DIFFERENCE * np.minimum(scale, longest)
     out = np.empty((len(gradient), len(gradient)))
     for a in range(len(gradient)):
         delta = np.zeros(len(gradient))
@@ -206,10 +220,9 @@ def _arrive(objective: Objective, at: Parameters, value: float) -> _State:
 
 def _sharpen(objective: Objective, state: _State) -> _State:
     hessian = exact_hessian(objective, state.at, state.directions, state.gradient)
-    floor = 1e-8 * np.abs(hessian.diagonal())
     scale = np.sqrt(np.maximum(np.abs(hessian.diagonal()), np.finfo(float).tiny))
     values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
-    if values.min(initial=1.0) < floor.min(initial=0.0):
+    if values.min(initial=1.0) < _FLAT:
         # Not at a minimum yet: bend the negative directions up so that steps still descend.
         hessian = (vectors * np.maximum(np.abs(values), 1e-3)) @ vectors.T * np.outer(scale, scale)
         return _State(
@@ -218,13 +231,16 @@ def _sharpen(objective: Objective, state: _State) -> _State:
     return _State(state.at, state.value, state.slopes, state.directions, state.gradient, hessian, exact=True)
 
 
-def _advance(objective: Objective, old: _State, at: Parameters, value: float, step: Array | None) -> _State:
+def _advance(
+    objective: Objective, old: _State, at: Parameters, value: float, step: Array | None, *, cut: bool
+) -> _State:
     """The state at an accepted point: curvature kept when exact, updated by BFGS otherwise."""
     slopes = objective.slopes()
     directions = free_directions(objective.problem.terms, at.templates)
     gradient = _vector(slopes, at, directions, objective.problem.family.has_dispersion)
-    # Far out the working model's curvature, made anew, is worth more than what old steps remember.
-    far = newton_step(old.curvature, old.gradient)[1] > _FAR
+    # Far out the working model's curvature, made anew, is worth more than what old steps remember, unless its
+    # steps have to be cut.
+    far = not cut and newton_step(old.curvature, old.gradient)[1] > _FAR
     if far or step is None or len(directions) != len(old.directions):
         return _State(at, value, slopes, directions, gradient, objective.information(directions), exact=False)
     if old.exact and newton_step(old.curvature, gradient)[1] < _NEAR:
@@ -255,11 +271,17 @@ def _moved(at: Parameters, directions: Sequence[Direction], step: Array, vanishi
 
 
 def _boundary(objective: Objective, state: _State) -> tuple[BoundaryParameter, ...]:
+    if not state.slopes.absolute:
+        return ()
+    # In units of the predictor: the mean square of the working response, eta and its deviation of variance 1 / W.
+    mode = objective.center.mode
+    largest = float(np.mean(mode.eta**2)) + 1.0 / max(float(np.mean(mode.terms.expected)), np.finfo(float).tiny)
     return boundary_parameters(
         objective.problem.terms,
         state.at.templates,
         objective.boundary_slopes(state.slopes),
         objective.variance_curvature,
+        largest,
     )
 
 
@@ -275,6 +297,8 @@ def _candidates(
     step, vanishing = scaled_step(state.directions, state.gradient, state.curvature, shares, full)
     if state.exact:
         step = limited_step(state.curvature, state.gradient, state.directions)
+    if len(step) > len(state.directions) + len(state.at.gamma):
+        step[-1] = np.clip(step[-1], -_LONGEST_LOG_PHI, _LONGEST_LOG_PHI)
     if vanishing:
         yield _moved(state.at, state.directions, step, vanishing), None
     length = 1.0

@@ -42,6 +42,10 @@ class Objective(Protocol):
     def variance_curvature(self, term: int, direction: Array) -> tuple[float, float]:
         """Cheap curvature along a boundary direction's variance, and the quadratic part of its slope."""
 
+    @property
+    def center(self) -> Laplace:
+        """The Laplace approximation at the point last evaluated."""
+
     def boundary_slopes(self, slopes: Slopes) -> dict[int, Array]:
         """N_t of the terms with a singular template, exact on its null space, at the point of the last `slopes`."""
 
@@ -62,23 +66,24 @@ class LaplaceObjective:
 
     def slopes(self) -> Slopes:
         """Exact gradient at the point last evaluated."""
-        self._start = self._point.mode.u
-        return laplace_gradient(self._point)
+        self._start = self.center.mode.u
+        return laplace_gradient(self.center)
 
     def information(self, directions: Sequence[Direction]) -> Array:
         """Curvature of the working linear model."""
-        return working_information(self._point, directions)
+        return working_information(self.center, directions)
 
     def variance_curvature(self, term: int, direction: Array) -> tuple[float, float]:
         """Working-model curvature along the variance of a boundary direction."""
-        return variance_curvature(self._point, term, direction)
+        return variance_curvature(self.center, term, direction)
 
     def boundary_slopes(self, slopes: Slopes) -> dict[int, Array]:
         """N_t of the terms with a singular template: known with the gradient."""
         return slopes.absolute
 
     @property
-    def _point(self) -> Laplace:
+    def center(self) -> Laplace:
+        """The approximation at the point last evaluated."""
         if self.at is None:
             raise RuntimeError("evaluate a point first")
         return self.at

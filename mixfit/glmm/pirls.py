@@ -89,13 +89,13 @@ def find_mode(
             f"The {problem.family!r} log-likelihood is not finite at the start: fitted means leave the support. "
             "Try another link, or rescale the covariates."
         )
-    decrement, trusted = np.inf, True
+    decrement, refused, trusted = np.inf, np.inf, True
     for step in range(_MAX_STEPS):
         terms = problem.family.terms(problem.y, problem.prior, eta, phi)
         # Near the mode A is positive definite even where single rows are not concave.
         concave = bool((trusted and decrement < _NEAR) or (terms.observed > 0.0).all())
         weights = terms.observed if concave else np.where(terms.observed > 0.0, terms.observed, terms.expected)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             factor = problem.factorize(weights, templates)
         gradient = [
             lv.left_multiply(t.T, z) - x
@@ -108,13 +108,20 @@ def find_mode(
         if not decrement >= 0.0:
             decrement, trusted = np.inf, False
             continue
-        if decrement <= _DECREMENT:
+        if decrement <= _DECREMENT or (refused < _ROUNDING and decrement > 0.5 * refused):
             if not concave:
                 factor = problem.factorize(terms.observed, templates)
             return Mode(u, eta, terms, factor, objective, step)
         # Close to the mode the objective's own rounding is larger than what a step changes.
         rounding = min(decrement, _ROUNDING) + 1e-13 * abs(objective)
-        u, eta, objective = _descend(problem, fixed_eta, factor_templates, phi, u, delta, eta, objective, rounding)
+        found = _descend(problem, fixed_eta, factor_templates, phi, u, delta, objective, rounding)
+        if found is None and decrement < _NEAR:
+            # Where rows of the objective are large and cancel, Newton's whole step is better judged by the next one.
+            refused = decrement
+            found = _step(problem, fixed_eta, factor_templates, phi, u, delta, 1.0)
+        if found is None or not np.isfinite(found[2]):
+            break
+        u, eta, objective = found
     raise FitError(
         "The conditional modes did not settle: the random effects run away. "
         "Look for groups whose responses are all at one end, or for a fixed effect that separates the response."
@@ -152,17 +159,29 @@ def _descend(
     phi: float,
     u: list[Array],
     delta: list[Array],
-    eta: Array,
     objective: float,
     rounding: float,
-) -> tuple[list[Array], Array, float]:
+) -> tuple[list[Array], Array, float] | None:
     """The first halving of the step that does not raise the objective."""
     length = 1.0
-    move = _predictor(problem, np.zeros_like(eta), factor_templates, delta)
     for _ in range(_MAX_HALVINGS):
-        trial = [x + length * d for x, d in zip(u, delta, strict=True)]
-        value = _objective(problem, eta + length * move, trial, phi)
-        if value <= objective + rounding:
-            return trial, _predictor(problem, fixed_eta, factor_templates, trial), value
+        trial = _step(problem, fixed_eta, factor_templates, phi, u, delta, length)
+        if trial[2] <= objective + rounding:
+            return trial
         length *= 0.5
-    return u, eta, objective
+    return None
+
+
+def _step(
+    problem: GeneralizedProblem,
+    fixed_eta: Array,
+    factor_templates: Sequence[Array],
+    phi: float,
+    u: list[Array],
+    delta: list[Array],
+    length: float,
+) -> tuple[list[Array], Array, float]:
+    """u + length * delta, its predictor and its objective."""
+    trial = [x + length * d for x, d in zip(u, delta, strict=True)]
+    eta = _predictor(problem, fixed_eta, factor_templates, trial)
+    return trial, eta, _objective(problem, eta, trial, phi)

@@ -161,14 +161,21 @@ def _node_derivatives(at: NodePoint) -> tuple[Array, Array, float]:
     scores = np.empty((k, at.u.shape[1], q))
     loglik_phi = 0.0
     for nodes, eta in node_rows(center, at.u):
-        terms = problem.family.terms(problem.y, problem.prior, eta, center.phi)
         share = at.share[nodes].take(codes, axis=1)
-        score_mean += np.einsum("rn,rn->n", share, terms.score)
-        scores[:, nodes] = random_sums(problem.pattern.factors, terms.score)[0]
-        if problem.family.has_dispersion:
-            d = problem.family.dispersion_terms(problem.y, problem.prior, eta, center.phi)
-            loglik_phi += float(np.vdot(share, d.loglik))
+        # A node of one row outside the support has no share, and no derivatives either.
+        with np.errstate(all="ignore"):
+            score = _shared(share, problem.family.terms(problem.y, problem.prior, eta, center.phi).score)
+            score_mean += np.einsum("rn,rn->n", share, score)
+            scores[:, nodes] = random_sums(problem.pattern.factors, score)[0]
+            if problem.family.has_dispersion:
+                d = problem.family.dispersion_terms(problem.y, problem.prior, eta, center.phi)
+                loglik_phi += float(np.vdot(share, _shared(share, d.loglik)))
     return score_mean, scores, loglik_phi
+
+
+def _shared(share: Array, values: Array) -> Array:
+    """Values (r, n) at the nodes that have a share of the sum, zero at the others."""
+    return np.where(share > 0.0, values, 0.0)
 
 
 def _lower_half(a: Array) -> Array:

@@ -21,14 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["boundary_parameters"]
 
-_LARGEST_VARIANCE = 1.0
-
 
 def boundary_parameters(
     terms: Sequence[Term],
     templates: Sequence[Array],
     absolute: Mapping[int, Array],
     curvature: Callable[[int, Array], tuple[float, float]],
+    largest: float = 1.0,
 ) -> tuple[BoundaryParameter, ...]:
     """Every direction of zero variance with its one-sided derivative.
 
@@ -44,6 +43,8 @@ def boundary_parameters(
     curvature : callable
         Of a term and a direction: second derivative in the variance along it, and the quadratic part
         of the first.
+    largest : float
+        No step off the boundary has more variance.
     """
     out = []
     for index, n_t in absolute.items():
@@ -58,16 +59,16 @@ def boundary_parameters(
             direction = null @ vector
             decrease, variance = 0.0, 0.0
             if slope < 0:
-                decrease, variance = _newton_off(slope, *curvature(index, direction))
+                decrease, variance = _newton_off(slope, *curvature(index, direction), largest)
             out.append(BoundaryParameter(index, direction, slope, decrease, variance))
     return tuple(out)
 
 
-def _newton_off(slope: float, second: float, quadratic: float) -> tuple[float, float]:
+def _newton_off(slope: float, second: float, quadratic: float, largest: float) -> tuple[float, float]:
     """Decrease and variance of a Newton step off the boundary along one direction."""
     # A curvature lost to rounding is no proof of optimality.
     second = max(second, 1e-12 * slope**2, sys.float_info.min)
     # The balanced model's step (see `steps`): Newton's, stretched by the ratio of the two parts of N.
     other = quadratic + slope
-    newton = -slope * max(quadratic / other, 1.0) / second if other > 0.0 else _LARGEST_VARIANCE
-    return 0.5 * slope**2 / second, min(newton, _LARGEST_VARIANCE)
+    newton = -slope * max(quadratic / other, 1.0) / second if other > 0.0 else largest
+    return 0.5 * slope**2 / second, min(newton, largest)

@@ -68,12 +68,7 @@ def wrong(*case: Any, reason: str) -> ParameterSet:
     return pytest.param(*case, marks=pytest.mark.xfail(strict=True, reason=reason))
 
 
-NO_START = "the first dispersion is that of the responses about themselves: zero"
-POISSON_LIMIT = "without overdispersion phi grows until the rows round so coarsely that no step to the mode is taken"
 TRIES = "more than 60 evaluations"
-OUTSIDE = "the start leaves the support"
-UNITS = "the first standard deviation of the random effects is about 1, whatever the unit of the predictor"
-ABSOLUTE = "the last steps to the mode are refused: the rows round more coarsely than 1e-13 of their small sum"
 
 ORDINARY = [
     ("binary ~ x + (1|g)", "binomial", 1),
@@ -81,7 +76,7 @@ ORDINARY = [
     ("binary ~ x + (1|g)", "binomial(probit)", 1),
     ("binary ~ x + (1|g)", "binomial(cloglog)", 9),
     ("binary ~ x + (1|g)", "binomial(cauchit)", 1),
-    wrong("binary ~ x + (1|g)", "binomial(log)", 1, reason=OUTSIDE),
+    ("binary ~ x + (1|g)", "binomial(log)", 1),
     ("binary ~ x + (x|g)", "binomial", 1),
     ("binary ~ x + (x|g)", "binomial", 9),
     ("binary ~ x + (x|g)", "binomial(cloglog)", 9),
@@ -99,9 +94,9 @@ ORDINARY = [
     ("count ~ year + (1|g)", "poisson", 1),
     ("count ~ x + (1|g)", "poisson(sqrt)", 1),
     ("count ~ 1 + (1|g)", "poisson(identity)", 1),
-    wrong("count ~ x + (1|g)", "poisson(identity)", 1, reason=OUTSIDE),
-    wrong("count ~ x + (1|g)", "nbinom2", 1, reason=POISSON_LIMIT),
-    wrong("count ~ x + (1|g)", "nbinom2(sqrt)", 1, reason=POISSON_LIMIT),
+    ("count ~ x + (1|g)", "poisson(identity)", 1),
+    ("count ~ x + (1|g)", "nbinom2", 1),
+    ("count ~ x + (1|g)", "nbinom2(sqrt)", 1),
     ("over ~ x + (1|g)", "nbinom2", 1),
     ("over ~ x + (1|g)", "nbinom2", 9),
     ("over ~ year + (1|g)", "nbinom2", 1),
@@ -111,7 +106,7 @@ ORDINARY = [
     ("zeros ~ x + (x|g)", "poisson", 9),
     ("zeros ~ x + (1|g)", "nbinom2", 1),
     wrong("zeros ~ x + (x|g)", "nbinom2", 1, reason=TRIES),
-    wrong("high ~ x + (1|g)", "poisson", 1, reason=ABSOLUTE),
+    ("high ~ x + (1|g)", "poisson", 1),
     ("high ~ x + (1|g)", "poisson(sqrt)", 1),
     ("positive ~ x + (1|g)", "gamma(log)", 1),
     ("positive ~ 1 + (1|g)", "gamma", 1),
@@ -119,8 +114,8 @@ ORDINARY = [
     ("positive ~ 1 + (1|g)", "gamma", 9),
     ("positive ~ x + (1|g)", "gamma(identity)", 1),
     ("positive ~ x + (1|g)", "inverse.gaussian(log)", 9),
-    wrong("positive ~ x + (1|g)", "inverse.gaussian(inverse)", 1, reason=OUTSIDE),
-    wrong("positive ~ x + (1|g)", "inverse.gaussian", 1, reason=NO_START),
+    ("positive ~ x + (1|g)", "inverse.gaussian(inverse)", 1),
+    ("positive ~ x + (1|g)", "inverse.gaussian", 1),
     ("positive ~ x + (1|g)", "inverse.gaussian(identity)", 1),
     ("positive ~ x + (1|g)", "gaussian(log)", 1),
     ("positive ~ x + (1|g)", "gaussian(sqrt)", 1),
@@ -329,9 +324,9 @@ def test_the_unit_of_a_response_moves_the_intercept(family: str, scale: float) -
     [
         ("gamma(inverse)", 1e-8),
         ("gamma(inverse)", 1e8),
-        wrong("gaussian(inverse)", 1e-8, reason=UNITS),
+        ("gaussian(inverse)", 1e-8),
         ("gaussian(inverse)", 1e8),
-        wrong("inverse.gaussian(inverse)", 1e-8, reason=UNITS),
+        ("inverse.gaussian(inverse)", 1e-8),
         ("inverse.gaussian(inverse)", 1e8),
     ],
 )
