@@ -149,7 +149,13 @@ def _first_lower(
         if value < bound:
             return (at, value, step), tries
     if error is not None and failed == tries:
-        raise error
+        family = objective.problem.family
+        if not family.has_edge:
+            raise error
+        raise FitError(
+            f"The likelihood of the {family!r} model rises up to the edge of its support, where a linear predictor "
+            "reaches zero: no estimate exists inside. Choose another link, such as log, or fewer columns."
+        ) from error
     return None, tries
 
 

@@ -28,6 +28,7 @@ _ITERATIONS = 25
 _SETTLED = 1e-4
 _HALVINGS = 30
 _SMALLEST_WEIGHT = 1e-10
+_LARGEST_SHARE = 2.0
 _NEARER = (0.7, 0.4, 0.1, 0.01)
 
 
@@ -132,4 +133,6 @@ def theta_start(problem: GeneralizedProblem, gamma: Array, phi: float) -> list[A
     gram = cross_products(rows, np.concatenate([fixed.rows, response.row[None]]))
     linear = Problem(gram, problem.plan, problem.terms, len(fixed.rows), 0.0, 0.0, 0.0)
     sigma = response.scale / np.sqrt(len(problem.y) - len(fixed.rows))
-    return [t * min(sigma, 1.0) for t in start_templates(linear)[0]]
+    # Groups that differ in everything or nothing make a ratio of variances without bounds.
+    largest = _LARGEST_SHARE * float(np.sqrt(np.mean((terms.score / root**2) ** 2)))
+    return [t * min(sigma, 1.0, largest / max(float(np.abs(t).max()), largest)) for t in start_templates(linear)[0]]
