@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["variance_curvature", "working_information"]
 
+_LONGEST_LOG_PHI = 3.0
+
 
 def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
     """Block-diagonal curvature of (directions, gamma, log phi if any) in the working linear model."""
@@ -64,12 +66,15 @@ def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
 
 
 def _dispersion_information(at: Laplace) -> float:
-    """Information of log phi: n / 2 for a factor of the variance, else the sum of squares of its scores."""
+    """Information of log phi: n / 2 for a factor of the variance, else the sum of squares of its scores.
+
+    Where the likelihood rises for ever like -1 / phi, its slope is its curvature too, and bounds the step.
+    """
     problem = at.problem
     if problem.family.is_scaled:
         return len(problem.y) / 2.0
     scores = problem.family.dispersion_terms(problem.y, problem.prior, at.mode.eta, at.phi).loglik
-    return 2.0 * float(scores @ scores)
+    return 2.0 * max(float(scores @ scores), abs(float(scores.sum())) / _LONGEST_LOG_PHI)
 
 
 def variance_curvature(at: Laplace, index: int, direction: Array) -> tuple[float, float]:
