@@ -33,6 +33,7 @@ __all__ = ["Optimum", "exact_hessian", "minimize"]
 
 _MAX_ITERATIONS = 100
 _MAX_HALVINGS = 20
+_PATIENCE = 20
 _NEAR = 1e-6
 _FAR = 0.1
 _DIFFERENCE = 1e-3
@@ -87,12 +88,14 @@ def minimize(objective: Objective, start: Parameters) -> Optimum:
     if not np.isfinite(value):
         raise FitError("The log-likelihood is not finite at the start values: rescale the covariates.")
     state = _arrive(objective, start, value)
-    evaluations, message, polished = 1, "iteration limit", False
+    evaluations, message, polished, sharpened = 1, "iteration limit", False, False
     tolerance = max(TOLERANCE, _RELATIVE_NOISE * abs(value))
-    for _ in range(_MAX_ITERATIONS):
+    for iteration in range(_MAX_ITERATIONS):
         full, decrease = newton_step(state.curvature, state.gradient)
-        if decrease < _NEAR and not state.exact:
-            state = _sharpen(objective, state)
+        # Where steps go on without an end in sight, the exact Hessian is worth its price from farther away.
+        near = min(_NEAR * 2.0 ** max(iteration - _PATIENCE, 0), _FAR)
+        if decrease < near and not (state.exact or sharpened):
+            state, sharpened = _sharpen(objective, state), True
             evaluations += len(state.gradient)
             continue
         boundary = _boundary(objective, state)
@@ -108,14 +111,15 @@ def minimize(objective: Objective, start: Parameters) -> Optimum:
         found, tries = _first_lower(objective, trials, state.value + 0.1 * tolerance)
         evaluations += tries
         if found is not None:
-            state = _advance(objective, state, *found, cut=tries > 2)
-        elif state.exact:
+            state, sharpened = _advance(objective, state, *found, cut=tries > 2), False
+        elif state.exact or sharpened:
             message = "no step decreases the criterion"
             objective.value(state.at)
             break
         else:
             objective.value(state.at)
-            state = _sharpen(objective, state)
+            state, sharpened = _sharpen(objective, state), True
+            evaluations += len(state.gradient)
     boundary = _boundary(objective, state)
     off = max((b.predicted_decrease for b in boundary), default=0.0)
     _, decrease = newton_step(state.curvature, state.gradient)
