@@ -58,8 +58,10 @@ class NegativeBinomial(Family):
     def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         s = mu + phi
         w = (y - mu) / s
+        # log(1 + w), which rounds where w does: to zero for a large phi, to -1 for a large mean.
+        log_ratio = np.where(w > -0.5, np.log1p(np.maximum(w, -0.5)), np.log((y + phi) / s))
         return (
-            prior * phi * (digamma_rise(y, phi) + np.log1p(w) - w),
+            prior * phi * (digamma_rise(y, phi) + log_ratio - w),
             prior * phi * (y - mu) / s**2,
             prior * phi * (1.0 / s**2 - 2.0 * (y + phi) / s**3),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,8 @@ from numpy.testing import assert_allclose
 from scipy import integrate
 from scipy.special import log_ndtr
 
-from mixfit.families.counts import Binomial
+from mixfit.families.counts import Binomial, Poisson
+from mixfit.families.overdispersed import NegativeBinomial
 from mixfit.families.resolve import resolve_family
 from tests.families.cases import EVERY, TRIALS, case, middle
 
@@ -140,6 +142,35 @@ def test_far_predictors_leave_the_derivatives_numbers(family: Family, y: int) ->
     for name in ("score", "weight", "weight_slope", "observed", "expected"):
         assert np.isfinite(getattr(at, name)).all(), name
     assert (at.expected >= 0.0).all()
+
+
+@pytest.mark.parametrize("y", [0, 1, 2])
+@pytest.mark.parametrize("family", [f for f in FAR_FAMILIES if f.has_dispersion], ids=repr)
+def test_far_predictors_leave_the_derivatives_in_the_dispersion_numbers(family: Family, y: int) -> None:
+    response, prior = np.full(len(FAR), far_responses(family)[y]), np.full(len(FAR), 2.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        at = family.dispersion_terms(response, prior, FAR, case(family).phi)
+    for name in ("loglik", "score", "weight"):
+        assert np.isfinite(getattr(at, name)).all(), name
+
+
+@pytest.mark.parametrize("phi", [0.3, 19.0, 21.0, 1e3, 1e6, 1e9, 1e12])
+@pytest.mark.parametrize(("y", "mu"), [(0, 0.5), (1, 1.5), (2, 2.0), (7, 5.0), (150, 140.0)])
+def test_the_negative_binomial_keeps_its_digits_up_to_the_poisson_limit(y: int, mu: float, phi: float) -> None:
+    # Gamma(y + phi) / (Gamma(phi) phi^y) as the product that it is, in fifty digits.
+    with localcontext() as context:
+        context.prec = 50
+        p, m = Decimal(phi), Decimal(mu)
+        rise = sum(((1 + j / p).ln() for j in range(y)), Decimal(0))
+        excess = float(rise + m - (y + p) * (1 + m / p).ln())
+        slope = p * (sum((-j / (p * (p + j)) for j in range(y)), Decimal(0)) - (1 + m / p).ln())
+        slope = float(slope + m * (y + p) / (p + m))
+    family, response, one, eta = NegativeBinomial(), np.full(1, float(y)), np.ones(1), np.log([mu])
+    limit = Poisson().loglik(response, one, eta, 1.0)
+    assert_allclose(family.loglik(response, one, eta, phi) - limit, excess, rtol=1e-12, atol=1e-12)
+    actual = family.dispersion_terms(response, one, eta, phi).loglik
+    assert_allclose(actual, slope, rtol=1e-11, atol=1e-14)
 
 
 @pytest.mark.parametrize(
