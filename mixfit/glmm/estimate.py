@@ -68,8 +68,8 @@ def _feasible(objective: Objective, start: Parameters) -> Parameters:
             if np.isfinite(objective.value(at)):
                 return at
     raise FitError(
-        f"No start values of the {problem.family!r} model lie inside the support: choose another link, or covariates "
-        "whose linear predictors can have one sign in every row."
+        f"The conditional modes of the {problem.family!r} model lie on the edge of its support from every start: "
+        "choose another link, such as log."
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.errors import FitError
 from mixfit.glmm.point import Parameters
 from mixfit.gram.basis import fixed_basis, response_basis
 from mixfit.gram.products import cross_products
@@ -37,12 +38,22 @@ def linear_start(problem: GeneralizedProblem) -> tuple[Array, float]:
 
     Iteratively reweighted least squares from the constant predictor at the mean response; steps that leave the
     support or raise the deviance are halved.
+
+    Raises
+    ------
+    FitError
+        Where no predictor lies inside the support.
     """
     family, y, prior = problem.family, problem.y, problem.prior
     gamma = central_predictor(problem)
     eta = problem.offset + gamma @ problem.fixed
     phi = _dispersion(problem, eta, 1.0)
     value = _minus_twice_loglik(problem, eta, phi)
+    if family.has_edge and not np.isfinite(value):
+        raise FitError(
+            f"No fixed-effects predictor of the {family!r} model lies inside the support in every row: add an "
+            "intercept, or choose another link, such as log."
+        )
     if not problem.p or not np.isfinite(value):
         return gamma, phi
     for _ in range(_ITERATIONS):

@@ -130,6 +130,31 @@ def test_an_optimum_on_the_edge_of_the_support_is_named() -> None:
         mixfit.mixed("positive ~ x + (1|g)", DATA, "inverse.gaussian(inverse)").fit()
 
 
+@pytest.mark.parametrize(
+    ("formula", "family"),
+    [
+        ("count ~ 0 + exposure + (1|g)", "poisson(identity)"),
+        ("positive ~ 0 + exposure + (1|g)", "gamma(inverse)"),
+        ("binary ~ 0 + exposure + (1|g)", "binomial(log)"),
+    ],
+)
+def test_starts_are_inside_the_support_without_an_intercept(formula: str, family: str) -> None:
+    assert fitted(formula, family, data=DATA.assign(exposure=np.sqrt(DATA["exposure"]))).converged
+
+
+@pytest.mark.parametrize(("response", "family"), [("count", "poisson(identity)"), ("positive", "gamma(inverse)")])
+def test_a_support_without_any_predictor_is_named(response: str, family: str) -> None:
+    with pytest.raises(FitError, match=r"No fixed-effects predictor of the .* lies inside the support in every row"):
+        mixfit.mixed(f"{response} ~ 0 + x + (1|g)", DATA, family).fit()
+
+
+def test_an_offset_moves_a_start_inside_the_support() -> None:
+    fit = fitted("positive ~ x + (1|g)", "gamma(identity)")
+    moved = fitted("positive ~ x + (1|g)", "gamma(identity)", offset=3.0 * DATA["x"])
+    assert_allclose(moved.llf, fit.llf, atol=1e-7)
+    assert_allclose(moved.params["x"], fit.params["x"] - 3.0, atol=1e-5)
+
+
 # The search is for one standard deviation.
 SEARCHED = [c[:2] for c in ORDINARY if c[2] == 1 and "(x|g)" not in c[0] and "|h)" not in c[0]]
 
