@@ -18,6 +18,14 @@ from mixfit.glmm.assemble import assemble_generalized
 from mixfit.glmm.estimate import conditional_covariance, estimate_generalized
 from mixfit.glmm.pql import few_counts
 from mixfit.glmm.prediction import predictor_variance
+from mixfit.glmm.separation import (
+    CERTAIN,
+    PERFECT,
+    certain_sides,
+    fitted_doubt,
+    refuse_random_separation,
+    refuse_separation,
+)
 from mixfit.results.generalized import GeneralizedResults
 
 if TYPE_CHECKING:
@@ -105,7 +113,8 @@ class GeneralizedMixedModel(MixedModel):
         Raises
         ------
         FitError
-            Where `n_agq` or `method` does not suit the model, or no finite likelihood can be found.
+            Where `n_agq` or `method` does not suit the model, no finite likelihood can be found, or fixed
+            or random effects separate the response, so that no finite estimate exists.
 
         Warns
         -----
@@ -128,10 +137,29 @@ class GeneralizedMixedModel(MixedModel):
             raise FitError(f"n_agq is 0 or a positive whole number of quadrature points, not {n_agq!r}.")
         if method == "pql" and n_agq != 1:
             raise FitError("n_agq is for method='ml': penalized quasi-likelihood has no integral to approximate.")
-        estimate = estimate_generalized(self._assembly, int(n_agq), method)
+        try:
+            estimate = estimate_generalized(self._assembly, int(n_agq), method)
+        except FitError:
+            self._refuse_separation(None)
+            raise
+        self._refuse_separation(estimate)
         if method == "pql":
             _warn_of_bias(self._assembly.problem.prior, self.family, estimate.eta)
         return GeneralizedResults(self, estimate)
+
+    def _refuse_separation(self, estimate: GeneralizedEstimate | None) -> None:
+        """Raise FitError where `estimate` (None: there is none) ran away with effects that separate the response."""
+        problem = self._assembly.problem
+        sides = certain_sides(problem.family, problem.y)
+        if sides is None:
+            return
+        doubt = None if estimate is None else fitted_doubt(problem, estimate.eta, estimate.phi)
+        found = estimate is not None and estimate.certificate.converged
+        if not found or doubt is None or doubt.min() < CERTAIN:
+            refuse_separation(self.exog, self.exog_names, self.design.endog_name, sides, doubt)
+        if not found or doubt is None or doubt.max() < PERFECT:
+            columns = [r.grouping.name for r in self.design.random for _ in range(r.grouping.n_levels * r.Z.shape[1])]
+            refuse_random_separation(self.exog, self.exog_re, columns, self.design.endog_name, sides)
 
     def with_response(self, y: ArrayLike) -> GeneralizedMixedModel:
         """The same model of another response, shape (n,) (binomial: proportions)."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DispersionTerms", "Family", "Terms"]
 
+_LARGEST_LOG_MEAN = 100.0
+
 
 @dataclass(frozen=True, eq=False)
 class Terms:
@@ -81,6 +83,8 @@ class Family(ABC):
         Whether phi is a factor of the variance, so that there is a residual standard deviation sqrt(phi).
     expected_weights : bool
         Whether W is the expected curvature, as in lme4.
+    edged : tuple of str
+        Links under which only predictors of one sign have a density, or it breaks off at zero.
     """
 
     name: ClassVar[str]
@@ -89,6 +93,7 @@ class Family(ABC):
     has_dispersion: ClassVar[bool] = False
     is_scaled: ClassVar[bool] = False
     expected_weights: ClassVar[bool] = False
+    edged: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, link: str | None = None) -> None:
         name = self.links[0] if link is None else link
@@ -101,6 +106,11 @@ class Family(ABC):
 
     def __repr__(self) -> str:
         return f"{self.name}({self.link.name})"
+
+    @property
+    def has_edge(self) -> bool:
+        """Whether only predictors on one side of zero have a density, or it breaks off there."""
+        return self.link.name in self.edged
 
     def loglik(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
         """Log density of every row, with all constants."""
@@ -120,6 +130,7 @@ class Family(ABC):
 
     def terms(self, y: Array, prior: Array, eta: Array, phi: float) -> Terms:
         """Its derivatives in eta."""
+        eta = self._within_range(eta)
         mu, d1, d2 = self.link.mean(eta), self.link.slope(eta), self.link.bend(eta)
         f1, f2, f3 = self.mean_derivatives(y, prior, mu, phi)
         observed = -(f2 * d1**2 + f1 * d2)
@@ -133,9 +144,14 @@ class Family(ABC):
 
     def dispersion_terms(self, y: Array, prior: Array, eta: Array, phi: float) -> DispersionTerms:
         """Derivatives in log phi."""
+        eta = self._within_range(eta)
         mu, d1, d2 = self.link.mean(eta), self.link.slope(eta), self.link.bend(eta)
         loglik, f1, f2 = self.dispersion_derivatives(y, prior, mu, phi)
         return DispersionTerms(loglik, f1 * d1, -(f2 * d1**2 + f1 * d2))
+
+    def _within_range(self, eta: Array) -> Array:
+        """Predictors of a log link no farther than the fifth power of the mean stays in the range of doubles."""
+        return np.clip(eta, -_LARGEST_LOG_MEAN, _LARGEST_LOG_MEAN) if self.link.name == "log" else eta
 
     @abstractmethod
     def check(self, y: Array, prior: Array, name: str) -> None:

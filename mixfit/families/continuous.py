@@ -44,11 +44,14 @@ class Gaussian(_Scaled):
 
     name = "gaussian"
     links = ("identity", "log", "inverse", "sqrt")
+    edged = ("inverse",)
     canonical = "identity"
 
     def check(self, y: Array, prior: Array, name: str) -> None:
         if self.link.name in ("log", "sqrt"):
             check_rows(y <= 0, f"A {self.link.name} link starts from positive responses; {name!r} is not")
+        if self.link.name == "inverse":
+            check_rows(y == 0, f"An inverse link starts from responses other than zero; {name!r} is zero")
 
     def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
         return -0.5 * (np.log(2.0 * np.pi * phi / prior) + prior * (y - mu) ** 2 / phi)
@@ -81,6 +84,7 @@ class Gamma(_Scaled):
 
     name = "gamma"
     links = ("inverse", "log", "identity")
+    edged = ("inverse", "identity")
     canonical = "inverse"
 
     def check(self, y: Array, prior: Array, name: str) -> None:
@@ -126,6 +130,7 @@ class InverseGaussian(_Scaled):
 
     name = "inverse.gaussian"
     links = ("1/mu^2", "log", "inverse", "identity")
+    edged = ("1/mu^2", "inverse", "identity")
     canonical = "1/mu^2"
 
     def check(self, y: Array, prior: Array, name: str) -> None:
@@ -133,8 +138,10 @@ class InverseGaussian(_Scaled):
 
     def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
         a = prior / phi
-        value = 0.5 * np.log(a / (2.0 * np.pi * y**3)) - a * (y - mu) ** 2 / (2.0 * mu**2 * y)
-        return np.where(mu > 0, value, -np.inf)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            value = 0.5 * np.log(a / (2.0 * np.pi * y**3)) - a * (y / mu - 1.0) ** 2 / (2.0 * y)
+        # The limit for mu -> oo is a density too, but without derivatives.
+        return np.where((mu > 0) & (mu < np.inf), value, -np.inf)
 
     def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         a = prior / phi

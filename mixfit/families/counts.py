@@ -10,6 +10,7 @@ from scipy.special import gammaln, xlogy
 from mixfit.errors import DataError
 from mixfit.families.base import Family, Terms
 from mixfit.families.links import logistic
+from mixfit.families.tails import TAILS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 __all__ = ["Binomial", "Poisson", "check_rows", "log_choose"]
+
+
+_LARGEST_EXPONENT = 600.0
 
 
 def check_rows(bad: NDArray[np.bool_], message: str) -> None:
@@ -36,6 +40,7 @@ class Binomial(Family):
 
     name = "binomial"
     links = ("logit", "probit", "cloglog", "cauchit", "log")
+    edged = ("log",)
     canonical = "logit"
     expected_weights = True
 
@@ -55,26 +60,41 @@ class Binomial(Family):
         return log_choose(prior, prior * y)
 
     def log_kernel(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
-        if self.link.name != "logit":
-            return super().log_kernel(y, prior, eta, phi)
-        # y eta - log(1 + e^eta), which neither overflows nor rounds the tail away.
-        tail = np.abs(eta)
-        np.log1p(np.exp(np.negative(tail, out=tail), out=tail), out=tail)
-        out = y * eta
-        out -= np.maximum(eta, 0.0)
-        out -= tail
-        out *= prior
-        return out
+        if self.link.name == "logit":
+            # y eta - log(1 + e^eta), which neither overflows nor rounds the tail away.
+            tail = np.abs(eta)
+            np.log1p(np.exp(np.negative(tail, out=tail), out=tail), out=tail)
+            out = y * eta
+            out -= np.maximum(eta, 0.0)
+            out -= tail
+            out *= prior
+            return out
+        # 0 log 0 counts nothing, but a mean outside the support has no density whatever the response.
+        tails = TAILS[self.link.name]
+        success, failure = tails.log_mean(eta), tails.log_rest(eta)
+        with np.errstate(invalid="ignore"):
+            kernel = np.where(y > 0.0, y * success, 0.0) + np.where(y < 1.0, (1.0 - y) * failure, 0.0)
+        if self.has_edge:
+            kernel = np.where(eta < 0.0, kernel, -np.inf)
+        return prior * kernel
 
     def terms(self, y: Array, prior: Array, eta: Array, phi: float) -> Terms:
-        if self.link.name != "logit":
-            return super().terms(y, prior, eta, phi)
-        mean, weight, bend = logistic(eta)
-        weight *= prior
-        bend *= prior
-        score = np.subtract(y, mean, out=mean)
-        score *= prior
-        return Terms(score, weight, bend, weight, weight)
+        if self.link.name == "logit":
+            mean, weight, bend = logistic(eta)
+            weight *= prior
+            bend *= prior
+            score = np.subtract(y, mean, out=mean)
+            score *= prior
+            return Terms(score, weight, bend, weight, weight)
+        h = TAILS[self.link.name].hazards(eta)
+        weight = prior * h.success * h.failure
+        return Terms(
+            score=prior * (y * h.success - (1.0 - y) * h.failure),
+            weight=weight,
+            weight_slope=weight * (h.success_bend + h.failure_bend),
+            observed=prior * ((1.0 - y) * h.failure * h.failure_bend - y * h.success * h.success_bend),
+            expected=weight,
+        )
 
     def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
         kernel = prior * (xlogy(y, mu) + xlogy(1.0 - y, 1.0 - mu))
@@ -112,6 +132,7 @@ class Poisson(Family):
 
     name = "poisson"
     links = ("log", "sqrt", "identity")
+    edged = ("identity",)
     canonical = "log"
     expected_weights = True
 
@@ -120,12 +141,18 @@ class Poisson(Family):
         check_rows(y != np.round(y), f"A {self.name} response is a whole number; {name!r} is not")
 
     def log_constant(self, y: Array, prior: Array) -> Array:
-        return -prior * gammaln(y + 1.0)
+        if self.link.name != "log":
+            return -prior * gammaln(y + 1.0)
+        most = np.maximum(y, 1.0)
+        return prior * (y * np.log(most) - most - gammaln(y + 1.0))
 
     def log_kernel(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
         if self.link.name != "log":
             return super().log_kernel(y, prior, eta, phi)
-        return prior * (y * eta - self.link.mean(eta))
+        # About log y, where y eta - mu of a large count would lose the digits that tell predictors apart.
+        most = np.maximum(y, 1.0)
+        distance = eta - np.log(most)
+        return prior * (y * distance - most * np.expm1(np.minimum(distance, _LARGEST_EXPONENT)))
 
     def terms(self, y: Array, prior: Array, eta: Array, phi: float) -> Terms:
         if self.link.name != "log":
@@ -137,7 +164,7 @@ class Poisson(Family):
         with np.errstate(invalid="ignore"):
             kernel = prior * (xlogy(y, mu) - mu)
         # An identity link can leave the support: no density there, whatever the count.
-        return np.where(mu >= 0.0, kernel, -np.inf)
+        return np.where(mu > 0.0 if self.has_edge else mu >= 0.0, kernel, -np.inf)
 
     def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         return prior * (y / mu - 1.0), -prior * y / mu**2, 2.0 * prior * y / mu**3

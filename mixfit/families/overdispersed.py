@@ -12,6 +12,7 @@ from scipy.special import digamma, gammaln, polygamma, xlogy
 
 from mixfit.families.base import Family
 from mixfit.families.counts import Binomial, Poisson, log_choose
+from mixfit.families.rising import digamma_rise, log_rise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,19 +27,27 @@ class NegativeBinomial(Family):
 
     name = "nbinom2"
     links = ("log", "sqrt", "identity")
+    edged = ("identity",)
     has_dispersion = True
 
     def check(self, y: Array, prior: Array, name: str) -> None:
         Poisson.check(self, y, prior, name)  # type: ignore[arg-type]
 
-    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
-        constant = gammaln(y + phi) - gammaln(phi) + phi * np.log(phi)
-        with np.errstate(invalid="ignore"):
-            kernel = prior * (constant + xlogy(y, mu) - (y + phi) * np.log(mu + phi))
-        return np.where(mu >= 0.0, kernel, -np.inf)
-
     def log_constant(self, y: Array, prior: Array) -> Array:
         return -prior * gammaln(y + 1.0)
+
+    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
+        if self.link.name != "log":
+            return super().log_kernel(y, prior, eta, phi)
+        # The Poisson density of the mean mu / (1 + mu / phi) with what phi adds to it: its limit for phi -> oo.
+        odds = self.link.mean(eta) / phi
+        return prior * (log_rise(y, phi) + y * eta - (y + phi) * np.log1p(odds))
+
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+        constant = log_rise(y, phi)
+        with np.errstate(invalid="ignore"):
+            kernel = prior * (constant + xlogy(y, mu) - (y + phi) * np.log1p(mu / phi))
+        return np.where(mu > 0.0 if self.has_edge else mu >= 0.0, kernel, -np.inf)
 
     def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         s = mu + phi
@@ -50,9 +59,11 @@ class NegativeBinomial(Family):
 
     def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         s = mu + phi
-        loglik = digamma(y + phi) - digamma(phi) + np.log(phi) + 1.0 - np.log(s) - (y + phi) / s
+        w = (y - mu) / s
+        # log(1 + w), which rounds where w does: to zero for a large phi, to -1 for a large mean.
+        log_ratio = np.where(w > -0.5, np.log1p(np.maximum(w, -0.5)), np.log((y + phi) / s))
         return (
-            prior * phi * loglik,
+            prior * phi * (digamma_rise(y, phi) + log_ratio - w),
             prior * phi * (y - mu) / s**2,
             prior * phi * (1.0 / s**2 - 2.0 * (y + phi) / s**3),
         )

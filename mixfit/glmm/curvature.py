@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["variance_curvature", "working_information"]
 
+_LONGEST_LOG_PHI = 3.0
+
 
 def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
     """Block-diagonal curvature of (directions, gamma, log phi if any) in the working linear model."""
@@ -40,7 +42,7 @@ def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
     out = np.zeros((size, size))
     out[m : m + p, m : m + p] = 2.0 * fixed
     if problem.family.has_dispersion:
-        out[-1, -1] = len(problem.y) / 2.0
+        out[-1, -1] = _dispersion_information(at)
     if not m:
         return out
     scores = random_sums(problem.pattern.factors, at.mode.terms.score[None])
@@ -61,6 +63,18 @@ def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
             schur = schur - to_x @ to_x.T
     out[:m, :m] = 0.5 * (schur + schur.T)
     return out
+
+
+def _dispersion_information(at: Laplace) -> float:
+    """Information of log phi: n / 2 for a factor of the variance, else the sum of squares of its scores.
+
+    Where the likelihood rises for ever like -1 / phi, its slope is its curvature too, and bounds the step.
+    """
+    problem = at.problem
+    if problem.family.is_scaled:
+        return len(problem.y) / 2.0
+    scores = problem.family.dispersion_terms(problem.y, problem.prior, at.mode.eta, at.phi).loglik
+    return 2.0 * max(float(scores @ scores), abs(float(scores.sum())) / _LONGEST_LOG_PHI)
 
 
 def variance_curvature(at: Laplace, index: int, direction: Array) -> tuple[float, float]:

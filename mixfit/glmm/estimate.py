@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -18,7 +20,7 @@ from mixfit.glmm.objective import LaplaceObjective
 from mixfit.glmm.point import Parameters
 from mixfit.glmm.pql import penalized_quasi
 from mixfit.glmm.quadrature import QuadratureObjective
-from mixfit.glmm.start import linear_start, theta_start
+from mixfit.glmm.start import linear_start, nearer_starts, theta_start
 from mixfit.glmm.types import GeneralizedEstimate
 from mixfit.optimize.steps import regular_columns
 
@@ -30,13 +32,15 @@ if TYPE_CHECKING:
     from mixfit.glmm.assemble import GeneralizedAssembly
     from mixfit.glmm.laplace import Laplace
     from mixfit.glmm.minimize import Optimum
+    from mixfit.glmm.objective import Objective
     from mixfit.optimize.direction import Direction
 
     Array = NDArray[np.float64]
 
-__all__ = ["conditional_covariance", "estimate_generalized"]
+__all__ = ["conditional_covariance", "estimate_generalized", "laplace_at"]
 
 _MAX_COLUMNS = 3
+_NO_INFORMATION = 1e-100
 
 
 def estimate_generalized(
@@ -57,10 +61,32 @@ def estimate_generalized(
         fast.value(optimum.at)
         return _collect(assembly, "joint", 0, optimum, fast.center, _working_spread(fast.center))
     objective = LaplaceObjective(problem) if n_agq == 1 else QuadratureObjective(problem, n_agq)
-    optimum = minimize(objective, start)
-    center = laplace(problem, optimum.at.gamma, optimum.at.templates, optimum.at.phi, objective.center.mode)
+    optimum = minimize(objective, _feasible(objective, start))
+    information = optimum.hessian.diagonal()[len(optimum.directions) :][: problem.p]
+    if problem.p and not information.max() > _NO_INFORMATION:
+        raise FitError(
+            "The likelihood is flat in every fixed effect: each response is fitted perfectly, and no finite "
+            "coefficients have the largest likelihood. Leave columns or random terms out."
+        )
+    near = objective.center.mode
+    center = laplace(problem, optimum.at.gamma, optimum.at.templates, optimum.at.phi, near.u, near.observed)
     method_name = "laplace" if n_agq == 1 else "quadrature"
     return _collect(assembly, method_name, n_agq, optimum, center, _joint_spread(optimum, problem.p))
+
+
+def _feasible(objective: Objective, start: Parameters) -> Parameters:
+    """`start` or, where the link's support has an edge, the first of the nearer starts with a finite likelihood."""
+    problem = objective.problem
+    if not problem.family.has_edge:
+        return start
+    for at in chain([start], nearer_starts(problem, start)):
+        with suppress(FitError):
+            if np.isfinite(objective.value(at)):
+                return at
+    raise FitError(
+        f"The conditional modes of the {problem.family!r} model lie on the edge of its support from every start: "
+        "choose another link, such as log."
+    )
 
 
 def check_quadrature(assembly: GeneralizedAssembly) -> None:
@@ -159,17 +185,24 @@ def _theta_errors(
 
 def conditional_covariance(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> tuple[Array, ...]:
     """Cov(b_j | y) of every level of every term at the mode, (q_t, k_t, k_t)."""
-    problem = assembly.problem
-    moved = [
-        change_basis(t, np.asarray(np.linalg.inv(basis), dtype=float))
-        for t, basis in zip(estimate.templates, assembly.term_bases, strict=True)
-    ]
-    gamma = assembly.fixed.triangle @ estimate.beta
-    center = laplace(problem, gamma, moved, estimate.phi)
+    center = laplace_at(assembly, estimate)
     blocks = conditional_covariances(center.factor, posterior(center.factor))
     out = []
-    for term, basis in zip(problem.terms, assembly.term_bases, strict=True):
+    for term, basis in zip(assembly.problem.terms, assembly.term_bases, strict=True):
         own = np.moveaxis(blocks[term.factor][term.columns, term.columns], 2, 0)
         back = np.linalg.inv(basis)
         out.append(back @ own @ back.T)
     return tuple(out)
+
+
+def laplace_at(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> Laplace:
+    """The Laplace approximation at an estimate, from its modes: zero ones may lie outside the support."""
+    problem = assembly.problem
+    templates = [
+        change_basis(t, np.asarray(np.linalg.inv(basis), dtype=float))
+        for t, basis in zip(estimate.templates, assembly.term_bases, strict=True)
+    ]
+    u = [np.zeros((k, 1, q)) for k, q in zip(problem.k, problem.n_levels, strict=True)]
+    for term, t, basis, b in zip(problem.terms, templates, assembly.term_bases, estimate.modes, strict=True):
+        u[term.factor][term.columns, 0] = np.linalg.pinv(t) @ basis @ b.T
+    return laplace(problem, assembly.fixed.triangle @ estimate.beta, templates, estimate.phi, u)

@@ -50,6 +50,7 @@ class FastObjective:
 
     def __init__(self, problem: GeneralizedProblem, gamma: Array) -> None:
         self.problem = problem
+        self.n_aside = 0
         self._at: Laplace | None = None
         self._start: tuple[Array, list[Array] | None] = gamma, None
 
@@ -73,6 +74,10 @@ class FastObjective:
     def variance_curvature(self, term: int, direction: Array) -> tuple[float, float]:
         """Working-model curvature along the variance of a boundary direction."""
         return variance_curvature(self.center, term, direction)
+
+    def boundary_slopes(self, slopes: Slopes) -> dict[int, Array]:
+        """N_t of the terms with a singular template: known with the gradient."""
+        return slopes.absolute
 
     @property
     def center(self) -> Laplace:

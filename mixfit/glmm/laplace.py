@@ -76,10 +76,11 @@ def laplace(
     gamma: Array,
     templates: Sequence[Array],
     phi: float,
-    start: Mode | None = None,
+    start: Sequence[Array] | None = None,
+    near: Factor | None = None,
 ) -> Laplace:
-    """Evaluate the Laplace approximation, the mode's search starting from that at a nearby point."""
-    mode = find_mode(problem, problem.offset + gamma @ problem.fixed, templates, phi, start)
+    """Evaluate the Laplace approximation, the mode's search starting from `start`: see `find_mode`."""
+    mode = find_mode(problem, problem.offset + gamma @ problem.fixed, templates, phi, start, near)
     same = mode.terms.weight is mode.terms.observed
     factor = mode.observed if same else problem.factorize(mode.terms.weight, templates)
     return Laplace(problem, gamma, tuple(templates), phi, mode, factor, mode.objective + factor.logdet)

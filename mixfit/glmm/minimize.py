@@ -34,9 +34,12 @@ __all__ = ["Optimum", "exact_hessian", "minimize"]
 
 _MAX_ITERATIONS = 100
 _MAX_HALVINGS = 20
+_PATIENCE = 20
 _NEAR = 1e-6
 _FAR = 0.1
 _DIFFERENCE = 1e-3
+_FLAT = 1e-8
+_LONGEST_LOG_PHI = 3.0
 _RELATIVE_NOISE = 1e-12
 _LAST_DIGITS = 1e-3
 
@@ -86,12 +89,14 @@ def minimize(objective: Objective, start: Parameters) -> Optimum:
     if not np.isfinite(value):
         raise FitError("The log-likelihood is not finite at the start values: rescale the covariates.")
     state = _arrive(objective, start, value)
-    evaluations, message, polished = 1, "iteration limit", False
+    evaluations, message, polished, sharpened = 1, "iteration limit", False, False
     tolerance = max(TOLERANCE, _RELATIVE_NOISE * abs(value))
-    for _ in range(_MAX_ITERATIONS):
+    for iteration in range(_MAX_ITERATIONS):
         full, decrease = newton_step(state.curvature, state.gradient)
-        if decrease < _NEAR and not state.exact:
-            state = _sharpen(objective, state)
+        # Where steps go on without an end in sight, the exact Hessian is worth its price from farther away.
+        near = min(_NEAR * 2.0 ** max(iteration - _PATIENCE, 0), _FAR)
+        if decrease < near and not (state.exact or sharpened):
+            state, sharpened = _sharpen(objective, state), True
             evaluations += len(state.gradient)
             continue
         boundary = _boundary(objective, state)
@@ -107,13 +112,15 @@ def minimize(objective: Objective, start: Parameters) -> Optimum:
         found, tries = _first_lower(objective, trials, state.value + 0.1 * tolerance)
         evaluations += tries
         if found is not None:
-            state = _advance(objective, state, *found)
-        elif state.exact:
+            state, sharpened = _advance(objective, state, *found, cut=tries > 2), False
+        elif state.exact or sharpened:
             message = "no step decreases the criterion"
+            objective.value(state.at)
             break
         else:
             objective.value(state.at)
-            state = _sharpen(objective, state)
+            state, sharpened = _sharpen(objective, state), True
+            evaluations += len(state.gradient)
     boundary = _boundary(objective, state)
     off = max((b.predicted_decrease for b in boundary), default=0.0)
     _, decrease = newton_step(state.curvature, state.gradient)
@@ -123,7 +130,7 @@ def minimize(objective: Objective, start: Parameters) -> Optimum:
         predicted_decrease=decrease,
         boundary=boundary,
         tolerance=tolerance,
-        n_evaluations=evaluations,
+        n_evaluations=evaluations + objective.n_aside,
         message=message,
     )
     return Optimum(state.at, state.value, state.directions, state.curvature, certificate)
@@ -132,13 +139,28 @@ def minimize(objective: Objective, start: Parameters) -> Optimum:
 def _first_lower(
     objective: Objective, trials: Iterator[tuple[Parameters, Array | None]], bound: float
 ) -> tuple[tuple[Parameters, float, Array | None] | None, int]:
-    """The first trial whose value is below `bound`, with its value and step, and how many were tried."""
-    tries = 0
+    """The first trial whose value is below `bound`, with its value and step, and how many were tried.
+
+    A trial without conditional modes, such as one outside the support, is no lower; FitError if none has them.
+    """
+    tries, failed, error = 0, 0, None
     for at, step in trials:
         tries += 1
-        value = objective.value(at)
+        try:
+            value = objective.value(at)
+        except FitError as raised:
+            failed, error = failed + 1, raised
+            continue
         if value < bound:
             return (at, value, step), tries
+    if error is not None and failed == tries:
+        family = objective.problem.family
+        if not family.has_edge:
+            raise error
+        raise FitError(
+            f"The likelihood of the {family!r} model rises up to the edge of its support, where a linear predictor "
+            "reaches zero: no estimate exists inside. Choose another link, such as log, or fewer columns."
+        ) from error
     return None, tries
 
 
@@ -148,7 +170,10 @@ def exact_hessian(objective: Objective, at: Parameters, directions: Sequence[Dir
     The step is a thousandth of a standard error where the cheap curvature gives one: its error is in the fourth digit.
     """
     scale = 1.0 / np.sqrt(np.maximum(objective.information(directions).diagonal(), np.finfo(float).tiny))
-    step = _DIFFERENCE * np.minimum(scale, np.where(np.arange(len(gradient)) < len(directions), 10.0, 1e4))
+    m, p = len(directions), len(at.gamma)
+    longest = np.full(len(gradient), 10.0)
+    longest[m : m + p] = max(1e4, float(np.linalg.norm(at.gamma)))
+    step = _DIFFERENCE * np.minimum(scale, longest)
     out = np.empty((len(gradient), len(gradient)))
     for a in range(len(gradient)):
         delta = np.zeros(len(gradient))
@@ -206,10 +231,9 @@ def _arrive(objective: Objective, at: Parameters, value: float) -> _State:
 
 def _sharpen(objective: Objective, state: _State) -> _State:
     hessian = exact_hessian(objective, state.at, state.directions, state.gradient)
-    floor = 1e-8 * np.abs(hessian.diagonal())
     scale = np.sqrt(np.maximum(np.abs(hessian.diagonal()), np.finfo(float).tiny))
     values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
-    if values.min(initial=1.0) < floor.min(initial=0.0):
+    if values.min(initial=1.0) < _FLAT:
         # Not at a minimum yet: bend the negative directions up so that steps still descend.
         hessian = (vectors * np.maximum(np.abs(values), 1e-3)) @ vectors.T * np.outer(scale, scale)
         return _State(
@@ -218,13 +242,16 @@ def _sharpen(objective: Objective, state: _State) -> _State:
     return _State(state.at, state.value, state.slopes, state.directions, state.gradient, hessian, exact=True)
 
 
-def _advance(objective: Objective, old: _State, at: Parameters, value: float, step: Array | None) -> _State:
+def _advance(
+    objective: Objective, old: _State, at: Parameters, value: float, step: Array | None, *, cut: bool
+) -> _State:
     """The state at an accepted point: curvature kept when exact, updated by BFGS otherwise."""
     slopes = objective.slopes()
     directions = free_directions(objective.problem.terms, at.templates)
     gradient = _vector(slopes, at, directions, objective.problem.family.has_dispersion)
-    # Far out the working model's curvature, made anew, is worth more than what old steps remember.
-    far = newton_step(old.curvature, old.gradient)[1] > _FAR
+    # Far out the working model's curvature, made anew, is worth more than what old steps remember, unless its
+    # steps have to be cut.
+    far = not cut and newton_step(old.curvature, old.gradient)[1] > _FAR
     if far or step is None or len(directions) != len(old.directions):
         return _State(at, value, slopes, directions, gradient, objective.information(directions), exact=False)
     if old.exact and newton_step(old.curvature, gradient)[1] < _NEAR:
@@ -241,8 +268,17 @@ def _moved(at: Parameters, directions: Sequence[Direction], step: Array, vanishi
 
 
 def _boundary(objective: Objective, state: _State) -> tuple[BoundaryParameter, ...]:
+    if not state.slopes.absolute:
+        return ()
+    # In units of the predictor: the mean square of the working response, eta and its deviation of variance 1 / W.
+    mode = objective.center.mode
+    largest = float(np.mean(mode.eta**2)) + 1.0 / max(float(np.mean(mode.terms.expected)), np.finfo(float).tiny)
     return boundary_parameters(
-        objective.problem.terms, state.at.templates, state.slopes.absolute, objective.variance_curvature
+        objective.problem.terms,
+        state.at.templates,
+        objective.boundary_slopes(state.slopes),
+        objective.variance_curvature,
+        largest,
     )
 
 
@@ -258,6 +294,8 @@ def _candidates(
     step, vanishing = scaled_step(state.directions, state.gradient, state.curvature, shares, full)
     if state.exact:
         step = limited_step(state.curvature, state.gradient, state.directions)
+    if len(step) > len(state.directions) + len(state.at.gamma):
+        step[-1] = np.clip(step[-1], -_LONGEST_LOG_PHI, _LONGEST_LOG_PHI)
     if vanishing:
         yield _moved(state.at, state.directions, step, vanishing), None
     length = 1.0

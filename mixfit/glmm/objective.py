@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mixfit.cholesky.factor import Factor
     from mixfit.glmm.laplace import Laplace
-    from mixfit.glmm.pirls import Mode
     from mixfit.glmm.point import Parameters, Slopes
     from mixfit.glmm.problem import GeneralizedProblem
     from mixfit.optimize.direction import Direction
@@ -28,6 +28,8 @@ class Objective(Protocol):
     """A marginal -2 log-likelihood. Points are evaluated one after another; modes start from the last accepted."""
 
     problem: GeneralizedProblem
+    n_aside: int
+    """Evaluations beside those of `value`, for slopes on the boundary."""
 
     def value(self, at: Parameters) -> float:
         """-2 log-likelihood."""
@@ -41,40 +43,49 @@ class Objective(Protocol):
     def variance_curvature(self, term: int, direction: Array) -> tuple[float, float]:
         """Cheap curvature along a boundary direction's variance, and the quadratic part of its slope."""
 
+    @property
+    def center(self) -> Laplace:
+        """The Laplace approximation at the point last evaluated."""
+
+    def boundary_slopes(self, slopes: Slopes) -> dict[int, Array]:
+        """N_t of the terms with a singular template, exact on its null space, at the point of the last `slopes`."""
+
 
 class LaplaceObjective:
     """The Laplace approximation as an objective."""
 
     def __init__(self, problem: GeneralizedProblem) -> None:
         self.problem = problem
+        self.n_aside = 0
         self.at: Laplace | None = None
-        self._start: Mode | None = None
+        self._near: tuple[()] | tuple[list[Array], Factor] = ()
 
     def value(self, at: Parameters) -> float:
         """-2 log-likelihood by the Laplace approximation."""
-        self.at = laplace(self.problem, at.gamma, at.templates, at.phi, self._start)
+        self.at = laplace(self.problem, at.gamma, at.templates, at.phi, *self._near)
         return self.at.value
 
     def slopes(self) -> Slopes:
         """Exact gradient at the point last evaluated."""
-        self._start = self._point.mode
-        return laplace_gradient(self._point)
+        mode = self.center.mode
+        self._near = mode.u, mode.observed
+        return laplace_gradient(self.center)
 
     def information(self, directions: Sequence[Direction]) -> Array:
         """Curvature of the working linear model."""
-        return working_information(self._point, directions)
+        return working_information(self.center, directions)
 
     def variance_curvature(self, term: int, direction: Array) -> tuple[float, float]:
         """Working-model curvature along the variance of a boundary direction."""
-        return variance_curvature(self._point, term, direction)
+        return variance_curvature(self.center, term, direction)
+
+    def boundary_slopes(self, slopes: Slopes) -> dict[int, Array]:
+        """N_t of the terms with a singular template: known with the gradient."""
+        return slopes.absolute
 
     @property
     def center(self) -> Laplace:
-        """The Laplace approximation at the point last evaluated."""
-        return self._point
-
-    @property
-    def _point(self) -> Laplace:
+        """The approximation at the point last evaluated."""
         if self.at is None:
             raise RuntimeError("evaluate a point first")
         return self.at

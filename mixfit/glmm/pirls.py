@@ -68,16 +68,19 @@ def find_mode(
     fixed_eta: Array,
     templates: Sequence[Array],
     phi: float,
-    start: Mode | None = None,
+    start: Sequence[Array] | None = None,
+    near: Factor | None = None,
 ) -> Mode:
-    """Find u~ from the mode at a nearby point, or from zero: also where the nearby one leads nowhere.
+    """Find u~ from `start`, or from zero: also where the start leads nowhere.
+
+    `near` is the factor at the mode of a nearby point, where that is known.
 
     Raises
     ------
     FitError
         Where no finite mode can be found.
     """
-    found = None if start is None else _search(problem, fixed_eta, templates, phi, start.u, start.observed)
+    found = None if start is None else _search(problem, fixed_eta, templates, phi, list(start), near)
     if found is None:
         zero = [np.zeros((k, 1, q)) for k, q in zip(problem.k, problem.n_levels, strict=True)]
         if not np.isfinite(_objective(problem, fixed_eta, zero, phi)):
@@ -110,7 +113,7 @@ def _search(
         return None
     costly = problem.plan.m**2 > len(problem.y)
     old = near if costly else None
-    decrement, trusted = np.inf, True
+    decrement, refused, trusted = np.inf, np.inf, True
     for step in range(_MAX_STEPS):
         terms = problem.family.terms(problem.y, problem.prior, eta, phi)
         gradient = [
@@ -128,13 +131,13 @@ def _search(
         concave = bool((trusted and decrement < _NEAR) or (terms.observed > 0.0).all())
         if old is None:
             weights = terms.observed if concave else np.where(terms.observed > 0.0, terms.observed, terms.expected)
-            with np.errstate(invalid="ignore"):
+            with np.errstate(invalid="ignore", over="ignore"):
                 factor = problem.factorize(weights, templates)
             delta, decrement = _newton(factor, gradient)
         if not decrement >= 0.0:
             decrement, trusted = np.inf, False
             continue
-        if decrement <= _DECREMENT:
+        if decrement <= _DECREMENT or (refused < _ROUNDING and decrement > 0.5 * refused):
             if old is not None or not concave:
                 factor = problem.factorize(terms.observed, templates)
             return Mode(u, eta, terms, factor, objective, step)
@@ -142,7 +145,14 @@ def _search(
             old = factor
         # Close to the mode the objective's own rounding is larger than what a step changes.
         rounding = min(decrement, _ROUNDING) + 1e-13 * abs(objective)
-        u, eta, objective = _descend(problem, fixed_eta, factor_templates, phi, u, delta, eta, objective, rounding)
+        found = _descend(problem, fixed_eta, factor_templates, phi, u, delta, objective, rounding)
+        if found is None and decrement < _NEAR:
+            # Where rows of the objective are large and cancel, Newton's whole step is better judged by the next one.
+            refused = decrement
+            found = _step(problem, fixed_eta, factor_templates, phi, u, delta, 1.0)
+        if found is None or not np.isfinite(found[2]):
+            return None
+        u, eta, objective = found
     return None
 
 
@@ -183,17 +193,29 @@ def _descend(
     phi: float,
     u: list[Array],
     delta: list[Array],
-    eta: Array,
     objective: float,
     rounding: float,
-) -> tuple[list[Array], Array, float]:
+) -> tuple[list[Array], Array, float] | None:
     """The first halving of the step that does not raise the objective."""
     length = 1.0
-    move = _predictor(problem, np.zeros_like(eta), factor_templates, delta)
     for _ in range(_MAX_HALVINGS):
-        trial = [x + length * d for x, d in zip(u, delta, strict=True)]
-        value = _objective(problem, eta + length * move, trial, phi)
-        if value <= objective + rounding:
-            return trial, _predictor(problem, fixed_eta, factor_templates, trial), value
+        trial = _step(problem, fixed_eta, factor_templates, phi, u, delta, length)
+        if trial[2] <= objective + rounding:
+            return trial
         length *= 0.5
-    return u, eta, objective
+    return None
+
+
+def _step(
+    problem: GeneralizedProblem,
+    fixed_eta: Array,
+    factor_templates: Sequence[Array],
+    phi: float,
+    u: list[Array],
+    delta: list[Array],
+    length: float,
+) -> tuple[list[Array], Array, float]:
+    """u + length * delta, its predictor and its objective."""
+    trial = [x + length * d for x, d in zip(u, delta, strict=True)]
+    eta = _predictor(problem, fixed_eta, factor_templates, trial)
+    return trial, eta, _objective(problem, eta, trial, phi)

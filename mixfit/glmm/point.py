@@ -41,7 +41,7 @@ class Slopes:
     relative : tuple of ndarray, shape (k_t, k_t)
         T'N_t T of every term: half the derivative in T E_ij is its (i, j).
     absolute : dict of int to ndarray, shape (k_t, k_t)
-        N_t of the terms with a singular template.
+        N_t of the terms with a singular template; of adaptive quadrature only what N_t T_t says.
     gamma : ndarray, shape (p,)
     log_phi : float
     quadratic_share, inverse_share : tuple of ndarray, shape (k_t,)

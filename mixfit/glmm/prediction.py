@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from mixfit.covariance import change_basis
-from mixfit.glmm.laplace import laplace
+from mixfit.glmm.estimate import laplace_at
 from mixfit.lmm.prediction import Basis, Spread, joint_variance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from mixfit.glmm.assemble import GeneralizedAssembly
@@ -38,12 +36,8 @@ def predictor_variance(
 ) -> Array:
     """Variance of x'beta + z'b about its true value, rows of X (m, p), Z (m, k_t) and codes (m,)."""
     problem = assembly.problem
-    templates = [
-        change_basis(t, np.asarray(np.linalg.inv(basis), dtype=float))
-        for t, basis in zip(estimate.templates, assembly.term_bases, strict=True)
-    ]
-    mode = laplace(problem, assembly.fixed.triangle @ estimate.beta, templates, estimate.phi).mode
-    factor = problem.factorize(mode.terms.observed, templates, problem.fixed)
+    center = laplace_at(assembly, estimate)
+    factor = problem.factorize(center.mode.terms.observed, center.templates, problem.fixed)
     forward = factor.forward(*factor.scaled(factor.gram.border))
     basis = Basis(problem.terms, assembly.term_bases, assembly.fixed)
     return joint_variance(factor, forward, basis, Spread(estimate.cov_beta, 1.0), X, Z, codes)

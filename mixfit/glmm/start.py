@@ -7,24 +7,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.errors import FitError
+from mixfit.glmm.point import Parameters
 from mixfit.gram.basis import fixed_basis, response_basis
 from mixfit.gram.products import cross_products
 from mixfit.lmm.problem import Problem
 from mixfit.lmm.start import start_templates
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from mixfit.glmm.problem import GeneralizedProblem
 
     Array = NDArray[np.float64]
 
-__all__ = ["linear_start", "theta_start"]
+__all__ = ["linear_start", "nearer_starts", "theta_start"]
 
 _ITERATIONS = 25
 _SETTLED = 1e-4
 _HALVINGS = 30
 _SMALLEST_WEIGHT = 1e-10
+_LARGEST_SHARE = 2.0
+_NEARER = (0.7, 0.4, 0.1, 0.01)
 
 
 def linear_start(problem: GeneralizedProblem) -> tuple[Array, float]:
@@ -32,13 +38,22 @@ def linear_start(problem: GeneralizedProblem) -> tuple[Array, float]:
 
     Iteratively reweighted least squares from the constant predictor at the mean response; steps that leave the
     support or raise the deviance are halved.
+
+    Raises
+    ------
+    FitError
+        Where no predictor lies inside the support.
     """
     family, y, prior = problem.family, problem.y, problem.prior
-    mean = np.full(1, float(prior @ family.start_mean(y, prior) / prior.sum()))
-    gamma: Array = problem.fixed @ (np.full(len(y), float(family.link.eta(mean)[0])) - problem.offset)
+    gamma = central_predictor(problem)
     eta = problem.offset + gamma @ problem.fixed
     phi = _dispersion(problem, eta, 1.0)
     value = _minus_twice_loglik(problem, eta, phi)
+    if family.has_edge and not np.isfinite(value):
+        raise FitError(
+            f"No fixed-effects predictor of the {family!r} model lies inside the support in every row: add an "
+            "intercept, or choose another link, such as log."
+        )
     if not problem.p or not np.isfinite(value):
         return gamma, phi
     for _ in range(_ITERATIONS):
@@ -63,6 +78,41 @@ def linear_start(problem: GeneralizedProblem) -> tuple[Array, float]:
         if settled:
             break
     return gamma, phi
+
+
+def central_predictor(problem: GeneralizedProblem) -> Array:
+    """Coefficients of the predictor nearest the constant one at the mean response, inside the support if any is.
+
+    A link whose predictors have one sign only, that of the constant c, asks for eta_i / c > 0: where the projection
+    on the columns of X fails that, a linear program maximizes the least eta_i / c.
+    """
+    family, y, prior = problem.family, problem.y, problem.prior
+    mean = np.full(1, float(prior @ family.start_mean(y, prior) / prior.sum()))
+    constant = float(family.link.eta(mean)[0])
+    gamma: Array = problem.fixed @ (constant - problem.offset)
+    eta = problem.offset + gamma @ problem.fixed
+    if not problem.p or np.isfinite(_minus_twice_loglik(problem, eta, 1.0)):
+        return gamma
+    from scipy.optimize import linprog
+
+    rows = problem.fixed.T * np.sqrt(len(y)) / constant
+    found = linprog(
+        np.append(np.zeros(problem.p), -1.0),
+        A_ub=np.column_stack([-rows, np.ones(len(y))]),
+        b_ub=problem.offset / constant,
+        bounds=[(None, None)] * problem.p + [(None, 1.0)],
+        method="highs",
+    )
+    return gamma if found.x is None else np.asarray(found.x[:-1]) * np.sqrt(len(y))
+
+
+def nearer_starts(problem: GeneralizedProblem, first: Parameters) -> Iterator[Parameters]:
+    """Starts nearer and nearer to the central predictor, with smaller random effects, for supports with an edge."""
+    central = central_predictor(problem)
+    for share in _NEARER:
+        gamma = central + share * (first.gamma - central)
+        phi = _dispersion(problem, problem.offset + gamma @ problem.fixed, first.phi)
+        yield Parameters(tuple(share * t for t in first.templates), gamma, phi)
 
 
 def _dispersion(problem: GeneralizedProblem, eta: Array, last: float) -> float:
@@ -94,4 +144,6 @@ def theta_start(problem: GeneralizedProblem, gamma: Array, phi: float) -> list[A
     gram = cross_products(rows, np.concatenate([fixed.rows, response.row[None]]))
     linear = Problem(gram, problem.plan, problem.terms, len(fixed.rows), 0.0, 0.0, 0.0)
     sigma = response.scale / np.sqrt(len(problem.y) - len(fixed.rows))
-    return [t * min(sigma, 1.0) for t in start_templates(linear)[0]]
+    # Groups that differ in everything or nothing make a ratio of variances without bounds.
+    largest = _LARGEST_SHARE * float(np.sqrt(np.mean((terms.score / root**2) ** 2)))
+    return [t * min(sigma, 1.0, largest / max(float(np.abs(t).max()), largest)) for t in start_templates(linear)[0]]

@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Focal", "LikelihoodAround"]
 
+# A standard error of log phi beyond which the likelihood does not know phi's order of magnitude.
+_FLAT = 50.0
+_AT_LIMIT = (
+    "The likelihood cannot be evaluated or is flat next to the estimates, so there is nothing to profile. Look "
+    "whether an estimate has run to a limit: a dispersion, say, that another family would do without."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Focal:
@@ -58,6 +65,18 @@ class Focal:
         return float(self.unit * np.exp(f))
 
 
+def check_profiled(fit: MixedResults) -> None:
+    """Refuse fits without a likelihood maximum of their own to go around."""
+    estimate = fit.estimate
+    method = getattr(estimate, "method", "")
+    if method in ("joint", "pql"):
+        raise FitError(
+            "Profiles and their intervals need a maximum of the likelihood: fit with n_agq=1 or more, and method='ml'."
+        )
+    if getattr(estimate, "log_phi_error", 0.0) > _FLAT:
+        raise FitError(_AT_LIMIT)
+
+
 class LikelihoodAround:
     """The likelihood of a model around its maximum.
 
@@ -74,14 +93,12 @@ class LikelihoodAround:
         self.center: Point = self.chart.evaluate(self.chart.center)
         self.hessian = _symmetric(difference_hessian(self.chart, self.center))
         if not np.isfinite(self.hessian).all():
-            raise FitError(
-                "The likelihood cannot be evaluated next to the estimates, so there is nothing to profile. Look "
-                "whether an estimate has run to a limit: a dispersion, say, that another family would do without."
-            )
+            raise FitError(_AT_LIMIT)
 
     @classmethod
     def of(cls, fit: MixedResults) -> LikelihoodAround:
         """By maximum likelihood, whatever the fit maximized."""
+        check_profiled(fit)
         return cls(parameters(fit.model), fit.model.likelihood_surface(fit.estimate, reml=False))
 
     def restarted(self, better: LowerDevianceError) -> LikelihoodAround:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mixfit.errors import FitError
 from mixfit.inference.parameters import parameters, select
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mixfit.results.base import MixedResults
+    from mixfit.results.generalized import GeneralizedResults
+    from mixfit.results.linear import LinearResults
 
 __all__ = ["intervals"]
 
@@ -32,9 +34,8 @@ def intervals(
 
         return profile_intervals(fit, which, alpha)
     if method == "bootstrap":
-        from mixfit.inference.bootstrap import bootstrap  # type: ignore[import-not-found, unused-ignore]
-
         names = [p.name for p in select(parameters(fit.model), which)]
-        limits: pd.DataFrame = bootstrap(fit, **options).conf_int(alpha).loc[names]
+        bootstrapped = cast("LinearResults | GeneralizedResults", fit)
+        limits: pd.DataFrame = bootstrapped.bootstrap(**options).conf_int(alpha).loc[names]
         return limits
     raise FitError(f"conf_int has the methods 'wald', 'profile' and 'bootstrap', not {method!r}.")

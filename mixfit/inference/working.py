@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.cholesky.inverse import full_posterior, row_leverages
-from mixfit.covariance import change_basis
-from mixfit.glmm.laplace import laplace
+from mixfit.glmm.estimate import laplace_at
 from mixfit.gram.products import FactorRows, random_predictor, row_pattern
 from mixfit.lmm.criterion import block_inner, evaluate
 from mixfit.lmm.estimate import to_basis
@@ -109,11 +108,8 @@ def linear_working_model(assembly: Assembly, estimate: LinearEstimate) -> Workin
 def generalized_working_model(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> WorkingModel:
     """The linear model of the scoring step at the conditional modes."""
     problem = assembly.problem
-    templates = [
-        change_basis(t, np.asarray(np.linalg.inv(basis), dtype=float))
-        for t, basis in zip(estimate.templates, assembly.term_bases, strict=True)
-    ]
-    mode = laplace(problem, assembly.fixed.triangle @ estimate.beta, templates, estimate.phi).mode
+    center = laplace_at(assembly, estimate)
+    mode, templates = center.mode, center.templates
     weights = mode.terms.expected
     working = mode.eta - problem.offset + mode.terms.score / weights
     columns = np.concatenate([problem.fixed, working[None]])

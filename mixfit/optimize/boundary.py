@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,7 @@ def boundary_parameters(
     templates: Sequence[Array],
     absolute: Mapping[int, Array],
     curvature: Callable[[int, Array], tuple[float, float]],
+    largest: float = 1.0,
 ) -> tuple[BoundaryParameter, ...]:
     """Every direction of zero variance with its one-sided derivative.
 
@@ -41,6 +43,8 @@ def boundary_parameters(
     curvature : callable
         Of a term and a direction: second derivative in the variance along it, and the quadratic part
         of the first.
+    largest : float
+        No step off the boundary has more variance.
     """
     out = []
     for index, n_t in absolute.items():
@@ -55,15 +59,16 @@ def boundary_parameters(
             direction = null @ vector
             decrease, variance = 0.0, 0.0
             if slope < 0:
-                decrease, variance = _newton_off(slope, *curvature(index, direction))
+                decrease, variance = _newton_off(slope, *curvature(index, direction), largest)
             out.append(BoundaryParameter(index, direction, slope, decrease, variance))
     return tuple(out)
 
 
-def _newton_off(slope: float, second: float, quadratic: float) -> tuple[float, float]:
+def _newton_off(slope: float, second: float, quadratic: float, largest: float) -> tuple[float, float]:
     """Decrease and variance of a Newton step off the boundary along one direction."""
     # A curvature lost to rounding is no proof of optimality.
-    second = max(second, 1e-12 * slope**2)
+    second = max(second, 1e-12 * slope**2, sys.float_info.min)
     # The balanced model's step (see `steps`): Newton's, stretched by the ratio of the two parts of N.
-    stretch = quadratic / max(quadratic + slope, np.finfo(float).tiny)
-    return 0.5 * slope**2 / second, min(-slope * max(stretch, 1.0) / second, 1.0)
+    other = quadratic + slope
+    newton = -slope * max(quadratic / other, 1.0) / second if other > 0.0 else largest
+    return 0.5 * slope**2 / second, min(newton, largest)

@@ -117,6 +117,13 @@ def quadrature_slopes(at: At, nodes: int) -> Slopes:
     return objective.slopes()
 
 
+def quadrature_boundary(at: At, nodes: int) -> dict[int, Array]:
+    """Its slopes in the variances that are zero."""
+    objective = QuadratureObjective(at.problem, nodes)
+    objective.value(at.point)
+    return objective.boundary_slopes(objective.slopes())
+
+
 def difference(f: Callable[[float], float], h: float = 2e-4) -> float:
     """Central difference at zero with an error of order h**4."""
     return (8.0 * (f(h) - f(-h)) - (f(2.0 * h) - f(-2.0 * h))) / (12.0 * h)

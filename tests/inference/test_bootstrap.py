@@ -233,3 +233,11 @@ def test_intervals_refuse_other_kinds() -> None:
 def test_quick_work_shows_no_bar(capfd: pytest.CaptureFixture[str]) -> None:
     sleepstudy().bootstrap(n=5, seed=1, progress=True)
     assert capfd.readouterr().err == ""
+
+
+def test_intervals_by_name_of_method() -> None:
+    fit = sleepstudy()
+    wanted = fit.bootstrap(n=50, seed=3, progress=False).conf_int(0.1)
+    found = fit.conf_int(0.1, method="bootstrap", which=["Days", "sigma"], n=50, seed=3, progress=False)
+    assert found.index.tolist() == ["Days", "sigma"]
+    assert_allclose(found, wanted.loc[["Days", "sigma"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.testing import assert_allclose
 from scipy.optimize import minimize
 
 import mixfit
-from mixfit.errors import FitError
+from mixfit.errors import BiasWarning, FitError
 from mixfit.inference.parameters import parameter_names
 from tests.inference.dense import deviance
 from tests.inference.fits import Z, herds
@@ -123,4 +124,15 @@ def test_a_dispersion_at_its_limit_is_refused() -> None:
     fit = mixfit.mixed("y ~ 1 + (1 | g)", counts, "nbinom2").fit()
     assert fit.dispersion > 1e6
     with pytest.raises(FitError, match="run to a limit"):
+        fit.conf_int(method="profile")
+
+
+@pytest.mark.parametrize("options", [{"n_agq": 0}, {"method": "pql"}])
+def test_fits_without_a_maximum_of_the_likelihood_are_refused(options: dict) -> None:
+    herds = mixfit.datasets.load("cbpp")
+    model = mixfit.mixed("cbind(incidence, size - incidence) ~ period + (1 | herd)", herds, family="binomial")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BiasWarning)
+        fit = model.fit(**options)
+    with pytest.raises(FitError, match="need a maximum of the likelihood"):
         fit.conf_int(method="profile")

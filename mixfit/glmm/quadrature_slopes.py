@@ -1,0 +1,203 @@
+r"""Exact derivatives of adaptive quadrature.
+
+With p_r the nodes' shares in the sum and q_r = grad g(u_r), the nodes move with the parameters through u~ and L;
+the derivative of a Cholesky factor, dL = L Phi(L^{-1} dA L'^{-1}), collects what they contribute in 2 B_j, symmetric,
+
+    B = L'^{-1} sym{Phi((L^{-1} sum_r p_r q_r z_r')') + I/2} L^{-1},
+
+which stands where the Laplace gradient has A^{-1}, and in s = sum_r p_r q_r beside Lambda'Z'c.
+
+Turning u turns the product rule, so that the sum is a function of Sigma = T T' for lower-triangular T only. At a
+singular T its slope in a variance along a null direction is not that of the integral (Price 1958); it is taken
+along lower-triangular T a little off the boundary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.cholesky import levels as lv
+from mixfit.glmm.laplace import laplace
+from mixfit.glmm.nodes import evaluate_nodes, node_rows
+from mixfit.glmm.pirls import solve
+from mixfit.glmm.point import Slopes
+from mixfit.gram.products import random_predictor, random_sums
+from mixfit.lmm.derivatives import share_of
+from mixfit.optimize.steps import regular_columns
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixfit.glmm.laplace import Laplace
+    from mixfit.glmm.nodes import NodePoint, Rule
+
+    Array = NDArray[np.float64]
+
+__all__ = ["quadrature_slopes", "slope_off_boundary"]
+
+_OFF = 1e-6
+_RELATIVE = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class _Moments:
+    """What the slopes are made of: means over the nodes, and how the nodes move.
+
+    Attributes
+    ----------
+    score_mean : ndarray, shape (n,)
+    node_scores : ndarray, shape (k, R, q)
+        Z'l' at every node.
+    loglik_phi : float
+    s : ndarray, shape (k, q)
+    twice_b : ndarray, shape (k, k, q)
+    leverage, c, shift : ndarray, shape (n,)
+        z'(2B)z, that times dW/d eta, and Z Lambda v.
+    v : ndarray, shape (k, q)
+    """
+
+    score_mean: Array
+    node_scores: Array
+    loglik_phi: float
+    s: Array
+    twice_b: Array
+    leverage: Array
+    c: Array
+    shift: Array
+    v: Array
+
+
+def _moments(at: NodePoint, rule: Rule) -> _Moments:
+    center = at.center
+    problem, mode = center.problem, center.mode
+    factors, t = problem.pattern.factors, center.factor.templates[0]
+    score_mean, node_scores, loglik_phi = _node_derivatives(at)
+    weighted = (lv.left_multiply(t.T, node_scores) - at.u) * at.share
+    s = weighted.sum(axis=1)
+    moved = np.stack([np.einsum("krq,r->kq", weighted, z) for z in rule.nodes], axis=1)
+    inner = lv.transpose(lv.matmul(at.low_inverse, moved))
+    half = 0.5 * (_lower_half(inner) + lv.transpose(_lower_half(inner)))
+    for a in range(problem.k[0]):
+        half[a, a] += 0.5
+    twice_b = 2.0 * lv.matmul(lv.matmul(lv.transpose(at.low_inverse), half), at.low_inverse)
+    leverage = _row_forms(factors[0].columns, factors[0].codes, lv.left_multiply(t, _right(twice_b, t)))
+    c = leverage * mode.terms.weight_slope
+    pulled = lv.left_multiply(t.T, random_sums(factors, c[None])[0]) - 2.0 * s[:, None]
+    v = solve(mode.observed, [pulled])[0][:, 0]
+    shift = random_predictor(factors, [lv.left_multiply(t, v[:, None])])[0]
+    return _Moments(score_mean, node_scores, loglik_phi, s, twice_b, leverage, c, shift, v)
+
+
+def quadrature_slopes(at: NodePoint, rule: Rule) -> Slopes:
+    """Exact gradient of the sum over the nodes."""
+    center = at.center
+    problem, mode, t = center.problem, center.mode, center.factor.templates[0]
+    q, m = problem.n_levels[0], _moments(at, rule)
+    row = -2.0 * m.score_mean + m.c - mode.terms.observed * m.shift
+    log_phi = 0.0
+    if problem.family.has_dispersion:
+        d = problem.family.dispersion_terms(problem.y, problem.prior, mode.eta, center.phi)
+        log_phi = -2.0 * m.loglik_phi + float((m.leverage * d.weight + m.shift * d.score).sum())
+    u = mode.u[0][:, 0]
+    drift = -2.0 * np.einsum("arq,brq->ab", lv.left_multiply(t.T, m.node_scores) * at.share, at.u)
+    a_less_one = lv.congruence(t, center.factor.gram.diagonal[0])
+    spread = 2.0 * lv.matmul(a_less_one, m.twice_b).sum(axis=2)
+    whole = 0.5 * (drift + spread + (m.v + 2.0 * m.s) @ u.T + u @ m.v.T)
+    relative, absolute, quadratic, inverse = [], {}, [], []
+    share = np.einsum("aaq->a", m.twice_b) / q
+    for index, (term, own) in enumerate(zip(problem.terms, center.templates, strict=True)):
+        part = whole[term.columns, term.columns]
+        regular = regular_columns(own)
+        relative.append(part * (regular[:, None] & regular))
+        known = q * (1.0 - share[term.columns])
+        quadratic.append(share_of(known - part.diagonal(), known))
+        inverse.append(share[term.columns])
+        if not regular.all():
+            slope = _template_slopes(at, m)[term.columns, term.columns]
+            absolute[index] = np.asarray(slope @ np.linalg.pinv(own))
+    return Slopes(tuple(relative), absolute, problem.fixed @ row, log_phi, tuple(quadratic), tuple(inverse))
+
+
+def _template_slopes(at: NodePoint, m: _Moments) -> Array:
+    """Half the derivative in every entry of T, of any rank: T' times this is `whole` above."""
+    center = at.center
+    mode, t = center.mode, center.factor.templates[0]
+    ends = np.stack([m.c - mode.terms.observed * m.shift, mode.terms.score])
+    bent, score = random_sums(center.problem.pattern.factors, ends)[0].swapaxes(0, 1)
+    drift = -2.0 * np.einsum("arq,brq->ab", m.node_scores * at.share, at.u)
+    spread = 2.0 * lv.matmul(center.factor.gram.diagonal[0], lv.left_multiply(t, m.twice_b)).sum(axis=2)
+    return np.asarray(0.5 * (drift + spread + bent @ mode.u[0][:, 0].T + score @ m.v.T))
+
+
+def slope_off_boundary(center: Laplace, rule: Rule, index: int, direction: Array) -> float:
+    """d/dv at T T' + v d d', v -> 0, for a null direction d of a singular term."""
+    t, own = center.templates[index], center.problem.terms[index].columns
+    h = center.factor.gram.diagonal[0][own, own].mean(axis=2)
+    # So small a variance changes A by 1e-6 or less, and the slope by as much.
+    v = _OFF / max(float(direction @ h @ direction), _OFF)
+    low, up, down = (_triangular(t, direction, v * x) for x in (1.0, 1.0 + _RELATIVE, 1.0 - _RELATIVE))
+    templates = [*center.templates[:index], low, *center.templates[index + 1 :]]
+    at = evaluate_nodes(laplace(center.problem, center.gamma, templates, center.phi, center.mode.u), rule)
+    slopes = _template_slopes(at, _moments(at, rule))[own, own]
+    return float(np.vdot(slopes, up - down)) / (_RELATIVE * v)
+
+
+def _triangular(t: Array, direction: Array, variance: float) -> Array:
+    """Lower-triangular factor of T T' + v d d', without squaring T."""
+    low = np.asarray(np.linalg.qr(np.column_stack([t, np.sqrt(variance) * direction]).T, mode="r")).T
+    return low * np.where(low.diagonal() < 0.0, -1.0, 1.0)
+
+
+def _node_derivatives(at: NodePoint) -> tuple[Array, Array, float]:
+    """Posterior means over the nodes: l' by row; Z'l' by node and group; dl/dlog phi."""
+    center = at.center
+    problem = center.problem
+    codes = problem.pattern.factors[0].codes
+    k, _, q = at.u.shape
+    score_mean = np.zeros(len(codes))
+    scores = np.empty((k, at.u.shape[1], q))
+    loglik_phi = 0.0
+    for nodes, eta in node_rows(center, at.u):
+        share = at.share[nodes].take(codes, axis=1)
+        # A node of one row outside the support has no share, and no derivatives either.
+        with np.errstate(all="ignore"):
+            score = _shared(share, problem.family.terms(problem.y, problem.prior, eta, center.phi).score)
+            score_mean += np.einsum("rn,rn->n", share, score)
+            scores[:, nodes] = random_sums(problem.pattern.factors, score)[0]
+            if problem.family.has_dispersion:
+                d = problem.family.dispersion_terms(problem.y, problem.prior, eta, center.phi)
+                loglik_phi += float(np.vdot(share, _shared(share, d.loglik)))
+    return score_mean, scores, loglik_phi
+
+
+def _shared(share: Array, values: Array) -> Array:
+    """Values (r, n) at the nodes that have a share of the sum, zero at the others."""
+    return np.where(share > 0.0, values, 0.0)
+
+
+def _lower_half(a: Array) -> Array:
+    """Phi: the lower triangle with half its diagonal, of every level."""
+    out = np.zeros(a.shape)
+    for i in range(len(a)):
+        out[i, :i] = a[i, :i]
+        out[i, i] = 0.5 * a[i, i]
+    return out
+
+
+def _right(a: Array, t: Array) -> Array:
+    """A_j T'."""
+    return np.matmul(t, a)
+
+
+def _row_forms(columns: Array | None, codes: NDArray[np.intp], blocks: Array) -> Array:
+    """z_i'B_j z_i of every row."""
+    if columns is None:
+        return blocks[0, 0].take(codes)
+    out = np.zeros(len(codes))
+    for a in range(len(blocks)):
+        for b in range(len(blocks)):
+            out += columns[a] * columns[b] * blocks[a, b].take(codes)
+    return out
