@@ -11,16 +11,21 @@ from mixfit.model import LinearMixedModel, mixed
 
 if TYPE_CHECKING:
     from mixfit.generalized import GeneralizedMixedModel
+    from mixfit.inference.modcomp import kr_modcomp, sat_modcomp
 
-__all__ = ["GeneralizedMixedModel", "LinearMixedModel", "__version__", "datasets", "mixed"]
+__all__ = ["GeneralizedMixedModel", "LinearMixedModel", "__version__", "datasets", "kr_modcomp", "mixed", "sat_modcomp"]
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import the generalized models when they are first asked for."""
+    """Import generalized models and inference when they are first asked for."""
     if name == "GeneralizedMixedModel":
         from mixfit.generalized import GeneralizedMixedModel
 
         return GeneralizedMixedModel
+    if name in ("kr_modcomp", "sat_modcomp"):
+        from mixfit.inference import modcomp
+
+        return getattr(modcomp, name)
     raise AttributeError(f"module 'mixfit' has no attribute {name!r}")

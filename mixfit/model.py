@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mixfit.design.types import Design
     from mixfit.generalized import GeneralizedMixedModel
     from mixfit.lmm.assemble import Assembly
+    from mixfit.lmm.information import VarianceInformation
     from mixfit.lmm.types import LinearEstimate
     from mixfit.results.linear import LinearResults
 
@@ -135,6 +136,12 @@ class LinearMixedModel(MixedModel):
     def conditional_covariance(self, estimate: LinearEstimate) -> tuple[Array, ...]:
         """Cov(b_j | y, beta) of every level of every term, shapes (q_t, k_t, k_t)."""
         return conditional_covariance(self._assembly, estimate.templates, estimate.sigma)
+
+    def variance_information(self, estimate: LinearEstimate) -> VarianceInformation:
+        """Derivatives of the moments in the covariance entries and the residual variance, at the estimate."""
+        from mixfit.lmm.information import variance_information
+
+        return variance_information(self._assembly, estimate)
 
     def prediction_variance(
         self,

@@ -116,6 +116,16 @@ class Crossed:
                 out -= (self.csr_transposed(row) @ self.csr(row)).toarray().T
         return out
 
+    def product(self, left: Array, right: Array) -> Array:
+        """sum_a Y_a'X_a for values (k, nnz) of two blocks on this pattern: (m, m)."""
+        out = np.zeros((self.m, self.m))
+        for y, x in zip(left, right, strict=True):
+            if len(self.heavy):
+                out += self.dense_rows(y).T @ self.dense_rows(x)
+            if len(self.in_light):
+                out += (self.csr_transposed(y) @ self.csr(x)).toarray()
+        return out
+
     def inner(self, kernel: Array, left: Array, right: Array) -> float:
         """<Q, Y_a'Y_b> for one column each (nnz,), Q symmetric with only its lower triangle filled."""
         product = np.zeros((self.m, self.m))

@@ -11,6 +11,7 @@ from mixfit.design.binomial import read_binomial
 from mixfit.design.checks import check_finite, check_random
 from mixfit.design.columns import Columns
 from mixfit.design.environment import Environment
+from mixfit.design.fixed_terms import fixed_structure
 from mixfit.design.grouping import Coded, GroupingReader, code_factor, cross
 from mixfit.design.missing import MissingRows
 from mixfit.design.parts import build_parts, materialize, plan_parts
@@ -134,6 +135,7 @@ def build(
             context={name: value for name, value in used.items() if name in needed},
             state=environment.state,
         ),
+        fixed=fixed_structure(fitted[0], X, environment.materializer, keep, kept_of_built),
         variables=_variables(formula.fixed, expressions, columns, keep),
     )
 

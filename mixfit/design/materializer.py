@@ -81,6 +81,19 @@ class MixedMaterializer(PandasMaterializer):  # type: ignore[misc]
         encoded: dict[str, Any] = super()._encode_evaled_factor(factor, spec, drop_rows, reduced_rank)
         return encoded
 
+    def levels_and_codes(self, name: str) -> tuple[tuple[object, ...], np.ndarray[Any, Any]]:
+        """Levels of a factor that was encoded, and the code of every row of the data."""
+        values = self.prepared[name].values
+        series = getattr(values, "__wrapped__", values)
+        return tuple(series.cat.categories), series.cat.codes.to_numpy()
+
+    def encoded_columns(self, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Columns of a covariate that was encoded, on the rows that were not dropped."""
+        encoded = self.encoded_cache[name] if name in self.encoded_cache else self.encoded_cache[name, False]
+        columns = self._flatten_encoded_evaled_factor(name, encoded)
+        arrays = [np.asarray(getattr(c, "__wrapped__", c), dtype=np.float64) for c in columns.values()]
+        return np.column_stack(arrays)
+
     @override
     def _encode_numerical(
         self, values: Any, metadata: Any, encoder_state: dict[str, Any], spec: Any, drop_rows: Sequence[int]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,7 +12,17 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["Design", "DesignReader", "Grouping", "NewDesign", "RandomDesign", "Structure"]
+__all__ = [
+    "Design",
+    "DesignReader",
+    "FixedFactor",
+    "FixedStructure",
+    "FixedTerm",
+    "Grouping",
+    "NewDesign",
+    "RandomDesign",
+    "Structure",
+]
 
 Structure = Literal["us", "diag"]
 
@@ -66,6 +76,52 @@ class RandomDesign:
     Z: NDArray[np.float64]
     structure: Structure
     text: str
+
+
+@dataclass(frozen=True, eq=False)
+class FixedFactor:
+    """A variable of the fixed part: a factor, or a covariate as the formula transforms it.
+
+    Attributes
+    ----------
+    name : str
+        As the formula writes it: ``"x"``, ``"C(f, contr.sum)"``, ``"poly(x, 2)"``.
+    levels : tuple, or None
+        Of a factor, those that occur; None for a covariate.
+    values : ndarray
+        Codes of the levels, shape (n,), or the covariate's columns, shape (n, c).
+    """
+
+    name: str
+    levels: tuple[object, ...] | None
+    values: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class FixedTerm:
+    """A term of the fixed part.
+
+    Attributes
+    ----------
+    name : str
+        ``"a:b"``; ``"Intercept"`` for the constant.
+    factors : tuple of str
+        Names of its variables; none for the constant.
+    columns : tuple of int
+        Its columns in X.
+    """
+
+    name: str
+    factors: tuple[str, ...]
+    columns: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class FixedStructure:
+    """Terms of the fixed part in the order of X, and their variables by name."""
+
+    terms: tuple[FixedTerm, ...]
+    factors: dict[str, FixedFactor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +192,8 @@ class Design:
     n_dropped : int
         Rows left out for missing values.
     reader : DesignReader
+    fixed : FixedStructure, optional
+        Which term each column of X belongs to, and the values of its variables.
     variables : mapping of str to Series, shape (n,), or None
         Columns of the data that the fixed effects and the offset look up, on the rows used; None
         for a design that was not read from a formula.
@@ -151,4 +209,5 @@ class Design:
     index: pd.Index
     n_dropped: int
     reader: DesignReader
+    fixed: FixedStructure | None = None
     variables: Mapping[str, pd.Series] | None = None

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.cholesky.inverse import inverse_sums, posterior, projected_sums
-from mixfit.lmm.criterion import block_inner, column_products, whiten
+from mixfit.lmm.criterion import whiten
+from mixfit.lmm.scores import loaded_products, residual_columns, residual_forward
 from mixfit.optimize.steps import free_directions, regular_columns
 
 if TYPE_CHECKING:
@@ -139,30 +140,14 @@ def template_slopes(at: Profile) -> tuple[Array, ...]:
 
 def modes(at: Profile) -> list[Array]:
     """Conditional modes b of every factor, (k_i, 1, q_i), in units of the residual length."""
-    return at.factor.backward(*_residual_forward(at))[1]
-
-
-def residual_columns(at: Profile, blocks: Array) -> Array:
-    """The column of y - X beta from columns [X y], on axis 1."""
-    p = at.problem.p
-    out = blocks[:, p:].copy()
-    if p:
-        out -= np.einsum("kpq,p->kq", blocks[:, :p], at.beta)[:, None]
-    return out
-
-
-def _residual_forward(at: Profile) -> tuple[dict[int, Array], Array]:
-    own, trailing = at.forward
-    p = at.problem.p
-    chain = {i: residual_columns(at, y) for i, y in own.items()}
-    return chain, trailing[:, p:] - trailing[:, :p] @ at.beta[:, None]
+    return at.factor.backward(*residual_forward(at))[1]
 
 
 def _modes(
     at: Profile,
 ) -> tuple[list[Array], list[Array], list[Array] | None, list[Array] | None]:
     """u and b of the residual y - X beta and, for REML, of the columns X in the metric of G_XX."""
-    own, trailing = _residual_forward(at)
+    own, trailing = residual_forward(at)
     if not (at.reml and at.problem.p):
         u, b = at.factor.backward(own, trailing)
         return u, b, None, None
@@ -260,36 +245,16 @@ def average_information(at: Profile, loadings: list[Array], factors: list[int]) 
 
     `loadings` are c_a, shape (k_i, q_i), each in the block of its factor.
     """
-    problem, gram = at.problem, at.problem.gram
+    problem = at.problem
     if not loadings:
         return np.empty((0, 0))
-    products: list[list[Array]] = [[] for _ in range(gram.n_factors)]
     columns: dict[int, Array] = {}
     order: list[int] = []
     for i in sorted(set(factors)):
         members = [a for a, f in enumerate(factors) if f == i]
         order += members
         columns[i] = np.stack([loadings[a] for a in members], axis=1)
-        blocks: list[Array | None] = [None] * gram.n_factors
-        blocks[i] = columns[i]
-        for out, product in zip(products, gram.matvec(blocks), strict=True):
-            out.append(product)
-    images = [np.concatenate(parts, axis=1) for parts in products]
-    forward = at.factor.forward(*at.factor.scaled(images))
-    border = at.forward
-    r = problem.p + 1
-    direct = np.zeros((len(order), len(order) + r))
-    first = 0
-    for i, c in columns.items():
-        rows = slice(first, first + c.shape[1])
-        both = np.concatenate([images[i], gram.border[i]], axis=1)
-        direct[rows] = column_products(c, both)
-        first = rows.stop
-    stacked = (
-        {i: np.concatenate([y, border[0][i]], axis=1) for i, y in forward[0].items()},
-        np.concatenate([forward[1], border[1]], axis=1),
-    )
-    schur = direct - block_inner(forward, stacked)
+    schur = loaded_products(at, columns)
     m = len(order)
     to_x = whiten(at.fixed_root, schur[:, m : m + problem.p]) if problem.p else schur[:, m:m]
     to_y = schur[:, -1] - schur[:, m : m + problem.p] @ at.beta

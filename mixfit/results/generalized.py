@@ -11,6 +11,7 @@ import pandas as pd
 from mixfit.errors import FitError
 from mixfit.results import conditional
 from mixfit.results.dispersion import Dispersion
+from mixfit.results.fixed_tests import FixedTests
 from mixfit.results.numbers import format_common
 from mixfit.results.pvalues import P_HEADER
 from mixfit.results.summary import Heading
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["GeneralizedResults"]
 
 
-class GeneralizedResults(Dispersion):
+class GeneralizedResults(Dispersion, FixedTests):
     """Estimates of a generalized linear mixed model.
 
     Nothing is computed before it is asked for. Pickles without what it has computed. A binomial

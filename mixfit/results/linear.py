@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mixfit.results.base import MixedResults
+from mixfit.results.fixed_tests import LinearTests
 from mixfit.results.re_form import select
 from mixfit.results.residuals import scale_residuals
 from mixfit.results.simulate import add_noise
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["LinearResults"]
 
 
-class LinearResults(MixedResults):
+class LinearResults(LinearTests):
     """Estimates of a linear mixed model.
 
     Nothing is computed before it is asked for. Pickles without what it has computed.

@@ -113,9 +113,13 @@ def zap_small(values: Iterable[float], digits: int) -> list[float]:
 
 
 def format_coefficients(
-    estimates: Sequence[float], errors: Sequence[float], statistics: Sequence[float], digits: int
+    estimates: Sequence[float],
+    errors: Sequence[float],
+    statistics: Sequence[float],
+    digits: int,
+    df: Sequence[float] = (),
 ) -> list[list[str]]:
-    """Format the three columns of a coefficient table in the manner of R's ``printCoefmat``.
+    """Format the columns of a coefficient table in the manner of R's ``printCoefmat``.
 
     Estimates and errors share their decimals, chosen so that the smallest of them shows `digits`
     significant digits; statistics have at most ``digits - 1`` decimals.
@@ -124,6 +128,9 @@ def format_coefficients(
     ----------
     estimates, errors, statistics : sequence of float, length p
     digits : int
+    df : sequence of float, length p, optional
+        Degrees of freedom, which share the decimals of the estimates as in lmerTest and stand before the
+        statistics.
 
     Returns
     -------
@@ -135,7 +142,7 @@ def format_coefficients(
     >>> format_coefficients([60.4], [0.14944], [404.164], 4)
     [['60.4000'], [' 0.1494'], ['404.2']]
     """
-    pooled = [*map(float, estimates), *map(float, errors)]
+    pooled = [*map(float, estimates), *map(float, errors), *map(float, df)]
     sizes = [abs(v) for v in pooled if math.isfinite(v) and v != 0]
     places = max(1, digits - 1 - math.floor(math.log10(min(sizes)))) if sizes else max(1, digits)
     rounded = [round(v, places) if math.isfinite(v) else v for v in pooled]
@@ -146,4 +153,5 @@ def format_coefficients(
             cells[i] = format_common([value], max(1, digits - 1))[0]
     tests = [round(v, max(1, min(5, digits - 1))) if math.isfinite(v) else v for v in map(float, statistics)]
     p = len(estimates)
-    return [cells[:p], cells[p:], format_common(tests, digits)]
+    columns = [cells[start : start + p] for start in range(0, len(cells), p)] if p else [[], []]
+    return [*columns, format_common(tests, digits)]

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from mixfit.design.types import Design
     from mixfit.families.base import Family
+    from mixfit.lmm.information import VarianceInformation
+    from mixfit.lmm.types import LinearEstimate
     from mixfit.optimize.certificate import Certificate
     from mixfit.results.generalized import GeneralizedResults
     from mixfit.results.linear import LinearResults
@@ -108,6 +110,9 @@ class FittedModel(Protocol):
 
 class LinearModel(FittedModel, Protocol):
     """A Gaussian model as its results see it."""
+
+    def variance_information(self, estimate: LinearEstimate, /) -> VarianceInformation:
+        """Derivatives of the moments in the covariance entries and the residual variance."""
 
     def fit(self, *, reml: bool = True) -> LinearResults:
         """Estimate."""

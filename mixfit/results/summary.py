@@ -66,8 +66,9 @@ class Summary:
         Rows left out for missing values.
     groups : dict of str to int
         Number of levels of every grouping factor.
-    coefficients : DataFrame, shape (p, 3) or (p, 4)
-        Columns ``Estimate``, ``Std. Error``, ``t value`` or ``z value``, and ``Pr(>|z|)`` with the latter.
+    coefficients : DataFrame, shape (p, 3), (p, 4) or (p, 5)
+        Columns ``Estimate``, ``Std. Error``, ``t value`` or ``z value``, and ``Pr(>|z|)`` with the latter;
+        where degrees of freedom were asked for, ``df`` before ``t value`` and ``Pr(>|t|)`` after it.
     dispersion : str or None
         A line on the dispersion where one is estimated.
     correlation : ndarray, shape (p, p), or None

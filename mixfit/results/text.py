@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mixfit.results.layout import WIDTH, lay_out
 from mixfit.results.names import abbreviate, shown
 from mixfit.results.numbers import fixed_decimals, format_coefficients, format_common, zap_small
-from mixfit.results.pvalues import LEGEND, P_HEADER, format_p_values, stars
+from mixfit.results.pvalues import LEGEND, format_p_values, stars
 
 if TYPE_CHECKING:
     from mixfit.results.summary import Summary
@@ -127,7 +127,7 @@ def quantile_cells(summary: Summary) -> list[str]:
 
 
 def coefficient_cells(summary: Summary) -> list[list[str]]:
-    """Estimates, standard errors, t or z values and p-values, formatted a column.
+    """Estimates, standard errors, degrees of freedom, t or z values and p-values, formatted a column.
 
     Parameters
     ----------
@@ -138,8 +138,10 @@ def coefficient_cells(summary: Summary) -> list[list[str]]:
     list of list of str
     """
     table = summary.coefficients
-    estimates, errors, statistics, *p_values = (table[column].tolist() for column in table.columns)
-    cells = format_coefficients(estimates, errors, statistics, DIGITS)
+    df = table["df"].tolist() if "df" in table else []
+    shown_columns = [column for column in table.columns if column != "df"]
+    estimates, errors, statistics, *p_values = (table[column].tolist() for column in shown_columns)
+    cells = format_coefficients(estimates, errors, statistics, DIGITS, df)
     return cells + [format_p_values(values, DIGITS - 1) for values in p_values]
 
 
@@ -155,7 +157,8 @@ def star_cells(summary: Summary) -> list[str]:
     list of str
     """
     table = summary.coefficients
-    codes = stars(table[P_HEADER].tolist()) if P_HEADER in table else []
+    p_column = str(table.columns[-1])
+    codes = stars(table[p_column].tolist()) if p_column.startswith("Pr(") else []
     return codes if any(codes) else []
 
 

@@ -1,0 +1,74 @@
+"""Products with V^{-1} at one theta: the scores Z'V^{-1}C, and Gram matrices of columns in the span of Z."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.lmm.criterion import block_inner, column_products
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixfit.lmm.criterion import Profile
+
+    Array = NDArray[np.float64]
+
+__all__ = ["loaded_products", "residual_columns", "residual_forward", "score_columns"]
+
+
+def residual_columns(at: Profile, blocks: Array) -> Array:
+    """The column of y - X beta from columns [X y], on axis 1."""
+    p = at.problem.p
+    out = blocks[:, p:].copy()
+    if p:
+        out -= np.einsum("kpq,p->kq", blocks[:, :p], at.beta)[:, None]
+    return out
+
+
+def residual_forward(at: Profile) -> tuple[dict[int, Array], Array]:
+    """L^{-1} Lambda'Z'(y - X beta)."""
+    own, trailing = at.forward
+    p = at.problem.p
+    chain = {i: residual_columns(at, y) for i, y in own.items()}
+    return chain, trailing[:, p:] - trailing[:, :p] @ at.beta[:, None]
+
+
+def loaded_products(at: Profile, columns: dict[int, Array]) -> Array:
+    """W'V^{-1}[W X y] over sigma^2 = 1 for W = [Z_i c_i], c_i of shape (k_i, r_i, q_i), factor by factor."""
+    gram = at.problem.gram
+    products: list[list[Array]] = [[] for _ in range(gram.n_factors)]
+    for i, c in columns.items():
+        blocks: list[Array | None] = [None] * gram.n_factors
+        blocks[i] = c
+        for out, product in zip(products, gram.matvec(blocks), strict=True):
+            out.append(product)
+    images = [np.concatenate(parts, axis=1) for parts in products]
+    forward = at.factor.forward(*at.factor.scaled(images))
+    border = at.forward
+    size = images[0].shape[1]
+    direct = np.zeros((size, size + at.problem.p + 1))
+    first = 0
+    for i, c in columns.items():
+        rows = slice(first, first + c.shape[1])
+        direct[rows] = column_products(c, np.concatenate([images[i], gram.border[i]], axis=1))
+        first = rows.stop
+    stacked = (
+        {i: np.concatenate([y, border[0][i]], axis=1) for i, y in forward[0].items()},
+        np.concatenate([forward[1], border[1]], axis=1),
+    )
+    return direct - block_inner(forward, stacked)
+
+
+def score_columns(at: Profile) -> list[Array]:
+    """Z'V^{-1}[X, y - X beta] over sigma^2 = 1, in blocks (k_i, p + 1, q_i)."""
+    p = at.problem.p
+    own, trailing = residual_forward(at)
+    both = {i: np.concatenate([at.forward[0][i][:, :p], e], axis=1) for i, e in own.items()}
+    _, b = at.factor.backward(both, np.concatenate([at.forward[1][:, :p], trailing], axis=1))
+    fitted = at.problem.gram.matvec(b)
+    return [
+        np.concatenate([z[:, :p], residual_columns(at, z)], axis=1) - f
+        for z, f in zip(at.problem.gram.border, fitted, strict=True)
+    ]
