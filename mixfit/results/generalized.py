@@ -11,6 +11,7 @@ import pandas as pd
 from mixfit.errors import FitError
 from mixfit.results import conditional
 from mixfit.results.dispersion import Dispersion
+from mixfit.results.emmeans_methods import MarginalMeans
 from mixfit.results.fixed_tests import FixedTests
 from mixfit.results.numbers import format_common
 from mixfit.results.pvalues import P_HEADER
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["GeneralizedResults"]
 
 
-class GeneralizedResults(Dispersion, FixedTests):
+class GeneralizedResults(Dispersion, FixedTests, MarginalMeans):
     """Estimates of a generalized linear mixed model.
 
     Nothing is computed before it is asked for. Pickles without what it has computed. A binomial

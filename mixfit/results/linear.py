@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mixfit.results.emmeans_methods import MarginalMeans
 from mixfit.results.fixed_tests import LinearTests
 from mixfit.results.re_form import select
 from mixfit.results.residuals import scale_residuals
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["LinearResults"]
 
 
-class LinearResults(LinearTests):
+class LinearResults(LinearTests, MarginalMeans):
     """Estimates of a linear mixed model.
 
     Nothing is computed before it is asked for. Pickles without what it has computed.
