@@ -28,8 +28,8 @@ def average(grid: ReferenceGrid, weights: str = "equal") -> Array:
     Parameters
     ----------
     grid : ReferenceGrid
-    weights : str
-        "equal", "proportional", "outer", "cells", "flat": all combinations of the other variables alike; by their frequencies in the data, whatever the focal
+    weights : {"equal", "proportional", "outer", "cells", "flat"}
+        All combinations of the other variables alike; by their frequencies in the data, whatever the focal
         combination; by the product of each variable's own frequencies; by the frequencies within the focal
         combination; alike, but none for cells without data.
 
@@ -94,7 +94,7 @@ def estimable(L: Array, X: Array, kept: NDArray[np.intp]) -> NDArray[np.bool_]:
     >>> estimable(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, -1.0]]), X, np.array([0, 1])).tolist()
     [True, False, True]
     """
-    known = ~np.isnan(L).any(axis=1)
+    known = np.asarray(~np.isnan(L).any(axis=1))
     aliased = np.setdiff1d(np.arange(X.shape[1]), kept)
     if not len(aliased):
         return known

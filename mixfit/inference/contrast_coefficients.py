@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["METHODS", "ContrastFamily", "contrast_family", "mean_labels", "polynomials"]
+__all__ = ["METHODS", "ContrastFamily", "contrast_family", "level_text", "mean_labels", "polynomials"]
 
 _DEGREES = ("linear", "quadratic", "cubic", "quartic")
 _HIGHEST_DEGREE = 6
@@ -181,9 +181,9 @@ def polynomials(k: int) -> Array:
     """
     basis: list[list[Fraction]] = []
     for degree in range(min(k - 1, _HIGHEST_DEGREE) + 1):
-        row = [Fraction(i) ** degree for i in range(k)]
+        row = [Fraction(i**degree) for i in range(k)]
         for lower in basis:
-            scale = sum(a * b for a, b in zip(row, lower, strict=True)) / sum(b * b for b in lower)
+            scale = Fraction(sum(a * b for a, b in zip(row, lower, strict=True)), sum(b * b for b in lower))
             row = [a - scale * b for a, b in zip(row, lower, strict=True)]
         basis.append(row)
     return np.array([_whole(row) for row in basis[1:]], dtype=np.float64).reshape(-1, k)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from mixfit.errors import FitError
 from mixfit.inference.averaging import average
 from mixfit.inference.linear_functions import evaluate, scale_of
-from mixfit.inference.marginal_means import EmMeans, Settings, means_frame
+from mixfit.inference.marginal_frames import Settings, means_frame
+from mixfit.inference.marginal_means import EmMeans
 from mixfit.inference.reference_grid import grid_variables, reference_grid
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["emmeans", "parse_specs"]
 
+_COLUMNS = {"emmean", "prob", "rate", "response", "contrast", "estimate", "odds.ratio", "ratio", "SE", "df", "null"}
+_COLUMNS |= {"t.ratio", "z.ratio", "p.value", "lower.CL", "upper.CL"}
 _MISLEADING = "NOTE: Results may be misleading due to involvement in interactions"
 
 
@@ -116,6 +120,9 @@ def emmeans(
     contrasts = method if contrasts is None else contrasts
     variables = grid_variables(fit, at, cov_keep)
     focal = tuple(dict.fromkeys((*names, *within)))
+    taken = [name for name in focal if name in _COLUMNS]
+    if taken:
+        raise FitError(f"{taken[0]!r} is also the name of a column of the result: rename the variable.")
     grid = reference_grid(fit, variables, focal)
     L = average(grid, weights)
     fixed_offset = _offset(fit) if offset is None else float(offset)
@@ -128,8 +135,6 @@ def emmeans(
     means = EmMeans(frame, L, within, notes, estimates, grid.focal, settings, own, fixed_offset, None)
     if contrasts is None:
         return means
-    from dataclasses import replace
-
     return replace(means, contrasts=means.contrast(contrasts, adjust=adjust))
 
 

@@ -25,7 +25,6 @@ __all__ = ["as_html", "as_text"]
 _DIGITS = 3
 _MOST_DIGITS = 9
 _STATISTICS = ("t.ratio", "z.ratio")
-_INTERVAL = ("lower.CL", "upper.CL")
 _ASYMPTOTIC = {"lower.CL": "asymp.LCL", "upper.CL": "asymp.UCL"}
 
 
@@ -54,31 +53,36 @@ def _tables(frame: pd.DataFrame, by: Sequence[str]) -> list[Table]:
 
 def _cells(frame: pd.DataFrame) -> pd.DataFrame:
     """Every column as text under its header: names to the left, numbers to the right."""
-    start = frame.columns.get_loc("SE") - 1
+    headers = [str(name) for name in frame.columns]
+    start = headers.index("SE") - 1
     normal = bool(np.isinf(frame["df"].dropna()).all())
-    digits = _digits(frame.iloc[:, start], frame["SE"])
+    estimate = frame[headers[start]].to_numpy(dtype=np.float64)
+    digits = _digits(estimate, frame["SE"].to_numpy(dtype=np.float64))
     columns: dict[str, list[str]] = {}
-    for j, name in enumerate(frame):
-        values = frame.iloc[:, j]
+    for j, name in enumerate(headers):
+        values = frame[name]
         if j < start:
             cells = [level_text(value) for value in values]
             if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-                width = max(len(cell) for cell in (*cells, name))
-                cells, name = [cell.ljust(width) for cell in cells], name.ljust(width)
-            columns[name] = cells
+                width = max(map(len, (*cells, name)))
+                columns[name.ljust(width)] = [cell.ljust(width) for cell in cells]
+            else:
+                columns[name] = cells
             continue
-        numbers = values.to_numpy(dtype=np.float64)
-        header = _ASYMPTOTIC.get(name, name) if normal else name
-        columns[header] = _numbers(name, numbers, digits if j == start or name in _INTERVAL else _DIGITS)
+        cells = _numbers(
+            name, values.to_numpy(dtype=np.float64), digits if j == start or name in _ASYMPTOTIC else _DIGITS
+        )
         if j == start:
-            columns[header] = ["nonEst" if math.isnan(v) else c for v, c in zip(numbers, columns[header], strict=True)]
+            cells = ["nonEst" if math.isnan(v) else cell for v, cell in zip(estimate, cells, strict=True)]
+        columns[_ASYMPTOTIC.get(name, name) if normal else name] = cells
     return pd.DataFrame(columns)
 
 
 def _numbers(name: str, values: Array, digits: int) -> list[str]:
     known = [float(value) for value in values if not math.isnan(value)]
     if name == "p.value":
-        cells = ["<.0001" if value < 1e-4 else text for value, text in zip(known, fixed_decimals(known, 4), strict=True)]
+        cells = fixed_decimals(known, 4)
+        cells = ["<.0001" if value < 1e-4 else cell for value, cell in zip(known, cells, strict=True)]
     elif name in _STATISTICS:
         cells = fixed_decimals(known, 3)
     else:
@@ -87,13 +91,11 @@ def _numbers(name: str, values: Array, digits: int) -> list[str]:
     return ["NA" if math.isnan(value) else next(rest) for value in values]
 
 
-def _digits(estimates: pd.Series, errors: pd.Series) -> int:
+def _digits(estimates: Array, errors: Array) -> int:
     """Significant digits that show the largest estimate to the second digit of the smallest standard error."""
-    known = errors[(errors > 0.0) & (errors < np.inf)]
-    if known.empty or not np.isfinite(estimates).any():
+    errors = errors[(errors > 0.0) & np.isfinite(errors)]
+    sizes = np.abs(estimates[np.isfinite(estimates) & (estimates != 0.0)])
+    if not len(errors) or not len(sizes):
         return _DIGITS
-    largest = float(estimates.abs().max())
-    if largest == 0.0:
-        return _DIGITS
-    needed = math.floor(math.log10(largest)) - math.floor(math.log10(2.0 * float(known.min()))) + 1
+    needed = math.floor(math.log10(sizes.max())) - math.floor(math.log10(2.0 * errors.min())) + 1
     return min(max(needed, _DIGITS), _MOST_DIGITS)

@@ -17,7 +17,7 @@ so that only the directions u are sampled, and small probabilities keep their di
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["ADJUSTMENTS", "Family", "adjusted_p_values", "critical_values", "resolve"]
+__all__ = ["ADJUSTMENTS", "JOINT", "Family", "adjusted_p_values", "critical_values", "resolve"]
 
 _STEPWISE = {
     "holm": "holm",
@@ -40,6 +40,8 @@ _STEPWISE = {
     "BY": "fdr_by",
 }
 ADJUSTMENTS = ("none", "tukey", "sidak", "bonferroni", "scheffe", "dunnettx", "mvt", *_STEPWISE)
+#: Adjustments by the joint distribution of the statistics.
+JOINT = frozenset({"mvt", "scheffe"})
 
 _LOG2_DIRECTIONS = 14
 _RANK = 1e-8
@@ -58,13 +60,13 @@ class Family:
     pairwise : bool
         Whether they are all pairwise differences.
     correlation : ndarray, shape (k, k)
-        Of the k estimates that there are.
+        Of the k estimates that there are; only the adjustments in `JOINT` look at it.
     """
 
     size: int
     means: int
     pairwise: bool
-    correlation: Array
+    correlation: Array = field(default_factory=lambda: np.eye(0))
 
 
 def resolve(adjust: str, family: Family, *, intervals: bool = False) -> tuple[str, tuple[str, ...]]:
@@ -105,7 +107,7 @@ def adjusted_p_values(statistics: Array, df: Array, adjust: str, family: Family)
 
     Examples
     --------
-    >>> family = Family(3, 3, True, np.eye(3))
+    >>> family = Family(3, 3, True)
     >>> adjusted_p_values(np.array([2.5]), np.array([10.0]), "tukey", family).round(4).tolist()
     [0.0738]
     """
@@ -145,7 +147,7 @@ def critical_values(df: Array, adjust: str, family: Family, level: float) -> Arr
 
     Examples
     --------
-    >>> critical_values(np.array([10.0, np.inf]), "none", Family(1, 2, True, np.eye(1)), 0.95).round(3).tolist()
+    >>> critical_values(np.array([10.0, np.inf]), "none", Family(1, 2, True), 0.95).round(3).tolist()
     [2.228, 1.96]
     """
     if not 0.0 < level < 1.0:
@@ -259,6 +261,6 @@ def _largest_projections(correlation: Array, rank: int) -> Array:
     A = vectors[:, -rank:] * np.sqrt(values[-rank:])
     points = qmc.Sobol(rank, scramble=False).random_base2(_LOG2_DIRECTIONS)
     # the middles of the cells, for the first point is 0
-    normal = ndtri(points + 0.5**(_LOG2_DIRECTIONS + 1))
+    normal = ndtri(points + 0.5 ** (_LOG2_DIRECTIONS + 1))
     u = normal / np.linalg.norm(normal, axis=1, keepdims=True)
     return np.asarray(np.abs(u @ A.T).max(axis=1))

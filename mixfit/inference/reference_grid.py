@@ -74,7 +74,9 @@ class ReferenceGrid:
     averaged: tuple[str, ...]
 
 
-def grid_variables(fit: MixedResults, at: Mapping[str, Any] | None = None, cov_keep: int = 2) -> dict[str, GridVariable]:
+def grid_variables(
+    fit: MixedResults, at: Mapping[str, Any] | None = None, cov_keep: int = 2
+) -> dict[str, GridVariable]:
     """Variables of the fixed effects, in the order of the formula.
 
     Parameters

@@ -3,7 +3,7 @@
 #   Rscript tests/reference/emmeans.R > tests/reference/emmeans.json
 #
 # from the root of the repository (Debian: r-cran-emmeans, r-cran-lme4, r-cran-lmertest, r-cran-pbkrtest,
-# r-cran-jsonlite). Each case names a model, the specs, the arguments of emmeans() and, for contrasts, those of
+# r-cran-jsonlite, r-cran-numderiv). Each case names a model, the specs, the arguments of emmeans() and, for contrasts, those of
 # contrast(); `what` says whether the tests or the intervals of the result are recorded.
 suppressPackageStartupMessages({
   library(lme4)
@@ -35,8 +35,19 @@ models <- list(
   empty = lmer(y ~ a * b + k + (1 | g), empty, control = tight),
   herds = glmer(cbind(incidence, size - incidence) ~ period + (1 | herd), cbpp, binomial, control = tighter),
   counts = glmer(n ~ a * k + x + offset(log(e)) + (1 | g), marginal, poisson, control = tighter),
-  probit = glmer(s ~ a + x + (1 | g), marginal, binomial("probit"), control = tighter)
+  probit = glmer(cbind(incidence, size - incidence) ~ period + (1 | herd), cbpp, binomial("probit"), control = tighter)
 )
+
+# lme4 takes the Hessian by plain differences, good to 1e-3; Richardson's extrapolation gives its exact value
+covariance <- function(fit) {
+  theta <- getME(fit, "theta")
+  H <- numDeriv::hessian(update(fit, devFunOnly = TRUE), c(theta, fixef(fit)), method.args = list(d = 0.01))
+  V <- solve(H / 2)[-seq_along(theta), -seq_along(theta), drop = FALSE]
+  dimnames(V) <- dimnames(as.matrix(vcov(fit)))
+  V
+}
+generalized <- Filter(isGLMM, models)
+covariances <- lapply(generalized, covariance)
 
 columns <- function(frame) {
   frame <- as.data.frame(frame)
@@ -50,6 +61,7 @@ add <- function(model, specs, arguments = list(), contrast = NULL, what = "tests
   by <- arguments$by
   own <- arguments
   if (!is.null(own$ddf)) { own$lmer.df <- if (own$ddf == "none") "asymptotic" else own$ddf; own$ddf <- NULL }
+  if (isGLMM(fit)) own$vcov. <- covariances[[model]]
   em <- suppressMessages(do.call(emmeans, c(list(fit, specs), own)))
   if (is.null(contrast)) {
     result <- if (is.null(arguments$adjust)) summary(em) else confint(em, adjust = arguments$adjust, level = arguments$level)
@@ -115,10 +127,10 @@ for (t in c("link", "response")) {
     add("herds", "period", list(type = t), list(method = m))
     add("herds", "period", list(type = t), list(method = m), "intervals")
   }
-  for (model in c("counts", "probit")) {
-    add(model, "a", list(type = t))
-    add(model, "a", list(type = t), list(method = "pairwise"))
-  }
+  add("counts", "a", list(type = t))
+  add("counts", "a", list(type = t), list(method = "pairwise"))
+  add("probit", "period", list(type = t))
+  add("probit", "period", list(type = t), list(method = "pairwise"))
 }
 for (adjust in c("none", "tukey", "sidak", "bonferroni", "scheffe", "dunnettx", "holm", "hochberg", "hommel", "fdr", "BY")) {
   for (what in c("tests", "intervals")) {
