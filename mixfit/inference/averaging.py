@@ -98,8 +98,10 @@ def estimable(L: Array, X: Array, kept: NDArray[np.intp]) -> NDArray[np.bool_]:
     aliased = np.setdiff1d(np.arange(X.shape[1]), kept)
     if not len(aliased):
         return known
-    A = np.linalg.lstsq(X[:, kept], X[:, aliased], rcond=None)[0]
-    values = np.where(known[:, None], L, 0.0)
-    distance = np.abs(values[:, aliased] - values[:, kept] @ A)
-    size = np.abs(values[:, aliased]) + np.abs(values[:, kept]) @ np.abs(A)
-    return np.asarray(known & (distance <= _TOLERANCE * size).all(axis=1))
+    # in units of the columns, so that rounding is the same for all
+    lengths = np.linalg.norm(X, axis=0)
+    lengths[lengths == 0.0] = 1.0
+    A = np.linalg.lstsq((X / lengths)[:, kept], (X / lengths)[:, aliased], rcond=None)[0]
+    values = np.where(known[:, None], L, 0.0) / lengths
+    distance = np.abs(values[:, aliased] - values[:, kept] @ A).max(axis=1)
+    return np.asarray(known & (distance <= _TOLERANCE * np.abs(values).max(axis=1)))

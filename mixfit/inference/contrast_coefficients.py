@@ -83,7 +83,7 @@ def _effects(labels: Sequence[str], sign: str) -> tuple[list[str], Array]:
 
 def _deleted_effects(labels: Sequence[str], sign: str) -> tuple[list[str], Array]:
     k = len(labels)
-    return [f"{label} effect" for label in labels], (np.eye(k) * k - 1.0) / max(k - 1, 1)
+    return [f"{label} effect" for label in labels], (np.eye(k) * k - 1.0) / (k - 1)
 
 
 def _polynomial(labels: Sequence[str], sign: str) -> tuple[list[str], Array]:
@@ -123,7 +123,7 @@ def contrast_family(method: object, labels: Sequence[str], sign: str = "-") -> C
     Raises
     ------
     FitError
-        For an unknown method, or coefficients that are not k numbers a contrast.
+        For an unknown method, for one mean alone, or coefficients that are not k numbers a contrast.
 
     Examples
     --------
@@ -134,6 +134,8 @@ def contrast_family(method: object, labels: Sequence[str], sign: str = "-") -> C
     if isinstance(method, str):
         if method not in METHODS:
             raise FitError(f"The methods of contrasts are {', '.join(METHODS)}, or coefficients, not {method!r}.")
+        if len(labels) < 2:
+            raise FitError(f"Contrasts compare two means or more, and there is one ({', '.join(labels)}) to compare.")
         make, adjust, pairwise = METHODS[method]
         names, C = make(labels, sign)
         return ContrastFamily(names, C, adjust, pairwise)

@@ -24,6 +24,7 @@ __all__ = ["as_html", "as_text"]
 
 _DIGITS = 3
 _MOST_DIGITS = 9
+_LEVEL_DIGITS = 7
 _STATISTICS = ("t.ratio", "z.ratio")
 _ASYMPTOTIC = {"lower.CL": "asymp.LCL", "upper.CL": "asymp.UCL"}
 
@@ -62,12 +63,12 @@ def _cells(frame: pd.DataFrame) -> pd.DataFrame:
     for j, name in enumerate(headers):
         values = frame[name]
         if j < start:
-            cells = [level_text(value) for value in values]
-            if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+            if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+                columns[name] = format_common(values.to_numpy(dtype=np.float64), _LEVEL_DIGITS)
+            else:
+                cells = [level_text(value) for value in values]
                 width = max(map(len, (*cells, name)))
                 columns[name.ljust(width)] = [cell.ljust(width) for cell in cells]
-            else:
-                columns[name] = cells
             continue
         cells = _numbers(
             name, values.to_numpy(dtype=np.float64), digits if j == start or name in _ASYMPTOTIC else _DIGITS

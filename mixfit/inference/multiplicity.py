@@ -109,7 +109,7 @@ def adjusted_p_values(statistics: Array, df: Array, adjust: str, family: Family)
     --------
     >>> family = Family(3, 3, True)
     >>> adjusted_p_values(np.array([2.5]), np.array([10.0]), "tukey", family).round(4).tolist()
-    [0.0738]
+    [0.074]
     """
     known = ~np.isnan(statistics) & ~np.isnan(df)
     out = np.full(len(statistics), np.nan)

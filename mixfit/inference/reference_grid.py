@@ -141,9 +141,10 @@ def _variable(name: str, column: pd.Series, encoded: bool, at: list[Any] | None,
 def combinations(variables: Sequence[GridVariable]) -> pd.DataFrame:
     """All combinations of values, the first variable varying fastest."""
     sizes = [len(variable.values) for variable in variables]
-    places = np.indices(sizes[::-1]).reshape(len(sizes), -1)[::-1]
+    rows = int(np.prod(sizes, dtype=np.int64))
+    places = np.indices(sizes[::-1]).reshape(len(sizes), rows)[::-1]
     columns = {v.name: _column(v.values, place) for v, place in zip(variables, places, strict=True)}
-    return pd.DataFrame(columns, index=pd.RangeIndex(int(np.prod(sizes, dtype=np.int64))))
+    return pd.DataFrame(columns, index=pd.RangeIndex(rows))
 
 
 def _column(values: list[Any], place: Index) -> pd.Series:
