@@ -21,7 +21,9 @@ def marginaleffects_adapter(
 
     Predictions are those of the fixed effects, random effects being zero (``re_form="population"``); the rows are
     those of the fit unless marginaleffects is given others, and offsets are taken from the rows. Tests and intervals
-    use the normal distribution. The grouping factors are columns too, for ``by=``.
+    use the normal distribution. The grouping factors are columns too, for ``by=``, and factors of numbers
+    (``C(day)``) have their numbers as text. The standard errors of slopes are differences of differences there,
+    good to three digits; ``slopes(..., eps_vcov=1e-4)`` gives more.
 
     Parameters
     ----------

@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 
 __all__ = ["MixedModelAdapter"]
 
+# Derivatives depend on the link alone; marginaleffects knows each of them with some family only.
+_FAMILIES = {
+    "log": "poisson",
+    "sqrt": "poisson",
+    "logit": "binomial",
+    "probit": "binomial",
+    "cloglog": "binomial",
+    "inverse": "gamma",
+}
+
 
 class MixedModelAdapter(ModelAbstract):  # type: ignore[misc]
     """The fixed effects of a fit, with the rows that it used.
@@ -42,6 +52,7 @@ class MixedModelAdapter(ModelAbstract):  # type: ignore[misc]
         if design.variables is None:
             raise FitError("marginaleffects needs a model that was read from a formula and data.")
         family = getattr(fit.model, "family", None)
+        self._has_offset = design.offset is not None
         self._link = family.link if family is not None and response else None
         columns, self._levels = _columns(design.variables, design.reader.factor_names)
         outcome = design.endog_name if design.endog_name.isidentifier() else "response"
@@ -74,21 +85,34 @@ class MixedModelAdapter(ModelAbstract):  # type: ignore[misc]
         raise FitError(f"vcov is True, False, 'kenward-roger' or a matrix, not {vcov!r}.")
 
     def get_exog(self, newdata: pl.DataFrame) -> Array:
-        """Fixed-effects columns of new rows, and their offset as the last column: shape (m, p + 1)."""
+        """Fixed-effects columns of new rows, (m, p), and their offset as the last one where the model has an offset."""
         model = self.model.model
         named = {name: labels for name, labels in self._levels.items() if name in newdata.columns}
         rows = newdata.with_columns(
             pl.col(name).cast(pl.String).replace_strict(labels, default=None) for name, labels in named.items()
         )
         new = model.design.reader.read(rows, (False,) * len(model.design.random))
-        return np.column_stack([new.X[:, model.kept], new.offset])
+        X = np.asarray(new.X[:, model.kept])
+        return np.column_stack([X, new.offset]) if self._has_offset else X
 
     def get_predict(self, params: Array, newdata: Any) -> pl.DataFrame:
         """Predictions with the coefficients `params` (p,), for rows from `get_exog` or of data."""
         exog = newdata if isinstance(newdata, np.ndarray) else self.get_exog(newdata)
-        eta = exog[:, :-1] @ np.asarray(params) + exog[:, -1]
+        eta = exog[:, : len(params)] @ np.asarray(params)
+        if self._has_offset:
+            eta = eta + exog[:, -1]
         mean = eta if self._link is None else self._link.mean(eta)
         return pl.DataFrame({"rowid": pl.Series(range(len(mean)), dtype=pl.Int32), "estimate": mean})
+
+    def get_autodiff_args(self) -> dict[str, str | None] | str | None:
+        """How marginaleffects may differentiate predictions itself, instead of by differences."""
+        if self._has_offset:
+            return "models with an offset"
+        if self._link is None or self._link.name == "identity":
+            return {"model_type": "linear", "family": None, "link": None}
+        if self._link.name not in _FAMILIES:
+            return f"the link {self._link.name!r}"
+        return {"model_type": "glm", "family": _FAMILIES[self._link.name], "link": self._link.name}
 
 
 def _columns(variables: Any, factor_names: frozenset[str]) -> tuple[dict[str, pl.Series], dict[str, dict[str, Any]]]:

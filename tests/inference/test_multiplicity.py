@@ -86,7 +86,7 @@ def test_polynomials_are_orthogonal_whole_numbers():
         products = P @ P.T
         assert np.count_nonzero(products - np.diag(np.diag(products))) == 0
         assert (P.sum(axis=1) == 0).all()
-        assert (P == np.round(P)).all()
+        assert (np.round(P) == P).all()
         assert (np.gcd.reduce(P.astype(int), axis=1) == 1).all()
 
 
