@@ -11,9 +11,21 @@ from mixfit.model import LinearMixedModel, mixed
 
 if TYPE_CHECKING:
     from mixfit.generalized import GeneralizedMixedModel
+    from mixfit.inference.emmeans import emmeans
+    from mixfit.inference.marginaleffects_adapter import marginaleffects_adapter
     from mixfit.inference.modcomp import kr_modcomp, sat_modcomp
 
-__all__ = ["GeneralizedMixedModel", "LinearMixedModel", "__version__", "datasets", "kr_modcomp", "mixed", "sat_modcomp"]
+__all__ = [
+    "GeneralizedMixedModel",
+    "LinearMixedModel",
+    "__version__",
+    "datasets",
+    "emmeans",
+    "kr_modcomp",
+    "marginaleffects_adapter",
+    "mixed",
+    "sat_modcomp",
+]
 
 __version__ = "0.1.0"
 
@@ -28,4 +40,8 @@ def __getattr__(name: str) -> Any:
         from mixfit.inference import modcomp
 
         return getattr(modcomp, name)
+    if name in ("emmeans", "marginaleffects_adapter"):
+        from importlib import import_module
+
+        return getattr(import_module(f"mixfit.inference.{name}"), name)
     raise AttributeError(f"module 'mixfit' has no attribute {name!r}")

@@ -100,10 +100,9 @@ def emmeans(
     Examples
     --------
     >>> import mixfit
-    >>> from mixfit.inference.emmeans import emmeans
     >>> penicillin = mixfit.datasets.load("penicillin")
     >>> fit = mixfit.mixed("yield ~ treat + (1 | blend)", penicillin).fit()
-    >>> emmeans(fit, "treat")
+    >>> mixfit.emmeans(fit, "treat")
      treat emmean   SE   df lower.CL upper.CL
      A         84 2.47 11.1     78.6     89.4
      B         85 2.47 11.1     79.6     90.4
@@ -112,7 +111,7 @@ def emmeans(
     <BLANKLINE>
     Degrees-of-freedom method: kenward-roger
     Confidence level used: 0.95
-    >>> emmeans(fit, "treat").pairs()["p.value"].round(4).tolist()
+    >>> mixfit.emmeans(fit, "treat").pairs()["p.value"].round(4).tolist()
     [0.9827, 0.3105, 0.8838, 0.4905, 0.9827, 0.7002]
     """
     method, names, within = parse_specs(specs)

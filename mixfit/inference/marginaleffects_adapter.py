@@ -47,11 +47,10 @@ def marginaleffects_adapter(
     Examples
     --------
     >>> import mixfit
-    >>> from mixfit.inference.marginaleffects_adapter import marginaleffects_adapter
     >>> sleep = mixfit.datasets.load("sleepstudy")
     >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
     >>> from marginaleffects import avg_slopes  # doctest: +SKIP
-    >>> avg_slopes(marginaleffects_adapter(fit))["estimate"].round(2).to_list()  # doctest: +SKIP
+    >>> avg_slopes(mixfit.marginaleffects_adapter(fit))["estimate"].round(2).to_list()  # doctest: +SKIP
     [10.47]
     """
     if type not in ("response", "link"):

@@ -11,7 +11,6 @@ import pytest
 
 import mixfit
 from mixfit.errors import FitError
-from mixfit.inference.emmeans import emmeans
 
 RNG = np.random.default_rng(20)
 N = 60
@@ -79,7 +78,7 @@ def test_specs_may_be_formulas(fit):
 
 
 def test_function_and_method_are_the_same(fit):
-    pd.testing.assert_frame_equal(emmeans(fit, "a").frame, fit.emmeans("a").frame)
+    pd.testing.assert_frame_equal(mixfit.emmeans(fit, "a").frame, fit.emmeans("a").frame)
 
 
 def test_frames_of_other_libraries_and_pickles(fit):

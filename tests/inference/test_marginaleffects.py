@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import mixfit
+from mixfit import marginaleffects_adapter
 from mixfit.errors import FitError
-from mixfit.inference.marginaleffects_adapter import marginaleffects_adapter
 
 RNG = np.random.default_rng(7)
 N = 80
