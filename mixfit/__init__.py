@@ -11,8 +11,10 @@ from mixfit.model import LinearMixedModel, mixed
 
 if TYPE_CHECKING:
     from mixfit.generalized import GeneralizedMixedModel
+    from mixfit.inference.emmeans import emmeans
     from mixfit.inference.exact import exact_lrt, exact_rlrt
     from mixfit.inference.likelihood_ratio import anova
+    from mixfit.inference.marginaleffects_adapter import marginaleffects_adapter
     from mixfit.inference.modcomp import kr_modcomp, sat_modcomp
     from mixfit.inference.pb_modcomp import pb_modcomp
 
@@ -22,9 +24,11 @@ __all__ = [
     "__version__",
     "anova",
     "datasets",
+    "emmeans",
     "exact_lrt",
     "exact_rlrt",
     "kr_modcomp",
+    "marginaleffects_adapter",
     "mixed",
     "pb_modcomp",
     "sat_modcomp",
@@ -37,9 +41,11 @@ __version__ = "0.1.0"
 _LAZY = {
     "GeneralizedMixedModel": "mixfit.generalized",
     "anova": "mixfit.inference.likelihood_ratio",
+    "emmeans": "mixfit.inference.emmeans",
     "exact_lrt": "mixfit.inference.exact",
     "exact_rlrt": "mixfit.inference.exact",
     "kr_modcomp": "mixfit.inference.modcomp",
+    "marginaleffects_adapter": "mixfit.inference.marginaleffects_adapter",
     "pb_modcomp": "mixfit.inference.pb_modcomp",
     "sat_modcomp": "mixfit.inference.modcomp",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from formulaic.parser.types import Factor
 
 from mixfit.design.binomial import read_binomial
 from mixfit.design.checks import check_finite, check_random
@@ -23,7 +24,8 @@ from mixfit.formula import MixedFormula, RandomTerm, parse, variables_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from formulaic.parser.types import Factor
+    import pandas as pd
+    from formulaic.parser.types import Term
     from numpy.typing import NDArray
 
 __all__ = ["build"]
@@ -134,6 +136,7 @@ def build(
             state=environment.state,
         ),
         fixed=fixed_structure(fitted[0], X, environment.materializer, keep, kept_of_built),
+        variables=_variables(formula.fixed, expressions, columns, keep),
     )
 
 
@@ -148,6 +151,18 @@ def _expand_dot(formula: MixedFormula, columns: Columns, weights: object, offset
 
 def _names_in(expressions: Sequence[str], names: Mapping[str, object]) -> set[str]:
     return {name for name in names for expression in expressions if name in expression}
+
+
+def _variables(
+    terms: Sequence[Term], expressions: Sequence[str], columns: Columns, keep: NDArray[np.bool_] | None
+) -> dict[str, pd.Series]:
+    """Columns that the fixed terms and the offsets look up, as they were when the model was read."""
+    factors = [factor for term in terms for factor in term.factors]
+    for expression in expressions:
+        method = Factor.EvalMethod.LOOKUP if expression in columns else Factor.EvalMethod.PYTHON
+        factors.append(Factor(expression, eval_method=method))
+    names = dict.fromkeys(name for factor in factors for name in variables_of(factor) if name in columns)
+    return {name: columns[name].copy() if keep is None else columns[name][keep] for name in names}
 
 
 def _code_groups(terms: Sequence[RandomTerm], environment: Environment, missing: MissingRows) -> dict[str, Coded]:

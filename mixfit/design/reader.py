@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from formulaic.parser.types import Factor
+
 from mixfit.design.columns import Columns
 from mixfit.design.environment import Environment
 from mixfit.design.parts import EncodedPart, NumericPart, Part, read_parts
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
-    from formulaic.parser.types import Factor
     from numpy.typing import NDArray
 
     from mixfit.design.grouping import GroupingReader
@@ -89,6 +90,39 @@ class FittedReader:
             codes=tuple(next(found) if want else None for want in terms),
             offset=offset,
             index=columns.index,
+        )
+
+    def read_fixed(self, newdata: object) -> NDArray[np.float64]:
+        """Build X of `newdata` alone, shape (m, p); raises as `read` does."""
+        environment = Environment(Columns(newdata, "new data"), self.context, dict(self.state))
+        try:
+            self._require(environment, [])
+            return read_parts([self.fixed], environment)[0]
+        except FormulaError as error:
+            raise DataError(str(error)) from error
+
+    @property
+    def fixed_terms(self) -> tuple[tuple[str, ...], ...]:
+        """Names that each fixed term looks up, functions included; none for the constant."""
+        if isinstance(self.fixed, NumericPart):
+            return tuple(() if name is None else (name,) for name in self.fixed.columns)
+        return tuple(
+            tuple(dict.fromkeys(name for factor in term.factors for name in variables_of(factor)))
+            for term in self.fixed.spec.formula
+        )
+
+    @property
+    def factor_names(self) -> frozenset[str]:
+        """Names that the factors among the fixed terms look up: ``x`` of ``C(x)``, whatever x holds."""
+        if isinstance(self.fixed, NumericPart):
+            return frozenset()
+        kinds = self.fixed.spec.encoder_state
+        factors = {factor for term in self.fixed.spec.formula for factor in term.factors}
+        return frozenset(
+            name
+            for factor in factors
+            if factor.expr in kinds and kinds[factor.expr][0] is Factor.Kind.CATEGORICAL
+            for name in variables_of(factor)
         )
 
     def _require(self, environment: Environment, wanted: list[RandomReader]) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
@@ -156,6 +158,17 @@ class DesignReader(Protocol):
         missing values in a needed column give NaN rows in X or Z.
         """
 
+    def read_fixed(self, newdata: object) -> NDArray[np.float64]:
+        """Build X of `newdata` alone, shape (m, p): neither groups nor offset are looked up."""
+
+    @property
+    def fixed_terms(self) -> tuple[tuple[str, ...], ...]:
+        """Names that each fixed term looks up, functions included; none for the constant."""
+
+    @property
+    def factor_names(self) -> frozenset[str]:
+        """Names that the factors among the fixed terms look up: ``x`` of ``C(x)``, whatever x holds."""
+
 
 @dataclass(frozen=True, eq=False)
 class Design:
@@ -181,6 +194,9 @@ class Design:
     reader : DesignReader
     fixed : FixedStructure, optional
         Which term each column of X belongs to, and the values of its variables.
+    variables : mapping of str to Series, shape (n,), or None
+        Columns of the data that the fixed effects and the offset look up, on the rows used; None
+        for a design that was not read from a formula.
     """
 
     y: NDArray[np.float64]
@@ -194,3 +210,4 @@ class Design:
     n_dropped: int
     reader: DesignReader
     fixed: FixedStructure | None = None
+    variables: Mapping[str, pd.Series] | None = None

@@ -14,6 +14,7 @@ from mixfit.results.bootstrap_methods import Bootstrapped
 from mixfit.results.deletions import Deletions
 from mixfit.results.descriptive_methods import Descriptive
 from mixfit.results.dispersion import Dispersion
+from mixfit.results.emmeans_methods import MarginalMeans
 from mixfit.results.fixed_tests import FixedTests
 from mixfit.results.influence_methods import InfluenceMethods
 from mixfit.results.intervals import Intervals
@@ -44,6 +45,7 @@ class GeneralizedResults(
     FixedTests,
     Bootstrapped,
     Intervals,
+    MarginalMeans,
 ):
     """Estimates of a generalized linear mixed model.
 

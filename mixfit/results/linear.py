@@ -11,6 +11,7 @@ import pandas as pd
 from mixfit.results.bootstrap_methods import Bootstrapped
 from mixfit.results.deletions import Deletions, RandomDeletions
 from mixfit.results.descriptive_methods import Descriptive
+from mixfit.results.emmeans_methods import MarginalMeans
 from mixfit.results.fixed_tests import LinearTests
 from mixfit.results.influence_methods import InfluenceMethods
 from mixfit.results.intervals import Intervals
@@ -42,6 +43,7 @@ class LinearResults(
     LinearTests,
     Bootstrapped,
     Intervals,
+    MarginalMeans,
 ):
     """Estimates of a linear mixed model.
 

@@ -1,0 +1,208 @@
+"""Estimated marginal means and their contrasts, as objects that print as R's emmeans does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mixfit.errors import FitError
+from mixfit.inference.linear_functions import by_groups, evaluate, intervals
+from mixfit.inference.marginal_frames import contrast_rows, families_of, means_frame, tests_frame
+from mixfit.inference.marginal_text import as_html, as_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from mixfit.inference.linear_functions import Estimates
+    from mixfit.inference.marginal_frames import Settings
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Contrasts", "EmMeans"]
+
+LIMITS = ("lower.CL", "upper.CL")
+
+
+@dataclass(frozen=True, eq=False)
+class Functions:
+    """Linear functions of the fixed effects, with names and estimates.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        Names, estimates, standard errors, degrees of freedom, and limits or tests, in full precision.
+    L : ndarray, shape (q, c)
+        Coefficients of all columns of the design (``fit.model.design.exog_names``), aliased ones included.
+    by : tuple of str
+        Columns whose combinations are shown and adjusted apart.
+    notes : tuple of str
+        What a reader must know of the numbers.
+    estimates : Estimates
+        On the scale of the linear predictor.
+    names : DataFrame
+        Columns that say what each row is.
+    settings : Settings
+    adjust : str
+    """
+
+    frame: pd.DataFrame
+    L: Array
+    by: tuple[str, ...]
+    notes: tuple[str, ...]
+    estimates: Estimates
+    names: pd.DataFrame
+    settings: Settings
+    adjust: str
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the numbers as a frame of one's own."""
+        return self.frame.copy()
+
+    def __getitem__(self, column: str) -> pd.Series:
+        return self.frame[column]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __str__(self) -> str:
+        return as_text(self.frame, self.by, self.notes)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return as_html(self.frame, self.by, self.notes)
+
+
+@dataclass(frozen=True, eq=False)
+class Contrasts(Functions):
+    """Contrasts of marginal means.
+
+    The frame has the columns ``contrast``, those of `by`, the estimate (``estimate``, ``odds.ratio`` or
+    ``ratio``), ``SE``, ``df``, ``null`` for ratios, ``t.ratio`` or ``z.ratio``, and ``p.value``. NaN where a
+    contrast cannot be estimated.
+
+    Attributes
+    ----------
+    kind : tuple of int and bool
+        How many means are compared within each group, and whether in all pairs.
+    """
+
+    kind: tuple[int, bool]
+
+    def conf_int(self, level: float | None = None, adjust: str | None = None) -> pd.DataFrame:
+        """Compute confidence intervals.
+
+        Parameters
+        ----------
+        level : float, optional
+            Coverage, for all intervals of a family at once where they are adjusted; that of the means by default.
+        adjust : str, optional
+            As in `EmMeans.contrast`; by default the adjustment of the tests, or Bonferroni's for those that
+            have no intervals (the stepwise ones: Holm, fdr, ...).
+
+        Returns
+        -------
+        DataFrame
+            Names, estimates, ``SE``, ``df``, ``lower.CL``, ``upper.CL``.
+        """
+        settings, adjust = self.settings, adjust or self.adjust
+        groups = by_groups(self.names, self.by)
+        families = families_of(settings, self.L, self.estimates, groups, self.kind, adjust)
+        limits = intervals(self.estimates, groups, families, adjust, settings.level if level is None else level)
+        frame = self.frame.loc[:, :"df"].copy()
+        for name, values in zip(LIMITS, limits[:2], strict=True):
+            frame[name] = np.exp(values) if settings.as_ratios else values
+        return frame
+
+
+@dataclass(frozen=True, eq=False)
+class EmMeans(Functions):
+    """Estimated marginal means.
+
+    The frame has a column for every variable they stand for, ``emmean`` (``prob``, ``rate`` or ``response`` on the
+    scale of the response), ``SE``, ``df``, ``lower.CL`` and ``upper.CL``. NaN where a mean cannot be estimated.
+    """
+
+    offset: float
+    contrasts: Contrasts | None
+
+    def conf_int(self, level: float | None = None, adjust: str | None = None) -> pd.DataFrame:
+        """Compute confidence intervals.
+
+        Parameters
+        ----------
+        level : float, optional
+            Coverage; that asked for in `emmeans` by default.
+        adjust : str, optional
+            As in `emmeans`.
+
+        Returns
+        -------
+        DataFrame
+            As the frame, with these limits.
+        """
+        level = self.settings.level if level is None else level
+        frame, _ = means_frame(self.settings, self.names, self.by, self.L, self.estimates, adjust or self.adjust, level)
+        return frame
+
+    def pairs(self, by: str | Sequence[str] | None = None, adjust: str | None = None) -> Contrasts:
+        """Compare every two means; the same as ``contrast("pairwise")``."""
+        return self.contrast("pairwise", by, adjust)
+
+    def contrast(
+        self, method: Any = "pairwise", by: str | Sequence[str] | None = None, adjust: str | None = None
+    ) -> Contrasts:
+        """Test contrasts of the means.
+
+        Parameters
+        ----------
+        method : str, mapping of str to sequence of float, DataFrame or array_like
+            "pairwise", "revpairwise", "trt.vs.ctrl" (each with the first), "trt.vs.ctrlk" (with the last), "consec"
+            (each with the one before), "eff" (each less their mean), "del.eff" (less the mean of the others) or
+            "poly" (polynomials on equally spaced points); or coefficients of the means of one `by` group, by
+            name or in rows.
+        by : str or sequence of str, optional
+            Variables within whose combinations the means are compared; by default those of the means themselves,
+            and ``()`` for none.
+        adjust : str, optional
+            "tukey", "sidak", "bonferroni", "scheffe", "dunnettx", "mvt", "holm", "hochberg", "hommel", "fdr", "BY"
+            or "none", over the contrasts of one `by` group. By default, as in emmeans, Tukey's for pairs,
+            "dunnettx" for comparisons with a control, "fdr" for effects, "mvt" for consecutive ones, and none
+            for polynomials and given coefficients.
+
+        Returns
+        -------
+        Contrasts
+
+        Raises
+        ------
+        FitError
+            For an unknown method, adjustment or variable, or coefficients of another number of means.
+        """
+        within = self.by if by is None else (by,) if isinstance(by, str) else tuple(by)
+        for name in within:
+            if name not in self.names:
+                raise FitError(
+                    f"by= names {name!r}; the means stand for {', '.join(map(str, self.names)) or 'nothing'}."
+                )
+        settings = self.settings
+        rows = contrast_rows(self.names, self.L, within, method, "/" if settings.as_ratios else "-")
+        estimates = evaluate(settings.fit, rows.L, rows.weight * self.offset, settings.ddf)
+        applied = adjust or rows.adjust
+        frame, notes = tests_frame(settings, rows, within, estimates, applied)
+        return Contrasts(frame, rows.L, within, notes, estimates, rows.names, settings, applied, rows.kind)
+
+    def __str__(self) -> str:
+        text = as_text(self.frame, self.by, self.notes)
+        return text if self.contrasts is None else f"{text}\n\n{self.contrasts}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        html = as_html(self.frame, self.by, self.notes)
+        return html if self.contrasts is None else f"{html}\n{self.contrasts._repr_html_()}"
