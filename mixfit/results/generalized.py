@@ -14,6 +14,7 @@ from mixfit.results.descriptive_methods import Descriptive
 from mixfit.results.dispersion import Dispersion
 from mixfit.results.influence_methods import InfluenceMethods
 from mixfit.results.numbers import format_common
+from mixfit.results.plot_methods import PlotMethods
 from mixfit.results.pvalues import P_HEADER
 from mixfit.results.residual_methods import ResidualMethods
 from mixfit.results.summary import Heading
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["GeneralizedResults"]
 
 
-class GeneralizedResults(Dispersion, Descriptive, InfluenceMethods, ResidualMethods, TidyMethods):
+class GeneralizedResults(Dispersion, Descriptive, InfluenceMethods, PlotMethods, ResidualMethods, TidyMethods):
     """Estimates of a generalized linear mixed model.
 
     Nothing is computed before it is asked for. Pickles without what it has computed. A binomial

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mixfit.results.descriptive_methods import Descriptive
 from mixfit.results.influence_methods import InfluenceMethods
+from mixfit.results.plot_methods import PlotMethods
 from mixfit.results.re_form import select
 from mixfit.results.residual_methods import ResidualMethods
 from mixfit.results.residuals import scale_residuals
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["LinearResults"]
 
 
-class LinearResults(Descriptive, InfluenceMethods, ResidualMethods, TidyMethods):
+class LinearResults(Descriptive, InfluenceMethods, PlotMethods, ResidualMethods, TidyMethods):
     """Estimates of a linear mixed model.
 
     Nothing is computed before it is asked for. Pickles without what it has computed.
