@@ -29,6 +29,8 @@ __all__ = ["shrinkage"]
 _MOST_NAMED = 30
 _INCHES_A_LEVEL = 0.19
 _HEIGHTS = (2.6, 8.0)
+# In points.
+_NAME_DISTANCE = 11.0
 
 
 def shrinkage(
@@ -100,7 +102,11 @@ def shrinkage(
         named = len(pools.pooled) <= _MOST_NAMED if names is None else names
         for axis, (first, second) in zip(made.axes, pairs, strict=True):
             _plane(axis, pools, first, second, named)
-    made.axes[0].legend(fontsize="small", framealpha=0.8)
+    if made.figure is None:
+        made.axes[0].legend(fontsize="small", framealpha=0.8)
+    else:
+        handles, labels = made.axes[0].get_legend_handles_labels()
+        made.figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small", frameon=False)
     for axis in made.axes:
         axis.set_title(group, fontsize="medium")
     return made.axes
@@ -123,10 +129,23 @@ def _plane(axes: Axes, pools: Pooling, first: str, second: str, named: bool) -> 
     at = (float(pools.fixed[first]), float(pools.fixed[second]))
     axes.scatter(*at, s=70.0, marker="D", color=GREEN, edgecolors="white", label="fixed effects", zorder=4)
     if named:
-        for level, place in zip(pools.within.index[known], zip(x[known], y[known], strict=True), strict=True):
-            axes.annotate(str(level), place, xytext=(4.0, 4.0), textcoords="offset points", fontsize=7.5, color="0.3")
+        _name(axes, [str(level) for level in pools.within.index[known]], x[known], y[known], to_x[known], to_y[known])
     axes.set_xlabel(shown(first))
     axes.set_ylabel(shown(second))
+
+
+def _name(axes: Axes, names: Sequence[str], x: Array, y: Array, to_x: Array, to_y: Array) -> None:
+    """Write every name behind the start of its arrow."""
+    axes.margins(0.09)
+    # Of one level, or levels all alike, there is no spread to measure by; the name is then at its point.
+    scale = np.array([np.ptp(x) or np.inf, np.ptp(y) or np.inf])
+    back = np.column_stack([x - to_x, y - to_y]) / scale
+    length = np.linalg.norm(back, axis=1, keepdims=True)
+    back *= _NAME_DISTANCE / np.where(length > 0.0, length, np.inf)
+    for name, at, offset in zip(names, zip(x, y, strict=True), back, strict=True):
+        axes.annotate(
+            name, at, xytext=offset, textcoords="offset points", ha="center", va="center", fontsize=7.5, color="0.3"
+        )
 
 
 def _lines(axes: Axes, pools: Pooling, column: str) -> None:
@@ -137,11 +156,10 @@ def _lines(axes: Axes, pools: Pooling, column: str) -> None:
     room = float(np.clip(72.0 * length_in_inches(axes.yaxis) / len(x), 0.1, 10.0))
     axes.axvline(float(pools.fixed[column]), color=GREEN, linewidth=1.4, zorder=0, label="fixed effect")
     axes.hlines(at[known], x[known], to_x[known], color=GREY, linewidth=float(np.clip(0.15 * room, 0.3, 1.6)), zorder=1)
-    size = float(np.clip(2.2 * room, 1.5, 22.0))
-    axes.scatter(
-        x[known], at[known], s=size, facecolors="white", edgecolors=RED, label="each level by itself", zorder=2
-    )
-    axes.scatter(to_x, at, s=size, color=BLUE, label="mixed model", zorder=3)
+    size, edge = float(np.clip(2.2 * room, 1.5, 22.0)), float(np.clip(0.4 * room, 0.4, 1.2))
+    hollow = axes.scatter(x[known], at[known], s=size, facecolors="white", edgecolors=RED, linewidths=edge, zorder=2)
+    hollow.set_label("each level by itself")
+    axes.scatter(to_x, at, s=size, linewidths=0.0, color=BLUE, label="mixed model", zorder=3)
     axes.set_ylim(-0.75, len(x) - 0.25)
     thin_labels(axes.yaxis, list(pools.pooled.index[order]))
     axes.set_xlabel(shown(column))

@@ -103,14 +103,15 @@ def _where(data: Any) -> str:
 
 def _grid(column: pd.Series[Any]) -> tuple[Array, tuple[str, ...] | None, Array, pd.Series[Any]]:
     """Places of the rows, names of the places, where to predict, and the variable there."""
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-        x = column.to_numpy(dtype=float)
-        at = np.linspace(x.min(), x.max(), _GRID)
+    if _is_number(column):
+        x = column.to_numpy(dtype=float, na_value=np.nan)
+        at = np.linspace(np.nanmin(x), np.nanmax(x), _GRID)
         return x, None, at, pd.Series(at)
     codes, values = pd.factorize(column, sort=True)
-    first = np.unique(codes, return_index=True)[1]
+    places, first = np.unique(codes, return_index=True)
     # Taken from the column, so that its type stays as it was in the fit.
-    return codes.astype(float), tuple(map(str, values)), np.arange(len(values), dtype=float), column.iloc[first]
+    grid = column.iloc[first[places >= 0]]
+    return np.where(codes < 0, np.nan, codes), tuple(map(str, values)), np.arange(len(values), dtype=float), grid
 
 
 def typical_rows(frame: pd.DataFrame, panel: NDArray[np.intp]) -> pd.DataFrame:
@@ -133,18 +134,16 @@ def typical_rows(frame: pd.DataFrame, panel: NDArray[np.intp]) -> pd.DataFrame:
     >>> typical_rows(frame, np.array([0, 0, 0, 1])).to_numpy().tolist()
     [[2, 'a'], [5, 'c']]
     """
+    count = np.bincount(panel)
+    start = np.cumsum(count) - count
     columns = {}
     for name, column in frame.items():
-        key = column.to_numpy() if _is_number(column) else pd.factorize(column, sort=True)[0]
-        if not _is_number(column):
-            # Rows of the most frequent value first, in each panel.
-            pairs = pd.DataFrame({"panel": panel, "key": key})
-            key = -pairs.groupby(["panel", "key"])["key"].transform("size").to_numpy()
-        order = np.lexsort((key, panel))
-        count = np.bincount(panel)
-        start = np.cumsum(count) - count
-        place = (count - 1) // 2 if _is_number(column) else np.zeros_like(count)
-        columns[name] = column.iloc[order[start + place]].reset_index(drop=True)
+        if _is_number(column):
+            row = np.lexsort((column.to_numpy(dtype=float, na_value=np.nan), panel))[start + (count - 1) // 2]
+        else:
+            value = np.unique(np.column_stack([panel, pd.factorize(column)[0]]), axis=0, return_inverse=True)[1].ravel()
+            row = np.lexsort((-np.bincount(value)[value], panel))[start]
+        columns[name] = column.iloc[row].reset_index(drop=True)
     return pd.DataFrame(columns)
 
 
@@ -192,7 +191,7 @@ def group_regressions(
     Examples
     --------
     >>> x = np.array([0.0, 1.0, 2.0])
-    >>> [a.tolist() for a in group_regressions(x, 1.0 + 2.0 * x, None, np.zeros(3, dtype=int), 1)]
+    >>> [a.round(9).tolist() for a in group_regressions(x, 1.0 + 2.0 * x, None, np.zeros(3, dtype=int), 1)]
     [[1.0], [2.0]]
     """
     from mixfit.inference.within import unpenalized_steps

@@ -105,7 +105,7 @@ def fitted_lines(
     curves = group_curves(fit, x, grouping, shown, data)
     regressions = _regressions(fit, x, curves, grouping) if within else None
     count = len(shown)
-    wide = columns or (count if count <= 4 else min(_MOST_COLUMNS, int(np.ceil(np.sqrt(2.0 * count)))))
+    wide = columns or _wide(count)
     size = (3.2, 3.0) if count <= 4 else (1.55, 1.7)
     made = panels(count, axes, columns=wide, size=size, sharex=True, sharey=True)
     y = fit.model.design.y
@@ -123,9 +123,7 @@ def fitted_lines(
         if curves.values is not None:
             axis.set_xticks(curves.at, curves.values)
             axis.set_xlim(-0.4, len(curves.at) - 0.6)
-    _label(made.axes, made.figure, x, fit, group)
-    if made.figure is not None and count < len(order):
-        made.figure.suptitle(f"{count} of {len(order)} levels of {group}", fontsize="medium")
+    _label(made.axes, made.figure, x, fit, group if count == len(order) else f"{group} ({count} of {len(order)})")
     return made.axes
 
 
@@ -140,6 +138,18 @@ def _order(fit: Fit, grouping: Grouping, levels: Sequence[object] | None, sort: 
     if not sort:
         return np.arange(grouping.n_levels)
     return np.argsort(fit.ranef()[grouping.name].iloc[:, 0].to_numpy(dtype=float), kind="stable")
+
+
+def _wide(count: int) -> int:
+    """Panels side by side: about twice as many as rows, with few places left empty."""
+    if count <= 4:
+        return count
+    root = np.sqrt(count)
+    tried = np.arange(int(np.ceil(root)), min(_MOST_COLUMNS, int(2.2 * root)) + 1)
+    if not len(tried):
+        return _MOST_COLUMNS
+    empty = -count % tried
+    return int(tried[np.lexsort((np.abs(tried - np.sqrt(2.0) * root), empty))[0]])
 
 
 def _spread(order: NDArray[np.intp], most: int) -> NDArray[np.intp]:
@@ -158,10 +168,12 @@ def _regressions(fit: Fit, x: str, curves: Curves, grouping: Grouping) -> tuple[
         raise FitError("within=True is for linear models: a group by itself may have no finite estimate.")
     if curves.values is not None:
         raise FitError(f"within=True needs a numeric x; {x!r} is categorical.")
-    return group_regressions(curves.x, design.y, design.weights, grouping.codes, grouping.n_levels)
+    known = ~np.isnan(curves.x)
+    weights = None if design.weights is None else design.weights[known]
+    return group_regressions(curves.x[known], design.y[known], weights, grouping.codes[known], grouping.n_levels)
 
 
-def _label(axes: AxesArray, figure: Any, x: str, fit: Fit, group: str) -> None:
+def _label(axes: AxesArray, figure: Any, x: str, fit: Fit, title: str) -> None:
     """Name axes and lines: once for the figure where it was made here."""
     handles, labels = axes[0].get_legend_handles_labels()
     if figure is None:
@@ -173,5 +185,5 @@ def _label(axes: AxesArray, figure: Any, x: str, fit: Fit, group: str) -> None:
     figure.supxlabel(x, fontsize="medium")
     figure.supylabel(response_name(fit), fontsize="medium")
     figure.legend(
-        handles, labels, loc="outside upper center", ncols=len(labels), fontsize="small", frameon=False, title=group
+        handles, labels, loc="outside upper center", ncols=len(labels), fontsize="small", frameon=False, title=title
     )

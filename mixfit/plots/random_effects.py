@@ -25,6 +25,8 @@ __all__ = ["caterpillar"]
 _INCHES_A_LEVEL = 0.17
 _HEIGHTS = (2.2, 8.0)
 _SIDE_BY_SIDE = 4
+# Points that a level needs for the line at zero to be seen between the intervals.
+_WIDE = 3.0
 
 
 def caterpillar(
@@ -116,11 +118,12 @@ def _draw(axes: Axes, modes: pd.Series[float], half: NDArray[np.float64], group:
     inches = length_in_inches(axes.yaxis)
     # Marks shrink with the room that a level has.
     room = 72.0 * inches / len(values)
-    axes.axvline(0.0, color=GREY, linewidth=1.0, zorder=0)
-    axes.hlines(
-        at, values - half, values + half, color=BLUE, linewidth=float(np.clip(0.15 * room, 0.3, 1.4)), alpha=0.7
-    )
-    axes.plot(values, at, "o", color=BLUE, markersize=float(np.clip(0.45 * room, 1.0, 4.5)), markeredgewidth=0.0)
+    # Nor do neighbouring intervals cover one another, however many there are.
+    width = float(np.clip(0.15 * room, min(0.8 * room, 0.6), 1.6))
+    axes.hlines(at, values - half, values + half, color=BLUE, linewidth=width, alpha=0.6, zorder=1)
+    axes.axvline(0.0, color=GREY, linewidth=1.0, zorder=0 if room > _WIDE else 2)
+    size = float(np.clip(0.45 * room, 1.2, 4.5))
+    axes.plot(values, at, "o", color=BLUE, markersize=size, markeredgewidth=0.0, zorder=3)
     axes.set_ylim(-0.75, len(values) - 0.25)
     thin_labels(axes.yaxis, list(modes.index))
     axes.set_title(f"{shown(str(modes.name))} | {group}", fontsize="medium")

@@ -36,6 +36,10 @@ class Profile(Protocol):
     def estimates(self) -> pd.Series[float]:
         """Where zeta is 0."""
 
+    @property
+    def cutoff(self) -> float:
+        """|zeta| up to which the curves go where no bound stops them."""
+
     def curve(self, parameter: str, points: int = ..., /) -> pd.DataFrame:
         """Columns ``value`` and ``zeta`` on a grid."""
 
@@ -114,10 +118,10 @@ def _draw(axes: Axes, profile: Profile, name: str, z: NDArray[np.float64], absol
     curve = profile.curve(name, _POINTS)
     value, zeta = (curve[column].to_numpy(dtype=float) for column in ("value", "zeta"))
     lower, upper = profile.value(name, -z), profile.value(name, z)
-    # Of an interval that reaches a bound only the other limit is on the curve.
     has_lower, has_upper = z <= -zeta.min(), z <= zeta.max()
     if absolute:
-        both = has_lower & has_upper
+        # An interval that reaches a bound ends there, unless the curve was cut off before.
+        both = (z <= profile.cutoff) & np.isfinite(lower) & np.isfinite(upper)
         axes.hlines(z[both], lower[both], upper[both], color=GREY, linewidth=1.0)
         axes.vlines(lower[has_lower], 0.0, z[has_lower], color=GREY, linewidth=1.0)
     else:
