@@ -29,6 +29,7 @@ __all__ = ["shrinkage"]
 _MOST_NAMED = 30
 _INCHES_A_LEVEL = 0.19
 _HEIGHTS = (2.6, 8.0)
+_LEGEND_SIZE = 24.0
 # In points.
 _NAME_DISTANCE = 11.0
 
@@ -103,10 +104,16 @@ def shrinkage(
         for axis, (first, second) in zip(made.axes, pairs, strict=True):
             _plane(axis, pools, first, second, named)
     if made.figure is None:
-        made.axes[0].legend(fontsize="small", framealpha=0.8)
+        legend = made.axes[0].legend(fontsize="small", framealpha=0.8)
     else:
         handles, labels = made.axes[0].get_legend_handles_labels()
-        made.figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small", frameon=False)
+        legend = made.figure.legend(
+            handles, labels, loc="outside lower center", ncols=3, fontsize="small", frameon=False
+        )
+    for handle in legend.legend_handles:
+        # Of many levels the points are too small for a legend.
+        if hasattr(handle, "set_sizes"):
+            handle.set_sizes([_LEGEND_SIZE])
     for axis in made.axes:
         axis.set_title(group, fontsize="medium")
     return made.axes

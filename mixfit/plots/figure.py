@@ -167,7 +167,7 @@ def thin_labels(axis: XAxis | YAxis, labels: Sequence[object], size: float = 8.0
     room = inches * _POINTS_AN_INCH / (1.25 * size)
     if axis.axis_name == "x":
         # A letter is about 0.6 of the size of its font wide.
-        across = inches * _POINTS_AN_INCH / (0.6 * size * (2 + max(map(len, texts))))
+        across = inches * _POINTS_AN_INCH / (0.6 * size * (1 + max(map(len, texts))))
         turned = across < len(texts)
         room = room if turned else across
     step = max(1, int(np.ceil(len(texts) / max(room, 1.0))))
