@@ -10,6 +10,7 @@ from mixfit import datasets
 from mixfit.model import LinearMixedModel, mixed
 
 if TYPE_CHECKING:
+    from mixfit import plots
     from mixfit.generalized import GeneralizedMixedModel
     from mixfit.inference.emmeans import emmeans
     from mixfit.inference.exact import exact_lrt, exact_rlrt
@@ -31,6 +32,7 @@ __all__ = [
     "marginaleffects_adapter",
     "mixed",
     "pb_modcomp",
+    "plots",
     "sat_modcomp",
 ]
 
@@ -53,8 +55,10 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     """Import what is not needed to fit a linear model."""
-    if name in _LAZY:
-        from importlib import import_module
+    from importlib import import_module
 
+    if name == "plots":
+        return import_module("mixfit.plots")
+    if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'mixfit' has no attribute {name!r}")

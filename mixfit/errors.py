@@ -10,6 +10,7 @@ __all__ = [
     "DesignError",
     "FitError",
     "FormulaError",
+    "MissingPackageError",
     "MixfitError",
     "MixfitWarning",
     "NewLevelError",
@@ -43,6 +44,10 @@ class FitError(MixfitError):
 
 class ComparisonError(MixfitError):
     """Fits cannot be compared: their likelihoods are not, or neither model contains the other."""
+
+
+class MissingPackageError(MixfitError, ImportError):
+    """An optional package is not installed; the message names the extra that brings it."""
 
 
 class MixfitWarning(UserWarning):

@@ -19,6 +19,7 @@ from mixfit.results.fixed_tests import FixedTests
 from mixfit.results.influence_methods import InfluenceMethods
 from mixfit.results.intervals import Intervals
 from mixfit.results.numbers import format_common
+from mixfit.results.plot_methods import PlotMethods
 from mixfit.results.pvalues import P_HEADER
 from mixfit.results.residual_methods import ResidualMethods
 from mixfit.results.summary import Heading
@@ -46,6 +47,7 @@ class GeneralizedResults(
     Bootstrapped,
     Intervals,
     MarginalMeans,
+    PlotMethods,
 ):
     """Estimates of a generalized linear mixed model.
 

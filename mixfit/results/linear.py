@@ -15,6 +15,7 @@ from mixfit.results.emmeans_methods import MarginalMeans
 from mixfit.results.fixed_tests import LinearTests
 from mixfit.results.influence_methods import InfluenceMethods
 from mixfit.results.intervals import Intervals
+from mixfit.results.plot_methods import PlotMethods
 from mixfit.results.re_form import select
 from mixfit.results.residual_methods import ResidualMethods
 from mixfit.results.residuals import scale_residuals
@@ -44,6 +45,7 @@ class LinearResults(
     Bootstrapped,
     Intervals,
     MarginalMeans,
+    PlotMethods,
 ):
     """Estimates of a linear mixed model.
 

@@ -1,0 +1,25 @@
+"""Plots of fits and of grouped data, by matplotlib (``pip install 'mixfit[plots]'``).
+
+Every function draws on the axes that it is given, or makes a figure, and returns the axes; none shows or saves.
+``fit.plot.caterpillar(...)`` is ``mixfit.plots.caterpillar(fit, ...)``.
+"""
+
+from mixfit.plots.arrows import shrinkage
+from mixfit.plots.group_lines import fitted_lines
+from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
+from mixfit.plots.random_effects import caterpillar
+from mixfit.plots.residual_plots import residuals_fitted, scale_location
+from mixfit.plots.strips import strip
+from mixfit.plots.zeta import profile_zeta
+
+__all__ = [
+    "caterpillar",
+    "fitted_lines",
+    "profile_zeta",
+    "qq_ranef",
+    "qq_residuals",
+    "residuals_fitted",
+    "scale_location",
+    "shrinkage",
+    "strip",
+]

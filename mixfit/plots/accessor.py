@@ -1,0 +1,61 @@
+"""``fit.plot``: the plots of a fit as methods."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+from mixfit.plots.arrows import shrinkage
+from mixfit.plots.group_lines import fitted_lines
+from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
+from mixfit.plots.random_effects import caterpillar
+from mixfit.plots.residual_plots import residuals_fitted, scale_location
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mixfit.plots.figure import Fit
+
+__all__ = ["Plots"]
+
+P = ParamSpec("P")
+Answer = TypeVar("Answer")
+
+
+def _method(function: Callable[Concatenate[Fit, P], Answer]) -> Callable[Concatenate[Plots, P], Answer]:
+    @wraps(function)
+    def method(self: Plots, /, *args: P.args, **kwargs: P.kwargs) -> Answer:
+        return function(self._fit, *args, **kwargs)
+
+    return method
+
+
+class Plots:
+    """The functions of `mixfit.plots` that draw a fit, with the fit filled in.
+
+    Parameters
+    ----------
+    fit : LinearResults or GeneralizedResults
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+    >>> (axes,) = fit.plot.caterpillar()
+    >>> axes.get_title()
+    '(Intercept) | operator'
+    """
+
+    def __init__(self, fit: Fit) -> None:
+        self._fit = fit
+
+    def __repr__(self) -> str:
+        return f"<Plots of {self._fit!r}: {', '.join(name for name in dir(self) if not name.startswith('_'))}>"
+
+    caterpillar = _method(caterpillar)
+    fitted_lines = _method(fitted_lines)
+    qq_ranef = _method(qq_ranef)
+    qq_residuals = _method(qq_residuals)
+    residuals_fitted = _method(residuals_fitted)
+    scale_location = _method(scale_location)
+    shrinkage = _method(shrinkage)

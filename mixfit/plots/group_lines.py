@@ -1,0 +1,189 @@
+"""Fitted lines by group, a panel a level."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mixfit.errors import FitError
+from mixfit.plots.curves import group_curves, group_regressions
+from mixfit.plots.factors import choose_factor, response_name
+from mixfit.plots.figure import BLUE, GREEN, RED, panels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike, NDArray
+
+    from mixfit.design.types import Grouping
+    from mixfit.plots.curves import Curves
+    from mixfit.plots.figure import AxesArray, Fit
+
+    Array = NDArray[np.float64]
+
+__all__ = ["fitted_lines"]
+
+_MOST_COLUMNS = 9
+
+
+def fitted_lines(
+    fit: Fit,
+    x: str,
+    group: str | None = None,
+    data: Any = None,
+    *,
+    levels: Sequence[object] | None = None,
+    sort: bool = False,
+    max_groups: int = 36,
+    within: bool = False,
+    population: bool = True,
+    columns: int | None = None,
+    axes: ArrayLike | Axes | None = None,
+) -> AxesArray:
+    """Draw data and fitted lines along a variable, a panel a group, as lattice's ``xyplot(y ~ x | g)``.
+
+    Each panel has the responses of the group's rows, the model's mean with the group's random effects (and those
+    of factors that it is nested in; other factors' are zero) and that with none. Generalized models are drawn on
+    the scale of the response. Variables other than `x` are held at what is typical of the group's rows: the median
+    of numbers (the lower of two middle ones), the most frequent value of a factor.
+
+    Parameters
+    ----------
+    fit : LinearResults or GeneralizedResults
+    x : str
+        A column of `data`; along a categorical one the means at its values are joined.
+    group : str, optional
+        Grouping factor; by default the one with the most levels.
+    data : frame, optional
+        That of the fit. Needed where the formula has more than bare numeric columns and grouping factors.
+    levels : sequence, optional
+        Groups to show, in this order.
+    sort : bool
+        Whether to order the groups by the mode of their first random column, mostly the intercept.
+    max_groups : int
+        Of more groups as many are shown, evenly spaced in their order; the figure then says so.
+    within : bool
+        Whether to add each group's own regression line of the response on a numeric `x` (linear models only),
+        by least squares with the prior weights.
+    population : bool
+        Whether to draw the line without random effects.
+    columns : int, optional
+        Panels side by side.
+    axes : Axes or array of Axes, optional
+        One a group. By default a figure is made, with common scales, in rows from the top left.
+
+    Returns
+    -------
+    ndarray of Axes, shape (g,)
+
+    Raises
+    ------
+    DataError
+        For a column that is not there.
+    FitError
+        For a factor or level that the model does not have, `within` where there is no such line, or a wrong
+        number of axes.
+    MissingPackageError
+        Where matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+    >>> axes = mixfit.plots.fitted_lines(fit, "Days", sort=True)
+    >>> [panel.get_title() for panel in axes[:3]]
+    ['309', '310', '370']
+    """
+    group = choose_factor(fit, group)
+    grouping = next(term.grouping for term in fit.model.design.random if term.grouping.name == group)
+    order = _order(fit, grouping, levels, sort)
+    shown = order if levels is not None else _spread(order, max_groups)
+    curves = group_curves(fit, x, grouping, shown, data)
+    regressions = _regressions(fit, x, curves, grouping) if within else None
+    count = len(shown)
+    wide = columns or _wide(count)
+    size = (3.2, 3.0) if count <= 4 else (1.55, 1.7)
+    made = panels(count, axes, columns=wide, size=size, sharex=True, sharey=True)
+    y = fit.model.design.y
+    for place, (axis, level) in enumerate(zip(made.axes, shown, strict=True)):
+        own = grouping.codes == level
+        axis.scatter(curves.x[own], y[own], s=12.0, color="0.25", linewidths=0.0, alpha=0.8, label="data", zorder=3)
+        if regressions is not None:
+            line = regressions[0][level] + regressions[1][level] * curves.at
+            axis.plot(curves.at, line, color=GREEN, linewidth=1.2, linestyle=":", label="group by itself")
+        if population:
+            axis.plot(curves.at, curves.population[place], color=RED, linewidth=1.2, linestyle="--", label="population")
+        axis.plot(curves.at, curves.mixed[place], color=BLUE, linewidth=1.5, label="mixed model")
+        axis.set_title(str(grouping.levels[level]), fontsize="small")
+        axis.tick_params(labelsize="small")
+        if curves.values is not None:
+            axis.set_xticks(curves.at, curves.values)
+            axis.set_xlim(-0.4, len(curves.at) - 0.6)
+    _label(made.axes, made.figure, x, fit, group if count == len(order) else f"{group} ({count} of {len(order)})")
+    return made.axes
+
+
+def _order(fit: Fit, grouping: Grouping, levels: Sequence[object] | None, sort: bool) -> NDArray[np.intp]:
+    """Codes of the levels, in order."""
+    if levels is not None:
+        codes = grouping.levels.get_indexer(pd.Index(list(levels)))
+        if (codes < 0).any():
+            unknown = list(levels)[int(np.argmax(codes < 0))]
+            raise FitError(f"The fit has no level {unknown!r} of {grouping.name}.")
+        return np.asarray(codes)
+    if not sort:
+        return np.arange(grouping.n_levels)
+    return np.argsort(fit.ranef()[grouping.name].iloc[:, 0].to_numpy(dtype=float), kind="stable")
+
+
+def _wide(count: int) -> int:
+    """Panels side by side: about twice as many as rows, with few places left empty."""
+    if count <= 4:
+        return count
+    root = np.sqrt(count)
+    tried = np.arange(int(np.ceil(root)), min(_MOST_COLUMNS, int(2.2 * root)) + 1)
+    if not len(tried):
+        return _MOST_COLUMNS
+    empty = -count % tried
+    return int(tried[np.lexsort((np.abs(tried - np.sqrt(2.0) * root), empty))[0]])
+
+
+def _spread(order: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    if most < 1:
+        raise FitError(f"max_groups must be positive, not {most!r}.")
+    if len(order) <= most:
+        return order
+    return order[np.round(np.linspace(0, len(order) - 1, most)).astype(int)]
+
+
+def _regressions(fit: Fit, x: str, curves: Curves, grouping: Grouping) -> tuple[Array, Array]:
+    from mixfit.results.linear import LinearResults
+
+    design = fit.model.design
+    if not isinstance(fit, LinearResults):
+        raise FitError("within=True is for linear models: a group by itself may have no finite estimate.")
+    if curves.values is not None:
+        raise FitError(f"within=True needs a numeric x; {x!r} is categorical.")
+    known = ~np.isnan(curves.x)
+    weights = None if design.weights is None else design.weights[known]
+    return group_regressions(curves.x[known], design.y[known], weights, grouping.codes[known], grouping.n_levels)
+
+
+def _label(axes: AxesArray, figure: Any, x: str, fit: Fit, title: str) -> None:
+    """Name axes and lines: once for the figure where it was made here."""
+    handles, labels = axes[0].get_legend_handles_labels()
+    if figure is None:
+        for axis in axes:
+            axis.set_xlabel(x)
+            axis.set_ylabel(response_name(fit))
+        axes[0].legend(fontsize="small")
+        return
+    figure.supxlabel(x, fontsize="medium")
+    figure.supylabel(response_name(fit), fontsize="medium")
+    figure.legend(
+        handles, labels, loc="outside upper center", ncols=len(labels), fontsize="small", frameon=False, title=title
+    )
