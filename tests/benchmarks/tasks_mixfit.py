@@ -10,7 +10,7 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -24,13 +24,18 @@ if TYPE_CHECKING:
 __all__ = ["COMPUTATIONS", "FITS"]
 
 
+def fresh(fit: Any) -> Any:
+    """The same fit without what it has computed and kept."""
+    return type(fit)(fit.model, fit.estimate)
+
+
 def pb_modcomp(frame: pd.DataFrame) -> Computation:
     """Treatment of the penicillin yields."""
     large = mixfit.mixed("yield ~ treat + (1|blend)", frame).fit(reml=False)
     small = mixfit.mixed("yield ~ 1 + (1|blend)", frame).fit(reml=False)
 
     def compute() -> list[float]:
-        test = mixfit.pb_modcomp(large, small, n=1000, seed=1, progress=False)
+        test = mixfit.pb_modcomp(fresh(large), fresh(small), n=1000, seed=1, progress=False)
         return [test.statistic, test.pvalue]
 
     return compute
@@ -41,7 +46,7 @@ def bootstrap_intervals(frame: pd.DataFrame) -> Computation:
     fit = mixfit.mixed("Reaction ~ Days + (Days|Subject)", frame).fit()
 
     def compute() -> list[float]:
-        intervals = fit.bootstrap(n=1000, seed=1, progress=False).conf_int()
+        intervals = fresh(fit).bootstrap(n=1000, seed=1, progress=False).conf_int()
         return [float(value) for value in intervals.loc["Days"]]
 
     return compute
@@ -52,7 +57,7 @@ def profile_intervals(frame: pd.DataFrame) -> Computation:
     fit = mixfit.mixed("Reaction ~ Days + (Days|Subject)", frame).fit()
 
     def compute() -> list[float]:
-        intervals = fit.conf_int(method="profile", which="all")
+        intervals = fresh(fit).conf_int(method="profile", which="all")
         names = ["sd((Intercept)|Subject)", "cor((Intercept),Days|Subject)", "sd(Days|Subject)", "sigma"]
         return [float(value) for value in intervals.loc[[*names, "Intercept", "Days"]].to_numpy().ravel()]
 
@@ -62,7 +67,7 @@ def profile_intervals(frame: pd.DataFrame) -> Computation:
 def exact_rlrt(frame: pd.DataFrame) -> Computation:
     """Variance of the operators."""
     fit = mixfit.mixed("bright ~ 1 + (1|operator)", frame).fit()
-    return lambda: [mixfit.exact_rlrt(fit, n_sim=10_000, seed=1).statistic]
+    return lambda: [mixfit.exact_rlrt(fresh(fit), n_sim=10_000, seed=1).statistic]
 
 
 def kr_exam(frame: pd.DataFrame) -> Computation:
@@ -71,8 +76,8 @@ def kr_exam(frame: pd.DataFrame) -> Computation:
     small = mixfit.mixed("score ~ 1 + (intake|school)", frame).fit()
 
     def compute() -> list[float]:
-        test = mixfit.kr_modcomp(large, small)
-        return [test.statistic, test.ddf]
+        test = mixfit.kr_modcomp(fresh(large), fresh(small))
+        return [float(test[column].iloc[0]) for column in ("stat", "ddf")]
 
     return compute
 
@@ -86,7 +91,7 @@ def _insteval(frame: pd.DataFrame) -> mixfit.LinearMixedModel:
 def kr_insteval(frame: pd.DataFrame) -> Computation:
     """The effect of a service course."""
     fit = _insteval(frame).fit()
-    return lambda: [float(value) for value in fit.anova(ddf="kenward-roger")["F value"]]
+    return lambda: [float(value) for value in fresh(fit).anova(ddf="kenward-roger")["F value"]]
 
 
 COMPUTATIONS: dict[str, Callable[[pd.DataFrame], Computation]] = {

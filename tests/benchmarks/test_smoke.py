@@ -4,6 +4,7 @@ import json
 import re
 import sys
 
+import numpy as np
 import pytest
 
 from tests.benchmarks import mixfit_
@@ -13,8 +14,11 @@ from tests.benchmarks.data import make
 from tests.benchmarks.imports import time_imports
 from tests.benchmarks.measure import Measurement, is_due
 from tests.benchmarks.run import main
+from tests.benchmarks.run_tasks import TaskMeasurement
 from tests.benchmarks.session import RivalError, Session
-from tests.benchmarks.table import agreement_lines, fit_table, import_table, verdicts
+from tests.benchmarks.table import agreement_lines, fit_table, import_table, task_lines, task_table, verdicts
+from tests.benchmarks.tasks import TASKS
+from tests.benchmarks.tasks_mixfit import COMPUTATIONS
 from tests.benchmarks.worker import Model
 
 
@@ -36,6 +40,26 @@ def test_every_case_fits(case):
     fit, beta, se = mixfit_.estimate(frame, model)
     assert mixfit_.describe(fit)["converged"]
     assert len(beta) == len(se) > 0
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_every_task_computes(task):
+    numbers = COMPUTATIONS[task.name](make(task.data, quick=True))()
+    assert np.isfinite(numbers).all()
+    assert len(numbers) > 0
+
+
+def test_tasks_have_a_table():
+    task = TASKS[0]
+    result = TaskMeasurement(task, [0.1, 0.3, 0.2], [30.0], difference=0.01)
+    assert (
+        task_table([result], judged=True)
+        .splitlines()[-1]
+        .endswith("| 0.200 | 30.0 | 0.0067 | ≤ 0.01 × pbkrtest | yes |")
+    )
+    assert task_lines(result) == ["- pb_modcomp: pbkrtest agrees (LRT, p within 1.0e-02)"]
+    assert "**DIFFERS**" in task_lines(TaskMeasurement(task, [0.1], [1.0], difference=1.0))[0]
+    assert task_table([TaskMeasurement(task, [0.1], [])], judged=True).endswith("| not measured |")
 
 
 def test_imports_are_timed_in_turn():

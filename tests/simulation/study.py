@@ -80,8 +80,8 @@ def error_rates(sd: float, n: int, n_bootstrap: int, seed: int) -> dict[str, Sha
         r1, r0 = model.fit(), null.fit()
         p = {
             "likelihood ratio": float(chi2.sf(2.0 * (m1.llf - m0.llf), 1)),
-            "Satterthwaite": mixfit.sat_modcomp(r1, r0).pvalue,
-            "Kenward-Roger": mixfit.kr_modcomp(r1, r0).pvalue,
+            "Satterthwaite": float(mixfit.sat_modcomp(r1, r0)["p.value"].iloc[0]),
+            "Kenward-Roger": float(mixfit.kr_modcomp(r1, r0)["p.value"].iloc[0]),
             "parametric bootstrap": mixfit.pb_modcomp(m1, m0, n=n_bootstrap, seed=rng, progress=False).pvalue,
         }
         for name in TESTS:
@@ -93,7 +93,7 @@ def coverages(sd: float, n: int, n_bootstrap: int, seed: int) -> dict[str, dict[
     """How often each 95 % interval holds the true value, by interval and parameter."""
     frame, rng = design(), np.random.default_rng(seed)
     model = mixfit.mixed("y ~ within + between + (1|g)", frame.assign(y=0.0 + rng.normal(size=len(frame))))
-    truth = pd.Series({"between": 0.0, "within": 1.0, "sd(Intercept|g)": sd, "sigma": 1.0})
+    truth = pd.Series({"between": 0.0, "within": 1.0, "sd((Intercept)|g)": sd, "sigma": 1.0})
     held = {method: pd.Series(0, truth.index) for method in INTERVALS}
     for y in responses(frame, sd, n, rng):
         fit = model.with_response(y).fit()
