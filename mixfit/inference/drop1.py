@@ -11,6 +11,7 @@ import pandas as pd
 from mixfit.errors import ComparisonError
 from mixfit.gram.basis import fixed_basis
 from mixfit.inference.likelihood_ratio import chi_square_tail
+from mixfit.inference.tables import deletion_f_table
 from mixfit.inference.terms import deletable, fixed_terms, remaining_columns
 from mixfit.lmm.minimize import minimize
 from mixfit.lmm.start import start_templates
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DropTest", "Minimum", "columns_without", "deletions", "drop1", "minimum", "term_contrasts"]
 
-DropTest = Literal["chisq", "none"]
+DropTest = Literal["chisq", "F", "none"]
 _REFITTED = "REML fit: all models were refitted by ML"
 
 
@@ -50,10 +51,16 @@ def minimum(problem: Problem, *, reml: bool) -> Minimum:
     return Minimum(optimum.profile.value, optimum.certificate.converged)
 
 
-def drop1(fit: MixedResults, test: DropTest = "chisq", scope: Sequence[str] | None = None) -> Table:
+def drop1(
+    fit: MixedResults, test: DropTest = "chisq", scope: Sequence[str] | None = None, ddf: str | None = None
+) -> Table:
     """Leave out one fixed-effects term at a time; see `mixfit.results.deletions.Deletions.drop1`."""
-    if test not in ("chisq", "none"):
-        raise ComparisonError(f"drop1 has the tests 'chisq' and 'none', not {test!r}.")
+    if test not in ("chisq", "F", "none"):
+        raise ComparisonError(f"drop1 has the tests 'chisq', 'F' and 'none', not {test!r}.")
+    if test == "F":
+        return deletion_f_table(fit, term_contrasts(fit, scope), ddf)
+    if ddf is not None:
+        raise ComparisonError("ddf is for drop1(test='F'); a likelihood-ratio test has no denominator.")
     columns = deletions(fit, scope)
     full, reduced = _refits(fit, list(columns.values()))
     lost = np.array([len(fit.estimate.beta) - _rank(c) for c in columns.values()])

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["anova_table", "contest_table", "summary_with_tests", "t_table"]
+__all__ = ["anova_table", "contest_table", "deletion_f_table", "summary_with_tests", "t_table"]
 
 _F_COLUMNS = ["Sum Sq", "Mean Sq", "NumDF", "DenDF", "F value", "Pr(>F)"]
 _CHISQ_COLUMNS = ["Chisq", "Df", "Pr(>Chisq)"]
@@ -118,6 +118,16 @@ def anova_table(fit: MixedResults, kind: object, ddf: str | None) -> Table:
             f"Response: {fit.model.design.endog_name}",
         ]
     return _joint_table(tests, method.sigma, chisq=chisq, heading=heading, notes=method.notes)
+
+
+def deletion_f_table(fit: MixedResults, contrasts: dict[str, Array], ddf: str | None) -> Table:
+    """Test what each deletion sets to zero."""
+    if parse_ddf(fit, ddf) == "none":
+        raise FitError("F tests need denominator degrees of freedom: use drop1(test='chisq').")
+    method = denominator(fit, ddf)
+    tests = {name: joint_test(method, L, np.zeros(len(L))) for name, L in contrasts.items()}
+    heading = (f"Single term deletions using {method.label}", "", "Model:", fit.model.formula_text)
+    return _joint_table(tests, method.sigma, chisq=False, heading=heading, notes=method.notes)
 
 
 def _hypotheses(fit: MixedResults, number: int, *, asymptotic: bool) -> dict[str, Array]:

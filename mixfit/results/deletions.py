@@ -18,7 +18,7 @@ __all__ = ["Deletions", "RandomDeletions"]
 class Deletions(MixedResults):
     """The part of a result that tests its fixed-effects terms one at a time."""
 
-    def drop1(self, test: DropTest = "chisq", scope: Sequence[str] | None = None) -> Table:
+    def drop1(self, test: DropTest = "chisq", scope: Sequence[str] | None = None, ddf: str | None = None) -> Table:
         """Leave out one fixed-effects term at a time and test what is lost.
 
         Only terms that no other term contains are left out. The reduced models are fitted by maximum likelihood,
@@ -26,15 +26,19 @@ class Deletions(MixedResults):
 
         Parameters
         ----------
-        test : {"chisq", "none"}
-            The likelihood-ratio test, or no test.
+        test : {"chisq", "F", "none"}
+            The likelihood-ratio test; for linear models, F tests of the same hypotheses in the fit itself, as
+            lmerTest's ``drop1``; or no test.
         scope : sequence of str, optional
             Names of the terms to leave out; all that can be by default.
+        ddf : str, optional
+            Of the F tests, as in ``fit.anova``.
 
         Returns
         -------
         Table
-            Rows ``<none>`` and the terms; columns ``npar`` (parameters lost), ``AIC``, ``LRT``, ``Pr(Chi)``.
+            Rows ``<none>`` and the terms; columns ``npar`` (parameters lost), ``AIC``, ``LRT``, ``Pr(Chi)``. Of F
+            tests the columns of ``fit.anova()``.
 
         Raises
         ------
@@ -58,7 +62,7 @@ class Deletions(MixedResults):
         """
         from mixfit.inference.drop1 import drop1
 
-        return drop1(self, test, scope)
+        return drop1(self, test, scope, ddf)
 
 
 class RandomDeletions(MixedResults):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import mixfit
-from mixfit.errors import ComparisonError
+from mixfit.errors import ComparisonError, FitError
 from mixfit.inference.drop1 import term_contrasts
 from tests.inference.cases import REFERENCE, assert_column, data, fitted, generalized
 
@@ -139,3 +139,21 @@ def test_scope():
 def test_other_tests_are_refused():
     with pytest.raises(ComparisonError, match="not 'LR'"):
         fitted("sleepstudy", "Reaction ~ Days + (Days | Subject)").drop1(test="LR")  # type: ignore[arg-type]
+
+
+def test_f_tests_are_those_of_the_same_hypotheses() -> None:
+    fit = fitted("penicillin", "yield ~ treat + (1|blend)")
+    table = fit.drop1(test="F", ddf="kenward-roger")
+    assert table.heading[0] == "Single term deletions using Kenward-Roger's method"
+    row = table.frame.loc["treat"]
+    np.testing.assert_allclose(
+        row[["NumDF", "DenDF", "F value", "Pr(>F)"]].tolist(), [3, 12, 1.2389, 0.3387], rtol=1e-4
+    )
+    additive = fitted("cake", "angle ~ recipe + temperature + (1|recipe:replicate)")
+    np.testing.assert_allclose(additive.drop1(test="F").frame, additive.anova(type=2).frame, rtol=1e-6)
+    interaction = fitted("cake", "angle ~ recipe * temperature + (1|recipe:replicate)")
+    assert interaction.drop1(test="F").frame.index.tolist() == ["recipe:temperature"]
+    with pytest.raises(ComparisonError, match="no denominator"):
+        fit.drop1(ddf="satterthwaite")
+    with pytest.raises(FitError, match="chisq"):
+        fit.drop1(test="F", ddf="none")
