@@ -11,16 +11,21 @@ from mixfit.model import LinearMixedModel, mixed
 
 if TYPE_CHECKING:
     from mixfit.generalized import GeneralizedMixedModel
+    from mixfit.rates.model import beta_binomial
 
-__all__ = ["GeneralizedMixedModel", "LinearMixedModel", "__version__", "datasets", "mixed"]
+__all__ = ["GeneralizedMixedModel", "LinearMixedModel", "__version__", "beta_binomial", "datasets", "mixed"]
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import the generalized models when they are first asked for."""
+    """Import generalized models and rates when they are first asked for."""
     if name == "GeneralizedMixedModel":
         from mixfit.generalized import GeneralizedMixedModel
 
         return GeneralizedMixedModel
+    if name == "beta_binomial":
+        from mixfit.rates.model import beta_binomial
+
+        return beta_binomial
     raise AttributeError(f"module 'mixfit' has no attribute {name!r}")

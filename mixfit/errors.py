@@ -8,6 +8,7 @@ __all__ = [
     "DesignError",
     "FitError",
     "FormulaError",
+    "MissingLibraryError",
     "MixfitError",
     "MixfitWarning",
     "NewLevelError",
@@ -37,6 +38,10 @@ class NewLevelError(DataError):
 
 class FitError(MixfitError):
     """The estimates asked for do not exist, or an option contradicts the fit."""
+
+
+class MissingLibraryError(MixfitError, ImportError):
+    """An optional library is not installed; the message names the extra that brings it."""
 
 
 class MixfitWarning(UserWarning):
