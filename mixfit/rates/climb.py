@@ -30,6 +30,8 @@ _MAX_HALVINGS = 40
 _LONGEST = 2.0
 # Well below TOLERANCE: one more step costs little where Newton converges quadratically.
 _FINISHED = 1e-13
+# Of the value: below it a difference of two of them is rounding.
+_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,14 +101,15 @@ def climb(
         if decrease < _FINISHED:
             return Maximum(coefficients, s, here, decrease)
         step *= min(1.0, _LONGEST / max(np.abs(X @ step[:-1]).max(initial=0.0), abs(step[-1])))
-        for _ in range(_MAX_HALVINGS):
+        arrived = decrease < max(TOLERANCE, _ROUNDING * abs(here.value))
+        for _ in range(1 if arrived else _MAX_HALVINGS):
             new = coefficients + step[:-1], s * float(np.exp(step[-1]))
             there = evaluate(terms, y, n, X, offset, link, *new)
             if there.value > here.value:
                 break
             step *= 0.5
         else:
-            if decrease < TOLERANCE:
+            if arrived:
                 return Maximum(coefficients, s, here, decrease)
             break
         (coefficients, s), here = new, there

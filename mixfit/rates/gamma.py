@@ -14,6 +14,8 @@ import numpy as np
 from scipy.special import digamma, gammaln, zeta
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, NDArray
 
     Array = NDArray[np.float64]
@@ -72,21 +74,26 @@ def _log_remainder(x: Array) -> Array:
     """log Gamma(x) - [(x - 1/2) log x - x + log(2 pi) / 2]."""
     z = 1.0 / np.maximum(x, _LARGE) ** 2
     series = (1.0 / 12.0 - z * (1.0 / 360.0 - z * (1.0 / 1260.0 - z / 1680.0))) * np.sqrt(z)
-    near = np.minimum(x, _LARGE)
-    return np.where(x >= _LARGE, series, gammaln(near) - (near - 0.5) * np.log(near) + near - _HALF_LOG_TWO_PI)
+    return _exact_below(x, series, lambda v: gammaln(v) - (v - 0.5) * np.log(v) + v - _HALF_LOG_TWO_PI)
 
 
 def _digamma_remainder(x: Array) -> Array:
     """digamma(x) - log x."""
     z = 1.0 / np.maximum(x, _LARGE) ** 2
     series = -0.5 * np.sqrt(z) - z * (1.0 / 12.0 - z * (1.0 / 120.0 - z * (1.0 / 252.0 - z / 240.0)))
-    near = np.minimum(x, _LARGE)
-    return np.where(x >= _LARGE, series, digamma(near) - np.log(near))
+    return _exact_below(x, series, lambda v: digamma(v) - np.log(v))
 
 
 def _trigamma_remainder(x: Array) -> Array:
     """trigamma(x) - 1 / x, the trigamma function as Hurwitz's zeta(2, x)."""
     z = 1.0 / np.maximum(x, _LARGE) ** 2
     series = z * (0.5 + np.sqrt(z) * (1.0 / 6.0 - z * (1.0 / 30.0 - z * (1.0 / 42.0 - z / 30.0))))
-    near = np.minimum(x, _LARGE)
-    return np.where(x >= _LARGE, series, zeta(2.0, near) - 1.0 / near)
+    return _exact_below(x, series, lambda v: zeta(2.0, v) - 1.0 / v)
+
+
+def _exact_below(x: Array, series: Array, exact: Callable[[Array], Array]) -> Array:
+    """The series where x is large, and elsewhere the function itself (which is slow)."""
+    out, near = np.array(series), x < _LARGE
+    if near.any():
+        out[near] = exact(x[near])
+    return out

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Point", "UnitTerms", "evaluate", "excess", "joint_terms", "marginal_terms"]
 
+# A rate this close to 0 or 1 is there, but for rounding.
+_AT_AN_END = 1e-14
+
 
 @dataclass(frozen=True, eq=False)
 class UnitTerms:
@@ -103,14 +106,16 @@ def joint_terms(y: Array, n: Array, m: Array, s: float) -> UnitTerms:
     """
     f, q = n - y, 1.0 - m
     a, b = m * s, q * s
-    inside = (y + a > 1.0) & (f + b > 1.0)
-    p = np.where(inside, (y + a - 1.0) / np.where(inside, n + s - 2.0, 1.0), np.nan)
-    r = 1.0 - p
-    value = log_choose(n, y) + (y + a - 1.0) * np.log(p) + (f + b - 1.0) * np.log(r)
+    above, below = y + a - 1.0, f + b - 1.0
+    # Both may be negative: the density is then unbounded at both ends.
+    inside = np.minimum(above, below) > _AT_AN_END * np.maximum(above, below)
+    total = np.where(inside, above + below, np.nan)
+    p, r = above / total, below / total
+    value = log_choose(n, y) + above * np.log(p) + below * np.log(r)
     value += gammaln(s) - gammaln(a) - gammaln(b)
     da, db = np.log(p) - digamma(a), np.log(r) - digamma(b)
     ta, tb = zeta(2.0, a), zeta(2.0, b)
-    spread = p * r * (n + s - 2.0)
+    spread = p * r * total
     return UnitTerms(
         value=value,
         m=s * (da - db),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -113,11 +113,14 @@ def _read_counts(successes: Any, trials: Any, environment: Environment, missing:
         missing.note(label, null_rows(part, missing.n_rows, label))
         with np.errstate(invalid="ignore"):
             _refuse(
-                (part < 0) | (part != np.round(part)) | np.isinf(part), part, environment, f"{label!r} must hold counts"
+                (part < 0) | (part != np.round(part)) | np.isinf(part),
+                part,
+                environment,
+                f"{label!r} must hold counts (0, 1, 2, ...)",
             )
         parts.append(part)
     y, n = parts
-    _refuse(y > n, y, environment, "There are more successes than trials")
+    _refuse(y > n, y, environment, "Successes must not be more than the trials")
     return y, n
 
 
@@ -126,8 +129,8 @@ def _refuse(bad: NDArray[np.bool_], values: Array, environment: Environment, mes
     if bad.any():
         first = int(np.argmax(bad))
         raise DataError(
-            f"{message}: {int(bad.sum())} row(s) break this, the first is {environment.columns.index[first]!r} "
-            f"with {values[first]:g}."
+            f"{message}: so it is not in {int(bad.sum())} row(s), the first being {environment.columns.index[first]!r} "
+            f"({values[first]:g})."
         )
 
 
@@ -137,7 +140,8 @@ def _read_formula(
     parsed = parse(formula, random=False)
     if parsed.uses_dot:
         taken = {*variables_of(parsed.response.factor), *(name for name in _names(by) if isinstance(name, str))}
-        parsed = parse(formula, tuple(name for name in environment.columns if name not in taken), random=False)
+        columns = tuple(name for name in environment.columns if name not in taken)
+        parsed = replace(parse(formula, columns, random=False), uses_dot=False)
     environment.require(parsed.variables)
     rates, n = read_binomial(parsed.response, environment, missing)
     if n is None:
