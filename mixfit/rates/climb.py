@@ -10,7 +10,7 @@ import numpy as np
 from mixfit.errors import FitError
 from mixfit.optimize.certificate import TOLERANCE
 from mixfit.optimize.steps import newton_step
-from mixfit.rates.likelihood import Point, evaluate
+from mixfit.rates.likelihood import Point, evaluate, rounding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Maximum", "climb"]
+__all__ = ["Maximum", "UnboundedError", "climb"]
 
 _MAX_STEPS = 200
 _MAX_HALVINGS = 40
@@ -30,8 +30,10 @@ _MAX_HALVINGS = 40
 _LONGEST = 2.0
 # Well below TOLERANCE: one more step costs little where Newton converges quadratically.
 _FINISHED = 1e-13
-# Of the value: below it a difference of two of them is rounding.
-_ROUNDING = 1e-14
+
+
+class UnboundedError(FitError):
+    """The precision has gone to infinity."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +83,7 @@ def climb(
     known_precision : bool
         Whether s is held.
     limit : float
-        Precision at which the climb is given up as unbounded.
+        Precision that counts as infinite.
 
     Returns
     -------
@@ -90,29 +92,30 @@ def climb(
     Raises
     ------
     FitError
-        Where no step raises the likelihood although one should, or `s` passes `limit`.
+        Where no step raises the likelihood although one should.
+    UnboundedError
+        Where `s` passes `limit`.
     """
     free = X.shape[1] + (not known_precision)
-    here = evaluate(terms, y, n, X, offset, link, coefficients, s)
+    noise = rounding(n)
+    here, last = evaluate(terms, y, n, X, offset, link, coefficients, s), np.inf
     for _ in range(_MAX_STEPS):
         step = np.zeros(len(here.gradient))
         step[:free], promised = newton_step(-here.hessian[:free, :free], -here.gradient[:free])
         decrease = 2.0 * promised
-        if decrease < _FINISHED:
+        arrived = decrease < max(TOLERANCE, noise)
+        if decrease < _FINISHED or (arrived and decrease > 0.5 * last):
             return Maximum(coefficients, s, here, decrease)
         step *= min(1.0, _LONGEST / max(np.abs(X @ step[:-1]).max(initial=0.0), abs(step[-1])))
-        arrived = decrease < max(TOLERANCE, _ROUNDING * abs(here.value))
-        for _ in range(1 if arrived else _MAX_HALVINGS):
+        for _ in range(_MAX_HALVINGS):
             new = coefficients + step[:-1], s * float(np.exp(step[-1]))
             there = evaluate(terms, y, n, X, offset, link, *new)
-            if there.value > here.value:
+            if there.value > here.value - noise:
                 break
             step *= 0.5
         else:
-            if arrived:
-                return Maximum(coefficients, s, here, decrease)
             break
-        (coefficients, s), here = new, there
+        (coefficients, s), here, last = new, there, decrease
         if s > limit:
-            break
+            raise UnboundedError(f"The likelihood still grows at a precision of {s:.3g}.")
     raise FitError(f"No maximum of the likelihood was found; the search ended at a precision of {s:.3g}.")

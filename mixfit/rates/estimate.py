@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,8 @@ from scipy.linalg import solve_triangular
 from mixfit.errors import DesignError, FitError
 from mixfit.gram.basis import fixed_basis
 from mixfit.optimize.certificate import TOLERANCE
-from mixfit.rates.climb import Maximum, climb
-from mixfit.rates.likelihood import evaluate, excess, joint_terms, marginal_terms
+from mixfit.rates.climb import Maximum, UnboundedError, climb
+from mixfit.rates.likelihood import binomial_scale, evaluate, joint_terms, marginal_terms, rounding
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Estimate", "check", "estimate_joint", "estimate_marginal", "maximize_marginal"]
 
-# An excess below this many standard errors can raise -2 log L by 1e-6 at most.
-_NO_EXCESS = 1e-3
+# Grid of the scan for peaks in log s.
+_GRID_STEP = 2.0
+_SMALLEST_START = 0.05
+# Times `binomial_scale`: a peak beyond gains less than TOLERANCE over the binomial.
+_INFINITE = 1e6
 # No data place a linear predictor so badly; separated ones do, by infinity.
 _SEPARATED = 100.0
 # Of the largest number of trials: beyond it the joint likelihood only grows with s.
@@ -101,15 +105,30 @@ def maximize_marginal(units: Units, link: Link) -> Maximum:
     start = basis.rows @ (link.eta((seen.y + 0.5) / (seen.n + 1.0)) - seen.offset)
     binomial = climb(marginal_terms, *data, start, np.inf, known_precision=True)
     _check_separation(seen, binomial, basis.rows.T)
-    m = link.mean(basis.rows.T @ binomial.coefficients + seen.offset)
-    score, information = excess(seen.y, seen.n, m)
-    # E(score) = information / (s + 1) for small 1 / s.
-    s = information / score if score > 0.0 else float(np.sqrt(information))
-    best = climb(marginal_terms, *data, binomial.coefficients, s)
-    surely = score > _NO_EXCESS * np.sqrt(information)
-    if not surely and best.point.value <= binomial.point.value + 0.5 * TOLERANCE:
+    scale, best = binomial_scale(seen.n), binomial
+    for peak in _scan(data, binomial.coefficients, scale):
+        # A peak at infinity is the binomial's.
+        with suppress(UnboundedError):
+            found = climb(marginal_terms, *data, peak.coefficients, peak.s, limit=_INFINITE * scale)
+            best = max(best, found, key=lambda maximum: maximum.point.value)
+    if 2.0 * (best.point.value - binomial.point.value) <= max(TOLERANCE, rounding(seen.n)):
         best = binomial
     return Maximum(basis.coefficients(best.coefficients), best.s, best.point, best.decrease)
+
+
+def _scan(data: tuple[Array, Array, Array, Array, Link], coefficients: Array, scale: float) -> list[Maximum]:
+    """Peaks of the profile over a coarse grid of log s; units of very unequal trials can make two of them.
+
+    `scale` is `binomial_scale`.
+    """
+    grid = np.exp(np.arange(np.log(10.0 * scale), np.log(_SMALLEST_START), -_GRID_STEP))
+    profile = []
+    for s in grid.tolist():
+        profile.append(climb(marginal_terms, *data, coefficients, s, known_precision=True))
+        coefficients = profile[-1].coefficients
+    values = np.array([-np.inf, *(place.point.value for place in profile), -np.inf])
+    peaks = np.flatnonzero((values[1:-1] >= values[:-2]) & (values[1:-1] >= values[2:]))
+    return [profile[place] for place in peaks]
 
 
 def _check_separation(units: Units, fit: Maximum, X: Array) -> None:

@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Point", "UnitTerms", "evaluate", "excess", "joint_terms", "marginal_terms"]
+__all__ = ["Point", "UnitTerms", "binomial_scale", "evaluate", "joint_terms", "marginal_terms", "rounding"]
 
 # A rate this close to 0 or 1 is there, but for rounding.
 _AT_AN_END = 1e-14
+_EPSILON = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,23 +168,21 @@ def evaluate(
     return Point(float(t.value.sum()), gradient, hessian)
 
 
-def excess(y: Array, n: Array, m: Array) -> tuple[float, float]:
-    """Score and information of the marginal likelihood in r = 1 / s, at r = 0: the binomial.
+def binomial_scale(n: Array) -> float:
+    """Precision whose inverse is one standard error of r = 1 / s at r = 0, the binomial.
 
-    As r -> 0, l = binomial + r [y (y-1) / m + f (f-1) / (1-m) - n (n-1)] / 2. A score that is not positive says that
-    the units vary no more than binomial counts do. Score over root information is the statistic of Tarone (1979,
-    Biometrika 66).
-
-    Returns
-    -------
-    score, information : float
+    As r -> 0, l = binomial + r [y (y-1) / m + f (f-1) / (1-m) - n (n-1)] / 2, whose score in r has the information
+    sum n (n-1) / 2 (Tarone 1979, Biometrika 66). Far above this precision nothing tells the beta-binomial from the
+    binomial.
 
     Examples
     --------
-    >>> even, uneven = np.array([5.0, 5.0]), np.array([1.0, 9.0])
-    >>> [excess(y, np.full(2, 10.0), np.full(2, 0.5))[0] for y in (even, uneven)]
-    [-10.0, 54.0]
+    >>> round(binomial_scale(np.full(10, 100.0)), 1)
+    222.5
     """
-    f, q = n - y, 1.0 - m
-    score = 0.5 * (y * (y - 1.0) / m + f * (f - 1.0) / q - n * (n - 1.0))
-    return float(score.sum()), float((0.5 * n * (n - 1.0)).sum())
+    return float(np.sqrt((0.5 * n * (n - 1.0)).sum()))
+
+
+def rounding(n: Array) -> float:
+    """Rounding error of a sum of log-likelihoods, whose terms are of the order log Gamma(n)."""
+    return _EPSILON * float((n * np.log(n + 2.0)).sum())

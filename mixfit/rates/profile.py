@@ -11,7 +11,7 @@ from scipy.special import ndtri
 from mixfit.gram.basis import fixed_basis
 from mixfit.rates.climb import climb
 from mixfit.rates.estimate import maximize_marginal
-from mixfit.rates.likelihood import marginal_terms
+from mixfit.rates.likelihood import binomial_scale, marginal_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,7 @@ def profile_interval(units: Units, link: Link, estimate: Estimate, which: int, a
         upper = np.inf if excess(np.inf) <= 0.0 else _crossing(excess, at, step)
         return _crossing(excess, at, -step), upper
     # One standard error of 1 / s away from its estimate zero, and from there towards it where that is too far.
-    at = 0.5 * float(np.log((0.5 * units.n * (units.n - 1.0)).sum()))
+    at = float(np.log(binomial_scale(units.n)))
     while excess(at) > 0.0:
         at += _FIRST_STEP
     return _crossing(excess, at, -_FIRST_STEP), np.inf
