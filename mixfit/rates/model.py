@@ -48,8 +48,8 @@ def beta_binomial(
         Needed for names and formulas.
     by : str, sequence of str, or array-like of shape (rows,), optional
         What makes a unit: a column, several, or one label for each row. Rows of one unit are added up: as units of
-        their own they would share one rate, and the precision would come out too high. Without it each row is a unit,
-        named by the index.
+        their own they would pass for independent draws of a rate, with standard errors too small and every rate
+        drawn too far to the mean. Without it each row is a unit, named by the index.
     method : {"marginal", "joint", "moments"}
         How m and s are estimated: by the beta-binomial likelihood, in which the rates are integrated out; by the
         likelihood of parameters and rates together, for teaching (it overstates s and may have no maximum); or by

@@ -11,14 +11,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import betainc, betaincc, betaincinv
 
+from mixfit.errors import FitError
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
 __all__ = ["exceedance", "greater", "mean_and_sd", "mode_variance", "modes", "quantiles"]
 
-_ACCURACY = 1e-12
+_ACCURACY = 1e-11
+_USABLE = 1e-6
+_TINY = float(np.finfo(float).tiny)
 
 
 def modes(a: Array, b: Array) -> Array:
@@ -96,8 +102,8 @@ def exceedance(a: Array, b: Array, threshold: float) -> Array:
 def greater(first: tuple[float, float], second: tuple[float, float]) -> float:
     """Probability that one beta variable exceeds another, independent one.
 
-    P(p > q) is the integral of F_q(F_p^{-1}(u)) over u in (0, 1), by adaptive quadrature to about 12 digits after the
-    point.
+    P(p > q) is the integral of F_q(F_p^{-1}(u)) over u in (0, 1), by adaptive quadrature; above the median of p in
+    terms of 1 - p, which keeps its digits there.
 
     Parameters
     ----------
@@ -107,24 +113,42 @@ def greater(first: tuple[float, float], second: tuple[float, float]) -> float:
     -------
     float
 
+    Raises
+    ------
+    FitError
+        Where six digits cannot be had.
+
     Examples
     --------
     >>> round(greater((2.0, 1.0), (1.0, 1.0)), 6)
     0.666667
     """
+    (a, b), (c, d) = first, second
+    below = _half(first, second, lambda p: float(betainc(c, d, p)))
+    above = _half((b, a), (d, c), lambda q: float(betaincc(d, c, q)))
+    return min(max(below + above, 0.0), 1.0)
+
+
+def _half(first: tuple[float, float], second: tuple[float, float], integrand: Callable[[float], float]) -> float:
+    """Integral of a function of F_p^{-1}(u) over u in (0, 1/2)."""
     from scipy.integrate import quad
 
-    # Where the integrand rises: at the quantiles of the second variable.
-    rise = betaincinv(*second, np.array([1e-3, 0.1, 0.5, 0.9, 0.999]))
-    breaks = np.unique(betainc(*first, rise))
-    breaks = breaks[(breaks > 0.0) & (breaks < 1.0)]
-    value, _ = quad(
-        lambda u: betainc(*second, betaincinv(*first, u)),
+    # It rises or falls where the second variable has its quantiles.
+    turns = betaincinv(*second, np.array([1e-3, 0.1, 0.5, 0.9, 0.999]))
+    breaks = np.unique(betainc(*first, turns))
+    breaks = breaks[(breaks > 0.0) & (breaks < 0.5)]
+    value, error, *_ = quad(
+        lambda u: integrand(float(betaincinv(*first, u))),
         0.0,
-        1.0,
+        0.5,
         points=breaks.tolist() or None,
         epsabs=_ACCURACY,
-        epsrel=_ACCURACY,
+        epsrel=0.0,
         limit=500,
+        full_output=True,
     )
-    return float(min(max(value, 0.0), 1.0))
+    # Where both quantiles are below the smallest number they cannot be told apart.
+    lost = float(betainc(*first, _TINY) * betainc(*second, _TINY))
+    if error + lost > _USABLE:
+        raise FitError(f"The comparison of Beta{first} with Beta{second} could be computed to {error + lost:.1g} only.")
+    return float(value)

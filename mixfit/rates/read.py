@@ -167,9 +167,13 @@ def _read_by(by: Any, environment: Environment, missing: MissingRows) -> dict[st
     """Code each column of the units; none where every row is a unit."""
     if by is None:
         return {}
-    named = all(isinstance(name, str) for name in _names(by))
+    # A list may hold names of columns or a label for each row.
+    names = _names(by)
+    named = all(isinstance(name, str) for name in names) and (
+        len(names) != environment.columns.n_rows or all(name in environment.columns for name in names)
+    )
     coded = {}
-    for name, value in [(name, name) for name in _names(by)] if named else [("by", by)]:
+    for name, value in [(name, name) for name in names] if named else [("by", by)]:
         series = environment.evaluate_text(value) if named else value
         series = series if isinstance(series, pd.Series) else pd.Series(np.asarray(series))
         if len(series) != environment.columns.n_rows:
