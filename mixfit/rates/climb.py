@@ -92,13 +92,15 @@ def climb(
     Raises
     ------
     FitError
-        Where no step raises the likelihood although one should.
+        Where the likelihood is not finite at the start, or no step raises it although one should.
     UnboundedError
         Where `s` passes `limit`.
     """
     free = X.shape[1] + (not known_precision)
     noise = rounding(n)
     here, last = evaluate(terms, y, n, X, offset, link, coefficients, s), np.inf
+    if not np.isfinite(here.value):
+        raise FitError(f"The likelihood is not finite at a precision of {s:.3g}, where its maximum is looked for.")
     for _ in range(_MAX_STEPS):
         step = np.zeros(len(here.gradient))
         step[:free], promised = newton_step(-here.hessian[:free, :free], -here.gradient[:free])

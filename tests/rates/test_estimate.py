@@ -98,6 +98,11 @@ def test_the_joint_density_has_no_maximum_without_overdispersion():
         mixfit.beta_binomial([30, 31, 29, 30], 100, method="joint")
     with pytest.raises(FitError, match="joint likelihood"):
         mixfit.beta_binomial([0, 0, 5, 9, 10], 10, method="joint")
+    # Means so near to one that no start leaves every rate inside (0, 1).
+    steep = pd.DataFrame({"y": [8, 0, 5, 0, 4, 5, 2, 1], "n": [8, 2, 7, 9, 4, 5, 2, 1]})
+    steep["x"] = [-91.7, 25.5, -0.3, -3.2, -121.3, -47.4, -22.3, -93.7]
+    with pytest.raises(FitError, match="joint likelihood"):
+        mixfit.beta_binomial("cbind(y, n - y) ~ x", data=steep, method="joint", link="cloglog")
 
 
 def test_intercept_only_fits_agree_with_glmmtmb():
