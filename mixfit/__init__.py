@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from mixfit.inference.marginaleffects_adapter import marginaleffects_adapter
     from mixfit.inference.modcomp import kr_modcomp, sat_modcomp
     from mixfit.inference.pb_modcomp import pb_modcomp
+    from mixfit.rates.model import beta_binomial
 
 __all__ = [
     "GeneralizedMixedModel",
     "LinearMixedModel",
     "__version__",
     "anova",
+    "beta_binomial",
     "datasets",
     "emmeans",
     "exact_lrt",
@@ -43,6 +45,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "GeneralizedMixedModel": "mixfit.generalized",
     "anova": "mixfit.inference.likelihood_ratio",
+    "beta_binomial": "mixfit.rates.model",
     "emmeans": "mixfit.inference.emmeans",
     "exact_lrt": "mixfit.inference.exact",
     "exact_rlrt": "mixfit.inference.exact",

@@ -28,7 +28,7 @@ _LITERAL = Factor.EvalMethod.LITERAL
 _PYTHON = Factor.EvalMethod.PYTHON
 
 
-def parse(text: str, columns: tuple[str, ...] | None = None) -> MixedFormula:
+def parse(text: str, columns: tuple[str, ...] | None = None, *, random: bool = True) -> MixedFormula:
     """Read ``response ~ fixed + (columns | group) + ...``.
 
     Parameters
@@ -37,6 +37,8 @@ def parse(text: str, columns: tuple[str, ...] | None = None) -> MixedFormula:
         The formula. All that is not a random term is formulaic's grammar.
     columns : tuple of str, optional
         The names that ``.`` stands for.
+    random : bool
+        Whether there must be a random term; otherwise there must be none.
 
     Returns
     -------
@@ -45,16 +47,16 @@ def parse(text: str, columns: tuple[str, ...] | None = None) -> MixedFormula:
     Raises
     ------
     FormulaError
-        If the formula cannot be read, with the place, or if it holds no random term.
+        If the formula cannot be read, with the place, or if it holds no random term (with ``random=False``: one).
     """
     if not isinstance(text, str):
         raise FormulaError(f"A formula is a string such as 'y ~ x + (1 | g)', not {type(text).__name__}.")
-    return _parse(text, columns)
+    return _parse(text, columns, random)
 
 
 # Formulas are immutable once read, and a session fits few formulas many times.
 @lru_cache(maxsize=256)
-def _parse(text: str, columns: tuple[str, ...] | None) -> MixedFormula:
+def _parse(text: str, columns: tuple[str, ...] | None, needs_random: bool) -> MixedFormula:
     source = "".join(" " if char.isspace() else char for char in text)
     # Until the columns are known a name that no column has holds the place of the dot.
     context: dict[str, Any] = {"__formulaic_variables_available__": (_DOT,) if columns is None else columns}
@@ -74,7 +76,14 @@ def _parse(text: str, columns: tuple[str, ...] | None) -> MixedFormula:
         raise error_at(f"The formula holds something that is not Python ({error.msg}).", source) from error
     bars: list[Bar] = context["__mixfit_bars__"]
     raw: list[Token] = context["__mixfit_tokens__"]
-    random = tuple(_read_random(terms, bars, raw, source))
+    if bars and not needs_random:
+        raise error_at(
+            "This model takes no random terms: its units are named by by=.",
+            source,
+            raw[bars[0].opening].source_start,
+            raw[bars[0].closing].source_start,
+        )
+    random = tuple(_read_random(terms, bars, raw, source)) if needs_random else ()
     offsets = tuple(_read_offsets(terms))
     fixed = [t for t in terms if not isinstance(t, BarTerm) and not _is_offset(t)]
     return MixedFormula(

@@ -1,0 +1,1 @@
+"""Empirical Bayes for rates: units whose success probabilities come from one beta distribution."""

@@ -1,0 +1,99 @@
+"""Intervals from the profile of the marginal likelihood: its ends need no symmetry, and know the parameter's bounds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtri
+
+from mixfit.gram.basis import fixed_basis
+from mixfit.rates.climb import climb
+from mixfit.rates.estimate import maximize_marginal
+from mixfit.rates.likelihood import binomial_scale, marginal_terms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mixfit.families.links import Link
+    from mixfit.rates.estimate import Estimate
+    from mixfit.rates.units import Units
+
+__all__ = ["profile_interval", "profile_loglik"]
+
+_MAX_STEPS = 60
+_GROWTH = 1.5
+_FIRST_STEP = 2.0
+_ROOT = 1e-10
+
+
+def profile_loglik(units: Units, link: Link, estimate: Estimate, which: int, value: float) -> float:
+    """Largest marginal log-likelihood with one working parameter held.
+
+    Parameters
+    ----------
+    units : Units
+    link : Link
+    estimate : Estimate
+        Of these units, by marginal likelihood.
+    which : int
+        Number of the coefficient, or p for log s.
+    value : float
+        On the working scale; log s may be infinite.
+
+    Returns
+    -------
+    float
+    """
+    if which < units.X.shape[1]:
+        return maximize_marginal(units.with_known_coefficient(which, value), link).point.value
+    seen = units.take(units.n > 0.0)
+    basis = fixed_basis(seen.X.T)
+    data = (seen.y, seen.n, basis.rows.T, seen.offset, link)
+    start = basis.triangle @ estimate.coefficients
+    return climb(marginal_terms, *data, start, float(np.exp(value)), known_precision=True).point.value
+
+
+def profile_interval(units: Units, link: Link, estimate: Estimate, which: int, alpha: float) -> tuple[float, float]:
+    """Values of a working parameter at which twice the log-likelihood has fallen by the chi-square quantile.
+
+    Parameters
+    ----------
+    units, link, estimate, which
+        As for `profile_loglik`.
+    alpha : float
+        One less the coverage.
+
+    Returns
+    -------
+    lower, upper : float
+        Of log s the upper end is infinite where rates that do not vary are within the interval.
+    """
+    fall = float(ndtri(1.0 - alpha / 2.0)) ** 2
+
+    def excess(value: float) -> float:
+        return 2.0 * (estimate.llf - profile_loglik(units, link, estimate, which, value)) - fall
+
+    if which < units.X.shape[1]:
+        at, step = float(estimate.coefficients[which]), float(np.sqrt(estimate.covariance[which, which]))
+        return _crossing(excess, at, -step), _crossing(excess, at, step)
+    if np.isfinite(estimate.s):
+        at, step = float(np.log(estimate.s)), min(float(np.sqrt(estimate.covariance[-1, -1])), _FIRST_STEP)
+        upper = np.inf if excess(np.inf) <= 0.0 else _crossing(excess, at, step)
+        return _crossing(excess, at, -step), upper
+    # One standard error of 1 / s away from its estimate zero, and from there towards it where that is too far.
+    at = float(np.log(binomial_scale(units.n)))
+    while excess(at) > 0.0:
+        at += _FIRST_STEP
+    return _crossing(excess, at, -_FIRST_STEP), np.inf
+
+
+def _crossing(excess: Callable[[float], float], at: float, step: float) -> float:
+    """Where `excess`, negative at `at`, becomes positive on the side of `step`; infinite where it does not."""
+    for _ in range(_MAX_STEPS):
+        there = at + step
+        if excess(there) > 0.0:
+            return float(brentq(excess, at, there, xtol=_ROOT))
+        at, step = there, step * _GROWTH
+    return float(np.copysign(np.inf, step))

@@ -1,0 +1,109 @@
+"""Summary, plot, pickling."""
+
+import pickle
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import mixfit
+from mixfit.errors import MissingPackageError
+from tests.rates import arms
+
+SUMMARY = """\
+Beta-binomial rates fit by maximum (marginal) likelihood
+Link of the mean: logit
+10 units, 328 successes in 1000 trials
+Log-likelihood -37.6664, AIC 79.33, BIC 79.94
+
+               Estimate Std. Error    2.5 %   97.5 %
+mean            0.32810   0.033517  0.26162  0.40431
+precision      23.14346  12.562009  7.48873 67.36349
+(Intercept)    -0.71681   0.152039 -1.03757 -0.38752
+log(precision)  3.14171   0.542789  2.01340  4.21010
+Intervals: profile likelihood.
+
+Rates:
+  successes trials    raw   mode mode_se   mean  2.5 % 97.5 %
+0        22    100 0.2200 0.2360  0.0386 0.2403 0.1694 0.3193
+1        34    100 0.3400 0.3351  0.0429 0.3378 0.2572 0.4233
+"""
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return mixfit.beta_binomial(arms.Y, arms.N)
+
+
+def test_summary_prints_tables(fit):
+    summary = fit.summary()
+    assert str(summary).startswith(SUMMARY)
+    assert repr(summary) == str(summary)
+    assert_allclose(summary.parameters["Estimate"].iloc[:2], fit.estimates()["estimate"])
+    assert fit.summary(alpha=0.1).rates.frame.columns.tolist()[-2:] == ["5 %", "95 %"]
+
+
+def test_summary_shows_as_html(fit):
+    html = fit.summary()._repr_html_()
+    assert html.count("<table") == 2
+    assert "67.36349" in html
+
+
+def test_summaries_say_what_a_reader_must_know():
+    joint = str(mixfit.beta_binomial(arms.Y, arms.N, method="joint").summary())
+    assert "Intervals: Wald, on the working scale." in joint
+    assert "overstates the precision" in joint
+    flat = str(mixfit.beta_binomial([30, 31, 29, 30], 100).summary())
+    assert "infinite precision, every rate at its mean" in flat
+    many = str(mixfit.beta_binomial(np.arange(40), 60).summary())
+    assert "The first 30 of 40 units; rates() has them all." in many
+    data = mixfit.datasets.load("cbpp")
+    periods = str(mixfit.beta_binomial("cbind(incidence, size - incidence) ~ period", data=data).summary())
+    assert "period[T.2]    -0.96889" in periods
+
+
+def test_results_say_what_they_are_and_pickle(fit):
+    assert repr(fit) == "<BetaBinomialResults: 10 units, marginal likelihood, precision 23.14>"
+    again = pickle.loads(pickle.dumps(fit))
+    assert_allclose(again.rates(), fit.rates())
+    assert_allclose(again.conf_int(), fit.conf_int())
+
+
+def test_a_plot_needs_matplotlib(fit, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingPackageError, match=r"mixfit\[plots\]"):
+        fit.plot()
+
+
+def test_plot_draws_raw_rates_and_posterior_means(fit):
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    ax = fit.plot()
+    lines = {line.get_label(): line for line in ax.get_lines()}
+    assert_allclose(lines["raw rate"].get_xdata(), fit.rates()["raw"])
+    assert_allclose(lines["posterior mean"].get_xdata(), fit.rates()["mean"])
+    assert_allclose(lines["mean of the rates"].get_xdata()[0], fit.mean)
+    segments = ax.collections[0].get_segments()
+    assert_allclose([s[:, 0] for s in segments], fit.rates()[["lower", "upper"]])
+    assert [label.get_text() for label in ax.get_yticklabels()] == [str(i) for i in range(10)]
+    assert "95 % credible interval" in ax.get_legend_handles_labels()[1]
+    own = plt.figure().add_subplot()
+    assert fit.plot(ax=own, alpha=0.2, sort=True) is own
+    drawn = next(line for line in own.get_lines() if line.get_label() == "posterior mean").get_xdata()
+    assert_allclose(drawn, np.sort(fit.rates()["mean"]))
+    plt.close("all")
+
+
+def test_plot_with_covariates_marks_each_mean():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    data = mixfit.datasets.load("cbpp").head(12)
+    fit = mixfit.beta_binomial("cbind(incidence, size - incidence) ~ period", data=data)
+    lines = {line.get_label(): line for line in fit.plot().get_lines()}
+    assert_allclose(lines["mean given covariates"].get_xdata(), fit.means)
+    plt.close("all")

@@ -1,0 +1,155 @@
+"""docs/trial_arms.md: its code gives its output, and every number of its prose."""
+
+import contextlib
+import importlib.util
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.stats import chi2
+
+import mixfit
+from mixfit.errors import FitError
+from tests.rates import arms
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = (DOCS / "trial_arms.md").read_text(encoding="utf-8")
+PROSE = " ".join(re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL).split())
+BLOCKS = re.findall(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", PAGE, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def names():
+    """What the page's code leaves, after comparing all that it prints."""
+    found: dict[str, object] = {}
+    for code, printed in BLOCKS:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            exec(code, found)
+        assert out.getvalue() == printed
+    return found
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("trial_arms", DOCS / "scripts" / "trial_arms.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_code_prints_what_the_page_shows(names):
+    assert len(BLOCKS) == 12
+    assert all(bool(printed) == ("print(" in code) for code, printed in BLOCKS)
+    assert names["arms"]["events"].tolist() == arms.Y
+
+
+def says(*sentences):
+    for sentence in sentences:
+        assert sentence in PROSE, sentence
+
+
+def test_numbers_of_the_story(names):
+    fit, joint, rates = names["fit"], names["joint"], names["fit"].rates()
+    lowest, lowest_mean = rates.loc["I", "raw"], rates.loc["I", "mean"]
+    share = fit.precision / (fit.precision + 100)
+    says(
+        f"standard deviation of {np.sqrt(fit.mean * (1 - fit.mean) / 100):.3f}. They scatter more than twice as much",
+        f"arm I from {lowest:.2f} to {joint.rates().loc['I', 'mode']:.4f}",
+        f"comes to rest at s = {joint.precision:.0f}.",
+        f"The precision is {fit.precision:.2f} where the joint likelihood had {joint.precision:.2f}",
+        f"too large by {100 * (joint.precision / fit.precision - 1):.0f} per cent",
+        f"The rates have a standard deviation of {names['spread'](fit):.4f}",
+        f"Arm I goes from {lowest:.2f} to about {lowest_mean:.2f}",
+        f"arm F from {rates.loc['F', 'raw']:.2f} to about {rates.loc['F', 'mean']:.2f}",
+        f"s / (n + s), or {100 * share:.0f} per cent",
+    )
+    assert names["raw"].std() > 2 * 0.047
+    assert_allclose(rates["raw"] - rates["mean"], share * (rates["raw"] - fit.mean))
+    # Twenty patients: more than half of the way; a third more precision than there is.
+    assert fit.precision / (fit.precision + 20) > 0.5
+    assert joint.precision / fit.precision > 4 / 3
+    # F is the highest arm, D next to it, I the lowest.
+    assert rates["raw"].sort_values().index.tolist()[-2:] == ["D", "F"]
+    assert rates["raw"].idxmin() == "I"
+
+
+def test_the_hill_the_valley_and_the_slope(names):
+    joint, y = names["joint"], np.array(arms.Y)
+    grid = np.geomspace(5.0, 1e8, 400)
+    values = np.array([names["log_density"](joint.mean, s, y, 100) for s in grid])
+    turns = grid[1:-1][np.diff(np.sign(np.diff(values))) != 0]
+    assert_allclose(turns, [32.0, 300.0], rtol=0.1)
+    assert (np.diff(values[grid > 400]) > 0).all()
+    says(
+        "a hill at 32, a valley near 300",
+        "Bring the arms 15 per cent closer to their mean and there is not even a hill",
+    )
+    closer = np.round(y.mean() + 0.85 * (y - y.mean()))
+    with pytest.raises(FitError, match="no maximum"):
+        mixfit.beta_binomial(closer, 100, method="joint")
+
+
+def test_numbers_of_the_intervals(names):
+    fit = names["fit"]
+    wald, profile = fit.conf_int(method="wald").loc["precision"], fit.conf_int().loc["precision"]
+    assert wald[0] < 0
+    says(
+        f"it ends at {wald[1]:.0f}, which is too early",
+        f"within {chi2.ppf(0.95, 1):.2f} (the 95 per cent point",
+        f"It runs from {profile[0]:.2f} to {profile[1]:.2f}",
+        f"with s = {profile[0]:.2f} an arm would go {100 * profile[0] / (100 + profile[0]):.0f} per cent of its way",
+        f"with {profile[1]:.2f} it would go {100 * profile[1] / (100 + profile[1]):.0f} per cent",
+    )
+    # A factor of three on either side.
+    assert_allclose([fit.precision / profile[0], profile[1] / fit.precision], 3.0, atol=0.1)
+
+
+def test_numbers_of_the_mixed_model(names):
+    fit, glmm = names["fit"], names["glmm"]
+    median, variance = 1 / (1 + np.exp(-glmm.params["Intercept"])), fit.mean * (1 - fit.mean)
+    width = names["spread"](fit) / variance
+    says(
+        f"log-likelihoods differ by {glmm.llf - fit.llf:.2f}.",
+        f"The inverse logit of −{-glmm.params['Intercept']:.4f} is {median:.4f}, below m = {fit.mean:.4f}",
+        f"is {names['spread'](fit):.4f} / {variance:.4f} = {width:.2f}",
+    )
+    # The mean over the logit's normal distribution lies nearer to one half.
+    u, w = np.polynomial.hermite_e.hermegauss(41)
+    mean = (w / w.sum()) @ (1 / (1 + np.exp(-(glmm.params["Intercept"] + glmm.theta[0] * u))))
+    assert median < mean < 0.5
+    # The mixed model's rates are nearer to the posterior means than to the modes, all together.
+    rates = fit.rates()
+    distances = [np.abs(glmm.fittedvalues.to_numpy() - rates[c]).sum() for c in ("mean", "mode")]
+    assert distances[0] < 0.5 * distances[1]
+    # The density of the logit of Beta(a, b), p^a (1 - p)^b, has its peak at a / (a + b).
+    a, b = 22 + fit.alpha, 78 + fit.beta
+    z = np.linspace(-3, 1, 400_001)
+    peak = z[np.argmax(-a * np.log1p(np.exp(-z)) - b * np.log1p(np.exp(z)))]
+    assert_allclose(1 / (1 + np.exp(-peak)), a / (a + b), atol=1e-5)
+
+
+def test_the_page_names_its_script_and_figure(script):
+    says("`python docs/scripts/trial_arms.py`", "drawn towards the mean of 0.33", "`pip install '.[plots]'`")
+    assert "(images/trial_arms.png)" in PAGE
+    assert (DOCS / "images" / "trial_arms.png").stat().st_size > 10_000
+    marginal, joint, glmm = script.fits()
+    assert round(marginal.mean, 2) == 0.33
+    assert joint.method == "joint"
+    assert_allclose(glmm.nobs, 10)
+    # The script's profile reaches the level at the ends of the interval, and is zero at the estimate.
+    ends = marginal.conf_int().loc["precision"].to_numpy()
+    assert_allclose(script.profile(marginal, ends), script.FALL, atol=1e-3)
+    assert_allclose(script.profile(marginal, np.array([marginal.precision])), 0.0, atol=1e-9)
+
+
+def test_the_call_with_a_covariate_that_the_page_names():
+    says('mixfit.beta_binomial("cbind(events, patients - events) ~ region", data=arms, by="arm")')
+    import pandas as pd
+
+    data = pd.DataFrame({"arm": list("ABCDEFGHIJ"), "events": arms.Y, "patients": 100, "region": list("uvuvuvuvuv")})
+    fit = mixfit.beta_binomial("cbind(events, patients - events) ~ region", data=data, by="arm")
+    assert fit.means.nunique() == 2
