@@ -17,11 +17,11 @@ Link of the mean: logit
 10 units, 328 successes in 1000 trials
 Log-likelihood -37.6664, AIC 79.33, BIC 79.94
 
-               Estimate Std. Error    2.5 %   97.5 %
-mean            0.32810   0.033517  0.26162  0.40431
-precision      23.14346  12.562009  7.48873 67.36349
-(Intercept)    -0.71681   0.152039 -1.03757 -0.38752
-log(precision)  3.14171   0.542789  2.01340  4.21010
+               Estimate Std. Error   2.5 % 97.5 %
+mean             0.3281     0.0335  0.2616  0.404
+precision       23.1435    12.5620  7.4887 67.363
+(Intercept)     -0.7168     0.1520 -1.0376 -0.388
+log(precision)   3.1417     0.5428  2.0134  4.210
 Intervals: profile likelihood.
 
 Rates:
@@ -47,7 +47,7 @@ def test_summary_prints_tables(fit):
 def test_summary_shows_as_html(fit):
     html = fit.summary()._repr_html_()
     assert html.count("<table") == 2
-    assert "67.36349" in html
+    assert "67.363<" in html
 
 
 def test_summaries_say_what_a_reader_must_know():
@@ -60,7 +60,7 @@ def test_summaries_say_what_a_reader_must_know():
     assert "The first 30 of 40 units; rates() has them all." in many
     data = mixfit.datasets.load("cbpp")
     periods = str(mixfit.beta_binomial("cbind(incidence, size - incidence) ~ period", data=data).summary())
-    assert "period[T.2]    -0.96889" in periods
+    assert "period[T.2]     -0.9689" in periods
 
 
 def test_results_say_what_they_are_and_pickle(fit):
