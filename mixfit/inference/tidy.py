@@ -129,7 +129,7 @@ def tidy_fixed(fit: MixedResults, alpha: float | None, exponentiate: bool, ddf: 
 def _t_tests(fit: MixedResults, names: list[str], ddf: str) -> pd.DataFrame:
     from scipy.stats import t
 
-    from mixfit.inference.contrasts import contrast_tests  # type: ignore[import-not-found,unused-ignore]
+    from mixfit.inference.contrasts import contrast_tests
 
     tests = contrast_tests(fit, np.eye(len(names)), ddf)
     statistics = wald.ratios(tests.estimate, tests.se)
