@@ -20,8 +20,8 @@ from scipy.linalg.lapack import dposv
 from mixfit.cholesky import levels as lv
 from mixfit.errors import FitError
 from mixfit.glmm.laplace import Laplace
-from mixfit.glmm.pirls import Mode, solve
-from mixfit.gram.products import random_predictor, random_sums
+from mixfit.glmm.pirls import Mode, penalized_deviance, predictor, solve
+from mixfit.gram.products import random_sums
 from mixfit.lmm.criterion import column_products
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ def joint_laplace(
         length = 1.0
         for _ in range(_MAX_HALVINGS):
             trial = at[0] + length * delta[0], [u + length * d for u, d in zip(at[1], delta[1], strict=True)]
-            trial_eta = _predictor(problem, factor_templates, trial)
-            value = _objective(problem, trial_eta, trial[1], phi)
+            trial_eta = predictor(problem, problem.offset + trial[0] @ problem.fixed, factor_templates, trial[1])
+            value = penalized_deviance(problem, trial_eta, trial[1], phi)
             if value < bound:
                 at, eta, objective = trial, trial_eta, value
                 break
@@ -150,8 +150,8 @@ def _from(
     zero = [np.zeros((k, 1, q)) for k, q in zip(problem.k, problem.n_levels, strict=True)]
     best: tuple[Effects, Array, float] | None = None
     for u in [zero] if start is None else [zero, list(start)]:
-        eta = _predictor(problem, factor_templates, (gamma, u))
-        value = _objective(problem, eta, u, phi)
+        eta = predictor(problem, problem.offset + gamma @ problem.fixed, factor_templates, u)
+        value = penalized_deviance(problem, eta, u, phi)
         if np.isfinite(value) and (best is None or value < best[2]):
             best = (gamma, u), eta, value
     if best is None:
@@ -160,18 +160,6 @@ def _from(
             "Try another link, or rescale the covariates."
         )
     return best
-
-
-def _predictor(problem: GeneralizedProblem, factor_templates: Sequence[Array], at: Effects) -> Array:
-    b = [lv.left_multiply(t, u) for t, u in zip(factor_templates, at[1], strict=True)]
-    eta: Array = problem.offset + at[0] @ problem.fixed + random_predictor(problem.pattern.factors, b)[0]
-    return eta
-
-
-def _objective(problem: GeneralizedProblem, eta: Array, u: Sequence[Array], phi: float) -> float:
-    with np.errstate(all="ignore"):
-        loglik = problem.loglik(eta, phi)
-    return -2.0 * loglik + _inner(u, u)
 
 
 def _inner(a: Sequence[Array], b: Sequence[Array]) -> float:

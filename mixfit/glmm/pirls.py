@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Mode", "find_mode"]
+__all__ = ["Mode", "find_mode", "penalized_deviance", "predictor", "solve"]
 
 _DECREMENT = 1e-14
 _NEAR = 1e-3
@@ -83,7 +83,7 @@ def find_mode(
     found = None if start is None else _search(problem, fixed_eta, templates, phi, list(start), near)
     if found is None:
         zero = [np.zeros((k, 1, q)) for k, q in zip(problem.k, problem.n_levels, strict=True)]
-        if not np.isfinite(_objective(problem, fixed_eta, zero, phi)):
+        if not np.isfinite(penalized_deviance(problem, fixed_eta, zero, phi)):
             raise FitError(
                 f"The {problem.family!r} log-likelihood is not finite at the start: fitted means leave the support. "
                 "Try another link, or rescale the covariates."
@@ -107,8 +107,8 @@ def _search(
 ) -> Mode | None:
     """Newton's steps from u; None where they do not settle."""
     factor_templates = problem.factor_templates(templates)
-    eta = _predictor(problem, fixed_eta, factor_templates, u)
-    objective = _objective(problem, eta, u, phi)
+    eta = predictor(problem, fixed_eta, factor_templates, u)
+    objective = penalized_deviance(problem, eta, u, phi)
     if not np.isfinite(objective):
         return None
     costly = problem.plan.m**2 > len(problem.y)
@@ -173,14 +173,16 @@ def solve(factor: Factor, blocks: Sequence[Array]) -> list[Array]:
     return factor.backward(*factor.forward(own, trailing))[0]
 
 
-def _predictor(
+def predictor(
     problem: GeneralizedProblem, fixed_eta: Array, factor_templates: Sequence[Array], u: Sequence[Array]
 ) -> Array:
+    """The linear predictor, fixed part + Z Lambda u: shape (n,)."""
     b = [lv.left_multiply(t, x) for t, x in zip(factor_templates, u, strict=True)]
     return fixed_eta + random_predictor(problem.pattern.factors, b)[0]
 
 
-def _objective(problem: GeneralizedProblem, eta: Array, u: Sequence[Array], phi: float) -> float:
+def penalized_deviance(problem: GeneralizedProblem, eta: Array, u: Sequence[Array], phi: float) -> float:
+    """-2 l(eta) + |u|^2; not finite outside the support."""
     with np.errstate(all="ignore"):
         loglik = problem.loglik(eta, phi)
     return -2.0 * loglik + sum(float(np.vdot(x, x)) for x in u)
@@ -217,5 +219,5 @@ def _step(
 ) -> tuple[list[Array], Array, float]:
     """u + length * delta, its predictor and its objective."""
     trial = [x + length * d for x, d in zip(u, delta, strict=True)]
-    eta = _predictor(problem, fixed_eta, factor_templates, trial)
-    return trial, eta, _objective(problem, eta, trial, phi)
+    eta = predictor(problem, fixed_eta, factor_templates, trial)
+    return trial, eta, penalized_deviance(problem, eta, trial, phi)

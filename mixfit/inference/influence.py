@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -271,5 +271,6 @@ def _fit_rows(fit: MixedResults, keep: NDArray[np.bool_]) -> LinearResults | Gen
 
     design, formula = subset(fit.model.design, keep), fit.model.formula_text
     if isinstance(fit, GeneralizedResults):
-        return GeneralizedMixedModel(formula, design, fit.model.family).fit(n_agq=fit.estimate.n_agq)
+        method: Literal["ml", "pql"] = "pql" if fit.estimate.method == "pql" else "ml"
+        return GeneralizedMixedModel(formula, design, fit.model.family).fit(n_agq=fit.estimate.n_agq, method=method)
     return LinearMixedModel(formula, design).fit(reml=fit.reml, start=fit.estimate.templates)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 
 import mixfit
-from mixfit.errors import DataError
+from mixfit.errors import BiasWarning, DataError
 from mixfit.inference.influence import influence, partition, subset
 from tests.dense import full_z, relative_covariance
 from tests.random_designs import Sketch
@@ -233,3 +234,15 @@ def test_print() -> None:
     rows = str(lme4_fit("sleep").influence("observation")).splitlines()
     assert len(rows) == 2 + 20 + 1
     assert rows[-1] == "... and 160 more: all of them are in .table()"
+
+
+def test_refits_keep_the_method() -> None:
+    herds = mixfit.datasets.load("cbpp").head(24)
+    model = mixfit.mixed("cbind(incidence, size - incidence) ~ period + (1|herd)", herds, family="binomial")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BiasWarning)
+        fit = model.fit(method="pql")
+        found = fit.dfbeta("herd", refit=True).iloc[0]
+        first = herds["herd"] == found.name
+        alone = mixfit.mixed(model.formula, herds[~first], family="binomial").fit(method="pql")
+    np.testing.assert_allclose(found, alone.params - fit.params, atol=1e-6)
