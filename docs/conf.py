@@ -1,0 +1,51 @@
+"""Settings of the site: ``python -m sphinx -W docs docs/_build``."""
+
+import warnings
+
+import mixfit
+
+project = "mixfit"
+author = "The mixfit developers"
+copyright = "The mixfit developers"
+version = release = mixfit.__version__
+
+extensions = [
+    "myst_nb",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+]
+exclude_patterns = ["_build", "scripts"]
+templates_path = ["templates"]
+
+# Pages with code cells run from top to bottom in every build; an error in a cell is an error of the build.
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_merge_streams = True
+# Output in full: no progress bars, no truncation by the page.
+nb_execution_show_tb = True
+
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+suppress_warnings: list[str] = []
+
+autosummary_generate = True
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+# A class has its members on its own page: see templates/autosummary/class.rst.
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+html_theme = "pydata_sphinx_theme"
+html_title = "mixfit"
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    "show_prev_next": True,
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 6,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
