@@ -1,12 +1,10 @@
-"""Settings of the site: ``python -m sphinx -W docs docs/_build``."""
-
-import warnings
+"""Settings of the site: ``python -m sphinx -W docs docs/_build/html``."""
 
 import mixfit
 
 project = "mixfit"
 author = "The mixfit developers"
-copyright = "The mixfit developers"
+project_copyright = "The mixfit developers"
 version = release = mixfit.__version__
 
 extensions = [
@@ -24,12 +22,10 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
-# Output in full: no progress bars, no truncation by the page.
 nb_execution_show_tb = True
 
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-suppress_warnings: list[str] = []
 
 autosummary_generate = True
 autodoc_typehints = "none"

@@ -18,7 +18,7 @@ OPTION = re.compile(r"^:(\w+):(.*)$")
 
 @dataclass(frozen=True)
 class Cell:
-    """A code cell after it ran: its source, tags, what it printed, and the value of its last expression or its error."""
+    """A code cell after it ran: source, tags, what it printed, the value of its last expression or its error."""
 
     source: str
     tags: tuple[str, ...]
