@@ -84,15 +84,12 @@ class AnovaEstimate:
             f"Number of obs: {self.nobs}{missing}, groups: {self.group}, {self.n_groups} of {self.n_per_group} each",
             "",
         )
-        shown = {
-            name: format_common([value], 5)[0]
-            for name, value in (("mean", self.mean), ("se", self.mean_se), ("icc", self.icc))
-        }
-        notes = [f"Mean: {shown['mean']}, standard error {shown['se']}; intraclass correlation: {shown['icc']}"]
+        mean, error, icc = (format_common([value], 5)[0] for value in (self.mean, self.mean_se, self.icc))
+        notes = [f"Mean: {mean}, standard error {error}", f"Intraclass correlation: {icc}"]
         if self.is_negative:
             notes += [
-                f"The variance of {self.group} is estimated as negative: its means scatter less than residuals alone "
-                "would make them.",
+                f"The variance of {self.group} is estimated as negative:",
+                "its means scatter less than residuals alone would make them.",
                 "It is not truncated; the REML estimate would be 0.",
             ]
         return Table(frame, heading=heading, notes=tuple(notes), p_column="Pr(>F)", significance=False)

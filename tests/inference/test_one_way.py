@@ -49,7 +49,8 @@ def test_pulp():
         "          Df Sum Sq Mean Sq F value  Pr(>F) Variance Std.Dev.",
         "operator   3   1.34 0.44667  4.2039 0.02261 0.068083  0.26093",
         "Residuals 16   1.70 0.10625                 0.106250  0.32596",
-        "Mean: 60.4, standard error 0.14944; intraclass correlation: 0.39054",
+        "Mean: 60.4, standard error 0.14944",
+        "Intraclass correlation: 0.39054",
     ]
 
 
