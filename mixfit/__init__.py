@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mixfit.inference.likelihood_ratio import anova
     from mixfit.inference.marginaleffects_adapter import marginaleffects_adapter
     from mixfit.inference.modcomp import kr_modcomp, sat_modcomp
+    from mixfit.inference.one_way import anova_estimator
     from mixfit.inference.pb_modcomp import pb_modcomp
     from mixfit.rates.model import beta_binomial
 
@@ -25,6 +26,7 @@ __all__ = [
     "LinearMixedModel",
     "__version__",
     "anova",
+    "anova_estimator",
     "beta_binomial",
     "datasets",
     "emmeans",
@@ -45,6 +47,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "GeneralizedMixedModel": "mixfit.generalized",
     "anova": "mixfit.inference.likelihood_ratio",
+    "anova_estimator": "mixfit.inference.one_way",
     "beta_binomial": "mixfit.rates.model",
     "emmeans": "mixfit.inference.emmeans",
     "exact_lrt": "mixfit.inference.exact",

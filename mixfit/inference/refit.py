@@ -155,9 +155,14 @@ def simulated_blocks(fit: Fit, n: int, rng: np.random.Generator, re_form: ReForm
 
 def progress_bar(n: int, *, progress: bool) -> Any:
     """Open a bar that shows itself to those who have waited for a while."""
+    if not progress:
+        # tqdm.auto warns in notebooks without ipywidgets, which concerns nobody who wants no bar.
+        from tqdm.std import tqdm as no_bar
+
+        return no_bar(disable=True)
     from tqdm.auto import tqdm
 
-    return tqdm(total=n, disable=not progress, delay=_PATIENCE, unit="refit")
+    return tqdm(total=n, delay=_PATIENCE, unit="refit")
 
 
 def _refit_each(

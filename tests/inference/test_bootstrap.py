@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -233,6 +235,17 @@ def test_intervals_refuse_other_kinds() -> None:
 def test_quick_work_shows_no_bar(capfd: pytest.CaptureFixture[str]) -> None:
     sleepstudy().bootstrap(n=5, seed=1, progress=True)
     assert capfd.readouterr().err == ""
+
+
+def test_who_wants_no_bar_is_not_told_of_notebook_widgets() -> None:
+    """tqdm.auto warns as it is imported in a notebook without ipywidgets."""
+    code = (
+        "import sys, mixfit; fit = mixfit.mixed('bright ~ 1 + (1 | operator)', mixfit.datasets.load('pulp')).fit();"
+        "fit.bootstrap(n=5, seed=1, progress=False); mixfit.pb_modcomp(fit, None, n=5, seed=1, progress=False);"
+        "assert 'tqdm.auto' not in sys.modules;"
+        "fit.bootstrap(n=5, seed=1); assert 'tqdm.auto' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_intervals_by_name_of_method() -> None:
