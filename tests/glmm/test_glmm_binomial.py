@@ -100,7 +100,7 @@ def test_quadrature_takes_as_many_points_as_double_precision_has_weights_for() -
 
 
 def test_toenail_is_that_of_lme4() -> None:
-    # glmer(y ~ treatment * time + (1 | patientID), binomial, nAGQ = n) of lme4 1.1-31 (bobyqa to 1e-9, tolPwrss = 1e-10):
+    # glmer(y ~ treatment * time + (1 | patientID), binomial, nAGQ = n), lme4 1.1-31 (bobyqa to 1e-9, tolPwrss = 1e-10):
     # logLik and theta. (All 1,908 rows of the bundled set, "moderate or severe" as 1.)
     lme4 = {
         1: (-627.808935, 4.570910),
