@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.errors import DataError
+from mixfit.covariance import entries, expand, templates_from_theta
+from mixfit.errors import DataError, FitError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -98,6 +99,51 @@ class MixedModel:
                 )
             )
         return csr_array(hstack(blocks, format="csr"))
+
+    def Lambda(self, theta: ArrayLike) -> csr_array:
+        """Relative covariance factor: the random effects are b = Lambda u, the u independent and of one variance.
+
+        Parameters
+        ----------
+        theta : array-like, shape (m,)
+            In the order of the results' ``theta``: the lower triangle of every term's factor, column by column,
+            terms in order of the formula.
+
+        Returns
+        -------
+        csr_array, shape (q, q)
+            Block diagonal, lower triangular; its rows and columns are the columns of `exog_re`.
+
+        Raises
+        ------
+        FitError
+            Where `theta` has not one finite value for each parameter.
+
+        References
+        ----------
+        Bates, Maechler, Bolker & Walker (2015), JSS 67(1), eq. 4.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> pulp = mixfit.datasets.load("pulp")
+        >>> mixfit.mixed("bright ~ 1 + (1|operator)", pulp).Lambda([0.8]).toarray().diagonal().tolist()
+        [0.8, 0.8, 0.8, 0.8]
+        """
+        return expand(self._templates(theta), [r.grouping.n_levels for r in self.design.random])
+
+    def _templates(self, theta: ArrayLike) -> tuple[Array, ...]:
+        """Relative factors of the terms, of checked `theta`."""
+        values = np.asarray(theta, dtype=float)
+        structures = [r.structure for r in self.design.random]
+        sizes = [r.Z.shape[1] for r in self.design.random]
+        wanted = sum(len(entries(s, k)) for s, k in zip(structures, sizes, strict=True))
+        if values.shape != (wanted,) or not np.isfinite(values).all():
+            raise FitError(
+                f"theta is a list of {wanted} finite numbers for the random terms "
+                f"{', '.join(r.text for r in self.design.random)}, not {theta!r}."
+            )
+        return templates_from_theta(structures, sizes, values)
 
     def _checked_response(self, y: ArrayLike) -> Array:
         values = np.asarray(y, dtype=float)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from scipy.sparse import csr_array
 
     from mixfit.design.types import Structure
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "change_basis",
     "entries",
+    "expand",
     "lower_bounds",
     "semidefinite_cholesky",
     "templates_from_theta",
@@ -59,6 +61,14 @@ def templates_from_theta(structures: Sequence[Structure], sizes: Sequence[int], 
             at += 1
         out.append(t)
     return tuple(out)
+
+
+def expand(templates: Sequence[Array], n_levels: Sequence[int]) -> csr_array:
+    """Lambda of all levels of all terms, shape (q, q): a template on the diagonal for every level."""
+    from scipy.sparse import block_diag, csr_array, kron
+
+    blocks = [kron(np.eye(q), t) for t, q in zip(templates, n_levels, strict=True)]
+    return csr_array(block_diag(blocks, format="csr"))
 
 
 def change_basis(template: Array, basis: Array) -> Array:

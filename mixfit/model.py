@@ -10,7 +10,7 @@ from mixfit.base_model import MixedModel
 from mixfit.design.build import build
 from mixfit.formula import parse
 from mixfit.lmm.assemble import assemble, with_response
-from mixfit.lmm.estimate import conditional_covariance, estimate, to_basis
+from mixfit.lmm.estimate import conditional_covariance, criterion, estimate, to_basis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,6 +132,52 @@ class LinearMixedModel(MixedModel):
         from mixfit.results.linear import LinearResults
 
         return LinearResults(self, estimate(self._assembly, reml=reml, start=start))
+
+    def criterion(self, theta: ArrayLike, reml: bool = True) -> float:
+        """What `fit` minimizes: -2 log-likelihood at its best beta and sigma for one theta, with all constants.
+
+        Parameters
+        ----------
+        theta : array-like, shape (m,)
+            In the order of the results' ``theta``.
+        reml : bool
+            Whether it is the REML criterion; the profiled deviance otherwise.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        FitError
+            Where `theta` has not one finite value for each parameter.
+
+        References
+        ----------
+        Bates, Maechler, Bolker & Walker (2015), JSS 67(1), eqs. 34 and 42.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> model = mixfit.mixed("bright ~ 1 + (1|operator)", mixfit.datasets.load("pulp"))
+        >>> fit = model.fit(reml=False)
+        >>> round(model.criterion(fit.theta, reml=False) - fit.deviance, 6)
+        0.0
+        >>> model.criterion([0.5], reml=False) > fit.deviance
+        True
+        """
+        return criterion(self._assembly, self._templates(theta), reml=reml)
+
+    @property
+    def elimination_order(self) -> NDArray[np.intp]:
+        """The fill-reducing permutation: columns of `exog_re` in the order in which they are eliminated.
+
+        Grouping factors by decreasing number of levels; those that cross the ones before them stand last, and
+        their part of the Cholesky factor is dense.
+        """
+        from mixfit.lmm.order import elimination_order
+
+        return elimination_order(self._assembly.problem)
 
     def with_response(self, y: ArrayLike) -> LinearMixedModel:
         """The same model of another response, shape (n,); shares all cross-products but one column."""

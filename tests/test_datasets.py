@@ -27,6 +27,7 @@ SETS = {
     "penicillin_plates": (144, "diameter", 3308),
     "pulp": (20, "bright", 1208.0),
     "sleepstudy": (180, "Reaction", 53731.4205),
+    "toenail": (1908, "time", 8950.6427803),
     "verbagg": (7584, "Anger", 151704),
 }
 
@@ -47,6 +48,9 @@ LEVELS = {
     ("penicillin", "blend"): ("Blend1", "Blend2", "Blend5", 5),
     ("pulp", "operator"): ("a", "b", "d", 4),
     ("sleepstudy", "Subject"): ("308", "309", "372", 18),
+    ("toenail", "outcome"): ("none or mild", "moderate or severe", "moderate or severe", 2),
+    ("toenail", "patientID"): ("1", "2", "383", 294),
+    ("toenail", "treatment"): ("itraconazole", "terbinafine", "terbinafine", 2),
     ("verbagg", "id"): ("1", "2", "316", 316),
     ("verbagg", "item"): ("S1WantCurse", "S1WantScold", "S4DoShout", 24),
     ("verbagg", "mode"): ("want", "do", "do", 2),
@@ -109,6 +113,16 @@ def test_levels_stand_in_the_order_of_r(name, column):
 def test_departments_keep_the_order_of_r():
     levels = datasets.load("insteval")["dept"].cat.categories.to_list()
     assert levels == ["15", "5", "10", "12", "6", "7", "4", "8", "9", "14", "1", "3", "11", "2"]
+
+
+def test_patients_of_the_toenail_trial_are_those_published():
+    frame = datasets.load("toenail")
+    patients = frame.groupby("patientID", observed=True)
+    assert patients["treatment"].nunique().eq(1).all()
+    assert patients["visit"].apply(lambda visits: visits.is_monotonic_increasing and visits.is_unique).all()
+    assert frame["visit"].value_counts().sort_index().to_list() == [294, 288, 283, 272, 263, 244, 264]
+    assert patients.size().eq(7).sum() == 224
+    assert frame["outcome"].eq("moderate or severe").sum() == 408
 
 
 @pytest.mark.parametrize("name", SETS)

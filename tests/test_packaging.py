@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TOP_LEVEL = {"LICENSE", "README.md", "datasets", "docs", "mixfit", "pyproject.toml", "tests"}
+N_DATASETS = 14
 
 LOAD_ALL = """
 from mixfit import datasets
@@ -79,7 +80,7 @@ def test_the_wheel_holds_the_package_the_datasets_and_the_license(wheel):
     package = {f"mixfit/{name}" for name in files_below(ROOT / "mixfit", (".py", "py.typed"))}
     data = {f"mixfit/_datasets/{name}" for name in files_below(ROOT / "datasets", (".json", ".csv", ".csv.gz"))}
     assert "mixfit/py.typed" in package
-    assert len(data) == 2 * 13
+    assert len(data) == 2 * N_DATASETS
     assert package | data <= names
     assert "License-Expression: BSD-3-Clause" in metadata
     assert "Requires-Python: >=3.11" in metadata
@@ -99,7 +100,7 @@ def test_an_installed_wheel_finds_the_datasets(wheel, tmp_path):
         archive.extractall(site)
     place, loaded = python("-c", LOAD_ALL, cwd=tmp_path, PYTHONPATH=str(site)).splitlines()
     assert Path(place).is_relative_to(site)
-    assert loaded.split() == ["True"] * 13
+    assert loaded.split() == ["True"] * N_DATASETS
 
 
 def test_an_editable_install_finds_the_datasets(tmp_path):
@@ -115,7 +116,7 @@ def test_an_editable_install_finds_the_datasets(tmp_path):
     program = f"{add}; {first}\n{LOAD_ALL}"
     place, loaded = python("-c", program, str(site), cwd=tmp_path).splitlines()
     assert Path(place) == ROOT / "mixfit" / "datasets.py"
-    assert loaded.split() == ["True"] * 13
+    assert loaded.split() == ["True"] * N_DATASETS
 
 
 def test_the_repository_holds_nothing_else_at_the_top():

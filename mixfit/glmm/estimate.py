@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["conditional_covariance", "estimate_generalized", "laplace_at"]
 
 _MAX_COLUMNS = 3
+# numpy's nodes and weights are no longer finite in double precision from about 375 on.
+_MAX_NODES = 300
 _NO_INFORMATION = 1e-100
 
 
@@ -49,7 +51,7 @@ def estimate_generalized(
     """Maximize the Laplace approximation (`n_agq` = 1), its fast version (0) or the adaptive quadrature; or PQL."""
     problem = assembly.problem
     if n_agq > 1:
-        check_quadrature(assembly)
+        check_quadrature(assembly, n_agq)
     gamma, phi = linear_start(problem)
     start = Parameters(tuple(theta_start(problem, gamma, phi)), gamma, phi)
     if method == "pql":
@@ -89,9 +91,14 @@ def _feasible(objective: Objective, start: Parameters) -> Parameters:
     )
 
 
-def check_quadrature(assembly: GeneralizedAssembly) -> None:
-    """Refuse quadrature where the likelihood is no product of small integrals."""
+def check_quadrature(assembly: GeneralizedAssembly, n_agq: int) -> None:
+    """Refuse quadrature where the likelihood is no product of small integrals, or the rule has too many points."""
     problem = assembly.problem
+    if n_agq > _MAX_NODES:
+        raise FitError(
+            f"n_agq is at most {_MAX_NODES}, not {n_agq}: the weights of longer rules leave double precision. "
+            "Take fewer points."
+        )
     if len(problem.k) > 1:
         raise FitError(
             f"n_agq > 1 needs one grouping factor, and this model has {len(problem.k)}: adaptive quadrature is for "

@@ -22,6 +22,7 @@ from mixfit.results.numbers import format_common
 from mixfit.results.plot_methods import PlotMethods
 from mixfit.results.pvalues import P_HEADER
 from mixfit.results.residual_methods import ResidualMethods
+from mixfit.results.spherical_methods import Spherical
 from mixfit.results.summary import Heading
 from mixfit.results.tidy_methods import TidyMethods
 
@@ -48,6 +49,7 @@ class GeneralizedResults(
     Intervals,
     MarginalMeans,
     PlotMethods,
+    Spherical,
 ):
     """Estimates of a generalized linear mixed model.
 

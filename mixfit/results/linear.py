@@ -20,6 +20,7 @@ from mixfit.results.re_form import select
 from mixfit.results.residual_methods import ResidualMethods
 from mixfit.results.residuals import scale_residuals
 from mixfit.results.simulate import add_noise
+from mixfit.results.spherical_methods import Spherical
 from mixfit.results.summary import Heading
 from mixfit.results.tidy_methods import TidyMethods
 
@@ -46,6 +47,7 @@ class LinearResults(
     Intervals,
     MarginalMeans,
     PlotMethods,
+    Spherical,
 ):
     """Estimates of a linear mixed model.
 

@@ -90,3 +90,26 @@ def test_quadrature_refuses_what_it_cannot_do() -> None:
     for n_agq in (-1, 2.5):
         with pytest.raises(mixfit.errors.FitError, match="positive whole number"):
             crossed.fit(n_agq=n_agq)
+
+
+def test_quadrature_takes_as_many_points_as_double_precision_has_weights_for() -> None:
+    model = mixfit.mixed("cbind(incidence, size - incidence) ~ period + (1|herd)", load("cbpp"), "binomial")
+    assert_allclose(model.fit(n_agq=300).llf, model.fit(n_agq=25).llf, rtol=1e-10)
+    with pytest.raises(mixfit.errors.FitError, match="n_agq is at most 300, not 301"):
+        model.fit(n_agq=301)
+
+
+def test_toenail_is_that_of_lme4() -> None:
+    # glmer(y ~ treatment * time + (1 | patientID), binomial, nAGQ = n), lme4 1.1-31 (bobyqa to 1e-9, tolPwrss = 1e-10):
+    # logLik and theta. (All 1,908 rows of the bundled set, "moderate or severe" as 1.)
+    lme4 = {
+        1: (-627.808935, 4.570910),
+        5: (-630.018635, 3.691285),
+        25: (-625.415894, 4.000385),
+        50: (-625.397344, 4.006648),
+    }
+    model = mixfit.mixed("outcome ~ treatment * time + (1|patientID)", load("toenail"), "binomial")
+    for n_agq, (llf, theta) in lme4.items():
+        fit = model.fit(n_agq=n_agq)
+        assert_allclose(fit.llf, llf, atol=5e-6)
+        assert_allclose(fit.theta, [theta], atol=1e-5)

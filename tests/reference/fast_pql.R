@@ -54,7 +54,7 @@ pql <- function(data, fixed, random, python, distribution, name, sigma = 1) {
 
 read <- function(name) read.csv(sprintf("tests/data/%s.csv", name), stringsAsFactors = TRUE)
 simulated <- read("dispersion")
-toenail <- read("toenail")
+toenail <- read.csv("datasets/toenail.csv", stringsAsFactors = TRUE)
 toenail$outcome <- as.integer(toenail$outcome == "moderate or severe")
 contraception <- read.csv("datasets/contraception.csv", stringsAsFactors = TRUE)
 contraception$use <- as.integer(contraception$use == "Y")
