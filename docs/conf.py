@@ -1,5 +1,11 @@
 """Settings of the site: ``python -m sphinx -W docs docs/_build/html``."""
 
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
 import mixfit
 
 project = "mixfit"
@@ -12,9 +18,10 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",
+    "sphinx_design",
 ]
-exclude_patterns = ["_build", "scripts"]
+exclude_patterns = ["_build", "jupyter_execute", "scripts"]
 templates_path = ["templates"]
 
 # Pages with code cells run from top to bottom in every build; an error in a cell is an error of the build.
@@ -23,6 +30,22 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
 nb_execution_show_tb = True
+
+# Kernels: an expected error is shown without the machine's paths, figures are drawn as vectors, and the note that
+# the kernel's local sockets are not encrypted is no warning of ours.
+os.environ["IPYTHONDIR"] = tempfile.mkdtemp(prefix="mixfit-docs-")
+atexit.register(shutil.rmtree, os.environ["IPYTHONDIR"], ignore_errors=True)
+profile = Path(os.environ["IPYTHONDIR"], "profile_default")
+profile.mkdir()
+(profile / "ipython_kernel_config.py").write_text(
+    """
+c.InteractiveShell.xmode = "Minimal"
+c.InlineBackend.figure_formats = {"svg"}
+c.IPKernelApp.log_level = 40
+c.HistoryManager.enabled = False
+""",
+    encoding="utf-8",
+)
 
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -36,6 +59,8 @@ numpydoc_xref_param_type = False
 
 html_theme = "pydata_sphinx_theme"
 html_title = "mixfit"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {

@@ -48,7 +48,7 @@ class LikelihoodProfile:
     estimates : Series
         The maximum-likelihood estimates of all parameters, where zeta is 0.
     cutoff : float
-        |zeta| up to which the curves go.
+        ``|zeta|`` up to which the curves go.
 
     Examples
     --------

@@ -41,6 +41,7 @@ def html_table(
     header : sequence of str, length c
     rows : sequence of sequence of str, shape (r, c)
     caption : str
+        Its lines stay lines.
     n_names : int
         Leading columns that are names: row headings, set to the left.
 
@@ -64,7 +65,7 @@ def html_table(
         )
         return f"<tr>{''.join(written)}</tr>"
 
-    title = f'<caption style="text-align:left">{escape(caption)}</caption>\n' if caption else ""
+    title = f'<caption style="text-align:left">{"<br>".join(map(escape, caption.splitlines()))}</caption>\n' if caption else ""
     body = "\n".join(line(row, "th", "td") for row in rows)
     return (
         f'<table class="mixfit">\n{title}<thead>{line(header, "th", "th")}</thead>\n<tbody>\n{body}\n</tbody>\n</table>'

@@ -85,7 +85,7 @@ class Intervals(MixedResults):
         which : str or sequence of str, optional
             As for `conf_int`; all parameters by default.
         alpha_max : float
-            The curves go to the |zeta| whose square is the chi-square quantile of 1 - `alpha_max` with as
+            The curves go to the ``|zeta|`` whose square is the chi-square quantile of 1 - `alpha_max` with as
             many degrees of freedom as the model has parameters.
         points : int
             About how many points a curve has on each side.
