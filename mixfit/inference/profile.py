@@ -19,11 +19,13 @@ from mixfit.inference.trace import Curve, trace
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.inference.constrained import Held
     from mixfit.inference.focal import Focal
     from mixfit.inference.parameters import Parameter
+    from mixfit.plots.figure import AxesArray
     from mixfit.results.base import MixedResults
 
     Array = NDArray[np.float64]
@@ -149,6 +151,54 @@ class LikelihoodProfile:
         values = np.linspace(curve.values[0], curve.values[-1], points)
         zeta = curve.zeta_at(values)
         return pd.DataFrame({"value": values, "zeta": zeta, "abs_zeta": np.abs(zeta)})
+
+    def plot(
+        self,
+        parameters: str | Sequence[str] | None = None,
+        *,
+        levels: Sequence[float] = (0.5, 0.8, 0.9, 0.95, 0.99),
+        absolute: bool = False,
+        axes: ArrayLike | Axes | None = None,
+    ) -> AxesArray:
+        """Draw zeta against each parameter, with the limits of its intervals: `mixfit.plots.profile_zeta`.
+
+        Parameters
+        ----------
+        parameters : str or sequence of str, optional
+            All that were profiled by default.
+        levels : sequence of float
+            Coverages of the intervals to mark. Limits beyond the profile are left out.
+        absolute : bool
+            Whether to draw the absolute value of zeta, each interval a bar across the curve.
+        axes : Axes or array of Axes, optional
+            One a parameter. By default a figure is made.
+
+        Returns
+        -------
+        ndarray of Axes, shape (m,)
+            One a parameter.
+
+        Raises
+        ------
+        FitError
+            For a parameter that was not profiled, or a wrong number of axes.
+        ValueError
+            For a coverage that is not between 0 and 1.
+        MissingPackageError
+            Where matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+        >>> (axes,) = profile.plot()
+        >>> axes.get_xlabel(), axes.get_ylabel()
+        ('sigma', 'ζ')
+        """
+        from mixfit.plots import profile_zeta
+
+        return profile_zeta(self, parameters, levels=levels, absolute=absolute, axes=axes)
 
     def _curve(self, parameter: str) -> Curve:
         if parameter not in self.curves:
