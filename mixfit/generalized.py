@@ -13,7 +13,6 @@ from mixfit.base_model import MixedModel
 from mixfit.covariance import change_basis
 from mixfit.design.build import build
 from mixfit.errors import BiasWarning, DataError, FitError
-from mixfit.families.resolve import resolve_family
 from mixfit.glmm.assemble import assemble_generalized
 from mixfit.glmm.estimate import conditional_covariance, estimate_generalized
 from mixfit.glmm.pql import few_counts
@@ -52,17 +51,16 @@ def generalized(
     formula: str,
     parsed: MixedFormula,
     data: Any,
-    family: Any,
+    family: Family,
     weights: str | ArrayLike | None,
     offset: str | ArrayLike | None,
     na_action: Literal["drop", "raise"],
     context: Mapping[str, Any] | None,
 ) -> GeneralizedMixedModel:
     """A generalized mixed model from a parsed formula and a data frame; see `mixfit.mixed`."""
-    resolved = resolve_family(family)
-    proportions = resolved.name in _PROPORTIONS
+    proportions = family.name in _PROPORTIONS
     design = build(parsed, data, weights, offset, na_action, context, binomial=proportions, residual=False)
-    return GeneralizedMixedModel(formula, design, resolved)
+    return GeneralizedMixedModel(formula, design, family)
 
 
 class GeneralizedMixedModel(MixedModel):

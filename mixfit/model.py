@@ -53,7 +53,7 @@ def mixed(
         String, categorical and boolean columns are factors. Never changed.
     family : str or family instance, optional
         ``"binomial"``, ``"binomial(probit)"``, ``"poisson"``, ``"gamma(log)"``, ``"nbinom2"``, ..., or a
-        statsmodels family. None and ``"gaussian"`` give a linear mixed model.
+        statsmodels family. None and the Gaussian family with its identity link give a linear mixed model.
     weights : str or array-like, shape (n,), optional
         Prior weights w_i > 0: the residual variance of row i is sigma**2 / w_i. For a binomial response that
         is a proportion, the number of trials. A column, an expression, or one value a row.
@@ -82,13 +82,15 @@ def mixed(
     0.326
     """
     parsed = parse(formula)
-    if family is None or family == "gaussian":
-        design = build(parsed, data, weights, offset, na_action, context)
-        return LinearMixedModel(formula, design)
-    # Families bring scipy.special along: who fits linear models need not wait for it.
-    from mixfit.generalized import generalized
+    if family is not None and family != "gaussian":
+        # Families bring scipy.special along: who fits linear models need not wait for it.
+        from mixfit.families.resolve import resolve_family
+        from mixfit.generalized import generalized
 
-    return generalized(formula, parsed, data, family, weights, offset, na_action, context)
+        resolved = resolve_family(family)
+        if (resolved.name, resolved.link.name) != ("gaussian", "identity"):
+            return generalized(formula, parsed, data, resolved, weights, offset, na_action, context)
+    return LinearMixedModel(formula, build(parsed, data, weights, offset, na_action, context))
 
 
 class LinearMixedModel(MixedModel):
