@@ -507,6 +507,12 @@ def test_groups_that_cannot_be_told_apart(formula: str, levels: str, message: st
     assert pd.Series([str(caught.value).replace(" | ", "|")]).str.contains(message).all()
 
 
+def test_a_model_says_what_it_is() -> None:
+    nested = mixfit.mixed("strength ~ 1 + (1|batch/cask)", mixfit.datasets.load("pastes"))
+    text = "<LinearMixedModel: strength ~ 1 + (1|batch/cask), 60 observations, groups batch 10, batch:cask 30>"
+    assert repr(nested) == text
+
+
 @pytest.mark.parametrize("family", ["gaussian", "Gaussian(identity)", sm.families.Gaussian()], ids=str)
 def test_gaussian_is_the_linear_model(family: object) -> None:
     same = fit(SLOPES, data(), family=family)
