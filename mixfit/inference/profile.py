@@ -50,7 +50,7 @@ class LikelihoodProfile:
     estimates : Series
         The maximum-likelihood estimates of all parameters, where zeta is 0.
     cutoff : float
-        |zeta| up to which the curves go.
+        Absolute zeta up to which the curves go.
 
     Examples
     --------
@@ -93,6 +93,15 @@ class LikelihoodProfile:
         ------
         FitError
             Where the curves do not go as far.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+        >>> profile.conf_int(alpha=0.1).round(2)
+                   0      1
+        sigma  28.27  33.95
         """
         target = normal_quantile(alpha)
         if target > self.cutoff:
@@ -117,6 +126,14 @@ class LikelihoodProfile:
         Returns
         -------
         ndarray, shape (m,)
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+        >>> profile.zeta("sigma", [28.0, 31.0, 34.0]).round(2).tolist()
+        [-1.83, 0.06, 1.67]
         """
         return self._curve(parameter).zeta_at(values)
 
@@ -131,6 +148,14 @@ class LikelihoodProfile:
         Returns
         -------
         ndarray, shape (m,)
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+        >>> profile.value("sigma", [-1.96, 0.0, 1.96]).round(2).tolist()
+        [27.81, 30.9, 34.59]
         """
         return self._curve(parameter).value_at(zeta)
 
@@ -146,6 +171,17 @@ class LikelihoodProfile:
         -------
         DataFrame
             Columns ``value``, ``zeta`` and ``abs_zeta``, at `points` values evenly spaced over the profile.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+        >>> profile.curve("sigma", points=3).round(2)
+           value  zeta  abs_zeta
+        0  25.52 -3.67      3.67
+        1  32.48  0.89      0.89
+        2  39.44  4.06      4.06
         """
         curve = self._curve(parameter)
         values = np.linspace(curve.values[0], curve.values[-1], points)

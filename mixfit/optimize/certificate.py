@@ -67,6 +67,16 @@ class Certificate:
         Evaluations of the criterion that the optimizer took.
     message : str
         Why the optimizer stopped.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> yields = mixfit.datasets.load("dyestuff2")
+    >>> fit = mixfit.mixed("Yield ~ 1 + (1 | Batch)", yields).fit()
+    >>> fit.certificate.converged, len(fit.certificate.boundary)
+    (True, 1)
+    >>> round(fit.certificate.boundary[0].derivative, 2)
+    9.9
     """
 
     converged: bool
