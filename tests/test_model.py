@@ -513,7 +513,9 @@ def test_a_model_says_what_it_is() -> None:
     assert repr(nested) == text
 
 
-@pytest.mark.parametrize("family", ["gaussian", "Gaussian(identity)", sm.families.Gaussian()], ids=str)
+@pytest.mark.parametrize(
+    "family", ["gaussian", "Gaussian(identity)", sm.families.Gaussian()], ids=["name", "link", "instance"]
+)
 def test_gaussian_is_the_linear_model(family: object) -> None:
     same = fit(SLOPES, data(), family=family)
     assert same.reml
