@@ -45,6 +45,10 @@ class MixedModel:
         self.design = design
         self._kept = kept
 
+    def __repr__(self) -> str:
+        levels = ", ".join(f"{name} {grouping.n_levels}" for name, grouping in self.groups.items())
+        return f"<{type(self).__name__}: {self.formula}, {len(self.endog)} observations, groups {levels}>"
+
     @property
     def formula_text(self) -> str:
         """The formula as it was written."""

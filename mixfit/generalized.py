@@ -13,7 +13,6 @@ from mixfit.base_model import MixedModel
 from mixfit.covariance import change_basis
 from mixfit.design.build import build
 from mixfit.errors import BiasWarning, DataError, FitError
-from mixfit.families.resolve import resolve_family
 from mixfit.glmm.assemble import assemble_generalized
 from mixfit.glmm.estimate import conditional_covariance, estimate_generalized
 from mixfit.glmm.pql import few_counts
@@ -52,17 +51,16 @@ def generalized(
     formula: str,
     parsed: MixedFormula,
     data: Any,
-    family: Any,
+    family: Family,
     weights: str | ArrayLike | None,
     offset: str | ArrayLike | None,
     na_action: Literal["drop", "raise"],
     context: Mapping[str, Any] | None,
 ) -> GeneralizedMixedModel:
     """A generalized mixed model from a parsed formula and a data frame; see `mixfit.mixed`."""
-    resolved = resolve_family(family)
-    proportions = resolved.name in _PROPORTIONS
+    proportions = family.name in _PROPORTIONS
     design = build(parsed, data, weights, offset, na_action, context, binomial=proportions, residual=False)
-    return GeneralizedMixedModel(formula, design, resolved)
+    return GeneralizedMixedModel(formula, design, family)
 
 
 class GeneralizedMixedModel(MixedModel):
@@ -74,6 +72,17 @@ class GeneralizedMixedModel(MixedModel):
     design : Design
         For a binomial model, y is a proportion and the weights are numbers of trials.
     family : Family
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> herds = mixfit.datasets.load("cbpp")
+    >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    >>> model = mixfit.mixed(formula, herds, family="binomial")
+    >>> model.family, model.exog_names
+    (binomial(logit), ('Intercept', 'period[T.2]', 'period[T.3]', 'period[T.4]'))
+    >>> round(model.fit(n_agq=9).llf, 3)
+    -91.983
     """
 
     def __init__(self, formula: str, design: Design, family: Family) -> None:
@@ -162,7 +171,27 @@ class GeneralizedMixedModel(MixedModel):
             refuse_random_separation(self.exog, self.exog_re, columns, self.design.endog_name, sides)
 
     def with_response(self, y: ArrayLike) -> GeneralizedMixedModel:
-        """The same model of another response, shape (n,) (binomial: proportions)."""
+        """The same model of another response, shape (n,) (binomial: proportions).
+
+        Parameters
+        ----------
+        y : array_like, shape (n,)
+            In the order of the rows used; proportions for a binomial model.
+
+        Returns
+        -------
+        GeneralizedMixedModel
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
+        >>> again = fit.model.with_response(fit.model.endog).fit()
+        >>> round(again.llf - fit.llf, 6)
+        0.0
+        """
         model = copy.copy(self)
         model.design = replace(self.design, y=self._checked_response(y))
         _check_response(model.design, self.family)
@@ -171,11 +200,31 @@ class GeneralizedMixedModel(MixedModel):
         return model
 
     def conditional_covariance(self, estimate: GeneralizedEstimate) -> tuple[Array, ...]:
-        """Cov(b_j | y) of every level of every term at the mode, shapes (q_t, k_t, k_t)."""
+        """Cov(b_j | y) of every level of every term at the mode, shapes (q_t, k_t, k_t).
+
+        Parameters
+        ----------
+        estimate : GeneralizedEstimate
+
+        Returns
+        -------
+        tuple of ndarray, shape (q_t, k_t, k_t)
+            A term each, all scales included.
+        """
         return conditional_covariance(self._assembly, estimate)
 
     def likelihood_surface(self, estimate: GeneralizedEstimate, *, reml: bool) -> Surface:
-        """-2 log-likelihood around an estimate, for profiles and curvatures; there is no REML for these models."""
+        """-2 log-likelihood around an estimate, for profiles and curvatures; there is no REML for these models.
+
+        Parameters
+        ----------
+        estimate : GeneralizedEstimate
+        reml : bool
+
+        Returns
+        -------
+        Surface
+        """
         from mixfit.glmm.point import Parameters
         from mixfit.inference.generalized_surface import GeneralizedSurface
 
@@ -192,11 +241,35 @@ class GeneralizedMixedModel(MixedModel):
         Z: Sequence[Array | None],
         codes: Sequence[NDArray[np.intp] | None],
     ) -> Array:
-        """Variance of the linear predictor x'beta + z'b about its true value, for new rows: shape (m,)."""
+        """Variance of the linear predictor x'beta + z'b about its true value, for new rows: shape (m,).
+
+        Parameters
+        ----------
+        estimate : GeneralizedEstimate
+        X : ndarray, shape (m, p)
+            Columns of `exog`.
+        Z : sequence of ndarray, shape (m, k_t), or None
+            Columns left of the bar; None for a term left out.
+        codes : sequence of ndarray of intp, shape (m,), or None
+            Level of each row.
+
+        Returns
+        -------
+        ndarray, shape (m,)
+        """
         return predictor_variance(self._assembly, estimate, X, Z, codes)
 
     def working_model(self, estimate: GeneralizedEstimate) -> WorkingModel:
-        """The linear model of the scoring step at the modes: what leverages and deletions are computed from."""
+        """The linear model of the scoring step at the modes: what leverages and deletions are computed from.
+
+        Parameters
+        ----------
+        estimate : GeneralizedEstimate
+
+        Returns
+        -------
+        WorkingModel
+        """
         from mixfit.inference.working import generalized_working_model
 
         return generalized_working_model(self._assembly, estimate)

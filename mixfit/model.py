@@ -53,7 +53,7 @@ def mixed(
         String, categorical and boolean columns are factors. Never changed.
     family : str or family instance, optional
         ``"binomial"``, ``"binomial(probit)"``, ``"poisson"``, ``"gamma(log)"``, ``"nbinom2"``, ..., or a
-        statsmodels family. None and ``"gaussian"`` give a linear mixed model.
+        statsmodels family. None and the Gaussian family with its identity link give a linear mixed model.
     weights : str or array-like, shape (n,), optional
         Prior weights w_i > 0: the residual variance of row i is sigma**2 / w_i. For a binomial response that
         is a proportion, the number of trials. A column, an expression, or one value a row.
@@ -82,13 +82,15 @@ def mixed(
     0.326
     """
     parsed = parse(formula)
-    if family is None or family == "gaussian":
-        design = build(parsed, data, weights, offset, na_action, context)
-        return LinearMixedModel(formula, design)
-    # Families bring scipy.special along: who fits linear models need not wait for it.
-    from mixfit.generalized import generalized
+    if family is not None and family != "gaussian":
+        # Families bring scipy.special along: who fits linear models need not wait for it.
+        from mixfit.families.resolve import resolve_family
+        from mixfit.generalized import generalized
 
-    return generalized(formula, parsed, data, family, weights, offset, na_action, context)
+        resolved = resolve_family(family)
+        if (resolved.name, resolved.link.name) != ("gaussian", "identity"):
+            return generalized(formula, parsed, data, resolved, weights, offset, na_action, context)
+    return LinearMixedModel(formula, build(parsed, data, weights, offset, na_action, context))
 
 
 class LinearMixedModel(MixedModel):
@@ -104,6 +106,15 @@ class LinearMixedModel(MixedModel):
     formula : str
     design : Design
         Response, fixed and random columns, groups, weights and offset of the rows used.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> model = mixfit.mixed("Reaction ~ Days + (Days | Subject)", mixfit.datasets.load("sleepstudy"))
+    >>> model
+    <LinearMixedModel: Reaction ~ Days + (Days | Subject), 180 observations, groups Subject 18>
+    >>> model.exog_names, model.exog.shape, model.exog_re.shape
+    (('Intercept', 'Days'), (180, 2), (180, 36))
     """
 
     def __init__(self, formula: str, design: Design) -> None:
@@ -127,6 +138,13 @@ class LinearMixedModel(MixedModel):
         Returns
         -------
         LinearResults
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> model = mixfit.mixed("Reaction ~ Days + (Days | Subject)", mixfit.datasets.load("sleepstudy"))
+        >>> round(model.fit().deviance, 3), round(model.fit(reml=False).deviance, 3)
+        (1743.628, 1751.939)
         """
         # Tables, predictions and summaries are not needed to read a model: `import mixfit` stays quick.
         from mixfit.results.linear import LinearResults
@@ -180,24 +198,71 @@ class LinearMixedModel(MixedModel):
         return elimination_order(self._assembly.problem)
 
     def with_response(self, y: ArrayLike) -> LinearMixedModel:
-        """The same model of another response, shape (n,); shares all cross-products but one column."""
+        """The same model of another response, shape (n,); shares all cross-products but one column.
+
+        Parameters
+        ----------
+        y : array_like, shape (n,)
+            In the order of the rows used.
+
+        Returns
+        -------
+        LinearMixedModel
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+        >>> brighter = fit.model.with_response(fit.model.endog + 1).fit()
+        >>> round(float((brighter.params - fit.params).iloc[0]), 6)
+        1.0
+        """
         model = copy.copy(self)
         model.design = replace(self.design, y=self._checked_response(y))
         model._assembly = with_response(self._assembly, model.design)
         return model
 
     def conditional_covariance(self, estimate: LinearEstimate) -> tuple[Array, ...]:
-        """Cov(b_j | y, beta) of every level of every term, shapes (q_t, k_t, k_t)."""
+        """Cov(b_j | y, beta) of every level of every term, shapes (q_t, k_t, k_t).
+
+        Parameters
+        ----------
+        estimate : LinearEstimate
+
+        Returns
+        -------
+        tuple of ndarray, shape (q_t, k_t, k_t)
+            A term each, all scales included.
+        """
         return conditional_covariance(self._assembly, estimate.templates, estimate.sigma)
 
     def variance_information(self, estimate: LinearEstimate) -> VarianceInformation:
-        """Derivatives of the moments in the covariance entries and the residual variance, at the estimate."""
+        """Derivatives of the moments in the covariance entries and the residual variance, at the estimate.
+
+        Parameters
+        ----------
+        estimate : LinearEstimate
+
+        Returns
+        -------
+        VarianceInformation
+        """
         from mixfit.lmm.information import variance_information
 
         return variance_information(self._assembly, estimate)
 
     def likelihood_surface(self, estimate: LinearEstimate, *, reml: bool) -> Surface:
-        """The deviance (or the REML criterion) around the minimum next to an estimate, for profiles and curvatures."""
+        """The deviance (or the REML criterion) around the minimum next to an estimate, for profiles and curvatures.
+
+        Parameters
+        ----------
+        estimate : LinearEstimate
+        reml : bool
+
+        Returns
+        -------
+        Surface
+        """
         from mixfit.inference.linear_surface import LinearSurface
 
         return LinearSurface.around(self._assembly, to_basis(self._assembly, estimate.templates), reml=reml)
@@ -209,13 +274,37 @@ class LinearMixedModel(MixedModel):
         Z: Sequence[Array | None],
         codes: Sequence[NDArray[np.intp] | None],
     ) -> Array:
-        """Variance of the predictor x'beta + z'b about its true value, for new rows: shape (m,)."""
+        """Variance of the predictor x'beta + z'b about its true value, for new rows: shape (m,).
+
+        Parameters
+        ----------
+        estimate : LinearEstimate
+        X : ndarray, shape (m, p)
+            Columns of `exog`.
+        Z : sequence of ndarray, shape (m, k_t), or None
+            Columns left of the bar; None for a term left out.
+        codes : sequence of ndarray of intp, shape (m,), or None
+            Level of each row.
+
+        Returns
+        -------
+        ndarray, shape (m,)
+        """
         from mixfit.lmm.prediction import prediction_variance
 
         return prediction_variance(self._assembly, estimate, X, Z, codes)
 
     def working_model(self, estimate: LinearEstimate) -> WorkingModel:
-        """Scaled rows and the factor at the estimates: what leverages and deletions are computed from."""
+        """Scaled rows and the factor at the estimates: what leverages and deletions are computed from.
+
+        Parameters
+        ----------
+        estimate : LinearEstimate
+
+        Returns
+        -------
+        WorkingModel
+        """
         from mixfit.inference.working import linear_working_model
 
         return linear_working_model(self._assembly, estimate)

@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
@@ -506,8 +507,19 @@ def test_groups_that_cannot_be_told_apart(formula: str, levels: str, message: st
     assert pd.Series([str(caught.value).replace(" | ", "|")]).str.contains(message).all()
 
 
-def test_gaussian_is_the_linear_model() -> None:
-    assert fit(SLOPES, data(), family="gaussian").deviance == fit(SLOPES, data()).deviance
+def test_a_model_says_what_it_is() -> None:
+    nested = mixfit.mixed("strength ~ 1 + (1|batch/cask)", mixfit.datasets.load("pastes"))
+    text = "<LinearMixedModel: strength ~ 1 + (1|batch/cask), 60 observations, groups batch 10, batch:cask 30>"
+    assert repr(nested) == text
+
+
+@pytest.mark.parametrize(
+    "family", ["gaussian", "Gaussian(identity)", sm.families.Gaussian()], ids=["name", "link", "instance"]
+)
+def test_gaussian_is_the_linear_model(family: object) -> None:
+    same = fit(SLOPES, data(), family=family)
+    assert same.reml
+    assert same.deviance == fit(SLOPES, data()).deviance
 
 
 @pytest.mark.parametrize("seed", [0, 2, 9])

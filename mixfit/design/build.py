@@ -87,7 +87,7 @@ def build(
         formula = _expand_dot(formula, columns, weights, offset)
     used = {name: value for name, value in (context or {}).items() if name not in columns}
     environment = Environment(columns, used, {})
-    environment.require(formula.variables)
+    environment.require(formula.variables, formula.text)
 
     missing = MissingRows(columns.n_rows)
     trials = None

@@ -13,6 +13,7 @@ from formulaic.parser.types import Factor
 from formulaic.utils.stateful_transforms import stateful_eval
 
 from mixfit.design.columns import Columns, normalise
+from mixfit.design.hints import hint_for
 from mixfit.design.materializer import MixedMaterializer
 from mixfit.design.transforms import EXTRA_TRANSFORMS, KNOWN_NAMES
 from mixfit.errors import FormulaError, MixfitError
@@ -45,16 +46,18 @@ class Environment:
         """The formulaic machinery over these names."""
         return MixedMaterializer(self.columns, context={**EXTRA_TRANSFORMS, **self.context})
 
-    def require(self, names: Iterable[str]) -> None:
-        """Raise a FormulaError for the first name that nothing provides."""
+    def require(self, names: Iterable[str], formula: str = "") -> None:
+        """Raise a FormulaError for the first name of the formula that nothing provides."""
         for name in names:
             if not (name in self.columns or name in self.context or name in KNOWN_NAMES or hasattr(builtins, name)):
-                raise self.unknown(name)
+                raise self.unknown(name, formula)
 
-    def unknown(self, name: str) -> FormulaError:
-        """Make the error for a name that nothing provides, with the names that resemble it."""
+    def unknown(self, name: str, formula: str = "") -> FormulaError:
+        """Make the error for a name that nothing provides, with what may have been meant."""
         import difflib
 
+        if hint := hint_for(name, formula):
+            return FormulaError(f"The {self.columns.what} have no column {name!r}. {hint}")
         spelled = {str(column).lower(): str(column) for column in self.columns}
         close = [spelled[key] for key in difflib.get_close_matches(name.lower(), spelled, n=3)]
         hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
@@ -94,6 +97,8 @@ class Environment:
     def failed(self, expression: str, error: BaseException) -> FormulaError:
         """Make the error for an expression that could not be evaluated."""
         cause = error.__cause__ if isinstance(error, FormulaicError) and error.__cause__ else error
+        if isinstance(cause, FormulaError):
+            return cause
         name = getattr(cause, "name", None)
         if isinstance(cause, NameError) and name:
             return self.unknown(name)

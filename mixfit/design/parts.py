@@ -15,7 +15,7 @@ from formulaic import ModelSpec, ModelSpecs, SimpleFormula
 from formulaic.errors import DataMismatchWarning, FactorEvaluationError, FormulaicError
 from formulaic.parser.types import Factor
 
-from mixfit.errors import DataError
+from mixfit.errors import DataError, MixfitError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -174,7 +174,9 @@ def _run(specs: dict[str, ModelSpec], environment: Environment, drop: set[int]) 
         return environment.materializer.get_model_matrix(ModelSpecs(**specs), drop_rows=drop)
     except FactorEvaluationError as error:
         raise environment.failed(str(error).partition("`")[2].partition("`")[0], error) from error
-    except FormulaicError as error:
+    except MixfitError:
+        raise
+    except (FormulaicError, ValueError) as error:
         raise DataError(f"The columns cannot be coded as in the formula: {error}") from error
 
 

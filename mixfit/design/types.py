@@ -40,6 +40,14 @@ class Grouping:
     levels : pandas.Index, shape (n_levels,)
         Labels in the order of the codes: category order for categoricals, sorted otherwise;
         an interaction's labels are joined by ``":"``, its last part varying fastest.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> model = mixfit.mixed("strength ~ 1 + (1 | batch/cask)", mixfit.datasets.load("pastes"))
+    >>> casks = model.groups["batch:cask"]
+    >>> casks.n_levels, casks.levels[:2].tolist(), casks.codes[:3].tolist()
+    (30, ['A:a', 'A:b'], [0, 0, 1])
     """
 
     name: str
@@ -69,6 +77,14 @@ class RandomDesign:
         Unstructured, or independent columns (``||``).
     text : str
         The term as it was written, for messages and printing.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> (term,) = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).design.random
+    >>> term.text, term.columns, term.structure, term.Z.shape
+    ('(Days | Subject)', ('Intercept', 'Days'), 'us', (180, 2))
     """
 
     grouping: Grouping

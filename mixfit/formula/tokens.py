@@ -22,6 +22,8 @@ __all__ = ["Bar", "find_bars", "prepare_tokens", "read_tokens"]
 # Names that other packages give to covariance structures: `cs(1 + x | g)` must not be read as Python.
 _STRUCTURES = frozenset({"ar1", "cs", "diag", "homdiag", "rr", "toep", "us"})
 _TILDE = re.compile("~")
+# `as` is a word of Python's own, which no name may be.
+_AS_FACTOR = re.compile(r"\bas\.factor\b")
 _KIND = Token.Kind
 
 
@@ -99,6 +101,8 @@ def _read_python(token: Token, formula: str) -> Token:
         (token,) = sanitize_tokens([token])
         name = called_name(token.token)
     except SyntaxError as error:
+        if _AS_FACTOR.search(token.token):
+            raise error_at_token("R's as.factor(x) is C(x) here.", token) from error
         raise error_at_token(f"`{token.token}` is not a Python expression ({error.msg})", token) from error
     if name in _STRUCTURES and re.search(r"\|", token.token):
         raise error_at(

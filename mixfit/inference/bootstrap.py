@@ -100,6 +100,20 @@ class BootstrapResult:
         ------
         FitError
             For another `kind`, or `alpha` not between 0 and 1.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> fit = mixfit.mixed("yield ~ treat + (1 | blend)", mixfit.datasets.load("penicillin")).fit()
+        >>> boot = fit.bootstrap(n=100, seed=1, progress=False)
+        >>> boot.conf_int(kind="basic").round(1)
+                                  0     1
+        sd((Intercept)|blend)   0.7   6.9
+        sigma                   2.1   6.1
+        Intercept              79.6  89.7
+        treat[T.B]             -4.7   7.1
+        treat[T.C]             -1.1  10.3
+        treat[T.D]             -4.1   7.7
         """
         if not 0.0 < alpha < 1.0:
             raise FitError(f"alpha is one less the coverage and lies between 0 and 1: {alpha!r} does not.")
@@ -128,6 +142,14 @@ class BootstrapResult:
         Returns
         -------
         Table
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> fit = mixfit.mixed("yield ~ treat + (1 | blend)", mixfit.datasets.load("penicillin")).fit()
+        >>> boot = fit.bootstrap(n=100, seed=1, progress=False)
+        >>> list(boot.summary().to_frame())
+        ['original', 'bias', 'std. error']
         """
         frame = pd.DataFrame({"original": self.estimates, "bias": self.bias, "std. error": self.bse})
         return Table(

@@ -35,6 +35,14 @@ class ExactTest:
     notes : tuple of str
     sample : ndarray, shape (n_sim,), or None
         The simulated statistics, where they were asked for.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+    >>> test = mixfit.exact_rlrt(fit, n_sim=1000, seed=1)
+    >>> round(test.statistic, 3), round(test.pvalue, 2)
+    (3.47, 0.02)
     """
 
     name: str

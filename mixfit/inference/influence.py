@@ -56,6 +56,15 @@ class Influence:
         Without the group; None where it was held.
     converged : Series of bool, shape (q,), or None
         Whether each refit has its optimality certificate; None where there were none.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+    >>> influence = fit.influence("Subject")
+    >>> influence.cooks.nlargest(2).round(3).to_dict()
+    {'309': 0.149, '335': 0.129}
     """
 
     by: str
@@ -69,7 +78,23 @@ class Influence:
     converged: pd.Series[bool] | None
 
     def table(self) -> Table:
-        """Return the rows, Cook's distance and DFBETAS of every group, largest distance first."""
+        """Return the rows, Cook's distance and DFBETAS of every group, largest distance first.
+
+        Returns
+        -------
+        Table
+            Columns ``nobs``, ``Cook's D`` and the name of each fixed effect, whose DFBETAS stand there.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> fit.influence("Subject").table().to_frame().head(2).round(3)
+             nobs  Cook's D  (Intercept)   Days
+        309    10     0.149        0.384  0.300
+        335    10     0.129       -0.096  0.488
+        """
         frame = pd.DataFrame({"nobs": self.nobs, "Cook's D": self.cooks})
         for name in self.dfbetas:
             frame[shown(str(name))] = self.dfbetas[name]

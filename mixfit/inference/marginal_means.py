@@ -60,7 +60,22 @@ class Functions:
     adjust: str
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the numbers as a frame of one's own."""
+        """Return the numbers as a frame of one's own.
+
+        Returns
+        -------
+        DataFrame
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
+        >>> means = fit.emmeans("period")
+        >>> means.to_frame()["emmean"].round(3).tolist()
+        [-1.399, -2.391, -2.527, -2.979]
+        """
         return self.frame.copy()
 
     def __getitem__(self, column: str) -> pd.Series:
@@ -90,6 +105,16 @@ class Contrasts(Functions):
     ----------
     kind : tuple of int and bool
         How many means are compared within each group, and whether in all pairs.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> herds = mixfit.datasets.load("cbpp")
+    >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
+    >>> means = fit.emmeans("period")
+    >>> means.contrast("trt.vs.ctrl")["contrast"].tolist()
+    ['period2 - period1', 'period3 - period1', 'period4 - period1']
     """
 
     kind: tuple[int, bool]
@@ -109,6 +134,18 @@ class Contrasts(Functions):
         -------
         DataFrame
             Names, estimates, ``SE``, ``df``, ``lower.CL``, ``upper.CL``.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
+        >>> means = fit.emmeans("period")
+        >>> means.pairs().conf_int().loc[:1, ["contrast", "lower.CL", "upper.CL"]].round(3)
+                    contrast  lower.CL  upper.CL
+        0  period1 - period2     0.205     1.780
+        1  period1 - period3     0.290     1.968
         """
         settings, adjust = self.settings, adjust or self.adjust
         groups = by_groups(self.names, self.by)
@@ -126,6 +163,23 @@ class EmMeans(Functions):
 
     The frame has a column for every variable they stand for, ``emmean`` (``prob``, ``rate`` or ``response`` on the
     scale of the response), ``SE``, ``df``, ``lower.CL`` and ``upper.CL``. NaN where a mean cannot be estimated.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> herds = mixfit.datasets.load("cbpp")
+    >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
+    >>> means = fit.emmeans("period")
+    >>> means
+     period emmean    SE  df asymp.LCL asymp.UCL
+     1       -1.40 0.232 Inf     -1.85    -0.943
+     2       -2.39 0.310 Inf     -3.00    -1.783
+     3       -2.53 0.330 Inf     -3.17    -1.880
+     4       -2.98 0.430 Inf     -3.82    -2.136
+    <BLANKLINE>
+    Results are given on the logit (not the response) scale.
+    Confidence level used: 0.95
     """
 
     offset: float
@@ -145,13 +199,47 @@ class EmMeans(Functions):
         -------
         DataFrame
             As the frame, with these limits.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
+        >>> means = fit.emmeans("period")
+        >>> means.conf_int(level=0.9)[["lower.CL", "upper.CL"]].round(2)
+           lower.CL  upper.CL
+        0     -1.78     -1.02
+        1     -2.90     -1.88
+        2     -3.07     -1.98
+        3     -3.69     -2.27
         """
         level = self.settings.level if level is None else level
         frame, _ = means_frame(self.settings, self.names, self.by, self.L, self.estimates, adjust or self.adjust, level)
         return frame
 
     def pairs(self, by: str | Sequence[str] | None = None, adjust: str | None = None) -> Contrasts:
-        """Compare every two means; the same as ``contrast("pairwise")``."""
+        """Compare every two means; the same as ``contrast("pairwise")``.
+
+        Parameters
+        ----------
+        by, adjust
+            As of `contrast`.
+
+        Returns
+        -------
+        Contrasts
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
+        >>> means = fit.emmeans("period")
+        >>> means.pairs()["p.value"].round(4).tolist()
+        [0.0066, 0.0031, 0.0012, 0.9843, 0.5947, 0.7873]
+        """
         return self.contrast("pairwise", by, adjust)
 
     def contrast(
@@ -183,6 +271,19 @@ class EmMeans(Functions):
         ------
         FitError
             For an unknown method, adjustment or variable, or coefficients of another number of means.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
+        >>> means = fit.emmeans("period")
+        >>> means.contrast("trt.vs.ctrl").to_frame()[["contrast", "estimate", "p.value"]].round(4)
+                    contrast  estimate  p.value
+        0  period2 - period1   -0.9923   0.0035
+        1  period3 - period1   -1.1287   0.0016
+        2  period4 - period1   -1.5803   0.0006
         """
         within = self.by if by is None else (by,) if isinstance(by, str) else tuple(by)
         for name in within:

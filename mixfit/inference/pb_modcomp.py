@@ -46,6 +46,15 @@ class PBModcomp:
         The models' formulas.
     refitted : bool
         Whether a fit by REML was refitted by maximum likelihood.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> pulp = mixfit.datasets.load("pulp")
+    >>> large = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
+    >>> test = mixfit.pb_modcomp(large, None, n=100, seed=1, progress=False)
+    >>> round(test.statistic, 3), test.n_used, round(test.pvalue, 2)
+    (2.568, 100, 0.03)
     """
 
     statistic: float
@@ -97,6 +106,15 @@ class PBModcomp:
             scaled to have the mean of its chi-square distribution. ``F``: statistic / df as F with the denominator
             degrees of freedom that give the mean of the reference, E/df = ddf / (ddf - 2); blank where E <= df.
             (pbkrtest takes E for E/df there, which is the same for df = 1 only.)
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> pulp = mixfit.datasets.load("pulp")
+        >>> large = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
+        >>> test = mixfit.pb_modcomp(large, None, n=100, seed=1, progress=False)
+        >>> test.summary().to_frame().index.tolist()
+        ['LRT', 'PBtest', 'Gamma', 'Bartlett', 'F']
         """
         return self._table(["LRT", "PBtest", "Gamma", "Bartlett", "F"], ["stat", "df", "ddf", "p.value"])
 

@@ -19,11 +19,13 @@ from mixfit.inference.trace import Curve, trace
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.inference.constrained import Held
     from mixfit.inference.focal import Focal
     from mixfit.inference.parameters import Parameter
+    from mixfit.plots.figure import AxesArray
     from mixfit.results.base import MixedResults
 
     Array = NDArray[np.float64]
@@ -48,7 +50,7 @@ class LikelihoodProfile:
     estimates : Series
         The maximum-likelihood estimates of all parameters, where zeta is 0.
     cutoff : float
-        ``|zeta|`` up to which the curves go.
+        Absolute zeta up to which the curves go.
 
     Examples
     --------
@@ -91,6 +93,15 @@ class LikelihoodProfile:
         ------
         FitError
             Where the curves do not go as far.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+        >>> profile.conf_int(alpha=0.1).round(2)
+                   0      1
+        sigma  28.27  33.95
         """
         target = normal_quantile(alpha)
         if target > self.cutoff:
@@ -115,6 +126,14 @@ class LikelihoodProfile:
         Returns
         -------
         ndarray, shape (m,)
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+        >>> profile.zeta("sigma", [28.0, 31.0, 34.0]).round(2).tolist()
+        [-1.83, 0.06, 1.67]
         """
         return self._curve(parameter).zeta_at(values)
 
@@ -129,6 +148,14 @@ class LikelihoodProfile:
         Returns
         -------
         ndarray, shape (m,)
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+        >>> profile.value("sigma", [-1.96, 0.0, 1.96]).round(2).tolist()
+        [27.81, 30.9, 34.59]
         """
         return self._curve(parameter).value_at(zeta)
 
@@ -144,11 +171,70 @@ class LikelihoodProfile:
         -------
         DataFrame
             Columns ``value``, ``zeta`` and ``abs_zeta``, at `points` values evenly spaced over the profile.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+        >>> profile.curve("sigma", points=3).round(2)
+           value  zeta  abs_zeta
+        0  25.52 -3.67      3.67
+        1  32.48  0.89      0.89
+        2  39.44  4.06      4.06
         """
         curve = self._curve(parameter)
         values = np.linspace(curve.values[0], curve.values[-1], points)
         zeta = curve.zeta_at(values)
         return pd.DataFrame({"value": values, "zeta": zeta, "abs_zeta": np.abs(zeta)})
+
+    def plot(
+        self,
+        parameters: str | Sequence[str] | None = None,
+        *,
+        levels: Sequence[float] = (0.5, 0.8, 0.9, 0.95, 0.99),
+        absolute: bool = False,
+        axes: ArrayLike | Axes | None = None,
+    ) -> AxesArray:
+        """Draw zeta against each parameter, with the limits of its intervals: `mixfit.plots.profile_zeta`.
+
+        Parameters
+        ----------
+        parameters : str or sequence of str, optional
+            All that were profiled by default.
+        levels : sequence of float
+            Coverages of the intervals to mark. Limits beyond the profile are left out.
+        absolute : bool
+            Whether to draw the absolute value of zeta, each interval a bar across the curve.
+        axes : Axes or array of Axes, optional
+            One a parameter. By default a figure is made.
+
+        Returns
+        -------
+        ndarray of Axes, shape (m,)
+            One a parameter.
+
+        Raises
+        ------
+        FitError
+            For a parameter that was not profiled, or a wrong number of axes.
+        ValueError
+            For a coverage that is not between 0 and 1.
+        MissingPackageError
+            Where matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+        >>> (axes,) = profile.plot()
+        >>> axes.get_xlabel(), axes.get_ylabel()
+        ('sigma', 'ζ')
+        """
+        from mixfit.plots import profile_zeta
+
+        return profile_zeta(self, parameters, levels=levels, absolute=absolute, axes=axes)
 
     def _curve(self, parameter: str) -> Curve:
         if parameter not in self.curves:

@@ -50,6 +50,14 @@ class ICC(_Printed):
     unadjusted : float
         The same with the variance of the fixed effects in the denominator.
     variances : VarianceComponents
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+    >>> round(fit.icc().adjusted, 3)
+    0.722
     """
 
     adjusted: float
@@ -73,6 +81,14 @@ class R2(_Printed):
     conditional : float
         Share of fixed and random effects together.
     variances : VarianceComponents
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+    >>> round(fit.r2().marginal, 3), round(fit.r2().conditional, 3)
+    (0.279, 0.799)
     """
 
     marginal: float

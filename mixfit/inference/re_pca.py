@@ -56,7 +56,13 @@ class PrincipalComponents:
             return self.sdev**2 / np.sum(self.sdev**2)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return standard deviations, proportions and cumulative proportions, a column a component."""
+        """Return standard deviations, proportions and cumulative proportions, a column a component.
+
+        Returns
+        -------
+        DataFrame
+            A column a component, ``PC1``, ``PC2`` and so on.
+        """
         table = np.stack([self.sdev, self.proportion, np.cumsum(self.proportion)])
         return pd.DataFrame(table, index=list(_ROWS), columns=[f"PC{i + 1}" for i in range(len(self.sdev))])
 
@@ -78,6 +84,16 @@ class REPCA:
     Attributes
     ----------
     components : mapping of str to PrincipalComponents
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+    >>> fit.re_pca().to_frame().round(3)
+         group  component   sdev  proportion  cumulative
+    0  Subject          1  0.967       0.946       0.946
+    1  Subject          2  0.231       0.054       1.000
     """
 
     components: Mapping[str, PrincipalComponents]
@@ -92,7 +108,12 @@ class REPCA:
         return len(self.components)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a row a component: ``group``, ``component``, ``sdev``, ``proportion``, ``cumulative``."""
+        """Return a row a component: ``group``, ``component``, ``sdev``, ``proportion``, ``cumulative``.
+
+        Returns
+        -------
+        DataFrame
+        """
         parts = [
             pd.DataFrame(
                 {

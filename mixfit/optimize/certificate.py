@@ -67,6 +67,23 @@ class Certificate:
         Evaluations of the criterion that the optimizer took.
     message : str
         Why the optimizer stopped.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> yields = mixfit.datasets.load("dyestuff2")
+    >>> fit = mixfit.mixed("Yield ~ 1 + (1 | Batch)", yields).fit()
+    >>> fit.certificate.converged, len(fit.certificate.boundary)
+    (True, 1)
+    >>> round(fit.certificate.boundary[0].derivative, 2)
+    9.9
+    >>> print(fit.certificate)
+    optimality conditions hold
+      converged           True
+      predicted decrease  0 (tolerance 1e-08)
+      projected gradient  0
+      evaluations         2
+      on the boundary: derivatives 9.905
     """
 
     converged: bool
@@ -76,3 +93,14 @@ class Certificate:
     tolerance: float
     n_evaluations: int
     message: str
+
+    def __str__(self) -> str:
+        rows = {
+            "converged": str(self.converged),
+            "predicted decrease": f"{self.predicted_decrease:.3g} (tolerance {self.tolerance:.3g})",
+            "projected gradient": f"{self.projected_gradient:.3g}",
+            "evaluations": str(self.n_evaluations),
+        }
+        lines = [self.message, *(f"  {name:<20}{value}" for name, value in rows.items())]
+        derivatives = ", ".join(f"{b.derivative:.4g}" for b in self.boundary)
+        return "\n".join([*lines, f"  on the boundary: derivatives {derivatives}"] if self.boundary else lines)

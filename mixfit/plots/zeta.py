@@ -92,6 +92,15 @@ def profile_zeta(
     See Also
     --------
     mixfit.inference.profile.LikelihoodProfile.conf_int : The limits as a frame.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="random")
+    >>> axes = mixfit.plots.profile_zeta(profile, absolute=True)
+    >>> [a.get_xlabel() for a in axes]
+    ['sd((Intercept)|Subject)', 'sigma']
     """
     from scipy.special import ndtri
 

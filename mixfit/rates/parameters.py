@@ -132,7 +132,21 @@ class BetaBinomialParameters:
         return pd.Series(self._working_errors, index=self._working_names)
 
     def cov_params(self) -> pd.DataFrame:
-        """Return the covariance matrix of `params`."""
+        """Return the covariance matrix of `params`.
+
+        Returns
+        -------
+        DataFrame, shape (p + 1, p + 1)
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> fit = mixfit.beta_binomial("incidence", "size", mixfit.datasets.load("cbpp"), by="herd")
+        >>> fit.cov_params().round(3)
+                        Intercept  log(precision)
+        Intercept           0.050          -0.046
+        log(precision)     -0.046           0.238
+        """
         return pd.DataFrame(self.estimate.covariance.copy(), index=self._working_names, columns=self._working_names)
 
     def estimates(self) -> pd.DataFrame:
@@ -142,6 +156,15 @@ class BetaBinomialParameters:
         -------
         DataFrame
             Rows ``mean`` (with covariates: the coefficients) and ``precision``; columns ``estimate`` and ``se``.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> fit = mixfit.beta_binomial("incidence", "size", mixfit.datasets.load("cbpp"), by="herd")
+        >>> fit.estimates().round(3)
+                   estimate     se
+        mean          0.140  0.027
+        precision    13.946  6.808
         """
         values, errors = self._natural
         return pd.DataFrame({"estimate": values, "se": errors}, index=self._natural_names)
@@ -174,6 +197,15 @@ class BetaBinomialParameters:
         ------
         FitError
             For a profile of a fit by joint likelihood or moments, which maximizes no likelihood of the parameters.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> fit = mixfit.beta_binomial("incidence", "size", mixfit.datasets.load("cbpp"), by="herd")
+        >>> fit.conf_int().round(2)
+                      0      1
+        mean       0.10   0.21
+        precision  5.18  37.25
         """
         if method not in ("profile", "wald") or scale not in ("natural", "working"):
             raise FitError(
@@ -223,7 +255,16 @@ class BetaBinomialParameters:
         return self.to_natural(self._working[:, None])[:, 0], slopes * self._working_errors
 
     def to_natural(self, values: Array) -> Array:
-        """Carry working parameters, shape (p + 1, k), to the natural scale."""
+        """Carry working parameters to the natural scale.
+
+        Parameters
+        ----------
+        values : ndarray, shape (p + 1, k)
+
+        Returns
+        -------
+        ndarray, shape (p + 1, k)
+        """
         out = values.copy()
         out[-1] = np.exp(values[-1])
         if self.has_one_mean:

@@ -71,6 +71,13 @@ class BetaBinomialResults(BetaBinomialParameters):
             from its curvature and ``mode_se_total``, which adds the uncertainty of mean and precision to first order
             (both NaN at 0 and 1); ``mean`` and ``sd`` of the posterior; ``lower`` and ``upper``, its central
             interval of probability ``1 - alpha``.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> fit = mixfit.beta_binomial("incidence", "size", mixfit.datasets.load("cbpp"), by="herd")
+        >>> fit.rates().loc["1", ["raw", "mean", "lower", "upper"]].round(3).tolist()
+        [0.225, 0.203, 0.108, 0.319]
         """
         if not 0.0 < alpha < 1.0:
             raise FitError(f"alpha must lie between 0 and 1, not {alpha!r}.")
@@ -116,6 +123,13 @@ class BetaBinomialResults(BetaBinomialParameters):
         FitError
             Where both or neither of `second` and `threshold` are given, or the precision is infinite: the rates are
             then known as far as their means are, and no posterior distribution is left.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> fit = mixfit.beta_binomial("incidence", "size", mixfit.datasets.load("cbpp"), by="herd")
+        >>> round(fit.compare("1", "2"), 3), round(fit.compare("1", threshold=0.1), 3)
+        (0.963, 0.985)
         """
         if (second is None) == (threshold is None):
             raise FitError("Compare a unit with another, or with threshold=.")
@@ -142,6 +156,13 @@ class BetaBinomialResults(BetaBinomialParameters):
         Returns
         -------
         BetaBinomialSummary
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> fit = mixfit.beta_binomial("incidence", "size", mixfit.datasets.load("cbpp"), by="herd")
+        >>> print(str(fit.summary()).splitlines()[0])
+        Beta-binomial rates fit by maximum (marginal) likelihood
         """
         from mixfit.rates.summary import summarize
 
@@ -167,6 +188,14 @@ class BetaBinomialResults(BetaBinomialParameters):
         ------
         MissingPackageError
             Without matplotlib.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> fit = mixfit.beta_binomial("incidence", "size", mixfit.datasets.load("cbpp"), by="herd")
+        >>> axes = fit.plot(sort=True)
+        >>> axes.get_xlabel()
+        'rate'
         """
         from mixfit.rates.plot import shrinkage_plot
 

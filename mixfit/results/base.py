@@ -82,6 +82,21 @@ class MixedResults(Likelihood):
         VarCorr
             Prints as lme4's; ``.to_frame()`` has the columns of ``as.data.frame(VarCorr(m))``. The
             residual has a row where the model has a residual variance.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> fit.varcorr()
+         Groups   Name        Std.Dev. Corr
+         Subject  (Intercept) 24.7405
+                  Days         5.9221  0.066
+         Residual             25.5918
+        >>> fit.varcorr()["Subject"].round(2)
+                   Intercept   Days
+        Intercept     612.09   9.60
+        Days            9.60  35.07
         """
         return build_varcorr(self._random, self.estimate.templates, self._unit, self._residual_sd)
 
@@ -100,6 +115,16 @@ class MixedResults(Likelihood):
         dict of str to DataFrame
             By grouping factor: a row a level, a column a random column; the terms of one
             factor side by side.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> fit.ranef()["Subject"].loc["308"].round(2).to_dict()
+        {'Intercept': 2.26, 'Days': 9.2}
+        >>> fit.ranef(condsd=True)["Subject"]["sd"].loc["308"].round(2).to_dict()
+        {'Intercept': 12.07, 'Days': 2.3}
         """
         modes = ranef.effect_frames(self._random, self.estimate.modes)
         if not condsd:
@@ -114,6 +139,14 @@ class MixedResults(Likelihood):
         -------
         dict of str to DataFrame
             By grouping factor. Random columns without a fixed effect come first.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> fit.coef()["Subject"].loc["308"].round(2).to_dict()
+        {'Intercept': 253.66, 'Days': 19.67}
         """
         return ranef.coefficient_frames(self.params, self.ranef())
 
@@ -129,6 +162,20 @@ class MixedResults(Likelihood):
         -------
         Summary
             Prints as text, shows as HTML in a notebook.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
+        >>> summary = fit.summary(correlation=False)
+        >>> summary.coefficients.round(3)
+                     Estimate  Std. Error  z value  Pr(>|z|)
+        Intercept      -1.399       0.232   -6.016     0.000
+        period[T.2]    -0.992       0.307   -3.236     0.001
+        period[T.3]    -1.129       0.327   -3.455     0.001
+        period[T.4]    -1.580       0.427   -3.697     0.000
         """
         return build_summary(self, self._heading(), self._scaled_residuals(), correlation)
 

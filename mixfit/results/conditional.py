@@ -32,6 +32,16 @@ class Overdispersion(NamedTuple):
         Residual degrees of freedom.
     pvalue : float
         Upper tail of the chi-square distribution.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> herds = mixfit.datasets.load("cbpp")
+    >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
+    >>> test = fit.overdispersion()
+    >>> round(test.chisq, 2), test.df, round(test.pvalue, 3)
+    (63.08, 51, 0.119)
     """
 
     chisq: float

@@ -86,6 +86,16 @@ class FixedEffects:
         -------
         DataFrame, shape (p, 2)
             Columns 0 and 1 are the lower and upper limits, as in statsmodels.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> fit.conf_int().round(2)
+                        0       1
+        Intercept  238.03  264.78
+        Days         7.44   13.50
         """
         limits = wald.interval(self.estimate.beta, self._errors, alpha)
         return pd.DataFrame(limits, index=self._names, columns=[0, 1])
@@ -96,5 +106,15 @@ class FixedEffects:
         Returns
         -------
         DataFrame, shape (p, p)
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> fit.cov_params().round(3)
+                   Intercept   Days
+        Intercept     46.575 -1.451
+        Days          -1.451  2.389
         """
         return pd.DataFrame(self.estimate.cov_beta.copy(), index=self._names, columns=self._names)

@@ -124,6 +124,18 @@ class FixedTests(MixedResults):
         Table
             Columns ``Estimate``, ``Std. Error``, ``df``, ``t value``, ``Pr(>|t|)``; with ``"none"`` and
             for generalized models ``z value`` and ``Pr(>|z|)``.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> fit.ttest()
+                  Estimate Std. Error df t value  Pr(>|t|)
+        Intercept  251.405     6.8246 17  36.838   < 2e-16 ***
+        Days        10.467     1.5458 17   6.771 3.264e-06 ***
+        ---
+        Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
         """
         import numpy as np
 
@@ -158,6 +170,16 @@ class LinearTests(FixedTests):
         Returns
         -------
         DataFrame, shape (p, p)
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> fit.vcov_kr().round(3)
+                   Intercept   Days
+        Intercept     46.575 -1.451
+        Days          -1.451  2.389
         """
         from mixfit.inference.denominator import denominator
 
@@ -178,6 +200,16 @@ class LinearTests(FixedTests):
         -------
         Summary
             Prints as text, shows as HTML in a notebook.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> fit.summary(ddf="satterthwaite").coefficients.round(3)
+                   Estimate  Std. Error    df  t value  Pr(>|t|)
+        Intercept   251.405       6.825  17.0   36.838       0.0
+        Days         10.467       1.546  17.0    6.771       0.0
         """
         if ddf is None:
             return super().summary(correlation)

@@ -131,6 +131,15 @@ class GeneralizedResults(
         Returns
         -------
         DataFrame, shape (p, p)
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
+        >>> (fit.bse**2 / fit.cov_params(conditional=True).to_numpy().diagonal()).round(3).tolist()
+        [1.029, 1.01, 1.008, 1.006]
         """
         if not conditional:
             return super().cov_params()
@@ -175,6 +184,15 @@ class GeneralizedResults(
         ------
         FitError
             For deviance residuals of a family without a deviance (beta, beta-binomial).
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
+        >>> fit.residuals("pearson").head(2).round(3).tolist()
+        [-1.34, 1.075]
         """
         return pd.Series(self._residuals(kind), index=self.model.design.index)
 
@@ -197,6 +215,15 @@ class GeneralizedResults(
         -------
         Overdispersion
             ``chisq``, ``ratio``, ``df`` and ``pvalue``.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
+        >>> round(fit.overdispersion().ratio, 2)
+        1.24
         """
         return conditional.overdispersion_test(self._residuals("scaled"), self.df_resid)
 
@@ -244,6 +271,19 @@ class GeneralizedResults(
             For a `re_form` with a term that the model does not have.
         FitError
             For another `type`.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
+        >>> fit.predict(herds.head(2)).round(3).tolist()
+        [0.308, 0.142]
+        >>> fit.predict(herds.head(2), type="link", re_form="population", se=True).round(3)
+            mean  mean_se
+        0 -1.399    0.232
+        1 -2.391    0.310
         """
         if type not in ("response", "link"):
             raise FitError(f"predict has the types 'response' and 'link', not {type!r}")
@@ -283,6 +323,17 @@ class GeneralizedResults(
         ------
         FitError
             Where `n` is not positive, or `re_form` holds only some columns of a term.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
+        >>> fit.simulate(2, seed=1).head(2).round(3)
+           sim_1  sim_2
+        0  0.071  0.143
+        1  0.083  0.083
         """
         family, rng = self.model.family, np.random.default_rng(seed)
         mu = family.link.mean(self._draw_predictors(n, re_form, rng))
@@ -301,6 +352,15 @@ class GeneralizedResults(
         Returns
         -------
         GeneralizedResults
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
+        >>> fit.refit(fit.simulate(seed=1)["sim_1"]).converged
+        True
         """
         model = self.model.with_response(np.asarray(y, dtype=np.float64))
         return model.fit(n_agq=self.estimate.n_agq, method="pql" if self._is_quasi else "ml")

@@ -98,6 +98,16 @@ class InfluenceMethods(MixedResults):
         -------
         DataFrame, shape (q, p)
             The sign is that of lme4's ``dfbeta(influence(...))``.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> fit.dfbeta("Subject").head(2).round(3)
+             Intercept   Days
+        308      0.424 -0.665
+        309      2.726  0.483
         """
         return self.influence(by, refit).dfbeta
 

@@ -85,7 +85,7 @@ class Intervals(MixedResults):
         which : str or sequence of str, optional
             As for `conf_int`; all parameters by default.
         alpha_max : float
-            The curves go to the ``|zeta|`` whose square is the chi-square quantile of 1 - `alpha_max` with as
+            The curves go to the absolute zeta whose square is the chi-square quantile of 1 - `alpha_max` with as
             many degrees of freedom as the model has parameters.
         points : int
             About how many points a curve has on each side.
@@ -104,6 +104,16 @@ class Intervals(MixedResults):
         -----
         ConvergenceWarning
             Where a constrained maximum lies above the fit: the profile is then that of the better optimum.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> profile = fit.profile(which="sigma")
+        >>> profile.conf_int(alpha=0.1).round(2)
+                  0      1
+        sigma  23.3  28.29
         """
         from mixfit.inference.profile import profile
 

@@ -77,6 +77,13 @@ class Likelihood(FixedEffects):
         Returns
         -------
         dict of str to float
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> model = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp"))
+        >>> {name: round(value, 3) for name, value in model.fit(reml=False).information_criteria().items()}
+        {'AIC': 22.512, 'BIC': 25.499, 'logLik': -8.256, '-2*log(L)': 16.512, 'df.resid': 17}
         """
         return {
             "AIC": self.aic,

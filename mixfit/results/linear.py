@@ -127,6 +127,14 @@ class LinearResults(
         Returns
         -------
         Series, shape (n,)
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> fit.residuals("scaled").head(2).round(3).tolist()
+        [-0.16, -0.571]
         """
         design = self.model.design
         response = design.y - self.fittedvalues.to_numpy()
@@ -171,6 +179,18 @@ class LinearResults(
             For an unseen level, naming factor and level, unless `allow_new_levels`.
         FormulaError
             For a `re_form` with a term that the model does not have.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> fit.predict(sleep.head(2)).round(2).tolist()
+        [253.66, 273.33]
+        >>> fit.predict(sleep.head(2), re_form="population", se=True).round(2)
+             mean  mean_se
+        0  251.41     6.82
+        1  261.87     6.79
         """
         mean, variance, index = self._predict(newdata, re_form, allow_new_levels, se)
         if variance is None:
@@ -203,6 +223,14 @@ class LinearResults(
         ------
         FitError
             Where `n` is not positive, or `re_form` holds only some columns of a term.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> fit.simulate(3, seed=1).shape
+        (180, 3)
         """
         rng = np.random.default_rng(seed)
         predictors = self._draw_predictors(n, re_form, rng)
@@ -219,6 +247,15 @@ class LinearResults(
         Returns
         -------
         LinearResults
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> new = fit.simulate(seed=1)["sim_1"]
+        >>> fit.refit(new).converged
+        True
         """
         return self.model.with_response(np.asarray(y, dtype=np.float64)).fit(reml=self.reml)
 

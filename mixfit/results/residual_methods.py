@@ -79,6 +79,19 @@ class ResidualMethods(MixedResults):
             responses about their prediction over the mean of the simulated ones'. Outliers: residuals within
             1 / (n + 1) of 0 or 1, a binomial test, approximate for whole responses. Zeros: their number over the
             mean of the simulated ones'.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
+        >>> fit.residual_tests(seed=1).to_frame().round(2)
+                        statistic  p.value
+        uniformity           0.10     0.63
+        dispersion           1.37     0.33
+        outliers             1.00     0.36
+        zero inflation       1.14     0.51
         """
         from mixfit.inference.quantile import residual_tests
 

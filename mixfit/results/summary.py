@@ -75,6 +75,19 @@ class Summary:
         Of the fixed effects; None where it is not shown.
     notes : tuple of str
         What a reader must know before trusting the numbers.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+    >>> summary = fit.summary()
+    >>> summary.groups, summary.nobs
+    ({'Subject': 18}, 180)
+    >>> summary.coefficients.round(2)
+               Estimate  Std. Error  t value
+    Intercept    251.41        6.82    36.84
+    Days          10.47        1.55     6.77
     """
 
     title: str
@@ -98,6 +111,13 @@ class Summary:
         Returns
         -------
         str
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+        >>> print(fit.summary().as_text().splitlines()[0])
+        Linear mixed model fit by REML
         """
         from mixfit.results.text import summary_text
 
@@ -109,6 +129,13 @@ class Summary:
         Returns
         -------
         str
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+        >>> fit.summary().as_html().count("<table")
+        4
         """
         from mixfit.results.html import summary_html
 

@@ -66,7 +66,19 @@ class Table:
     more_p_columns: tuple[str, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the numbers as a frame of one's own."""
+        """Return the numbers as a frame of one's own.
+
+        Returns
+        -------
+        DataFrame
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+        >>> fit.ttest().to_frame().shape
+        (1, 5)
+        """
         return self.frame.copy()
 
     def __getitem__(self, column: str) -> pd.Series:
@@ -76,14 +88,41 @@ class Table:
         return len(self.frame)
 
     def as_text(self) -> str:
-        """Return the table as R lays it out."""
+        """Return the table as R lays it out.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+        >>> print(fit.ttest(ddf="none").as_text())
+                  Estimate Std. Error z value Pr(>|z|)
+        Intercept     60.4    0.14944  404.17   <2e-16 ***
+        ---
+        Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
+        """
         header, rows, names = self._cells()
         body = lay_out(header, rows, names if self.show_index else None, right=True)
         legend = ["---", LEGEND] if self._codes() is not None else []
         return "\n".join([*self.heading, body, *legend, *self.notes])
 
     def as_html(self) -> str:
-        """Return the table as HTML."""
+        """Return the table as HTML.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+        >>> fit.ttest().as_html().count("<tr")
+        2
+        """
         header, rows, names = self._cells()
         if self.show_index:
             header, rows = ["", *header], [[name, *row] for name, row in zip(names, rows, strict=True)]

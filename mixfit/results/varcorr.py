@@ -32,6 +32,15 @@ class Component:
     vcov : ndarray, shape (k, k)
         Covariance matrix of the effects of one level, in squared units of the response.
     structure : {"us", "diag"}
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+    >>> (component,) = fit.varcorr().components
+    >>> component.sd.round(2).tolist()
+    [24.74, 5.92]
     """
 
     group: str
@@ -86,6 +95,18 @@ class VarCorr:
             Columns ``grp``, ``var1``, ``var2`` (None for a variance), ``vcov`` (variance or
             covariance) and ``sdcor`` (standard deviation or correlation). Within a group the
             variances come first, then the covariances column by column; the residual, if there is one, is last.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> fit.varcorr().to_frame().round(2)
+                grp       var1  var2    vcov  sdcor
+        0   Subject  Intercept  None  612.09  24.74
+        1   Subject       Days  None   35.07   5.92
+        2   Subject  Intercept  Days    9.60   0.07
+        3  Residual       None  None  654.94  25.59
         """
         return varcorr_frame(self)
 

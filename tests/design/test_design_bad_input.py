@@ -46,6 +46,21 @@ def with_value(column, row, value):
         ("y ~ offset(nowhere) + (1|g)", FormulaError, "no column 'nowhere'"),
         ("y ~ scale + (1|g)", FormulaError, "no column 'scale'; it is a function"),
         ("y ~ x + (1|np)", FormulaError, "no column 'np'"),
+        # What R's formulas know, or Python's with other imports.
+        (
+            "y ~ nofunction(x) + (1|g)",
+            FormulaError,
+            r"one of your own is passed by context=\{'nofunction': nofunction\}",
+        ),
+        ("y ~ ns(x, df=3) + (1|g)", FormulaError, r"natural cubic spline is cr\(x, df=3, constraints='center'\)"),
+        ("y ~ ifelse(x > 0, 1, 0) + (1|g)", FormulaError, r"np\.where\(condition, a, b\)"),
+        ("y ~ log1p(x) + (1|g)", FormulaError, r"numpy's function is np\.log1p"),
+        ("y ~ poly(x, 2, raw=TRUE) + (1|g)", FormulaError, "Python writes True"),
+        ("y ~ pd.cut(x, 2) + (1|g)", FormulaError, "context={'pd': pandas}"),
+        ("y ~ relevel(s, 'b') + (1|g)", FormulaError, r"C\(x, contr\.treatment\('level'\)\)"),
+        ("y ~ x + weights(x) + (1|g)", FormulaError, "Weights are an argument"),
+        ("y ~ C(s, 'b') + (1|g)", FormulaError, r"^C\(x, 'b'\): contrasts are not named by a string.*treatment\('b'\)"),
+        ("y ~ C(s, Treatment('zzz')) + (1|g)", DataError, "'zzz'` .* not among the provided levels"),
         ("y ~ np.log(s) + (1|g)", FormulaError, r"`np.log\(s\)` cannot be evaluated"),
         ("y ~ when + (1|g)", DataError, "Column 'when' is not numeric"),
         ("y ~ mixed + (1|g)", DataError, "'mixed' of the data mixes types"),
@@ -183,3 +198,9 @@ def test_negative_and_zero_sum_weights():
         design("y ~ x + (1|g)", weights=np.where(np.arange(N) < 2, -1.0, 1.0))
     with pytest.raises(DataError, match="sum to zero"):
         design("y ~ x + (1|g)", weights=np.zeros(N))
+
+
+def test_patsys_bare_treatment_contrasts():
+    patsy, plain = (design(f"y ~ {term} + (1|g)") for term in ("C(s, Treatment)", "C(s)"))
+    np.testing.assert_array_equal(patsy.X, plain.X)
+    assert patsy.exog_names[1:] == tuple(name.replace("C(s)", "C(s, Treatment)") for name in plain.exog_names[1:])

@@ -29,6 +29,7 @@ BAD = [
     ("y ~ x * + (1|g)", "insufficient arguments", "* +"),
     ("y ~ x $ (1|g)", "Unknown operator '$'", "$"),
     ("y ~ f(x y) + (1|g)", "not a Python expression", "f(x y)"),
+    ("y ~ as.factor(x) + (1|g)", "R's as.factor(x) is C(x) here", "as.factor(x)"),
     ("y ~ 2 + (1|g)", "Numeric literals", "2"),
     ("y ~ 'a' + (1|g)", "String literals", "'a'"),
     ("y ~ (1|g|h)", "Two bars", "|"),

@@ -14,7 +14,7 @@ from mixfit.lmm import minimize as newton
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import differentiate
 from mixfit.lmm.start import start_templates
-from mixfit.optimize.certificate import TOLERANCE, BoundaryParameter
+from mixfit.optimize.certificate import TOLERANCE, BoundaryParameter, Certificate
 from mixfit.optimize.steps import newton_step
 from tests import oracle
 
@@ -242,3 +242,16 @@ def test_dependent_columns_left_of_the_bar_fit() -> None:
     # The larger term adds nothing that two columns cannot say.
     assert fit.converged
     assert_allclose(fit.deviance, wanted.deviance, atol=1e-6)
+
+
+def test_prints_one_number_a_line() -> None:
+    boundary = (BoundaryParameter(0, np.ones(1), 9.9049, 0.0),)
+    text = str(Certificate(True, 1.5e-4, 2.6e-10, boundary, 1e-8, 5, "optimality conditions hold"))
+    assert text.splitlines() == [
+        "optimality conditions hold",
+        "  converged           True",
+        "  predicted decrease  2.6e-10 (tolerance 1e-08)",
+        "  projected gradient  0.00015",
+        "  evaluations         5",
+        "  on the boundary: derivatives 9.905",
+    ]

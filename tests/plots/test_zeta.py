@@ -10,6 +10,7 @@ import pytest
 
 from mixfit.errors import FitError
 from mixfit.plots import profile_zeta
+from tests.plots.fits import pulp_fit
 
 
 @dataclass
@@ -81,3 +82,17 @@ def test_what_was_not_profiled_is_named() -> None:
         profile_zeta(FakeProfile(), "sigma")
     with pytest.raises(ValueError, match="levels must lie between 0 and 1"):
         profile_zeta(FakeProfile(), levels=[95])
+
+
+def test_a_profile_draws_itself() -> None:
+    profile = pulp_fit().profile(which="random")
+    (axes,) = profile.plot("sigma", levels=[0.95], absolute=True)
+    (expected,) = profile_zeta(profile, "sigma", levels=[0.95], absolute=True)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("sigma", "|ζ|")
+    for mine, theirs in zip(axes.lines, expected.lines, strict=True):
+        np.testing.assert_array_equal(mine.get_xydata(), theirs.get_xydata())
+    (bar,) = axes.collections[0].get_segments()
+    np.testing.assert_allclose(bar[:, 0], profile.conf_int().loc["sigma"], rtol=1e-6)
+    assert len(profile.plot()) == len(profile.parameters) == 2
+    with pytest.raises(FitError, match=r"has 1 panel; axes= gives 2\."):
+        profile.plot("sigma", axes=[axes, axes])
