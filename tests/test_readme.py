@@ -27,12 +27,23 @@ def test_two_commands_do_everything():
     assert second.endswith("python -m pytest\n")
 
 
-def test_the_checks_run_the_second_command():
+@pytest.mark.parametrize(("name", "number"), [("test_command", 2), ("docs_command", 4)])
+def test_the_checks_run_what_it_promises(name, number):
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    extraction = re.search(r"test_command=\$\((.*)\)\n", script)[1]
-    run = subprocess.run(["bash", "-c", extraction], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert run.stdout == blocks("sh")[1]
-    assert 'bash -euo pipefail -c "$test_command"' in script
+    function = re.search(r"^readme_command\(\) \{\n.*?^\}\n", script, flags=re.MULTILINE | re.DOTALL)[0]
+    assert f"{name}=$(readme_command {number})\n" in script
+    run = subprocess.run(
+        ["bash", "-c", f"{function}readme_command {number}"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert run.stdout == blocks("sh")[number - 1]
+    assert f'bash -euo pipefail -c "${name}"' in script
+
+
+def test_one_command_builds_the_pages_and_takes_warnings_for_errors():
+    command = blocks("sh")[3]
+    assert command.count("\n") == 1
+    assert "pip install '.[docs]'" in command
+    assert " -m sphinx -W " in command
 
 
 def test_the_tour_is_ten_lines_that_run(capsys):

@@ -56,7 +56,7 @@ def html_table(
     """
     left, right = ' style="text-align:left"', ' style="text-align:right"'
 
-    def line(cells: Sequence[str], name_tag: str, tag: str) -> str:
+    def row_of(cells: Sequence[str], name_tag: str, tag: str) -> str:
         written = (
             f"<{name_tag}{left}>{escape(cell.strip())}</{name_tag}>"
             if j < n_names
@@ -65,11 +65,10 @@ def html_table(
         )
         return f"<tr>{''.join(written)}</tr>"
 
-    title = f'<caption style="text-align:left">{"<br>".join(map(escape, caption.splitlines()))}</caption>\n' if caption else ""
-    body = "\n".join(line(row, "th", "td") for row in rows)
-    return (
-        f'<table class="mixfit">\n{title}<thead>{line(header, "th", "th")}</thead>\n<tbody>\n{body}\n</tbody>\n</table>'
-    )
+    lines = "<br>".join(escape(line) for line in caption.splitlines())
+    title = f'<caption style="text-align:left">{lines}</caption>\n' if lines else ""
+    body = "\n".join(row_of(row, "th", "td") for row in rows)
+    return f'<table class="mixfit">\n{title}<thead>{row_of(header, "th", "th")}</thead>\n<tbody>\n{body}\n</tbody>\n</table>'
 
 
 def varcorr_html(varcorr: VarCorr, digits: int = DIGITS + 1) -> str:
