@@ -68,7 +68,8 @@ def html_table(
     lines = "<br>".join(escape(line) for line in caption.splitlines())
     title = f'<caption style="text-align:left">{lines}</caption>\n' if lines else ""
     body = "\n".join(row_of(row, "th", "td") for row in rows)
-    return f'<table class="mixfit">\n{title}<thead>{row_of(header, "th", "th")}</thead>\n<tbody>\n{body}\n</tbody>\n</table>'
+    head = row_of(header, "th", "th")
+    return f'<table class="mixfit">\n{title}<thead>{head}</thead>\n<tbody>\n{body}\n</tbody>\n</table>'
 
 
 def varcorr_html(varcorr: VarCorr, digits: int = DIGITS + 1) -> str:
