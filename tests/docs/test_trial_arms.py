@@ -138,6 +138,38 @@ def test_the_figures(names):
     assert_allclose(fall(fit.precision), 0.0, atol=1e-6)
 
 
+def test_simulated_arms(page, names):
+    runs, (raw, shrunken) = names["runs"], names["typical"]
+    means = runs.mean()
+    gain = 1 - (shrunken / raw) ** 2
+    page.says(
+        f"A raw rate is off by {raw:.4f} (root mean square), a posterior mean by {shrunken:.4f}.",
+        f"a gain of {100 * gain:.0f} per cent of the squared error",
+        f"is on average {-means['raw, of the lowest']:.3f} too low",
+        f"Its posterior mean is {means['mean, of the lowest']:.3f} too high",
+        f"hold the truth in {100 * means['intervals with the truth']:.0f} per cent of all cases",
+    )
+    # "Most ... but not all", and twenty patients: far larger.
+    once, truth = names["once"], np.sort(np.random.default_rng(4).beta(names["fit"].alpha, names["fit"].beta, 10))
+    nearer = (once["mean"] - truth).abs() < (once["raw"] - truth).abs()
+    assert 5 < nearer.sum() < 10
+    rng, errors = np.random.default_rng(1), []
+    for _ in range(100):
+        p = rng.beta(names["fit"].alpha, names["fit"].beta, 10)
+        found = mixfit.beta_binomial(rng.binomial(20, p), 20).rates()
+        errors.append([((found[name] - p) ** 2).mean() for name in ("raw", "mean")])
+    squared = np.mean(errors, axis=0)
+    assert 1 - squared[1] / squared[0] > 3 * gain
+
+
+def test_the_precision_comes_out_too_large_more_often_than_not(names):
+    fit, rng = names["fit"], np.random.default_rng(2)
+    found = [
+        mixfit.beta_binomial(rng.binomial(100, rng.beta(fit.alpha, fit.beta, 10)), 100).precision for _ in range(200)
+    ]
+    assert np.mean(np.array(found) > fit.precision) > 0.55
+
+
 def test_the_call_with_a_covariate_that_the_page_names(page):
     page.says('mixfit.beta_binomial("cbind(events, patients - events) ~ region", data=arms, by="arm")')
     data = pd.DataFrame({"arm": list("ABCDEFGHIJ"), "events": arms.Y, "patients": 100, "region": list("uvuvuvuvuv")})
