@@ -41,6 +41,8 @@ __all__ = [
 
 _MAX_HALVINGS = 25
 _LONGEST_STEP = 1.5
+_MAX_RAISES = 20
+_LARGEST_RAISE = 4.0
 _SMALLEST_SHARE = 0.02
 # A column whose variance changes A by less than this is at zero, and the boundary's own derivative can tell more.
 _NEGLIGIBLE = 1.0 - 1e-6
@@ -172,12 +174,13 @@ def limited_step(information: Array, gradient: Array, directions: Sequence[Direc
     step, _ = newton_step(information, gradient)
     limit = np.full(len(step), np.inf)
     limit[: len(directions)] = _LONGEST_STEP
-    for _ in range(10):
+    for _ in range(_MAX_RAISES):
         falling = (step < -limit) & (gradient > 0)
         if not falling.any():
             break
         information = information.copy()
-        information[falling, falling] *= 2.0 * np.abs(step[falling]) / limit[falling]
+        # No further than needed: where H is singular any raise ends the long steps of all coordinates.
+        information[falling, falling] *= np.minimum(2.0 * np.abs(step[falling]) / limit[falling], _LARGEST_RAISE)
         step, _ = newton_step(information, gradient)
     excess = float((np.abs(step) / limit).max(initial=0.0))
     if excess <= 1.0:

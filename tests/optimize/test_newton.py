@@ -177,3 +177,22 @@ def test_no_step_decreases_a_criterion_that_cannot(monkeypatch: pytest.MonkeyPat
     assert fit.certificate.message == "no step decreases the criterion"
     assert fit.certificate.n_evaluations == len(calls)
     assert fit.deviance == calls[0].value
+
+
+@pytest.mark.parametrize("reml", [True, False])
+@pytest.mark.parametrize("seed", [3, 4, 5, 7, 9, 13, 15, 18, 19, 22, 35])
+def test_factors_that_vary_over_fewer_groups_than_they_have_levels(seed: int, reml: bool) -> None:
+    # The average information is singular: the data show few directions of the covariance matrix.
+    rng = np.random.default_rng(seed)
+    k, groups, rows = int(rng.integers(3, 7)), int(rng.integers(2, 4)), int(rng.integers(2, 5))
+    cells = [(f"f{i}", f"b{j}") for i in range(k) for j in range(groups) for _ in range(rows)]
+    data = pd.DataFrame(cells, columns=["f", "b"])
+    effects = rng.normal(size=(k, groups)) * rng.uniform(0, 2)
+    data["y"] = rng.normal(size=len(data)) + np.repeat(effects.ravel(), rows)
+    smaller = mixfit.mixed("y ~ f + (0 + f|b)", data).fit(reml=reml)
+    larger = mixfit.mixed("y ~ f + (1|b) + (0 + f|b)", data).fit(reml=reml)
+    assert smaller.converged
+    assert larger.converged
+    # The smaller model is the larger one with another covariance matrix, and the reverse.
+    assert_allclose(larger.llf, smaller.llf, atol=1e-5)
+    assert max(larger.certificate.n_evaluations, smaller.certificate.n_evaluations) < 100
