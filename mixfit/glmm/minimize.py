@@ -16,7 +16,15 @@ from mixfit.glmm.point import Parameters
 from mixfit.optimize.boundary import boundary_parameters
 from mixfit.optimize.certificate import TOLERANCE, Certificate
 from mixfit.optimize.quasi_newton import bfgs
-from mixfit.optimize.steps import free_directions, leave_boundary, limited_step, move, newton_step, scaled_step
+from mixfit.optimize.steps import (
+    free_directions,
+    leave_boundary,
+    limited_step,
+    move,
+    negligible,
+    newton_step,
+    scaled_step,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -298,6 +306,9 @@ def _candidates(
         step[-1] = np.clip(step[-1], -_LONGEST_LOG_PHI, _LONGEST_LOG_PHI)
     if vanishing:
         yield _moved(state.at, state.directions, step, vanishing), None
+    # Where they are among others that are not to vanish after all.
+    if (nothing := negligible(state.directions, state.slopes.inverse_share)) and nothing != vanishing:
+        yield _moved(state.at, state.directions, step, nothing), None
     length = 1.0
     for _ in range(_MAX_HALVINGS):
         yield _moved(state.at, state.directions, length * step), length * step

@@ -33,6 +33,7 @@ __all__ = [
     "leave_boundary",
     "limited_step",
     "move",
+    "negligible",
     "newton_step",
     "null_space",
     "regular_columns",
@@ -163,6 +164,15 @@ def scaled_step(
             stretch[a] = np.clip((target - 1.0) / (max(rho, _SMALLEST_SHARE) * np.log(target)), 0.05, 100.0)
     root = np.sqrt(stretch)
     return limited_step(information * np.outer(root, root), gradient, directions), tuple(vanishing)
+
+
+def negligible(directions: Sequence[Direction], inverse_share: Sequence[Array]) -> tuple[int, ...]:
+    """Columns that are zero but for their name: nothing is lost where they are, and the boundary can be looked at."""
+    return tuple(
+        a
+        for a, d in enumerate(directions)
+        if d.relative and d.row == d.column and inverse_share[d.term][d.column] > _NEGLIGIBLE
+    )
 
 
 def limited_step(information: Array, gradient: Array, directions: Sequence[Direction]) -> Array:
