@@ -160,7 +160,7 @@ class LinearResults(
         se : bool
             Whether to give standard errors: those of the fixed part, jointly with those of the
             included random effects, at the estimated theta. An unseen level's own effect and
-            the residual add nothing to them.
+            the residual add nothing to them; `get_prediction` has intervals that count both.
 
         Returns
         -------

@@ -31,7 +31,9 @@ class _Framed:
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        return repr(self.summary_frame())
+        # unlike a frame's own text, every column whatever the width of the screen
+        display = pd.options.display
+        return str(self.summary_frame().to_string(max_rows=display.max_rows, min_rows=display.min_rows))
 
     def _repr_html_(self) -> str:
         return str(self.summary_frame()._repr_html_())  # type: ignore[operator]

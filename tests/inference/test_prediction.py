@@ -217,7 +217,8 @@ def test_frame_limits_and_shape_of_the_result() -> None:
         limits = prediction.predicted_mean[:, None] + np.outer(error, [-z, z])
         assert_allclose(prediction.conf_int(obs=obs, alpha=0.1), limits)
         assert_allclose(frame[columns], limits)
-    assert str(prediction) == repr(prediction) == repr(prediction.summary_frame())
+    assert str(prediction) == repr(prediction) == prediction.summary_frame().to_string()
+    assert len(str(fit.get_prediction()).splitlines()) < fit.nobs
     assert prediction._repr_html_() == prediction.summary_frame()._repr_html_()
     again = pickle.loads(pickle.dumps(prediction))
     pd.testing.assert_frame_equal(again.summary_frame(), prediction.summary_frame())
@@ -266,7 +267,7 @@ def test_refusals() -> None:
 
 
 def test_intervals_cover_new_observations() -> None:
-    groups, rows, replicates, fresh = 30, 4, 300, 30
+    groups, rows, replicates, fresh = 30, 8, 300, 30
     rng = np.random.default_rng(11)
     data = pd.DataFrame({"x": rng.normal(size=groups * rows), "g": np.repeat(np.arange(groups), rows).astype(str)})
     new = pd.DataFrame({"x": rng.normal(size=2 * fresh), "g": [*map(str, range(fresh)), *["new"] * fresh]})
@@ -329,7 +330,7 @@ def test_generalized_means_are_those_of_predict() -> None:
         assert_allclose(frame["mean_ci_upper"], 1 / (1 + np.exp(-half - eta["mean"])))
         assert_allclose(mine.conf_int(alpha=0.2), frame[COLUMNS[2:4]])
         again = pickle.loads(pickle.dumps(mine))
-        assert str(again) == str(mine) == repr(mine.summary_frame())
+        assert str(again) == str(mine) == mine.summary_frame().to_string()
     assert not hasattr(mine, "se_obs")
 
 
