@@ -101,6 +101,16 @@ class FittedReader:
         except FormulaError as error:
             raise DataError(str(error)) from error
 
+    def read_random(self, newdata: object) -> tuple[NDArray[np.float64], ...]:
+        """Build the columns left of every bar, shape (m, k_t) a term; raises as `read` does."""
+        environment = Environment(Columns(newdata, "new data"), self.context, dict(self.state))
+        parts = [term.part for term in self.random]
+        try:
+            self._require_columns(environment, parts)
+            return tuple(read_parts(parts, environment))
+        except FormulaError as error:
+            raise DataError(str(error)) from error
+
     @property
     def fixed_terms(self) -> tuple[tuple[str, ...], ...]:
         """Names that each fixed term looks up, functions included; none for the constant."""
@@ -126,14 +136,17 @@ class FittedReader:
         )
 
     def _require(self, environment: Environment, wanted: list[RandomReader]) -> None:
-        for part in (self.fixed, *(term.part for term in wanted)):
+        self._require_columns(environment, [self.fixed, *(term.part for term in wanted)])
+        for term in wanted:
+            environment.require(name for factor in term.groups for name in variables_of(factor))
+
+    def _require_columns(self, environment: Environment, parts: list[Part]) -> None:
+        for part in parts:
             if isinstance(part, NumericPart):
                 environment.require(name for name in part.columns if name is not None)
             elif isinstance(part, EncodedPart):
                 factors = (factor for term in part.spec.formula for factor in term.factors)
                 environment.require(name for factor in factors for name in variables_of(factor))
-        for term in wanted:
-            environment.require(name for factor in term.groups for name in variables_of(factor))
 
     def _offset(self, environment: Environment) -> NDArray[np.float64]:
         if self.array_offset:

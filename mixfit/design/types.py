@@ -177,6 +177,9 @@ class DesignReader(Protocol):
     def read_fixed(self, newdata: object) -> NDArray[np.float64]:
         """Build X of `newdata` alone, shape (m, p): neither groups nor offset are looked up."""
 
+    def read_random(self, newdata: object) -> tuple[NDArray[np.float64], ...]:
+        """Build the columns left of every bar, shape (m, k_t) a term: neither groups nor offset are looked up."""
+
     @property
     def fixed_terms(self) -> tuple[tuple[str, ...], ...]:
         """Names that each fixed term looks up, functions included; none for the constant."""

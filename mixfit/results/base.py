@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from mixfit.errors import FitError
 from mixfit.results import predict, ranef
@@ -13,11 +16,10 @@ from mixfit.results.summary import Summary, build_summary
 from mixfit.results.varcorr import VarCorr, build_varcorr
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
-    from mixfit.design.types import RandomDesign
+    from mixfit.design.types import NewDesign, RandomDesign
     from mixfit.results.re_form import ReForm, Selection
     from mixfit.results.summary import Heading
 
@@ -189,22 +191,29 @@ class MixedResults(Likelihood):
         offset = self.model.design.offset
         return predict.linear_predictor(self.model.exog, self.estimate.beta, offset, Z, codes, self.estimate.modes)
 
+    def _rows(self, newdata: object, selection: Selection, allow_new_levels: bool) -> NewDesign:
+        """Rows to predict, X with the columns of `exog`; of new rows only the terms that `selection` keeps."""
+        from mixfit.design.types import NewDesign
+
+        design = self.model.design
+        if newdata is None:
+            offset = np.zeros(len(design.y)) if design.offset is None else design.offset
+            Z, codes = tuple(term.Z for term in self._random), tuple(term.grouping.codes for term in self._random)
+            return NewDesign(X=self.model.exog, Z=Z, codes=codes, offset=offset, index=design.index)
+        new = design.reader.read(newdata, tuple(bool(keep.any()) for keep in selection))
+        if not allow_new_levels:
+            predict.check_levels(new, self._random, newdata)
+        return replace(new, X=new.X[:, self.model.kept])
+
     def _predict(self, newdata: object, re_form: ReForm, allow_new_levels: bool, variance: bool) -> Prediction:
         selection = select(re_form, self._random)
-        if newdata is None:
-            eta, index = self._training_predictor(selection), self.model.design.index
-            X = self.model.exog
-            Z = predict.kept_columns([term.Z for term in self._random], selection)
-            codes: predict.Codes = [term.grouping.codes for term in self._random]
-        else:
-            new = self.model.design.reader.read(newdata, tuple(bool(keep.any()) for keep in selection))
-            if not allow_new_levels:
-                predict.check_levels(new, self._random, newdata)
-            X, Z, codes = new.X[:, self.model.kept], predict.kept_columns(new.Z, selection), new.codes
-            eta = predict.linear_predictor(X, self.estimate.beta, new.offset, Z, codes, self.estimate.modes)
-            index = new.index
-        spread = predict.complete_variance(self.model, self.estimate, X, Z, codes) if variance else None
-        return Prediction(eta, spread, index)
+        return self._predict_rows(self._rows(newdata, selection, allow_new_levels), selection, variance)
+
+    def _predict_rows(self, rows: NewDesign, selection: Selection, variance: bool) -> Prediction:
+        estimate, Z = self.estimate, predict.kept_columns(rows.Z, selection)
+        eta = predict.linear_predictor(rows.X, estimate.beta, rows.offset, Z, rows.codes, estimate.modes)
+        spread = predict.complete_variance(self.model, estimate, rows.X, Z, rows.codes) if variance else None
+        return Prediction(eta, spread, rows.index)
 
     def _draw_predictors(self, n: int, re_form: ReForm, rng: np.random.Generator) -> Array:
         """Linear predictors with new random effects, but for the terms that `re_form` holds: (nobs, n)."""

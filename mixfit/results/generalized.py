@@ -20,6 +20,7 @@ from mixfit.results.influence_methods import InfluenceMethods
 from mixfit.results.intervals import Intervals
 from mixfit.results.numbers import format_common
 from mixfit.results.plot_methods import PlotMethods
+from mixfit.results.prediction_methods import GeneralizedPredictions
 from mixfit.results.pvalues import P_HEADER
 from mixfit.results.residual_methods import ResidualMethods
 from mixfit.results.spherical_methods import Spherical
@@ -49,6 +50,7 @@ class GeneralizedResults(
     Intervals,
     MarginalMeans,
     PlotMethods,
+    GeneralizedPredictions,
     Spherical,
 ):
     """Estimates of a generalized linear mixed model.

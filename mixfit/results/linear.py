@@ -16,6 +16,7 @@ from mixfit.results.fixed_tests import LinearTests
 from mixfit.results.influence_methods import InfluenceMethods
 from mixfit.results.intervals import Intervals
 from mixfit.results.plot_methods import PlotMethods
+from mixfit.results.prediction_methods import LinearPredictions
 from mixfit.results.re_form import select
 from mixfit.results.residual_methods import ResidualMethods
 from mixfit.results.residuals import scale_residuals
@@ -47,6 +48,7 @@ class LinearResults(
     Intervals,
     MarginalMeans,
     PlotMethods,
+    LinearPredictions,
     Spherical,
 ):
     """Estimates of a linear mixed model.
@@ -166,7 +168,7 @@ class LinearResults(
         se : bool
             Whether to give standard errors: those of the fixed part, jointly with those of the
             included random effects, at the estimated theta. An unseen level's own effect and
-            the residual add nothing to them.
+            the residual add nothing to them; `get_prediction` has intervals that count both.
 
         Returns
         -------

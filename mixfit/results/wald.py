@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.errors import FitError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -70,7 +72,7 @@ def interval(estimates: NDArray[np.float64], errors: NDArray[np.float64], alpha:
 
     Raises
     ------
-    ValueError
+    FitError
         When `alpha` is not between 0 and 1.
 
     Examples
@@ -81,8 +83,7 @@ def interval(estimates: NDArray[np.float64], errors: NDArray[np.float64], alpha:
     from scipy.special import ndtri
 
     if not 0.0 < alpha < 1.0:
-        msg = f"alpha must lie between 0 and 1, not {alpha!r}"
-        raise ValueError(msg)
+        raise FitError(f"alpha must lie between 0 and 1, not {alpha!r}")
     half = float(ndtri(1.0 - alpha / 2.0)) * errors
     return np.column_stack([estimates - half, estimates + half])
 

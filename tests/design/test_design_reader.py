@@ -69,6 +69,22 @@ def test_rows_of_the_fit_are_read_as_they_were(formula):
 
 
 @pytest.mark.parametrize("formula", FORMULAS)
+def test_random_columns_need_neither_response_nor_groups(formula):
+    found = build(parse(formula), DATA)
+    rows = np.array([40, 3, 77])
+    columns = found.reader.read_random(DATA.drop(columns=["y", "h"]).iloc[rows])
+    assert len(columns) == len(found.random)
+    for Z, term in zip(columns, found.random, strict=True):
+        np.testing.assert_allclose(Z, term.Z[rows], atol=1e-12)
+
+
+def test_random_columns_name_what_is_missing():
+    found = build(parse("y ~ 1 + (x|g)"), DATA)
+    with pytest.raises(DataError, match="'x'"):
+        found.reader.read_random(DATA[["g"]])
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
 def test_every_row_at_once(formula):
     found = build(parse(formula), DATA)
     same(found.reader.read(DATA, (True,) * len(found.random)), found, np.arange(N))

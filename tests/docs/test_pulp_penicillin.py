@@ -179,16 +179,28 @@ def test_predictions(page: Page, names: dict[str, Any]):
     assert list(predicted.index) == list("abcde")
     # a new operator: variance of the mean, MS / 20, and both components
     between, within = names["between"], names["within"]
-    half = 1.96 * np.sqrt(between / 20 + (between - within) / 5 + within)
-    assert_allclose(interval.loc["e"], [60.4 - half, 60.4 + half], rtol=1e-6)
-    width = interval["upper"] - interval["lower"]
+    z = stats.norm.ppf(0.975)
+    half = z * np.sqrt(between / 20 + (between - within) / 5 + within)
+    assert_allclose(interval.loc["e", ["obs_ci_lower", "obs_ci_upper"]], [60.4 - half, 60.4 + half], rtol=1e-6)
+    assert_allclose(names["of_sheet"], (half / z) ** 2, rtol=1e-6)
+    assert_allclose(names["prediction"].se_obs[-1] ** 2, names["of_sheet"], rtol=1e-12)
+    assert names["of_mean"] < names["sigma2_alpha"] < names["sigma2"]
+    # a known one, balanced: 60.4 and the share kept of the deviation, whose variance is as if sigma^2 were divided by n
+    share, kept = 1 / names["ratio_expected"], predicted["mean_se"]["d"] ** 2
+    assert_allclose(kept, share * within / 5 + (1 - share) ** 2 * between / 20, rtol=1e-6)
+    lower, upper = interval["obs_ci_lower"], interval["obs_ci_upper"]
+    assert_allclose([upper["d"] - mean["d"], mean["d"] - lower["d"]], z * np.sqrt(kept + within), rtol=1e-6)
+    width, narrow = upper - lower, interval["mean_ci_upper"] - interval["mean_ci_lower"]
     assert_allclose(width["e"] / width["d"], 1.25, atol=0.03)
+    assert (width - narrow).idxmax() == (width / narrow).idxmax() == "e"
     a, b, c, d, e = mean
     page.says(
         f"That is {a:.3f}, {b:.3f}, {c:.3f} and {d:.3f} for the four, and {e:.1f} for operator e.",
-        f"operator d should be between {interval.loc['d', 'lower']:.2f} and {interval.loc['d', 'upper']:.2f}, and a "
-        f"sheet of someone new between {interval.loc['e', 'lower']:.2f} and {interval.loc['e', 'upper']:.2f}. The "
-        "second interval is a quarter wider.",
+        f"operator d should be between {lower['d']:.2f} and {upper['d']:.2f}, and a sheet of someone new "
+        f"between {lower['e']:.2f} and {upper['e']:.2f}. The second interval is a quarter wider.",
+        f"The mean of all operators is known to within {narrow['e'] / 2:.2f}",
+        f"about {e:.1f} has three parts",
+        "The scatter of sheets is the largest part, and the operators come next.",
     )
 
 

@@ -1,0 +1,136 @@
+r"""Predictions with the variance of a new observation about them.
+
+A new observation y0 = x'beta + z'b + e, e ~ N(0, sigma^2 / w), is predicted by x'beta^ + z_k'b~. The columns z_k are
+those whose effects are predicted: kept by ``re_form``, and of a level that the fit saw. The effects of the others, z_u,
+are those of levels that the fit never saw: independent of the data, as e is. So
+
+    Var(y0 - y0^) = Var(x'(beta^ - beta) + z_k'(b~ - b)) + sum_t z_u'Sigma_t z_u + sigma^2 / w,
+
+the first part as in `mixfit.lmm.prediction` (Henderson 1975, Biometrics 31, 423-447), Sigma_t = sigma^2 T_t T_t'.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.errors import DataError
+from mixfit.results.prediction import PredictionResults, PredictionResultsMean
+from mixfit.results.re_form import select
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from mixfit.results.generalized import GeneralizedResults
+    from mixfit.results.linear import LinearResults
+    from mixfit.results.re_form import ReForm, Selection
+
+    Array = NDArray[np.float64]
+    Index = NDArray[np.intp]
+
+__all__ = ["predict_means", "predict_observations", "residual_weights", "unpredicted_variance"]
+
+
+def unpredicted_variance(
+    Z: Sequence[Array], codes: Sequence[Index | None], selection: Selection, templates: Sequence[Array]
+) -> Array:
+    """Variance z_u'T T'z_u of the effects that are not predicted, relative to sigma^2.
+
+    Parameters
+    ----------
+    Z : sequence of ndarray, shape (m, k_t)
+        All columns left of the bar of every term.
+    codes : sequence of (ndarray of intp, shape (m,), or None)
+        Levels; negative for one that the fit never saw. None for a term that is left out.
+    selection : tuple of ndarray of bool, shape (k_t,)
+        Columns that are predicted where the level is known.
+    templates : sequence of ndarray, shape (k_t, k_t)
+
+    Returns
+    -------
+    ndarray, shape (m,)
+
+    Examples
+    --------
+    >>> z, template = np.array([[1.0, 2.0], [1.0, 2.0]]), np.diag([3.0, 1.0])
+    >>> unpredicted_variance([z], [np.array([0, -1])], (np.array([True, False]),), [template]).tolist()
+    [4.0, 13.0]
+    """
+    total = np.zeros(len(Z[0]))
+    for z, code, keep, template in zip(Z, codes, selection, templates, strict=True):
+        unpredicted = z if code is None else np.where(keep & (code >= 0)[:, None], 0.0, z)
+        spread = unpredicted @ template
+        total += np.einsum("ij,ij->i", spread, spread)
+    return total
+
+
+def residual_weights(weights: ArrayLike | None, default: Array | None, m: int) -> Array:
+    """Prior weights of m rows to predict.
+
+    Parameters
+    ----------
+    weights : array_like, shape (m,) or (), or None
+        None for the default.
+    default : ndarray, shape (m,), or None
+        None for ones.
+    m : int
+
+    Returns
+    -------
+    ndarray, shape (m,)
+
+    Raises
+    ------
+    DataError
+        Where they are not numbers, not positive, or of another length. A missing one stays NaN.
+    """
+    if weights is None:
+        return np.ones(m) if default is None else default
+    try:
+        values = np.asarray(np.broadcast_to(np.asarray(weights, dtype=np.float64), m))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"weights of the rows to predict must be a number for each of the {m} rows: {error}") from error
+    if (values <= 0.0).any():
+        raise DataError(f"weights of the rows to predict must be positive; {int((values <= 0.0).sum())} are not")
+    return values
+
+
+def predict_observations(
+    fit: LinearResults, newdata: object, re_form: ReForm, allow_new_levels: bool, weights: ArrayLike | None
+) -> PredictionResults:
+    """Means and observations; see `mixfit.results.prediction_methods.LinearPredictions.get_prediction`."""
+    design, templates = fit.model.design, fit.estimate.templates
+    selection = select(re_form, design.random)
+    rows = fit._rows(newdata, selection, allow_new_levels)
+    mean, variance, labels = fit._predict_rows(rows, selection, variance=True)
+    assert variance is not None
+    Z = [z for z in rows.Z if z is not None]
+    if len(Z) < len(rows.Z):
+        Z = list(design.reader.read_random(newdata))
+    # the rows of the fit have the codes of all terms
+    codes = [code if keep.any() else None for code, keep in zip(rows.codes, selection, strict=True)]
+    own = design.weights if newdata is None else None
+    residual = 1.0 / residual_weights(weights, own, len(mean))
+    added = fit.scale * (unpredicted_variance(Z, codes, selection, templates) + residual)
+    return PredictionResults(mean, np.sqrt(variance), np.sqrt(variance + added), labels)
+
+
+def predict_means(
+    fit: GeneralizedResults, newdata: object, re_form: ReForm, allow_new_levels: bool
+) -> PredictionResultsMean:
+    """Means; see `mixfit.results.prediction_methods.GeneralizedPredictions.get_prediction`."""
+    family = fit.model.family
+    eta, variance, labels = fit._predict(newdata, re_form, allow_new_levels, variance=True)
+    assert variance is not None
+    error = np.sqrt(variance)
+    return PredictionResultsMean(
+        predicted_mean=family.link.mean(eta),
+        se_mean=error * np.abs(family.link.slope(eta)),
+        linpred=eta,
+        se_linpred=error,
+        family=family,
+        row_labels=labels,
+    )
