@@ -48,6 +48,8 @@ class FastObjective:
         Where the search for the joint mode starts.
     """
 
+    is_invariant = True
+
     def __init__(self, problem: GeneralizedProblem, gamma: Array) -> None:
         self.problem = problem
         self.n_aside = 0

@@ -17,6 +17,7 @@ from mixfit.optimize.boundary import boundary_parameters
 from mixfit.optimize.certificate import TOLERANCE, Certificate
 from mixfit.optimize.quasi_newton import bfgs
 from mixfit.optimize.steps import (
+    eigenframe,
     free_directions,
     leave_boundary,
     limited_step,
@@ -100,6 +101,8 @@ def minimize(objective: Objective, start: Parameters) -> Optimum:
     evaluations, message, polished, sharpened = 1, "iteration limit", False, False
     tolerance = max(TOLERANCE, _RELATIVE_NOISE * abs(value))
     for iteration in range(_MAX_ITERATIONS):
+        if iteration and iteration % _PATIENCE == 0 and any(term.k > 1 for term in objective.problem.terms):
+            state, sharpened = _turn(objective, state), False
         full, decrease = newton_step(state.curvature, state.gradient)
         # Where steps go on without an end in sight, the exact Hessian is worth its price from farther away.
         near = min(_NEAR * 2.0 ** max(iteration - _PATIENCE, 0), _FAR)
@@ -235,6 +238,14 @@ def _arrive(objective: Objective, at: Parameters, value: float) -> _State:
     directions = free_directions(objective.problem.terms, at.templates)
     gradient = _vector(slopes, at, directions, objective.problem.family.has_dispersion)
     return _State(at, value, slopes, directions, gradient, objective.information(directions), exact=False)
+
+
+def _turn(objective: Objective, state: _State) -> _State:
+    """The same point with orthogonal columns: where T T' is nearly singular, others bend the way to the boundary."""
+    if not objective.is_invariant:
+        return state
+    at = Parameters(tuple(eigenframe(objective.problem.terms, state.at.templates)), state.at.gamma, state.at.phi)
+    return _arrive(objective, at, objective.value(at))
 
 
 def _sharpen(objective: Objective, state: _State) -> _State:

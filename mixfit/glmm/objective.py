@@ -30,6 +30,8 @@ class Objective(Protocol):
     problem: GeneralizedProblem
     n_aside: int
     """Evaluations beside those of `value`, for slopes on the boundary."""
+    is_invariant: bool
+    """Whether the value depends on the templates T through T T' alone."""
 
     def value(self, at: Parameters) -> float:
         """-2 log-likelihood."""
@@ -53,6 +55,8 @@ class Objective(Protocol):
 
 class LaplaceObjective:
     """The Laplace approximation as an objective."""
+
+    is_invariant = True
 
     def __init__(self, problem: GeneralizedProblem) -> None:
         self.problem = problem

@@ -32,6 +32,9 @@ __all__ = ["QuadratureObjective"]
 class QuadratureObjective:
     """Adaptive quadrature of -2 log-likelihood, for models of one grouping factor."""
 
+    # A product rule turns with the columns.
+    is_invariant = False
+
     def __init__(self, problem: GeneralizedProblem, n_nodes: int) -> None:
         self.problem = problem
         self._rule = product_rule(n_nodes, problem.k[0])

@@ -376,3 +376,29 @@ def test_quadrature_of_a_singular_slope_is_at_its_own_minimum() -> None:
     at = np.linalg.qr((basis @ fit.estimate.templates[0]).T, mode="r").T
     here = objective.value(Parameters((at,), gamma, 1.0))
     assert_allclose(here, fit.estimate.criterion, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", [22, 99])
+def test_variances_that_vanish_among_others_that_do_not(seed: int) -> None:
+    # 22: two variances go to zero and a third, large one seemed to. 99: a correlation of one, far from both axes.
+    rng = np.random.default_rng(seed)
+    n, groups, others = 120, int(rng.integers(3, 6)), int(rng.integers(3, 6))
+    data = pd.DataFrame(
+        {
+            "g": rng.integers(0, groups, n).astype(str),
+            "h": rng.integers(0, others, n).astype(str),
+            "x": rng.normal(size=n),
+        }
+    )
+    slopes = rng.normal(size=groups) * rng.choice([0, 0.3, 1])
+    intercepts = rng.normal(size=groups) * rng.choice([0, 1])
+    g = data["g"].astype(int).to_numpy()
+    eta = 0.2 * data["x"] + intercepts[g] + slopes[g] * data["x"]
+    if seed % 2:
+        family, data["y"] = "binomial", (rng.random(n) < 1 / (1 + np.exp(-eta))).astype(int)
+    else:
+        family, data["y"] = "poisson", rng.poisson(np.exp(np.clip(eta, -4, 3)))
+    fit = mixfit.mixed("y ~ x + (x|g) + (1|h)", data, family=family).fit()
+    assert fit.converged
+    assert fit.is_singular
+    assert fit.certificate.n_evaluations < 100
