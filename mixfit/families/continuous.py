@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Beta", "Gamma", "Gaussian", "InverseGaussian"]
 
 
+# Where a start needs a positive mean and the response is not: this share of the mean of those that are.
+_NEAR_ZERO = 0.1
+
+
 class _Scaled(Family):
     """Exponential families in which w / phi multiplies the kernel."""
 
@@ -49,7 +53,10 @@ class Gaussian(_Scaled):
 
     def check(self, y: Array, prior: Array, name: str) -> None:
         if self.link.name in ("log", "sqrt"):
-            check_rows(y <= 0, f"A {self.link.name} link starts from positive responses; {name!r} is not")
+            # Single responses may be negative, their means may not.
+            check_rows(
+                (y <= 0) & (y <= 0).all(), f"A {self.link.name} link has positive means; no {name!r} is positive"
+            )
         if self.link.name == "inverse":
             check_rows(y == 0, f"An inverse link starts from responses other than zero; {name!r} is zero")
 
@@ -76,7 +83,10 @@ class Gaussian(_Scaled):
         return rng.normal(mu, np.sqrt(phi / prior))
 
     def start_mean(self, y: Array, prior: Array) -> Array:
-        return y
+        if self.link.name not in ("log", "sqrt"):
+            return y
+        positive = y > 0
+        return np.where(positive, y, _NEAR_ZERO * np.mean(y[positive]))
 
 
 class Gamma(_Scaled):

@@ -97,6 +97,8 @@ def find_mode(
     return found
 
 
+# A matrix that is not positive definite has a factor that is not finite, and the decrement tells.
+@np.errstate(all="ignore")
 def _search(
     problem: GeneralizedProblem,
     fixed_eta: Array,
@@ -131,8 +133,7 @@ def _search(
         concave = bool((trusted and decrement < _NEAR) or (terms.observed > 0.0).all())
         if old is None:
             weights = terms.observed if concave else np.where(terms.observed > 0.0, terms.observed, terms.expected)
-            with np.errstate(invalid="ignore", over="ignore"):
-                factor = problem.factorize(weights, templates)
+            factor = problem.factorize(weights, templates)
             delta, decrement = _newton(factor, gradient)
         if not decrement >= 0.0:
             decrement, trusted = np.inf, False

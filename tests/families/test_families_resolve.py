@@ -100,7 +100,7 @@ REFUSED = [
     ("inverse.gaussian", [1.0, 0.0, 1.0], [1, 1, 1], r"inverse Gaussian response is positive; 'y' is not"),
     ("beta", [0.5, 0.0, 0.5], [1, 1, 1], r"strictly inside \(0, 1\); 'y' does not \(1 of 3 rows"),
     ("beta", [0.5, 0.5, 1.0], [1, 1, 1], r"strictly inside \(0, 1\); 'y' does not .*row 2"),
-    ("gaussian(log)", [0.5, -0.5, 1.0], [1, 1, 1], r"log link starts from positive responses; 'y' is not"),
+    ("gaussian(log)", [-0.5, -1.5, 0.0], [1, 1, 1], r"log link has positive means; no 'y' is positive"),
     ("gaussian(inverse)", [0.5, 0.0, 1.0], [1, 1, 1], r"other than zero; 'y' is zero .*row 1"),
 ]
 
@@ -113,6 +113,6 @@ def test_responses_outside_the_support_are_named(name: str, y: list[float], prio
 
 @pytest.mark.parametrize("family", EVERY, ids=repr)
 def test_responses_inside_the_support_pass(family: Family) -> None:
-    # A Gaussian draw may well be negative, which a log or square-root link refuses.
+    # Gaussian draws, all of them negative, would be refused by a log or square-root link.
     c = case(family)
     family.check(np.abs(c.y), c.prior, "y")

@@ -5,6 +5,7 @@ Warnings are errors here: nothing that numpy mutters may reach the user.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -402,3 +403,13 @@ def test_variances_that_vanish_among_others_that_do_not(seed: int) -> None:
     assert fit.converged
     assert fit.is_singular
     assert fit.certificate.n_evaluations < 100
+
+
+def test_a_log_link_takes_negative_responses_of_positive_mean() -> None:
+    data = pd.read_csv(Path(__file__).parents[1] / "data" / "gaussian_log.csv", dtype={"g": str})
+    assert (data["y"] <= 0).sum() == 11
+    fit = mixfit.mixed("y ~ x + (1|g)", data, family="gaussian(log)").fit()
+    # glmmTMB 1.1.5, family = gaussian(link = "log"), with starting values of its own for beta.
+    assert_allclose(fit.llf, -155.3849442, atol=1e-6)
+    assert_allclose(fit.params, [0.17780351, 0.40917353], rtol=1e-5)
+    assert_allclose(fit.varcorr().to_frame()["sdcor"], [0.2213147, 0.84690695], rtol=1e-5)
