@@ -107,7 +107,9 @@ def quadrature_slopes(at: NodePoint, rule: Rule) -> Slopes:
     spread = 2.0 * lv.matmul(a_less_one, m.twice_b).sum(axis=2)
     whole = 0.5 * (drift + spread + (m.v + 2.0 * m.s) @ u.T + u @ m.v.T)
     relative, absolute, quadratic, inverse = [], {}, [], []
-    share = np.einsum("aaq->a", m.twice_b) / q
+    # What Laplace takes from A^{-1}: the variances of u given y, here those among the nodes.
+    mean = (at.u * at.share).sum(axis=1)
+    share = (((at.u - mean[:, None]) ** 2 * at.share).sum(axis=1)).mean(axis=1)
     for index, (term, own) in enumerate(zip(problem.terms, center.templates, strict=True)):
         part = whole[term.columns, term.columns]
         regular = regular_columns(own)

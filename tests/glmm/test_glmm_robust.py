@@ -379,9 +379,8 @@ def test_quadrature_of_a_singular_slope_is_at_its_own_minimum() -> None:
     assert_allclose(here, fit.estimate.criterion, atol=1e-6)
 
 
-@pytest.mark.parametrize("seed", [22, 99])
-def test_variances_that_vanish_among_others_that_do_not(seed: int) -> None:
-    # 22: two variances go to zero and a third, large one seemed to. 99: a correlation of one, far from both axes.
+def few_groups(seed: int) -> tuple[pd.DataFrame, str]:
+    """120 rows in three to five groups of two factors, whose variances are often zero, and a family."""
     rng = np.random.default_rng(seed)
     n, groups, others = 120, int(rng.integers(3, 6)), int(rng.integers(3, 6))
     data = pd.DataFrame(
@@ -396,12 +395,27 @@ def test_variances_that_vanish_among_others_that_do_not(seed: int) -> None:
     g = data["g"].astype(int).to_numpy()
     eta = 0.2 * data["x"] + intercepts[g] + slopes[g] * data["x"]
     if seed % 2:
-        family, data["y"] = "binomial", (rng.random(n) < 1 / (1 + np.exp(-eta))).astype(int)
+        data["y"] = (rng.random(n) < 1 / (1 + np.exp(-eta))).astype(int)
     else:
-        family, data["y"] = "poisson", rng.poisson(np.exp(np.clip(eta, -4, 3)))
+        data["y"] = rng.poisson(np.exp(np.clip(eta, -4, 3)))
+    return data, "binomial" if seed % 2 else "poisson"
+
+
+@pytest.mark.parametrize("seed", [22, 99])
+def test_variances_that_vanish_among_others_that_do_not(seed: int) -> None:
+    # 22: two variances go to zero and a third, large one seemed to. 99: a correlation of one, far from both axes.
+    data, family = few_groups(seed)
     fit = mixfit.mixed("y ~ x + (x|g) + (1|h)", data, family=family).fit()
     assert fit.converged
     assert fit.is_singular
+    assert fit.certificate.n_evaluations < 100
+
+
+@pytest.mark.parametrize("seed", [14, 35, 60, 180, 195])
+def test_quadrature_reaches_vanishing_slopes(seed: int) -> None:
+    data, family = few_groups(seed)
+    fit = mixfit.mixed("y ~ x + (x|g)", data, family=family).fit(n_agq=5)
+    assert fit.converged
     assert fit.certificate.n_evaluations < 100
 
 
