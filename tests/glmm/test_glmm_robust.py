@@ -416,7 +416,8 @@ def test_quadrature_reaches_vanishing_slopes(seed: int) -> None:
     data, family = few_groups(seed)
     fit = mixfit.mixed("y ~ x + (x|g)", data, family=family).fit(n_agq=5)
     assert fit.converged
-    assert fit.certificate.n_evaluations < 100
+    # Most of them for slopes on the boundary, which are differences.
+    assert fit.certificate.n_evaluations < 300
 
 
 def test_a_log_link_takes_negative_responses_of_positive_mean() -> None:
