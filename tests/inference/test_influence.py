@@ -14,7 +14,8 @@ import pytest
 
 import mixfit
 from mixfit.errors import BiasWarning, DataError
-from mixfit.inference.influence import influence, partition, subset
+from mixfit.inference.influence import influence, partition
+from mixfit.inference.without_rows import subset
 from tests.dense import full_z, relative_covariance
 from tests.random_designs import Sketch
 
