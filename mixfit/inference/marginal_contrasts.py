@@ -10,6 +10,7 @@ import numpy as np
 from mixfit.inference.linear_functions import by_groups, intervals
 from mixfit.inference.marginal_frames import families_of
 from mixfit.inference.marginal_text import as_html, as_text
+from mixfit.results.table import Framed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,7 @@ LIMITS = ("lower.CL", "upper.CL")
 
 
 @dataclass(frozen=True, eq=False)
-class Functions:
+class Functions(Framed):
     """Linear functions of the fixed effects, with names and estimates.
 
     Attributes
@@ -55,31 +56,6 @@ class Functions:
     names: pd.DataFrame
     settings: Settings
     adjust: str
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the numbers as a frame of one's own.
-
-        Returns
-        -------
-        DataFrame
-
-        Examples
-        --------
-        >>> import mixfit
-        >>> herds = mixfit.datasets.load("cbpp")
-        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
-        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
-        >>> means = fit.emmeans("period")
-        >>> means.to_frame()["emmean"].round(3).tolist()
-        [-1.399, -2.391, -2.527, -2.979]
-        """
-        return self.frame.copy()
-
-    def __getitem__(self, column: str) -> pd.Series:
-        return self.frame[column]
-
-    def __len__(self) -> int:
-        return len(self.frame)
 
     def __str__(self) -> str:
         return as_text(self.frame, self.by, self.notes)

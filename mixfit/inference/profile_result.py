@@ -189,28 +189,13 @@ class LikelihoodProfile:
 
         Parameters
         ----------
-        parameters : str or sequence of str, optional
-            All that were profiled by default.
-        levels : sequence of float
-            Coverages of the intervals to mark. Limits beyond the profile are left out.
-        absolute : bool
-            Whether to draw the absolute value of zeta, each interval a bar across the curve.
-        axes : Axes or array of Axes, optional
-            One a parameter. By default a figure is made.
+        parameters, levels, absolute, axes
+            As of `mixfit.plots.profile_zeta`.
 
         Returns
         -------
         ndarray of Axes, shape (m,)
             One a parameter.
-
-        Raises
-        ------
-        FitError
-            For a parameter that was not profiled, or a wrong number of axes.
-        ValueError
-            For a coverage that is not between 0 and 1.
-        MissingPackageError
-            Where matplotlib is not installed.
 
         Examples
         --------
