@@ -13,7 +13,7 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from mixfit.design.types import Design, Grouping, RandomDesign
-from mixfit.gram.products import FactorRows
+from mixfit.gram.pattern import FactorRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

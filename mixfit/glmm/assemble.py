@@ -10,7 +10,8 @@ import numpy as np
 from mixfit.cholesky.plan import make_plan
 from mixfit.glmm.problem import GeneralizedProblem
 from mixfit.gram.basis import fixed_basis
-from mixfit.gram.products import row_pattern, weighted_products
+from mixfit.gram.pattern import row_pattern
+from mixfit.gram.products import weighted_products
 from mixfit.lmm.assemble import random_rows
 
 if TYPE_CHECKING:

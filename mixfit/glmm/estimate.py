@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from mixfit.cholesky import levels as lv
-from mixfit.cholesky.inverse import conditional_covariances, posterior
+from mixfit.cholesky.posterior import conditional_covariances, posterior
 from mixfit.covariance import change_basis, entries, theta_from_templates
 from mixfit.errors import FitError
 from mixfit.glmm.fast import FastObjective, working_covariance

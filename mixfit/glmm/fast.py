@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.glmm.curvature import variance_curvature, working_information
+from mixfit.glmm.curvature import working_information
 from mixfit.glmm.joint import joint_laplace, solve_joint
 from mixfit.glmm.laplace import add_random, laplace_gradient, pull_back
+from mixfit.glmm.objective import WorkingCurvature
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["FastObjective", "fast_gradient", "working_covariance"]
 
 
-class FastObjective:
+class FastObjective(WorkingCurvature):
     """The Laplace criterion at the joint mode, a function of theta and phi: points have no gamma.
 
     Parameters
@@ -68,18 +69,10 @@ class FastObjective:
 
     def information(self, directions: Sequence[Direction]) -> Array:
         """Curvature of the working linear model, beta profiled out."""
-        whole = working_information(self.center, directions)
+        whole = super().information(directions)
         m = len(directions)
         kept = np.r_[:m, m + self.problem.p : len(whole)]
         return whole[np.ix_(kept, kept)]
-
-    def variance_curvature(self, term: int, direction: Array) -> tuple[float, float]:
-        """Working-model curvature along the variance of a boundary direction."""
-        return variance_curvature(self.center, term, direction)
-
-    def boundary_slopes(self, slopes: Slopes) -> dict[int, Array]:
-        """N_t of the terms with a singular template: known with the gradient."""
-        return slopes.absolute
 
     @property
     def center(self) -> Laplace:

@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.cholesky import levels as lv
-from mixfit.cholesky.inverse import full_posterior, inverse_sums, projected_sums, row_leverages
+from mixfit.cholesky.leverages import row_leverages
+from mixfit.cholesky.posterior import full_posterior
+from mixfit.cholesky.sums import inverse_sums, projected_sums
 from mixfit.glmm.pirls import find_mode, solve
 from mixfit.glmm.point import Slopes
 from mixfit.gram.products import random_predictor, random_sums
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.cholesky.factor import Factor
-    from mixfit.cholesky.inverse import Posterior
+    from mixfit.cholesky.posterior import Posterior
     from mixfit.glmm.pirls import Mode
     from mixfit.glmm.problem import GeneralizedProblem
 

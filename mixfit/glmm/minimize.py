@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.errors import FitError
+from mixfit.glmm.coordinates import exact_hessian, shifted, slope_vector
 from mixfit.glmm.point import Parameters
 from mixfit.optimize.boundary import boundary_parameters
 from mixfit.optimize.certificate import TOLERANCE, Certificate
@@ -21,14 +22,13 @@ from mixfit.optimize.steps import (
     free_directions,
     leave_boundary,
     limited_step,
-    move,
     negligible,
     newton_step,
     scaled_step,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -39,14 +39,13 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Optimum", "exact_hessian", "minimize"]
+__all__ = ["Optimum", "minimize"]
 
 _MAX_ITERATIONS = 100
 _MAX_HALVINGS = 20
 _PATIENCE = 20
 _NEAR = 1e-6
 _FAR = 0.1
-_DIFFERENCE = 1e-3
 _FLAT = 1e-8
 _LONGEST_LOG_PHI = 3.0
 _RELATIVE_NOISE = 1e-12
@@ -175,68 +174,11 @@ def _first_lower(
     return None, tries
 
 
-def exact_hessian(objective: Objective, at: Parameters, directions: Sequence[Direction], gradient: Array) -> Array:
-    """Hessian of (directions, gamma, log phi): forward differences of the exact gradient over a small step.
-
-    The step is a thousandth of a standard error where the cheap curvature gives one: its error is in the fourth digit.
-    """
-    scale = 1.0 / np.sqrt(np.maximum(objective.information(directions).diagonal(), np.finfo(float).tiny))
-    m, p = len(directions), len(at.gamma)
-    longest = np.full(len(gradient), 10.0)
-    longest[m : m + p] = max(1e4, float(np.linalg.norm(at.gamma)))
-    step = _DIFFERENCE * np.minimum(scale, longest)
-    out = np.empty((len(gradient), len(gradient)))
-    for a in range(len(gradient)):
-        delta = np.zeros(len(gradient))
-        delta[a] = step[a]
-        moved = _moved(at, directions, delta)
-        objective.value(moved)
-        slopes = objective.slopes()
-        out[a] = (_along(slopes, at, moved, directions, objective) - gradient) / step[a]
-    objective.value(at)
-    objective.slopes()
-    return 0.5 * (out + out.T)
-
-
-def _along(
-    slopes: Slopes, at: Parameters, moved: Parameters, directions: Sequence[Direction], objective: Objective
-) -> Array:
-    """Gradient at `moved` in the coordinates centred at `at`.
-
-    The point is T R(delta) with R = I + delta_ij E_ij off the diagonal and exp on it; there d/d delta_ij has the
-    step T E_ij R_jj, whose gradient is 2 <N T_moved, step>.
-    """
-    out = []
-    for d in directions:
-        t = moved.templates[d.term]
-        step = d.step if d.row != d.column else np.outer(t[:, d.column], np.eye(len(t))[d.column])
-        out.append(2.0 * float(np.vdot(_slope_times_template(slopes, moved, d.term), step)))
-    tail = [slopes.log_phi] if objective.problem.family.has_dispersion else []
-    return np.concatenate([out, slopes.gamma, tail])
-
-
-def _slope_times_template(slopes: Slopes, at: Parameters, term: int) -> Array:
-    t = at.templates[term]
-    if term in slopes.absolute:
-        return slopes.absolute[term] @ t
-    return np.asarray(np.linalg.solve(t.T, slopes.relative[term]))
-
-
-def _vector(slopes: Slopes, at: Parameters, directions: Sequence[Direction], dispersion: bool) -> Array:
-    out = [
-        2.0 * slopes.relative[d.term][d.row, d.column]
-        if d.relative
-        else 2.0 * float(np.vdot(slopes.absolute[d.term] @ at.templates[d.term], d.step))
-        for d in directions
-    ]
-    return np.concatenate([out, slopes.gamma, [slopes.log_phi] if dispersion else []])
-
-
 def _arrive(objective: Objective, at: Parameters, value: float) -> _State:
     """The state at a point whose value was just computed, with the cheap curvature."""
     slopes = objective.slopes()
     directions = free_directions(objective.problem.terms, at.templates)
-    gradient = _vector(slopes, at, directions, objective.problem.family.has_dispersion)
+    gradient = slope_vector(slopes, at, directions, objective.problem.family.has_dispersion)
     return _State(at, value, slopes, directions, gradient, objective.information(directions), exact=False)
 
 
@@ -267,7 +209,7 @@ def _advance(
     """The state at an accepted point: curvature kept when exact, updated by BFGS otherwise."""
     slopes = objective.slopes()
     directions = free_directions(objective.problem.terms, at.templates)
-    gradient = _vector(slopes, at, directions, objective.problem.family.has_dispersion)
+    gradient = slope_vector(slopes, at, directions, objective.problem.family.has_dispersion)
     # Far out the working model's curvature, made anew, is worth more than what old steps remember, unless its
     # steps have to be cut.
     far = not cut and newton_step(old.curvature, old.gradient)[1] > _FAR
@@ -277,13 +219,6 @@ def _advance(
         return _State(at, value, slopes, directions, gradient, old.curvature, exact=True)
     curvature = bfgs(old.curvature, step, gradient - old.gradient)
     return _State(at, value, slopes, directions, gradient, curvature, exact=False)
-
-
-def _moved(at: Parameters, directions: Sequence[Direction], step: Array, vanishing: tuple[int, ...] = ()) -> Parameters:
-    m, p = len(directions), len(at.gamma)
-    templates = move(at.templates, directions, step[:m], vanishing)
-    phi = at.phi * float(np.exp(step[-1])) if len(step) > m + p else at.phi
-    return Parameters(tuple(templates), at.gamma + step[m : m + p], phi)
 
 
 def _boundary(objective: Objective, state: _State) -> tuple[BoundaryParameter, ...]:
@@ -316,11 +251,11 @@ def _candidates(
     if len(step) > len(state.directions) + len(state.at.gamma):
         step[-1] = np.clip(step[-1], -_LONGEST_LOG_PHI, _LONGEST_LOG_PHI)
     if vanishing:
-        yield _moved(state.at, state.directions, step, vanishing), None
+        yield shifted(state.at, state.directions, step, vanishing), None
     # Where they are among others that are not to vanish after all.
     if (nothing := negligible(state.directions, state.slopes.inverse_share)) and nothing != vanishing:
-        yield _moved(state.at, state.directions, step, nothing), None
+        yield shifted(state.at, state.directions, step, nothing), None
     length = 1.0
     for _ in range(_MAX_HALVINGS):
-        yield _moved(state.at, state.directions, length * step), length * step
+        yield shifted(state.at, state.directions, length * step), length * step
         length *= 0.5

@@ -1,4 +1,4 @@
-"""What the joint optimizer asks of a marginal likelihood, and the Laplace approximation's answer."""
+"""What the joint optimizer asks of a marginal likelihood, what objectives share, and the one by Laplace."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["LaplaceObjective", "Objective"]
+__all__ = ["LaplaceObjective", "Objective", "WorkingCurvature"]
 
 
 class Objective(Protocol):
@@ -53,7 +53,28 @@ class Objective(Protocol):
         """N_t of the terms with a singular template, exact on its null space, at the point of the last `slopes`."""
 
 
-class LaplaceObjective:
+class WorkingCurvature:
+    """The part of an objective that the working linear model at its Laplace approximation answers."""
+
+    @property
+    def center(self) -> Laplace:
+        """The Laplace approximation at the point last evaluated."""
+        raise NotImplementedError
+
+    def information(self, directions: Sequence[Direction]) -> Array:
+        """Curvature of the working linear model."""
+        return working_information(self.center, directions)
+
+    def variance_curvature(self, term: int, direction: Array) -> tuple[float, float]:
+        """Working-model curvature along the variance of a boundary direction."""
+        return variance_curvature(self.center, term, direction)
+
+    def boundary_slopes(self, slopes: Slopes) -> dict[int, Array]:
+        """N_t of the terms with a singular template: known with the gradient of a Laplace criterion."""
+        return slopes.absolute
+
+
+class LaplaceObjective(WorkingCurvature):
     """The Laplace approximation as an objective."""
 
     is_invariant = True
@@ -74,18 +95,6 @@ class LaplaceObjective:
         mode = self.center.mode
         self._near = mode.u, mode.observed
         return laplace_gradient(self.center)
-
-    def information(self, directions: Sequence[Direction]) -> Array:
-        """Curvature of the working linear model."""
-        return working_information(self.center, directions)
-
-    def variance_curvature(self, term: int, direction: Array) -> tuple[float, float]:
-        """Working-model curvature along the variance of a boundary direction."""
-        return variance_curvature(self.center, term, direction)
-
-    def boundary_slopes(self, slopes: Slopes) -> dict[int, Array]:
-        """N_t of the terms with a singular template: known with the gradient."""
-        return slopes.absolute
 
     @property
     def center(self) -> Laplace:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mixfit.cholesky.factor import Factor
     from mixfit.cholesky.plan import Plan
     from mixfit.families.base import Family
-    from mixfit.gram.products import RowPattern
+    from mixfit.gram.pattern import RowPattern
     from mixfit.lmm.problem import Term
 
     Array = NDArray[np.float64]

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.glmm.curvature import variance_curvature, working_information
 from mixfit.glmm.laplace import laplace
 from mixfit.glmm.nodes import evaluate_nodes, product_rule
+from mixfit.glmm.objective import WorkingCurvature
 from mixfit.glmm.quadrature_slopes import quadrature_slopes, slope_off_boundary
 from mixfit.optimize.steps import null_space
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from mixfit.cholesky.factor import Factor
@@ -22,14 +20,13 @@ if TYPE_CHECKING:
     from mixfit.glmm.nodes import NodePoint
     from mixfit.glmm.point import Parameters, Slopes
     from mixfit.glmm.problem import GeneralizedProblem
-    from mixfit.optimize.direction import Direction
 
     Array = NDArray[np.float64]
 
 __all__ = ["QuadratureObjective"]
 
 
-class QuadratureObjective:
+class QuadratureObjective(WorkingCurvature):
     """Adaptive quadrature of -2 log-likelihood, for models of one grouping factor."""
 
     # A product rule turns with the columns.
@@ -54,14 +51,6 @@ class QuadratureObjective:
         mode = self._point.center.mode
         self._near = mode.u, mode.observed
         return quadrature_slopes(self._point, self._rule)
-
-    def information(self, directions: Sequence[Direction]) -> Array:
-        """Curvature of the working linear model."""
-        return working_information(self._point.center, directions)
-
-    def variance_curvature(self, term: int, direction: Array) -> tuple[float, float]:
-        """Working-model curvature along the variance of a boundary direction."""
-        return variance_curvature(self._point.center, term, direction)
 
     def boundary_slopes(self, slopes: Slopes) -> dict[int, Array]:
         """N_t on the null space of every singular term, one evaluation aside for each of its entries."""

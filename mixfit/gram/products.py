@@ -13,50 +13,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.cholesky.levels import matmul
+from mixfit.gram.pattern import row_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from mixfit.gram.pattern import FactorRows, RowPattern
+
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
 __all__ = [
-    "FactorRows",
     "Gram",
     "Pairs",
-    "RowPattern",
     "cross_products",
     "random_predictor",
     "random_sums",
-    "row_pattern",
     "weighted_products",
 ]
-
-_DENSE_TABLE_CELLS_PER_ROW = 8
-
-
-@dataclass(frozen=True, eq=False)
-class FactorRows:
-    """Rows of one grouping factor.
-
-    Attributes
-    ----------
-    codes : ndarray of intp, shape (n,)
-    n_levels : int
-    columns : ndarray of float, shape (k, n), or None
-        None stands for a single column of ones.
-    """
-
-    codes: Index
-    n_levels: int
-    columns: Array | None
-
-    @property
-    def k(self) -> int:
-        """Number of columns."""
-        return 1 if self.columns is None else len(self.columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,32 +139,6 @@ def _pair_product(values: Array, to: Index, at: Index, c: Array, size: int) -> A
     return out
 
 
-@dataclass(frozen=True, eq=False)
-class RowPattern:
-    """Which levels occur together, for cross-products of the same rows under several weights.
-
-    Attributes
-    ----------
-    factors : tuple of FactorRows
-        By decreasing number of levels.
-    entries : dict of (i, j), i < j, to tuple of ndarray (row, col, entry)
-        Distinct pairs of levels, sorted, and for every row the number of its pair.
-    """
-
-    factors: tuple[FactorRows, ...]
-    entries: dict[tuple[int, int], tuple[Index, Index, Index]]
-
-
-def row_pattern(factors: Sequence[FactorRows]) -> RowPattern:
-    """Find the pairs of levels that occur together."""
-    entries = {
-        (i, j): _pair_pattern(f.codes, f.n_levels, factors[j].codes, factors[j].n_levels)
-        for i, f in enumerate(factors)
-        for j in range(i + 1, len(factors))
-    }
-    return RowPattern(tuple(factors), entries)
-
-
 def cross_products(factors: Sequence[FactorRows], columns: Array) -> Gram:
     """Cross-products of scaled rows.
 
@@ -267,28 +217,6 @@ def _times(a: Array | None, b: Array | None) -> Array | None:
     if a is None or b is None:
         return b if a is None else a
     return a * b
-
-
-def _pair_pattern(a: Index, n_a: int, b: Index, n_b: int) -> tuple[Index, Index, Index]:
-    """Distinct pairs (a, b), sorted, and for every row the number of its pair."""
-    parent = np.full(n_a, -1, dtype=np.intp)
-    parent[a] = b
-    if np.array_equal(parent.take(a), b):
-        present = np.flatnonzero(parent >= 0)
-        number = np.cumsum(parent >= 0) - 1
-        return present, parent[present], a if len(present) == n_a else number.take(a)
-    key = a * n_b + b
-    if n_a * n_b <= _DENSE_TABLE_CELLS_PER_ROW * len(a):
-        seen = np.zeros(n_a * n_b, dtype=bool)
-        seen[key] = True
-        distinct = np.flatnonzero(seen)
-        number = np.empty(n_a * n_b, dtype=np.intp)
-        number[distinct] = np.arange(len(distinct))
-        entry = number.take(key)
-    else:
-        distinct, entry = np.unique(key, return_inverse=True)
-    row, col = np.divmod(distinct, n_b)
-    return row, col, entry
 
 
 def _merge(a: Pairs, b: Pairs, n_cols: int) -> Pairs:

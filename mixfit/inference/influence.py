@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from mixfit.errors import DataError, MixfitError
+from mixfit.errors import DataError
 from mixfit.inference.deletion import delete_groups
+from mixfit.inference.without_rows import refits_without
 from mixfit.results.names import shown
 from mixfit.results.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.design.types import Design, RandomDesign
+    from mixfit.design.types import Design
     from mixfit.results.base import MixedResults
-    from mixfit.results.generalized import GeneralizedResults
-    from mixfit.results.linear import LinearResults
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
 _SHOWN = 20
 
-__all__ = ["Influence", "cooks_distances", "influence", "partition", "subset"]
+__all__ = ["Influence", "cooks_distances", "influence", "partition"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +178,7 @@ def influence(fit: MixedResults, by: str | ArrayLike, refit: bool = False) -> In
     q = len(labels)
     theta = converged = None
     if refit:
-        dfbeta, errors, sigma, thetas, settled = _refits(fit, codes, q)
+        dfbeta, errors, sigma, thetas, settled = refits_without(fit, codes, q)
         theta = pd.DataFrame(thetas, index=labels)
         converged = pd.Series(settled, index=labels)
     else:
@@ -236,66 +233,3 @@ def cooks_distances(scaled: Array, leverages: Array, p: int) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = (scaled / (1.0 - leverages)) ** 2 * leverages / p
     return np.where(np.isfinite(distance), distance, np.nan)
-
-
-def subset(design: Design, keep: NDArray[np.bool_]) -> Design:
-    """The design of some rows; levels that none of them has are gone.
-
-    Parameters
-    ----------
-    design : Design
-    keep : ndarray of bool, shape (n,)
-
-    Returns
-    -------
-    Design
-    """
-    return replace(
-        design,
-        y=design.y[keep],
-        X=design.X[keep],
-        random=_subset_terms(design.random, keep),
-        weights=None if design.weights is None else design.weights[keep],
-        offset=None if design.offset is None else design.offset[keep],
-        index=design.index[keep],
-    )
-
-
-def _subset_terms(random: Sequence[RandomDesign], keep: NDArray[np.bool_]) -> tuple[RandomDesign, ...]:
-    groupings = {}
-    for term in random:
-        old = term.grouping
-        if id(old) not in groupings:
-            present, codes = np.unique(old.codes[keep], return_inverse=True)
-            groupings[id(old)] = replace(old, codes=codes.astype(np.intp), levels=old.levels[present])
-    return tuple(replace(term, grouping=groupings[id(term.grouping)], Z=term.Z[keep]) for term in random)
-
-
-def _refits(fit: MixedResults, codes: Index, q: int) -> tuple[Array, Array, Array, Array, NDArray[np.bool_]]:
-    """dfbeta, errors, sigma, theta and convergence of the fits without each group; NaN where there is no fit."""
-    p, m = len(fit.params), len(fit.estimate.theta)
-    dfbeta, errors = np.full((q, p), np.nan), np.full((q, p), np.nan)
-    sigma, theta, converged = np.full(q, np.nan), np.full((q, m), np.nan), np.zeros(q, dtype=bool)
-    for g in range(q):
-        try:
-            other = _fit_rows(fit, codes != g)
-        except MixfitError:
-            # Too little is left, as where one of two levels goes: no estimate, and `converged` says so.
-            continue
-        dfbeta[g] = (other.params - fit.params).reindex(fit.params.index)
-        errors[g] = other.bse.reindex(fit.params.index)
-        sigma[g], theta[g], converged[g] = other.sigma, other.estimate.theta, other.converged
-    return dfbeta, errors, sigma, theta, converged
-
-
-def _fit_rows(fit: MixedResults, keep: NDArray[np.bool_]) -> LinearResults | GeneralizedResults:
-    """The same model of some rows, from the estimates of all."""
-    from mixfit.generalized import GeneralizedMixedModel
-    from mixfit.model import LinearMixedModel
-    from mixfit.results.generalized import GeneralizedResults
-
-    design, formula = subset(fit.model.design, keep), fit.model.formula_text
-    if isinstance(fit, GeneralizedResults):
-        method: Literal["ml", "pql"] = "pql" if fit.estimate.method == "pql" else "ml"
-        return GeneralizedMixedModel(formula, design, fit.model.family).fit(n_agq=fit.estimate.n_agq, method=method)
-    return LinearMixedModel(formula, design).fit(reml=fit.reml, start=fit.estimate.templates)

@@ -14,8 +14,8 @@ import pandas as pd
 
 from mixfit.inference.chart import Chart, difference_hessian
 from mixfit.inference.parameters import parameter_values, parameters
-from mixfit.inference.profile import normal_quantile
 from mixfit.results.fixed import FixedEffects
+from mixfit.results.wald import normal_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.cholesky.inverse import full_posterior, row_leverages
+from mixfit.cholesky.leverages import row_leverages
+from mixfit.cholesky.posterior import full_posterior
 from mixfit.glmm.estimate import laplace_at
-from mixfit.gram.products import FactorRows, random_predictor, row_pattern
+from mixfit.gram.pattern import FactorRows, row_pattern
+from mixfit.gram.products import random_predictor
 from mixfit.lmm.criterion import block_inner, evaluate
 from mixfit.lmm.estimate import to_basis
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from mixfit.glmm.assemble import GeneralizedAssembly
     from mixfit.glmm.types import GeneralizedEstimate
     from mixfit.gram.basis import FixedBasis
-    from mixfit.gram.products import RowPattern
+    from mixfit.gram.pattern import RowPattern
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.types import LinearEstimate
 

@@ -10,7 +10,8 @@ import numpy as np
 from mixfit.cholesky.plan import make_plan
 from mixfit.errors import DesignError
 from mixfit.gram.basis import fixed_basis, response_basis, term_basis
-from mixfit.gram.products import FactorRows, cross_products
+from mixfit.gram.pattern import FactorRows
+from mixfit.gram.products import cross_products
 from mixfit.lmm.problem import Problem, Term
 
 if TYPE_CHECKING:

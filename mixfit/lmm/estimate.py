@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
-from mixfit.cholesky.inverse import conditional_covariances, posterior
+from mixfit.cholesky.posterior import conditional_covariances, posterior
 from mixfit.covariance import change_basis, theta_from_templates
 from mixfit.errors import FitError
 from mixfit.lmm.criterion import evaluate

@@ -15,6 +15,16 @@ import numpy as np
 from scipy.linalg.lapack import dgesdd, dpotrf, dpotrs
 
 from mixfit.covariance import semidefinite_cholesky
+from mixfit.optimize.bounds import (
+    LONGEST_STEP,
+    NEGLIGIBLE,
+    NOTHING,
+    ROUNDING,
+    SAFE_PIVOT,
+    SMALLEST_SHARE,
+    STAND_IN,
+    UNKNOWN,
+)
 from mixfit.optimize.direction import Direction
 
 if TYPE_CHECKING:
@@ -41,17 +51,8 @@ __all__ = [
 ]
 
 _MAX_HALVINGS = 25
-_LONGEST_STEP = 1.5
 _MAX_RAISES = 20
 _LARGEST_RAISE = 4.0
-_SMALLEST_SHARE = 0.02
-# A column whose variance changes A by less than this is at zero, and the boundary's own derivative can tell more.
-_NEGLIGIBLE = 1.0 - 1e-6
-_UNKNOWN = 1e-11
-_SAFE_PIVOT = 1e-3
-_NOTHING = 1e-150
-_ROUNDING = 1e-7
-_STAND_IN = 1e-3
 
 
 def regular_columns(t: Array) -> NDArray[np.bool_]:
@@ -115,17 +116,17 @@ def newton_step(information: Array, gradient: Array) -> tuple[Array, float]:
     if not len(gradient):
         return gradient, 0.0
     size = np.abs(information.diagonal())
-    scale = np.sqrt(np.where(size > _NOTHING, size, 1.0))
+    scale = np.sqrt(np.where(size > NOTHING, size, 1.0))
     unit = information / (scale[:, None] * scale)
     low, failed = dpotrf(unit, lower=1)
-    if not failed and low.diagonal().min() > _SAFE_PIVOT:
+    if not failed and low.diagonal().min() > SAFE_PIVOT:
         solved = dpotrs(low, gradient / scale, lower=1)[0]
         return -solved / scale, 0.5 * float(gradient @ (solved / scale))
     values, vectors = np.linalg.eigh(unit)
     along = vectors.T @ (gradient / scale)
-    known = values > _UNKNOWN * len(values)
-    flat = ~known & (np.abs(along) <= _ROUNDING)
-    curvature = np.where(known, values, np.maximum(np.abs(values), _STAND_IN))
+    known = values > UNKNOWN * len(values)
+    flat = ~known & (np.abs(along) <= ROUNDING)
+    curvature = np.where(known, values, np.maximum(np.abs(values), STAND_IN))
     coefficients = np.where(flat, 0.0, along / curvature)
     step: Array = -(vectors @ coefficients) / scale
     return step, 0.5 * float(along @ coefficients)
@@ -151,7 +152,7 @@ def scaled_step(
         if d.row != d.column:
             continue
         rho, share = quadratic[d.term][d.column], inverse[d.term][d.column]
-        if share > _NEGLIGIBLE:
+        if share > NEGLIGIBLE:
             vanishing.append(a)
         if not (np.isfinite(rho) and share < 1.0):
             continue
@@ -159,9 +160,9 @@ def scaled_step(
         target = (rho - share) / (1.0 - share)
         if a not in vanishing and gradient[a] > 0 and (target <= 0.0 or 2.0 * full[a] <= -1.0):
             vanishing.append(a)
-        target = max(target, _SMALLEST_SHARE)
+        target = max(target, SMALLEST_SHARE)
         if abs(target - 1.0) > 1e-8:
-            stretch[a] = np.clip((target - 1.0) / (max(rho, _SMALLEST_SHARE) * np.log(target)), 0.05, 100.0)
+            stretch[a] = np.clip((target - 1.0) / (max(rho, SMALLEST_SHARE) * np.log(target)), 0.05, 100.0)
     root = np.sqrt(stretch)
     return limited_step(information * np.outer(root, root), gradient, directions), tuple(vanishing)
 
@@ -171,7 +172,7 @@ def negligible(directions: Sequence[Direction], inverse_share: Sequence[Array]) 
     return tuple(
         a
         for a, d in enumerate(directions)
-        if d.relative and d.row == d.column and inverse_share[d.term][d.column] > _NEGLIGIBLE
+        if d.relative and d.row == d.column and inverse_share[d.term][d.column] > NEGLIGIBLE
     )
 
 
@@ -183,7 +184,7 @@ def limited_step(information: Array, gradient: Array, directions: Sequence[Direc
     """
     step, _ = newton_step(information, gradient)
     limit = np.full(len(step), np.inf)
-    limit[: len(directions)] = _LONGEST_STEP
+    limit[: len(directions)] = LONGEST_STEP
     for _ in range(_MAX_RAISES):
         falling = (step < -limit) & (gradient > 0)
         if not falling.any():

@@ -11,6 +11,7 @@ from mixfit.errors import FitError
 from mixfit.plots.factors import choose_columns, choose_factors
 from mixfit.plots.figure import BLUE, GREY, length_in_inches, panels, thin_labels
 from mixfit.results.names import shown
+from mixfit.results.wald import normal_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,11 +78,7 @@ def caterpillar(
     >>> [axes.get_title() for axes in mixfit.plots.caterpillar(fit)]
     ['(Intercept) | Subject', 'Days | Subject']
     """
-    from scipy.special import ndtri
-
-    if not 0.0 < alpha < 1.0:
-        raise ValueError(f"alpha must lie between 0 and 1, not {alpha!r}")
-    z = float(ndtri(1.0 - alpha / 2.0))
+    z = normal_quantile(alpha)
     names = choose_factors(fit, groups)
     frames = fit.ranef(condsd=True)
     n = sum(frames[name].shape[1] // 2 for name in names)

@@ -91,7 +91,7 @@ def profile_zeta(
 
     See Also
     --------
-    mixfit.inference.profile.LikelihoodProfile.conf_int : The limits as a frame.
+    mixfit.inference.profile_result.LikelihoodProfile.conf_int : The limits as a frame.
 
     Examples
     --------

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
 from mixfit.errors import FitError
-from mixfit.results import conditional
 from mixfit.results.bootstrap_methods import Bootstrapped
 from mixfit.results.deletions import Deletions
 from mixfit.results.descriptive_methods import Descriptive
-from mixfit.results.dispersion import Dispersion
 from mixfit.results.emmeans_methods import MarginalMeans
 from mixfit.results.fixed_tests import FixedTests
+from mixfit.results.generalized_residuals import GeneralizedResiduals
 from mixfit.results.influence_methods import InfluenceMethods
 from mixfit.results.intervals import Intervals
 from mixfit.results.numbers import format_common
 from mixfit.results.plot_methods import PlotMethods
+from mixfit.results.predict import predicted
 from mixfit.results.prediction_methods import GeneralizedPredictions
 from mixfit.results.pvalues import P_HEADER
 from mixfit.results.residual_methods import ResidualMethods
+from mixfit.results.simulation_methods import Simulation
 from mixfit.results.spherical_methods import Spherical
 from mixfit.results.summary import Heading
 from mixfit.results.tidy_methods import TidyMethods
@@ -30,7 +30,6 @@ from mixfit.results.tidy_methods import TidyMethods
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.results.conditional import GeneralizedResidualKind, Overdispersion
     from mixfit.results.re_form import ReForm
 
     Array = NDArray[np.float64]
@@ -39,7 +38,8 @@ __all__ = ["GeneralizedResults"]
 
 
 class GeneralizedResults(
-    Dispersion,
+    GeneralizedResiduals,
+    Simulation,
     Descriptive,
     InfluenceMethods,
     ResidualMethods,
@@ -85,11 +85,6 @@ class GeneralizedResults(
     def __repr__(self) -> str:
         return f"<GeneralizedResults: {self.model.formula_text}, {self.model.family!r}, {self.nobs} observations>"
 
-    @cached_property
-    def _prior(self) -> Array:
-        weights = self.model.design.weights
-        return np.ones(self.nobs) if weights is None else weights
-
     @property
     def _is_quasi(self) -> bool:
         return self.estimate.method == "pql"
@@ -107,14 +102,6 @@ class GeneralizedResults(
                 "Use method='ml'."
             )
         return super().llf
-
-    @property
-    def deviance(self) -> float:
-        """Sum of squared deviance residuals, given the modes, as lme4's ``deviance``; not ``-2 llf``.
-
-        A FitError for the beta and beta-binomial families, which have none.
-        """
-        return float(self.residuals("deviance").pow(2).sum())
 
     @property
     def zvalues(self) -> pd.Series[float]:
@@ -151,83 +138,6 @@ class GeneralizedResults(
     def bse_theta(self) -> Array:
         """Standard errors of `theta`, shape (m,); NaN on the boundary."""
         return self.estimate.theta_errors
-
-    @cached_property
-    def linear_predictor(self) -> pd.Series[float]:
-        """Linear predictor at the modes, offset included, on the rows used."""
-        return pd.Series(self.estimate.eta, index=self.model.design.index)
-
-    @cached_property
-    def fittedvalues(self) -> pd.Series[float]:
-        """Fitted means at the modes, on the rows used."""
-        return pd.Series(self.model.family.link.mean(self.estimate.eta), index=self.model.design.index)
-
-    @property
-    def resid(self) -> pd.Series[float]:
-        """Response less fitted means."""
-        return self.residuals("response")
-
-    def residuals(self, kind: GeneralizedResidualKind = "deviance") -> pd.Series[float]:
-        """Return residuals, given the modes of the random effects.
-
-        Parameters
-        ----------
-        kind : {"deviance", "pearson", "response", "working", "scaled"}
-            Signed square roots of what each row adds to the deviance; response residuals over the
-            square root of the variance function, times that of the prior weights; response less
-            mean; that over the slope of the inverse link; Pearson residuals over `sigma`. The
-            variance function of nbinom2, beta and beta-binomial contains their dispersion.
-
-        Returns
-        -------
-        Series, shape (n,)
-
-        Raises
-        ------
-        FitError
-            For deviance residuals of a family without a deviance (beta, beta-binomial).
-
-        Examples
-        --------
-        >>> import mixfit
-        >>> herds = mixfit.datasets.load("cbpp")
-        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
-        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
-        >>> fit.residuals("pearson").head(2).round(3).tolist()
-        [-1.34, 1.075]
-        """
-        return pd.Series(self._residuals(kind), index=self.model.design.index)
-
-    def _residuals(self, kind: GeneralizedResidualKind) -> Array:
-        family, y, e = self.model.family, self.model.design.y, self.estimate
-        return conditional.residuals(family, y, self._prior, e.eta, e.phi, kind)
-
-    def _scaled_residuals(self) -> Array:
-        return self._residuals("scaled")
-
-    def overdispersion(self) -> Overdispersion:
-        """Compare the sum of squared Pearson residuals with `df_resid`, as the GLMM FAQ of Bolker et al.
-
-        Rough: the residuals are taken at the modes, whose freedom `df_resid` does not count, and
-        for 0/1 responses or small means the sum has no chi-square distribution. A ratio well above 1
-        in counts or proportions asks for nbinom2, beta-binomial or a random effect of each row. Where
-        a dispersion is estimated it is in the variances, and the ratio is near 1 or below of itself.
-
-        Returns
-        -------
-        Overdispersion
-            ``chisq``, ``ratio``, ``df`` and ``pvalue``.
-
-        Examples
-        --------
-        >>> import mixfit
-        >>> herds = mixfit.datasets.load("cbpp")
-        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
-        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
-        >>> round(fit.overdispersion().ratio, 2)
-        1.24
-        """
-        return conditional.overdispersion_test(self._residuals("scaled"), self.df_resid)
 
     def predict(
         self,
@@ -289,58 +199,13 @@ class GeneralizedResults(
         """
         if type not in ("response", "link"):
             raise FitError(f"predict has the types 'response' and 'link', not {type!r}")
-        eta, variance, index = self._predict(newdata, re_form, allow_new_levels, se)
-        link = self.model.family.link
-        mean = eta if type == "link" else link.mean(eta)
-        if variance is None:
-            return pd.Series(mean, index=index)
-        error = np.sqrt(variance)
-        if type == "response":
-            error = error * np.abs(link.slope(eta))
-        return pd.DataFrame({"mean": mean, "mean_se": error}, index=index)
+        prediction = self._predict(newdata, re_form, allow_new_levels, se)
+        return predicted(*prediction, None if type == "link" else self.model.family.link)
 
-    def simulate(
-        self,
-        n: int = 1,
-        seed: int | np.random.Generator | None = None,
-        re_form: ReForm = "population",
-    ) -> pd.DataFrame:
-        """Draw new responses from the fitted model, on the rows of the fit.
-
-        Parameters
-        ----------
-        n : int
-            Number of replicates.
-        seed : int, Generator or None
-            As ``numpy.random.default_rng`` takes it.
-        re_form : None, str, False or sequence of str
-            Random terms to hold at their modes; all others are drawn anew. None holds all.
-
-        Returns
-        -------
-        DataFrame, shape (nobs, n)
-            Columns ``sim_1``, ``sim_2``, ...: proportions for a binomial model, as `refit` takes them.
-
-        Raises
-        ------
-        FitError
-            Where `n` is not positive, or `re_form` holds only some columns of a term.
-
-        Examples
-        --------
-        >>> import mixfit
-        >>> herds = mixfit.datasets.load("cbpp")
-        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
-        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
-        >>> fit.simulate(2, seed=1).head(2).round(3)
-           sim_1  sim_2
-        0  0.071  0.143
-        1  0.083  0.083
-        """
-        family, rng = self.model.family, np.random.default_rng(seed)
-        mu = family.link.mean(self._draw_predictors(n, re_form, rng))
-        # replicates as rows, since prior weights broadcast on the last axis
-        return self._simulated_frame(family.simulate(mu.T, self._prior, self.dispersion, rng).T)
+    def _draw_responses(self, predictors: Array, rng: np.random.Generator) -> Array:
+        family = self.model.family
+        # Replicates as rows, since prior weights broadcast on the last axis.
+        return family.simulate(family.link.mean(predictors).T, self._prior, self.dispersion, rng).T
 
     def refit(self, y: ArrayLike) -> GeneralizedResults:
         """Fit the same model to another response, by the same method with as many quadrature points.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from mixfit.inference.profile import LikelihoodProfile
+    from mixfit.inference.profile_result import LikelihoodProfile
 
 __all__ = ["Intervals"]
 

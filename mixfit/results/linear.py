@@ -16,11 +16,13 @@ from mixfit.results.fixed_tests import LinearTests
 from mixfit.results.influence_methods import InfluenceMethods
 from mixfit.results.intervals import Intervals
 from mixfit.results.plot_methods import PlotMethods
+from mixfit.results.predict import predicted
 from mixfit.results.prediction_methods import LinearPredictions
 from mixfit.results.re_form import select
 from mixfit.results.residual_methods import ResidualMethods
 from mixfit.results.residuals import scale_residuals
 from mixfit.results.simulate import add_noise
+from mixfit.results.simulation_methods import Simulation
 from mixfit.results.spherical_methods import Spherical
 from mixfit.results.summary import Heading
 from mixfit.results.tidy_methods import TidyMethods
@@ -37,6 +39,7 @@ __all__ = ["LinearResults"]
 
 
 class LinearResults(
+    Simulation,
     Descriptive,
     InfluenceMethods,
     ResidualMethods,
@@ -194,49 +197,10 @@ class LinearResults(
         0  251.41     6.82
         1  261.87     6.79
         """
-        mean, variance, index = self._predict(newdata, re_form, allow_new_levels, se)
-        if variance is None:
-            return pd.Series(mean, index=index)
-        return pd.DataFrame({"mean": mean, "mean_se": np.sqrt(variance)}, index=index)
+        return predicted(*self._predict(newdata, re_form, allow_new_levels, se))
 
-    def simulate(
-        self,
-        n: int = 1,
-        seed: int | np.random.Generator | None = None,
-        re_form: ReForm = "population",
-    ) -> pd.DataFrame:
-        """Draw new responses from the fitted model, on the rows of the fit.
-
-        Parameters
-        ----------
-        n : int
-            Number of replicates.
-        seed : int, Generator or None
-            As ``numpy.random.default_rng`` takes it.
-        re_form : None, str, False or sequence of str
-            Random terms to hold at their modes; all others are drawn anew. None holds all.
-
-        Returns
-        -------
-        DataFrame, shape (nobs, n)
-            Columns ``sim_1``, ``sim_2``, ...; prior weights divide the residual variance.
-
-        Raises
-        ------
-        FitError
-            Where `n` is not positive, or `re_form` holds only some columns of a term.
-
-        Examples
-        --------
-        >>> import mixfit
-        >>> sleep = mixfit.datasets.load("sleepstudy")
-        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
-        >>> fit.simulate(3, seed=1).shape
-        (180, 3)
-        """
-        rng = np.random.default_rng(seed)
-        predictors = self._draw_predictors(n, re_form, rng)
-        return self._simulated_frame(add_noise(predictors, self.sigma, self.model.design.weights, rng))
+    def _draw_responses(self, predictors: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+        return add_noise(predictors, self.sigma, self.model.design.weights, rng)
 
     def refit(self, y: ArrayLike) -> LinearResults:
         """Fit the same model to another response.

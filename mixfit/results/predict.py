@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from mixfit.errors import NewLevelError
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.design.types import Grouping, NewDesign, RandomDesign
+    from mixfit.families.links import Link
     from mixfit.results.protocol import Estimate, FittedModel
     from mixfit.results.re_form import Selection
 
@@ -26,6 +28,7 @@ __all__ = [
     "fixed_variance",
     "kept_columns",
     "linear_predictor",
+    "predicted",
     "term_effect",
 ]
 
@@ -174,6 +177,39 @@ def complete_variance(
     variance = np.full(len(X), np.nan)
     variance[whole] = model.prediction_variance(estimate, X[whole], rows_Z, rows_codes)
     return variance
+
+
+def predicted(
+    eta: NDArray[np.float64], variance: NDArray[np.float64] | None, index: pd.Index, link: Link | None = None
+) -> pd.Series[float] | pd.DataFrame:
+    """Predictions under the names of their rows, with standard errors where there is a variance.
+
+    Parameters
+    ----------
+    eta : ndarray, shape (m,)
+        Linear predictors.
+    variance : ndarray, shape (m,), or None
+        Of eta's error.
+    index : pandas.Index, shape (m,)
+    link : Link, optional
+        Predict the mean, its standard error by the delta method; eta itself by default.
+
+    Returns
+    -------
+    Series, shape (m,), or DataFrame
+        With a variance, the columns ``mean`` and ``mean_se``.
+
+    Examples
+    --------
+    >>> predicted(np.array([1.0]), np.array([4.0]), pd.RangeIndex(1))
+       mean  mean_se
+    0   1.0      2.0
+    """
+    mean = eta if link is None else link.mean(eta)
+    if variance is None:
+        return pd.Series(mean, index=index)
+    error = np.sqrt(variance) if link is None else np.sqrt(variance) * np.abs(link.slope(eta))
+    return pd.DataFrame({"mean": mean, "mean_se": error}, index=index)
 
 
 def check_levels(new: NewDesign, random: Sequence[RandomDesign], newdata: object) -> None:

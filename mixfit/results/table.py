@@ -16,14 +16,42 @@ from mixfit.results.pvalues import LEGEND, format_p_values, stars
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Table"]
+__all__ = ["Framed", "Table"]
 
 # R's getOption("digits") - 2, which its print method for tests uses.
 _DIGITS = 5
 
 
+class Framed:
+    """The part of an object that gives the numbers it shows."""
+
+    frame: pd.DataFrame
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the numbers as a frame of one's own.
+
+        Returns
+        -------
+        DataFrame
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+        >>> fit.ttest().to_frame().shape
+        (1, 5)
+        """
+        return self.frame.copy()
+
+    def __getitem__(self, column: str) -> pd.Series:
+        return self.frame[column]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+
 @dataclass(frozen=True, eq=False)
-class Table:
+class Table(Framed):
     """A table of tests or estimates.
 
     Attributes
@@ -64,28 +92,6 @@ class Table:
     decimals: Mapping[str, int] = field(default_factory=dict)
     show_index: bool = True
     more_p_columns: tuple[str, ...] = ()
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the numbers as a frame of one's own.
-
-        Returns
-        -------
-        DataFrame
-
-        Examples
-        --------
-        >>> import mixfit
-        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
-        >>> fit.ttest().to_frame().shape
-        (1, 5)
-        """
-        return self.frame.copy()
-
-    def __getitem__(self, column: str) -> pd.Series:
-        return self.frame[column]
-
-    def __len__(self) -> int:
-        return len(self.frame)
 
     def as_text(self) -> str:
         """Return the table as R lays it out.

@@ -11,7 +11,7 @@ from mixfit.errors import FitError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["correlation", "interval", "p_values", "ratios"]
+__all__ = ["correlation", "interval", "normal_quantile", "p_values", "ratios"]
 
 
 def ratios(estimates: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -56,6 +56,35 @@ def p_values(statistics: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(2.0 * ndtr(-np.abs(statistics)), dtype=np.float64)
 
 
+def normal_quantile(alpha: float) -> float:
+    """Compute z(1 - alpha / 2): a standard normal variable is farther from zero with probability alpha.
+
+    Parameters
+    ----------
+    alpha : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    FitError
+        When `alpha` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> round(normal_quantile(0.05), 3)
+    1.96
+    """
+    from scipy.special import ndtri
+
+    if not 0.0 < alpha < 1.0:
+        raise FitError(f"alpha must lie between 0 and 1, not {alpha!r}")
+    return float(ndtri(1.0 - alpha / 2.0))
+
+
 def interval(estimates: NDArray[np.float64], errors: NDArray[np.float64], alpha: float) -> NDArray[np.float64]:
     """Limits ``estimate -+ z(1 - alpha/2) error``.
 
@@ -80,11 +109,7 @@ def interval(estimates: NDArray[np.float64], errors: NDArray[np.float64], alpha:
     >>> interval(np.array([1.0]), np.array([1.0]), 0.05).round(3).tolist()
     [[-0.96, 2.96]]
     """
-    from scipy.special import ndtri
-
-    if not 0.0 < alpha < 1.0:
-        raise FitError(f"alpha must lie between 0 and 1, not {alpha!r}")
-    half = float(ndtri(1.0 - alpha / 2.0)) * errors
+    half = normal_quantile(alpha) * errors
     return np.column_stack([estimates - half, estimates + half])
 
 

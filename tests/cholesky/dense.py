@@ -11,11 +11,13 @@ from scipy.linalg import block_diag
 
 from mixfit.cholesky.factor import Factor, factorize
 from mixfit.cholesky.plan import make_plan
-from mixfit.gram.products import FactorRows, Gram, cross_products
+from mixfit.gram.products import Gram, cross_products
 from tests.random_designs import dense_blocks, factor_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from mixfit.gram.pattern import FactorRows
 
     Array = NDArray[np.float64]
 

@@ -13,10 +13,12 @@ from numpy.testing import assert_allclose
 
 from mixfit.cholesky import crossed
 from mixfit.cholesky.factor import factorize
-from mixfit.cholesky.inverse import conditional_covariances, inverse_sums, posterior, projected_sums
 from mixfit.cholesky.plan import make_plan
+from mixfit.cholesky.posterior import conditional_covariances, posterior
+from mixfit.cholesky.sums import inverse_sums, projected_sums
 from mixfit.errors import FitError
-from mixfit.gram.products import FactorRows, cross_products
+from mixfit.gram.pattern import FactorRows
+from mixfit.gram.products import cross_products
 from tests.cholesky.dense import Case, make_case
 from tests.random_designs import PATTERNS
 

@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose
 
 from mixfit.cholesky.plan import Plan, make_plan
 from mixfit.errors import DesignError
-from mixfit.gram.products import FactorRows, Gram, cross_products
+from mixfit.gram.pattern import FactorRows
+from mixfit.gram.products import Gram, cross_products
 from tests.random_designs import PATTERNS, dense_blocks, factor_rows
 
 N = 120

@@ -13,7 +13,8 @@ from mixfit.glmm.point import Parameters
 from mixfit.glmm.problem import GeneralizedProblem
 from mixfit.glmm.quadrature import QuadratureObjective
 from mixfit.gram.basis import fixed_basis
-from mixfit.gram.products import FactorRows, row_pattern, weighted_products
+from mixfit.gram.pattern import FactorRows, row_pattern
+from mixfit.gram.products import weighted_products
 from mixfit.lmm.problem import Term
 from tests.families.cases import PHI, TRIALS, middle
 

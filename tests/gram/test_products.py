@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from mixfit.gram.products import FactorRows, Gram, cross_products
+from mixfit.gram.pattern import FactorRows
+from mixfit.gram.products import Gram, cross_products
 from tests.random_designs import PATTERNS, dense_blocks, factor_rows
 
 WIDTHS = [(1,), (2,), (3, 1), (1, 2, 3)]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +15,8 @@ import mixfit
 from mixfit.errors import FitError
 from mixfit.inference.bootstrap import BootstrapResult, interpolated_quantiles
 from mixfit.inference.parameters import parameter_values
+from tests.fresh import run
+from tests.inference.fits import herds
 
 R = json.loads((Path(__file__).parent.parent / "data" / "bootstrap_r.json").read_text())
 
@@ -24,12 +24,6 @@ R = json.loads((Path(__file__).parent.parent / "data" / "bootstrap_r.json").read
 @cache
 def sleepstudy():
     return mixfit.mixed("Reaction ~ Days + (Days|Subject)", mixfit.datasets.load("sleepstudy")).fit()
-
-
-@cache
-def cbpp():
-    formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
-    return mixfit.mixed(formula, mixfit.datasets.load("cbpp"), family="binomial").fit()
 
 
 def test_the_distribution_is_that_of_lme4() -> None:
@@ -84,11 +78,11 @@ def test_crossed_and_nested_models_are_refitted_one_by_one(data: str) -> None:
 
 
 def test_processes_change_nothing() -> None:
-    alone = cbpp().bootstrap(n=24, seed=5, progress=False)
-    shared = cbpp().bootstrap(n=24, seed=5, progress=False, n_jobs=2)
+    alone = herds().bootstrap(n=24, seed=5, progress=False)
+    shared = herds().bootstrap(n=24, seed=5, progress=False, n_jobs=2)
     pd.testing.assert_frame_equal(alone.replicates, shared.replicates)
     assert_allclose(
-        alone.replicates.iloc[0], parameter_values(cbpp().refit(cbpp().simulate(24, seed=5)["sim_1"])), rtol=1e-12
+        alone.replicates.iloc[0], parameter_values(herds().refit(herds().simulate(24, seed=5)["sim_1"])), rtol=1e-12
     )
 
 
@@ -102,7 +96,7 @@ def test_joblibs_back_ends_do_the_refits() -> None:
         return refit.llf
 
     with joblib.parallel_config(backend="threading"):
-        boot = cbpp().bootstrap(statistic, n=3, seed=5, progress=False, n_jobs=2)
+        boot = herds().bootstrap(statistic, n=3, seed=5, progress=False, n_jobs=2)
     assert boot.n_failed == 0
     assert len(seen) >= 3
 
@@ -245,7 +239,7 @@ def test_who_wants_no_bar_is_not_told_of_notebook_widgets() -> None:
         "assert 'tqdm.auto' not in sys.modules;"
         "fit.bootstrap(n=5, seed=1); assert 'tqdm.auto' in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    run(code)
 
 
 def test_intervals_by_name_of_method() -> None:

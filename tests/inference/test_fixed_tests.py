@@ -14,6 +14,7 @@ from scipy import stats
 import mixfit
 from mixfit.errors import FitError
 from mixfit.inference.contrasts import contrast_tests
+from tests.inference.fits import herds
 
 DDFS = ("satterthwaite", "kenward-roger", "residual", "none")
 
@@ -27,12 +28,6 @@ def sleep(reml: bool = True) -> Any:
 @cache
 def cake() -> Any:
     return mixfit.mixed("angle ~ recipe * temperature + (1 | recipe:replicate)", mixfit.datasets.load("cake")).fit()
-
-
-@cache
-def herds() -> Any:
-    formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
-    return mixfit.mixed(formula, mixfit.datasets.load("cbpp"), family="binomial").fit()
 
 
 def table_lines(text: str, first: str) -> list[str]:

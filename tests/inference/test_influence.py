@@ -14,8 +14,11 @@ import pytest
 
 import mixfit
 from mixfit.errors import BiasWarning, DataError
-from mixfit.inference.influence import influence, partition, subset
+from mixfit.inference.influence import influence, partition
+from mixfit.inference.without_rows import subset
 from tests.dense import full_z, relative_covariance
+from tests.inference.descriptive import REFERENCE, reference_fit
+from tests.inference.fits import herds
 from tests.random_designs import Sketch
 
 if TYPE_CHECKING:
@@ -26,8 +29,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 DATA = Path(__file__).parent.parent / "data"
-# lme4 2.1.0: the first ten rows of seven fits
-REFERENCE = json.loads((DATA / "descriptive.json").read_text())
 # lme4 1.1-31, tight tolerances: hatvalues, cooks.distance, and refits without each group (lmer on the other rows);
 # weighted: weights 0.5 + ((0, ..., n - 1) mod 7) / 3
 LME4 = json.loads((DATA / "influence.json").read_text())
@@ -38,14 +39,6 @@ GROUPS = [
     ("crossed", "sample"),
     ("nested", "batch"),
 ]
-
-
-@cache
-def reference_fit(name: str) -> LinearResults:
-    item = REFERENCE[name]
-    names = {"Penicillin": "penicillin_plates", "Pastes": "pastes"}
-    data = mixfit.datasets.load(names.get(name, item["data"].lower()))
-    return mixfit.mixed(item["formula"], data).fit()
 
 
 @cache
@@ -63,8 +56,7 @@ def lme4_fit(name: str) -> LinearResults:
 @cache
 def generalized_fit(name: str) -> GeneralizedResults:
     if name == "binomial":
-        formula = "cbind(incidence, size - incidence) ~ period + (1|herd)"
-        return mixfit.mixed(formula, mixfit.datasets.load("cbpp"), family="binomial").fit()
+        return herds()
     if name == "gamma":
         formula = "Reaction ~ Days + (Days|Subject)"
         return mixfit.mixed(formula, mixfit.datasets.load("sleepstudy"), family="gamma(log)").fit()

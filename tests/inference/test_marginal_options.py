@@ -229,11 +229,18 @@ def test_a_variable_named_as_a_column_of_the_result_is_refused():
         fit.emmeans("df")
 
 
-MODULES = ["averaging", "contrast_coefficients", "emmeans", "marginaleffects_adapter", "multiplicity"]
+MODULES = [
+    "mixfit.inference.averaging",
+    "mixfit.inference.contrast_coefficients",
+    "mixfit.inference.emmeans",
+    "mixfit.inference.marginaleffects_adapter",
+    "mixfit.inference.multiplicity",
+    "mixfit.results.emmeans_methods",
+]
 
 
-@pytest.mark.parametrize("name", [*(f"inference.{m}" for m in MODULES), "results.emmeans_methods"])
+@pytest.mark.parametrize("name", MODULES)
 def test_examples(name):
-    result = doctest.testmod(importlib.import_module(f"mixfit.{name}"))
+    result = doctest.testmod(importlib.import_module(name))
     assert result.attempted > 0
     assert result.failed == 0

@@ -14,9 +14,10 @@ import pytest
 
 import mixfit
 from mixfit.errors import DataError, FitError
+from tests.inference.fits import herds
 
 if TYPE_CHECKING:
-    from mixfit.results import GeneralizedResults, LinearResults
+    from mixfit.results import LinearResults
 
 
 @cache
@@ -30,12 +31,6 @@ def linear_fit(weights: bool = False, reml: bool = True) -> LinearResults:
 def sleep() -> pd.DataFrame:
     data = mixfit.datasets.load("sleepstudy")
     return data.assign(w=0.5 + (np.arange(len(data)) % 7) / 3.0, o=np.arange(len(data)) / 10.0)
-
-
-@cache
-def binomial_fit() -> GeneralizedResults:
-    formula = "cbind(incidence, size - incidence) ~ period + (1|herd)"
-    return mixfit.mixed(formula, mixfit.datasets.load("cbpp"), family="binomial").fit()
 
 
 def test_linear_fits() -> None:
@@ -123,7 +118,7 @@ def test_several_factors() -> None:
 
 
 def test_generalized_fits() -> None:
-    fit = binomial_fit()
+    fit = herds()
     table = fit.tidy()
     assert list(table.columns) == ["effect", "group", "term", "estimate", "std.error", "statistic", "p.value"]
     np.testing.assert_array_equal(table["p.value"][:4], fit.pvalues)
@@ -164,7 +159,7 @@ def test_glance() -> None:
     np.testing.assert_allclose(row.iloc[0], wanted, rtol=1e-6)
     assert list(linear_fit(reml=False).glance().columns)[5] == "deviance"
     # deviance(glmer(...)) is that given the modes
-    assert binomial_fit().glance()["deviance"][0] == pytest.approx(73.47428, abs=5e-3)
+    assert herds().glance()["deviance"][0] == pytest.approx(73.47428, abs=5e-3)
 
 
 def test_beta_models_have_no_deviance() -> None:
@@ -206,7 +201,7 @@ def test_linear_rows() -> None:
 
 
 def test_generalized_rows() -> None:
-    fit, data = binomial_fit(), mixfit.datasets.load("cbpp")
+    fit, data = herds(), mixfit.datasets.load("cbpp")
     table = fit.augment(data)
     assert list(table.columns)[len(data.columns) :][-3:] == [".weights", ".wtres", ".eta"]
     # glmer(...)@resp of lme4 1.1-31, first three rows: mu, sqrtXwt, sqrtrwt, weights, wtres, eta; residuals(m)

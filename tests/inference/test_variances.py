@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,13 +13,13 @@ import mixfit
 from mixfit.errors import FitError
 from mixfit.inference.variances import mean_random_variances, variance_components
 from tests.dense import full_z
+from tests.inference.descriptive import REFERENCE, reference_fit
+from tests.inference.fits import herds
 from tests.random_designs import Sketch, draw_templates
 
 if TYPE_CHECKING:
-    from mixfit.results import GeneralizedResults, LinearResults
+    from mixfit.results import GeneralizedResults
 
-# performance, lme4 2.1.0: see the design's section on reference values
-REFERENCE = json.loads((Path(__file__).parent.parent / "data" / "descriptive.json").read_text())
 # its theta is so far from the root of the exact gradient (where lme4 1.1-31 stops too, told to), elsewhere 1e-7
 TOLERANCE = {"sleepstudy": 1e-5, "Penicillin": 3e-5}
 
@@ -43,22 +41,13 @@ GENERALIZED = {
 
 
 @cache
-def reference_fit(name: str) -> LinearResults:
-    item = REFERENCE[name]
-    names = {"Penicillin": "penicillin_plates", "Pastes": "pastes"}
-    data = mixfit.datasets.load(names.get(name, item["data"].lower()))
-    return mixfit.mixed(item["formula"], data).fit()
-
-
-@cache
 def generalized_fit(name: str) -> GeneralizedResults:
     if name.startswith("binomial"):
         data = mixfit.datasets.load("contraception")
         data = data.assign(use=(data["use"] == "Y").astype(int), age2=data["age"] / 10)
         return mixfit.mixed("use ~ age2 + urban + (1|district)", data, family=name).fit()
     if "trials" in name:
-        formula = "cbind(incidence, size - incidence) ~ period + (1|herd)"
-        return mixfit.mixed(formula, mixfit.datasets.load("cbpp"), family="binomial").fit()
+        return herds()
     if name == "gamma":
         data = mixfit.datasets.load("sleepstudy")
         return mixfit.mixed("Reaction ~ Days + (1|Subject)", data, family="gamma(log)").fit()

@@ -7,7 +7,6 @@ import importlib
 import inspect
 import pickle
 import pkgutil
-import subprocess
 import sys
 
 import numpy as np
@@ -17,6 +16,7 @@ import mixfit
 import mixfit.plots
 from mixfit.errors import FitError, MissingPackageError, MixfitError
 from mixfit.plots.figure import panels, point_style, thin_labels
+from tests.fresh import run
 from tests.plots.fits import cbpp_fit, pulp_fit, sleep_fit
 
 # What of a fit is drawn, with arguments that suffice.
@@ -77,8 +77,7 @@ def test_matplotlib_is_imported_when_something_is_drawn() -> None:
         "fit.plot, mixfit.plots.strip\n"
         "sys.exit('matplotlib' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run(code)
 
 
 def test_spare_places_of_the_grid_are_empty() -> None:

@@ -6,8 +6,6 @@ import doctest
 import importlib
 import pickle
 import pkgutil
-import subprocess
-import sys
 from dataclasses import replace
 
 import pandas as pd
@@ -18,6 +16,7 @@ import mixfit.results
 from mixfit.results import LinearResults
 from mixfit.results.summary import Summary
 from tests.dense import Certificate
+from tests.fresh import run
 from tests.results.models import fitted
 
 
@@ -97,8 +96,7 @@ def test_import_is_light() -> None:
         "heavy = {'scipy', 'formulaic', 'statsmodels', 'matplotlib'} & set(sys.modules)\n"
         "sys.exit(', '.join(heavy) or 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run(code)
 
 
 MODULES = [m.name for m in pkgutil.iter_modules(mixfit.results.__path__, "mixfit.results.")]

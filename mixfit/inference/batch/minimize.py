@@ -14,7 +14,8 @@ from mixfit.inference.batch.boundary import examine, leave, null_curvature
 from mixfit.inference.batch.frame import Frame, directions, frame
 from mixfit.inference.batch.profile import evaluate
 from mixfit.inference.batch.slopes import differentiate, gradient, information
-from mixfit.inference.batch.steps import LONGEST_STEP, newton_step, scaled_step
+from mixfit.inference.batch.steps import newton_step, scaled_step
+from mixfit.optimize.bounds import LONGEST_STEP
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

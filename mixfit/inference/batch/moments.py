@@ -20,7 +20,7 @@ from mixfit.lmm.start import moment_equations, start_variances
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.gram.products import FactorRows
+    from mixfit.gram.pattern import FactorRows
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.problem import Problem
 

@@ -7,6 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.cholesky import levels as lv
+from mixfit.optimize.bounds import (
+    LONGEST_STEP,
+    NEGLIGIBLE,
+    NOTHING,
+    ROUNDING,
+    SAFE_PIVOT,
+    SMALLEST_SHARE,
+    STAND_IN,
+    UNKNOWN,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,23 +27,14 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Flags = NDArray[np.bool_]
 
-__all__ = ["LONGEST_STEP", "newton_step", "scaled_step"]
-
-LONGEST_STEP = 1.5
-_SMALLEST_SHARE = 0.02
-_NEGLIGIBLE = 1.0 - 1e-6
-_UNKNOWN = 1e-11
-_SAFE_PIVOT = 1e-3
-_NOTHING = 1e-150
-_ROUNDING = 1e-7
-_STAND_IN = 1e-3
+__all__ = ["newton_step", "scaled_step"]
 
 
 def newton_step(information: Array, gradient: Array) -> tuple[Array, Array]:
     """-H^{-1} g, (m, R), and the decrease it promises, (R,): see `mixfit.optimize.steps.newton_step`."""
     m = np.arange(len(gradient))
     size = np.abs(information[m, m])
-    scale = np.sqrt(np.where(size > _NOTHING, size, 1.0))
+    scale = np.sqrt(np.where(size > NOTHING, size, 1.0))
     unit, g = information / (scale[:, None] * scale), gradient / scale
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         low = lv.cholesky(unit)
@@ -41,13 +42,13 @@ def newton_step(information: Array, gradient: Array) -> tuple[Array, Array]:
         half = lv.matmul(inverse, g[:, None])
         step = -lv.matmul(lv.transpose(inverse), half)[:, 0]
         decrease = 0.5 * np.einsum("mr,mr->r", half[:, 0], half[:, 0])
-        unsafe = np.flatnonzero(~(low[m, m].min(axis=0) > _SAFE_PIVOT))
+        unsafe = np.flatnonzero(~(low[m, m].min(axis=0) > SAFE_PIVOT))
     if len(unsafe):
         values, vectors = np.linalg.eigh(np.moveaxis(unit[:, :, unsafe], 2, 0))
         along = np.einsum("rma,mr->ra", vectors, g[:, unsafe])
-        known = values > _UNKNOWN * len(m)
-        flat = ~known & (np.abs(along) <= _ROUNDING)
-        curvature = np.where(known, values, np.maximum(np.abs(values), _STAND_IN))
+        known = values > UNKNOWN * len(m)
+        flat = ~known & (np.abs(along) <= ROUNDING)
+        curvature = np.where(known, values, np.maximum(np.abs(values), STAND_IN))
         coefficients = np.where(flat, 0.0, along / curvature)
         step[:, unsafe] = -np.einsum("rma,ra->mr", vectors, coefficients)
         decrease[unsafe] = 0.5 * np.einsum("ra,ra->r", along, coefficients)
@@ -69,14 +70,14 @@ def scaled_step(
     usable = np.isfinite(rho) & (share < 1.0)
     target = (np.where(usable, rho, 1.0) - share) / np.where(usable, 1.0 - share, 1.0)
     vanishing = np.zeros(slopes.quadratic_share.shape, dtype=bool)
-    vanishing[column] = (share > _NEGLIGIBLE) | (usable & (own > 0) & ((target <= 0.0) | (2.0 * ahead <= -1.0)))
-    target = np.maximum(target, _SMALLEST_SHARE)
+    vanishing[column] = (share > NEGLIGIBLE) | (usable & (own > 0) & ((target <= 0.0) | (2.0 * ahead <= -1.0)))
+    target = np.maximum(target, SMALLEST_SHARE)
     far = usable & (np.abs(target - 1.0) > 1e-8)
     safe = np.where(far, target, 2.0)
     stretch = np.ones(gradient.shape)
     stretch[pivot] = np.where(
         far,
-        np.clip((safe - 1.0) / (np.maximum(np.where(usable, rho, 1.0), _SMALLEST_SHARE) * np.log(safe)), 0.05, 100.0),
+        np.clip((safe - 1.0) / (np.maximum(np.where(usable, rho, 1.0), SMALLEST_SHARE) * np.log(safe)), 0.05, 100.0),
         1.0,
     )
     root = np.sqrt(stretch)
