@@ -12,13 +12,13 @@ from mixfit.model import LinearMixedModel, mixed
 if TYPE_CHECKING:
     from mixfit import plots
     from mixfit.generalized import GeneralizedMixedModel
-    from mixfit.inference.emmeans import emmeans
-    from mixfit.inference.exact import exact_lrt, exact_rlrt
-    from mixfit.inference.likelihood_ratio import anova
-    from mixfit.inference.marginaleffects_adapter import marginaleffects_adapter
-    from mixfit.inference.modcomp import kr_modcomp, sat_modcomp
-    from mixfit.inference.one_way import anova_estimator
-    from mixfit.inference.pb_modcomp import pb_modcomp
+    from mixfit.inference.comparisons.exact import exact_lrt, exact_rlrt
+    from mixfit.inference.comparisons.likelihood_ratio import anova
+    from mixfit.inference.fixed_effects.modcomp import kr_modcomp, sat_modcomp
+    from mixfit.inference.means.emmeans import emmeans
+    from mixfit.inference.means.marginaleffects_adapter import marginaleffects_adapter
+    from mixfit.inference.one_way.estimator import anova_estimator
+    from mixfit.inference.resampling.pb_modcomp import pb_modcomp
     from mixfit.rates.model import beta_binomial
 
 __all__ = [
@@ -46,16 +46,16 @@ __version__ = "0.1.0"
 # Imported when they are first asked for: `import mixfit` stays quick.
 _LAZY = {
     "GeneralizedMixedModel": "mixfit.generalized",
-    "anova": "mixfit.inference.likelihood_ratio",
-    "anova_estimator": "mixfit.inference.one_way",
+    "anova": "mixfit.inference.comparisons.likelihood_ratio",
+    "anova_estimator": "mixfit.inference.one_way.estimator",
     "beta_binomial": "mixfit.rates.model",
-    "emmeans": "mixfit.inference.emmeans",
-    "exact_lrt": "mixfit.inference.exact",
-    "exact_rlrt": "mixfit.inference.exact",
-    "kr_modcomp": "mixfit.inference.modcomp",
-    "marginaleffects_adapter": "mixfit.inference.marginaleffects_adapter",
-    "pb_modcomp": "mixfit.inference.pb_modcomp",
-    "sat_modcomp": "mixfit.inference.modcomp",
+    "emmeans": "mixfit.inference.means.emmeans",
+    "exact_lrt": "mixfit.inference.comparisons.exact",
+    "exact_rlrt": "mixfit.inference.comparisons.exact",
+    "kr_modcomp": "mixfit.inference.fixed_effects.modcomp",
+    "marginaleffects_adapter": "mixfit.inference.means.marginaleffects_adapter",
+    "pb_modcomp": "mixfit.inference.resampling.pb_modcomp",
+    "sat_modcomp": "mixfit.inference.fixed_effects.modcomp",
 }
 
 

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from mixfit.formula import MixedFormula
     from mixfit.glmm.assemble import GeneralizedAssembly
     from mixfit.glmm.types import GeneralizedEstimate
-    from mixfit.inference.surface import Surface
-    from mixfit.inference.working import WorkingModel
+    from mixfit.inference.diagnostics.working import WorkingModel
+    from mixfit.inference.profiles.surface import Surface
 
     Array = NDArray[np.float64]
 
@@ -226,7 +226,7 @@ class GeneralizedMixedModel(MixedModel):
         Surface
         """
         from mixfit.glmm.point import Parameters
-        from mixfit.inference.generalized_surface import GeneralizedSurface
+        from mixfit.inference.profiles.generalized_surface import GeneralizedSurface
 
         pairs = zip(estimate.templates, self._assembly.term_bases, strict=True)
         templates = tuple(change_basis(t, np.asarray(np.linalg.inv(basis), dtype=float)) for t, basis in pairs)
@@ -270,7 +270,7 @@ class GeneralizedMixedModel(MixedModel):
         -------
         WorkingModel
         """
-        from mixfit.inference.working import generalized_working_model
+        from mixfit.inference.diagnostics.working import generalized_working_model
 
         return generalized_working_model(self._assembly, estimate)
 

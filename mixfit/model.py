@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from mixfit.design.types import Design
     from mixfit.generalized import GeneralizedMixedModel
-    from mixfit.inference.surface import Surface
-    from mixfit.inference.working import WorkingModel
+    from mixfit.inference.diagnostics.working import WorkingModel
+    from mixfit.inference.profiles.surface import Surface
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.information import VarianceInformation
     from mixfit.lmm.types import LinearEstimate
@@ -263,7 +263,7 @@ class LinearMixedModel(MixedModel):
         -------
         Surface
         """
-        from mixfit.inference.linear_surface import LinearSurface
+        from mixfit.inference.profiles.linear_surface import LinearSurface
 
         return LinearSurface.around(self._assembly, to_basis(self._assembly, estimate.templates), reml=reml)
 
@@ -305,6 +305,6 @@ class LinearMixedModel(MixedModel):
         -------
         WorkingModel
         """
-        from mixfit.inference.working import linear_working_model
+        from mixfit.inference.diagnostics.working import linear_working_model
 
         return linear_working_model(self._assembly, estimate)

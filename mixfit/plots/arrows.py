@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.errors import FitError
-from mixfit.inference.within import pooling
+from mixfit.inference.description.within import pooling
 from mixfit.plots.factors import choose_columns, choose_factor
 from mixfit.plots.figure import BLUE, GREEN, GREY, RED, length_in_inches, panels, thin_labels
 from mixfit.results.names import shown
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.inference.within import Pooling
+    from mixfit.inference.description.within import Pooling
     from mixfit.plots.figure import AxesArray, Fit
 
     Array = NDArray[np.float64]

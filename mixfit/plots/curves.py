@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.errors import DataError
-from mixfit.inference.augment import model_frame, used_rows
+from mixfit.inference.description.augment import model_frame, used_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -194,7 +194,7 @@ def group_regressions(
     >>> [a.round(9).tolist() for a in group_regressions(x, 1.0 + 2.0 * x, None, np.zeros(3, dtype=int), 1)]
     [[1.0], [2.0]]
     """
-    from mixfit.inference.within import unpenalized_steps
+    from mixfit.inference.description.within import unpenalized_steps
 
     w = np.ones(len(x)) if weights is None else weights
     # About the mean, so that rounding does not pass for variation.

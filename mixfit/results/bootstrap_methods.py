@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from mixfit.inference.bootstrap import BootstrapResult
+    from mixfit.inference.resampling.bootstrap import BootstrapResult
     from mixfit.results.re_form import ReForm
 
 __all__ = ["Bootstrapped"]
@@ -43,7 +43,7 @@ class Bootstrapped(MixedResults):
         statistic : callable, optional
             Of a refitted result: a number, array, mapping or Series, such as ``lambda fit: fit.params``. By
             default all parameters: fixed effects, standard deviations and correlations of the random effects,
-            residual standard deviation or dispersion (see `mixfit.inference.parameters.parameter_names`).
+            residual standard deviation or dispersion (see `mixfit.inference.profiles.parameters.parameter_names`).
         n : int
             Number of replicates.
         seed : int, Generator or None
@@ -78,6 +78,6 @@ class Bootstrapped(MixedResults):
         >>> boot.conf_int().loc["sigma"].round(2).tolist()
         [0.21, 0.44]
         """
-        from mixfit.inference.bootstrap import bootstrap
+        from mixfit.inference.resampling.bootstrap import bootstrap
 
         return bootstrap(self, statistic, n, seed, progress, n_jobs, type, re_form)

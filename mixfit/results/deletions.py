@@ -9,7 +9,7 @@ from mixfit.results.base import MixedResults
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mixfit.inference.drop1 import DropTest
+    from mixfit.inference.comparisons.drop1 import DropTest
     from mixfit.results.table import Table
 
 __all__ = ["Deletions", "RandomDeletions"]
@@ -60,7 +60,7 @@ class Deletions(MixedResults):
         ---
         Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
         """
-        from mixfit.inference.drop1 import drop1
+        from mixfit.inference.comparisons.drop1 import drop1
 
         return drop1(self, test, scope, ddf)
 
@@ -106,6 +106,6 @@ class RandomDeletions(MixedResults):
         >>> table.frame["LRT"].round(3).tolist()
         [nan, 42.837]
         """
-        from mixfit.inference.ranova import ranova
+        from mixfit.inference.comparisons.ranova import ranova
 
         return ranova(self, reduce_terms)

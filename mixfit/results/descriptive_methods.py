@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal, overload
 from mixfit.results.base import MixedResults
 
 if TYPE_CHECKING:
-    from mixfit.inference.r2 import ICC, R2
-    from mixfit.inference.re_pca import REPCA
+    from mixfit.inference.description.r2 import ICC, R2
+    from mixfit.inference.description.re_pca import REPCA
     from mixfit.results.table import Table
 
 __all__ = ["Descriptive"]
@@ -70,8 +70,8 @@ class Descriptive(MixedResults):
             Adjusted ICC: 0.391
           Unadjusted ICC: 0.391
         """
-        from mixfit.inference import r2
-        from mixfit.inference.variances import variance_components
+        from mixfit.inference.description import r2
+        from mixfit.inference.description.variances import variance_components
 
         variances = variance_components(self, per_trial)
         return r2.icc_by_group(variances) if by_group else r2.icc(variances)
@@ -105,8 +105,8 @@ class Descriptive(MixedResults):
           Conditional R2: 0.799
              Marginal R2: 0.279
         """
-        from mixfit.inference import r2
-        from mixfit.inference.variances import variance_components
+        from mixfit.inference.description import r2
+        from mixfit.inference.description.variances import variance_components
 
         return r2.r2(variance_components(self, per_trial))
 
@@ -131,6 +131,6 @@ class Descriptive(MixedResults):
         Proportion of Variance 0.9460 0.05395
         Cumulative Proportion  0.9460 1.00000
         """
-        from mixfit.inference.re_pca import re_pca
+        from mixfit.inference.description.re_pca import re_pca
 
         return re_pca(self._random, self.estimate.templates)

@@ -9,7 +9,7 @@ from mixfit.results.base import MixedResults
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mixfit.inference.marginal_means import EmMeans
+    from mixfit.inference.means.marginal_means import EmMeans
 
 __all__ = ["MarginalMeans"]
 
@@ -32,7 +32,7 @@ class MarginalMeans(MixedResults):
         offset: float | None = None,
         cov_keep: int = 2,
     ) -> EmMeans:
-        """Estimate marginal means, as R's emmeans; see `mixfit.inference.emmeans.emmeans`.
+        """Estimate marginal means, as R's emmeans; see `mixfit.inference.means.emmeans.emmeans`.
 
         Parameters
         ----------
@@ -79,7 +79,7 @@ class MarginalMeans(MixedResults):
         >>> fit.emmeans("period", type="response")["prob"].round(3).tolist()
         [0.198, 0.084, 0.074, 0.048]
         """
-        from mixfit.inference.emmeans import emmeans
+        from mixfit.inference.means.emmeans import emmeans
 
         return emmeans(
             self,

@@ -70,7 +70,7 @@ class FixedTests(MixedResults):
         ---
         Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
         """
-        from mixfit.inference.tables import contest_table, t_table
+        from mixfit.inference.fixed_effects.tables import contest_table, t_table
 
         return contest_table(self, L, ddf, rhs) if joint else t_table(self, L, ddf, rhs, level)
 
@@ -107,7 +107,7 @@ class FixedTests(MixedResults):
         >>> fit.anova(type=2)["F value"].round(3).tolist()
         [0.249, 20.52, 1.006]
         """
-        from mixfit.inference.tables import anova_table
+        from mixfit.inference.fixed_effects.tables import anova_table
 
         return anova_table(self, type, ddf)
 
@@ -139,7 +139,7 @@ class FixedTests(MixedResults):
         """
         import numpy as np
 
-        from mixfit.inference.tables import t_table
+        from mixfit.inference.fixed_effects.tables import t_table
 
         names = self.params.index
         return t_table(self, pd.DataFrame(np.eye(len(names)), index=names, columns=names), ddf)
@@ -181,7 +181,7 @@ class LinearTests(FixedTests):
         Intercept     46.575 -1.451
         Days          -1.451  2.389
         """
-        from mixfit.inference.denominator import denominator
+        from mixfit.inference.fixed_effects.denominator import denominator
 
         return pd.DataFrame(denominator(self, "kenward-roger").cov, index=self._names, columns=self._names)
 
@@ -213,6 +213,6 @@ class LinearTests(FixedTests):
         """
         if ddf is None:
             return super().summary(correlation)
-        from mixfit.inference.tables import summary_with_tests
+        from mixfit.inference.fixed_effects.tables import summary_with_tests
 
         return summary_with_tests(super().summary(correlation), self, ddf)

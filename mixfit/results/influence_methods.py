@@ -12,7 +12,7 @@ from mixfit.results.base import MixedResults
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from mixfit.inference.influence import Influence
+    from mixfit.inference.diagnostics.influence import Influence
 
 __all__ = ["InfluenceMethods"]
 
@@ -40,7 +40,7 @@ class InfluenceMethods(MixedResults):
         >>> fit.hatvalues().head(2).round(4).tolist()
         [0.1643, 0.1643]
         """
-        from mixfit.inference.working import leverages
+        from mixfit.inference.diagnostics.working import leverages
 
         return pd.Series(leverages(self.model.working_model(self.estimate)), index=self.model.design.index)
 
@@ -78,7 +78,7 @@ class InfluenceMethods(MixedResults):
         >>> fit.cooks_distance(by="Subject").idxmax()
         '309'
         """
-        from mixfit.inference.influence import cooks_distances
+        from mixfit.inference.diagnostics.influence import cooks_distances
 
         if isinstance(by, str) and by == "observation" and not refit:
             leverages = self.hatvalues()
@@ -142,6 +142,6 @@ class InfluenceMethods(MixedResults):
         >>> fit.influence("Subject").dfbeta.shape
         (18, 2)
         """
-        from mixfit.inference.influence import influence
+        from mixfit.inference.diagnostics.influence import influence
 
         return influence(self, by, refit)

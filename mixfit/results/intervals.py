@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from mixfit.inference.profile_result import LikelihoodProfile
+    from mixfit.inference.profiles.profile_result import LikelihoodProfile
 
 __all__ = ["Intervals"]
 
@@ -67,7 +67,7 @@ class Intervals(MixedResults):
         >>> fit.conf_int(method="profile", which="random").round(2).to_numpy().tolist()
         [[26.01, 52.94], [27.81, 34.59]]
         """
-        from mixfit.inference.intervals import intervals
+        from mixfit.inference.profiles.intervals import intervals
 
         return intervals(self, alpha, method, which, options)
 
@@ -115,6 +115,6 @@ class Intervals(MixedResults):
                   0      1
         sigma  23.3  28.29
         """
-        from mixfit.inference.profile import profile
+        from mixfit.inference.profiles.profile import profile
 
         return profile(self, which, alpha_max, points)

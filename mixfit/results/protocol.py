@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from mixfit.design.types import Design
     from mixfit.families.base import Family
     from mixfit.glmm.assemble import GeneralizedAssembly
-    from mixfit.inference.surface import Surface
-    from mixfit.inference.working import WorkingModel
+    from mixfit.inference.diagnostics.working import WorkingModel
+    from mixfit.inference.profiles.surface import Surface
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.information import VarianceInformation
     from mixfit.lmm.types import LinearEstimate

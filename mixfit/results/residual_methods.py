@@ -57,7 +57,7 @@ class ResidualMethods(MixedResults):
         >>> fit.quantile_residuals(seed=1).between(0, 1).all()
         np.True_
         """
-        from mixfit.inference.quantile import quantile_residuals
+        from mixfit.inference.diagnostics.quantile import quantile_residuals
 
         fit = cast("LinearResults | GeneralizedResults", self)
         return pd.Series(quantile_residuals(fit, n, seed, re_form), index=self.model.design.index)
@@ -93,6 +93,6 @@ class ResidualMethods(MixedResults):
         outliers             1.00     0.36
         zero inflation       1.14     0.51
         """
-        from mixfit.inference.quantile import residual_tests
+        from mixfit.inference.diagnostics.quantile import residual_tests
 
         return residual_tests(cast("LinearResults | GeneralizedResults", self), n, seed, re_form)

@@ -74,7 +74,7 @@ class TidyMethods(MixedResults):
         >>> fit.tidy()["term"].tolist()
         ['(Intercept)', 'Days', 'sd__(Intercept)', 'sd__Days', 'cor__(Intercept).Days', 'sd__Observation']
         """
-        from mixfit.inference.tidy import tidy_frame
+        from mixfit.inference.description.tidy import tidy_frame
 
         return tidy_frame(self, effects, conf_int, conf_level, scales, exponentiate, ran_prefix, ddf)
 
@@ -94,7 +94,7 @@ class TidyMethods(MixedResults):
         >>> fit.glance()["REMLcrit"].round(3).tolist()
         [18.626]
         """
-        from mixfit.inference.augment import glance
+        from mixfit.inference.description.augment import glance
 
         return glance(cast("LinearResults | GeneralizedResults", self))
 
@@ -130,6 +130,6 @@ class TidyMethods(MixedResults):
         >>> fit.augment(pulp)[["operator", ".hat"]].shape
         (20, 2)
         """
-        from mixfit.inference.augment import augment
+        from mixfit.inference.description.augment import augment
 
         return augment(cast("LinearResults | GeneralizedResults", self), data)

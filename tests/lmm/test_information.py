@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mixfit.cholesky.crossed
-from mixfit.inference.satterthwaite import moments
+from mixfit.inference.fixed_effects.satterthwaite import moments
 from mixfit.lmm.assemble import assemble
 from mixfit.lmm.information import VarianceInformation, variance_information
 from tests import dense

@@ -1,0 +1,1 @@
+"""Comparisons of nested models: likelihood ratios, single-term deletions, exact tests of one variance."""

@@ -1,0 +1,192 @@
+"""Single-term deletions of fixed effects, as lme4's ``drop1``: refits from the products of the whole model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from mixfit.errors import ComparisonError
+from mixfit.gram.basis import fixed_basis
+from mixfit.inference.comparisons.likelihood_ratio import chi_square_tail
+from mixfit.inference.comparisons.terms import deletable, fixed_terms, remaining_columns
+from mixfit.inference.fixed_effects.tables import deletion_f_table
+from mixfit.lmm.minimize import minimize
+from mixfit.lmm.start import start_templates
+from mixfit.lmm.submodel import coordinates
+from mixfit.results.linear import LinearResults
+from mixfit.results.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.inference.comparisons.terms import CodedTerm
+    from mixfit.lmm.problem import Problem
+    from mixfit.results.base import MixedResults
+    from mixfit.results.generalized import GeneralizedResults
+
+    Array = NDArray[np.float64]
+
+__all__ = ["DropTest", "Minimum", "columns_without", "deletions", "drop1", "minimum", "term_contrasts"]
+
+DropTest = Literal["chisq", "F", "none"]
+_REFITTED = "REML fit: all models were refitted by ML"
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """What a comparison needs of a fit: the criterion at its minimum, and whether that is one."""
+
+    criterion: float
+    converged: bool
+
+
+def minimum(problem: Problem, *, reml: bool) -> Minimum:
+    """Fit a linear problem from its moment estimates."""
+    optimum = minimize(problem, start_templates(problem), reml=reml)
+    return Minimum(optimum.profile.value, optimum.certificate.converged)
+
+
+def drop1(
+    fit: MixedResults, test: DropTest = "chisq", scope: Sequence[str] | None = None, ddf: str | None = None
+) -> Table:
+    """Leave out one fixed-effects term at a time; see `mixfit.results.deletions.Deletions.drop1`."""
+    if test not in ("chisq", "F", "none"):
+        raise ComparisonError(f"drop1 has the tests 'chisq', 'F' and 'none', not {test!r}.")
+    if test == "F":
+        return deletion_f_table(fit, term_contrasts(fit, scope), ddf)
+    if ddf is not None:
+        raise ComparisonError("ddf is for drop1(test='F'); a likelihood-ratio test has no denominator.")
+    columns = deletions(fit, scope)
+    full, reduced = _refits(fit, list(columns.values()))
+    lost = np.array([len(fit.estimate.beta) - _rank(c) for c in columns.values()])
+    values = np.array([full.criterion, *(m.criterion for m in reduced)])
+    df = np.concatenate([[np.nan], lost])
+    frame = pd.DataFrame(
+        {"npar": df, "AIC": values + 2.0 * (fit.npar - np.concatenate([[0], lost]))},
+        index=["<none>", *columns],
+    )
+    if test == "chisq":
+        frame["LRT"] = np.concatenate([[np.nan], np.maximum(values[1:] - values[0], 0.0)])
+        frame["Pr(Chi)"] = chi_square_tail(frame["LRT"].to_numpy(), df)
+    notes = [_REFITTED] if fit.reml else []
+    notes += [
+        f"The fit of {n} did not converge"
+        for n, m in zip(frame.index, [full, *reduced], strict=True)
+        if not m.converged
+    ]
+    return Table(
+        frame,
+        heading=("Single term deletions", "", "Model:", fit.model.formula_text),
+        notes=tuple(notes),
+        p_column="Pr(Chi)" if test == "chisq" else None,
+    )
+
+
+def deletions(fit: MixedResults, scope: Sequence[str] | None = None) -> dict[str, Array]:
+    """Coordinates, in the orthonormal basis of X, of what is left of it without each deletable term.
+
+    Parameters
+    ----------
+    fit : MixedResults
+    scope : sequence of str, optional
+        Names of the terms; all that marginality allows by default.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (p, c)
+        By term, in the order of the formula.
+
+    Raises
+    ------
+    ComparisonError
+        Where a term of `scope` is not in the model, or another term contains it.
+    """
+    terms = fixed_terms(fit.model.design)
+    named = [t.name for t in deletable(terms)] if scope is None else [scope] if isinstance(scope, str) else list(scope)
+    H = _coordinates(fit)
+    return {name: H @ remaining_columns(terms, _named(terms, [name])) for name in named}
+
+
+def columns_without(fit: MixedResults, names: Sequence[str]) -> Array:
+    """Coordinates (p, c), in the orthonormal basis of X, of what is left of it without some terms together.
+
+    Raises
+    ------
+    ComparisonError
+        Where a term is not in the model, or one that stays contains it.
+    """
+    terms = fixed_terms(fit.model.design)
+    return np.asarray(_coordinates(fit) @ remaining_columns(terms, _named(terms, names)))
+
+
+def _named(terms: Sequence[CodedTerm], names: Sequence[str]) -> list[CodedTerm]:
+    found = [t for t in terms if t.factors and t.name in names]
+    for name in names:
+        own = [t for t in found if t.name == name]
+        above = [t.name for t in terms if own and own[0].factors < t.factors and t not in found]
+        if own and not above:
+            continue
+        reason = f"{', '.join(above)} contains it" if above else "the model has no such term"
+        allowed = ", ".join(t.name for t in deletable(terms)) or "none"
+        raise ComparisonError(f"The term {name!r} cannot be dropped: {reason}. Terms that can: {allowed}.")
+    return found
+
+
+def _coordinates(fit: MixedResults) -> Array:
+    X = fit.model.design.X
+    if isinstance(fit, LinearResults):
+        assembly = fit.model.assembly
+        return coordinates(assembly.fixed, X, assembly.root_weights)
+    return coordinates(_generalized(fit).model.assembly.fixed, X, None)
+
+
+def _generalized(fit: MixedResults) -> GeneralizedResults:
+    from mixfit.results.generalized import GeneralizedResults
+
+    if not isinstance(fit, GeneralizedResults):
+        raise ComparisonError(f"drop1 takes fits of mixfit, not {type(fit).__name__}.")
+    return fit
+
+
+def _rank(columns: Array) -> int:
+    return len(fixed_basis(np.ascontiguousarray(columns.T)).kept)
+
+
+def _refits(fit: MixedResults, columns: Sequence[Array]) -> tuple[Minimum, list[Minimum]]:
+    """The fit by maximum likelihood, and the fits of what is left of X."""
+    own = Minimum(fit.estimate.criterion, fit.converged)
+    if isinstance(fit, LinearResults):
+        from mixfit.lmm.submodel import with_fixed
+
+        assembly = fit.model.assembly
+        full = minimum(assembly.problem, reml=False) if fit.reml else own
+        return full, [minimum(with_fixed(assembly, c), reml=False) for c in columns]
+    from mixfit.glmm.estimate import estimate_generalized
+    from mixfit.glmm.submodel import with_fixed as with_fixed_generalized
+
+    whole = _generalized(fit)
+    smaller = [
+        estimate_generalized(with_fixed_generalized(whole.model.assembly, c), whole.estimate.n_agq) for c in columns
+    ]
+    return own, [Minimum(e.criterion, e.certificate.converged) for e in smaller]
+
+
+def term_contrasts(fit: MixedResults, scope: Sequence[str] | None = None) -> dict[str, Array]:
+    """Hypotheses L beta = 0 under which each deletable term can be left out: shape (df, p), by term.
+
+    With X = QR and O an orthonormal basis of what is left, the mean X beta lies in its span where C'R beta = 0, C
+    being the orthogonal complement of O.
+    """
+    assembly = fit.model.assembly if isinstance(fit, LinearResults) else _generalized(fit).model.assembly
+    triangle = assembly.fixed.triangle
+    out = {}
+    for name, columns in deletions(fit, scope).items():
+        basis = fixed_basis(np.ascontiguousarray(columns.T)).rows
+        complement = np.linalg.svd(basis, full_matrices=True)[2][len(basis) :]
+        out[name] = complement @ triangle
+    return out

@@ -1,0 +1,205 @@
+"""Single-term deletions of random effects, as lmerTest's ``ranova``: refits from the same cross-products."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from mixfit.covariance import entries
+from mixfit.errors import ComparisonError
+from mixfit.gram.basis import fixed_basis
+from mixfit.inference.comparisons.drop1 import Minimum, minimum
+from mixfit.inference.comparisons.likelihood_ratio import chi_square_tail
+from mixfit.inference.comparisons.nesting import outside_columns, same_levels
+from mixfit.inference.comparisons.terms import deletable, random_terms, remaining_columns
+from mixfit.lmm.criterion import evaluate
+from mixfit.lmm.submodel import with_random
+from mixfit.results import criteria
+from mixfit.results.linear import LinearResults
+from mixfit.results.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.design.types import RandomDesign
+    from mixfit.inference.comparisons.terms import CodedTerm
+    from mixfit.lmm.problem import Problem
+    from mixfit.results.base import MixedResults
+
+    Array = NDArray[np.float64]
+
+__all__ = ["MIXTURE", "Reduction", "mixture_tail", "ranova", "reductions"]
+
+MIXTURE = "Pr(>mix)"
+
+
+@dataclass(frozen=True, eq=False)
+class Reduction:
+    """A random term with less in it.
+
+    Attributes
+    ----------
+    name : str
+    term : int
+        Place of the term in the formula.
+    columns : ndarray, shape (k, c), or None
+        A such that Z A is what is left of it; None where nothing is.
+    n_lost : int
+        Free entries of its factor that are lost.
+    n_effects : int or None
+        Size k of the covariance matrix that loses one column; None where it loses more than one.
+    """
+
+    name: str
+    term: int
+    columns: Array | None
+    n_lost: int
+    n_effects: int | None
+
+
+def ranova(fit: MixedResults, reduce_terms: bool = True) -> Table:
+    """Leave out one random term at a time; see `mixfit.results.deletions.RandomDeletions.ranova`."""
+    if not isinstance(fit, LinearResults):
+        raise ComparisonError(f"ranova takes linear fits, not {type(fit).__name__}: compare fits by anova(m0, m1).")
+    found = reductions(fit, reduce_terms)
+    problem, reml = fit.model.assembly.problem, fit.reml
+    fits = [Minimum(fit.estimate.criterion, fit.converged)]
+    fits += [_refit(fit, problem, reduction, reml) for reduction in found]
+    values = np.array([m.criterion for m in fits])
+    lost = np.array([0, *(r.n_lost for r in found)])
+    npar = fit.npar - lost
+    statistic = np.concatenate([[np.nan], np.maximum(values[1:] - values[0], 0.0)])
+    df = np.where(np.arange(len(lost)) > 0, lost, np.nan)
+    frame = pd.DataFrame(
+        {
+            "npar": npar,
+            "logLik": -0.5 * values,
+            "AIC": [criteria.aic(-0.5 * value, int(n)) for value, n in zip(values, npar, strict=True)],
+            "LRT": statistic,
+            "Df": df,
+            MIXTURE: [np.nan, *(mixture_tail(s, r.n_effects) for s, r in zip(statistic[1:], found, strict=True))],
+            "Pr(>Chisq)": chi_square_tail(statistic, df),
+        },
+        index=["<none>", *(r.name for r in found)],
+    )
+    notes = [f"{MIXTURE}: of 0.5 chi2(Df - 1) + 0.5 chi2(Df), since a variance is zero under the hypothesis"]
+    if any(r.n_effects is None for r in found):
+        notes.append("(blank where a hypothesis sets several variances of one term to zero)")
+    notes += [
+        f"The fit without {r.name} did not converge" for r, m in zip(found, fits[1:], strict=True) if not m.converged
+    ]
+    return Table(
+        frame,
+        heading=(
+            "ANOVA-like table for random-effects: Single term deletions",
+            "",
+            "Model:",
+            fit.model.formula_text,
+        ),
+        notes=tuple(notes),
+        p_column="Pr(>Chisq)",
+        more_p_columns=(MIXTURE,),
+    )
+
+
+def mixture_tail(statistic: float, k: int | None) -> float:
+    """Upper tail of 0.5 chi2(k - 1) + 0.5 chi2(k), where chi2(0) is zero for certain; NaN for k = None.
+
+    The asymptotic distribution of the likelihood-ratio statistic for one column of k in a random term, under the
+    hypothesis that it has no variance (Self & Liang 1987, JASA 82:605; Stram & Lee 1994, Biometrics 50:1171).
+
+    Examples
+    --------
+    >>> round(mixture_tail(2.705543, 1), 4), mixture_tail(0.0, 1)
+    (0.05, 1.0)
+    """
+    from scipy.special import chdtrc
+
+    if k is None:
+        return float("nan")
+    if statistic <= 0.0:
+        return 1.0
+    lower = float(chdtrc(k - 1, statistic)) if k > 1 else 0.0
+    return 0.5 * lower + 0.5 * float(chdtrc(k, statistic))
+
+
+def _refit(fit: LinearResults, problem: Problem, reduction: Reduction, reml: bool) -> Minimum:
+    columns: list[Array | None] = [np.eye(term.k) for term in problem.terms]
+    columns[reduction.term] = reduction.columns
+    smaller = with_random(fit.model.assembly, columns)
+    if smaller is not None:
+        return minimum(smaller, reml=reml)
+    # Least squares, with the constants of the criterion: every variance ratio zero.
+    return Minimum(evaluate(problem, [np.zeros((t.k, t.k)) for t in problem.terms], reml=reml).value, converged=True)
+
+
+def reductions(fit: LinearResults, reduce_terms: bool) -> list[Reduction]:
+    """Every deletion of a term, or of a part of one, in the order of the formula."""
+    design = fit.model.design
+    out: list[Reduction] = []
+    for place, (term, coded) in enumerate(zip(design.random, random_terms(design), strict=True)):
+        others = [other for other in design.random if other is not term]
+        if term.structure == "diag":
+            out += _independent(place, term, coded)
+        elif reduce_terms and (scope := deletable(coded)):
+            out += [_part(place, term, coded, dropped, others) for dropped in scope]
+        else:
+            out.append(_whole(term.text, place, term))
+    return out
+
+
+def _n_free(k: int) -> int:
+    return len(entries("us", k))
+
+
+def _whole(name: str, place: int, term: RandomDesign) -> Reduction:
+    k = len(term.columns)
+    return Reduction(name, place, None, _n_free(k), 1 if k == 1 else None)
+
+
+def _independent(place: int, term: RandomDesign, coded: Sequence[CodedTerm]) -> list[Reduction]:
+    """Each term left of ``||`` by itself: its columns have variances of their own."""
+    k = len(term.columns)
+    out = []
+    for part in coded:
+        left = np.eye(k)[:, [j for j in range(k) if j not in part.columns]]
+        lost = len(part.columns)
+        bar = "|" if lost == 1 else "||"
+        group = term.grouping.name
+        name = f"{part.name} in (0 + {part.name} {bar} {group})" if part.factors else f"(1 | {group})"
+        out.append(Reduction(name, place, left if left.shape[1] else None, lost, 1 if lost == 1 else None))
+    return out
+
+
+def _part(
+    place: int, term: RandomDesign, coded: Sequence[CodedTerm], dropped: CodedTerm, others: Sequence[RandomDesign]
+) -> Reduction:
+    """What is left of an unstructured term without one of its terms."""
+    name, k = f"{dropped.name} in {term.text}", len(term.columns)
+    left = _independent_columns(remaining_columns(coded, [dropped]), term.Z)
+    if not left.shape[1]:
+        left = _constant(term, others)
+    c = left.shape[1]
+    return Reduction(name, place, left if c else None, _n_free(k) - _n_free(c), k if k - c == 1 else None)
+
+
+def _independent_columns(A: Array, Z: Array) -> Array:
+    """The columns of A whose products Z A are independent."""
+    return A[:, fixed_basis(np.ascontiguousarray((Z @ A).T)).kept]
+
+
+def _constant(term: RandomDesign, others: Sequence[RandomDesign]) -> Array:
+    """Coefficients (k, 1) of the constant among a term's columns; (k, 0) where it is not, or is a term already."""
+    ones = np.ones((len(term.Z), 1))
+    present = any(
+        same_levels(other, term) and other.structure == "us" and not outside_columns(other.Z, ones).any()
+        for other in others
+    )
+    if present or outside_columns(term.Z, ones).any():
+        return np.empty((len(term.columns), 0))
+    return np.asarray(np.linalg.lstsq(term.Z, ones, rcond=None)[0])

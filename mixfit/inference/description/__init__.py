@@ -1,0 +1,1 @@
+"""What describes a fit: tidy frames, variance explained, principal components, coefficients by level."""

@@ -1,0 +1,1 @@
+"""Leverages, influence of rows and groups, and residuals from simulations."""

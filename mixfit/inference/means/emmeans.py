@@ -1,0 +1,185 @@
+"""Estimated marginal means of a fit: predictions on a reference grid, averaged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from mixfit.errors import FitError
+from mixfit.inference.means.averaging import average
+from mixfit.inference.means.linear_functions import evaluate, scale_of
+from mixfit.inference.means.marginal_frames import Settings, means_frame
+from mixfit.inference.means.marginal_means import EmMeans
+from mixfit.inference.means.reference_grid import grid_variables, reference_grid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mixfit.inference.means.reference_grid import GridVariable
+    from mixfit.results.base import MixedResults
+
+__all__ = ["emmeans", "parse_specs"]
+
+_COLUMNS = {"emmean", "prob", "rate", "response", "contrast", "estimate", "odds.ratio", "ratio", "SE", "df", "null"}
+_COLUMNS |= {"t.ratio", "z.ratio", "p.value", "lower.CL", "upper.CL"}
+_MISLEADING = "NOTE: Results may be misleading due to involvement in interactions"
+
+
+def emmeans(
+    fit: MixedResults,
+    specs: str | Sequence[str],
+    by: str | Sequence[str] | None = None,
+    *,
+    at: Mapping[str, Any] | None = None,
+    contrasts: Any = None,
+    ddf: Literal["kenward-roger", "satterthwaite", "residual", "none"] | None = None,
+    adjust: str | None = None,
+    level: float = 0.95,
+    weights: str = "equal",
+    type: Literal["link", "response"] = "link",  # noqa: A002
+    offset: float | None = None,
+    cov_keep: int = 2,
+) -> EmMeans:
+    """Estimate marginal means, as R's emmeans.
+
+    The fixed-effects prediction is taken at all combinations of the levels of the factors, covariates being at
+    their means, and averaged over the levels of the factors that `specs` and `by` do not name. Random effects are
+    zero, and an offset is at its mean.
+
+    Parameters
+    ----------
+    fit : LinearResults or GeneralizedResults
+    specs : str or sequence of str
+        Variables of the fixed effects whose values the means are for, or a formula: ``"~ a * b"``, ``"~ a | b"``
+        (`b` as in `by`), ``"pairwise ~ a"`` (with contrasts), ``"~ 1"`` for the overall mean.
+    by : str or sequence of str, optional
+        Variables that the means are for too, in whose combinations they are shown and compared apart.
+    at : mapping of str to value or list of values, optional
+        Values of covariates instead of their means, or some of the levels of factors.
+    contrasts : optional
+        Contrasts to test as well, as `EmMeans.contrast` takes them: ``"pairwise"``, ``"trt.vs.ctrl"``, ``"eff"``,
+        ``"poly"``, ..., or coefficients.
+    ddf : {"kenward-roger", "satterthwaite", "residual", "none"}, optional
+        Degrees of freedom, with Kenward and Roger's standard errors for theirs: the default of a REML fit. A fit by
+        maximum likelihood has Satterthwaite's by default; a generalized one has none.
+    adjust : str, optional
+        For several tests, as `EmMeans.contrast` takes it; for the intervals of the means where no contrasts are
+        asked for (none by default).
+    level : float
+        Coverage of intervals.
+    weights : {"equal", "proportional", "outer", "cells", "flat"}
+        How levels are averaged over: alike; by the frequencies of their combinations in the data; by the products
+        of each factor's own; by the frequencies within each mean's own cell; alike, but for cells without data.
+    type : {"link", "response"}
+        Scale of a generalized model's means. On the response they are the inverse link of the averages
+        (standard errors by the delta method, limits transformed), and contrasts of a model with a logit or log
+        link are odds ratios or ratios.
+    offset : float, optional
+        Offset of all means; the mean of the model's by default.
+    cov_keep : int
+        A covariate with at most so many distinct values keeps them and is averaged over as a factor; 1 puts every
+        covariate at its mean.
+
+    Returns
+    -------
+    EmMeans
+        Prints as in R; ``.frame``, ``.contrast()``, ``.pairs()``, ``.conf_int()``, ``.L``. Means that the data
+        cannot tell, for lack of cells, are NaN.
+
+    Raises
+    ------
+    FitError
+        For a name that is no variable of the fixed effects, an unknown option, or a grid of more than 10,000 rows.
+
+    References
+    ----------
+    Searle, Speed & Milliken (1980), The American Statistician 34(4), 216-221.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> penicillin = mixfit.datasets.load("penicillin")
+    >>> fit = mixfit.mixed("yield ~ treat + (1 | blend)", penicillin).fit()
+    >>> mixfit.emmeans(fit, "treat")
+     treat emmean   SE   df lower.CL upper.CL
+     A         84 2.47 11.1     78.6     89.4
+     B         85 2.47 11.1     79.6     90.4
+     C         89 2.47 11.1     83.6     94.4
+     D         86 2.47 11.1     80.6     91.4
+    <BLANKLINE>
+    Degrees-of-freedom method: kenward-roger
+    Confidence level used: 0.95
+    >>> mixfit.emmeans(fit, "treat").pairs()["p.value"].round(4).tolist()
+    [0.9827, 0.3105, 0.8838, 0.4905, 0.9827, 0.7002]
+    """
+    method, names, within = parse_specs(specs)
+    within = (*within, *_names(by))
+    contrasts = method if contrasts is None else contrasts
+    variables = grid_variables(fit, at, cov_keep)
+    focal = tuple(dict.fromkeys((*names, *within)))
+    taken = [name for name in focal if name in _COLUMNS]
+    if taken:
+        raise FitError(f"{taken[0]!r} is also the name of a column of the result: rename the variable.")
+    grid = reference_grid(fit, variables, focal)
+    L = average(grid, weights)
+    fixed_offset = _offset(fit) if offset is None else float(offset)
+    settings = Settings(fit, _ddf(fit, ddf), level, scale_of(fit, type), grid.averaged)
+    estimates = evaluate(fit, L, np.full(len(L), fixed_offset), settings.ddf)
+    own = "none" if contrasts is not None or adjust is None else adjust
+    frame, notes = means_frame(settings, grid.focal, within, L, estimates, own, level)
+    if _interacts(fit, focal, variables):
+        notes = (_MISLEADING, *notes)
+    means = EmMeans(frame, L, within, notes, estimates, grid.focal, settings, own, fixed_offset, None)
+    if contrasts is None:
+        return means
+    return replace(means, contrasts=means.contrast(contrasts, adjust=adjust))
+
+
+def parse_specs(specs: str | Sequence[str]) -> tuple[str | None, tuple[str, ...], tuple[str, ...]]:
+    """Read `specs`: the contrasts asked for, the variables, and those after the bar.
+
+    Examples
+    --------
+    >>> parse_specs("pairwise ~ a * b | c")
+    ('pairwise', ('a', 'b'), ('c',))
+    >>> parse_specs(["a", "b"])
+    (None, ('a', 'b'), ())
+    """
+    if not isinstance(specs, str):
+        return None, _names(specs), ()
+    if "~" not in specs:
+        return None, (specs,), ()
+    method, _, right = specs.partition("~")
+    names, _, within = right.partition("|")
+    return method.strip() or None, _split(names), _split(within)
+
+
+def _split(text: str) -> tuple[str, ...]:
+    pieces = text.replace("*", "+").replace(":", "+").split("+")
+    return tuple(piece.strip().strip("`") for piece in pieces if piece.strip() not in ("", "1"))
+
+
+def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    return () if names is None else (names,) if isinstance(names, str) else tuple(names)
+
+
+def _offset(fit: MixedResults) -> float:
+    offset = fit.model.design.offset
+    return 0.0 if offset is None else float(offset.mean())
+
+
+def _ddf(fit: MixedResults, ddf: str | None) -> str:
+    from mixfit.inference.fixed_effects.denominator import parse_ddf
+    from mixfit.results.linear import LinearResults
+
+    if ddf is None and isinstance(fit, LinearResults) and fit.reml:
+        return "kenward-roger"
+    return parse_ddf(fit, ddf)
+
+
+def _interacts(fit: MixedResults, focal: Sequence[str], variables: Mapping[str, GridVariable]) -> bool:
+    """Whether a focal variable stands in one term with another that is averaged over or held."""
+    terms = [set(term) & set(variables) for term in fit.model.design.reader.fixed_terms]
+    return any(term & set(focal) and term - set(focal) for term in terms)

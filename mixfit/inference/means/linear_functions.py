@@ -1,0 +1,169 @@
+"""Named linear functions of the fixed effects, their estimates, and the scale that they are shown on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.errors import FitError
+from mixfit.inference.means.averaging import estimable
+from mixfit.inference.means.multiplicity import Family, adjusted_p_values, critical_values, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from mixfit.families.links import Link
+    from mixfit.results.base import MixedResults
+
+    Array = NDArray[np.float64]
+    Groups = list[NDArray[np.intp]]
+
+__all__ = ["Estimates", "Scale", "adjust_tests", "by_groups", "evaluate", "intervals", "scale_of"]
+
+_RATIOS = {"logit": ("odds.ratio", "log odds ratio"), "log": ("ratio", "log")}
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """How a generalized model's linear functions are shown.
+
+    Attributes
+    ----------
+    link : Link, or None
+        None where the linear predictor is the mean.
+    mean : str
+        What a mean on the scale of the response is called.
+    response : bool
+        Whether that scale is asked for.
+    """
+
+    link: Link | None
+    mean: str
+    response: bool
+
+    @property
+    def transforms(self) -> bool:
+        """Whether means are shown through the inverse link."""
+        return self.response and self.link is not None
+
+    @property
+    def ratio(self) -> str | None:
+        """Name of a contrast's antilogarithm, where the link makes it a ratio."""
+        return _RATIOS[self.link.name][0] if self.link is not None and self.link.name in _RATIOS else None
+
+    @property
+    def contrast(self) -> str:
+        """What contrasts on the scale of the link are called."""
+        name = "" if self.link is None else self.link.name
+        return _RATIOS[name][1] if name in _RATIOS else name
+
+
+def scale_of(fit: MixedResults, kind: str) -> Scale:
+    """The scale of a fit's marginal means, `kind` being "link" or "response".
+
+    Raises
+    ------
+    FitError
+        For another `kind`.
+    """
+    if kind not in ("link", "response"):
+        raise FitError(f"type is 'link' or 'response', not {kind!r}.")
+    family = getattr(fit.model, "family", None)
+    if family is None or family.link.name == "identity":
+        return Scale(None, "emmean", kind == "response")
+    names = {"binomial": "prob", "betabinomial": "prob", "poisson": "rate"}
+    return Scale(family.link, names.get(family.name, "response"), kind == "response")
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """Estimates of linear functions on the scale of the linear predictor.
+
+    Attributes
+    ----------
+    estimate, se, df : ndarray, shape (q,)
+        NaN where a function cannot be estimated.
+    """
+
+    estimate: Array
+    se: Array
+    df: Array
+
+
+def evaluate(fit: MixedResults, L: Array, offset: Array, ddf: str) -> Estimates:
+    """Estimate L beta + offset.
+
+    Parameters
+    ----------
+    fit : LinearResults or GeneralizedResults
+    L : ndarray, shape (q, c)
+        Over all columns of the design, aliased ones included.
+    offset : ndarray, shape (q,)
+    ddf : str
+        As `contrast_tests` takes it.
+    """
+    from mixfit.inference.fixed_effects.contrasts import contrast_tests
+
+    kept = fit.model.kept
+    possible = estimable(L, fit.model.design.X, kept)
+    estimate = np.where(possible, offset, np.nan)
+    se = np.where(possible, 0.0, np.nan)
+    df = np.full(len(L), np.nan)
+    # a function of no coefficient is known, and has no degrees of freedom
+    uncertain = possible & (L[:, kept] != 0.0).any(axis=1)
+    if uncertain.any():
+        tests = contrast_tests(fit, L[uncertain][:, kept], ddf)
+        estimate[uncertain] += tests.estimate
+        se[uncertain], df[uncertain] = tests.se, tests.df
+    return Estimates(estimate, se, df)
+
+
+def by_groups(names: pd.DataFrame, by: Sequence[str]) -> Groups:
+    """Positions of the rows of each combination of the `by` columns, in order of appearance."""
+    if not by:
+        return [np.arange(len(names))]
+    codes = names.groupby(list(by), sort=False, observed=True).ngroup().to_numpy()
+    return [np.flatnonzero(codes == code) for code in range(codes.max() + 1)]
+
+
+def adjust_tests(
+    estimates: Estimates, groups: Groups, families: Sequence[Family], adjust: str
+) -> tuple[Array, Array, tuple[str, ...]]:
+    """Ratios to standard errors, their adjusted p-values, and what was done about several tests."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistics = estimates.estimate / estimates.se
+    p = np.full(len(statistics), np.nan)
+    for rows, family in zip(groups, families, strict=True):
+        applied, _ = resolve(adjust, family)
+        p[rows] = adjusted_p_values(statistics[rows], estimates.df[rows], applied, family)
+    return statistics, p, _said("P value adjustment", adjust, families, intervals=False)
+
+
+def intervals(
+    estimates: Estimates, groups: Groups, families: Sequence[Family], adjust: str, level: float
+) -> tuple[Array, Array, tuple[str, ...]]:
+    """Limits of confidence intervals, and what was done about several of them."""
+    half = np.full(len(estimates.se), np.nan)
+    for rows, family in zip(groups, families, strict=True):
+        applied, _ = resolve(adjust, family, intervals=True)
+        half[rows] = critical_values(estimates.df[rows], applied, family, level) * estimates.se[rows]
+    notes = _said("Conf-level adjustment", adjust, families, intervals=True)
+    return estimates.estimate - half, estimates.estimate + half, notes
+
+
+def _said(what: str, adjust: str, families: Sequence[Family], *, intervals: bool) -> tuple[str, ...]:
+    family = max(families, key=lambda f: f.size)
+    applied, notes = resolve(adjust, family, intervals=intervals)
+    if applied == "none":
+        return notes
+    if applied == "tukey":
+        extent = f"comparing a family of {family.means} estimates"
+        return (*notes, f"{what}: tukey method for {extent}")
+    if applied == "scheffe":
+        return (*notes, f"{what}: scheffe method with rank {np.linalg.matrix_rank(family.correlation)}")
+    return (*notes, f"{what}: {applied} method for {family.size} {'estimates' if intervals else 'tests'}")

@@ -1,0 +1,64 @@
+"""A fit as the PyPI package marginaleffects takes its models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from mixfit.errors import FitError
+
+if TYPE_CHECKING:
+    from mixfit.inference.means.marginaleffects_model import MixedModelAdapter
+    from mixfit.results.base import MixedResults
+
+__all__ = ["marginaleffects_adapter"]
+
+
+def marginaleffects_adapter(
+    fit: MixedResults,
+    type: Literal["response", "link"] = "response",  # noqa: A002
+) -> MixedModelAdapter:
+    """Wrap a fit for the functions of marginaleffects: predictions, comparisons, slopes, hypotheses.
+
+    Predictions are those of the fixed effects, random effects being zero (``re_form="population"``); the rows are
+    those of the fit unless marginaleffects is given others, and offsets are taken from the rows. Tests and intervals
+    use the normal distribution. The grouping factors are columns too, for ``by=``, and factors of numbers
+    (``C(day)``) have their numbers as text. The standard errors of slopes are differences of differences there,
+    good to three digits; ``slopes(..., eps_vcov=1e-4)`` gives more.
+
+    Parameters
+    ----------
+    fit : LinearResults or GeneralizedResults
+    type : {"response", "link"}
+        Scale of a generalized model's predictions.
+
+    Returns
+    -------
+    MixedModelAdapter
+        To be given to marginaleffects in the place of a model. Its ``get_vcov`` also knows
+        ``vcov="kenward-roger"`` for linear models.
+
+    Raises
+    ------
+    ImportError
+        Where the package is not installed.
+    FitError
+        For another `type`, or a model that was not read from a formula.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+    >>> from marginaleffects import avg_slopes  # doctest: +SKIP
+    >>> avg_slopes(mixfit.marginaleffects_adapter(fit))["estimate"].round(2).to_list()  # doctest: +SKIP
+    [10.47]
+    """
+    if type not in ("response", "link"):
+        raise FitError(f"type is 'response' or 'link', not {type!r}.")
+    try:
+        from mixfit.inference.means.marginaleffects_model import MixedModelAdapter
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"The package {error.name} is missing: pip install 'mixfit[marginaleffects]' brings all that is needed."
+        ) from error
+    return MixedModelAdapter(fit, type == "response")

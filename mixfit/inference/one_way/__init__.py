@@ -1,0 +1,1 @@
+"""The ANOVA estimator of the balanced one-way layout."""

@@ -1,0 +1,1 @@
+"""Parameters on natural scales, the likelihood as their function, and the intervals that it gives."""

@@ -1,0 +1,180 @@
+"""A fit's likelihood around its maximum, ready to be profiled in any parameter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.errors import FitError
+from mixfit.inference.profiles.chart import Chart, difference_hessian
+from mixfit.inference.profiles.constrained import Constrained
+from mixfit.inference.profiles.ends import Scale
+from mixfit.inference.profiles.parameters import parameters
+from mixfit.inference.profiles.surface import FARTHEST_LOG, NOTHING
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixfit.inference.profiles.chart import Point
+    from mixfit.inference.profiles.constrained import LowerDevianceError
+    from mixfit.inference.profiles.parameters import Parameter
+    from mixfit.inference.profiles.surface import Surface
+    from mixfit.results.base import MixedResults
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Focal", "LikelihoodAround"]
+
+# A standard error of log phi beyond which the likelihood does not know phi's order of magnitude.
+_FLAT = 50.0
+_AT_LIMIT = (
+    "The likelihood cannot be evaluated or is flat next to the estimates, so there is nothing to profile. Look "
+    "whether an estimate has run to a limit: a dispersion, say, that another family would do without."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Focal:
+    """One parameter to be profiled, and the coordinate f that it is.
+
+    Attributes
+    ----------
+    parameter : Parameter
+    path : Constrained
+    scale : Scale
+    origin, unit : float
+        The parameter is ``origin + unit * f``, or ``unit * exp(f)`` where `exponential`.
+    exponential : bool
+    """
+
+    parameter: Parameter
+    path: Constrained
+    scale: Scale
+    origin: float
+    unit: float
+    exponential: bool = False
+
+    def natural(self, f: float) -> float:
+        """The parameter at coordinate f; 0 or infinite on the bounds of a logarithm."""
+        if not self.exponential:
+            return self.origin + self.unit * f
+        if f in (self.scale.lower, self.scale.upper):
+            f = np.inf * f
+        return float(self.unit * np.exp(f))
+
+
+def check_profiled(fit: MixedResults) -> None:
+    """Refuse fits without a likelihood maximum of their own to go around."""
+    estimate = fit.estimate
+    method = getattr(estimate, "method", "")
+    if method in ("joint", "pql"):
+        raise FitError(
+            "Profiles and their intervals need a maximum of the likelihood: fit with n_agq=1 or more, and method='ml'."
+        )
+    if getattr(estimate, "log_phi_error", 0.0) > _FLAT:
+        raise FitError(_AT_LIMIT)
+
+
+class LikelihoodAround:
+    """The likelihood of a model around its maximum.
+
+    Parameters
+    ----------
+    known : tuple of Parameter
+        All parameters of the model.
+    surface : Surface
+    """
+
+    def __init__(self, known: tuple[Parameter, ...], surface: Surface) -> None:
+        self.known, self.surface = known, surface
+        self.chart = Chart.default(surface)
+        self.center: Point = self.chart.evaluate(self.chart.center)
+        self.hessian = _symmetric(difference_hessian(self.chart, self.center))
+        if not np.isfinite(self.hessian).all():
+            raise FitError(_AT_LIMIT)
+
+    @classmethod
+    def of(cls, fit: MixedResults) -> LikelihoodAround:
+        """By maximum likelihood, whatever the fit maximized."""
+        check_profiled(fit)
+        return cls(parameters(fit.model), fit.model.likelihood_surface(fit.estimate, reml=False))
+
+    def restarted(self, better: LowerDevianceError) -> LikelihoodAround:
+        """Around the minimum that is reached from a lower point."""
+        chart, x = better.chart, better.point.x
+        return LikelihoodAround(self.known, self.surface.restarted(chart.factors(x), x[chart.first_tail :]))
+
+    def values(self, chart: Chart, x: Array, beta: Array) -> dict[str, float]:
+        """All parameters, by name, at a point of a chart."""
+        out: dict[str, float] = {}
+        rows = [s * d[:, None] for s, d in zip(chart.factors(x), self.surface.terms.deviations, strict=True)]
+        for p in self.known:
+            if p.kind == "fixed":
+                out[p.name] = float(beta[p.first])
+            elif p.kind in ("sigma", "phi"):
+                out[p.name] = self.surface.tail_unit * float(np.exp(x[self._scale_index()]))
+            elif p.kind == "sd":
+                out[p.name] = float(np.linalg.norm(rows[p.term][p.first]))
+            else:
+                a, b = rows[p.term][p.first], rows[p.term][p.second]
+                product = float(np.linalg.norm(a) * np.linalg.norm(b))
+                out[p.name] = float(np.clip(a @ b / product, -1.0, 1.0)) if product > 0.0 else np.nan
+        return out
+
+    def _scale_index(self) -> int:
+        """Coordinate of log sigma (before a held effect) or log phi (after all effects)."""
+        sigma = any(p.kind == "sigma" for p in self.known)
+        return self.chart.first_tail if sigma else len(self.center.x) - 1
+
+    def focal(self, p: Parameter) -> Focal | None:
+        """The parameter as one coordinate; None for a correlation of columns without variance."""
+        if p.kind == "fixed":
+            return self._effect(p)
+        if p.kind in ("sigma", "phi"):
+            path = Constrained(self.chart, self._scale_index(), self.center, self.hessian)
+            scale = Scale("identity", -FARTHEST_LOG, FARTHEST_LOG)
+            return Focal(p, path, scale, 0.0, self.surface.tail_unit, exponential=True)
+        if p.kind == "sd":
+            chart = self.chart.with_first(p.term, p.first)
+            index = chart.slices[p.term].start + chart.coordinates[p.term].at(p.first)
+            unit = float(self.surface.terms.deviations[p.term][p.first])
+            return Focal(p, self._path(chart, index, p.term), Scale("log", lower=0.0), 0.0, unit)
+        variances = self.surface.center[p.term].diagonal() / self.surface.terms.spacing[p.term] ** 2
+        if min(variances[p.first], variances[p.second]) < NOTHING:
+            return None
+        chart = self.chart.with_first(p.term, p.first, p.second)
+        index = chart.slices[p.term].start + 1
+        return Focal(p, self._path(chart, index, p.term), Scale("atanh", -1.0, 1.0), 0.0, 1.0)
+
+    def _effect(self, p: Parameter) -> Focal:
+        surface, position = self.surface.holding(p.first)
+        index, hessian = self.chart.first_tail + position, self.hessian
+        chart, center = self.chart, self.center
+        if surface is not self.surface:
+            chart = Chart.default(surface)
+            center = chart.evaluate(chart.center)
+            # The effect enters r^2 / sigma^2 as its squared distance in standard errors.
+            hessian = np.pad(hessian, (0, 1))
+            hessian[-1, -1] = 2.0
+        path = Constrained(chart, index, center, hessian)
+        return Focal(p, path, Scale("identity"), float(self.surface.beta[p.first]), float(surface.errors[p.first]))
+
+    def _path(self, chart: Chart, index: int, term: int) -> Constrained:
+        """The path along a coordinate; the Hessian's rows of a term with coordinates of its own are formed anew."""
+        if chart.coordinates[term].is_default:
+            return Constrained(self.chart, index, self.center, self.hessian)
+        center = chart.evaluate(chart.center)
+        own = np.arange(chart.slices[term].start, chart.slices[term].stop)
+        rows = difference_hessian(chart, center, own.tolist())
+        hessian = self.hessian.copy()
+        hessian[own] = rows
+        hessian[:, own] = rows.T
+        hessian[np.ix_(own, own)] = _symmetric(rows[:, own])
+        return Constrained(chart, index, center, hessian)
+
+
+def _symmetric(a: Array) -> Array:
+    out: Array = 0.5 * (a + a.T)
+    return out

@@ -1,0 +1,92 @@
+"""-2 log-likelihood of a generalized model as a surface."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.errors import FitError
+from mixfit.glmm.minimize import minimize
+from mixfit.glmm.objective import LaplaceObjective
+from mixfit.glmm.point import Parameters
+from mixfit.glmm.quadrature import QuadratureObjective
+from mixfit.inference.profiles.surface import FARTHEST_LOG, Frames, Slope, standardized_terms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.glmm.assemble import GeneralizedAssembly
+    from mixfit.glmm.objective import Objective
+
+    Array = NDArray[np.float64]
+
+__all__ = ["GeneralizedSurface"]
+
+
+class GeneralizedSurface:
+    """-2 log-likelihood, by Laplace or quadrature, in covariances, fixed effects and the dispersion.
+
+    Parameters
+    ----------
+    assembly : GeneralizedAssembly
+    at : Parameters
+        The minimum.
+    errors : ndarray, shape (p,)
+        Standard errors of the fixed effects there.
+    n_agq : int
+        Quadrature points a dimension; 1 is the Laplace approximation.
+    """
+
+    def __init__(self, assembly: GeneralizedAssembly, at: Parameters, errors: Array, n_agq: int) -> None:
+        self._assembly, self._at, self.errors, self._n_agq = assembly, at, errors, n_agq
+        problem = assembly.problem
+        self._objective: Objective = LaplaceObjective(problem) if n_agq == 1 else QuadratureObjective(problem, n_agq)
+        self.tail_unit = at.phi
+        # Product rules depend, a little, on how the columns of a factor are turned.
+        self.resolution = 1e-5 if n_agq == 1 or max(problem.k) == 1 else 1e-2
+        n = len(problem.y)
+        self.terms = standardized_terms(problem.terms, assembly.term_bases, problem.n_levels, n, 1.0)
+        back = [np.linalg.solve(base, t) for base, t in zip(self.terms.bases, at.templates, strict=True)]
+        self.center = tuple(s @ s.T for s in back)
+        self.beta = assembly.fixed.coefficients(at.gamma)
+        dispersion = [1.0 / np.sqrt(n)] if problem.family.has_dispersion else []
+        self.tail_errors = np.concatenate([np.ones(problem.p), dispersion])
+
+    def holding(self, effect: int) -> tuple[GeneralizedSurface, int]:
+        """The surface itself: its tail begins with the fixed effects."""
+        return self, effect
+
+    def restarted(self, factors: Sequence[Array], tail: Array) -> GeneralizedSurface:
+        """The surface around the minimum that is reached from a point."""
+        at, _ = self._parameters(factors, tail)
+        return GeneralizedSurface(self._assembly, minimize(self._objective, at).at, self.errors, self._n_agq)
+
+    def evaluate(self, factors: Sequence[Array], tail: Array) -> Slope:
+        """Evaluate at S of every term, the fixed effects and log(phi / phi^)."""
+        if np.abs(tail[self._assembly.problem.p :]).max(initial=0.0) > FARTHEST_LOG:
+            return Slope(np.inf, (), np.empty(0), self.beta)
+        at, frames = self._parameters(factors, tail)
+        problem, fixed = self._assembly.problem, self._assembly.fixed
+        beta = fixed.coefficients(at.gamma)
+        try:
+            value = self._objective.value(at)
+        except FitError:
+            # Too far out for the mode to be found: no place for a step.
+            value = np.inf
+        if not np.isfinite(value):
+            return Slope(np.inf, (), np.empty(0), beta)
+        slopes = self._objective.slopes()
+        dispersion = [slopes.log_phi] if problem.family.has_dispersion else []
+        tail_slope = np.concatenate([self.errors * (fixed.triangle.T @ slopes.gamma), dispersion])
+        return Slope(value, frames.slopes(slopes.relative, slopes.absolute), tail_slope, beta)
+
+    def _parameters(self, factors: Sequence[Array], tail: Array) -> tuple[Parameters, Frames]:
+        problem = self._assembly.problem
+        p = problem.p
+        frames = Frames(self.terms, factors, 1.0, len(problem.y))
+        gamma = self._at.gamma + self._assembly.fixed.triangle @ (self.errors * tail[:p])
+        phi = self._at.phi * float(np.exp(tail[p])) if problem.family.has_dispersion else self._at.phi
+        return Parameters(frames.templates, gamma, phi), frames

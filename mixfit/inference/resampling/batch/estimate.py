@@ -1,0 +1,127 @@
+"""Fit a linear mixed model with one grouping factor to many responses, in the user's columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.covariance import change_basis
+from mixfit.inference.resampling.batch.minimize import minimize
+from mixfit.inference.resampling.batch.moments import distinct_levels, moments
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixfit.inference.resampling.batch.minimize import Optima
+    from mixfit.inference.resampling.batch.moments import Levels
+    from mixfit.lmm.assemble import Assembly
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Batch", "BatchEstimates"]
+
+# The residual sum of squares is then rounding of what the fixed effects left.
+_EXACT = 1e-13
+# Products of the design that are formed once, and numbers that the iterations hold for each replicate: beyond these
+# the single fitter is as fast (10,000 distinct levels of two columns: 10 ms a fit, 26 ms here).
+_LARGEST_DESIGN = 20_000_000
+_LARGEST_REPLICATE = 150_000
+_CELLS_AT_ONCE = 4_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class BatchEstimates:
+    """Estimates of R responses: those of `mixfit.lmm.types.LinearEstimate` with a first axis of replicates.
+
+    Attributes
+    ----------
+    criterion : ndarray, shape (R,)
+    templates : tuple of ndarray, shape (R, k_t, k_t)
+    sigma : ndarray, shape (R,)
+    beta : ndarray, shape (R, p)
+    failures : tuple of str, length R
+        Why a response has no estimates; empty where it has.
+    """
+
+    criterion: Array
+    templates: tuple[Array, ...]
+    sigma: Array
+    beta: Array
+    failures: tuple[str, ...]
+
+
+class Batch:
+    """The responses of one design, to be fitted together.
+
+    Parameters
+    ----------
+    assembly : Assembly
+        Of a model with one grouping factor.
+    offset : ndarray, shape (n,), or None
+        Known part of every response.
+    levels : Levels
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> fit = mixfit.mixed("bright ~ 1 + (1|operator)", mixfit.datasets.load("pulp")).fit()
+    >>> batch = Batch.of(fit.model._assembly, fit.model.design.offset)
+    >>> many = batch.fit(fit.simulate(100, seed=1).to_numpy(), reml=True)
+    >>> many.sigma.shape, many.beta.shape
+    ((100,), (100, 1))
+    """
+
+    def __init__(self, assembly: Assembly, offset: Array | None, levels: Levels) -> None:
+        self._assembly = assembly
+        self._offset = offset
+        self._levels = levels
+
+    @staticmethod
+    def of(assembly: Assembly, offset: Array | None) -> Batch | None:
+        """The batch of a design; None for several grouping factors, or where fits one by one are as fast."""
+        gram, p = assembly.problem.gram, assembly.problem.p
+        if gram.n_factors > 1 or gram.n_levels[0] * (gram.k[0] * (p + 1)) ** 2 > _LARGEST_DESIGN:
+            return None
+        batch = Batch(assembly, offset, distinct_levels(assembly.problem))
+        return batch if batch._replicate <= _LARGEST_REPLICATE else None
+
+    @property
+    def _replicate(self) -> int:
+        """About how many numbers the iterations hold for one response."""
+        return self._levels.k**2 * len(self._levels.count) * (self._assembly.problem.p + 10)
+
+    @property
+    def block(self) -> int:
+        """How many responses keep within a modest memory."""
+        return max(1, _CELLS_AT_ONCE // (self._assembly.problem.gram.n + self._replicate))
+
+    def fit(self, y: Array, *, reml: bool) -> BatchEstimates:
+        """Fit to responses y, (n, R)."""
+        known = y if self._offset is None else y - self._offset[:, None]
+        responses = moments(self._assembly, self._levels, known)
+        optima = minimize(responses.moments, responses.start, reml=reml)
+        scale, at = responses.scale, optima.profiles
+        fixed = self._assembly.fixed
+        return BatchEstimates(
+            criterion=at.value,
+            templates=self._templates(optima),
+            sigma=np.sqrt(at.scale) * scale,
+            beta=fixed.coefficients(responses.gamma + scale * at.beta).T,
+            failures=tuple(self._failures(responses.perfect, optima)),
+        )
+
+    def _templates(self, optima: Optima) -> tuple[Array, ...]:
+        every = np.moveaxis(optima.frame.templates, 2, 0)
+        return tuple(
+            change_basis(every[:, term.columns, term.columns], basis)
+            for term, basis in zip(self._assembly.problem.terms, self._assembly.term_bases, strict=True)
+        )
+
+    def _failures(self, perfect: NDArray[np.bool_], optima: Optima) -> list[str]:
+        reasons = np.full(len(perfect), "", dtype=object)
+        reasons[~optima.converged] = "the optimality conditions do not hold where the steps ended"
+        reasons[optima.profiles.residual < _EXACT] = "the random effects explain the response exactly"
+        reasons[perfect] = "the fixed effects explain the response perfectly"
+        return [str(reason) for reason in reasons]
