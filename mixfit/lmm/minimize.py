@@ -11,7 +11,7 @@ from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import differentiate, variance_curvature
 from mixfit.optimize.boundary import boundary_parameters
 from mixfit.optimize.certificate import TOLERANCE, Certificate
-from mixfit.optimize.steps import eigenframe, leave_boundary, move, newton_step, scaled_step
+from mixfit.optimize.steps import eigenframe, leave_boundary, move, newton_step, regular_columns, scaled_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,9 +67,15 @@ def minimize(problem: Problem, starts: Sequence[Sequence[Array]], *, reml: bool)
         else:
             message = "no step decreases the criterion"
             break
+        if _rank(trial) < _rank(profile):
+            patience = _Patience()
         profile = trial
     certificate = _certificate(derivatives, decrease, boundary, tolerance, evaluations, message)
     return Optimum(profile, derivatives, certificate)
+
+
+def _rank(profile: Profile) -> int:
+    return sum(int(regular_columns(t).sum()) for t in profile.templates)
 
 
 def _certificate(
@@ -107,7 +113,7 @@ class _Patience:
     wait: int = 0
 
     def allows(self) -> bool:
-        """Whether it is time; a trial counts as failed until `failures` is set back."""
+        """Whether it is time; a trial counts as failed, for after success patience starts anew."""
         if self.wait:
             self.wait -= 1
             return False
