@@ -58,6 +58,10 @@ class Environment:
 
         if hint := hint_for(name, formula):
             return FormulaError(f"The {self.columns.what} have no column {name!r}. {hint}")
+        dotted = [str(column) for column in self.columns if str(column).startswith(f"{name}.")]
+        if dotted:
+            quoted = " or ".join(f"`{column}`" for column in dotted)
+            return FormulaError(f"The {self.columns.what} have no column {name!r}. Inside a function write {quoted}.")
         spelled = {str(column).lower(): str(column) for column in self.columns}
         close = [spelled[key] for key in difflib.get_close_matches(name.lower(), spelled, n=3)]
         hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""

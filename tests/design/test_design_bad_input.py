@@ -204,3 +204,10 @@ def test_patsys_bare_treatment_contrasts():
     patsy, plain = (design(f"y ~ {term} + (1|g)") for term in ("C(s, Treatment)", "C(s)"))
     np.testing.assert_array_equal(patsy.X, plain.X)
     assert patsy.exog_names[1:] == tuple(name.replace("C(s)", "C(s, Treatment)") for name in plain.exog_names[1:])
+
+
+def test_dotted_names_in_functions_are_to_be_quoted():
+    data = DATA.rename(columns={"x": "total.x"})
+    with pytest.raises(FormulaError, match=r"no column 'total'\. Inside a function write `total\.x`\.$"):
+        design("y ~ I(total.x > 0) + (1|g)", data)
+    assert design("y ~ I(`total.x` > 0) + (1|g)", data) is not None
