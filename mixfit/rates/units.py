@@ -130,8 +130,8 @@ def aggregate(
     if differs.any():
         row, column = (int(place) for place in np.argwhere(differs)[0])
         raise DataError(
-            f"{names[column]!r} differs between rows of the unit {name_of(labels, int(codes[row]))}: a unit has one rate, so a "
-            "covariate of it must be the same in all of its rows. Choose smaller units with by=."
+            f"{names[column]!r} differs between rows of the unit {name_of(labels, int(codes[row]))}: a unit has one "
+            "rate, so a covariate of it must be the same in all of its rows. Choose smaller units with by=."
         )
     return Units(
         y=np.bincount(codes, y, N).astype(np.float64),
