@@ -153,7 +153,7 @@ def length_in_inches(axis: XAxis | YAxis) -> float:
     return float(box.width if axis.axis_name == "x" else box.height) / float(axis.axes.figure.dpi)
 
 
-def texts(labels: Sequence[object]) -> list[str]:
+def texts(labels: Sequence[object] | pd.Index[Any]) -> list[str]:
     """Labels as they are written; dates without their time where that is midnight for all.
 
     Examples

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["UnitData", "read_units"]
 
+_SAME = 1e-8
+
 
 @dataclass(frozen=True, eq=False)
 class UnitData:
@@ -89,9 +91,24 @@ def read_units(successes: Any, trials: Any, data: object, by: Any, na_action: Li
     if not units.n.any():
         raise DataError("No unit has any trials.")
     kept = fixed_basis(units.X[units.n > 0.0].T).kept
+    _require_known_means(units, kept)
     aliased = tuple(name for j, name in enumerate(names) if j not in kept)
     units = Units(units.y, units.n, units.X[:, kept], units.offset, labels, tuple(names[j] for j in kept))
     return UnitData(units, aliased, int((~keep).sum()))
+
+
+def _require_known_means(units: Units, kept: NDArray[np.intp]) -> None:
+    """Refuse a unit without trials whose covariates are no combination of those of the others."""
+    seen, left = units.X[units.n > 0.0], np.setdiff1d(np.arange(units.X.shape[1]), kept)
+    combination = np.linalg.lstsq(seen[:, kept], seen[:, left], rcond=None)[0]
+    size = np.abs(units.X[:, left]).max(axis=0, initial=0.0)
+    unknown = (np.abs(units.X[:, left] - units.X[:, kept] @ combination) > _SAME * size).any(axis=1)
+    if unknown.any():
+        name = name_of(units.labels, int(np.argmax(unknown)))
+        raise DataError(
+            f"The mean of unit {name} cannot be estimated: it has no trials, and no unit with trials has covariates "
+            "like its own. Leave it out."
+        )
 
 
 def _row_numbers(successes: Any) -> pd.Index:

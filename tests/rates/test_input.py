@@ -193,6 +193,17 @@ def test_a_unit_without_trials_stays_with_a_formula():
     assert_allclose(fit.rates()["mean"].iloc[7], fit.means.iloc[7])
 
 
+def test_a_unit_without_trials_needs_covariates_that_others_have():
+    data = ROWS.assign(f=list("uuvvuvuw"), n=[10, 12, 9, 11, 10, 20, 15, 0], y=[2, 4, 7, 9, 1, 3, 5, 0])
+    with pytest.raises(DataError, match="mean of unit 7 cannot be estimated: it has no trials"):
+        mixfit.beta_binomial("cbind(y, n - y) ~ f", data=data)
+    # A column that depends on another is no reason to refuse.
+    fit = mixfit.beta_binomial("cbind(y, n - y) ~ x + I(2 * x)", data=data)
+    assert fit.aliased == ("I(2 * x)",)
+    other = mixfit.beta_binomial("cbind(y, n - y) ~ x", data=data)
+    assert_allclose(fit.means[7], other.means[7])
+
+
 def test_counts_must_be_counts():
     cases = [
         ([1.5, 2], [10, 10], r"'successes' must hold counts .* the first being 0 \(1\.5\)"),
