@@ -10,6 +10,7 @@ import pandas as pd
 
 from mixfit.errors import DataError
 from mixfit.inference.description.augment import model_frame, used_rows
+from mixfit.plots.figure import texts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,7 +77,9 @@ def group_curves(fit: Fit, x: str, grouping: Grouping, shown: NDArray[np.intp], 
     design = fit.model.design
     frame = model_frame(design) if data is None else used_rows(data, design)
     if x not in frame:
-        raise DataError(f"There is no column {x!r}; {_where(data)}: {', '.join(map(repr, map(str, frame.columns)))}.")
+        known = ", ".join(map(repr, map(str, frame.columns)))
+        ask = " Pass the frame of the fit as data=." if data is None else ""
+        raise DataError(f"There is no column {x!r}; {_where(data)}: {known}.{ask}")
     panel = np.full(grouping.n_levels, -1)
     panel[shown] = np.arange(len(shown))
     of_row = panel[grouping.codes]
@@ -111,7 +114,7 @@ def _grid(column: pd.Series[Any]) -> tuple[Array, tuple[str, ...] | None, Array,
     places, first = np.unique(codes, return_index=True)
     # Taken from the column, so that its type stays as it was in the fit.
     grid = column.iloc[first[places >= 0]]
-    return np.where(codes < 0, np.nan, codes), tuple(map(str, values)), np.arange(len(values), dtype=float), grid
+    return np.where(codes < 0, np.nan, codes), tuple(texts(values)), np.arange(len(values), dtype=float), grid
 
 
 def typical_rows(frame: pd.DataFrame, panel: NDArray[np.intp]) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
+import pandas as pd
 
 from mixfit.errors import FitError, MissingPackageError
 
@@ -33,6 +34,7 @@ __all__ = [
     "one_axes",
     "panels",
     "point_style",
+    "texts",
     "thin_labels",
 ]
 
@@ -151,6 +153,18 @@ def length_in_inches(axis: XAxis | YAxis) -> float:
     return float(box.width if axis.axis_name == "x" else box.height) / float(axis.axes.figure.dpi)
 
 
+def texts(labels: Sequence[object] | pd.Index[Any]) -> list[str]:
+    """Labels as they are written; dates without their time where that is midnight for all.
+
+    Examples
+    --------
+    >>> texts([1, "b"]), texts(pd.to_datetime(["2024-05-01", "2024-05-02"]))
+    (['1', 'b'], ['2024-05-01', '2024-05-02'])
+    """
+    written: list[str] = pd.Index(list(labels), tupleize_cols=False).astype(str).tolist()
+    return written
+
+
 def thin_labels(axis: XAxis | YAxis, labels: Sequence[object], size: float = 8.0) -> None:
     """Label the places 0, 1, ... of an axis, every m-th where there is no room for all.
 
@@ -161,17 +175,17 @@ def thin_labels(axis: XAxis | YAxis, labels: Sequence[object], size: float = 8.0
     size : float
         Of the font, in points. Labels along x are turned where they are too long to stand side by side.
     """
-    texts, inches = [str(label) for label in labels], length_in_inches(axis)
-    places = np.arange(len(texts))
+    written, inches = texts(labels), length_in_inches(axis)
+    places = np.arange(len(written))
     turned = False
     room = inches * _POINTS_AN_INCH / (1.25 * size)
     if axis.axis_name == "x":
         # A letter is about 0.6 of the size of its font wide.
-        across = inches * _POINTS_AN_INCH / (0.6 * size * (1 + max(map(len, texts))))
-        turned = across < len(texts)
+        across = inches * _POINTS_AN_INCH / (0.6 * size * (1 + max(map(len, written))))
+        turned = across < len(written)
         room = room if turned else across
-    step = max(1, int(np.ceil(len(texts) / max(room, 1.0))))
-    axis.set_ticks(places[::step].tolist(), texts[::step], fontsize=size, rotation=90.0 if turned else 0.0)
+    step = max(1, int(np.ceil(len(written) / max(room, 1.0))))
+    axis.set_ticks(places[::step].tolist(), written[::step], fontsize=size, rotation=90.0 if turned else 0.0)
 
 
 def empty_note(axes: Axes, text: str) -> None:

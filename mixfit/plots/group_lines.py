@@ -10,7 +10,7 @@ import pandas as pd
 from mixfit.errors import FitError
 from mixfit.plots.curves import group_curves, group_regressions
 from mixfit.plots.factors import choose_factor, response_name
-from mixfit.plots.figure import BLUE, GREEN, RED, panels
+from mixfit.plots.figure import BLUE, GREEN, RED, panels, thin_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ def fitted_lines(
     group: str | None = None,
     data: Any = None,
     *,
-    levels: Sequence[object] | None = None,
+    levels: str | Sequence[object] | None = None,
     sort: bool = False,
     max_groups: int = 36,
     within: bool = False,
@@ -59,7 +59,7 @@ def fitted_lines(
         Grouping factor; by default the one with the most levels.
     data : frame, optional
         That of the fit. Needed where the formula has more than bare numeric columns and grouping factors.
-    levels : sequence, optional
+    levels : str or sequence, optional
         Groups to show, in this order.
     sort : bool
         Whether to order the groups by the mode of their first random column, mostly the intercept.
@@ -121,19 +121,22 @@ def fitted_lines(
         axis.set_title(str(grouping.levels[level]), fontsize="small")
         axis.tick_params(labelsize="small")
         if curves.values is not None:
-            axis.set_xticks(curves.at, curves.values)
+            thin_labels(axis.xaxis, curves.values)
             axis.set_xlim(-0.4, len(curves.at) - 0.6)
     _label(made.axes, made.figure, x, fit, group if count == len(order) else f"{group} ({count} of {len(order)})")
     return made.axes
 
 
-def _order(fit: Fit, grouping: Grouping, levels: Sequence[object] | None, sort: bool) -> NDArray[np.intp]:
+def _order(fit: Fit, grouping: Grouping, levels: str | Sequence[object] | None, sort: bool) -> NDArray[np.intp]:
     """Codes of the levels, in order."""
     if levels is not None:
-        codes = grouping.levels.get_indexer(pd.Index(list(levels)))
+        chosen = [levels] if isinstance(levels, str) else list(levels)
+        codes = grouping.levels.get_indexer(pd.Index(chosen))
         if (codes < 0).any():
-            unknown = list(levels)[int(np.argmax(codes < 0))]
+            unknown = chosen[int(np.argmax(codes < 0))]
             raise FitError(f"The fit has no level {unknown!r} of {grouping.name}.")
+        if not 0 < len(codes) == len(np.unique(codes)):
+            raise FitError(f"levels= must name at least one level of {grouping.name}, and each once, not {chosen!r}.")
         return np.asarray(codes)
     if not sort:
         return np.arange(grouping.n_levels)

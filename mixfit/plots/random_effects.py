@@ -121,6 +121,9 @@ def _draw(axes: Axes, modes: pd.Series[float], half: NDArray[np.float64], group:
     axes.axvline(0.0, color=GREY, linewidth=1.0, zorder=0 if room > _WIDE else 2)
     size = float(np.clip(0.45 * room, 1.2, 4.5))
     axes.plot(values, at, "o", color=BLUE, markersize=size, markeredgewidth=0.0, zorder=3)
+    if not values.any() and not half.any():
+        # Without variance there is no scale either, and matplotlib's would be that of rounding.
+        axes.set_xlim(-1.0, 1.0)
     axes.set_ylim(-0.75, len(values) - 0.25)
     thin_labels(axes.yaxis, list(modes.index))
     axes.set_title(f"{shown(str(modes.name))} | {group}", fontsize="medium")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mixfit.design.columns import Columns
 from mixfit.errors import DataError
 from mixfit.plots.figure import BLUE, RED, one_axes, point_style, thin_labels
 
@@ -87,13 +88,11 @@ def strip(
 
 
 def _read(data: Any, response: str, group: str) -> tuple[Array, NDArray[np.intp], pd.Index]:
-    import narwhals as nw
-
-    table = nw.from_native(data, eager_only=True)
+    columns = Columns(data)
     for name in (response, group):
-        if name not in table.columns:
-            raise DataError(f"The data have no column {name!r}; they have {', '.join(map(repr, table.columns))}.")
-    frame = table.select(list(dict.fromkeys([response, group]))).to_pandas().dropna()
+        if name not in columns:
+            raise DataError(f"The data have no column {name!r}; they have {', '.join(map(repr, columns))}.")
+    frame = pd.DataFrame({name: columns[name] for name in (response, group)}).dropna()
     if not len(frame):
         raise DataError(f"No row has both {response!r} and {group!r}.")
     if not pd.api.types.is_numeric_dtype(frame[response]):

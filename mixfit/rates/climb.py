@@ -57,7 +57,7 @@ class Maximum:
 
 
 def climb(
-    terms: Callable[[Array, Array, Array, float], UnitTerms],
+    terms: Callable[[Array, Array, Array, float, Array], UnitTerms],
     y: Array,
     n: Array,
     X: Array,

@@ -14,6 +14,7 @@ from mixfit.gram.basis import fixed_basis
 from mixfit.optimize.certificate import TOLERANCE
 from mixfit.rates.climb import Maximum, UnboundedError, climb
 from mixfit.rates.likelihood import binomial_scale, evaluate, joint_terms, marginal_terms, rounding
+from mixfit.rates.units import name_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,7 +75,7 @@ def check(units: Units) -> None:
     N, p = len(seen), seen.X.shape[1]
     if N == 1:
         raise DesignError(
-            f"There is one unit with trials ({seen.labels[0]!r}): how rates vary between units cannot be seen. "
+            f"There is one unit with trials ({name_of(seen.labels, 0)}): how rates vary between units cannot be seen. "
             "If its rows are units of their own, leave by= out or name a finer one."
         )
     if p >= N:
@@ -94,15 +95,19 @@ def check(units: Units) -> None:
         )
 
 
-def maximize_marginal(units: Units, link: Link) -> Maximum:
+def maximize_marginal(units: Units, link: Link, near: Array | None = None) -> Maximum:
     """Maximize the beta-binomial likelihood; at s = infinity where the binomial is the better.
 
-    Coefficients and derivatives are those of ``units.X``, whose columns must not be dependent.
+    Coefficients and derivatives are those of ``units.X``, whose columns must not be dependent. The search starts from
+    least squares, or from the coefficients `near` where these are better.
     """
     seen = units.take(units.n > 0.0)
     basis = fixed_basis(seen.X.T)
     data = (seen.y, seen.n, basis.rows.T, seen.offset, link)
-    start = basis.rows @ (link.eta((seen.y + 0.5) / (seen.n + 1.0)) - seen.offset)
+    starts = [basis.rows @ (link.eta((seen.y + 0.5) / (seen.n + 1.0)) - seen.offset)]
+    if near is not None:
+        starts.append(basis.triangle @ near)
+    start = max(starts, key=lambda place: evaluate(marginal_terms, *data, place, np.inf).value)
     binomial = climb(marginal_terms, *data, start, np.inf, known_precision=True)
     _check_separation(seen, binomial, basis.rows.T)
     scale, best = binomial_scale(seen.n), binomial
@@ -144,8 +149,8 @@ def _check_separation(units: Units, fit: Maximum, X: Array) -> None:
         worst = int(np.argmax(errors))
     raise FitError(
         f"The covariates separate successes from failures: the likelihood grows as coefficients go to infinity and "
-        f"the mean of unit {units.labels[worst]!r} goes to 0 or 1. Leave out or merge levels without a success or "
-        "without a failure."
+        f"the mean of unit {name_of(units.labels, worst)} goes to 0 or 1. Leave out or merge levels without a success "
+        "or without a failure."
     )
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from scipy.special import digamma, gammaln, xlogy, zeta
 
 from mixfit.families.counts import log_choose
+from mixfit.rates.ends import ends
 from mixfit.rates.gamma import digamma_rise, log_gamma_rise, trigamma_rise
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Point:
     hessian: Array
 
 
-def marginal_terms(y: Array, n: Array, m: Array, s: float) -> UnitTerms:
+def marginal_terms(y: Array, n: Array, m: Array, s: float, q: Array | None = None) -> UnitTerms:
     """The beta-binomial of each unit; the binomial at s = infinity.
 
     Parameters
@@ -69,6 +70,8 @@ def marginal_terms(y: Array, n: Array, m: Array, s: float) -> UnitTerms:
         Successes and trials.
     m : ndarray, shape (N,)
     s : float
+    q : ndarray, shape (N,), optional
+        1 - m, where that has more digits than are left of m.
 
     Returns
     -------
@@ -80,7 +83,7 @@ def marginal_terms(y: Array, n: Array, m: Array, s: float) -> UnitTerms:
     >>> [round(float(np.exp(marginal_terms(y, n, m, s).value[0])), 4) for s in (2.0, np.inf)]
     [0.3333, 0.5]
     """
-    f, q = n - y, 1.0 - m
+    f, q = n - y, 1.0 - m if q is None else q
     if np.isinf(s):
         value = log_choose(n, y) + xlogy(y, m) + xlogy(f, q)
         zero = np.zeros_like(value)
@@ -99,13 +102,13 @@ def marginal_terms(y: Array, n: Array, m: Array, s: float) -> UnitTerms:
     )
 
 
-def joint_terms(y: Array, n: Array, m: Array, s: float) -> UnitTerms:
+def joint_terms(y: Array, n: Array, m: Array, s: float, q: Array | None = None) -> UnitTerms:
     """The joint density of count and rate of each unit, at the rate that maximizes it.
 
     Parameters and returns as for `marginal_terms`; NaN where no rate inside (0, 1) is the best. Second derivatives
     are those along the maximizing rates, j_xy - j_xp j_yp / j_pp with j_pp = -(n + s - 2) / (p (1 - p)).
     """
-    f, q = n - y, 1.0 - m
+    f, q = n - y, 1.0 - m if q is None else q
     a, b = m * s, q * s
     above, below = y + a - 1.0, f + b - 1.0
     # Both may be negative: the density is then unbounded at both ends.
@@ -128,7 +131,7 @@ def joint_terms(y: Array, n: Array, m: Array, s: float) -> UnitTerms:
 
 
 def evaluate(
-    terms: Callable[[Array, Array, Array, float], UnitTerms],
+    terms: Callable[[Array, Array, Array, float, Array], UnitTerms],
     y: Array,
     n: Array,
     X: Array,
@@ -138,6 +141,9 @@ def evaluate(
     s: float,
 ) -> Point:
     """Sum a likelihood over the units and carry its derivatives to (coefficients, log s).
+
+    Beyond the predictors whose means numbers can hold (`ends`) each unit's term goes on as a straight line, so that a
+    search that starts there finds back.
 
     Parameters
     ----------
@@ -155,17 +161,19 @@ def evaluate(
     Point
     """
     eta = X @ coefficients + offset
-    d1, d2 = link.slope(eta), link.bend(eta)
-    t = terms(y, n, link.mean(eta), s)
+    mean = ends(link, eta)
+    d1, d2, beyond = mean.slope, mean.bend, mean.beyond
+    t = terms(y, n, mean.m, s, mean.q)
     p = X.shape[1]
+    score = t.m * d1
     gradient, hessian = np.zeros(p + 1), np.zeros((p + 1, p + 1))
-    gradient[:p] = X.T @ (t.m * d1)
-    hessian[:p, :p] = (X.T * (t.mm * d1**2 + t.m * d2)) @ X
+    gradient[:p] = X.T @ score
+    hessian[:p, :p] = (X.T * np.where(beyond == 0.0, t.mm * d1**2 + t.m * d2, 0.0)) @ X
     if np.isfinite(s):
-        gradient[p] = s * t.s.sum()
+        gradient[p] = s * (t.s + t.ms * d1 * beyond).sum()
         hessian[p, :p] = hessian[:p, p] = s * (X.T @ (t.ms * d1))
         hessian[p, p] = gradient[p] + s**2 * t.ss.sum()
-    return Point(float(t.value.sum()), gradient, hessian)
+    return Point(float((t.value + score * beyond).sum()), gradient, hessian)
 
 
 def binomial_scale(n: Array) -> float:

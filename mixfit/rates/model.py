@@ -40,8 +40,8 @@ def beta_binomial(
     Parameters
     ----------
     successes : str or array-like, shape (rows,)
-        Counts of successes: an array, a column of `data`, or a formula ``cbind(successes, failures) ~ x`` whose right
-        side models the mean on the scale of `link`, as g(m_i) = x_i'b.
+        Counts of successes, or booleans: an array, a column of `data`, or a formula
+        ``cbind(successes, failures) ~ x`` whose right side models the mean on the scale of `link`, as g(m_i) = x_i'b.
     trials : str, array-like of shape (rows,), or int
         Numbers of trials, one for each row or one for all; left out with a formula.
     data : pandas.DataFrame, or any table that narwhals reads eagerly, optional

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.errors import MissingPackageError
+from mixfit.plots.figure import length_in_inches, one_axes, thin_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["shrinkage_plot"]
 
 _INCHES_A_UNIT = 0.32
+# In inches; more units than fit have smaller marks, and every m-th has its label.
+_TALLEST = 12.0
 
 
 def shrinkage_plot(
@@ -50,33 +53,32 @@ def shrinkage_plot(
     MissingPackageError
         Without matplotlib.
     """
-    try:
-        from matplotlib import pyplot as plt
-    except ImportError as error:
-        raise MissingPackageError("Plots need matplotlib: pip install 'mixfit[plots]'.") from error
     order = np.argsort(rates["mean"].to_numpy(), kind="stable") if sort else np.arange(len(rates))
     rates, center = rates.iloc[order], means.to_numpy()[order]
-    if ax is None:
-        _, ax = plt.subplots(figsize=(6.4, 1.6 + _INCHES_A_UNIT * len(rates)), layout="constrained")
+    ax = one_axes(ax, (6.4, min(1.6 + _INCHES_A_UNIT * len(rates), _TALLEST)))
     at = np.arange(len(rates))
+    # Marks shrink with the room that a unit has, in points.
+    room = 72.0 * length_in_inches(ax.yaxis) / len(rates)
+    size, edge = float(np.clip(0.6 * room, 1.0, 6.0)), float(np.clip(0.1 * room, 0.1, 1.0))
     mean, raw = rates["mean"].to_numpy(), rates["raw"].to_numpy()
     if one_mean:
         ax.axvline(center[0], color="0.6", linewidth=1, linestyle="--", label="mean of the rates")
     else:
-        ax.plot(center, at, linestyle="", marker="|", markersize=12, color="0.5", label="mean given covariates")
+        ax.plot(center, at, "|", markersize=2.0 * size, color="0.5", label="mean given covariates")
     ax.hlines(
         at,
         rates["lower"],
         rates["upper"],
         color="C0",
-        linewidth=4,
+        linewidth=float(np.clip(0.5 * room, 0.3, 4.0)),
         alpha=0.35,
         label=f"{100.0 * probability:g} % credible interval",
     )
-    ax.hlines(at, np.fmin(raw, mean), np.fmax(raw, mean), color="0.3", linewidth=1)
-    ax.plot(raw, at, linestyle="", marker="o", markerfacecolor="white", markeredgecolor="0.2", label="raw rate")
-    ax.plot(mean, at, linestyle="", marker="o", color="C0", label="posterior mean")
-    ax.set_yticks(at, [str(label) for label in rates.index])
+    ax.hlines(at, np.fmin(raw, mean), np.fmax(raw, mean), color="0.3", linewidth=edge)
+    dots = partial(ax.plot, linestyle="", marker="o", markersize=size, markeredgewidth=edge)
+    dots(raw, at, markerfacecolor="white", markeredgecolor="0.2", label="raw rate")
+    dots(mean, at, color="C0", label="posterior mean")
+    thin_labels(ax.yaxis, rates.index.tolist(), size=10.0)
     # The first unit stands on top, as in a table.
     ax.set_ylim(len(rates) - 0.5, -0.5)
     ax.set_xlabel("rate")

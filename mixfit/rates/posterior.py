@@ -102,7 +102,7 @@ def exceedance(a: Array, b: Array, threshold: float) -> Array:
 def greater(first: tuple[float, float], second: tuple[float, float]) -> float:
     """Probability that one beta variable exceeds another, independent one.
 
-    P(p > q) is the integral of F_q(F_p^{-1}(u)) over u in (0, 1), by adaptive quadrature; above the median of p in
+    P(p > q) is the integral of F_q(F_p^{-1}(u)) over u in (0, 1), by adaptive quadrature; where p is above 1/2 in
     terms of 1 - p, which keeps its digits there.
 
     Parameters
@@ -124,31 +124,41 @@ def greater(first: tuple[float, float], second: tuple[float, float]) -> float:
     0.666667
     """
     (a, b), (c, d) = first, second
-    below = _half(first, second, lambda p: float(betainc(c, d, p)))
-    above = _half((b, a), (d, c), lambda q: float(betaincc(d, c, q)))
+    below = _lower_part(first, second, lambda p: float(betainc(c, d, p)))
+    below += _both_tiny(first, second)
+    above = _lower_part((b, a), (d, c), lambda q: float(betaincc(d, c, q)))
+    above += float(betainc(b, a, _TINY)) - _both_tiny((b, a), (d, c))
     return min(max(below + above, 0.0), 1.0)
 
 
-def _half(first: tuple[float, float], second: tuple[float, float], integrand: Callable[[float], float]) -> float:
-    """Integral of a function of F_p^{-1}(u) over u in (0, 1/2)."""
+def _both_tiny(first: tuple[float, float], second: tuple[float, float]) -> float:
+    """P(q < p < tiny), numbers too small to be told apart.
+
+    There the distribution functions are powers, F_p(x) = F_p(tiny) (x / tiny)^a, and the integral is closed.
+    """
+    return float(betainc(*first, _TINY) * betainc(*second, _TINY)) * first[0] / (first[0] + second[0])
+
+
+def _lower_part(first: tuple[float, float], second: tuple[float, float], integrand: Callable[[float], float]) -> float:
+    """Integral of a function of F_p^{-1}(u) over the u that belong to p from the smallest number to 1/2."""
     from scipy.integrate import quad
 
+    start, end = (float(betainc(*first, p)) for p in (_TINY, 0.5))
     # It rises or falls where the second variable has its quantiles.
     turns = betaincinv(*second, np.array([1e-3, 0.1, 0.5, 0.9, 0.999]))
     breaks = np.unique(betainc(*first, turns))
-    breaks = breaks[(breaks > 0.0) & (breaks < 0.5)]
+    # Pieces that are too short to count would only stop the quadrature.
+    breaks = breaks[(np.diff(breaks, prepend=start) > _ACCURACY) & (breaks < end - _ACCURACY)]
     value, error, *_ = quad(
         lambda u: integrand(float(betaincinv(*first, u))),
-        0.0,
-        0.5,
+        start,
+        end,
         points=breaks.tolist() or None,
         epsabs=_ACCURACY,
         epsrel=0.0,
         limit=500,
         full_output=True,
     )
-    # Where both quantiles are below the smallest number they cannot be told apart.
-    lost = float(betainc(*first, _TINY) * betainc(*second, _TINY))
-    if error + lost > _USABLE:
-        raise FitError(f"The comparison of Beta{first} with Beta{second} could be computed to {error + lost:.1g} only.")
+    if error > _USABLE:
+        raise FitError(f"The comparison of Beta{first} with Beta{second} could be computed to {error:.1g} only.")
     return float(value)

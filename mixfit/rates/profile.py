@@ -47,7 +47,10 @@ def profile_loglik(units: Units, link: Link, estimate: Estimate, which: int, val
     float
     """
     if which < units.X.shape[1]:
-        return maximize_marginal(units.with_known_coefficient(which, value), link).point.value
+        # Along the tangent of the profile. Least squares may start where means are 0 or 1 to all digits.
+        slopes = estimate.covariance[:-1, which] / estimate.covariance[which, which]
+        near = np.delete(estimate.coefficients + slopes * (value - estimate.coefficients[which]), which)
+        return maximize_marginal(units.with_known_coefficient(which, value), link, near).point.value
     seen = units.take(units.n > 0.0)
     basis = fixed_basis(seen.X.T)
     data = (seen.y, seen.n, basis.rows.T, seen.offset, link)

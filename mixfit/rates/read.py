@@ -18,7 +18,7 @@ from mixfit.design.vectors import numbers
 from mixfit.errors import DataError, FormulaError
 from mixfit.formula import parse, variables_of
 from mixfit.gram.basis import fixed_basis
-from mixfit.rates.units import Units, aggregate
+from mixfit.rates.units import Units, aggregate, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 __all__ = ["UnitData", "read_units"]
+
+_SAME = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,13 @@ def read_units(successes: Any, trials: Any, data: object, by: Any, na_action: Li
         raise ValueError(f"na_action must be 'drop' or 'raise', not {na_action!r}")
     if data is None and (isinstance(successes, str) or isinstance(trials, str)):
         raise DataError("Names of columns and formulas need data=.")
-    frame = pd.DataFrame(index=_own_index(successes, trials, by)) if data is None else data
+    labelled = [part.index for part in (data, successes, trials, by) if isinstance(part, (pd.Series, pd.DataFrame))]
+    if not all(index.equals(labelled[0]) for index in labelled[1:]):
+        raise DataError(
+            "The series of successes, trials and units have different indexes, or another than data=: bring them into "
+            "one frame."
+        )
+    frame = pd.DataFrame(index=labelled[0] if labelled else _row_numbers(successes)) if data is None else data
     environment = Environment(Columns(frame), {}, {})
     if environment.columns.n_rows == 0:
         raise DataError("The data have no rows.")
@@ -83,21 +91,30 @@ def read_units(successes: Any, trials: Any, data: object, by: Any, na_action: Li
     if not units.n.any():
         raise DataError("No unit has any trials.")
     kept = fixed_basis(units.X[units.n > 0.0].T).kept
+    _require_known_means(units, kept)
     aliased = tuple(name for j, name in enumerate(names) if j not in kept)
     units = Units(units.y, units.n, units.X[:, kept], units.offset, labels, tuple(names[j] for j in kept))
     return UnitData(units, aliased, int((~keep).sum()))
 
 
-def _own_index(*arrays: Any) -> pd.Index:
-    """Row labels of arrays given without a frame; labelled ones must agree."""
-    labelled = [array.index for array in arrays if isinstance(array, pd.Series)]
-    if not labelled:
-        if np.ndim(arrays[0]) != 1:
-            raise DataError(f"Successes must be one column of counts, not of shape {np.shape(arrays[0])}.")
-        return pd.RangeIndex(len(arrays[0]))
-    if not all(index.equals(labelled[0]) for index in labelled[1:]):
-        raise DataError("The series of successes, trials and units have different indexes: bring them into one frame.")
-    return labelled[0]
+def _require_known_means(units: Units, kept: NDArray[np.intp]) -> None:
+    """Refuse a unit without trials whose covariates are no combination of those of the others."""
+    seen, left = units.X[units.n > 0.0], np.setdiff1d(np.arange(units.X.shape[1]), kept)
+    combination = np.linalg.lstsq(seen[:, kept], seen[:, left], rcond=None)[0]
+    size = np.abs(units.X[:, left]).max(axis=0, initial=0.0)
+    unknown = (np.abs(units.X[:, left] - units.X[:, kept] @ combination) > _SAME * size).any(axis=1)
+    if unknown.any():
+        name = name_of(units.labels, int(np.argmax(unknown)))
+        raise DataError(
+            f"The mean of unit {name} cannot be estimated: it has no trials, and no unit with trials has covariates "
+            "like its own. Leave it out."
+        )
+
+
+def _row_numbers(successes: Any) -> pd.Index:
+    if np.ndim(successes) != 1:
+        raise DataError(f"Successes must be one column of counts, not of shape {np.shape(successes)}.")
+    return pd.RangeIndex(len(successes))
 
 
 def _read_counts(successes: Any, trials: Any, environment: Environment, missing: MissingRows) -> tuple[Array, Array]:
@@ -107,9 +124,13 @@ def _read_counts(successes: Any, trials: Any, environment: Environment, missing:
         trials = np.full(environment.columns.n_rows, trials)
     parts = []
     for value, role in ((successes, "successes"), (trials, "trials")):
-        label = value if isinstance(value, str) else role
-        value = environment.evaluate_text(value) if isinstance(value, str) else value
-        part = numbers(value, f"{role.capitalize()} {label!r}" if label != role else role.capitalize(), environment)
+        label, what = role, role.capitalize()
+        if isinstance(value, str):
+            label, what, value = value, f"{what} {value!r}", environment.evaluate_text(value)
+        column = normalise(_column(value, what), what)
+        # Of rows of one trial, whether it was a success.
+        counts = column.astype(np.float64) if pd.api.types.is_bool_dtype(column) else column
+        part = numbers(counts, what, environment)
         missing.note(label, null_rows(part, missing.n_rows, label))
         with np.errstate(invalid="ignore"):
             _refuse(
@@ -124,13 +145,23 @@ def _read_counts(successes: Any, trials: Any, environment: Environment, missing:
     return y, n
 
 
+def _column(value: Any, what: str) -> pd.Series[Any]:
+    """One column as a Series of its own type: categories keep their order, numbers beside strings stay numbers."""
+    value = getattr(value, "__wrapped__", value)
+    if np.ndim(value) != 1:
+        raise DataError(f"{what} must be one value for each row, not of shape {np.shape(value)}.")
+    if isinstance(value, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray, list, tuple)):
+        return pd.Series(value)
+    return pd.Series(np.asarray(value))
+
+
 def _refuse(bad: NDArray[np.bool_], values: Array, environment: Environment, message: str) -> None:
     bad = bad & ~np.isnan(values)
     if bad.any():
         first = int(np.argmax(bad))
+        name = name_of(environment.columns.index, first)
         raise DataError(
-            f"{message}: so it is not in {int(bad.sum())} row(s), the first being {environment.columns.index[first]!r} "
-            f"({values[first]:g})."
+            f"{message}: so it is not in {int(bad.sum())} row(s), the first being {name} ({values[first]:g})."
         )
 
 
@@ -174,8 +205,7 @@ def _read_by(by: Any, environment: Environment, missing: MissingRows) -> dict[st
     )
     coded = {}
     for name, value in [(name, name) for name in names] if named else [("by", by)]:
-        series = environment.evaluate_text(value) if named else value
-        series = series if isinstance(series, pd.Series) else pd.Series(np.asarray(series))
+        series = _column(environment.evaluate_text(value) if named else value, "by=")
         if len(series) != environment.columns.n_rows:
             raise DataError(f"by={name!r} has {len(series)} values for {environment.columns.n_rows} rows.")
         coded[name] = code_factor(normalise(series.reset_index(drop=True), f"by={name!r}"), name)
@@ -194,9 +224,9 @@ def _units_of(coded: dict[str, Coded], index: pd.Index, keep: NDArray[np.bool_])
         return grouping.codes, grouping.levels
     labels = index[keep]
     if not labels.is_unique:
-        twice = labels[labels.duplicated()][0]
+        twice = name_of(labels[labels.duplicated()], 0)
         raise DataError(
-            f"Two rows are labelled {twice!r}. If they are one unit, name the units with by=; if not, give the rows "
+            f"Two rows are labelled {twice}. If they are one unit, name the units with by=; if not, give the rows "
             "labels of their own: data.reset_index(drop=True)."
         )
     return np.arange(len(labels), dtype=np.intp), labels

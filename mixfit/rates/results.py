@@ -215,9 +215,11 @@ class BetaBinomialResults(BetaBinomialParameters):
         return self._shapes
 
     def _place(self, label: Any) -> int:
-        place = int(self.units.labels.get_indexer(pd.Index([label]))[0])
-        if place < 0:
+        places = self.units.labels.get_indexer_for(pd.Index([label]))
+        if len(places) > 1:
+            raise DataError(f"{len(places)} units are called {label!r}: rename levels in the columns of by=.")
+        if places[0] < 0:
             shown = ", ".join(repr(name) for name in self.units.labels[:5])
             more = ", ..." if self.nobs > 5 else ""
             raise DataError(f"There is no unit {label!r}; the units are {shown}{more}.")
-        return place
+        return int(places[0])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Units", "aggregate"]
+__all__ = ["Units", "aggregate", "name_of"]
 
 _SAME = 1e-9
 
@@ -69,6 +69,18 @@ class Units:
         )
 
 
+def name_of(labels: pd.Index, place: int) -> str:
+    """Label at a place as it would be typed: 3, and not np.int64(3).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> name_of(pd.Index([5, 3]), 1), name_of(pd.Index(["a"]), 0)
+    ('3', "'a'")
+    """
+    return repr(labels[[place]].tolist()[0])
+
+
 def aggregate(
     y: Array,
     n: Array,
@@ -118,8 +130,8 @@ def aggregate(
     if differs.any():
         row, column = (int(place) for place in np.argwhere(differs)[0])
         raise DataError(
-            f"{names[column]!r} differs between rows of the unit {labels[codes[row]]!r}: a unit has one rate, so a "
-            "covariate of it must be the same in all of its rows. Choose smaller units with by=."
+            f"{names[column]!r} differs between rows of the unit {name_of(labels, int(codes[row]))}: a unit has one "
+            "rate, so a covariate of it must be the same in all of its rows. Choose smaller units with by=."
         )
     return Units(
         y=np.bincount(codes, y, N).astype(np.float64),

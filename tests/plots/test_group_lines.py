@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -97,6 +99,16 @@ def test_a_categorical_variable_on_the_scale_of_the_response(kind: str) -> None:
     points = np.column_stack([first["period"].cat.codes, first["incidence"] / first["size"]])
     np.testing.assert_allclose(drawn[0].collections[0].get_offsets(), points)
     assert drawn[0].figure.get_supylabel() == "proportion of incidence"
+
+
+def test_dates_are_legible() -> None:
+    data = sleep().assign(day=lambda d: pd.Timestamp("2024-05-01") + pd.to_timedelta(d["Days"], unit="D"))
+    (panel,) = fitted_lines(sleep_fit(), "day", levels="308", data=data)
+    panel.figure.draw_without_rendering()
+    labels = panel.get_xticklabels()
+    assert [label.get_text() for label in labels] == [f"2024-05-{day:02d}" for day in range(1, 11)]
+    boxes = [label.get_window_extent() for label in labels]
+    assert not any(one.overlaps(other) for one, other in pairwise(boxes))
 
 
 def test_transformed_variables_need_the_data() -> None:
@@ -201,6 +213,9 @@ def test_typical_rows_keep_their_types() -> None:
 def test_what_cannot_be_drawn_is_said() -> None:
     with pytest.raises(FitError, match="no level '999' of Subject"):
         fitted_lines(sleep_fit(), "Days", levels=["308", "999"])
+    for levels in ([], ["308", "308", "309"]):
+        with pytest.raises(FitError, match="at least one level of Subject, and each once"):
+            fitted_lines(sleep_fit(), "Days", levels=levels)
     with pytest.raises(FitError, match="within=True is for linear models"):
         fitted_lines(cbpp_fit(), "period", data=mixfit.datasets.load("cbpp"), within=True)
     with pytest.raises(FitError, match="'week' is categorical"):

@@ -83,3 +83,15 @@ def test_what_does_not_exist_is_named() -> None:
         caterpillar(sleep_fit(), sort=2)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="alpha must lie between 0 and 1"):
         caterpillar(sleep_fit(), alpha=95)
+
+
+def test_effects_without_variance_have_an_axis() -> None:
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"g": np.repeat(list("abcdef"), 5), "x": rng.normal(size=30)})
+    # The means of the groups are all the same, and so are the slopes.
+    noise = rng.normal(size=(6, 5))
+    data["y"] = (noise - noise.mean(axis=1, keepdims=True)).ravel()
+    fit = mixfit.mixed("y ~ x + (1 | g) + (0 + x | g)", data).fit()
+    zero = [axes for axes in caterpillar(fit) if not np.any(axes.lines[-1].get_xdata())]
+    assert zero
+    assert all(axes.get_xlim() == (-1.0, 1.0) for axes in zero)

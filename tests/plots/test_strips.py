@@ -69,3 +69,12 @@ def test_what_cannot_be_drawn_is_named() -> None:
         strip(pulp, "operator", "bright")
     with pytest.raises(DataError, match="No row has both"):
         strip(pulp.assign(bright=np.nan), "bright", "operator")
+
+
+def test_categories_of_polars_have_the_order_that_a_fit_gives_them() -> None:
+    data = pl.DataFrame({"y": [1.0, 2.0, 3.0, 4.0], "g": ["mid", "hi", "lo", "mid"]})
+    axes = strip(data.with_columns(pl.col("g").cast(pl.Categorical)), "y", "g")
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["hi", "lo", "mid"]
+    order = pl.Enum(["lo", "mid", "hi"])
+    axes = strip(data.with_columns(pl.col("g").cast(order)), "y", "g")
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["lo", "mid", "hi"]

@@ -97,6 +97,36 @@ def test_rows_of_one_trial_are_added_up_too():
     same(fit, mixfit.beta_binomial("y ~ 1", data=long.assign(y=long["y"].astype(int)), by="g"))
 
 
+ONES = [True, False, None, True, False, False, True, False, True, True] * 2
+OF_UNIT = list("aabbccddee") * 2
+
+
+@pytest.mark.parametrize(
+    "successes", [ONES, np.array(ONES), pd.Series(ONES), pd.Series(ONES, dtype="boolean"), pl.Series(ONES)]
+)
+def test_successes_of_single_trials_may_be_booleans(successes):
+    known = [i for i, one in enumerate(ONES) if one is not None]
+    counts = mixfit.beta_binomial([int(ONES[i]) for i in known], 1, by=[OF_UNIT[i] for i in known])
+    same(mixfit.beta_binomial(successes, 1, by=OF_UNIT), counts)
+    frame = pl.DataFrame({"y": successes, "g": OF_UNIT}) if isinstance(successes, pl.Series) else None
+    frame = pd.DataFrame({"y": successes, "g": OF_UNIT}) if frame is None else frame
+    same(mixfit.beta_binomial("y", 1, frame, by="g"), counts)
+
+
+def test_an_array_of_categories_keeps_their_order():
+    by = pd.Categorical(ROWS["ward"], categories=["c", "d", "x", "a", "b"])
+    assert mixfit.beta_binomial("y", "n", ROWS, by=by).rates().index.tolist() == ["c", "d", "a", "b"]
+
+
+def test_series_must_have_the_labels_of_the_frame():
+    shuffled = ROWS.sample(frac=1.0, random_state=1)
+    for options in ({"by": ROWS["ward"]}, {"by": "ward", "successes": ROWS["y"]}):
+        arguments = {"successes": "y", "trials": "n", "data": shuffled} | options
+        with pytest.raises(DataError, match=r"different indexes, or another than data="):
+            mixfit.beta_binomial(**arguments)
+    same(mixfit.beta_binomial("y", "n", shuffled, by=shuffled["ward"]), mixfit.beta_binomial("y", "n", ROWS, by="ward"))
+
+
 def test_labels_come_from_the_index():
     fit = mixfit.beta_binomial(WARDS["y"], WARDS["n"])
     assert fit.rates().index.tolist() == ["a", "b", "c", "d"]
@@ -163,6 +193,17 @@ def test_a_unit_without_trials_stays_with_a_formula():
     assert_allclose(fit.rates()["mean"].iloc[7], fit.means.iloc[7])
 
 
+def test_a_unit_without_trials_needs_covariates_that_others_have():
+    data = ROWS.assign(f=list("uuvvuvuw"), n=[10, 12, 9, 11, 10, 20, 15, 0], y=[2, 4, 7, 9, 1, 3, 5, 0])
+    with pytest.raises(DataError, match="mean of unit 7 cannot be estimated: it has no trials"):
+        mixfit.beta_binomial("cbind(y, n - y) ~ f", data=data)
+    # A column that depends on another is no reason to refuse.
+    fit = mixfit.beta_binomial("cbind(y, n - y) ~ x + I(2 * x)", data=data)
+    assert fit.aliased == ("I(2 * x)",)
+    other = mixfit.beta_binomial("cbind(y, n - y) ~ x", data=data)
+    assert_allclose(fit.means[7], other.means[7])
+
+
 def test_counts_must_be_counts():
     cases = [
         ([1.5, 2], [10, 10], r"'successes' must hold counts .* the first being 0 \(1\.5\)"),
@@ -206,6 +247,19 @@ def test_what_cannot_be_read_is_named():
         mixfit.beta_binomial("y", "n", ROWS, link="identity")
     with pytest.raises(ValueError, match="na_action"):
         mixfit.beta_binomial("y", "n", ROWS, na_action="ignore")
+
+
+@pytest.mark.parametrize("by", [ROWS[["ward", "month"]], ROWS[["ward", "month"]].to_numpy()])
+def test_a_table_of_labels_is_refused(by):
+    with pytest.raises(DataError, match=r"by= must be one value for each row, not of shape \(8, 2\)"):
+        mixfit.beta_binomial("y", "n", ROWS, by=by)
+
+
+def test_errors_write_labels_as_they_are_typed():
+    with pytest.raises(DataError, match="Two rows are labelled 7"):
+        mixfit.beta_binomial("y", "n", ROWS.set_axis([5, 6, 7, 7, 8, 9, 10, 11]))
+    with pytest.raises(DataError, match=r"the first being 7 \(7\)"):
+        mixfit.beta_binomial("y", 6, ROWS.set_axis([5, 6, 7, 4, 8, 9, 10, 11]))
 
 
 def test_the_frame_is_not_changed():

@@ -1,9 +1,11 @@
 """Wald and profile intervals."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import betaln, gammaln, log_ndtr
 from scipy.stats import binom, chi2, norm
 
 import mixfit
@@ -101,6 +103,51 @@ def test_intervals_with_covariates():
     held["c"] = data["period"].astype(int) == 3
     other = mixfit.beta_binomial("cbind(incidence, size - incidence) ~ b + c + offset(z)", data=held)
     assert_allclose(2 * (fit.llf - other.llf), chi2.ppf(0.95, 1), atol=1e-6)
+
+
+# Covariates on long scales, and limits far from the estimates: on the way means are 0 or 1 to all digits.
+FAR = {
+    "probit": (
+        [6, 1, 0, 1, 3, 0, 0, 0],
+        [10, 1, 1, 1, 3, 0, 3, 3],
+        [608.1, 722.9, -2171.3, 494.5, 416.3, 679.5, -675.5, 508.5],
+    ),
+    "cloglog": ([3, 2, 0, 0, 0], [3, 3, 3, 1, 10], [-0.00566, -0.00699, 0.04020, -0.06094, 0.25770]),
+}
+
+
+@pytest.mark.parametrize("link", ["probit", "cloglog"])
+def test_limits_beyond_which_means_are_at_an_end(link):
+    y, n, x = (np.array(values, dtype=float) for values in FAR[link])
+    fit = mixfit.beta_binomial("cbind(y, n - y) ~ x", data=pd.DataFrame({"y": y, "n": n, "x": x}), link=link)
+    limits = fit.conf_int(scale="working").loc[["Intercept", "x"]].to_numpy()
+    assert np.isfinite(limits).all()
+    scale = np.abs(x).max()
+
+    def deviance(intercept, slope, log_s):
+        eta = intercept + slope * x
+        if link == "probit":
+            log_m, log_q = log_ndtr(eta), log_ndtr(-eta)
+        else:
+            log_q = -np.exp(np.minimum(eta, 10.0))
+            log_m = np.log(-np.expm1(log_q))
+        a, b = (np.maximum(np.exp(v + log_s), 1e-280) for v in (log_m, log_q))
+        chosen = gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1)
+        return -2.0 * (chosen + betaln(y + a, n - y + b) - betaln(a, b)).sum()
+
+    tight = {"xatol": 1e-8, "fatol": 1e-10, "maxiter": 1000}
+    for which, ends in enumerate(limits):
+        for limit in ends:
+            best = np.inf
+            for free in (0.0, -2.0, 2.0, 6.0):
+                for log_s in (-1.0, 2.0):
+
+                    def held(z, limit=limit, which=which):
+                        at = (limit, z[0] / scale) if which == 0 else (z[0], limit)
+                        return deviance(*at, min(z[1], 14.0))
+
+                    best = min(best, minimize(held, [free, log_s], method="Nelder-Mead", options=tight).fun)
+            assert_allclose(best - -2.0 * fit.llf, chi2.ppf(0.95, 1), atol=1e-4)
 
 
 def test_other_methods_have_wald_intervals_only():

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy.integrate import quad
+from scipy.special import log_ndtr
 from scipy.stats import beta, betabinom, binom
 
 from mixfit.families.links import LINKS
 from mixfit.families.overdispersed import BetaBinomial
+from mixfit.rates.ends import ends
 from mixfit.rates.likelihood import evaluate, joint_terms, marginal_terms
 
 Y = np.array([3.0, 0.0, 9.0, 40.0, 1.0, 7.0])
@@ -80,3 +82,42 @@ def test_gradient_and_hessian_are_derivatives(terms, link):
         up, down = at(point + step), at(point - step)
         assert_allclose(here.gradient[j], (up.value - down.value) / (2 * h), rtol=1e-7, atol=1e-6)
         assert_allclose(here.hessian[j], (up.gradient - down.gradient) / (2 * h), rtol=1e-6, atol=1e-5)
+
+
+LOG_COMPLEMENT = {
+    "logit": lambda eta: -np.logaddexp(0.0, eta),
+    "probit": lambda eta: log_ndtr(-eta),
+    "cloglog": lambda eta: -np.exp(eta),
+}
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
+def test_the_complement_of_a_mean_has_its_digits(link):
+    eta = np.array([-30.0, -8.0, -1.0, 0.3, 2.0, 4.0, 5.5, 25.0])
+    eta = eta[ends(LINKS[link], eta).beyond == 0.0]
+    here = ends(LINKS[link], eta)
+    assert len(eta) >= 6
+    assert_allclose(here.q, np.exp(LOG_COMPLEMENT[link](eta)), rtol=1e-12)
+    assert_allclose(here.m + here.q, 1.0)
+    h = 1e-5
+    up, down = ends(LINKS[link], eta + h), ends(LINKS[link], eta - h)
+    change = np.where(here.q < here.m, down.q - up.q, up.m - down.m)
+    assert_allclose(here.slope, change / (2 * h), rtol=1e-6)
+    assert_allclose(here.bend, (up.slope - down.slope) / (2 * h), rtol=1e-5)
+
+
+@pytest.mark.parametrize("s", [0.3, 40.0, np.inf])
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
+def test_derivatives_where_the_mean_is_an_end_to_all_digits(link, s):
+    y, n, X = np.array([0.0, 2.0, 5.0, 1.0]), np.array([4.0, 4.0, 5.0, 3.0]), np.array([[1.0], [-1.0], [2.0], [40.0]])
+    for middle in (5.0, 11.0, 300.0):
+
+        def at(b, log_s):
+            return evaluate(marginal_terms, y, n, X, np.zeros(4), LINKS[link], np.array([b]), float(np.exp(log_s)))
+
+        here, h = at(middle, np.log(s)), 1e-5
+        slope = (at(middle + h, np.log(s)).value - at(middle - h, np.log(s)).value) / (2 * h)
+        assert_allclose(here.gradient[0], slope, rtol=1e-6)
+        if np.isfinite(s):
+            slope = (at(middle, np.log(s) + h).value - at(middle, np.log(s) - h).value) / (2 * h)
+            assert_allclose(here.gradient[1], slope, rtol=1e-5, atol=1e-4)

@@ -4,11 +4,12 @@ import pickle
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
 import mixfit
-from mixfit.errors import MissingPackageError
+from mixfit.errors import DataError, MissingPackageError
 from tests.rates import arms
 
 SUMMARY = """\
@@ -107,3 +108,25 @@ def test_plot_with_covariates_marks_each_mean():
     lines = {line.get_label(): line for line in fit.plot().get_lines()}
     assert_allclose(lines["mean given covariates"].get_xdata(), fit.means)
     plt.close("all")
+
+
+def test_a_plot_of_many_units_stays_a_figure():
+    rng = np.random.default_rng(3)
+    n = rng.integers(5, 60, 1000)
+    axes = mixfit.beta_binomial(rng.binomial(n, rng.beta(3.0, 9.0, 1000)), n).plot()
+    assert axes.figure.get_size_inches()[1] <= 12.0
+    assert 20 <= len(axes.get_yticks()) <= 80
+    assert [label.get_text() for label in axes.get_yticklabels()][:1] == ["0"]
+    raw = next(line for line in axes.lines if line.get_label() == "raw rate")
+    # 1000 points of the usual size would be a blot.
+    assert len(raw.get_ydata()) == 1000
+    assert raw.get_markersize() == 1.0
+
+
+def test_units_of_one_name_are_not_compared():
+    labels = pd.DataFrame({"g": ["a:b", "a", "p", "q"] * 2, "h": ["c", "b:c", "r", "s"] * 2})
+    fit = mixfit.beta_binomial([3, 5, 1, 9, 2, 6, 0, 8], 10, labels, by=["g", "h"])
+    assert fit.nobs == 4
+    with pytest.raises(DataError, match="2 units are called 'a:b:c'"):
+        fit.compare("q:s", "a:b:c")
+    assert fit.compare("q:s", "p:r") > 0.99

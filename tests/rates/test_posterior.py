@@ -99,9 +99,26 @@ def test_distributions_far_apart_and_narrow():
     assert_allclose(greater((2e6, 6e6), (2e6, 6e6)), 0.5, atol=1e-10)
 
 
-def test_distributions_that_numbers_cannot_hold_are_refused():
-    with pytest.raises(FitError, match=r"Beta\(0.001, 0.002\) with Beta"):
-        greater((0.001, 0.002), (0.001, 0.002))
+@pytest.mark.parametrize(
+    ("a", "b", "c", "d"),
+    [(1, 0.001, 0.002, 0.9), (2, 0.001, 30.0, 0.003), (30, 0.0225, 5.18, 0.0225), (2, 1e-9, 1.0, 1e-5)],
+)
+def test_distributions_with_mass_beyond_the_smallest_number(a, b, c, d):
+    # Rates of a U-shaped distribution: much of them is below 1e-308, or above 1 - 1e-16.
+    exact = closed_sum(a, b, c, d)
+    assert_allclose(greater((a, b), (c, d)), exact, atol=1e-9)
+    assert_allclose(greater((d, c), (b, a)), exact, atol=1e-9)
+    assert_allclose(greater((c, d), (a, b)), 1.0 - exact, atol=1e-9)
+
+
+@pytest.mark.parametrize("shapes", [(0.001, 0.002), (0.0029, 30.0), (30.0, 1e-6)])
+def test_equal_distributions_with_mass_beyond_the_smallest_number(shapes):
+    assert_allclose(greater(shapes, shapes), 0.5, atol=1e-9)
+
+
+def test_distributions_of_very_different_widths_at_an_end():
+    # Against 10^7 draws of log odds.
+    assert_allclose(greater((1e6, 0.0225), (1e4, 0.1)), 0.8837, atol=5e-4)
 
 
 def test_comparisons_of_units(fit):
