@@ -48,6 +48,11 @@ def argument_vector(value: object, name: str, environment: Environment, missing:
         value = environment.evaluate_text(value)
     else:
         label = name
+        if isinstance(value, pd.Series) and not value.index.equals(environment.columns.index):
+            raise DataError(
+                f"{what} has another index than the data: bring it into their order by .reindex(), or pass "
+                ".to_numpy() to go by position."
+            )
     vector = numbers(value, what, environment)
     missing.note(label, null_rows(vector, missing.n_rows, label))
     if np.isinf(vector).any():

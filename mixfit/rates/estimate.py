@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Estimate", "check", "estimate_joint", "estimate_marginal", "maximize_marginal"]
+__all__ = ["INFINITE", "Estimate", "check", "estimate_joint", "estimate_marginal", "maximize_marginal"]
 
 # Grid of the scan for peaks in log s.
 _GRID_STEP = 2.0
 _SMALLEST_START = 0.05
 # Times `binomial_scale`: a peak beyond gains less than TOLERANCE over the binomial.
-_INFINITE = 1e6
+INFINITE = 1e6
 # No data place a linear predictor so badly; separated ones do, by infinity.
 _SEPARATED = 100.0
 # Of the largest number of trials: beyond it the joint likelihood only grows with s.
@@ -114,7 +114,7 @@ def maximize_marginal(units: Units, link: Link, near: Array | None = None) -> Ma
     for peak in _scan(data, binomial.coefficients, scale):
         # A peak at infinity is the binomial's.
         with suppress(UnboundedError):
-            found = climb(marginal_terms, *data, peak.coefficients, peak.s, limit=_INFINITE * scale)
+            found = climb(marginal_terms, *data, peak.coefficients, peak.s, limit=INFINITE * scale)
             best = max(best, found, key=lambda maximum: maximum.point.value)
     if 2.0 * (best.point.value - binomial.point.value) <= max(TOLERANCE, rounding(seen.n)):
         best = binomial

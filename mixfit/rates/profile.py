@@ -8,9 +8,10 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
+from mixfit.errors import FitError
 from mixfit.gram.basis import fixed_basis
 from mixfit.rates.climb import climb
-from mixfit.rates.estimate import maximize_marginal
+from mixfit.rates.estimate import INFINITE, maximize_marginal
 from mixfit.rates.likelihood import binomial_scale, marginal_terms
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ _MAX_STEPS = 60
 _GROWTH = 1.5
 _FIRST_STEP = 2.0
 _ROOT = 1e-10
+# Twice a log-likelihood: peaks this near are one.
+_SAME = 1e-6
 
 
 def profile_loglik(units: Units, link: Link, estimate: Estimate, which: int, value: float) -> float:
@@ -80,7 +83,14 @@ def profile_interval(units: Units, link: Link, estimate: Estimate, which: int, a
 
     if which < units.X.shape[1]:
         at, step = float(estimate.coefficients[which]), float(np.sqrt(estimate.covariance[which, which]))
-        return _crossing(excess, at, -step), _crossing(excess, at, step)
+        if not np.isfinite(estimate.s):
+            return _crossing(excess, at, -step), _crossing(excess, at, step)
+        along = _along_the_peak(units, link, estimate, which)
+
+        def excess_along(value: float) -> float:
+            return 2.0 * (estimate.llf - along(value)) - fall
+
+        return _end(excess_along, excess, at, -step), _end(excess_along, excess, at, step)
     if np.isfinite(estimate.s):
         at, step = float(np.log(estimate.s)), min(float(np.sqrt(estimate.covariance[-1, -1])), _FIRST_STEP)
         upper = np.inf if excess(np.inf) <= 0.0 else _crossing(excess, at, step)
@@ -90,6 +100,38 @@ def profile_interval(units: Units, link: Link, estimate: Estimate, which: int, a
     while excess(at) > 0.0:
         at += _FIRST_STEP
     return _crossing(excess, at, -_FIRST_STEP), np.inf
+
+
+def _along_the_peak(units: Units, link: Link, estimate: Estimate, which: int) -> Callable[[float], float]:
+    """The profile of a coefficient on the peak that has the estimate, each maximum from the last one's precision."""
+    seen = units.take(units.n > 0.0)
+    held, basis = seen.X[:, which], fixed_basis(np.delete(seen.X, which, axis=1).T)
+    limit = INFINITE * binomial_scale(seen.n)
+    slopes = estimate.covariance[:-1, which] / estimate.covariance[which, which]
+    s = estimate.s
+
+    def value(at: float) -> float:
+        nonlocal s
+        near = estimate.coefficients + slopes * (at - estimate.coefficients[which])
+        start = basis.triangle @ np.delete(near, which)
+        data = (seen.y, seen.n, basis.rows.T, seen.offset + at * held, link)
+        found = climb(marginal_terms, *data, start, s, limit=limit)
+        s = found.s
+        return found.point.value
+
+    return value
+
+
+def _end(along: Callable[[float], float], excess: Callable[[float], float], at: float, step: float) -> float:
+    """Where the profile has fallen, found along one peak and confirmed by the search for all of them."""
+    try:
+        found = _crossing(along, at, step)
+    except FitError:
+        # The peak has gone to infinity or another place.
+        return _crossing(excess, at, step)
+    if np.isfinite(found) and excess(found) > -_SAME:
+        return found
+    return _crossing(excess, at, step)
 
 
 def _crossing(excess: Callable[[float], float], at: float, step: float) -> float:

@@ -105,9 +105,13 @@ def test_weights_by_expression():
     )
 
 
-def test_a_series_goes_by_position_not_by_label():
+@pytest.mark.parametrize("argument", ["weights", "offset"])
+def test_a_series_with_other_labels_than_the_data_is_refused(argument):
     weights = DATA.w.set_axis(range(N, 0, -1))
-    np.testing.assert_array_equal(design("y ~ x + (1|g)", weights=weights).weights, DATA.w)
+    with pytest.raises(DataError, match=rf"The {argument} has another index than the data.*to_numpy\(\)"):
+        design("y ~ x + (1|g)", **{argument: weights})
+    found = design("y ~ x + (1|g)", **{argument: weights.to_numpy()})
+    np.testing.assert_array_equal(getattr(found, argument), DATA.w)
 
 
 def test_rows_of_weight_zero_are_left_out_but_not_counted_as_missing():
