@@ -75,7 +75,7 @@ class LikelihoodProfile:
         return list(dict.fromkeys(self.frame[".par"]))
 
     def conf_int(self, alpha: float = 0.05) -> pd.DataFrame:
-        """Intervals between the points where zeta is -+z(1 - alpha/2).
+        """Intervals between the points where zeta is ±z(1 - alpha/2).
 
         Parameters
         ----------

@@ -55,7 +55,7 @@ def p_values(statistics: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def interval(estimates: NDArray[np.float64], errors: NDArray[np.float64], alpha: float) -> NDArray[np.float64]:
-    """Limits ``estimate -+ z(1 - alpha/2) error``.
+    """Limits ``estimate ± z(1 - alpha/2) error``.
 
     Parameters
     ----------
