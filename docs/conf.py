@@ -7,7 +7,9 @@ import os
 import re
 import shutil
 import tempfile
+from functools import cached_property
 from pathlib import Path
+from types import FunctionType
 
 import mixfit
 
@@ -55,6 +57,7 @@ myst_heading_anchors = 3
 
 
 # The lists at the top of a class's page: its properties and methods that have a description.
+METHODS = FunctionType | classmethod | staticmethod
 REFERENCE = Path(__file__).with_name("reference") / "index.rst"
 
 
@@ -65,8 +68,8 @@ def described(cls):
         for name in dir(cls)
         if not name.startswith("_") and inspect.getdoc(value := inspect.getattr_static(cls, name))
     }
-    properties = [name for name, value in members.items() if inspect.isdatadescriptor(value)]
-    return properties, [name for name, value in members.items() if inspect.isroutine(value)]
+    properties = [name for name, value in members.items() if isinstance(value, property | cached_property)]
+    return properties, [name for name, value in members.items() if isinstance(value, METHODS)]
 
 
 def public_classes():

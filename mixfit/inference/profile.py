@@ -56,7 +56,8 @@ class LikelihoodProfile:
     --------
     >>> import mixfit
     >>> sleep = mixfit.datasets.load("sleepstudy")
-    >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+    >>> profile = fit.profile(which="sigma")
     >>> profile.conf_int().round(2).to_numpy().tolist()
     [[27.81, 34.59]]
     """
@@ -98,7 +99,8 @@ class LikelihoodProfile:
         --------
         >>> import mixfit
         >>> sleep = mixfit.datasets.load("sleepstudy")
-        >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+        >>> profile = fit.profile(which="sigma")
         >>> profile.conf_int(alpha=0.1).round(2)
                    0      1
         sigma  28.27  33.95
@@ -131,7 +133,8 @@ class LikelihoodProfile:
         --------
         >>> import mixfit
         >>> sleep = mixfit.datasets.load("sleepstudy")
-        >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+        >>> profile = fit.profile(which="sigma")
         >>> profile.zeta("sigma", [28.0, 31.0, 34.0]).round(2).tolist()
         [-1.83, 0.06, 1.67]
         """
@@ -153,7 +156,8 @@ class LikelihoodProfile:
         --------
         >>> import mixfit
         >>> sleep = mixfit.datasets.load("sleepstudy")
-        >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+        >>> profile = fit.profile(which="sigma")
         >>> profile.value("sigma", [-1.96, 0.0, 1.96]).round(2).tolist()
         [27.81, 30.9, 34.59]
         """
@@ -176,7 +180,8 @@ class LikelihoodProfile:
         --------
         >>> import mixfit
         >>> sleep = mixfit.datasets.load("sleepstudy")
-        >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+        >>> profile = fit.profile(which="sigma")
         >>> profile.curve("sigma", points=3).round(2)
            value  zeta  abs_zeta
         0  25.52 -3.67      3.67
@@ -227,7 +232,8 @@ class LikelihoodProfile:
         --------
         >>> import mixfit
         >>> sleep = mixfit.datasets.load("sleepstudy")
-        >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+        >>> profile = fit.profile(which="sigma")
         >>> (axes,) = profile.plot()
         >>> axes.get_xlabel(), axes.get_ylabel()
         ('sigma', 'ζ')

@@ -47,7 +47,8 @@ class Table:
 
     Examples
     --------
-    >>> frame = pd.DataFrame({"npar": [3, 4], "Chisq": [float("nan"), 2.5684]}, index=["m0", "m1"])
+    >>> columns = {"npar": [3, 4], "Chisq": [float("nan"), 2.5684]}
+    >>> frame = pd.DataFrame(columns, index=["m0", "m1"])
     >>> Table(frame)
        npar  Chisq
     m0    3
@@ -75,7 +76,8 @@ class Table:
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+        >>> pulp = mixfit.datasets.load("pulp")
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
         >>> fit.ttest().to_frame().shape
         (1, 5)
         """
@@ -97,7 +99,8 @@ class Table:
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+        >>> pulp = mixfit.datasets.load("pulp")
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
         >>> print(fit.ttest(ddf="none").as_text())
                   Estimate Std. Error z value Pr(>|z|)
         Intercept     60.4    0.14944  404.17   <2e-16 ***
@@ -119,7 +122,8 @@ class Table:
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+        >>> pulp = mixfit.datasets.load("pulp")
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
         >>> fit.ttest().as_html().count("<tr")
         2
         """
