@@ -82,6 +82,9 @@ def public_classes():
 
 
 autosummary_context = {"described": {name: described(cls) for name, cls in public_classes()}}
+# A name in single backticks is a link where it is one of the page's class or module.
+default_role = "py:obj"
+
 autosummary_generate = True
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"

@@ -47,14 +47,17 @@ class Table:
 
     Examples
     --------
-    >>> columns = {"npar": [3, 4], "Chisq": [float("nan"), 2.5684]}
-    >>> frame = pd.DataFrame(columns, index=["m0", "m1"])
-    >>> Table(frame)
-       npar  Chisq
-    m0    3
-    m1    4 2.5684
-    >>> Table(frame)["npar"].tolist()
-    [3, 4]
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> table = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit().anova()
+    >>> table
+    Type III Analysis of Variance Table with Satterthwaite's method
+         Sum Sq Mean Sq NumDF DenDF F value    Pr(>F)
+    Days  30031   30031     1    17  45.853 3.264e-06 ***
+    ---
+    Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
+    >>> table["F value"].round(2).tolist()
+    [45.85]
     """
 
     frame: pd.DataFrame
