@@ -69,11 +69,11 @@ def exact_rlrt(
 
     Notes
     -----
-    The distribution is that of Crainiceanu & Ruppert (2004, JRSS-B 66:165). With `mA` and `m0` it is an
-    approximation, good where the nuisance variances are well estimated (Greven, Crainiceanu, Kuechenhoff & Peters
-    2008, JCGS 17:870). Fits by maximum likelihood are refitted by REML. Signature and results are those of RLRsim's
-    ``exactRLRT`` (Scheipl, Greven & Kuechenhoff 2008, CSDA 52:3283), but for the supremum, which is found exactly
-    here and on a grid there, and for prior weights, which count here.
+    The distribution is that of Crainiceanu & Ruppert (2004, JRSS-B 66:165); see `mixfit.inference.exact_null`. With
+    `mA` and `m0` it is an approximation, good where the nuisance variances are well estimated (Greven, Crainiceanu,
+    Kuechenhoff & Peters 2008, JCGS 17:870). Fits by maximum likelihood are refitted by REML. Signature and results
+    are those of RLRsim's ``exactRLRT`` (Scheipl, Greven & Kuechenhoff 2008, CSDA 52:3283), but for the supremum,
+    which is found exactly here and on a grid there, and for prior weights, which count here.
 
     Examples
     --------
@@ -139,9 +139,9 @@ def exact_lrt(
 
     Notes
     -----
-    The distribution is that of Crainiceanu & Ruppert (2004, JRSS-B 66:165). A fit by REML is refitted by maximum
-    likelihood. Where no fixed effects are restricted prefer `exact_rlrt`, whose test has more power. Signature and
-    results are those of RLRsim's ``exactLRT``.
+    The distribution is that of Crainiceanu & Ruppert (2004, JRSS-B 66:165); see `mixfit.inference.exact_null`. A fit
+    by REML is refitted by maximum likelihood. Where no fixed effects are restricted prefer `exact_rlrt`, whose test
+    has more power. Signature and results are those of RLRsim's ``exactLRT``.
 
     Examples
     --------

@@ -32,7 +32,7 @@ class MarginalMeans(MixedResults):
         offset: float | None = None,
         cov_keep: int = 2,
     ) -> EmMeans:
-        """Estimate marginal means, as R's emmeans; see `mixfit.emmeans`.
+        """Estimate marginal means, as R's emmeans; see `mixfit.inference.emmeans.emmeans`.
 
         Parameters
         ----------
