@@ -1,10 +1,15 @@
 """Settings of the site: ``python -m sphinx -W docs docs/_build/html``."""
 
 import atexit
+import importlib
+import inspect
 import os
+import re
 import shutil
 import tempfile
+from functools import cached_property
 from pathlib import Path
+from types import FunctionType
 
 import mixfit
 
@@ -50,9 +55,40 @@ c.HistoryManager.enabled = False
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
+
+# The lists at the top of a class's page: its properties and methods that have a description.
+METHODS = FunctionType | classmethod | staticmethod
+REFERENCE = Path(__file__).with_name("reference") / "index.rst"
+
+
+def described(cls):
+    """Names of the properties, and of the methods, of a class that its page describes."""
+    members = {
+        name: value
+        for name in dir(cls)
+        if not name.startswith("_") and inspect.getdoc(value := inspect.getattr_static(cls, name))
+    }
+    properties = [name for name, value in members.items() if isinstance(value, property | cached_property)]
+    return properties, [name for name, value in members.items() if isinstance(value, METHODS)]
+
+
+def public_classes():
+    """Classes that the reference names, by these names."""
+    for name in re.findall(r"^   ~?([A-Za-z_][\w.]*)$", REFERENCE.read_text(encoding="utf-8"), flags=re.MULTILINE):
+        module, _, last = f"mixfit.{name}".rpartition(".")
+        value = getattr(importlib.import_module(module), last)
+        if inspect.isclass(value):
+            yield f"mixfit.{name}", value
+
+
+autosummary_context = {"described": {name: described(cls) for name, cls in public_classes()}}
+# A name in single backticks is a link where it is one of the page's class or module.
+default_role = "py:obj"
+
 autosummary_generate = True
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+toc_object_entries_show_parents = "hide"
 # A class has its members on its own page: see templates/autosummary/class.rst.
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
@@ -65,6 +101,7 @@ html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
     "show_prev_next": True,
+    "show_toc_level": 2,
     "navigation_with_keys": False,
     "header_links_before_dropdown": 6,
     "footer_start": ["copyright"],

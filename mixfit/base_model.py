@@ -131,7 +131,8 @@ class MixedModel:
         --------
         >>> import mixfit
         >>> pulp = mixfit.datasets.load("pulp")
-        >>> mixfit.mixed("bright ~ 1 + (1|operator)", pulp).Lambda([0.8]).toarray().diagonal().tolist()
+        >>> model = mixfit.mixed("bright ~ 1 + (1|operator)", pulp)
+        >>> model.Lambda([0.8]).toarray().diagonal().tolist()
         [0.8, 0.8, 0.8, 0.8]
         """
         return expand(self._templates(theta), [r.grouping.n_levels for r in self.design.random])

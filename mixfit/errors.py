@@ -19,7 +19,20 @@ __all__ = [
 
 
 class MixfitError(ValueError):
-    """Base of every error that mixfit raises on purpose."""
+    """Base of every error that mixfit raises on purpose.
+
+    Its message names the term, column or level in question and says what to do.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> try:
+    ...     mixfit.mixed("Reaction ~ Dys + (1 | Subject)", sleep)
+    ... except mixfit.errors.MixfitError as error:
+    ...     print(error)
+    The data have no column 'Dys'. Did you mean 'Days'?
+    """
 
 
 class FormulaError(MixfitError):
@@ -59,8 +72,15 @@ class RankWarning(MixfitWarning):
 
 
 class BiasWarning(MixfitWarning):
-    """The method that was asked for is known to be biased for data like these."""
+    """The method that was asked for is known to be biased for data like these.
+
+    Penalized quasi-likelihood issues it where at least half of the rows expect fewer than five events or, binomial,
+    fewer than five non-events. Use the Laplace approximation or quadrature.
+    """
 
 
 class ConvergenceWarning(MixfitWarning):
-    """A better optimum than the fit's own has been found."""
+    """A better optimum than the fit's own has been found.
+
+    Profiling may find one where the likelihood has several maxima; the profile is then made around the better one.
+    """

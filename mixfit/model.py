@@ -110,7 +110,8 @@ class LinearMixedModel(MixedModel):
     Examples
     --------
     >>> import mixfit
-    >>> model = mixfit.mixed("Reaction ~ Days + (Days | Subject)", mixfit.datasets.load("sleepstudy"))
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> model = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep)
     >>> model
     <LinearMixedModel: Reaction ~ Days + (Days | Subject), 180 observations, groups Subject 18>
     >>> model.exog_names, model.exog.shape, model.exog_re.shape
@@ -142,7 +143,8 @@ class LinearMixedModel(MixedModel):
         Examples
         --------
         >>> import mixfit
-        >>> model = mixfit.mixed("Reaction ~ Days + (Days | Subject)", mixfit.datasets.load("sleepstudy"))
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> model = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep)
         >>> round(model.fit().deviance, 3), round(model.fit(reml=False).deviance, 3)
         (1743.628, 1751.939)
         """
@@ -212,7 +214,8 @@ class LinearMixedModel(MixedModel):
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+        >>> pulp = mixfit.datasets.load("pulp")
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
         >>> brighter = fit.model.with_response(fit.model.endog + 1).fit()
         >>> round(float((brighter.params - fit.params).iloc[0]), 6)
         1.0

@@ -103,7 +103,7 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
         "within": "slope within clusters (true: 1)",
         "between": "slope between clusters (true: 1)",
     }
-    styles = dict(zip(METHODS, [("o", "C3"), ("v", "C1"), ("s", "C0"), ("D", "C2")], strict=True))
+    styles = dict(zip(METHODS, [("o", "#D55E00"), ("v", "#E69F00"), ("s", "#0072B2"), ("D", "#009E73")], strict=True))
     sizes = rows["size"].unique()
     figure, axes = plt.subplots(1, 3, figsize=(11, 4), sharey=True, layout="constrained")
     for axis, (key, title) in zip(axes, titles.items(), strict=True):

@@ -40,7 +40,8 @@ class Plots:
     Examples
     --------
     >>> import mixfit
-    >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+    >>> pulp = mixfit.datasets.load("pulp")
+    >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
     >>> (axes,) = fit.plot.caterpillar()
     >>> axes.get_title()
     '(Intercept) | operator'

@@ -62,7 +62,8 @@ def qq_residuals(fit: Fit, kind: Kind = "scaled", *, line: Line | None = "quarti
     Examples
     --------
     >>> import mixfit
-    >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+    >>> pulp = mixfit.datasets.load("pulp")
+    >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
     >>> mixfit.plots.qq_residuals(fit).get_xlabel()
     'standard normal quantile'
     """
@@ -149,7 +150,8 @@ def standardized_modes(fit: Fit) -> dict[str, pd.DataFrame]:
     Examples
     --------
     >>> import mixfit
-    >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+    >>> pulp = mixfit.datasets.load("pulp")
+    >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
     >>> standardized_modes(fit)["operator"].round(2).squeeze().tolist()
     [-0.54, -1.14, 0.74, 0.94]
     """

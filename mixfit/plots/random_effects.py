@@ -40,7 +40,7 @@ def caterpillar(
 ) -> AxesArray:
     """Draw the conditional modes of the random effects with intervals, as lme4's ``dotplot(ranef(m))``.
 
-    The intervals are mode -+ z(1 - alpha/2) times the conditional standard deviation, given the data, the fixed
+    The intervals are mode ± z(1 - alpha/2) times the conditional standard deviation, given the data, the fixed
     effects and theta. They are for looking at one level at a time: that two of them overlap is no test of a
     difference.
 

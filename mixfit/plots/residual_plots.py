@@ -107,7 +107,8 @@ def scale_location(
     Examples
     --------
     >>> import mixfit
-    >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+    >>> pulp = mixfit.datasets.load("pulp")
+    >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
     >>> mixfit.plots.scale_location(fit).get_xlabel()
     'fitted bright'
     """

@@ -97,7 +97,8 @@ def profile_zeta(
     --------
     >>> import mixfit
     >>> sleep = mixfit.datasets.load("sleepstudy")
-    >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="random")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+    >>> profile = fit.profile(which="random")
     >>> axes = mixfit.plots.profile_zeta(profile, absolute=True)
     >>> [a.get_xlabel() for a in axes]
     ['sd((Intercept)|Subject)', 'sigma']

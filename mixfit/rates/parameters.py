@@ -141,7 +141,8 @@ class BetaBinomialParameters:
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.beta_binomial("incidence", "size", mixfit.datasets.load("cbpp"), by="herd")
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> fit = mixfit.beta_binomial("incidence", "size", herds, by="herd")
         >>> fit.cov_params().round(3)
                         Intercept  log(precision)
         Intercept           0.050          -0.046
@@ -160,7 +161,8 @@ class BetaBinomialParameters:
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.beta_binomial("incidence", "size", mixfit.datasets.load("cbpp"), by="herd")
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> fit = mixfit.beta_binomial("incidence", "size", herds, by="herd")
         >>> fit.estimates().round(3)
                    estimate     se
         mean          0.140  0.027
@@ -201,7 +203,8 @@ class BetaBinomialParameters:
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.beta_binomial("incidence", "size", mixfit.datasets.load("cbpp"), by="herd")
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> fit = mixfit.beta_binomial("incidence", "size", herds, by="herd")
         >>> fit.conf_int().round(2)
                       0      1
         mean       0.10   0.21

@@ -75,7 +75,8 @@ class BetaBinomialResults(BetaBinomialParameters):
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.beta_binomial("incidence", "size", mixfit.datasets.load("cbpp"), by="herd")
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> fit = mixfit.beta_binomial("incidence", "size", herds, by="herd")
         >>> fit.rates().loc["1", ["raw", "mean", "lower", "upper"]].round(3).tolist()
         [0.225, 0.203, 0.108, 0.319]
         """
@@ -127,7 +128,8 @@ class BetaBinomialResults(BetaBinomialParameters):
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.beta_binomial("incidence", "size", mixfit.datasets.load("cbpp"), by="herd")
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> fit = mixfit.beta_binomial("incidence", "size", herds, by="herd")
         >>> round(fit.compare("1", "2"), 3), round(fit.compare("1", threshold=0.1), 3)
         (0.963, 0.985)
         """
@@ -160,7 +162,8 @@ class BetaBinomialResults(BetaBinomialParameters):
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.beta_binomial("incidence", "size", mixfit.datasets.load("cbpp"), by="herd")
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> fit = mixfit.beta_binomial("incidence", "size", herds, by="herd")
         >>> print(str(fit.summary()).splitlines()[0])
         Beta-binomial rates fit by maximum (marginal) likelihood
         """
@@ -192,7 +195,8 @@ class BetaBinomialResults(BetaBinomialParameters):
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.beta_binomial("incidence", "size", mixfit.datasets.load("cbpp"), by="herd")
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> fit = mixfit.beta_binomial("incidence", "size", herds, by="herd")
         >>> axes = fit.plot(sort=True)
         >>> axes.get_xlabel()
         'rate'

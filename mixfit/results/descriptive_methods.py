@@ -63,7 +63,8 @@ class Descriptive(MixedResults):
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+        >>> pulp = mixfit.datasets.load("pulp")
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
         >>> fit.icc()
         # Intraclass Correlation Coefficient
         <BLANKLINE>

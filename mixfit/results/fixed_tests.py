@@ -103,7 +103,8 @@ class FixedTests(MixedResults):
         --------
         >>> import mixfit
         >>> cake = mixfit.datasets.load("cake")
-        >>> fit = mixfit.mixed("angle ~ recipe * temperature + (1 | recipe:replicate)", cake).fit()
+        >>> formula = "angle ~ recipe * temperature + (1 | recipe:replicate)"
+        >>> fit = mixfit.mixed(formula, cake).fit()
         >>> fit.anova(type=2)["F value"].round(3).tolist()
         [0.249, 20.52, 1.006]
         """

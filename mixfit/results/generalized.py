@@ -127,7 +127,8 @@ class GeneralizedResults(
         >>> herds = mixfit.datasets.load("cbpp")
         >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
         >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
-        >>> (fit.bse**2 / fit.cov_params(conditional=True).to_numpy().diagonal()).round(3).tolist()
+        >>> given_theta = fit.cov_params(conditional=True).to_numpy().diagonal()
+        >>> (fit.bse**2 / given_theta).round(3).tolist()
         [1.029, 1.01, 1.008, 1.006]
         """
         if not conditional:

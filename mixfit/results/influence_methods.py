@@ -36,7 +36,8 @@ class InfluenceMethods(MixedResults):
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+        >>> pulp = mixfit.datasets.load("pulp")
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
         >>> fit.hatvalues().head(2).round(4).tolist()
         [0.1643, 0.1643]
         """

@@ -82,7 +82,8 @@ class Likelihood(FixedEffects):
         --------
         >>> import mixfit
         >>> model = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp"))
-        >>> {name: round(value, 3) for name, value in model.fit(reml=False).information_criteria().items()}
+        >>> criteria = model.fit(reml=False).information_criteria()
+        >>> {name: round(value, 3) for name, value in criteria.items()}
         {'AIC': 22.512, 'BIC': 25.499, 'logLik': -8.256, '-2*log(L)': 16.512, 'df.resid': 17}
         """
         return {

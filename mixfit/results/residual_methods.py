@@ -53,7 +53,8 @@ class ResidualMethods(MixedResults):
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+        >>> pulp = mixfit.datasets.load("pulp")
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
         >>> fit.quantile_residuals(seed=1).between(0, 1).all()
         np.True_
         """

@@ -115,7 +115,8 @@ class Summary:
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+        >>> pulp = mixfit.datasets.load("pulp")
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
         >>> print(fit.summary().as_text().splitlines()[0])
         Linear mixed model fit by REML
         """
@@ -133,7 +134,8 @@ class Summary:
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+        >>> pulp = mixfit.datasets.load("pulp")
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
         >>> fit.summary().as_html().count("<table")
         4
         """

@@ -75,13 +75,17 @@ class Table(Framed):
 
     Examples
     --------
-    >>> frame = pd.DataFrame({"npar": [3, 4], "Chisq": [float("nan"), 2.5684]}, index=["m0", "m1"])
-    >>> Table(frame)
-       npar  Chisq
-    m0    3
-    m1    4 2.5684
-    >>> Table(frame)["npar"].tolist()
-    [3, 4]
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> table = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit().anova()
+    >>> table
+    Type III Analysis of Variance Table with Satterthwaite's method
+         Sum Sq Mean Sq NumDF DenDF F value    Pr(>F)
+    Days  30031   30031     1    17  45.853 3.264e-06 ***
+    ---
+    Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
+    >>> table["F value"].round(2).tolist()
+    [45.85]
     """
 
     frame: pd.DataFrame
@@ -103,7 +107,8 @@ class Table(Framed):
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+        >>> pulp = mixfit.datasets.load("pulp")
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
         >>> print(fit.ttest(ddf="none").as_text())
                   Estimate Std. Error z value Pr(>|z|)
         Intercept     60.4    0.14944  404.17   <2e-16 ***
@@ -125,7 +130,8 @@ class Table(Framed):
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+        >>> pulp = mixfit.datasets.load("pulp")
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
         >>> fit.ttest().as_html().count("<tr")
         2
         """

@@ -90,7 +90,8 @@ class TidyMethods(MixedResults):
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+        >>> pulp = mixfit.datasets.load("pulp")
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
         >>> fit.glance()["REMLcrit"].round(3).tolist()
         [18.626]
         """

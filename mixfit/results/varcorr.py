@@ -74,13 +74,18 @@ class VarCorr:
 
     Examples
     --------
-    >>> v = VarCorr((Component("g", ("Intercept",), np.array([[4.0]]), "us"),), sigma=1.0)
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> v = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit().varcorr()
     >>> v
-     Groups   Name        Std.Dev.
-     g        (Intercept) 2
-     Residual             1
-    >>> v.to_frame()["sdcor"].tolist()
-    [2.0, 1.0]
+     Groups   Name        Std.Dev. Corr
+     Subject  (Intercept) 24.7405
+              Days         5.9221  0.066
+     Residual             25.5918
+    >>> v["Subject"].round(2)
+               Intercept   Days
+    Intercept     612.09   9.60
+    Days            9.60  35.07
     """
 
     components: tuple[Component, ...]

@@ -86,7 +86,7 @@ def normal_quantile(alpha: float) -> float:
 
 
 def interval(estimates: NDArray[np.float64], errors: NDArray[np.float64], alpha: float) -> NDArray[np.float64]:
-    """Limits ``estimate -+ z(1 - alpha/2) error``.
+    """Limits ``estimate ± z(1 - alpha/2) error``.
 
     Parameters
     ----------

@@ -166,12 +166,12 @@ def test_what_laplace_gets_wrong(page: Page) -> None:
     assert errors["patients"].to_dict() == {"always no": 163, "always yes": 16, "both answers": 115, "all": 294}
     by_quadrature, by_laplace = errors["at the estimates by quadrature"], errors["at the estimates by Laplace"]
     page.says(f"log-likelihood is too low by {-by_quadrature['all']:.1f}.")
-    page.says(f"the 163 patients who always said no count for {by_laplace['always no']:.1f} too much")
+    page.says(f"the 163 patients who always said no count for {by_laplace['always no']:.2f} too much")
     page.says(f"there the sum is too high by {by_laplace['all']:.1f}.")
     (_, _, left), (_, _, middle), (_, _, right) = names["panels"].values()
     assert abs(left) < 0.01
     assert abs(right) < 0.005
-    page.says(f"for the one in the middle, {100 * (1 - np.exp(middle)):.0f} per cent of the area are missing")
+    page.says(f"for the one in the middle, {100 * (1 - np.exp(middle)):.0f} per cent of the area is missing")
     herds = names["herds"]
     first = herds[herds["herd"] == "1"]
     assert (first["incidence"].sum(), first["size"].sum(), len(first)) == (9, 40, 4)

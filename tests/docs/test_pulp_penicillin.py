@@ -172,6 +172,15 @@ def test_random_effects(page: Page, names: dict[str, Any]):
     assert_allclose(1 - share, 0.25, atol=0.02)
 
 
+def test_residuals(page: Page, names: dict[str, Any]):
+    """The scatter of the operators, which the sentence below the figure compares."""
+    sheets = [rows.to_numpy() for _, rows in names["pulp"].groupby("operator", observed=True)["bright"]]
+    a, *others = [values.std(ddof=1) for values in sheets]
+    assert_allclose(a / np.array(others), 2.25, atol=0.2)
+    assert names["fit"].params["Intercept"] > names["means"]["a"] > names["means"]["b"], "the second from the left"
+    page.says(f"(Bartlett's test has p = {stats.bartlett(*sheets).pvalue:.2f})")
+
+
 def test_predictions(page: Page, names: dict[str, Any]):
     predicted, interval = names["predicted"], names["interval"]
     mean = predicted["mean"]

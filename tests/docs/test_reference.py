@@ -11,7 +11,7 @@ from mixfit import datasets, errors, plots
 from tests.docs.pages import DOCS
 
 TEXT = (DOCS / "reference" / "index.rst").read_text(encoding="utf-8")
-NAMES = re.findall(r"^   ([A-Za-z_][\w.]*)$", TEXT, flags=re.MULTILINE)
+NAMES = re.findall(r"^   ~?([A-Za-z_][\w.]*)$", TEXT, flags=re.MULTILINE)
 
 
 def found(name):

@@ -57,13 +57,13 @@ def test_numbers_of_the_story(page, names):
     page.says(
         f"standard deviation of {np.sqrt(fit.mean * (1 - fit.mean) / 100):.3f}. They scatter more than twice as much",
         f"arm I from {lowest:.2f} to {joint.rates().loc['I', 'mode']:.4f}",
-        f"comes to rest at s = {joint.precision:.0f}.",
+        f"comes to rest at $s = {joint.precision:.0f}$.",
         f"The precision is {fit.precision:.2f} where the joint likelihood had {joint.precision:.2f}",
         f"too large by {100 * (joint.precision / fit.precision - 1):.0f} per cent",
         f"The rates have a standard deviation of {names['spread'](fit):.4f}",
         f"Arm I goes from {lowest:.2f} to about {lowest_mean:.2f}",
         f"arm F from {rates.loc['F', 'raw']:.2f} to about {rates.loc['F', 'mean']:.2f}",
-        f"s / (n + s), or {100 * share:.0f} per cent",
+        f"$s / (n + s)$, or {100 * share:.0f} per cent",
     )
     assert names["raw"].std() > 2 * 0.047
     assert_allclose(rates["raw"] - rates["mean"], share * (rates["raw"] - fit.mean))
@@ -99,7 +99,7 @@ def test_numbers_of_the_intervals(page, names):
         f"it ends at {wald[1]:.0f}, which is too early",
         f"within {chi2.ppf(0.95, 1):.2f} (the 95 per cent point",
         f"It runs from {profile[0]:.2f} to {profile[1]:.2f}",
-        f"with s = {profile[0]:.2f} an arm would go {100 * profile[0] / (100 + profile[0]):.0f} per cent of its way",
+        f"with $s = {profile[0]:.2f}$ an arm would go {100 * profile[0] / (100 + profile[0]):.0f} per cent of its way",
         f"with {profile[1]:.2f} it would go {100 * profile[1] / (100 + profile[1]):.0f} per cent",
     )
     # A factor of three on either side.
@@ -112,7 +112,7 @@ def test_numbers_of_the_mixed_model(page, names):
     width = names["spread"](fit) / variance
     page.says(
         f"log-likelihoods differ by {glmm.llf - fit.llf:.2f}.",
-        f"The inverse logit of −{-glmm.params['Intercept']:.4f} is {median:.4f}, below m = {fit.mean:.4f}",
+        f"The inverse logit of −{-glmm.params['Intercept']:.4f} is {median:.4f}, below $m = {fit.mean:.4f}$",
         f"is {names['spread'](fit):.4f} / {variance:.4f} = {width:.2f}",
     )
     # The mean over the logit's normal distribution lies nearer to one half.

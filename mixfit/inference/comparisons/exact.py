@@ -79,7 +79,8 @@ def exact_rlrt(
     --------
     >>> import mixfit
     >>> pulp = mixfit.datasets.load("pulp")
-    >>> test = mixfit.exact_rlrt(mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit(), n_sim=50_000, seed=1)
+    >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
+    >>> test = mixfit.exact_rlrt(fit, n_sim=50_000, seed=1)
     >>> round(test.statistic, 4), abs(test.pvalue - 0.0226) < 0.003
     (3.4701, True)
     """

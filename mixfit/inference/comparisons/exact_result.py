@@ -39,7 +39,8 @@ class ExactTest:
     Examples
     --------
     >>> import mixfit
-    >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+    >>> pulp = mixfit.datasets.load("pulp")
+    >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
     >>> test = mixfit.exact_rlrt(fit, n_sim=1000, seed=1)
     >>> round(test.statistic, 3), round(test.pvalue, 2)
     (3.47, 0.02)

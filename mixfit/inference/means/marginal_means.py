@@ -141,7 +141,8 @@ class EmMeans(Functions):
         >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
         >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
         >>> means = fit.emmeans("period")
-        >>> means.contrast("trt.vs.ctrl").to_frame()[["contrast", "estimate", "p.value"]].round(4)
+        >>> frame = means.contrast("trt.vs.ctrl").to_frame()
+        >>> frame[["contrast", "estimate", "p.value"]].round(4)
                     contrast  estimate  p.value
         0  period2 - period1   -0.9923   0.0035
         1  period3 - period1   -1.1287   0.0016

@@ -45,7 +45,8 @@ class LikelihoodProfile:
     --------
     >>> import mixfit
     >>> sleep = mixfit.datasets.load("sleepstudy")
-    >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+    >>> profile = fit.profile(which="sigma")
     >>> profile.conf_int().round(2).to_numpy().tolist()
     [[27.81, 34.59]]
     """
@@ -64,7 +65,7 @@ class LikelihoodProfile:
         return list(dict.fromkeys(self.frame[".par"]))
 
     def conf_int(self, alpha: float = 0.05) -> pd.DataFrame:
-        """Intervals between the points where zeta is -+z(1 - alpha/2).
+        """Intervals between the points where zeta is ±z(1 - alpha/2).
 
         Parameters
         ----------
@@ -87,7 +88,8 @@ class LikelihoodProfile:
         --------
         >>> import mixfit
         >>> sleep = mixfit.datasets.load("sleepstudy")
-        >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+        >>> profile = fit.profile(which="sigma")
         >>> profile.conf_int(alpha=0.1).round(2)
                    0      1
         sigma  28.27  33.95
@@ -120,7 +122,8 @@ class LikelihoodProfile:
         --------
         >>> import mixfit
         >>> sleep = mixfit.datasets.load("sleepstudy")
-        >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+        >>> profile = fit.profile(which="sigma")
         >>> profile.zeta("sigma", [28.0, 31.0, 34.0]).round(2).tolist()
         [-1.83, 0.06, 1.67]
         """
@@ -142,7 +145,8 @@ class LikelihoodProfile:
         --------
         >>> import mixfit
         >>> sleep = mixfit.datasets.load("sleepstudy")
-        >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+        >>> profile = fit.profile(which="sigma")
         >>> profile.value("sigma", [-1.96, 0.0, 1.96]).round(2).tolist()
         [27.81, 30.9, 34.59]
         """
@@ -165,7 +169,8 @@ class LikelihoodProfile:
         --------
         >>> import mixfit
         >>> sleep = mixfit.datasets.load("sleepstudy")
-        >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+        >>> profile = fit.profile(which="sigma")
         >>> profile.curve("sigma", points=3).round(2)
            value  zeta  abs_zeta
         0  25.52 -3.67      3.67
@@ -201,7 +206,8 @@ class LikelihoodProfile:
         --------
         >>> import mixfit
         >>> sleep = mixfit.datasets.load("sleepstudy")
-        >>> profile = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().profile(which="sigma")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+        >>> profile = fit.profile(which="sigma")
         >>> (axes,) = profile.plot()
         >>> axes.get_xlabel(), axes.get_ylabel()
         ('sigma', 'ζ')

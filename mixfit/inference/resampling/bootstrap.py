@@ -54,7 +54,8 @@ class BootstrapResult:
     Examples
     --------
     >>> import mixfit
-    >>> fit = mixfit.mixed("yield ~ treat + (1|blend)", mixfit.datasets.load("penicillin")).fit()
+    >>> penicillin = mixfit.datasets.load("penicillin")
+    >>> fit = mixfit.mixed("yield ~ treat + (1|blend)", penicillin).fit()
     >>> boot = fit.bootstrap(lambda refit: refit.sigma, n=100, seed=1)
     >>> boot.estimates.round(2).to_dict(), boot.n_failed
     ({'statistic': 4.34}, 0)
@@ -111,7 +112,8 @@ class BootstrapResult:
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.mixed("yield ~ treat + (1 | blend)", mixfit.datasets.load("penicillin")).fit()
+        >>> penicillin = mixfit.datasets.load("penicillin")
+        >>> fit = mixfit.mixed("yield ~ treat + (1 | blend)", penicillin).fit()
         >>> boot = fit.bootstrap(n=100, seed=1, progress=False)
         >>> boot.conf_int(kind="basic").round(1)
                                   0     1
@@ -153,7 +155,8 @@ class BootstrapResult:
         Examples
         --------
         >>> import mixfit
-        >>> fit = mixfit.mixed("yield ~ treat + (1 | blend)", mixfit.datasets.load("penicillin")).fit()
+        >>> penicillin = mixfit.datasets.load("penicillin")
+        >>> fit = mixfit.mixed("yield ~ treat + (1 | blend)", penicillin).fit()
         >>> boot = fit.bootstrap(n=100, seed=1, progress=False)
         >>> list(boot.summary().to_frame())
         ['original', 'bias', 'std. error']
