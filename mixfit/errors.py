@@ -14,7 +14,6 @@ __all__ = [
     "MixfitError",
     "MixfitWarning",
     "NewLevelError",
-    "RankWarning",
 ]
 
 
@@ -65,10 +64,6 @@ class MissingPackageError(MixfitError, ImportError):
 
 class MixfitWarning(UserWarning):
     """Base of every warning that mixfit issues."""
-
-
-class RankWarning(MixfitWarning):
-    """Columns of the fixed-effects matrix were dropped because others determine them."""
 
 
 class BiasWarning(MixfitWarning):

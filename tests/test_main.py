@@ -13,7 +13,7 @@ import pytest
 import mixfit
 from mixfit import __main__ as command
 from mixfit import datasets
-from mixfit.errors import FormulaError, RankWarning
+from mixfit.errors import BiasWarning, FormulaError
 
 FORMULA = "bright ~ 1 + (1|operator)"
 
@@ -148,7 +148,7 @@ def test_an_error_of_the_model_is_one_line(monkeypatch, capsys):
 
 def test_a_warning_of_the_model_is_one_line(monkeypatch, capsys):
     def mixed(formula, data, family=None, weights=None):
-        warnings.warn("dropped\nx2", RankWarning, stacklevel=2)
+        warnings.warn("dropped\nx2", BiasWarning, stacklevel=2)
         return SimpleNamespace(fit=lambda reml: SimpleNamespace(summary=lambda: "the summary"))
 
     monkeypatch.setattr(mixfit, "mixed", mixed, raising=False)

@@ -147,7 +147,7 @@ def test_simulated_arms(page, names):
         f"a gain of {100 * gain:.0f} per cent of the squared error",
         f"is on average {-means['raw, of the lowest']:.3f} too low",
         f"Its posterior mean is {means['mean, of the lowest']:.3f} too high",
-        f"hold the truth in {100 * means['intervals with the truth']:.0f} per cent of all cases",
+        f"hold the truth in {100 * means['inside']:.0f} per cent of all cases",
     )
     # "Most ... but not all", and twenty patients: far larger.
     once, truth = names["once"], np.sort(np.random.default_rng(4).beta(names["fit"].alpha, names["fit"].beta, 10))
