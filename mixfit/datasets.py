@@ -12,13 +12,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 
+import pandas as pd
+
 from mixfit.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Literal, NotRequired
-
-    import pandas as pd
 
 __all__ = ["describe", "list", "load"]
 
@@ -72,8 +72,6 @@ def load(name: str) -> pd.DataFrame:
     >>> pulp["operator"].cat.categories.to_list()
     ['a', 'b', 'c', 'd']
     """
-    import pandas as pd
-
     meta = _meta(name)
     dtypes = {"factor": "str", "integer": "int64", "float": "float64"}
     columns = meta["columns"]
@@ -106,8 +104,6 @@ def list() -> pd.DataFrame:  # noqa: A001 - read as ``datasets.list()``
     >>> datasets.list().set_index("name").loc["sleepstudy", ["rows", "columns"]].to_list()
     [180, 3]
     """
-    import pandas as pd
-
     sets = {name: _meta(name) for name in _names()}
     return pd.DataFrame(
         {
@@ -146,8 +142,6 @@ def describe(name: str) -> pd.DataFrame:
     >>> datasets.describe("sleepstudy").set_index("column").loc["Reaction", "unit"]
     'ms'
     """
-    import pandas as pd
-
     meta = _meta(name)
     about = pd.DataFrame.from_dict(meta["columns"], orient="index")
     frame = about[["type", "unit", "description"]].rename_axis("column").reset_index()

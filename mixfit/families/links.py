@@ -50,6 +50,10 @@ class Link:
     twist: Function
     probability: bool = False
 
+    def __reduce__(self) -> tuple[Callable[[str], Link], tuple[str]]:
+        # Its parts may have no names of their own.
+        return _named, (self.name,)
+
 
 def _exp(eta: Array) -> Array:
     return np.exp(np.clip(eta, -_LARGEST_EXPONENT, _LARGEST_EXPONENT))
@@ -115,6 +119,10 @@ def _cauchy_density(eta: Array) -> Array:
 def _signed_power(eta: Array, power: float) -> Array:
     # Only positive predictors have a mean under 1/mu^2.
     return np.where(eta > 0.0, np.abs(eta), np.nan) ** power
+
+
+def _named(name: str) -> Link:
+    return LINKS[name]
 
 
 LINKS: dict[str, Link] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 
 import numpy as np
@@ -74,3 +75,8 @@ def test_probabilities_rise(name: str) -> None:
     assert (np.diff(mean) >= 0.0).all()
     assert mean[0] < 1e-2
     assert mean[-1] > 1.0 - 1e-2
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_links_are_the_same_after_pickling(name: str) -> None:
+    assert pickle.loads(pickle.dumps(LINKS[name])) is LINKS[name]

@@ -11,6 +11,7 @@ import pandas as pd
 from mixfit.inference.means.contrast_coefficients import contrast_family, mean_labels
 from mixfit.inference.means.linear_functions import adjust_tests, by_groups, intervals
 from mixfit.inference.means.multiplicity import JOINT, Family
+from mixfit.results.prediction import response_limits
 from mixfit.results.wald import correlation
 
 if TYPE_CHECKING:
@@ -107,9 +108,8 @@ def means_frame(
     notes = [*settings.heading_notes, *settings.df_notes, f"Confidence level used: {level:g}", *adjusted]
     if link is not None and scale.response:
         se = se * np.abs(link.slope(mean))
+        lower, upper = response_limits(link, mean, np.column_stack([lower, upper])).T
         mean = link.mean(mean)
-        # an inverse link may turn the limits around
-        lower, upper = np.sort([link.mean(lower), link.mean(upper)], axis=0)
         notes.append(f"Intervals are back-transformed from the {link.name} scale")
     elif link is not None:
         notes.insert(len(settings.heading_notes), f"Results are given on the {link.name} (not the response) scale.")

@@ -189,6 +189,20 @@ def test_generalized_means_on_the_response():
         fit.emmeans("period", ddf="satterthwaite")
 
 
+def test_limits_beyond_the_branch_of_a_link_are_its_end():
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"f": np.repeat(["a", "b"], 12), "g": np.tile(list("pqr"), 8)})
+    data["y"] = np.where(data["f"] == "a", rng.poisson(3.0, 24), np.r_[np.zeros(23, int), 1])
+    fit = mixfit.mixed("y ~ f + (1|g)", data, family="poisson(sqrt)").fit()
+    limits = fit.emmeans("f").frame.set_index("f")
+    on_the_link = limits.loc["b", ["lower.CL", "upper.CL"]]
+    assert on_the_link.iloc[0] < 0.0 < on_the_link.iloc[1]
+    means = fit.emmeans("f", type="response").frame.set_index("f")
+    assert means.loc["b", "lower.CL"] == 0.0
+    np.testing.assert_allclose(means.loc["b", "upper.CL"], on_the_link.iloc[1] ** 2)
+    np.testing.assert_allclose(means.loc["a", "lower.CL"], limits.loc["a", "lower.CL"] ** 2)
+
+
 def test_limits_are_in_order_under_a_decreasing_link():
     data = DATA.assign(z=RNG.gamma(20.0, size=N) / 10.0)
     fit = mixfit.mixed("z ~ a + (1 | g)", data, family="gamma(inverse)").fit()
