@@ -194,10 +194,10 @@ def test_limits_beyond_the_branch_of_a_link_are_its_end():
     data = pd.DataFrame({"f": np.repeat(["a", "b"], 12), "g": np.tile(list("pqr"), 8)})
     data["y"] = np.where(data["f"] == "a", rng.poisson(3.0, 24), np.r_[np.zeros(23, int), 1])
     fit = mixfit.mixed("y ~ f + (1|g)", data, family="poisson(sqrt)").fit()
-    limits = fit.emmeans("f").frame.set_index("f")
+    limits = fit.emmeans("f", level=0.99).frame.set_index("f")
     on_the_link = limits.loc["b", ["lower.CL", "upper.CL"]]
     assert on_the_link.iloc[0] < 0.0 < on_the_link.iloc[1]
-    means = fit.emmeans("f", type="response").frame.set_index("f")
+    means = fit.emmeans("f", type="response", level=0.99).frame.set_index("f")
     assert means.loc["b", "lower.CL"] == 0.0
     np.testing.assert_allclose(means.loc["b", "upper.CL"], on_the_link.iloc[1] ** 2)
     np.testing.assert_allclose(means.loc["a", "lower.CL"], limits.loc["a", "lower.CL"] ** 2)
