@@ -68,6 +68,7 @@ def climb(
     *,
     known_precision: bool = False,
     limit: float = np.inf,
+    times: Array | float = 1.0,
 ) -> Maximum:
     """Maximize a likelihood by damped Newton steps in (coefficients, log s).
 
@@ -84,6 +85,8 @@ def climb(
         Whether s is held.
     limit : float
         Precision that counts as infinite.
+    times : ndarray, shape (N,), or float
+        How often each unit counts.
 
     Returns
     -------
@@ -97,8 +100,8 @@ def climb(
         Where `s` passes `limit`.
     """
     free = X.shape[1] + (not known_precision)
-    noise = rounding(n)
-    here, last = evaluate(terms, y, n, X, offset, link, coefficients, s), np.inf
+    noise = rounding(n, times)
+    here, last = evaluate(terms, y, n, X, offset, link, coefficients, s, times), np.inf
     if not np.isfinite(here.value):
         raise FitError(f"The likelihood is not finite at a precision of {s:.3g}, where its maximum is looked for.")
     for _ in range(_MAX_STEPS):
@@ -111,7 +114,7 @@ def climb(
         step *= min(1.0, _LONGEST / max(np.abs(X @ step[:-1]).max(initial=0.0), abs(step[-1])))
         for _ in range(_MAX_HALVINGS):
             new = coefficients + step[:-1], s * float(np.exp(step[-1]))
-            there = evaluate(terms, y, n, X, offset, link, *new)
+            there = evaluate(terms, y, n, X, offset, link, *new, times)
             if there.value > here.value - noise:
                 break
             step *= 0.5

@@ -101,27 +101,29 @@ def maximize_marginal(units: Units, link: Link, near: Array | None = None) -> Ma
     Coefficients and derivatives are those of ``units.X``, whose columns must not be dependent. The search starts from
     least squares, or from the coefficients `near` where these are better.
     """
-    seen = units.take(units.n > 0.0)
+    seen = units.take(units.n > 0.0).distinct()
     basis = fixed_basis(seen.X.T)
-    data = (seen.y, seen.n, basis.rows.T, seen.offset, link)
+    data, times = (seen.y, seen.n, basis.rows.T, seen.offset, link), seen.times
     starts = [basis.rows @ (link.eta((seen.y + 0.5) / (seen.n + 1.0)) - seen.offset)]
     if near is not None:
         starts.append(basis.triangle @ near)
-    start = max(starts, key=lambda place: evaluate(marginal_terms, *data, place, np.inf).value)
-    binomial = climb(marginal_terms, *data, start, np.inf, known_precision=True)
+    start = max(starts, key=lambda place: evaluate(marginal_terms, *data, place, np.inf, times).value)
+    binomial = climb(marginal_terms, *data, start, np.inf, known_precision=True, times=times)
     _check_separation(seen, binomial, basis.rows.T)
-    scale, best = binomial_scale(seen.n), binomial
-    for peak in _scan(data, binomial.coefficients, scale):
+    scale, best = binomial_scale(seen.n, times), binomial
+    for peak in _scan(data, times, binomial.coefficients, scale):
         # A peak at infinity is the binomial's.
         with suppress(UnboundedError):
-            found = climb(marginal_terms, *data, peak.coefficients, peak.s, limit=INFINITE * scale)
+            found = climb(marginal_terms, *data, peak.coefficients, peak.s, limit=INFINITE * scale, times=times)
             best = max(best, found, key=lambda maximum: maximum.point.value)
-    if 2.0 * (best.point.value - binomial.point.value) <= max(TOLERANCE, rounding(seen.n)):
+    if 2.0 * (best.point.value - binomial.point.value) <= max(TOLERANCE, rounding(seen.n, times)):
         best = binomial
     return Maximum(basis.coefficients(best.coefficients), best.s, best.point, best.decrease)
 
 
-def _scan(data: tuple[Array, Array, Array, Array, Link], coefficients: Array, scale: float) -> list[Maximum]:
+def _scan(
+    data: tuple[Array, Array, Array, Array, Link], times: Array, coefficients: Array, scale: float
+) -> list[Maximum]:
     """Peaks of the profile over a coarse grid of log s; units of very unequal trials can make two of them.
 
     `scale` is `binomial_scale`.
@@ -129,7 +131,7 @@ def _scan(data: tuple[Array, Array, Array, Array, Link], coefficients: Array, sc
     grid = np.exp(np.arange(np.log(10.0 * scale), np.log(_SMALLEST_START), -_GRID_STEP))
     profile = []
     for s in grid.tolist():
-        profile.append(climb(marginal_terms, *data, coefficients, s, known_precision=True))
+        profile.append(climb(marginal_terms, *data, coefficients, s, known_precision=True, times=times))
         coefficients = profile[-1].coefficients
     values = np.array([-np.inf, *(place.point.value for place in profile), -np.inf])
     peaks = np.flatnonzero((values[1:-1] >= values[:-2]) & (values[1:-1] >= values[2:]))

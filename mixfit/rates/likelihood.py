@@ -139,6 +139,7 @@ def evaluate(
     link: Link,
     coefficients: Array,
     s: float,
+    times: Array | float = 1.0,
 ) -> Point:
     """Sum a likelihood over the units and carry its derivatives to (coefficients, log s).
 
@@ -155,6 +156,8 @@ def evaluate(
     coefficients : ndarray, shape (p,)
     s : float
         At infinity the derivatives in log s are zero.
+    times : ndarray, shape (N,), or float
+        How often each unit counts.
 
     Returns
     -------
@@ -165,18 +168,18 @@ def evaluate(
     d1, d2, beyond = mean.slope, mean.bend, mean.beyond
     t = terms(y, n, mean.m, s, mean.q)
     p = X.shape[1]
-    score = t.m * d1
+    score = times * t.m * d1
     gradient, hessian = np.zeros(p + 1), np.zeros((p + 1, p + 1))
     gradient[:p] = X.T @ score
-    hessian[:p, :p] = (X.T * np.where(beyond == 0.0, t.mm * d1**2 + t.m * d2, 0.0)) @ X
+    hessian[:p, :p] = (X.T * np.where(beyond == 0.0, times * (t.mm * d1**2 + t.m * d2), 0.0)) @ X
     if np.isfinite(s):
-        gradient[p] = s * (t.s + t.ms * d1 * beyond).sum()
-        hessian[p, :p] = hessian[:p, p] = s * (X.T @ (t.ms * d1))
-        hessian[p, p] = gradient[p] + s**2 * t.ss.sum()
-    return Point(float((t.value + score * beyond).sum()), gradient, hessian)
+        gradient[p] = s * (times * (t.s + t.ms * d1 * beyond)).sum()
+        hessian[p, :p] = hessian[:p, p] = s * (X.T @ (times * t.ms * d1))
+        hessian[p, p] = gradient[p] + s**2 * (times * t.ss).sum()
+    return Point(float((times * t.value + score * beyond).sum()), gradient, hessian)
 
 
-def binomial_scale(n: Array) -> float:
+def binomial_scale(n: Array, times: Array | float = 1.0) -> float:
     """Precision whose inverse is one standard error of r = 1 / s at r = 0, the binomial.
 
     As r -> 0, l = binomial + r [y (y-1) / m + f (f-1) / (1-m) - n (n-1)] / 2, whose score in r has the information
@@ -188,9 +191,9 @@ def binomial_scale(n: Array) -> float:
     >>> round(binomial_scale(np.full(10, 100.0)), 1)
     222.5
     """
-    return float(np.sqrt((0.5 * n * (n - 1.0)).sum()))
+    return float(np.sqrt((times * 0.5 * n * (n - 1.0)).sum()))
 
 
-def rounding(n: Array) -> float:
+def rounding(n: Array, times: Array | float = 1.0) -> float:
     """Rounding error of a sum of log-likelihoods, whose terms are of the order log Gamma(n)."""
-    return _EPSILON * float((n * np.log(n + 2.0)).sum())
+    return _EPSILON * float((times * n * np.log(n + 2.0)).sum())

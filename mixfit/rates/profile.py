@@ -54,11 +54,11 @@ def profile_loglik(units: Units, link: Link, estimate: Estimate, which: int, val
         slopes = estimate.covariance[:-1, which] / estimate.covariance[which, which]
         near = np.delete(estimate.coefficients + slopes * (value - estimate.coefficients[which]), which)
         return maximize_marginal(units.with_known_coefficient(which, value), link, near).point.value
-    seen = units.take(units.n > 0.0)
+    seen = units.take(units.n > 0.0).distinct()
     basis = fixed_basis(seen.X.T)
     data = (seen.y, seen.n, basis.rows.T, seen.offset, link)
-    start = basis.triangle @ estimate.coefficients
-    return climb(marginal_terms, *data, start, float(np.exp(value)), known_precision=True).point.value
+    start, s = basis.triangle @ estimate.coefficients, float(np.exp(value))
+    return climb(marginal_terms, *data, start, s, known_precision=True, times=seen.times).point.value
 
 
 def profile_interval(units: Units, link: Link, estimate: Estimate, which: int, alpha: float) -> tuple[float, float]:
@@ -77,6 +77,7 @@ def profile_interval(units: Units, link: Link, estimate: Estimate, which: int, a
         Of log s the upper end is infinite where rates that do not vary are within the interval.
     """
     fall = float(ndtri(1.0 - alpha / 2.0)) ** 2
+    units = units.take(units.n > 0.0).distinct()
 
     def excess(value: float) -> float:
         return 2.0 * (estimate.llf - profile_loglik(units, link, estimate, which, value)) - fall
@@ -96,7 +97,7 @@ def profile_interval(units: Units, link: Link, estimate: Estimate, which: int, a
         upper = np.inf if excess(np.inf) <= 0.0 else _crossing(excess, at, step)
         return _crossing(excess, at, -step), upper
     # One standard error of 1 / s away from its estimate zero, and from there towards it where that is too far.
-    at = float(np.log(binomial_scale(units.n)))
+    at = float(np.log(binomial_scale(units.n, units.times)))
     while excess(at) > 0.0:
         at += _FIRST_STEP
     return _crossing(excess, at, -_FIRST_STEP), np.inf
@@ -104,9 +105,8 @@ def profile_interval(units: Units, link: Link, estimate: Estimate, which: int, a
 
 def _along_the_peak(units: Units, link: Link, estimate: Estimate, which: int) -> Callable[[float], float]:
     """The profile of a coefficient on the peak that has the estimate, each maximum from the last one's precision."""
-    seen = units.take(units.n > 0.0)
-    held, basis = seen.X[:, which], fixed_basis(np.delete(seen.X, which, axis=1).T)
-    limit = INFINITE * binomial_scale(seen.n)
+    held, basis = units.X[:, which], fixed_basis(np.delete(units.X, which, axis=1).T)
+    limit = INFINITE * binomial_scale(units.n, units.times)
     slopes = estimate.covariance[:-1, which] / estimate.covariance[which, which]
     s = estimate.s
 
@@ -114,8 +114,8 @@ def _along_the_peak(units: Units, link: Link, estimate: Estimate, which: int) ->
         nonlocal s
         near = estimate.coefficients + slopes * (at - estimate.coefficients[which])
         start = basis.triangle @ np.delete(near, which)
-        data = (seen.y, seen.n, basis.rows.T, seen.offset + at * held, link)
-        found = climb(marginal_terms, *data, start, s, limit=limit)
+        data = (units.y, units.n, basis.rows.T, units.offset + at * held, link)
+        found = climb(marginal_terms, *data, start, s, limit=limit, times=units.times)
         s = found.s
         return found.point.value
 

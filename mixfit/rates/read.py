@@ -93,7 +93,7 @@ def read_units(successes: Any, trials: Any, data: object, by: Any, na_action: Li
     kept = fixed_basis(units.X[units.n > 0.0].T).kept
     _require_known_means(units, kept)
     aliased = tuple(name for j, name in enumerate(names) if j not in kept)
-    units = Units(units.y, units.n, units.X[:, kept], units.offset, labels, tuple(names[j] for j in kept))
+    units = replace(units, X=units.X[:, kept], labels=labels, exog_names=tuple(names[j] for j in kept))
     return UnitData(units, aliased, int((~keep).sum()))
 
 

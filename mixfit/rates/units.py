@@ -36,6 +36,8 @@ class Units:
         Known part of the linear predictor.
     labels : pandas.Index, shape (N,)
     exog_names : tuple of str, length p
+    times : ndarray, shape (N,)
+        How often each counts: how many units `distinct` put into one.
     """
 
     y: Array
@@ -44,6 +46,7 @@ class Units:
     offset: Array
     labels: pd.Index
     exog_names: tuple[str, ...]
+    times: Array
 
     def __len__(self) -> int:
         return len(self.y)
@@ -57,7 +60,16 @@ class Units:
             X=self.X[rows],
             offset=self.offset[rows],
             labels=self.labels[rows],
+            times=self.times[rows],
         )
+
+    def distinct(self) -> Units:
+        """Units with the same counts, covariates and offset as one: a likelihood needs each only once."""
+        rows = np.column_stack([self.y, self.n, self.X, self.offset])
+        _, first, codes = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+        if len(first) == len(rows):
+            return self
+        return replace(self.take(first), times=np.bincount(codes.ravel(), self.times).astype(np.float64))
 
     def with_known_coefficient(self, j: int, value: float) -> Units:
         """The same units with coefficient j given: its column moves into the offset."""
@@ -140,4 +152,5 @@ def aggregate(
         offset=offset[first],
         labels=labels,
         exog_names=tuple(exog_names),
+        times=np.ones(N),
     )

@@ -10,6 +10,7 @@ from scipy.stats import beta, binom
 import mixfit
 from mixfit.errors import DesignError, FitError
 from mixfit.rates.likelihood import marginal_terms
+from mixfit.rates.units import Units
 from tests.rates import arms
 
 # glmmTMB 1.1.5, betabinomial, rel.tol = 1e-14: coefficients, phi, logLik; standard errors, the last of log phi.
@@ -252,3 +253,28 @@ def test_separation_and_saturation_are_refused():
         mixfit.beta_binomial("cbind(y, n - y) ~ g", data=data, by="unit")
     with pytest.raises(DesignError, match="6 units with trials cannot place 6 coefficients"):
         mixfit.beta_binomial("cbind(y, n - y) ~ unit", data=data)
+
+
+def test_units_alike_are_evaluated_once(monkeypatch):
+    rng = np.random.default_rng(8)
+    x = rng.integers(0, 3, 600)
+    n = rng.integers(0, 12, 600)
+    y = rng.binomial(n, rng.beta(2 + x, 5))
+    data = pd.DataFrame({"y": y, "n": n, "x": x})
+
+    def fitted():
+        fit = mixfit.beta_binomial("cbind(y, n - y) ~ x", data=data)
+        return fit.llf, fit.estimates(), fit.conf_int()
+
+    once = fitted()
+    units = Units(y * 1.0, n * 1.0, x[:, None] * 1.0, np.zeros(600), pd.RangeIndex(600), ("x",), np.ones(600))
+    found = units.distinct()
+    assert len(found) < 250
+    assert found.times.sum() == 600
+    assert found.distinct() is found
+    assert_allclose(found.times @ found.y, y.sum())
+    monkeypatch.setattr(Units, "distinct", lambda self: self)
+    each = fitted()
+    assert_allclose(once[0], each[0], rtol=1e-12)
+    assert_allclose(once[1], each[1], rtol=1e-7)
+    assert_allclose(once[2], each[2], rtol=1e-7)
