@@ -50,8 +50,8 @@ def argument_vector(value: object, name: str, environment: Environment, missing:
         label = name
         if isinstance(value, pd.Series) and not value.index.equals(environment.columns.index):
             raise DataError(
-                f"{what} has another index than the data: bring it into their order by .reindex(), or pass "
-                ".to_numpy() to go by position."
+                f"The index of the {name} is not that of the data: bring them into the data's order by .reindex(), "
+                "or pass .to_numpy() to go by position."
             )
     vector = numbers(value, what, environment)
     missing.note(label, null_rows(vector, missing.n_rows, label))

@@ -99,9 +99,10 @@ def minimize(objective: Objective, start: Parameters) -> Optimum:
     state = _arrive(objective, start, value)
     evaluations, message, polished, sharpened = 1, "iteration limit", False, False
     tolerance = max(TOLERANCE, _RELATIVE_NOISE * abs(value))
+    can_turn = objective.is_invariant and any(term.k > 1 for term in objective.problem.terms)
     for iteration in range(_MAX_ITERATIONS):
-        if iteration and iteration % _PATIENCE == 0 and any(term.k > 1 for term in objective.problem.terms):
-            state, sharpened = _turn(objective, state), False
+        if iteration and iteration % _PATIENCE == 0 and can_turn:
+            state, sharpened, evaluations = _turn(objective, state), False, evaluations + 1
         full, decrease = newton_step(state.curvature, state.gradient)
         # Where steps go on without an end in sight, the exact Hessian is worth its price from farther away.
         near = min(_NEAR * 2.0 ** max(iteration - _PATIENCE, 0), _FAR)
@@ -184,8 +185,6 @@ def _arrive(objective: Objective, at: Parameters, value: float) -> _State:
 
 def _turn(objective: Objective, state: _State) -> _State:
     """The same point with orthogonal columns: where T T' is nearly singular, others bend the way to the boundary."""
-    if not objective.is_invariant:
-        return state
     at = Parameters(tuple(eigenframe(objective.problem.terms, state.at.templates)), state.at.gamma, state.at.phi)
     return _arrive(objective, at, objective.value(at))
 

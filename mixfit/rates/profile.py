@@ -86,12 +86,12 @@ def profile_interval(units: Units, link: Link, estimate: Estimate, which: int, a
         at, step = float(estimate.coefficients[which]), float(np.sqrt(estimate.covariance[which, which]))
         if not np.isfinite(estimate.s):
             return _crossing(excess, at, -step), _crossing(excess, at, step)
-        along = _along_the_peak(units, link, estimate, which)
 
-        def excess_along(value: float) -> float:
-            return 2.0 * (estimate.llf - along(value)) - fall
+        def end(step: float) -> float:
+            along = _along_the_peak(units, link, estimate, which)
+            return _end(lambda value: 2.0 * (estimate.llf - along(value)) - fall, excess, at, step)
 
-        return _end(excess_along, excess, at, -step), _end(excess_along, excess, at, step)
+        return end(-step), end(step)
     if np.isfinite(estimate.s):
         at, step = float(np.log(estimate.s)), min(float(np.sqrt(estimate.covariance[-1, -1])), _FIRST_STEP)
         upper = np.inf if excess(np.inf) <= 0.0 else _crossing(excess, at, step)

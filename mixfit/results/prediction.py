@@ -24,7 +24,7 @@ __all__ = ["PredictionResults", "PredictionResultsMean", "response_limits"]
 _SIZE_AT_ZERO = {"sqrt": 0.0, "inverse": np.inf, "1/mu^2": np.inf}
 
 
-class _Framed:
+class _ShownAsFrame:
     """Shows itself as its summary frame."""
 
     def summary_frame(self, alpha: float = 0.05) -> pd.DataFrame:
@@ -40,7 +40,7 @@ class _Framed:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PredictionResults(_Framed):
+class PredictionResults(_ShownAsFrame):
     """Predictions of a linear mixed model, under the names of statsmodels' class; prints as its frame.
 
     Attributes
@@ -118,7 +118,7 @@ class PredictionResults(_Framed):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PredictionResultsMean(_Framed):
+class PredictionResultsMean(_ShownAsFrame):
     """Predicted means of a generalized mixed model, under the names of statsmodels' class; prints as its frame.
 
     As that of statsmodels' generalized models it has no intervals for observations: these are not normal.

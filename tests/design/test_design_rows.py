@@ -108,7 +108,7 @@ def test_weights_by_expression():
 @pytest.mark.parametrize("argument", ["weights", "offset"])
 def test_a_series_with_other_labels_than_the_data_is_refused(argument):
     weights = DATA.w.set_axis(range(N, 0, -1))
-    with pytest.raises(DataError, match=rf"The {argument} has another index than the data.*to_numpy\(\)"):
+    with pytest.raises(DataError, match=rf"The index of the {argument} is not that of the data.*to_numpy\(\)"):
         design("y ~ x + (1|g)", **{argument: weights})
     found = design("y ~ x + (1|g)", **{argument: weights.to_numpy()})
     np.testing.assert_array_equal(getattr(found, argument), DATA.w)
