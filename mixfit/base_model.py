@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.covariance import entries, expand, templates_from_theta
+from mixfit.covariance.templates import entries, expand, templates_from_theta
 from mixfit.errors import DataError, FitError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mixfit.base_model import MixedModel
-from mixfit.covariance import change_basis
+from mixfit.covariance.templates import change_basis
 from mixfit.design.build import build
 from mixfit.errors import BiasWarning, DataError, FitError
 from mixfit.glmm.assemble import assemble_generalized
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from mixfit.formula import MixedFormula
     from mixfit.glmm.assemble import GeneralizedAssembly
     from mixfit.glmm.types import GeneralizedEstimate
-    from mixfit.inference.diagnostics.working import WorkingModel
-    from mixfit.inference.profiles.surface import Surface
+    from mixfit.lmm.surface import Surface
+    from mixfit.lmm.working import WorkingModel
 
     Array = NDArray[np.float64]
 
@@ -226,7 +226,7 @@ class GeneralizedMixedModel(MixedModel):
         Surface
         """
         from mixfit.glmm.point import Parameters
-        from mixfit.inference.profiles.generalized_surface import GeneralizedSurface
+        from mixfit.glmm.surface import GeneralizedSurface
 
         pairs = zip(estimate.templates, self._assembly.term_bases, strict=True)
         templates = tuple(change_basis(t, np.asarray(np.linalg.inv(basis), dtype=float)) for t, basis in pairs)
@@ -270,7 +270,7 @@ class GeneralizedMixedModel(MixedModel):
         -------
         WorkingModel
         """
-        from mixfit.inference.diagnostics.working import generalized_working_model
+        from mixfit.glmm.working import generalized_working_model
 
         return generalized_working_model(self._assembly, estimate)
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from mixfit.design.types import Design
     from mixfit.generalized import GeneralizedMixedModel
-    from mixfit.inference.diagnostics.working import WorkingModel
-    from mixfit.inference.profiles.surface import Surface
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.information import VarianceInformation
+    from mixfit.lmm.surface import Surface
     from mixfit.lmm.types import LinearEstimate
+    from mixfit.lmm.working import WorkingModel
     from mixfit.results.linear import LinearResults
 
     Array = NDArray[np.float64]
@@ -266,7 +266,7 @@ class LinearMixedModel(MixedModel):
         -------
         Surface
         """
-        from mixfit.inference.profiles.linear_surface import LinearSurface
+        from mixfit.lmm.surface import LinearSurface
 
         return LinearSurface.around(self._assembly, to_basis(self._assembly, estimate.templates), reml=reml)
 
@@ -308,6 +308,6 @@ class LinearMixedModel(MixedModel):
         -------
         WorkingModel
         """
-        from mixfit.inference.diagnostics.working import linear_working_model
+        from mixfit.lmm.working import linear_working_model
 
         return linear_working_model(self._assembly, estimate)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Structure
+    from mixfit.covariance.term import Structure
 
     Array = NDArray[np.float64]
     Codes = NDArray[np.intp]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
+
+    from mixfit.covariance.term import Structure
 
 __all__ = [
     "Design",
@@ -21,10 +23,7 @@ __all__ = [
     "Grouping",
     "NewDesign",
     "RandomDesign",
-    "Structure",
 ]
-
-Structure = Literal["us", "diag"]
 
 
 @dataclass(frozen=True, eq=False)

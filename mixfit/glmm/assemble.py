@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.cholesky.plan import make_plan
+from mixfit.factor.plan import make_plan
 from mixfit.glmm.problem import GeneralizedProblem
 from mixfit.gram.basis import fixed_basis
 from mixfit.gram.pattern import row_pattern

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from mixfit.cholesky import levels as lv
-from mixfit.cholesky.posterior import conditional_covariances, posterior
-from mixfit.covariance import change_basis, entries, theta_from_templates
+from mixfit.covariance.templates import change_basis, entries, theta_from_templates
 from mixfit.errors import FitError
+from mixfit.factor.posterior import conditional_covariances, posterior
 from mixfit.glmm.fast import FastObjective, working_covariance
 from mixfit.glmm.laplace import laplace
 from mixfit.glmm.minimize import minimize
@@ -22,6 +21,7 @@ from mixfit.glmm.pql import penalized_quasi
 from mixfit.glmm.quadrature import QuadratureObjective
 from mixfit.glmm.start import linear_start, nearer_starts, theta_start
 from mixfit.glmm.types import GeneralizedEstimate
+from mixfit.gram import levels as lv
 from mixfit.optimize.steps import regular_columns
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg.lapack import dposv
 
-from mixfit.cholesky import levels as lv
 from mixfit.errors import FitError
 from mixfit.glmm.laplace import Laplace
 from mixfit.glmm.pirls import Mode, penalized_deviance, predictor, solve
+from mixfit.gram import levels as lv
 from mixfit.gram.products import random_sums
 from mixfit.lmm.criterion import column_products
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.cholesky.factor import Factor
+    from mixfit.factor.factor import Factor
     from mixfit.glmm.problem import GeneralizedProblem
 
     Array = NDArray[np.float64]

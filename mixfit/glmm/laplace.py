@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.cholesky import levels as lv
-from mixfit.cholesky.leverages import row_leverages
-from mixfit.cholesky.posterior import full_posterior
-from mixfit.cholesky.sums import inverse_sums, projected_sums
+from mixfit.factor.leverages import row_leverages
+from mixfit.factor.posterior import full_posterior
+from mixfit.factor.sums import inverse_sums, projected_sums
 from mixfit.glmm.pirls import find_mode, solve
 from mixfit.glmm.point import Slopes
+from mixfit.gram import levels as lv
 from mixfit.gram.products import random_predictor, random_sums
 from mixfit.lmm.derivatives import share_of
 from mixfit.optimize.steps import regular_columns
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.cholesky.factor import Factor
-    from mixfit.cholesky.posterior import Posterior
+    from mixfit.factor.factor import Factor
+    from mixfit.factor.posterior import Posterior
     from mixfit.glmm.pirls import Mode
     from mixfit.glmm.problem import GeneralizedProblem
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.cholesky import levels as lv
+from mixfit.gram import levels as lv
 from mixfit.gram.products import random_predictor
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mixfit.cholesky.factor import Factor
+    from mixfit.factor.factor import Factor
     from mixfit.glmm.laplace import Laplace
     from mixfit.glmm.point import Parameters, Slopes
     from mixfit.glmm.problem import GeneralizedProblem

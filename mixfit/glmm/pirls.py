@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.cholesky import levels as lv
 from mixfit.errors import FitError
+from mixfit.gram import levels as lv
 from mixfit.gram.products import random_predictor, random_sums
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.cholesky.factor import Factor
+    from mixfit.factor.factor import Factor
     from mixfit.families.base import Terms
     from mixfit.glmm.problem import GeneralizedProblem
 

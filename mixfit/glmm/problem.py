@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.cholesky.factor import factorize
-from mixfit.cholesky.plan import refill
+from mixfit.factor.factor import factorize
+from mixfit.factor.plan import refill
 from mixfit.gram.products import weighted_products
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.cholesky.factor import Factor
-    from mixfit.cholesky.plan import Plan
+    from mixfit.covariance.term import Term
+    from mixfit.factor.factor import Factor
+    from mixfit.factor.plan import Plan
     from mixfit.families.base import Family
     from mixfit.gram.pattern import RowPattern
-    from mixfit.lmm.problem import Term
 
     Array = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ from mixfit.optimize.steps import null_space
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.cholesky.factor import Factor
+    from mixfit.factor.factor import Factor
     from mixfit.glmm.laplace import Laplace
     from mixfit.glmm.nodes import NodePoint
     from mixfit.glmm.point import Parameters, Slopes

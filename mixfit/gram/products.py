@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.cholesky.levels import matmul
+from mixfit.gram.levels import matmul
 from mixfit.gram.pattern import row_pattern
 
 if TYPE_CHECKING:

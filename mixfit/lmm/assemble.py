@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.cholesky.plan import make_plan
+from mixfit.covariance.term import Term
 from mixfit.errors import DesignError
+from mixfit.factor.plan import make_plan
 from mixfit.gram.basis import fixed_basis, response_basis, term_basis
 from mixfit.gram.pattern import FactorRows
 from mixfit.gram.products import cross_products
-from mixfit.lmm.problem import Problem, Term
+from mixfit.lmm.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

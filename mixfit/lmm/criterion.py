@@ -17,15 +17,15 @@ import numpy as np
 from scipy.linalg.blas import dtrsm, dtrsv
 from scipy.linalg.lapack import dpotrf
 
-from mixfit.cholesky.factor import factorize
 from mixfit.errors import FitError
+from mixfit.factor.factor import factorize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from mixfit.cholesky.factor import Factor
+    from mixfit.factor.factor import Factor
     from mixfit.lmm.problem import Problem
 
     Array = NDArray[np.float64]

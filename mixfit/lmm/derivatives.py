@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.cholesky.posterior import posterior
-from mixfit.cholesky.sums import inverse_sums, projected_sums
+from mixfit.factor.posterior import posterior
+from mixfit.factor.sums import inverse_sums, projected_sums
 from mixfit.lmm.criterion import whiten
 from mixfit.lmm.scores import loaded_products, residual_columns, residual_forward
 from mixfit.optimize.steps import free_directions, regular_columns
@@ -31,7 +31,7 @@ from mixfit.optimize.steps import free_directions, regular_columns
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.cholesky.posterior import Posterior
+    from mixfit.factor.posterior import Posterior
     from mixfit.lmm.criterion import Profile
     from mixfit.optimize.direction import Direction
 

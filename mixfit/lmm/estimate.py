@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
-from mixfit.cholesky.posterior import conditional_covariances, posterior
-from mixfit.covariance import change_basis, theta_from_templates
+from mixfit.covariance.templates import change_basis, theta_from_templates
 from mixfit.errors import FitError
+from mixfit.factor.posterior import conditional_covariances, posterior
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import modes, template_slopes
 from mixfit.lmm.minimize import minimize

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg.blas import dtrsv
 
-from mixfit.cholesky.posterior import posterior
-from mixfit.cholesky.sums import inverse_sums, projected_sums
+from mixfit.factor.posterior import posterior
+from mixfit.factor.sums import inverse_sums, projected_sums
 from mixfit.lmm.criterion import evaluate, whiten
 from mixfit.optimize.steps import regular_columns
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.cholesky.posterior import Posterior
+    from mixfit.factor.posterior import Posterior
     from mixfit.lmm.criterion import Profile
     from mixfit.lmm.problem import Problem
 

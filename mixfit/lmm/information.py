@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.cholesky.curvature import CovarianceDirection, log_determinant_derivatives
-from mixfit.covariance import entries
+from mixfit.covariance.templates import entries
+from mixfit.factor.curvature import CovarianceDirection, log_determinant_derivatives
 from mixfit.lmm.criterion import column_products, evaluate, whiten
 from mixfit.lmm.estimate import to_basis
 from mixfit.lmm.scores import loaded_products, score_columns

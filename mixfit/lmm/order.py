@@ -18,7 +18,7 @@ def elimination_order(problem: Problem) -> NDArray[np.intp]:
     """Columns of Z (terms in order of the formula, the columns of a level side by side) as they are eliminated.
 
     Chain factors come first, level by level; then the trailing factors, column by column, as the dense block
-    holds them (see `mixfit.cholesky.plan`).
+    holds them (see `mixfit.factor.plan`).
     """
     plan = problem.plan
     position = {i: x for x, i in enumerate((*plan.chain, *plan.trailing))}

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.cholesky.factor import Factor
+    from mixfit.covariance.term import Term
+    from mixfit.factor.factor import Factor
     from mixfit.gram.basis import FixedBasis
     from mixfit.lmm.assemble import Assembly
-    from mixfit.lmm.problem import Term
     from mixfit.lmm.types import LinearEstimate
 
     Array = NDArray[np.float64]

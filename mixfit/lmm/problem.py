@@ -12,36 +12,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.cholesky.plan import Plan
-    from mixfit.design.types import Structure
+    from mixfit.covariance.term import Term
+    from mixfit.factor.plan import Plan
     from mixfit.gram.products import Gram
 
     Array = NDArray[np.float64]
 
-__all__ = ["Problem", "Term"]
-
-
-@dataclass(frozen=True, eq=False)
-class Term:
-    """A random term's place among the columns of its grouping factor.
-
-    Attributes
-    ----------
-    factor : int
-    first, k : int
-        Its columns are ``first : first + k`` of the factor's.
-    structure : {"us", "diag"}
-    """
-
-    factor: int
-    first: int
-    k: int
-    structure: Structure
-
-    @property
-    def columns(self) -> slice:
-        """Its columns among its factor's."""
-        return slice(self.first, self.first + self.k)
+__all__ = ["Problem"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import block_diag
 
-from mixfit.cholesky.plan import make_plan
+from mixfit.covariance.term import Term
+from mixfit.factor.plan import make_plan
 from mixfit.gram.basis import fixed_basis
 from mixfit.gram.transform import transformed
-from mixfit.lmm.problem import Problem, Term
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from mixfit.gram.basis import FixedBasis
     from mixfit.lmm.assemble import Assembly
+    from mixfit.lmm.problem import Problem
 
     Array = NDArray[np.float64]
 

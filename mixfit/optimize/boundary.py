@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.lmm.problem import Term
+    from mixfit.covariance.term import Term
 
     Array = NDArray[np.float64]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg.lapack import dgesdd, dpotrf, dpotrs
 
-from mixfit.covariance import semidefinite_cholesky
+from mixfit.covariance.templates import semidefinite_cholesky
 from mixfit.optimize.bounds import (
     LONGEST_STEP,
     NEGLIGIBLE,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.lmm.problem import Term
+    from mixfit.covariance.term import Term
     from mixfit.optimize.certificate import BoundaryParameter
 
     Array = NDArray[np.float64]

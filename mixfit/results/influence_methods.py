@@ -41,7 +41,7 @@ class InfluenceMethods(MixedResults):
         >>> fit.hatvalues().head(2).round(4).tolist()
         [0.1643, 0.1643]
         """
-        from mixfit.inference.diagnostics.working import leverages
+        from mixfit.lmm.working import leverages
 
         return pd.Series(leverages(self.model.working_model(self.estimate)), index=self.model.design.index)
 

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from mixfit.design.types import Design
     from mixfit.families.base import Family
     from mixfit.glmm.assemble import GeneralizedAssembly
-    from mixfit.inference.diagnostics.working import WorkingModel
-    from mixfit.inference.profiles.surface import Surface
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.information import VarianceInformation
+    from mixfit.lmm.surface import Surface
     from mixfit.lmm.types import LinearEstimate
+    from mixfit.lmm.working import WorkingModel
     from mixfit.optimize.certificate import Certificate
     from mixfit.results.generalized import GeneralizedResults
     from mixfit.results.linear import LinearResults

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.covariance import expand
+from mixfit.covariance.templates import expand
 from mixfit.results.base import MixedResults
 
 if TYPE_CHECKING:

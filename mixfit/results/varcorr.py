@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.design.types import RandomDesign, Structure
+    from mixfit.covariance.term import Structure
+    from mixfit.design.types import RandomDesign
 
 __all__ = ["Component", "VarCorr", "build_varcorr", "term_order", "unique_names"]
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.cholesky.plan import make_plan
+from mixfit.covariance.term import Term
+from mixfit.factor.plan import make_plan
 from mixfit.glmm.laplace import laplace, laplace_gradient
 from mixfit.glmm.point import Parameters
 from mixfit.glmm.problem import GeneralizedProblem
@@ -15,7 +16,6 @@ from mixfit.glmm.quadrature import QuadratureObjective
 from mixfit.gram.basis import fixed_basis
 from mixfit.gram.pattern import FactorRows, row_pattern
 from mixfit.gram.products import weighted_products
-from mixfit.lmm.problem import Term
 from tests.families.cases import PHI, TRIALS, middle
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose
 from scipy.linalg import cho_factor, cho_solve
 
 import mixfit
-from mixfit.covariance import templates_from_theta
+from mixfit.covariance.templates import templates_from_theta
 from mixfit.errors import BiasWarning, FitError
 from mixfit.glmm import pql
 from tests.dense import full_z, relative_covariance

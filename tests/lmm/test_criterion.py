@@ -100,7 +100,7 @@ def test_new_response_shares_the_rest(sketch: Sketch, reml: bool) -> None:
 
 @pytest.mark.parametrize("reml", [True, False])
 def test_gram_objects_of_chunks_give_the_same_criterion(reml: bool) -> None:
-    from mixfit.cholesky.plan import make_plan
+    from mixfit.factor.plan import make_plan
     from mixfit.gram.pattern import FactorRows
     from mixfit.gram.products import cross_products
     from mixfit.lmm.criterion import evaluate

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from mixfit.covariance import entries
+from mixfit.covariance.templates import entries
 from mixfit.lmm.assemble import Assembly, assemble
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import Derivatives, differentiate, template_slopes

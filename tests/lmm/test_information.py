@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-import mixfit.cholesky.crossed
+import mixfit.factor.crossed
 from mixfit.inference.fixed_effects.satterthwaite import moments
 from mixfit.lmm.assemble import assemble
 from mixfit.lmm.information import VarianceInformation, variance_information
@@ -87,8 +87,8 @@ def test_moments_are_those_of_dense_matrices(
 ) -> None:
     if light:
         # Blocks this small would otherwise never be sparse.
-        monkeypatch.setattr(mixfit.cholesky.crossed, "_DENSE_ALWAYS", 0)
-        monkeypatch.setattr(mixfit.cholesky.crossed, "_DENSE_SHARE", 0.7)
+        monkeypatch.setattr(mixfit.factor.crossed, "_DENSE_ALWAYS", 0)
+        monkeypatch.setattr(mixfit.factor.crossed, "_DENSE_SHARE", 0.7)
     design = make_design(small(pattern, widths, seed))
     templates = draw_templates(design, np.random.default_rng(seed), SINGULAR[seed])
     case = Dense(design, templates, reml=bool(seed % 2))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mixfit.covariance import entries
+from mixfit.covariance.templates import entries
 from mixfit.errors import ComparisonError
 from mixfit.gram.basis import fixed_basis
 from mixfit.inference.comparisons.drop1 import Minimum, minimum

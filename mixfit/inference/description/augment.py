@@ -178,7 +178,7 @@ def _generalized(fit: GeneralizedResults) -> dict[str, object]:
 
 def _influence(fit: LinearResults | GeneralizedResults) -> tuple[Array, Array]:
     from mixfit.inference.diagnostics.influence import cooks_distances
-    from mixfit.inference.diagnostics.working import leverages
+    from mixfit.lmm.working import leverages
 
     hat = leverages(fit.model.working_model(fit.estimate))
     return hat, cooks_distances(fit._scaled_residuals(), hat, len(fit.params))

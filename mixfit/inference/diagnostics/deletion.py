@@ -27,9 +27,9 @@ import numpy as np
 from scipy.linalg.blas import dtrsm
 from scipy.sparse import csr_array
 
-from mixfit.cholesky import levels as lv
-from mixfit.cholesky.factor import factorize, scale_rows
-from mixfit.cholesky.plan import refill
+from mixfit.factor.factor import factorize, scale_rows
+from mixfit.factor.plan import refill
+from mixfit.gram import levels as lv
 from mixfit.gram.products import weighted_products
 from mixfit.lmm.criterion import block_inner
 
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.cholesky.factor import Factor
-    from mixfit.inference.diagnostics.working import WorkingModel
+    from mixfit.factor.factor import Factor
+    from mixfit.lmm.working import WorkingModel
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]

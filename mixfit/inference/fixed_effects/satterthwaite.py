@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.covariance import entries
+from mixfit.covariance.templates import entries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Structure
+    from mixfit.covariance.term import Structure
     from mixfit.lmm.information import VarianceInformation
 
     Array = NDArray[np.float64]

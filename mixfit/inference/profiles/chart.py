@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.inference.profiles.surface import Slope, Surface
+    from mixfit.lmm.surface import Slope, Surface
 
     Array = NDArray[np.float64]
 

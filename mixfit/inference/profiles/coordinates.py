@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.covariance import semidefinite_cholesky
+from mixfit.covariance.templates import semidefinite_cholesky
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Structure
+    from mixfit.covariance.term import Structure
 
     Array = NDArray[np.float64]
 

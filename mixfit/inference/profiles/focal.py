@@ -12,7 +12,7 @@ from mixfit.inference.profiles.chart import Chart, difference_hessian
 from mixfit.inference.profiles.constrained import Constrained
 from mixfit.inference.profiles.ends import Scale
 from mixfit.inference.profiles.parameters import parameters
-from mixfit.inference.profiles.surface import FARTHEST_LOG, NOTHING
+from mixfit.lmm.surface import FARTHEST_LOG, NOTHING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mixfit.inference.profiles.chart import Point
     from mixfit.inference.profiles.constrained import LowerDevianceError
     from mixfit.inference.profiles.parameters import Parameter
-    from mixfit.inference.profiles.surface import Surface
+    from mixfit.lmm.surface import Surface
     from mixfit.results.base import MixedResults
 
     Array = NDArray[np.float64]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from mixfit.errors import FitError, MixfitError
 from mixfit.inference.profiles.parameters import parameter_array, parameter_values
-from mixfit.inference.resampling.batch.estimate import Batch
+from mixfit.lmm.batch.estimate import Batch
 from mixfit.lmm.types import LinearEstimate
 from mixfit.results import criteria
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.inference.resampling.batch.estimate import BatchEstimates
+    from mixfit.lmm.batch.estimate import BatchEstimates
     from mixfit.results.generalized import GeneralizedResults
     from mixfit.results.linear import LinearResults
     from mixfit.results.re_form import ReForm

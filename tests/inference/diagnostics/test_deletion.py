@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from mixfit.inference.diagnostics import deletion
 from mixfit.inference.diagnostics.deletion import delete_groups
-from mixfit.inference.diagnostics.working import leverages, linear_working_model
 from mixfit.lmm.assemble import assemble
+from mixfit.lmm.working import leverages, linear_working_model
 from tests.dense import full_z, relative_covariance
 from tests.random_designs import PATTERNS, Sketch, draw_templates, sketches
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.design.types import Design
-    from mixfit.inference.diagnostics.working import WorkingModel
+    from mixfit.lmm.working import WorkingModel
 
     Array = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import mixfit
-from mixfit.covariance import templates_from_theta
+from mixfit.covariance.templates import templates_from_theta
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 THEIRS = json.loads((REFERENCE / "lmertest.json").read_text())

@@ -15,9 +15,9 @@ from mixfit.errors import ConvergenceWarning
 from mixfit.inference.profiles.constrained import LowerDevianceError
 from mixfit.inference.profiles.ends import find_end
 from mixfit.inference.profiles.focal import LikelihoodAround
-from mixfit.inference.profiles.linear_surface import LinearSurface
 from mixfit.inference.profiles.parameters import parameter_values, parameters
 from mixfit.lmm.criterion import evaluate
+from mixfit.lmm.surface import LinearSurface
 from mixfit.results.generalized import GeneralizedResults
 from tests.inference.dense import deviance
 from tests.inference.fits import fitted, herds

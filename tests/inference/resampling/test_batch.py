@@ -10,13 +10,13 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mixfit
-from mixfit.inference.resampling.batch.estimate import Batch
-from mixfit.inference.resampling.batch.frame import Frame, directions, frame
-from mixfit.inference.resampling.batch.moments import distinct_levels, moments
-from mixfit.inference.resampling.batch.profile import evaluate
-from mixfit.inference.resampling.batch.slopes import differentiate, gradient, information
 from mixfit.lmm import criterion, derivatives
 from mixfit.lmm.assemble import Assembly, assemble, with_response
+from mixfit.lmm.batch.estimate import Batch
+from mixfit.lmm.batch.frame import Frame, directions, frame
+from mixfit.lmm.batch.moments import distinct_levels, moments
+from mixfit.lmm.batch.profile import evaluate
+from mixfit.lmm.batch.slopes import differentiate, gradient, information
 from mixfit.lmm.estimate import estimate
 from tests.random_designs import Sketch
 

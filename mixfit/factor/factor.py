@@ -19,15 +19,15 @@ import numpy as np
 from scipy.linalg import lapack
 from scipy.linalg.blas import dtrsm
 
-from mixfit.cholesky import levels as lv
 from mixfit.errors import FitError
+from mixfit.gram import levels as lv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from mixfit.cholesky.plan import Plan
+    from mixfit.factor.plan import Plan
     from mixfit.gram.products import Gram
 
     Array = NDArray[np.float64]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from mixfit.covariance import (
+from mixfit.covariance.templates import (
     change_basis,
     entries,
     lower_bounds,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from mixfit.cholesky import levels as lv
+from mixfit.gram import levels as lv
 
 RNG = np.random.default_rng(0)
 Q = 7

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from mixfit.cholesky.plan import Plan, make_plan
 from mixfit.errors import DesignError
+from mixfit.factor.plan import Plan, make_plan
 from mixfit.gram.pattern import FactorRows
 from mixfit.gram.products import Gram, cross_products
 from tests.random_designs import PATTERNS, dense_blocks, factor_rows

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.covariance import change_basis
-from mixfit.inference.resampling.batch.minimize import minimize
-from mixfit.inference.resampling.batch.moments import distinct_levels, moments
+from mixfit.covariance.templates import change_basis
+from mixfit.lmm.batch.minimize import minimize
+from mixfit.lmm.batch.moments import distinct_levels, moments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.inference.resampling.batch.minimize import Optima
-    from mixfit.inference.resampling.batch.moments import Levels
     from mixfit.lmm.assemble import Assembly
+    from mixfit.lmm.batch.minimize import Optima
+    from mixfit.lmm.batch.moments import Levels
 
     Array = NDArray[np.float64]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import block_diag
 
-from mixfit.cholesky.factor import Factor, factorize
-from mixfit.cholesky.plan import make_plan
+from mixfit.factor.factor import Factor, factorize
+from mixfit.factor.plan import make_plan
 from mixfit.gram.products import Gram, cross_products
 from tests.random_designs import dense_blocks, factor_rows
 

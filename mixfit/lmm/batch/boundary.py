@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.inference.resampling.batch.frame import Directions, Frame
-    from mixfit.inference.resampling.batch.slopes import Slopes
+    from mixfit.lmm.batch.frame import Directions, Frame
+    from mixfit.lmm.batch.slopes import Slopes
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]

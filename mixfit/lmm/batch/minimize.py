@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.inference.resampling.batch.boundary import examine, leave, null_curvature
-from mixfit.inference.resampling.batch.frame import Frame, directions, frame
-from mixfit.inference.resampling.batch.profile import evaluate
-from mixfit.inference.resampling.batch.slopes import differentiate, gradient, information
-from mixfit.inference.resampling.batch.steps import newton_step, scaled_step
+from mixfit.lmm.batch.boundary import examine, leave, null_curvature
+from mixfit.lmm.batch.frame import Frame, directions, frame
+from mixfit.lmm.batch.profile import evaluate
+from mixfit.lmm.batch.slopes import differentiate, gradient, information
+from mixfit.lmm.batch.steps import newton_step, scaled_step
 from mixfit.optimize.bounds import LONGEST_STEP
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.inference.resampling.batch.boundary import Boundary
-    from mixfit.inference.resampling.batch.frame import Directions
-    from mixfit.inference.resampling.batch.moments import Moments
-    from mixfit.inference.resampling.batch.profile import Profiles
+    from mixfit.lmm.batch.boundary import Boundary
+    from mixfit.lmm.batch.frame import Directions
+    from mixfit.lmm.batch.moments import Moments
+    from mixfit.lmm.batch.profile import Profiles
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]

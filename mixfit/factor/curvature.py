@@ -25,16 +25,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import lapack
 
-from mixfit.cholesky import levels as lv
-from mixfit.cholesky.factor import scale_rows, scale_trailing, swept_trailing
-from mixfit.cholesky.jets import Jet, accumulate, pair
+from mixfit.factor.factor import scale_rows, scale_trailing, swept_trailing
+from mixfit.factor.jets import Jet, accumulate, pair
+from mixfit.gram import levels as lv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from mixfit.cholesky.factor import ChainBlock, Factor
+    from mixfit.factor.factor import ChainBlock, Factor
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.cholesky import levels as lv
+from mixfit.gram import levels as lv
 from mixfit.optimize.bounds import (
     LONGEST_STEP,
     NEGLIGIBLE,
@@ -21,8 +21,8 @@ from mixfit.optimize.bounds import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.inference.resampling.batch.frame import Directions
-    from mixfit.inference.resampling.batch.slopes import Slopes
+    from mixfit.lmm.batch.frame import Directions
+    from mixfit.lmm.batch.slopes import Slopes
 
     Array = NDArray[np.float64]
     Flags = NDArray[np.bool_]

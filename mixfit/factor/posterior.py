@@ -5,7 +5,7 @@ trailing block and then, block by block backwards, on the pattern of the factor 
 
     Q_i,R = -T L'^{-1} Y_i Q_RR,      Q_ii = T L'^{-1} (I + Y_i Q_RR Y_i') L^{-1} T'.
 
-Sums over levels, which are all that a gradient needs, are cheaper: :mod:`mixfit.cholesky.sums`.
+Sums over levels, which are all that a gradient needs, are cheaper: :mod:`mixfit.factor.sums`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import lapack
 
-from mixfit.cholesky import levels as lv
-from mixfit.cholesky.factor import scale_trailing
+from mixfit.factor.factor import scale_trailing
+from mixfit.gram import levels as lv
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.cholesky.factor import Factor
+    from mixfit.factor.factor import Factor
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]

@@ -5,7 +5,7 @@ products of the columns B_j = Z_j'[X y] over the levels that share an F_j. With 
 sums are all that the iterations see: their cost is that of R x U small factors, however many levels there are.
 
 Arrays hold the replicate and the distinct F as their last axes, (..., R, U), so that the algebra of
-:mod:`mixfit.cholesky.levels` does all replicates at once.
+:mod:`mixfit.gram.levels` does all replicates at once.
 """
 
 from __future__ import annotations

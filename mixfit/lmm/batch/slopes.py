@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.cholesky import levels as lv
+from mixfit.gram import levels as lv
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.inference.resampling.batch.frame import Directions, Frame
-    from mixfit.inference.resampling.batch.moments import Moments
-    from mixfit.inference.resampling.batch.profile import Profiles
+    from mixfit.lmm.batch.frame import Directions, Frame
+    from mixfit.lmm.batch.moments import Moments
+    from mixfit.lmm.batch.profile import Profiles
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]

@@ -11,7 +11,7 @@ from mixfit.glmm.minimize import minimize
 from mixfit.glmm.objective import LaplaceObjective
 from mixfit.glmm.point import Parameters
 from mixfit.glmm.quadrature import QuadratureObjective
-from mixfit.inference.profiles.surface import FARTHEST_LOG, Frames, Slope, standardized_terms
+from mixfit.lmm.surface import FARTHEST_LOG, Frames, Slope, standardized_terms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.cholesky import levels as lv
-from mixfit.cholesky.posterior import diagonal_blocks
+from mixfit.factor.posterior import diagonal_blocks
+from mixfit.gram import levels as lv
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.cholesky.factor import Factor
-    from mixfit.cholesky.plan import Plan
-    from mixfit.cholesky.posterior import Posterior
+    from mixfit.factor.factor import Factor
+    from mixfit.factor.plan import Plan
+    from mixfit.factor.posterior import Posterior
     from mixfit.gram.pattern import RowPattern
 
     Array = NDArray[np.float64]

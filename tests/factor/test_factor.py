@@ -11,15 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from mixfit.cholesky import crossed
-from mixfit.cholesky.factor import factorize
-from mixfit.cholesky.plan import make_plan
-from mixfit.cholesky.posterior import conditional_covariances, posterior
-from mixfit.cholesky.sums import inverse_sums, projected_sums
 from mixfit.errors import FitError
+from mixfit.factor import crossed
+from mixfit.factor.factor import factorize
+from mixfit.factor.plan import make_plan
+from mixfit.factor.posterior import conditional_covariances, posterior
+from mixfit.factor.sums import inverse_sums, projected_sums
 from mixfit.gram.pattern import FactorRows
 from mixfit.gram.products import cross_products
-from tests.cholesky.dense import Case, make_case
+from tests.factor.dense import Case, make_case
 from tests.random_designs import PATTERNS
 
 if TYPE_CHECKING:

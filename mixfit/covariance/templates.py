@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
-    from mixfit.design.types import Structure
+    from mixfit.covariance.term import Structure
 
     Array = NDArray[np.float64]
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import lapack
 
-from mixfit.cholesky import levels as lv
-from mixfit.cholesky.factor import scale_crossed, scale_rows, swept_trailing
-from mixfit.cholesky.posterior import ancestors, symmetrized
+from mixfit.factor.factor import scale_crossed, scale_rows, swept_trailing
+from mixfit.factor.posterior import ancestors, symmetrized
+from mixfit.gram import levels as lv
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.cholesky.factor import Factor
-    from mixfit.cholesky.posterior import Posterior
+    from mixfit.factor.factor import Factor
+    from mixfit.factor.posterior import Posterior
 
     Array = NDArray[np.float64]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.cholesky.crossed import Crossed
 from mixfit.errors import DesignError
+from mixfit.factor.crossed import Crossed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

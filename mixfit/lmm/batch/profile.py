@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.cholesky import levels as lv
+from mixfit.gram import levels as lv
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.inference.resampling.batch.moments import Moments
+    from mixfit.lmm.batch.moments import Moments
 
     Array = NDArray[np.float64]
 

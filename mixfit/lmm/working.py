@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.cholesky.leverages import row_leverages
-from mixfit.cholesky.posterior import full_posterior
-from mixfit.glmm.estimate import laplace_at
+from mixfit.factor.leverages import row_leverages
+from mixfit.factor.posterior import full_posterior
 from mixfit.gram.pattern import FactorRows, row_pattern
 from mixfit.gram.products import random_predictor
 from mixfit.lmm.criterion import block_inner, evaluate
@@ -29,9 +28,7 @@ from mixfit.lmm.estimate import to_basis
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.cholesky.factor import Factor
-    from mixfit.glmm.assemble import GeneralizedAssembly
-    from mixfit.glmm.types import GeneralizedEstimate
+    from mixfit.factor.factor import Factor
     from mixfit.gram.basis import FixedBasis
     from mixfit.gram.pattern import RowPattern
     from mixfit.lmm.assemble import Assembly
@@ -39,7 +36,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["WorkingModel", "generalized_working_model", "leverages", "linear_working_model"]
+__all__ = ["WorkingModel", "leverages", "linear_working_model"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,23 +102,6 @@ def linear_working_model(assembly: Assembly, estimate: LinearEstimate) -> Workin
     return WorkingModel(
         assembly.rows, columns, profile.factor, assembly.fixed, assembly.response.scale, estimate.sigma, estimate.reml
     )
-
-
-def generalized_working_model(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> WorkingModel:
-    """The linear model of the scoring step at the conditional modes."""
-    problem = assembly.problem
-    center = laplace_at(assembly, estimate)
-    mode, templates = center.mode, center.templates
-    weights = mode.terms.expected
-    working = mode.eta - problem.offset + mode.terms.score / weights
-    columns = np.concatenate([problem.fixed, working[None]])
-    factor = problem.factorize(weights, templates, columns)
-    root = np.sqrt(weights)
-    rows = tuple(
-        FactorRows(f.codes, f.n_levels, root[None] if f.columns is None else f.columns * root)
-        for f in problem.pattern.factors
-    )
-    return WorkingModel(rows, columns * root, factor, assembly.fixed, 1.0, None, reml=False)
 
 
 def leverages(working: WorkingModel) -> Array:

@@ -1,0 +1,1 @@
+"""Covariance of the random effects: relative factors, one small template a term."""
