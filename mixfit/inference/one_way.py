@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.design.types import Design, Grouping
-    from mixfit.formula.types import MixedFormula
+    from mixfit.formula.terms import MixedFormula
 
     Array = NDArray[np.float64]
 

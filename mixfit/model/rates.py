@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from mixfit.errors import FitError
-from mixfit.families.overdispersed import BetaBinomial
+from mixfit.families.proportions import BetaBinomial
 from mixfit.rates.estimate import check, estimate_joint, estimate_marginal
 from mixfit.rates.moments import estimate_moments
 from mixfit.rates.read import read_units

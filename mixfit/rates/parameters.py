@@ -15,7 +15,7 @@ from mixfit.errors import FitError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.families.overdispersed import BetaBinomial
+    from mixfit.families.proportions import BetaBinomial
     from mixfit.rates.estimate import Estimate
     from mixfit.rates.read import UnitData
     from mixfit.rates.units import Units

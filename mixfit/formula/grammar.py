@@ -1,30 +1,68 @@
-"""Prepare formulaic's tokens: find the bars, add the implied intercepts."""
+"""The grammar of mixed-model formulas: formulaic's, with the bars of random terms, and errors that show the place."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
+from formulaic.parser import DefaultFormulaParser, DefaultOperatorResolver
 from formulaic.parser.algos.sanitize_tokens import sanitize_tokens
 from formulaic.parser.algos.tokenize import tokenize
-from formulaic.parser.types import Token
+from formulaic.parser.types import Factor, Operator, OrderedSet, Term, Token
 from formulaic.parser.utils import merge_operator_tokens
 
-from mixfit.formula.calls import called_name, with_python_powers
-from mixfit.formula.errors import error_at, error_at_token
+from mixfit.errors import FormulaError
+from mixfit.formula.terms import called_name, with_python_powers
 
 if TYPE_CHECKING:
-    from mixfit.errors import FormulaError
+    from collections.abc import Iterable, MutableMapping
 
-__all__ = ["Bar", "find_bars", "prepare_tokens", "read_tokens"]
 
+__all__ = [
+    "Bar",
+    "BarTerm",
+    "MixedFormulaParser",
+    "error_at",
+    "error_at_token",
+    "find_bars",
+    "from_formulaic",
+    "prepare_tokens",
+    "read_tokens",
+]
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # Names that other packages give to covariance structures: `cs(1 + x | g)` must not be read as Python.
 _STRUCTURES = frozenset({"ar1", "cs", "diag", "homdiag", "rr", "toep", "us"})
 _TILDE = re.compile("~")
 # `as` is a word of Python's own, which no name may be.
 _AS_FACTOR = re.compile(r"\bas\.factor\b")
 _KIND = Token.Kind
+
+
+def error_at(message: str, formula: str, start: int | None = None, end: int | None = None) -> FormulaError:
+    """Make a FormulaError that shows the formula, underlined from `start` to `end` (inclusive)."""
+    shown = f"{message}\n\n    {formula}"
+    if start is not None:
+        width = max(1, (start if end is None else end) - start + 1)
+        shown += f"\n    {' ' * start}{'^' * width}"
+    return FormulaError(shown)
+
+
+def error_at_token(message: str, token: Token) -> FormulaError:
+    """Make a FormulaError that underlines a token of the formula it came from."""
+    return error_at(message, token.source or token.token, token.source_start, token.source_end)
+
+
+def from_formulaic(error: Exception, formula: str) -> FormulaError:
+    """Restate formulaic's syntax error, whose place is marked inside its message, with a caret."""
+    message, _, context = _COLOUR.sub("", str(error)).partition("\n\n")
+    message = message.replace("insuffient", "insufficient").replace("context marker", "parenthesis")
+    start, end = context.find("⧛"), context.find("⧚")
+    if 0 <= start < end:
+        # The opening mark itself takes up one character before the end is reached.
+        return error_at(message, formula, start, max(start, end - 2))
+    return error_at(message, formula)
 
 
 @dataclass(frozen=True)
@@ -138,4 +176,73 @@ def _bad_group(token: Token) -> FormulaError:
         f"`{token.token}` cannot stand in a grouping factor: right of the bar come names "
         "joined by `:` (interaction) or `/` (nesting).",
         token,
+    )
+
+
+class BarTerm(Term):  # type: ignore[misc]
+    """Everything between the parentheses of one random-effects term."""
+
+    def __init__(self, columns: Iterable[Term], groups: Iterable[Term], structure: Literal["us", "diag"]):
+        self.columns = tuple(columns)
+        self.groups = tuple(groups)
+        self.structure: Literal["us", "diag"] = structure
+        bar = "|" if structure == "us" else "||"
+        text = f"{' + '.join(map(repr, self.columns))} {bar} {' + '.join(map(repr, self.groups))}"
+        # Group names come from the formula's text, so that this token tells where the term stands.
+        token: Token = self.groups[0].factors[0].token
+        super().__init__([Factor(text, eval_method="lookup", token=token)])
+
+    def __mul__(self, other: object) -> NoReturn:
+        self._refuse_product()
+
+    def __rmul__(self, other: object) -> NoReturn:
+        self._refuse_product()
+
+    def _refuse_product(self) -> NoReturn:
+        raise error_at_token("A random term can only be added: write y ~ x + (1 | g).", self.factors[0].token)
+
+
+class MixedOperatorResolver(DefaultOperatorResolver):  # type: ignore[misc]
+    """formulaic's operators, with the bars of random terms in place of its multipart bar."""
+
+    @property
+    def operators(self) -> list[Operator]:
+        """The operators that formulas may use."""
+        kept = [operator for operator in super().operators if operator.symbol != "|"]
+        return [*kept, _bar_operator("|", "us"), _bar_operator("||", "diag")]
+
+
+class MixedFormulaParser(DefaultFormulaParser):  # type: ignore[misc]
+    """Reads ``y ~ x + (x | g)``; random terms come out as `BarTerm` among the fixed terms."""
+
+    def __init__(self) -> None:
+        super().__init__(operator_resolver=MixedOperatorResolver())
+
+    def get_tokens_from_formula(self, formula: str, *, context: MutableMapping[str, Any]) -> Iterable[Token]:
+        """Tokenize, check the bars and insert the implied intercepts.
+
+        The raw tokens and the bars are left in `context` for whoever needs the places.
+        """
+        tokens = read_tokens(formula)
+        bars: list[Bar] = find_bars(tokens, formula)
+        context["__mixfit_tokens__"] = tokens
+        context["__mixfit_bars__"] = bars
+        # The caller names exactly the columns that `.` may stand for.
+        context["__formulaic_variables_used_lhs__"] = ()
+        return prepare_tokens(tokens, bars)
+
+
+def _bar_operator(symbol: str, structure: Literal["us", "diag"]) -> Operator:
+    def to_terms(columns: OrderedSet[Term], groups: OrderedSet[Term]) -> OrderedSet[Term]:
+        return OrderedSet([BarTerm(columns, groups, structure)])
+
+    return Operator(
+        symbol,
+        arity=2,
+        precedence=-50,
+        associativity=None,
+        to_terms=to_terms,
+        # The last item of the context is the innermost operator or parenthesis around the bar.
+        accepts_context=lambda context: bool(context) and isinstance(context[-1], Token),
+        structural=True,
     )
