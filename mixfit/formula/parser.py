@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from formulaic.parser import DefaultFormulaParser, DefaultOperatorResolver
 from formulaic.parser.types import Factor, Operator, OrderedSet, Term, Token
 
 from mixfit.formula.errors import error_at_token
+from mixfit.formula.structured import lift_structures
 from mixfit.formula.tokens import Bar, find_bars, prepare_tokens, read_tokens
 
 if TYPE_CHECKING:
@@ -19,12 +20,11 @@ __all__ = ["BarTerm", "MixedFormulaParser"]
 class BarTerm(Term):  # type: ignore[misc]
     """Everything between the parentheses of one random-effects term."""
 
-    def __init__(self, columns: Iterable[Term], groups: Iterable[Term], structure: Literal["us", "diag"]):
+    def __init__(self, columns: Iterable[Term], groups: Iterable[Term], symbol: str):
         self.columns = tuple(columns)
         self.groups = tuple(groups)
-        self.structure: Literal["us", "diag"] = structure
-        bar = "|" if structure == "us" else "||"
-        text = f"{' + '.join(map(repr, self.columns))} {bar} {' + '.join(map(repr, self.groups))}"
+        self.symbol = symbol
+        text = f"{' + '.join(map(repr, self.columns))} {symbol} {' + '.join(map(repr, self.groups))}"
         # Group names come from the formula's text, so that this token tells where the term stands.
         token: Token = self.groups[0].factors[0].token
         super().__init__([Factor(text, eval_method="lookup", token=token)])
@@ -46,7 +46,7 @@ class MixedOperatorResolver(DefaultOperatorResolver):  # type: ignore[misc]
     def operators(self) -> list[Operator]:
         """The operators that formulas may use."""
         kept = [operator for operator in super().operators if operator.symbol != "|"]
-        return [*kept, _bar_operator("|", "us"), _bar_operator("||", "diag")]
+        return [*kept, _bar_operator("|"), _bar_operator("||")]
 
 
 class MixedFormulaParser(DefaultFormulaParser):  # type: ignore[misc]
@@ -58,20 +58,24 @@ class MixedFormulaParser(DefaultFormulaParser):  # type: ignore[misc]
     def get_tokens_from_formula(self, formula: str, *, context: MutableMapping[str, Any]) -> Iterable[Token]:
         """Tokenize, check the bars and insert the implied intercepts.
 
-        The raw tokens and the bars are left in `context` for whoever needs the places.
+        The raw tokens, the bars and the named structures are left in `context` for whoever needs the places.
         """
-        tokens = read_tokens(formula)
+        plain, named = lift_structures(formula)
+        tokens = read_tokens(plain)
+        for token in tokens:
+            token.source = formula
         bars: list[Bar] = find_bars(tokens, formula)
         context["__mixfit_tokens__"] = tokens
         context["__mixfit_bars__"] = bars
+        context["__mixfit_named__"] = named
         # The caller names exactly the columns that `.` may stand for.
         context["__formulaic_variables_used_lhs__"] = ()
         return prepare_tokens(tokens, bars)
 
 
-def _bar_operator(symbol: str, structure: Literal["us", "diag"]) -> Operator:
+def _bar_operator(symbol: str) -> Operator:
     def to_terms(columns: OrderedSet[Term], groups: OrderedSet[Term]) -> OrderedSet[Term]:
-        return OrderedSet([BarTerm(columns, groups, structure)])
+        return OrderedSet([BarTerm(columns, groups, symbol)])
 
     return Operator(
         symbol,

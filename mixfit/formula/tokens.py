@@ -12,15 +12,13 @@ from formulaic.parser.types import Token
 from formulaic.parser.utils import merge_operator_tokens
 
 from mixfit.formula.calls import called_name, with_python_powers
-from mixfit.formula.errors import error_at, error_at_token
+from mixfit.formula.errors import error_at_token
 
 if TYPE_CHECKING:
     from mixfit.errors import FormulaError
 
 __all__ = ["Bar", "find_bars", "prepare_tokens", "read_tokens"]
 
-# Names that other packages give to covariance structures: `cs(1 + x | g)` must not be read as Python.
-_STRUCTURES = frozenset({"ar1", "cs", "diag", "homdiag", "rr", "toep", "us"})
 _TILDE = re.compile("~")
 # `as` is a word of Python's own, which no name may be.
 _AS_FACTOR = re.compile(r"\bas\.factor\b")
@@ -99,19 +97,11 @@ def _read_python(token: Token, formula: str) -> Token:
     token.token = with_python_powers(token.token)
     try:
         (token,) = sanitize_tokens([token])
-        name = called_name(token.token)
+        called_name(token.token)
     except SyntaxError as error:
         if _AS_FACTOR.search(token.token):
             raise error_at_token("R's as.factor(x) is C(x) here.", token) from error
         raise error_at_token(f"`{token.token}` is not a Python expression ({error.msg})", token) from error
-    if name in _STRUCTURES and re.search(r"\|", token.token):
-        raise error_at(
-            f"`{token.token}`: structured random terms are not available; "
-            "write (x | g), or (x || g) for independent effects.",
-            formula,
-            token.source_start,
-            token.source_end,
-        )
     return token
 
 

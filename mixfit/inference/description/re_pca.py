@@ -153,9 +153,10 @@ def re_pca(random: Sequence[RandomDesign], templates: Sequence[Array]) -> REPCA:
 
     Examples
     --------
+    >>> from mixfit.covariance.unstructured import Unstructured
     >>> from mixfit.design.types import Grouping, RandomDesign
     >>> g = Grouping("g", np.array([0, 1]), pd.Index(["a", "b"]))
-    >>> term = RandomDesign(g, ("Intercept", "x"), np.ones((2, 2)), "us", "(x | g)")
+    >>> term = RandomDesign(g, ("Intercept", "x"), np.ones((2, 2)), Unstructured(2), "(x | g)")
     >>> re_pca([term], [np.diag([2.0, 1.0])])
     $g
     Importance of components:

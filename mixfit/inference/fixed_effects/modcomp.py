@@ -18,6 +18,7 @@ from mixfit.results.table import Table
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mixfit.covariance.structure import Structure
     from mixfit.inference.fixed_effects.kenward_roger import ScaledF
 
     Array = NDArray[np.float64]
@@ -176,7 +177,7 @@ def _check_same(m1: LinearResults, m0: LinearResults) -> None:
         )
 
 
-def _random_key(term: Any) -> tuple[str, tuple[str, ...], str]:
+def _random_key(term: Any) -> tuple[str, tuple[str, ...], Structure]:
     return term.grouping.name, term.columns, term.structure
 
 
