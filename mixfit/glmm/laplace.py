@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.covariance.directions import regular_columns
 from mixfit.factor.leverages import row_leverages
 from mixfit.factor.posterior import full_posterior
 from mixfit.factor.sums import inverse_sums, projected_sums
@@ -29,7 +30,6 @@ from mixfit.glmm.point import Slopes
 from mixfit.gram import levels as lv
 from mixfit.gram.products import random_predictor, random_sums
 from mixfit.lmm.derivatives import share_of
-from mixfit.optimize.steps import regular_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
