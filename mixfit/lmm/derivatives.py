@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.factor.posterior import posterior
-from mixfit.factor.sums import inverse_sums, projected_sums
+from mixfit.factor.posterior import inverse_sums, posterior, projected_sums
 from mixfit.lmm.criterion import whiten
 from mixfit.lmm.scores import loaded_products, residual_columns, residual_forward
 from mixfit.optimize.steps import free_directions, regular_columns

@@ -13,29 +13,17 @@ from numpy.testing import assert_allclose
 
 from mixfit.errors import FitError
 from mixfit.factor import crossed
+from mixfit.factor.dense_trailing import DenseBlock
 from mixfit.factor.factor import factorize
 from mixfit.factor.plan import make_plan
 from mixfit.factor.posterior import conditional_covariances, posterior
-from mixfit.factor.sums import inverse_sums, projected_sums
 from mixfit.gram.pattern import FactorRows
 from mixfit.gram.products import cross_products
-from tests.factor.dense import Case, make_case
+from tests.factor.cases import WIDTHS, Case, cases, check_derivatives, check_inverse, check_solves, make_case
 from tests.random_designs import PATTERNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-WIDTHS = [(1,), (2,), (2, 1), (1, 3), (3, 1, 2)]
-
-cases = st.builds(
-    make_case,
-    st.integers(0, 2**20),
-    st.sampled_from(list(PATTERNS)),
-    st.integers(20, 70),
-    st.sampled_from(WIDTHS),
-    st.sampled_from([0.0, 0.0, 0.4]),
-    st.sampled_from([0.1, 1.0, 5.0]),
-)
 
 
 @pytest.fixture(params=["dense", "sparse", "split"])
@@ -45,40 +33,6 @@ def storage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(crossed, "_DENSE_SHARE", share)
     monkeypatch.setattr(crossed, "_DENSE_ALWAYS", 0)
     return request.param
-
-
-def check_solves(case: Case) -> None:
-    A, Lambda, Z = case.A, case.Lambda, case.Z
-    factor = case.factor
-    assert_allclose(factor.logdet, np.linalg.slogdet(A)[1], rtol=1e-10, atol=1e-10)
-    scaled = factor.scaled(case.gram.border)
-    wanted = Lambda.T @ Z.T @ case.columns.T
-    for i in factor.plan.chain:
-        assert_allclose(case.unblock([scaled[0][i]]), wanted[case.slices()[i]], atol=1e-10)
-    if factor.plan.m:
-        trailing = np.concatenate([wanted[case.slices()[j]] for j in factor.plan.trailing])
-        assert_allclose(scaled[1], trailing, atol=1e-10)
-    half = factor.forward(*scaled)
-    # |L^{-1} d|^2 = d'A^{-1}d whatever the order of elimination.
-    inner = half[1].T @ half[1] + sum(np.einsum("krq,ksq->rs", y, y) for y in half[0].values())
-    assert_allclose(inner, wanted.T @ np.linalg.solve(A, wanted), atol=1e-9)
-    u, b = factor.backward(*half)
-    solution = np.linalg.solve(A, wanted)
-    assert_allclose(case.unblock(u), solution, atol=1e-9)
-    assert_allclose(case.unblock(b), Lambda @ solution, atol=1e-9)
-
-
-def check_inverse(case: Case) -> None:
-    inverse = np.linalg.inv(case.A)
-    Q = case.Lambda @ inverse @ case.Lambda.T
-    projected = case.Z.T @ np.linalg.inv(case.V) @ case.Z
-    post = posterior(case.factor)
-    sums, covariances = inverse_sums(case.factor, post), conditional_covariances(case.factor, post)
-    for i in range(len(case.rows)):
-        assert_allclose(sums[i], case.level_blocks(inverse, i).sum(axis=2), atol=1e-9)
-        assert_allclose(covariances[i], case.level_blocks(Q, i), atol=1e-9)
-        wanted = case.level_blocks(projected, i).sum(axis=2)
-        assert_allclose(projected_sums(case.factor, post, i), wanted, rtol=1e-9, atol=1e-9)
 
 
 @given(cases)
@@ -93,12 +47,19 @@ def test_selected_inverse(case: Case) -> None:
     check_inverse(case)
 
 
+@given(cases)
+@settings(max_examples=40)
+def test_derivatives_of_the_log_determinant(case: Case) -> None:
+    check_derivatives(case)
+
+
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("widths", WIDTHS)
 def test_every_pattern_and_width(pattern: str, widths: tuple[int, ...]) -> None:
     case = make_case(11, pattern, 64, widths)
     check_solves(case)
     check_inverse(case)
+    check_derivatives(case)
 
 
 @given(data=st.data())
@@ -118,6 +79,7 @@ def test_sparse_and_dense_rows(storage: str, data: st.DataObject) -> None:
             assert len(pattern.heavy) == 0
     check_solves(case)
     check_inverse(case)
+    check_derivatives(case)
 
 
 def test_the_split_has_both_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,6 +91,7 @@ def test_the_split_has_both_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(pattern.in_heavy)
     check_solves(case)
     check_inverse(case)
+    check_derivatives(case)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -137,6 +100,7 @@ def test_all_templates_zero(pattern: str) -> None:
     assert case.factor.logdet == 0.0
     check_solves(case)
     check_inverse(case)
+    check_derivatives(case)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -153,6 +117,7 @@ def test_rank_one_templates(pattern: str) -> None:
     )
     check_solves(again)
     check_inverse(again)
+    check_derivatives(again)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -177,6 +142,8 @@ def test_levels_and_rows_in_another_order_change_nothing(pattern: str) -> None:
 def test_a_trailing_block_that_is_not_positive_definite() -> None:
     # What variance ratios beyond double precision leave, without trusting to the sign of a rounding error.
     case = make_case(5, "crossed", 60, (1,))
-    plan = replace(case.factor.plan, trailing_gram=-case.factor.plan.trailing_gram)
+    block = case.factor.plan.block
+    assert isinstance(block, DenseBlock)
+    plan = replace(case.factor.plan, block=replace(block, gram=-block.gram))
     with pytest.raises(FitError, match="not positive definite"):
         factorize(case.gram, plan, case.templates)
