@@ -16,7 +16,7 @@ from scipy.linalg import block_diag
 from mixfit.covariance.term import Term
 from mixfit.factor.plan import make_plan
 from mixfit.gram.basis import fixed_basis
-from mixfit.gram.transform import transformed
+from mixfit.gram.products import transformed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
