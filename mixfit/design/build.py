@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from formulaic.parser.types import Factor
 
-from mixfit.design.binomial import read_binomial
-from mixfit.design.checks import check_finite, check_random
-from mixfit.design.columns import Columns
+from mixfit.design.columns import Columns, MissingRows
 from mixfit.design.environment import Environment
-from mixfit.design.fixed_terms import fixed_structure
-from mixfit.design.grouping import Coded, GroupingReader, code_factor, cross
-from mixfit.design.missing import MissingRows
-from mixfit.design.parts import build_parts, materialize, plan_parts
+from mixfit.design.grouping import Coded, GroupingReader, check_random, code_factor, cross
+from mixfit.design.parts import build_parts, check_finite, fixed_structure, materialize, plan_parts
 from mixfit.design.reader import FittedReader, RandomReader
 from mixfit.design.types import Design, Grouping, RandomDesign
-from mixfit.design.vectors import argument_vector, check_weights, read_response, sum_offsets
+from mixfit.design.vectors import argument_vector, check_weights, read_binomial, read_response, sum_offsets
 from mixfit.errors import DataError
 from mixfit.formula import MixedFormula, RandomTerm, parse, variables_of
 

@@ -10,15 +10,13 @@ from formulaic.errors import FormulaicError
 from formulaic.parser.types import ASTNode, Factor, Term, Token
 
 from mixfit.errors import FormulaError
-from mixfit.formula.calls import call_arguments, called_name, variables_of
-from mixfit.formula.errors import error_at, error_at_token, from_formulaic
-from mixfit.formula.parser import BarTerm, MixedFormulaParser
-from mixfit.formula.types import MixedFormula, RandomTerm, Response
+from mixfit.formula.grammar import BarTerm, MixedFormulaParser, error_at, error_at_token, from_formulaic
+from mixfit.formula.terms import MixedFormula, RandomTerm, Response, call_arguments, called_name, variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mixfit.formula.tokens import Bar
+    from mixfit.formula.grammar import Bar
 
 __all__ = ["parse"]
 
