@@ -24,16 +24,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg.blas import dtrsm
 from scipy.sparse import csr_array
 
 from mixfit.errors import MixfitError
-from mixfit.factor.factor import factorize, scale_rows
+from mixfit.factor.factor import factorize
 from mixfit.factor.plan import refill
 from mixfit.fitted.protocols import is_generalized
 from mixfit.gram import levels as lv
 from mixfit.gram.products import weighted_products
-from mixfit.lmm.criterion import block_inner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,7 +143,7 @@ def delete_groups(working: WorkingModel, codes: Index, n_groups: int) -> Deleted
     sizes = np.diff(rows.first)
     for g in np.flatnonzero(sizes > _LARGE):
         change[g] = working.schur - _without(working, codes != g)
-    for groups, at in _batches(rows.first, sizes <= _LARGE, len(d) + working.factor.plan.m):
+    for groups, at in _batches(rows.first, sizes <= _LARGE, len(d) + working.factor.plan.columns.m):
         inner = _between(working.factor, rows, at)
         size = at.shape[1]
         part = np.where(at >= 0, rows.d[:, at], 0.0).transpose(1, 2, 0)
@@ -162,7 +160,7 @@ def _without(working: WorkingModel, keep: NDArray[np.bool_]) -> Array:
     gram = weighted_products(working.pattern, working.columns, keep.astype(float))
     factor = factorize(gram, refill(old.plan, gram), old.templates)
     forward = factor.forward(*factor.scaled(gram.border))
-    return gram.corner - block_inner(forward, forward)
+    return gram.corner - factor.inner(forward, forward)
 
 
 def _group_products(d: Array, codes: Index, n_groups: int) -> Array:
@@ -240,19 +238,22 @@ def _between(factor: Factor, rows: _Pseudorows, at: Index) -> Array:
         y = np.where(absent, 0.0, y.reshape(-1, *shape)).transpose(1, 2, 0)
         level = rows.codes[i][at]
         out += np.where(level[:, :, None] == level[:, None, :], y @ y.transpose(0, 2, 1), 0.0)
-    if factor.plan.m:
-        y = np.where(absent, 0.0, trailing.reshape(-1, *shape)).transpose(1, 2, 0)
-        out += y @ y.transpose(0, 2, 1)
+    if factor.trailing is not None:
+        y, dual = (
+            np.where(absent, 0.0, half.reshape(-1, *shape)).transpose(1, 2, 0)
+            for half in (trailing, factor.trailing.dual(trailing))
+        )
+        out += y @ dual.transpose(0, 2, 1)
     return out
 
 
 def _row_forward(factor: Factor, rows: _Pseudorows, at: Index) -> tuple[dict[int, Array], Array]:
     """L^{-1} Lambda'z of rows: each chain factor at the row's own level (k_i, N), the trailing block (m, N)."""
-    plan, gram = factor.plan, factor.gram
+    plan = factor.plan
     z, codes = [block[:, at] for block in rows.z], [code[at] for code in rows.codes]
     rest = {i: z[i] for i in plan.chain}
     own: dict[int, Array] = {}
-    carry = np.zeros((len(at), plan.m))
+    carry = np.zeros((len(at), plan.columns.m))
     for position, i in enumerate(plan.chain):
         block = factor.chain[i]
         scaled = lv.left_multiply(factor.templates[i].T, rest[i])
@@ -263,16 +264,15 @@ def _row_forward(factor: Factor, rows: _Pseudorows, at: Index) -> tuple[dict[int
             pattern = plan.crossed[i]
             indptr = np.searchsorted(pattern.level, np.arange(pattern.n_levels + 1))
             for values, y in zip(block.crossed, own[i], strict=True):
-                table = csr_array((values, pattern.column, indptr), shape=(pattern.n_levels, plan.m))
+                table = csr_array((values, pattern.column, indptr), shape=(pattern.n_levels, plan.columns.m))
                 carry += (table[codes[i]] * y[:, None]).toarray()
-    if not plan.m:
+    if factor.trailing is None:
         return own, carry.T
     trailing = -carry.T
     for j in plan.trailing:
-        where = plan.offset[j] + np.arange(gram.k[j])[:, None] * gram.n_levels[j] + codes[j]
+        where = plan.columns.offset[j] + np.arange(plan.k[j])[:, None] * plan.width[j] + codes[j]
         trailing[where, np.arange(len(at))] += z[j]
-    trailing = scale_rows(plan, [factor.templates[j].T for j in range(gram.n_factors)], gram, trailing)
-    return own, dtrsm(1.0, factor.trailing, trailing, lower=1)
+    return own, factor.trailing.forward(plan.columns.multiply([t.T for t in factor.templates], trailing))
 
 
 def _estimates(working: WorkingModel, change: Array, nu: Index) -> Deleted:

@@ -24,8 +24,7 @@ import numpy as np
 
 from mixfit.covariance.directions import regular_columns
 from mixfit.covariance.steps import free_directions
-from mixfit.factor.posterior import posterior
-from mixfit.factor.sums import inverse_sums, projected_sums
+from mixfit.factor.posterior import inverse_sums, posterior, projected_sums
 from mixfit.lmm.criterion import whiten
 from mixfit.lmm.scores import loaded_products, residual_columns, residual_forward
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.factor.curvature import CovarianceDirection, log_determinant_derivatives
-from mixfit.lmm.criterion import column_products, evaluate, whiten
+from mixfit.gram.levels import column_products
+from mixfit.lmm.criterion import evaluate, whiten
 from mixfit.lmm.estimate import to_basis
 from mixfit.lmm.scores import loaded_products, score_columns
 
