@@ -19,8 +19,8 @@ import numpy as np
 
 from mixfit.factor.curvature import CovarianceDirection, log_determinant_derivatives
 from mixfit.gram.levels import column_products
-from mixfit.lmm.criterion import evaluate, whiten
-from mixfit.lmm.estimate import to_basis
+from mixfit.lmm.criterion import whiten
+from mixfit.lmm.estimate import at_estimates
 from mixfit.lmm.scores import loaded_products, score_columns
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class VarianceInformation:
 def variance_information(assembly: Assembly, estimate: LinearEstimate) -> VarianceInformation:
     """Differentiate the moments at the estimate: no work on the rows, no numeric derivatives."""
     problem = assembly.problem
-    at = evaluate(problem, to_basis(assembly, estimate.templates), reml=estimate.reml)
+    at = at_estimates(assembly, estimate)
     parameters, directions = _directions(assembly)
     gradient, hessian = log_determinant_derivatives(at.factor, directions)
     n, p, variance = problem.gram.n, problem.p, estimate.sigma**2
