@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Moments", "combine_df", "moments", "satterthwaite_df"]
+__all__ = ["DfMoments", "combine_df", "moments", "satterthwaite_df"]
 
 _SMALLEST_CURVATURE = 1e-10
 _SAME_DF = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class DfMoments:
     """What Satterthwaite's formula needs.
 
     Attributes
@@ -54,7 +54,7 @@ class Moments:
 
 def moments(
     information: VarianceInformation, structures: Sequence[Structure], templates: Sequence[Array], *, reml: bool
-) -> Moments:
+) -> DfMoments:
     """Change from covariance entries to (theta, sigma) at the templates of the estimate."""
     sigma = float(np.sqrt(information.values[-1]))
     first, second = _parametrization(structures, templates, sigma)
@@ -62,7 +62,7 @@ def moments(
     hessian += np.tensordot(information.score(reml=reml), second, 1)
     phi = information.cov_beta
     slopes = -phi @ information.slopes @ phi
-    return Moments(phi, np.tensordot(first.T, slopes, 1), 2.0 * _positive_inverse(hessian))
+    return DfMoments(phi, np.tensordot(first.T, slopes, 1), 2.0 * _positive_inverse(hessian))
 
 
 def _parametrization(structures: Sequence[Structure], templates: Sequence[Array], sigma: float) -> tuple[Array, Array]:
@@ -106,7 +106,7 @@ def _positive_inverse(hessian: Array) -> Array:
     return inverse
 
 
-def satterthwaite_df(m: Moments, L: Array) -> Array:
+def satterthwaite_df(m: DfMoments, L: Array) -> Array:
     """Degrees of freedom of every row of L (q, p) by itself, shape (q,); NaN for a row of zeros."""
     variances = np.einsum("qp,pr,qr->q", L, m.cov_beta, L)
     gradients = np.einsum("qp,xpr,qr->qx", L, m.jacobian, L, optimize=True)
