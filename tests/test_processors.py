@@ -18,6 +18,7 @@ def test_that_fails():
 def test_failures_are_named(tmp_path, monkeypatch, capsys):
     (tmp_path / "test_kernels.py").write_text(FILE, encoding="utf-8")
     monkeypatch.setattr(processors, "ROOT", tmp_path)
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     monkeypatch.setattr(processors, "kernels", {"Haswell": "A", "Zen": "A", "SkylakeX": None, "Prescott": "B"}.get)
     assert processors.main([*processors.CORES, "--", "-n0", "-p", "no:cacheprovider"]) == 1
     said = capsys.readouterr().out.splitlines()
