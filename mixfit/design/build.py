@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from formulaic.parser.types import Factor
 
-from mixfit.design.binomial import read_binomial
-from mixfit.design.checks import check_finite, check_random
-from mixfit.design.columns import Columns
+from mixfit.covariance.registry import structure_named
+from mixfit.design.columns import Columns, MissingRows
 from mixfit.design.environment import Environment
-from mixfit.design.fixed_terms import fixed_structure
-from mixfit.design.grouping import Coded, GroupingReader, code_factor, cross
-from mixfit.design.missing import MissingRows
-from mixfit.design.parts import build_parts, materialize, plan_parts
+from mixfit.design.grouping import Coded, GroupingReader, check_random, code_factor, cross
+from mixfit.design.parts import build_parts, check_finite, fixed_structure, materialize, plan_parts
 from mixfit.design.reader import FittedReader, RandomReader
 from mixfit.design.types import Design, Grouping, RandomDesign
-from mixfit.design.vectors import argument_vector, check_weights, read_response, sum_offsets
+from mixfit.design.vectors import argument_vector, check_weights, read_binomial, read_response, sum_offsets
 from mixfit.errors import DataError
 from mixfit.formula import MixedFormula, RandomTerm, parse, variables_of
 
@@ -222,6 +219,7 @@ def _random_designs(
         # `a:b` and `b:a` are one grouping factor, under the name that comes first.
         groups = first.setdefault(frozenset(factor.expr for factor in term.groups), term.groups)
         grouping, reader = cross(tuple(factor.expr for factor in groups), coded, keep, known)
-        random.append(RandomDesign(grouping, part.names, Z, term.structure, term.text))
+        structure = structure_named(term.structure, len(part.names), term.options)
+        random.append(RandomDesign(grouping, part.names, Z, structure, term.text))
         readers.append(RandomReader(part, groups, reader))
     return random, readers

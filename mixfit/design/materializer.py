@@ -11,8 +11,7 @@ from formulaic.materializers.types import FactorValues, NAAction
 from formulaic.parser.types import Factor
 from interface_meta import override
 
-from mixfit.design.columns import Columns, is_factor
-from mixfit.design.missing import null_rows
+from mixfit.design.columns import Columns, is_factor, null_rows
 from mixfit.errors import DataError, DesignError, FormulaError, NewLevelError
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from formulaic import ModelSpec, ModelSpecs, SimpleFormula
 from formulaic.errors import DataMismatchWarning, FactorEvaluationError, FormulaicError
 from formulaic.parser.types import Factor
 
+from mixfit.design.types import FixedFactor, FixedStructure, FixedTerm
 from mixfit.errors import DataError, MixfitError
 
 if TYPE_CHECKING:
@@ -23,11 +24,23 @@ if TYPE_CHECKING:
     from formulaic.parser.types import Term
     from numpy.typing import NDArray
 
-    from mixfit.design.columns import Columns
+    from mixfit.design.columns import Columns, MissingRows
     from mixfit.design.environment import Environment
-    from mixfit.design.missing import MissingRows
+    from mixfit.design.materializer import MixedMaterializer
 
-__all__ = ["EncodedPart", "NumericPart", "Part", "build_parts", "materialize", "plan_parts", "read_parts"]
+    Rows = NDArray[np.bool_] | None
+
+__all__ = [
+    "EncodedPart",
+    "NumericPart",
+    "Part",
+    "build_parts",
+    "check_finite",
+    "fixed_structure",
+    "materialize",
+    "plan_parts",
+    "read_parts",
+]
 
 _LOOKUP = Factor.EvalMethod.LOOKUP
 _LITERAL = Factor.EvalMethod.LITERAL
@@ -201,3 +214,52 @@ def _fill(part: NumericPart, columns: Columns, keep: NDArray[np.bool_] | None) -
         values = series.to_numpy()
         out[:, j] = values if keep is None else values[keep]
     return out
+
+
+def fixed_structure(
+    part: Part, X: NDArray[np.float64], materializer: MixedMaterializer, keep: Rows, kept_of_built: Rows
+) -> FixedStructure:
+    """Describe the fixed part as it was built.
+
+    `keep` selects rows of the data, `kept_of_built` rows of what the materializer encoded.
+    """
+    if isinstance(part, NumericPart):
+        return _numeric_structure(part, X)
+    assert isinstance(part, EncodedPart)
+    terms, start = [], 0
+    for structure in part.spec.structure:
+        stop = start + len(structure.columns)
+        names = tuple(f.expr for f in structure.term.factors if f.eval_method is not Factor.EvalMethod.LITERAL)
+        terms.append(FixedTerm(":".join(names) or "Intercept", names, tuple(range(start, stop))))
+        start = stop
+    mains = {term.factors[0]: term for term in terms if len(term.factors) == 1}
+    factors = {}
+    for name in dict.fromkeys(name for term in terms for name in term.factors):
+        if part.spec.encoder_state[name][0] is Factor.Kind.CATEGORICAL:
+            levels, codes = materializer.levels_and_codes(name)
+            factors[name] = FixedFactor(name, levels, codes.copy() if keep is None else codes[keep])
+        elif name in mains:
+            factors[name] = FixedFactor(name, None, X[:, list(mains[name].columns)])
+        else:
+            values = materializer.encoded_columns(name)
+            factors[name] = FixedFactor(name, None, values if kept_of_built is None else values[kept_of_built])
+    return FixedStructure(tuple(terms), factors)
+
+
+def _numeric_structure(part: NumericPart, X: NDArray[np.float64]) -> FixedStructure:
+    terms = []
+    factors = {}
+    for j, (column, name) in enumerate(zip(part.columns, part.names, strict=True)):
+        terms.append(FixedTerm(name, () if column is None else (column,), (j,)))
+        if column is not None:
+            factors[column] = FixedFactor(column, None, X[:, j : j + 1])
+    return FixedStructure(tuple(terms), factors)
+
+
+def check_finite(matrix: NDArray[np.float64], names: Sequence[str], where: str) -> None:
+    """Refuse infinite values in a design matrix."""
+    if np.isfinite(matrix).all():
+        return
+    bad = ~np.isfinite(matrix)
+    j = int(np.argmax(bad.any(axis=0)))
+    raise DataError(f"Column {names[j]!r} of {where} is infinite in {int(bad[:, j].sum())} row(s).")

@@ -10,15 +10,15 @@ from formulaic.errors import FormulaicError
 from formulaic.parser.types import ASTNode, Factor, Term, Token
 
 from mixfit.errors import FormulaError
-from mixfit.formula.calls import call_arguments, called_name, variables_of
 from mixfit.formula.errors import error_at, error_at_token, from_formulaic
-from mixfit.formula.parser import BarTerm, MixedFormulaParser
-from mixfit.formula.types import MixedFormula, RandomTerm, Response
+from mixfit.formula.grammar import BarTerm, MixedFormulaParser
+from mixfit.formula.terms import MixedFormula, RandomTerm, Response, call_arguments, called_name, variables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from mixfit.formula.tokens import Bar
+    from mixfit.formula.grammar import Bar
+    from mixfit.formula.structured import NamedStructure
 
 __all__ = ["parse"]
 
@@ -83,7 +83,7 @@ def _parse(text: str, columns: tuple[str, ...] | None, needs_random: bool) -> Mi
             raw[bars[0].opening].source_start,
             raw[bars[0].closing].source_start,
         )
-    random = tuple(_read_random(terms, bars, raw, source)) if needs_random else ()
+    random = tuple(_read_random(terms, bars, raw, source, context["__mixfit_named__"])) if needs_random else ()
     offsets = tuple(_read_offsets(terms))
     fixed = [t for t in terms if not isinstance(t, BarTerm) and not _is_offset(t)]
     return MixedFormula(
@@ -122,7 +122,9 @@ def _read_response(ast: ASTNode | Token | None, source: str) -> Response:
     return Response(text=factor.expr, factor=factor, arguments=arguments)
 
 
-def _read_random(terms: list[Term], bars: list[Bar], raw: list[Token], source: str) -> Iterator[RandomTerm]:
+def _read_random(
+    terms: list[Term], bars: list[Bar], raw: list[Token], source: str, named: Mapping[int, NamedStructure]
+) -> Iterator[RandomTerm]:
     found = [term for term in terms if isinstance(term, BarTerm)]
     if not bars:
         raise error_at(
@@ -143,10 +145,12 @@ def _read_random(terms: list[Term], bars: list[Bar], raw: list[Token], source: s
                 end,
             )
         left = source[start + 1 : raw[bar.bar].source_start].strip()
-        yield from _expand(here[0], left, source, start, end)
+        yield from _expand(here[0], left, source, start, end, named.get(start))
 
 
-def _expand(term: BarTerm, left: str, source: str, start: int, end: int) -> Iterator[RandomTerm]:
+def _expand(
+    term: BarTerm, left: str, source: str, start: int, end: int, named: NamedStructure | None
+) -> Iterator[RandomTerm]:
     for column in term.columns:
         for factor in column.factors:
             if (factor.eval_method is _LITERAL and factor.expr != "1") or isinstance(column, BarTerm):
@@ -156,9 +160,17 @@ def _expand(term: BarTerm, left: str, source: str, start: int, end: int) -> Iter
     columns = _in_order(column for column in term.columns if not _holds_dot(column))
     if not columns and not any(map(_holds_dot, term.columns)):
         raise error_at("No column is left on the left of the bar.", source, start, end)
-    bar = "|" if term.structure == "us" else "||"
+    if named is None:
+        # What lme4's two bars stand for.
+        structure, bar = ("us", "|") if term.symbol == "|" else ("diag", "||")
+        for group in term.groups:
+            yield RandomTerm(f"({left} {bar} {group!r})", columns, tuple(group.factors), structure, ())
+        return
+    if term.symbol == "||":
+        raise error_at(f"`||` makes the columns independent: write | in {named.name}(... | ...).", source, start, end)
     for group in term.groups:
-        yield RandomTerm(f"({left} {bar} {group!r})", columns, tuple(group.factors), term.structure)
+        inside = ", ".join([f"{left} | {group!r}", *named.options])
+        yield RandomTerm(f"{named.name}({inside})", columns, tuple(group.factors), named.name, named.options)
 
 
 def _is_dot(token: Token) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
-from mixfit.covariance.templates import change_basis, theta_from_templates
+from mixfit.covariance.templates import change_basis
 from mixfit.errors import FitError
 from mixfit.factor.posterior import conditional_covariances, posterior
 from mixfit.lmm.criterion import evaluate
@@ -43,7 +43,6 @@ def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | None = 
             f"The random effects explain the response {assembly.endog_name!r} exactly: nothing is left to estimate "
             "a residual variance from. Look whether the response is constant within groups, or whether rows repeat."
         )
-    structures = [t.structure for t in problem.terms]
     templates = tuple(change_basis(t, basis) for t, basis in zip(profile.templates, assembly.term_bases, strict=True))
     scale = assembly.response.scale
     sigma = float(np.sqrt(profile.scale)) * scale
@@ -51,7 +50,7 @@ def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | None = 
         reml=reml,
         criterion=profile.value,
         templates=templates,
-        theta=theta_from_templates(structures, templates),
+        theta=np.concatenate([t.structure.theta(own) for t, own in zip(problem.terms, templates, strict=True)]),
         sigma=sigma,
         beta=assembly.fixed.coefficients(assembly.response.gamma + scale * profile.beta),
         cov_beta=_fixed_covariance(assembly, profile, sigma),

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.covariance.templates import entries
 from mixfit.factor.curvature import CovarianceDirection, log_determinant_derivatives
-from mixfit.lmm.criterion import column_products, evaluate, whiten
+from mixfit.gram.levels import column_products
+from mixfit.lmm.criterion import evaluate, whiten
 from mixfit.lmm.estimate import to_basis
 from mixfit.lmm.scores import loaded_products, score_columns
 
@@ -157,7 +157,7 @@ def _directions(assembly: Assembly) -> tuple[tuple[VarianceParameter, ...], list
     problem = assembly.problem
     parameters, directions = [], []
     for t, (term, basis) in enumerate(zip(problem.terms, assembly.term_bases, strict=True)):
-        for row, column in entries(term.structure, term.k):
+        for row, column in term.structure.entries:
             unit = np.zeros((term.k, term.k))
             unit[row, column] = unit[column, row] = 1.0
             matrix = np.zeros((problem.gram.k[term.factor],) * 2)

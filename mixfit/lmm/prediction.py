@@ -120,8 +120,5 @@ def _mode_variance(
         for term, z, code in zip(terms, rows, codes, strict=True):
             if z is not None and code is not None:
                 blocks[term.factor][term.columns, np.arange(r), code[part]] = z[:, part]
-        own, trailing = factor.forward(*factor.scaled(blocks))
-        out[part] = np.einsum("mr,mr->r", trailing, trailing)
-        for y in own.values():
-            out[part] += np.einsum("krq,krq->r", y, y)
+        out[part] = factor.squares(factor.forward(*factor.scaled(blocks)))
     return out

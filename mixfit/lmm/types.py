@@ -48,3 +48,8 @@ class LinearEstimate:
     cov_beta: NDArray[np.float64]
     modes: tuple[NDArray[np.float64], ...]
     certificate: Certificate
+
+    @property
+    def unit(self) -> float:
+        """What the templates are relative to: sigma."""
+        return self.sigma

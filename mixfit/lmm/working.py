@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.factor.leverages import row_leverages
-from mixfit.factor.posterior import full_posterior
+from mixfit.factor.posterior import full_posterior, row_leverages
 from mixfit.gram.pattern import FactorRows, row_pattern
 from mixfit.gram.products import random_predictor
-from mixfit.lmm.criterion import block_inner, evaluate
+from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.estimate import to_basis
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ class WorkingModel:
     @cached_property
     def schur(self) -> Array:
         """G, shape (p + 1, p + 1)."""
-        return self.factor.gram.corner - block_inner(self.forward, self.forward)
+        return self.factor.gram.corner - self.factor.inner(self.forward, self.forward)
 
     @cached_property
     def whitened(self) -> Array:

@@ -91,7 +91,7 @@ def profile_zeta(
 
     See Also
     --------
-    mixfit.inference.profiles.profile_result.LikelihoodProfile.conf_int : The limits as a frame.
+    mixfit.inference.profiles.curves.LikelihoodProfile.conf_int : The limits as a frame.
 
     Examples
     --------

@@ -78,7 +78,7 @@ def test_the_optimum_is_stationary_or_on_the_boundary(sketch: Sketch, reml: bool
     ):
         size = np.sqrt((term.Z**2).mean(axis=0))
         slope = slope / np.outer(size, size)
-        if term.structure == "diag":
+        if term.structure.is_separable:
             slope = np.diag(slope.diagonal())
         # Karush-Kuhn-Tucker on the cone: N Sigma = 0 and N nonnegative.
         assert np.abs(slope @ (size[:, None] * t)).max() < 1e-3 * np.sqrt(sketch.n)

@@ -17,14 +17,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.covariance.templates import entries
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from mixfit.covariance.term import Structure
+    from mixfit.covariance.structure import Structure
     from mixfit.lmm.information import VarianceInformation
 
     Array = NDArray[np.float64]
@@ -72,12 +70,12 @@ def _parametrization(structures: Sequence[Structure], templates: Sequence[Array]
 
     Shapes (m + 1, m + 1) and (m + 1, m + 1, m + 1): theta has as many entries as the covariances.
     """
-    m = sum(len(entries(s, len(t))) for s, t in zip(structures, templates, strict=True))
+    m = sum(s.n_parameters for s in structures)
     first = np.zeros((m + 1, m + 1))
     second = np.zeros((m + 1, m + 1, m + 1))
     start = 0
     for structure, t in zip(structures, templates, strict=True):
-        free = entries(structure, len(t))
+        free = structure.entries
         units = np.zeros((len(free), *t.shape))
         for unit, (row, column) in zip(units, free, strict=True):
             unit[row, column] = 1.0

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.errors import FitError
-from mixfit.inference.means.averaging import estimable
 from mixfit.inference.means.multiplicity import Family, adjusted_p_values, critical_values, resolve
+from mixfit.inference.means.reference_grid import estimable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.families.links import Link
-    from mixfit.results.base import MixedResults
+    from mixfit.fitted.protocols import Fit
 
     Array = NDArray[np.float64]
     Groups = list[NDArray[np.intp]]
@@ -63,7 +63,7 @@ class Scale:
         return _RATIOS[name][1] if name in _RATIOS else name
 
 
-def scale_of(fit: MixedResults, kind: str) -> Scale:
+def scale_of(fit: Fit, kind: str) -> Scale:
     """The scale of a fit's marginal means, `kind` being "link" or "response".
 
     Raises
@@ -95,7 +95,7 @@ class Estimates:
     df: Array
 
 
-def evaluate(fit: MixedResults, L: Array, offset: Array, ddf: str) -> Estimates:
+def evaluate(fit: Fit, L: Array, offset: Array, ddf: str) -> Estimates:
     """Estimate L beta + offset.
 
     Parameters

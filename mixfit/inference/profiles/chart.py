@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.inference.profiles.coordinates import TermCoordinates
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from mixfit.covariance.coordinates import TermCoordinates
     from mixfit.lmm.surface import Slope, Surface
 
     Array = NDArray[np.float64]
@@ -59,16 +58,11 @@ class Chart:
     @classmethod
     def default(cls, surface: Surface) -> Chart:
         """Every term by the triangle in its own order."""
-        terms = surface.terms
-        sizes = [len(b) for b in terms.bases]
-        return cls(surface, [TermCoordinates.of(s, k) for s, k in zip(terms.structures, sizes, strict=True)])
+        return cls(surface, [s.coordinates() for s in surface.terms.structures])
 
     def with_first(self, term: int, *first: int) -> Chart:
         """The same with other columns of one term first; two ask for their correlation."""
-        old = self.coordinates[term]
-        if old.structure == "diag":
-            return self
-        new = TermCoordinates.of(old.structure, len(old.order), *first)
+        new = self.surface.terms.structures[term].coordinates(*first)
         return Chart(self.surface, [new if t == term else c for t, c in enumerate(self.coordinates)])
 
     def factors(self, x: Array) -> list[Array]:

@@ -17,11 +17,11 @@ from mixfit.lmm.surface import FARTHEST_LOG, NOTHING
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mixfit.fitted.protocols import Fit
     from mixfit.inference.profiles.chart import Point
     from mixfit.inference.profiles.constrained import LowerDevianceError
     from mixfit.inference.profiles.parameters import Parameter
     from mixfit.lmm.surface import Surface
-    from mixfit.results.base import MixedResults
 
     Array = NDArray[np.float64]
 
@@ -65,7 +65,7 @@ class Focal:
         return float(self.unit * np.exp(f))
 
 
-def check_profiled(fit: MixedResults) -> None:
+def check_profiled(fit: Fit) -> None:
     """Refuse fits without a likelihood maximum of their own to go around."""
     estimate = fit.estimate
     method = getattr(estimate, "method", "")
@@ -96,7 +96,7 @@ class LikelihoodAround:
             raise FitError(_AT_LIMIT)
 
     @classmethod
-    def of(cls, fit: MixedResults) -> LikelihoodAround:
+    def of(cls, fit: Fit) -> LikelihoodAround:
         """By maximum likelihood, whatever the fit maximized."""
         check_profiled(fit)
         return cls(parameters(fit.model), fit.model.likelihood_surface(fit.estimate, reml=False))

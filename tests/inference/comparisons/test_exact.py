@@ -10,8 +10,7 @@ from scipy import optimize, stats
 
 import mixfit
 from mixfit.errors import ComparisonError
-from mixfit.inference.comparisons.exact_null import NullModel, draw_null, maximal_ratio
-from mixfit.inference.comparisons.spectrum import merge, spectrum
+from mixfit.inference.comparisons.exact_null import NullModel, draw_null, maximal_ratio, merge, spectrum
 from mixfit.lmm.criterion import evaluate
 from tests.inference.cases import REFERENCE, data, fitted, generalized
 

@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import f, multivariate_normal, norm, studentized_range, t
 
 from mixfit.errors import FitError
-from mixfit.inference.means.averaging import estimable
 from mixfit.inference.means.contrast_coefficients import contrast_family, polynomials
 from mixfit.inference.means.multiplicity import ADJUSTMENTS, Family, adjusted_p_values, critical_values, resolve
+from mixfit.inference.means.reference_grid import estimable
 
 X = np.array([0.4, 1.7, 2.9, 4.1])
 
