@@ -61,7 +61,7 @@ class QuadratureObjective(WorkingCurvature):
     def _null_slopes(self, index: int) -> Array:
         center = self._point.center
         t, diagonal = center.templates[index], self.problem.terms[index].structure == "diag"
-        null = null_space(t, diagonal=diagonal)
+        null = null_space(t, self.problem.seen[index], diagonal=diagonal)
         form = np.diag([self._slope_off(index, n) for n in null.T])
         if not diagonal:
             for a, b in zip(*np.tril_indices(len(form), -1), strict=True):

@@ -25,6 +25,7 @@ __all__ = ["boundary_parameters"]
 def boundary_parameters(
     terms: Sequence[Term],
     templates: Sequence[Array],
+    seen: Sequence[NDArray[np.bool_]],
     absolute: Mapping[int, Array],
     curvature: Callable[[int, Array], tuple[float, float]],
     largest: float = 1.0,
@@ -38,6 +39,8 @@ def boundary_parameters(
     ----------
     terms, templates
         All random terms and their relative factors.
+    seen : sequence of ndarray of bool, shape (k_t,)
+        Which columns of each term are not zero in every row.
     absolute : mapping of int to ndarray, shape (k_t, k_t)
         N_t of the terms with a singular template.
     curvature : callable
@@ -49,7 +52,7 @@ def boundary_parameters(
     out = []
     for index, n_t in absolute.items():
         t, diagonal = templates[index], terms[index].structure == "diag"
-        null = null_space(t, diagonal=diagonal)
+        null = null_space(t, seen[index], diagonal=diagonal)
         restricted = null.T @ n_t @ null
         if diagonal:
             slopes, vectors = restricted.diagonal(), np.eye(len(restricted))

@@ -60,20 +60,26 @@ def regular_columns(t: Array) -> NDArray[np.bool_]:
     return np.asarray(t.any(axis=0))
 
 
-def null_space(t: Array, *, diagonal: bool) -> Array:
-    """Orthonormal directions in which T T' has no variance, as columns (unit vectors for a diagonal T)."""
-    rank = int(np.count_nonzero(regular_columns(t)))
+def null_space(t: Array, seen: NDArray[np.bool_], *, diagonal: bool) -> Array:
+    """Orthonormal directions in which T T' has no variance, as columns (unit vectors for a diagonal T).
+
+    Only among the columns of the term that are `seen`: what the data do not show is at zero and stays there.
+    """
+    regular = regular_columns(t)
     if diagonal:
-        return np.eye(len(t))[:, ~regular_columns(t)]
-    vectors, _, _ = np.linalg.svd(t)
-    return vectors[:, rank:]
+        return np.eye(len(t))[:, seen & ~regular]
+    vectors = np.zeros((len(t), int(np.count_nonzero(seen))))
+    vectors[seen] = np.linalg.svd(t[seen])[0]
+    return vectors[:, int(np.count_nonzero(regular)) :]
 
 
-def free_directions(terms: Sequence[Term], templates: Sequence[Array]) -> list[Direction]:
+def free_directions(
+    terms: Sequence[Term], templates: Sequence[Array], seen: Sequence[NDArray[np.bool_]]
+) -> list[Direction]:
     """Every direction that moves T T' within its structure and rank: a basis of the tangent space.
 
     Between columns with variance the directions are T E_ij, i >= j. Where T is singular each such column may
-    also turn out of the range of T, along the null space of T T'.
+    also turn out of the range of T, along the null space of T T' among the columns that are `seen`.
     """
     out = []
     for index, (term, t) in enumerate(zip(terms, templates, strict=True)):
@@ -84,7 +90,7 @@ def free_directions(terms: Sequence[Term], templates: Sequence[Array]) -> list[D
                 step[:, j] = t[:, i]
                 out.append(Direction(index, int(i), int(j), step, relative=True))
         if term.structure == "us" and 0 < len(columns) < term.k:
-            for null in null_space(t, diagonal=False).T:
+            for null in null_space(t, seen[index], diagonal=False).T:
                 for j in columns:
                     step = np.zeros(t.shape)
                     step[:, j] = null * np.linalg.norm(t[:, j])
