@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING
 
-__all__ = ["Structure", "Term"]
+if TYPE_CHECKING:
+    from mixfit.covariance.structure import Structure
 
-Structure = Literal["us", "diag"]
+__all__ = ["Term"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +20,7 @@ class Term:
     factor : int
     first, k : int
         Its columns are ``first : first + k`` of the factor's.
-    structure : {"us", "diag"}
+    structure : Structure
     """
 
     factor: int

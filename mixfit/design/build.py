@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from formulaic.parser.types import Factor
 
+from mixfit.covariance.registry import structure_named
 from mixfit.design.columns import Coded, Columns, MissingRows, Variables, code_factor
 from mixfit.design.environment import Environment
 from mixfit.design.grouping import GroupingReader, check_random, cross
@@ -209,6 +210,7 @@ def _random_designs(
         # `a:b` and `b:a` are one grouping factor, under the name that comes first.
         groups = first.setdefault(frozenset(factor.expr for factor in term.groups), term.groups)
         grouping, reader = cross(tuple(factor.expr for factor in groups), coded, keep, known)
-        random.append(RandomDesign(grouping, part.names, Z, term.structure, term.text))
+        structure = structure_named(term.structure, len(part.names), term.options)
+        random.append(RandomDesign(grouping, part.names, Z, structure, term.text))
         readers.append(RandomReader(part, groups, reader))
     return random, readers

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mixfit.covariance.structure import Invariance
 from mixfit.design.types import Grouping
 from mixfit.errors import DesignError
 
@@ -156,8 +157,8 @@ def check_random(random: Sequence[RandomDesign], n_rows: int, *, residual: bool 
                 f"{term.text}: grouping factor {term.grouping.name!r} has {n_levels} levels for {n_rows} "
                 "observations; an effect for each observation cannot be told from the residual."
             )
-        # Independent columns are terms of their own to lme4, and each has passed as a scalar term.
-        if term.structure == "us" and n_levels * k >= n_rows:
+        # Columns that are scaled one by one tell a covariance even of as many effects as rows.
+        if term.structure.invariance is Invariance.ANY_BASIS and n_levels * k >= n_rows:
             raise DesignError(
                 f"{term.text}: {n_levels * k} random effects for {n_rows} observations "
                 f"({n_levels} levels of {term.grouping.name!r} times {k} columns); "

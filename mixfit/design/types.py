@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from mixfit.covariance.term import Structure
+    from mixfit.covariance.structure import Structure
 
 __all__ = [
     "Design",
@@ -73,8 +73,8 @@ class RandomDesign:
     Z : ndarray of float, shape (n, k)
         The dense columns left of the bar; row i of the sparse Z holds ``Z[i]`` in the block of
         level ``codes[i]``.
-    structure : {"us", "diag"}
-        Unstructured, or independent columns (``||``).
+    structure : Structure
+        Of the covariance of the columns' effects: unstructured (``|``), independent (``||``), or as named.
     text : str
         The term as it was written, for messages and printing.
 
@@ -84,7 +84,7 @@ class RandomDesign:
     >>> sleep = mixfit.datasets.load("sleepstudy")
     >>> (term,) = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).design.random
     >>> term.text, term.columns, term.structure, term.Z.shape
-    ('(Days | Subject)', ('Intercept', 'Days'), 'us', (180, 2))
+    ('(Days | Subject)', ('Intercept', 'Days'), Unstructured(k=2), (180, 2))
     """
 
     grouping: Grouping

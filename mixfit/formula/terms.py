@@ -6,7 +6,7 @@ import ast
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from formulaic.utils.code import sanitize_variable_names
 
@@ -65,14 +65,17 @@ class RandomTerm:
         The terms left of the bar, an implied intercept included, in formulaic's order.
     groups : tuple of formulaic Factor
         The factors whose interaction is the grouping factor; mostly one.
-    structure : {"us", "diag"}
-        Unstructured (``|``) or independent columns (``||``).
+    structure : str
+        Name of the covariance structure: ``"us"`` (``|``), ``"diag"`` (independent columns, ``||``), or as written.
+    options : tuple of str
+        What is written after the grouping factor: ``("d=2",)``.
     """
 
     text: str
     terms: tuple[Term, ...]
     groups: tuple[Factor, ...]
-    structure: Literal["us", "diag"]
+    structure: str
+    options: tuple[str, ...] = ()
 
     @property
     def group(self) -> str:

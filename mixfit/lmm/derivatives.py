@@ -22,18 +22,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.factor.posterior import posterior
-from mixfit.factor.sums import inverse_sums, projected_sums
+from mixfit.covariance.directions import regular_columns
+from mixfit.covariance.steps import free_directions
+from mixfit.factor.posterior import inverse_sums, posterior, projected_sums
 from mixfit.lmm.criterion import whiten
 from mixfit.lmm.scores import loaded_products, residual_columns, residual_forward
-from mixfit.optimize.steps import free_directions, regular_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mixfit.covariance.directions import Direction
     from mixfit.factor.posterior import Posterior
     from mixfit.lmm.criterion import Profile
-    from mixfit.optimize.direction import Direction
 
     Array = NDArray[np.float64]
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.covariance.boundary import boundary_parameters
+from mixfit.covariance.directions import regular_columns
+from mixfit.covariance.steps import eigenframe, leave_boundary, move, pivots
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import differentiate, variance_curvature
-from mixfit.optimize.boundary import boundary_parameters
 from mixfit.optimize.certificate import TOLERANCE, Certificate
-from mixfit.optimize.steps import eigenframe, leave_boundary, move, newton_step, regular_columns, scaled_step
+from mixfit.optimize.steps import newton_step, scaled_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -124,9 +126,9 @@ class _Patience:
 
 def _candidates(profile: Profile, derivatives: Derivatives, full: Array, patience: _Patience) -> Iterator[list[Array]]:
     """Templates to try, best first."""
-    shares = derivatives.quadratic_share, derivatives.inverse_share
     directions = derivatives.directions
-    step, vanishing = scaled_step(directions, derivatives.gradient, derivatives.information, shares, full)
+    own = pivots(directions, derivatives.quadratic_share, derivatives.inverse_share)
+    step, vanishing = scaled_step(own, len(directions), derivatives.gradient, derivatives.information, full)
     if vanishing and patience.allows():
         yield move(profile.templates, directions, step, vanishing)
         if len(vanishing) > 1:

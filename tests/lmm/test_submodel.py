@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mixfit.covariance.diagonal import Diagonal
+from mixfit.covariance.unstructured import Unstructured
 from mixfit.design.types import Design, Grouping, RandomDesign
-from mixfit.gram.transform import transformed
 from mixfit.lmm.assemble import assemble
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.estimate import to_basis
@@ -32,8 +33,8 @@ def design() -> Design:
     g, h = grouping("g", rng.permutation(np.arange(n) % 9)), grouping("h", rng.permutation(np.arange(n) % 5))
     z = np.column_stack([np.ones(n), x[:, 0], x[:, 2]])
     random = (
-        RandomDesign(g, ("a", "b", "c"), z, "us", "(b + c | g)"),
-        RandomDesign(h, ("a", "b"), z[:, :2], "diag", "(b || h)"),
+        RandomDesign(g, ("a", "b", "c"), z, Unstructured(3), "(b + c | g)"),
+        RandomDesign(h, ("a", "b"), z[:, :2], Diagonal(2), "(b || h)"),
     )
     y = x @ [1.0, 2.0, 3.0] + rng.standard_normal(n)
     weights, offset = rng.uniform(0.5, 2.0, n), rng.standard_normal(n)
@@ -83,7 +84,7 @@ def test_fewer_random_columns(design: Design, first: list[int] | None, second: l
     direct = assemble(replace(design, random=random))
     # at the same covariances of the users' columns, in whichever basis the problem has them
     templates = [np.diag(0.3 + 0.2 * np.arange(t.Z.shape[1])) for t in random]
-    if len(templates[0]) > 1 and random[0].structure == "us":
+    if len(templates[0]) > 1 and not random[0].structure.is_separable:
         templates[0][1, 0] = 0.25
     for reml in (True, False):
         wanted = evaluate(direct.problem, to_basis(direct, templates), reml=reml).value
@@ -106,20 +107,6 @@ def _moved(whole, A, templates):
 
 def test_no_random_term_left(design: Design):
     assert with_random(assemble(design), [None, None]) is None
-
-
-def test_products_of_transformed_columns(design: Design):
-    gram = assemble(design).problem.gram
-    rng = np.random.default_rng(1)
-    C, M = rng.standard_normal((3, 2)), rng.standard_normal((5, 3))
-    moved = transformed(gram, [C, None], M)
-    np.testing.assert_allclose(moved.diagonal[0][:, :, 4], C.T @ gram.diagonal[0][:, :, 4] @ C)
-    np.testing.assert_allclose(moved.pairs[0, 1].values[:, :, 7], C.T @ gram.pairs[0, 1].values[:, :, 7])
-    np.testing.assert_allclose(moved.border[1][:, :, 2], gram.border[1][:, :, 2] @ M)
-    np.testing.assert_allclose(moved.corner, M.T @ gram.corner @ M)
-    alone = transformed(gram, [np.empty((3, 0)), None], None)
-    assert alone.n_levels == (5,)
-    assert alone.pairs == {}
 
 
 def test_the_whole_model_is_its_own_submodel(design: Design):

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
 
 from mixfit.errors import FitError
-from mixfit.results.names import shown
-from mixfit.results.varcorr import term_order, unique_names
-from mixfit.results.wald import correlation
+from mixfit.fitted.varcorr import random_covariances, term_order, unique_names
+from mixfit.tables.layout import shown
+from mixfit.wald import correlation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from mixfit.fitted.protocols import Fit, Model
     from mixfit.glmm.types import GeneralizedEstimate
-    from mixfit.results.base import MixedResults
-    from mixfit.results.protocol import FittedModel
 
     Array = NDArray[np.float64]
 
 __all__ = ["Parameter", "parameter_array", "parameter_names", "parameter_values", "parameters", "select"]
-
-Kind = Literal["sd", "cor", "sigma", "phi", "fixed"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,8 @@ class Parameter:
     name : str
         ``"sd((Intercept)|Subject)"``, ``"cor((Intercept),Days|Subject)"``, ``"sigma"``, ``"phi"``, or the name
         of a fixed effect in ``fit.params``.
-    kind : {"sd", "cor", "sigma", "phi", "fixed"}
+    kind : str
+        ``"sigma"``, ``"phi"``, ``"fixed"``, or the kind of a structure's natural parameter: ``"sd"``, ``"cor"``.
     term : int
         Random term, in the order of the formula; -1 where there is none.
     first, second : int
@@ -46,13 +44,13 @@ class Parameter:
     """
 
     name: str
-    kind: Kind
+    kind: str
     term: int = -1
     first: int = -1
     second: int = -1
 
 
-def parameters(model: FittedModel) -> tuple[Parameter, ...]:
+def parameters(model: Model) -> tuple[Parameter, ...]:
     """List a model's parameters as lme4's ``profile`` orders them.
 
     Terms by decreasing number of levels, each with its standard deviations, then its correlations; the residual
@@ -70,21 +68,18 @@ def parameters(model: FittedModel) -> tuple[Parameter, ...]:
     random = model.design.random
     order = term_order(random)
     for t, group in zip(order, unique_names(random[t].grouping.name for t in order), strict=True):
-        columns = [shown(c) for c in random[t].columns]
-        k = len(columns)
-        out += [Parameter(f"sd({columns[a]}|{group})", "sd", t, a, a) for a in range(k)]
-        if random[t].structure == "us":
-            pairs = [(a, b) for a in range(k) for b in range(a + 1, k)]
-            out += [Parameter(f"cor({columns[a]},{columns[b]}|{group})", "cor", t, a, b) for a, b in pairs]
+        columns = tuple(shown(c) for c in random[t].columns)
+        natural = random[t].structure.natural
+        out += [Parameter(p.label(columns, group), p.kind, t, p.first, p.second) for p in natural]
     family = getattr(model, "family", None)
-    scale: Kind | None = "sigma" if family is None else "phi" if family.has_dispersion else None
+    scale = "sigma" if family is None else "phi" if family.has_dispersion else None
     if scale is not None:
         # As lme4 spells it, where a covariate has taken the name.
         out.append(Parameter(f".{scale}" if scale in model.exog_names else scale, scale))
     return (*out, *(Parameter(name, "fixed", first=j) for j, name in enumerate(model.exog_names)))
 
 
-def parameter_names(model: FittedModel) -> list[str]:
+def parameter_names(model: Model) -> list[str]:
     """Name a model's parameters: see `parameters` for their order.
 
     Parameters
@@ -105,7 +100,7 @@ def parameter_names(model: FittedModel) -> list[str]:
     return [p.name for p in parameters(model)]
 
 
-def parameter_values(fit: MixedResults) -> pd.Series[float]:
+def parameter_values(fit: Fit) -> pd.Series[float]:
     """Estimates of all parameters of a fit, by name.
 
     Parameters
@@ -126,11 +121,11 @@ def parameter_values(fit: MixedResults) -> pd.Series[float]:
     [37.12, 30.99, 251.41, 10.47]
     """
     # varcorr's components come in the order of `parameters`, the random part of which is first.
-    varcorr = fit.varcorr()
+    varcorr = random_covariances(fit)
     values: list[float] = []
     for part in varcorr.components:
         values += part.sd.tolist()
-        if part.structure == "us":
+        if part.structure.shows_correlations:
             values += part.corr[np.triu_indices(len(part.columns), 1)].tolist()
     known = parameters(fit.model)
     if any(p.kind == "sigma" for p in known):
@@ -142,7 +137,7 @@ def parameter_values(fit: MixedResults) -> pd.Series[float]:
     return pd.Series(values, index=[p.name for p in known])
 
 
-def parameter_array(model: FittedModel, beta: Array, templates: Sequence[Array], unit: Array, scale: Array) -> Array:
+def parameter_array(model: Model, beta: Array, templates: Sequence[Array], unit: Array, scale: Array) -> Array:
     """The values of R sets of estimates at once, in the order of `parameters`.
 
     Parameters
@@ -166,7 +161,7 @@ def parameter_array(model: FittedModel, beta: Array, templates: Sequence[Array],
         factor = unit[:, None, None] * templates[t]
         covariance = factor @ factor.swapaxes(1, 2)
         columns += [*np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)).T]
-        if random[t].structure == "us":
+        if random[t].structure.shows_correlations:
             above = np.triu_indices(covariance.shape[1], 1)
             columns += [*correlation(covariance)[:, above[0], above[1]].T]
     if any(p.kind in ("sigma", "phi") for p in parameters(model)):
