@@ -9,6 +9,7 @@ from formulaic import SimpleFormula
 from formulaic.errors import FormulaicError
 from formulaic.parser.types import ASTNode, Factor, Term, Token
 
+from mixfit.covariance.registry import structure_names
 from mixfit.errors import FormulaError
 from mixfit.formula.errors import error_at, error_at_token, from_formulaic
 from mixfit.formula.grammar import BarTerm, MixedFormulaParser
@@ -51,12 +52,13 @@ def parse(text: str, columns: tuple[str, ...] | None = None, *, random: bool = T
     """
     if not isinstance(text, str):
         raise FormulaError(f"A formula is a string such as 'y ~ x + (1 | g)', not {type(text).__name__}.")
-    return _parse(text, columns, random)
+    return _parse(text, columns, random, structure_names())
 
 
-# Formulas are immutable once read, and a session fits few formulas many times.
+# Formulas are immutable once read, and a session fits few formulas many times. What a name means around a bar
+# depends on the structures there are.
 @lru_cache(maxsize=256)
-def _parse(text: str, columns: tuple[str, ...] | None, needs_random: bool) -> MixedFormula:
+def _parse(text: str, columns: tuple[str, ...] | None, needs_random: bool, structures: tuple[str, ...]) -> MixedFormula:
     source = "".join(" " if char.isspace() else char for char in text)
     # Until the columns are known a name that no column has holds the place of the dot.
     context: dict[str, Any] = {"__formulaic_variables_available__": (_DOT,) if columns is None else columns}
