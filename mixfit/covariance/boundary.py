@@ -23,6 +23,7 @@ __all__ = ["boundary_parameters"]
 def boundary_parameters(
     terms: Sequence[Term],
     templates: Sequence[Array],
+    seen: Sequence[NDArray[np.bool_]],
     absolute: Mapping[int, Array],
     curvature: Callable[[int, Array], tuple[float, float]],
     largest: float = 1.0,
@@ -36,6 +37,8 @@ def boundary_parameters(
     ----------
     terms, templates
         All random terms and their relative factors.
+    seen : sequence of ndarray of bool, shape (k_t,)
+        Which columns of each term are not zero in every row.
     absolute : mapping of int to ndarray, shape (k_t, k_t)
         N_t of the terms with a singular template.
     curvature : callable
@@ -47,7 +50,7 @@ def boundary_parameters(
     out = []
     for index, n_t in absolute.items():
         structure = terms[index].structure
-        null = structure.null_space(templates[index])
+        null = structure.null_space(templates[index], seen[index])
         slopes, vectors = structure.null_slopes(null.T @ n_t @ null)
         for slope, vector in zip(slopes.tolist(), vectors.T, strict=True):
             direction = null @ vector

@@ -44,7 +44,7 @@ class Diagonal(Structure):
         """Each column by itself."""
         return tuple(slice(a, a + 1) for a in range(self.k))
 
-    def directions(self, term: int, template: Array) -> list[Direction]:
+    def directions(self, term: int, template: Array, seen: NDArray[np.bool_]) -> list[Direction]:
         """The log standard deviations of the columns with variance."""
         columns = np.flatnonzero(regular_columns(template)).tolist()
         return list(along_columns(term, template, [(j, j) for j in columns]))
@@ -53,9 +53,9 @@ class Diagonal(Structure):
         """Itself: its columns are orthogonal."""
         return template
 
-    def null_space(self, template: Array) -> Array:
+    def null_space(self, template: Array, seen: NDArray[np.bool_]) -> Array:
         """The columns without variance."""
-        return np.eye(self.k)[:, ~regular_columns(template)]
+        return np.eye(self.k)[:, seen & ~regular_columns(template)]
 
     def null_slopes(self, restricted: Array) -> tuple[Array, Array]:
         """Each column's own."""

@@ -69,20 +69,20 @@ def along_columns(term: int, t: Array, pairs: Sequence[tuple[int, int]]) -> Iter
         yield Direction(term, i, j, step, relative=True)
 
 
-def into_null_space(term: int, t: Array, columns: Sequence[int]) -> Iterator[Direction]:
+def into_null_space(term: int, t: Array, columns: Sequence[int], seen: NDArray[np.bool_]) -> Iterator[Direction]:
     """Columns with variance turn out of the range of T, along its null space."""
-    for null in null_vectors(t).T:
+    for null in null_vectors(t, seen).T:
         for j in columns:
             step = np.zeros(t.shape)
             step[:, j] = null * np.linalg.norm(t[:, j])
             yield Direction(term, -1, j, step, relative=False)
 
 
-def null_vectors(t: Array) -> Array:
-    """Orthonormal directions in which T T' has no variance, as columns."""
-    rank = int(np.count_nonzero(regular_columns(t)))
-    vectors, _, _ = np.linalg.svd(t)
-    return np.asarray(vectors[:, rank:])
+def null_vectors(t: Array, seen: NDArray[np.bool_]) -> Array:
+    """Orthonormal directions in which T T' has no variance, as columns, among the `seen` columns of the term."""
+    vectors = np.zeros((len(t), int(np.count_nonzero(seen))))
+    vectors[seen] = np.linalg.svd(t[seen])[0]
+    return vectors[:, int(np.count_nonzero(regular_columns(t))) :]
 
 
 def orthogonal_columns(t: Array) -> Array:

@@ -25,12 +25,17 @@ __all__ = ["eigenframe", "free_directions", "leave_boundary", "move", "pivots"]
 _MAX_HALVINGS = 25
 
 
-def free_directions(terms: Sequence[Term], templates: Sequence[Array]) -> list[Direction]:
-    """Every direction that moves a T T' within its structure and rank: a basis of the tangent space."""
+def free_directions(
+    terms: Sequence[Term], templates: Sequence[Array], seen: Sequence[NDArray[np.bool_]]
+) -> list[Direction]:
+    """Every direction that moves a T T' within its structure and rank: a basis of the tangent space.
+
+    Among the columns of each term that are `seen`: what the data do not show is at zero and stays there.
+    """
     return [
         direction
         for index, (term, t) in enumerate(zip(terms, templates, strict=True))
-        for direction in term.structure.directions(index, t)
+        for direction in term.structure.directions(index, t, seen[index])
     ]
 
 

@@ -133,7 +133,7 @@ class Structure(ABC):
     # Newton steps
 
     @abstractmethod
-    def directions(self, term: int, template: Array) -> list[Direction]:
+    def directions(self, term: int, template: Array, seen: NDArray[np.bool_]) -> list[Direction]:
         """Every direction that moves T T' within the structure and its rank; `term` is the term's number."""
 
     @abstractmethod
@@ -141,7 +141,7 @@ class Structure(ABC):
         """The same T T' by the template that Newton's steps are best made from."""
 
     @abstractmethod
-    def null_space(self, template: Array) -> Array:
+    def null_space(self, template: Array, seen: NDArray[np.bool_]) -> Array:
         """Orthonormal directions in which T T' has no variance and could have some, as columns."""
 
     @abstractmethod

@@ -55,7 +55,7 @@ class Unstructured(Structure):
         """The whole."""
         return (slice(0, self.k),)
 
-    def directions(self, term: int, template: Array) -> list[Direction]:
+    def directions(self, term: int, template: Array, seen: NDArray[np.bool_]) -> list[Direction]:
         """A basis of the tangent space of the matrices of T's rank.
 
         Between columns with variance the directions are T E_ij, i >= j. Where T is singular each such column may
@@ -65,16 +65,16 @@ class Unstructured(Structure):
         pairs = [(i, j) for place, j in enumerate(columns) for i in columns[place:]]
         out = list(along_columns(term, template, pairs))
         if 0 < len(columns) < self.k:
-            out += into_null_space(term, template, columns)
+            out += into_null_space(term, template, columns, seen)
         return out
 
     def turned(self, template: Array) -> Array:
         """Orthogonal columns."""
         return orthogonal_columns(template) if self.k > 1 else template
 
-    def null_space(self, template: Array) -> Array:
+    def null_space(self, template: Array, seen: NDArray[np.bool_]) -> Array:
         """The null space of T T'."""
-        return null_vectors(template)
+        return null_vectors(template, seen)
 
     def null_slopes(self, restricted: Array) -> tuple[Array, Array]:
         """Eigenvalues and eigenvectors: optimal where none is negative."""
