@@ -13,21 +13,52 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from mixfit.errors import DataError
+from mixfit.errors import DataError, FitError
 from mixfit.families.links import LINKS, Link
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
-__all__ = ["DispersionTerms", "Family", "Terms", "check_rows"]
+__all__ = ["DispersionKind", "DispersionTerms", "Family", "Kind", "Support", "Terms", "check_rows"]
 
 _LARGEST_LOG_MEAN = 100.0
+
+#: Measurements; counts without a bound; shares of a number of trials, which is the prior weight.
+Kind = Literal["continuous", "count", "proportion"]
+#: No dispersion; a factor of the variance; any other parameter of the distribution, such as a precision.
+DispersionKind = Literal["none", "scale", "shape"]
+
+
+@dataclass(frozen=True)
+class Support:
+    """Responses that have a density: an interval, or the whole numbers in it (of counts; of successes in trials).
+
+    Attributes
+    ----------
+    lower, upper : float
+    closed : bool
+        Whether the ends belong to it.
+    whole : bool
+    """
+
+    lower: float = -np.inf
+    upper: float = np.inf
+    closed: bool = False
+    whole: bool = False
+
+    def outside(self, y: Array) -> NDArray[np.bool_]:
+        """Whether each response is beyond the ends, shape (n,)."""
+        if self.closed:
+            return np.asarray((y < self.lower) | (y > self.upper))
+        return np.asarray((y <= self.lower) | (y >= self.upper))
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,19 +106,27 @@ def check_rows(bad: NDArray[np.bool_], message: str) -> None:
 class Family(ABC):
     """A conditional distribution with its link.
 
+    What the rest of the package must know of a family is declared here: nothing else asks for its name.
+
     Parameters
     ----------
     link : str
         One of `links`; the first by default.
+    phi : float, optional
+        A known dispersion; it is estimated by default.
 
     Attributes
     ----------
     name : str
     links : tuple of str
-    has_dispersion : bool
-        Whether a dispersion phi is estimated.
-    is_scaled : bool
-        Whether phi is a factor of the variance, so that there is a residual standard deviation sqrt(phi).
+    kind : {"continuous", "count", "proportion"}
+    support : Support
+    dispersion : {"none", "scale", "shape"}
+        What phi is. With ``"scale"`` there is a residual standard deviation sqrt(phi).
+    known_phi : float, or None
+        phi where it is not estimated: as given, or 1 for a family without one.
+    mean_name : str
+        What a mean is called: ``"prob"``, ``"rate"``.
     expected_weights : bool
         Whether W is the expected curvature, as in lme4.
     edged : tuple of str
@@ -96,23 +135,53 @@ class Family(ABC):
 
     name: ClassVar[str]
     links: ClassVar[tuple[str, ...]]
+    kind: ClassVar[Kind]
+    support: ClassVar[Support]
+    dispersion: ClassVar[DispersionKind] = "none"
+    mean_name: ClassVar[str] = "response"
     canonical: ClassVar[str] = ""
-    has_dispersion: ClassVar[bool] = False
-    is_scaled: ClassVar[bool] = False
     expected_weights: ClassVar[bool] = False
     edged: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, link: str | None = None) -> None:
+    def __init__(self, link: str | None = None, phi: float | None = None) -> None:
         name = self.links[0] if link is None else link
         if name not in self.links:
-            raise ValueError(f"{self.name} has the links {', '.join(self.links)}, not {name!r}.")
+            raise FitError(f"{self.name} has the links {', '.join(self.links)}, not {name!r}.")
+        if phi is not None and self.dispersion == "none":
+            raise FitError(f"{self.name} has no dispersion that could be {phi!r}.")
+        if phi is not None and not 0.0 < phi < np.inf:
+            raise FitError(f"The dispersion of {self.name} is a positive number, not {phi!r}.")
         self.link: Link = LINKS[name]
+        self.known_phi = 1.0 if self.dispersion == "none" else phi
 
-    def __reduce__(self) -> tuple[type[Family], tuple[str]]:
-        return type(self), (self.link.name,)
+    def __reduce__(self) -> tuple[type[Family], tuple[str] | tuple[str, float]]:
+        given = () if self.known_phi is None or self.dispersion == "none" else (self.known_phi,)
+        return type(self), (self.link.name, *given)
 
     def __repr__(self) -> str:
         return f"{self.name}({self.link.name})"
+
+    @property
+    def has_dispersion(self) -> bool:
+        """Whether a dispersion phi is estimated."""
+        return self.known_phi is None
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether phi is a factor of the variance, so that there is a residual standard deviation sqrt(phi)."""
+        return self.dispersion == "scale"
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether a model with this family is a linear mixed model."""
+        return False
+
+    @property
+    def dispersion_label(self) -> str | None:
+        """What a summary calls phi; None for a family without one."""
+        if self.dispersion == "none":
+            return None
+        return f"Dispersion parameter for {self.name} family (phi{', known' if self.known_phi is not None else ''})"
 
     @property
     def has_edge(self) -> bool:
@@ -203,6 +272,41 @@ class Family(ABC):
     def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
         """dl, df_1, df_2 / d log phi."""
         raise NotImplementedError(f"{self.name} has no dispersion parameter")
+
+    def latent_variance(self, phi: float, null_mean: Callable[[], float], trials: float) -> float | None:
+        """Distribution-specific variance on the scale of the link (Nakagawa, Johnson & Schielzeth 2017, table 1).
+
+        Parameters
+        ----------
+        phi : float
+        null_mean : callable
+            Gives the mean response of the model without covariates, where the variance depends on it.
+        trials : float
+            Mean number of trials of a proportion.
+
+        Returns
+        -------
+        float, or None
+            None where none is known.
+        """
+        return None
+
+    def rare_events(self, mu: Array) -> Array | None:
+        """Expected events of an observation of weight 1, or non-events where they are rarer; None without events."""
+        if self.kind == "continuous":
+            return None
+        return np.minimum(mu, 1.0 - mu) if self.kind == "proportion" else mu
+
+    def certain_sides(self, y: Array) -> Array | None:
+        """The sign of an infinite predictor that would make each response certain, shape (n,), 0 where none would.
+
+        None for families and links that no predictor makes certain.
+        """
+        if self.kind == "continuous":
+            return None
+        if self.link.name == "log":
+            return -1.0 * (y == 0.0)
+        return 1.0 * (y == 1.0) - 1.0 * (y == 0.0) if self.kind == "proportion" else None
 
     def start_dispersion(self, y: Array, prior: Array, mu: Array) -> float:
         """A first guess of phi from fitted means."""

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from mixfit.families.base import Family, check_rows
+from mixfit.families.base import Family, Support, check_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
@@ -27,8 +29,9 @@ _NEAR_ZERO = 0.1
 class _Scaled(Family):
     """Exponential families in which w / phi multiplies the kernel."""
 
-    has_dispersion = True
-    is_scaled = True
+    kind = "continuous"
+    support = Support(lower=0.0)
+    dispersion = "scale"
 
     def start_dispersion(self, y: Array, prior: Array, mu: Array) -> float:
         return float(np.mean(prior * (y - mu) ** 2 / self.variance(mu, 1.0)))
@@ -45,6 +48,7 @@ class Gaussian(_Scaled):
     """Normal errors around a mean that need not be linear."""
 
     name = "gaussian"
+    support = Support()
     links = ("identity", "log", "inverse", "sqrt")
     edged = ("inverse",)
     canonical = "identity"
@@ -57,6 +61,13 @@ class Gaussian(_Scaled):
             )
         if self.link.name == "inverse":
             check_rows(y == 0, f"An inverse link starts from responses other than zero; {name!r} is zero")
+
+    @property
+    def is_linear(self) -> bool:
+        return self.link.name == "identity" and self.known_phi is None
+
+    def latent_variance(self, phi: float, null_mean: Callable[[], float], trials: float) -> float | None:
+        return phi if self.link.name == "identity" else None
 
     def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
         return -0.5 * (np.log(2.0 * np.pi * phi / prior) + prior * (y - mu) ** 2 / phi)
@@ -96,7 +107,10 @@ class Gamma(_Scaled):
     canonical = "inverse"
 
     def check(self, y: Array, prior: Array, name: str) -> None:
-        check_rows(y <= 0, f"A gamma response is positive; {name!r} is not")
+        check_rows(self.support.outside(y), f"A gamma response is positive; {name!r} is not")
+
+    def latent_variance(self, phi: float, null_mean: Callable[[], float], trials: float) -> float | None:
+        return float(np.log1p(phi)) if self.link.name == "log" else None
 
     def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
         a = prior / phi
@@ -142,7 +156,7 @@ class InverseGaussian(_Scaled):
     canonical = "1/mu^2"
 
     def check(self, y: Array, prior: Array, name: str) -> None:
-        check_rows(y <= 0, f"An inverse Gaussian response is positive; {name!r} is not")
+        check_rows(self.support.outside(y), f"An inverse Gaussian response is positive; {name!r} is not")
 
     def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
         a = prior / phi

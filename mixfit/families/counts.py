@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import digamma, gammaln, xlogy
 
-from mixfit.families.base import Family, Terms, check_rows
+from mixfit.families.base import Family, Support, Terms, check_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
@@ -25,23 +27,38 @@ if TYPE_CHECKING:
 __all__ = ["NegativeBinomial", "Poisson", "digamma_rise", "log_rise"]
 
 _LARGEST_EXPONENT = 600.0
+_COUNTS = Support(lower=0.0, closed=True, whole=True)
+# The latent variance of a square root of a Poisson count.
+_SQUARE_ROOT_VARIANCE = 0.25
 # Beyond it the series is exact to rounding.
 _SERIES = 20.0
 _BERNOULLI = (1.0 / 12.0, -1.0 / 360.0, 1.0 / 1260.0, -1.0 / 1680.0, 1.0 / 1188.0)
+
+
+def _check_counts(family: Family, y: Array, name: str) -> None:
+    check_rows(family.support.outside(y), f"A {family.name} response is not negative; {name!r} is")
+    check_rows(y != np.round(y), f"A {family.name} response is a whole number; {name!r} is not")
 
 
 class Poisson(Family):
     """Counts; prior weights multiply the log density, as in R."""
 
     name = "poisson"
+    kind = "count"
+    support = _COUNTS
+    mean_name = "rate"
     links = ("log", "sqrt", "identity")
     edged = ("identity",)
     canonical = "log"
     expected_weights = True
 
     def check(self, y: Array, prior: Array, name: str) -> None:
-        check_rows(y < 0, f"A {self.name} response is not negative; {name!r} is")
-        check_rows(y != np.round(y), f"A {self.name} response is a whole number; {name!r} is not")
+        _check_counts(self, y, name)
+
+    def latent_variance(self, phi: float, null_mean: Callable[[], float], trials: float) -> float | None:
+        if self.link.name == "log":
+            return float(np.log1p(1.0 / null_mean()))
+        return _SQUARE_ROOT_VARIANCE if self.link.name == "sqrt" else None
 
     def log_constant(self, y: Array, prior: Array) -> Array:
         if self.link.name != "log":
@@ -93,12 +110,17 @@ class NegativeBinomial(Family):
     """Counts with variance mu + mu^2 / phi (NB2); prior weights multiply the log density."""
 
     name = "nbinom2"
+    kind = "count"
+    support = _COUNTS
     links = ("log", "sqrt", "identity")
     edged = ("identity",)
-    has_dispersion = True
+    dispersion = "shape"
 
     def check(self, y: Array, prior: Array, name: str) -> None:
-        Poisson.check(self, y, prior, name)  # type: ignore[arg-type]
+        _check_counts(self, y, name)
+
+    def latent_variance(self, phi: float, null_mean: Callable[[], float], trials: float) -> float | None:
+        return float(np.log1p(1.0 / null_mean() + 1.0 / phi)) if self.link.name == "log" else None
 
     def log_constant(self, y: Array, prior: Array) -> Array:
         return -prior * gammaln(y + 1.0)

@@ -11,15 +11,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma, xlogy
 
-from mixfit.families.base import Family, Terms, check_rows
+from mixfit.families.base import Family, Support, Terms, check_rows
 from mixfit.families.links import TAILS, logistic
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
 __all__ = ["Beta", "BetaBinomial", "Binomial", "log_choose"]
+
+_SHARES = Support(lower=0.0, upper=1.0, closed=True, whole=True)
+# Variances of the latent logistic, normal and Gumbel variables.
+_LATENT = {"logit": np.pi**2 / 3.0, "probit": 1.0, "cloglog": np.pi**2 / 6.0}
+# Numbers of trials and of successes are whole but for the rounding of a share times its trials.
+_ROUNDING = 1e-6
 
 
 def log_choose(trials: Array, successes: Array) -> Array:
@@ -28,26 +36,36 @@ def log_choose(trials: Array, successes: Array) -> Array:
     return out
 
 
+def _check_shares(family: Family, y: Array, prior: Array, name: str) -> None:
+    check_rows(family.support.outside(y), f"A binomial response lies in [0, 1]; {name!r} does not")
+    successes = y * prior
+    check_rows(
+        np.abs(successes - np.round(successes)) > _ROUNDING * np.maximum(prior, 1.0),
+        f"{name!r} times its number of trials is not a whole number; give the trials as weights=",
+    )
+    check_rows(
+        np.abs(prior - np.round(prior)) > _ROUNDING,
+        "The weights of a binomial model are numbers of trials: whole",
+    )
+
+
 class Binomial(Family):
     """Proportions y of `prior` trials."""
 
     name = "binomial"
+    kind = "proportion"
+    support = _SHARES
+    mean_name = "prob"
     links = ("logit", "probit", "cloglog", "cauchit", "log")
     edged = ("log",)
     canonical = "logit"
     expected_weights = True
 
     def check(self, y: Array, prior: Array, name: str) -> None:
-        check_rows((y < 0) | (y > 1), f"A binomial response lies in [0, 1]; {name!r} does not")
-        successes = y * prior
-        check_rows(
-            np.abs(successes - np.round(successes)) > 1e-6 * np.maximum(prior, 1.0),
-            f"{name!r} times its number of trials is not a whole number; give the trials as weights=",
-        )
-        check_rows(
-            np.abs(prior - np.round(prior)) > 1e-6,
-            "The weights of a binomial model are numbers of trials: whole",
-        )
+        _check_shares(self, y, prior, name)
+
+    def latent_variance(self, phi: float, null_mean: Callable[[], float], trials: float) -> float | None:
+        return _LATENT[self.link.name] / trials if self.link.name in _LATENT else None
 
     def log_constant(self, y: Array, prior: Array) -> Array:
         return log_choose(prior, prior * y)
@@ -125,10 +143,13 @@ class BetaBinomial(Family):
 
     name = "betabinomial"
     links = ("logit", "probit", "cloglog")
-    has_dispersion = True
+    kind = "proportion"
+    support = _SHARES
+    dispersion = "shape"
+    mean_name = "prob"
 
     def check(self, y: Array, prior: Array, name: str) -> None:
-        Binomial.check(self, y, prior, name)  # type: ignore[arg-type]
+        _check_shares(self, y, prior, name)
 
     def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
         a, b, s, f = mu * phi, (1.0 - mu) * phi, prior * y, prior * (1.0 - y)
@@ -189,10 +210,12 @@ class Beta(Family):
 
     name = "beta"
     links = ("logit", "probit", "cloglog")
-    has_dispersion = True
+    kind = "continuous"
+    support = Support(lower=0.0, upper=1.0)
+    dispersion = "shape"
 
     def check(self, y: Array, prior: Array, name: str) -> None:
-        check_rows((y <= 0) | (y >= 1), f"A beta response lies strictly inside (0, 1); {name!r} does not")
+        check_rows(self.support.outside(y), f"A beta response lies strictly inside (0, 1); {name!r} does not")
 
     def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
         a, b = mu * phi, (1.0 - mu) * phi

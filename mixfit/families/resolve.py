@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
+
+from mixfit.errors import FitError
 from mixfit.families.base import Family
 from mixfit.families.continuous import Gamma, Gaussian, InverseGaussian
 from mixfit.families.counts import NegativeBinomial, Poisson
@@ -26,6 +29,9 @@ FAMILIES: dict[str, type[Family]] = {
     "beta": Beta,
     "betabinomial": BetaBinomial,
 }
+
+# Attributes of a statsmodels family that are read, or say how it is checked and used elsewhere.
+_READ = frozenset({"alpha", "link", "_link", "_check_link", "n"})
 
 _LINK_NAMES = {
     "Logit": "logit",
@@ -54,7 +60,7 @@ def resolve_family(family: Any) -> Family:
 
     Raises
     ------
-    ValueError
+    FitError
         For a family or link that mixfit does not have, naming those that it has.
 
     Examples
@@ -69,14 +75,34 @@ def resolve_family(family: Any) -> Family:
     if isinstance(family, str):
         match = re.fullmatch(r"\s*([\w.]+)\s*(?:\(\s*(?:link\s*=\s*)?['\"]?([\w/^.]+)['\"]?\s*\))?\s*", family)
         if match is None or match[1].lower() not in FAMILIES:
-            raise ValueError(f"There is no family {family!r}; mixfit has {', '.join(sorted(set(_own_names())))}.")
+            raise FitError(f"There is no family {family!r}; mixfit has {', '.join(sorted(set(_own_names())))}.")
         return FAMILIES[match[1].lower()](match[2])
+    return _from_statsmodels(family)
+
+
+def _from_statsmodels(family: Any) -> Family:
+    """A statsmodels family by its class and link; all else that it carries is used, or refused by name."""
     name, link = type(family).__name__, type(getattr(family, "link", None)).__name__
     if name.lower() not in FAMILIES or link not in _LINK_NAMES:
-        raise ValueError(f"The family {name} with link {link} is not one that mixfit fits.")
-    if name == "NegativeBinomial":
-        return NegativeBinomial(_LINK_NAMES[link])
-    return FAMILIES[name.lower()](_LINK_NAMES[link])
+        raise FitError(f"The family {name} with link {link} is not one that mixfit fits.")
+    alpha = getattr(family, "alpha", None)
+    for part, usual in (
+        (family.link, type(family.link)()),
+        (family, type(family)(**({} if alpha is None else {"alpha": alpha}))),
+    ):
+        for key, value in vars(part).items():
+            if key not in _READ and not _alike(value, vars(usual).get(key)):
+                raise FitError(f"{type(part).__name__} has {key} = {value!r}, which mixfit does not fit.")
+    # Var = mu + alpha mu^2 with a fixed alpha: statsmodels estimates none.
+    return FAMILIES[name.lower()](_LINK_NAMES[link], None if alpha is None else 1.0 / float(alpha))
+
+
+def _alike(value: Any, usual: Any) -> bool:
+    """Whether an attribute is as its class sets it: equal, or an object of one class with equal attributes."""
+    if hasattr(value, "__dict__") and type(value) is type(usual) and not isinstance(value, type):
+        mine, theirs = vars(value), vars(usual)
+        return value is usual or (mine.keys() == theirs.keys() and all(_alike(v, theirs[k]) for k, v in mine.items()))
+    return bool(value is usual or np.array_equal(value, usual))
 
 
 def _own_names() -> list[str]:

@@ -43,13 +43,6 @@ _SMALLEST_WEIGHT = 1e-10
 _ENOUGH = 5.0
 
 
-class _KnownVariance(Gaussian):
-    """Normal responses of variance phi / prior with a known phi."""
-
-    has_dispersion = False
-    is_scaled = False
-
-
 @dataclass(frozen=True, eq=False)
 class PenalizedQuasi:
     """Where the working models settled.
@@ -99,21 +92,18 @@ def working_problem(center: Laplace) -> GeneralizedProblem:
     """The linear mixed model of the working response at a joint mode."""
     problem, terms = center.problem, center.mode.terms
     weight = np.maximum(terms.expected, _SMALLEST_WEIGHT)
-    scaled = problem.family.has_dispersion
     return replace(
         problem,
-        family=Gaussian() if scaled else _KnownVariance(),
+        family=Gaussian(phi=None if problem.family.has_dispersion else center.phi),
         y=center.mode.eta + terms.score / weight,
-        prior=weight * center.phi if scaled else weight,
+        prior=weight * center.phi,
     )
 
 
 def few_counts(family: Family, prior: Array, mu: Array) -> bool:
     """Whether at least half of the rows expect fewer than 5 events (binomial: or fewer than 5 non-events)."""
-    if family.name not in ("binomial", "poisson"):
-        return False
-    rarer = np.minimum(mu, 1.0 - mu) if family.name == "binomial" else mu
-    return float(np.median(prior * rarer)) < _ENOUGH
+    rarer = family.rare_events(mu)
+    return rarer is not None and float(np.median(prior * rarer)) < _ENOUGH
 
 
 def _check_family(family: Family) -> None:

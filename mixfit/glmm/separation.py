@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
-    from mixfit.families.base import Family
     from mixfit.glmm.problem import GeneralizedProblem
 
     Array = NDArray[np.float64]
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = [
     "CERTAIN",
     "PERFECT",
-    "certain_sides",
     "fitted_doubt",
     "refuse_random_separation",
     "refuse_separation",
@@ -44,17 +42,6 @@ PERFECT = 0.05
 _FEW_ROWS = 50
 _ROUNDING = 1e-6
 _SECONDS = 10.0
-_PROPORTIONS = ("binomial", "betabinomial")
-_COUNTS = ("poisson", "nbinom2")
-
-
-def certain_sides(family: Family, y: Array) -> Array | None:
-    """s of every row, shape (n,); None for families and links whose estimates are always finite."""
-    if family.link.name == "log" and family.name in (*_COUNTS, *_PROPORTIONS):
-        return -1.0 * (y == 0.0)
-    if family.name in _PROPORTIONS:
-        return 1.0 * (y == 1.0) - 1.0 * (y == 0.0)
-    return None
 
 
 def fitted_doubt(problem: GeneralizedProblem, eta: Array, phi: float) -> Array:

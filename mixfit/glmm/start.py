@@ -117,8 +117,8 @@ def nearer_starts(problem: GeneralizedProblem, first: Parameters) -> Iterator[Pa
 
 def _dispersion(problem: GeneralizedProblem, eta: Array, last: float) -> float:
     family = problem.family
-    if not family.has_dispersion:
-        return 1.0
+    if family.known_phi is not None:
+        return family.known_phi
     with np.errstate(all="ignore"):
         phi = family.start_dispersion(problem.y, problem.prior, family.link.mean(eta))
     # Means that are the responses themselves leave nothing to estimate it from.

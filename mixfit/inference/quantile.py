@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Places", "compare", "quantile_residuals", "residual_tests"]
 
 _CELLS_AT_ONCE = 20_000_000
-_WHOLE = ("binomial", "betabinomial", "poisson", "nbinom2")
-_PROPORTIONS = ("binomial", "betabinomial")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +103,10 @@ class _Response:
 def _response(fit: Fit, re_form: ReForm, rng: np.random.Generator) -> _Response:
 
     y, expected = fit.model.design.y, np.asarray(fit.predict(re_form=re_form), dtype=float)
-    family = fit.model.family.name if is_generalized(fit) else "gaussian"
-    whole = family in _WHOLE
+    family = fit.model.family if is_generalized(fit) else None
+    whole = family is not None and family.support.whole
     trials = np.ones(len(y))
-    if family in _PROPORTIONS and fit.model.design.weights is not None:
+    if family is not None and family.kind == "proportion" and fit.model.design.weights is not None:
         trials = fit.model.design.weights
 
     def draw(m: int) -> Array:

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["VarianceComponents", "distribution_variance", "mean_random_variances", "variance_components"]
 
-_BINOMIAL = {"logit": np.pi**2 / 3.0, "probit": 1.0, "cloglog": np.pi**2 / 6.0}
-
 
 @dataclass(frozen=True)
 class VarianceComponents:
@@ -141,20 +139,11 @@ def distribution_variance(fit: GeneralizedFit, per_trial: bool = False) -> float
     FitError
         For a family and link without one.
     """
-    family, link, phi = fit.model.family.name, fit.model.family.link.name, fit.dispersion
-    if family == "gaussian" and link == "identity":
-        return phi
-    if family == "binomial" and link in _BINOMIAL:
-        weights = fit.model.design.weights
-        trials = 1.0 if per_trial or weights is None else float(np.mean(weights))
-        return _BINOMIAL[link] / trials
-    if family == "gamma" and link == "log":
-        return float(np.log1p(phi))
-    if family == "poisson" and link == "sqrt":
-        return 0.25
-    if family in ("poisson", "nbinom2") and link == "log":
-        extra = 1.0 / phi if family == "nbinom2" else 0.0
-        return float(np.log1p(1.0 / _null_mean(fit) + extra))
+    weights = fit.model.design.weights
+    trials = 1.0 if per_trial or weights is None else float(np.mean(weights))
+    variance = fit.model.family.latent_variance(fit.dispersion, lambda: _null_mean(fit), trials)
+    if variance is not None:
+        return variance
     raise FitError(
         f"No distribution-specific variance is known for the family {fit.model.family!r}: ICC and R2 are for "
         "gaussian(identity), binomial(logit, probit, cloglog), poisson(log, sqrt), nbinom2(log) and gamma(log)."

@@ -19,7 +19,6 @@ from mixfit.glmm.prediction import predictor_variance
 from mixfit.glmm.separation import (
     CERTAIN,
     PERFECT,
-    certain_sides,
     fitted_doubt,
     refuse_random_separation,
     refuse_separation,
@@ -44,8 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GeneralizedMixedModel", "generalized"]
 
-_PROPORTIONS = ("binomial", "betabinomial")
-
 
 def generalized(
     formula: str,
@@ -58,7 +55,7 @@ def generalized(
     context: Mapping[str, Any] | None,
 ) -> GeneralizedMixedModel:
     """A generalized mixed model from a parsed formula and a data frame; see `mixfit.mixed`."""
-    proportions = family.name in _PROPORTIONS
+    proportions = family.kind == "proportion"
     design = build(parsed, data, weights, offset, na_action, context, binomial=proportions, residual=False)
     return GeneralizedMixedModel(formula, design, family)
 
@@ -159,7 +156,7 @@ class GeneralizedMixedModel(MixedModel):
     def _refuse_separation(self, estimate: GeneralizedEstimate | None) -> None:
         """Raise FitError where `estimate` (None: there is none) ran away with effects that separate the response."""
         problem = self._assembly.problem
-        sides = certain_sides(problem.family, problem.y)
+        sides = problem.family.certain_sides(problem.y)
         if sides is None:
             return
         doubt = None if estimate is None else fitted_doubt(problem, estimate.eta, estimate.phi)

@@ -74,6 +74,6 @@ def mixed(
         from mixfit.model.generalized import generalized
 
         resolved = resolve_family(family)
-        if (resolved.name, resolved.link.name) != ("gaussian", "identity"):
+        if not resolved.is_linear:
             return generalized(formula, parsed, data, resolved, weights, offset, na_action, context)
     return LinearMixedModel(formula, build(parsed, data, weights, offset, na_action, context))

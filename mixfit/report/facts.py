@@ -151,9 +151,8 @@ def _generalized_heading(fit: GeneralizedFit) -> Heading:
     elif fit.estimate.n_agq != 1:
         method = f"maximum likelihood (Adaptive Gauss-Hermite Quadrature, nAGQ = {fit.estimate.n_agq})"
     dispersion = None
-    if family.has_dispersion:
-        value = format_common([fit.dispersion], 3)[0]
-        dispersion = f"Dispersion parameter for {family.name} family (phi): {value}"
+    if family.dispersion_label is not None:
+        dispersion = f"{family.dispersion_label}: {format_common([fit.dispersion], 3)[0]}"
     return Heading(
         title=f"Generalized linear mixed model fit by {method}",
         family=f"{family.name}  ( {family.link.name} )",

@@ -76,8 +76,7 @@ def scale_of(fit: Fit, kind: str) -> ResponseScale:
     family = getattr(fit.model, "family", None)
     if family is None or family.link.name == "identity":
         return ResponseScale(None, "emmean", kind == "response")
-    names = {"binomial": "prob", "betabinomial": "prob", "poisson": "rate"}
-    return ResponseScale(family.link, names.get(family.name, "response"), kind == "response")
+    return ResponseScale(family.link, family.mean_name, kind == "response")
 
 
 @dataclass(frozen=True, eq=False)
