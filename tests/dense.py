@@ -129,7 +129,7 @@ def gradient(design: Design, templates: Sequence[Array], reml: bool) -> Array:
 def free_entries(design: Design, templates: Sequence[Array]) -> Array:
     """Theta of templates."""
     parts = [
-        np.diagonal(T) if term.structure == "diag" else T.T[np.triu_indices(len(T))]
+        np.diagonal(T) if term.structure.is_separable else T.T[np.triu_indices(len(T))]
         for term, T in zip(design.random, templates, strict=True)
     ]
     return np.concatenate(parts)
@@ -141,7 +141,7 @@ def templates_of(design: Design, theta: Array) -> tuple[Array, ...]:
     for term in design.random:
         k = len(term.columns)
         T = np.zeros((k, k))
-        if term.structure == "diag":
+        if term.structure.is_separable:
             T[np.diag_indices(k)] = theta[start : start + k]
             start += k
         else:

@@ -141,7 +141,7 @@ def _positions(design: Design) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]
     out = []
     for term in design.random:
         k = len(term.columns)
-        if term.structure == "diag":
+        if term.structure.is_separable:
             out.append((np.arange(k), np.arange(k)))
         else:
             col, row = np.triu_indices(k)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
+from mixfit.covariance.registry import structure_named
 from mixfit.design.types import Design, Grouping, RandomDesign
 from mixfit.gram.pattern import FactorRows
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
-
-    from mixfit.covariance.term import Structure
 
     Array = NDArray[np.float64]
     Codes = NDArray[np.intp]
@@ -141,7 +140,7 @@ class Sketch:
 
     Attributes
     ----------
-    terms : tuple of (int, Structure)
+    terms : tuple of (int, str)
         Width and structure of the terms, dealt to the pattern's factors in turn; more terms than factors
         put several on one factor.
     signal : float
@@ -151,7 +150,7 @@ class Sketch:
     seed: int
     pattern: str = "crossed"
     n: int = 40
-    terms: tuple[tuple[int, Structure], ...] = ((1, "us"),)
+    terms: tuple[tuple[int, str], ...] = ((1, "us"),)
     p: int = 2
     weights: bool = False
     offset: bool = False
@@ -182,7 +181,9 @@ def make_design(sketch: Sketch) -> Design:
         Z = np.ascontiguousarray(Z * rng.choice([1.0, 1.0, 20.0], size=k))
         effects = sketch.signal * rng.normal(size=(grouping.n_levels, k)) / np.sqrt((Z**2).mean(axis=0))
         y += np.einsum("nk,nk->n", Z, effects[grouping.codes])
-        random.append(RandomDesign(grouping, tuple(f"z{c}" for c in range(k)), Z, structure, f"term {t}"))
+        random.append(
+            RandomDesign(grouping, tuple(f"z{c}" for c in range(k)), Z, structure_named(structure, k), f"term {t}")
+        )
     X = np.column_stack([np.ones(n), rng.normal(size=(n, 3))])[:, : sketch.p]
     weights = rng.gamma(2.0, size=n) + 0.1 if sketch.weights else None
     offset = 5.0 * rng.normal(size=n) if sketch.offset else None
@@ -208,7 +209,7 @@ def draw_templates(design: Design, rng: np.random.Generator, zero: float = 0.0) 
         k = len(term.columns)
         t = np.tril(rng.normal(size=(k, k)))
         t[np.diag_indices(k)] = np.abs(t.diagonal()) + 0.1
-        if term.structure == "diag":
+        if term.structure.is_separable:
             t = np.diag(t.diagonal())
         t = t / np.sqrt((term.Z**2).mean(axis=0))[:, None]
         t[:, rng.random(k) < zero] = 0.0
@@ -216,7 +217,7 @@ def draw_templates(design: Design, rng: np.random.Generator, zero: float = 0.0) 
     return out
 
 
-WIDTHS: tuple[tuple[tuple[int, Structure], ...], ...] = (
+WIDTHS: tuple[tuple[tuple[int, str], ...], ...] = (
     ((1, "us"),),
     ((2, "us"),),
     ((2, "diag"),),

@@ -112,7 +112,7 @@ def test_theta(name: str) -> None:
     parts, first = [], 0
     for term in random:
         k = len(term.columns)
-        size = k if term.structure == "diag" else k * (k + 1) // 2
+        size = k if term.structure.is_separable else k * (k + 1) // 2
         parts.append(fit.theta[first : first + size])
         first += size
     assert_allclose(np.concatenate([parts[t] for t in order]), ref["theta"], rtol=1e-3, atol=1e-4)

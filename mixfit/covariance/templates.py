@@ -1,9 +1,4 @@
-"""Covariance structures: theta -> relative factor Lambda, as one small template a random term.
-
-A template T is lower triangular with a nonnegative diagonal; one level of the term has relative covariance
-T T'. ``"us"`` has every entry of the triangle free, ``"diag"`` only the diagonal. theta lists the free
-entries column by column, as lme4 does.
-"""
+"""Templates: the relative factors T of random terms, one level of which has relative covariance T T'."""
 
 from __future__ import annotations
 
@@ -17,50 +12,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
-    from mixfit.covariance.term import Structure
-
     Array = NDArray[np.float64]
 
 __all__ = [
     "change_basis",
-    "entries",
     "expand",
-    "lower_bounds",
     "semidefinite_cholesky",
-    "templates_from_theta",
-    "theta_from_templates",
 ]
 
 _ROUNDING = 1e-14
-
-
-def entries(structure: Structure, k: int) -> list[tuple[int, int]]:
-    """Free entries (row, column) of a template, column by column."""
-    if structure == "diag":
-        return [(i, i) for i in range(k)]
-    return [(i, j) for j in range(k) for i in range(j, k)]
-
-
-def lower_bounds(structure: Structure, k: int) -> Array:
-    """Lower bound of each entry of theta: 0 on the diagonal, -inf off it."""
-    return np.array([0.0 if i == j else -np.inf for i, j in entries(structure, k)])
-
-
-def theta_from_templates(structures: Sequence[Structure], templates: Sequence[Array]) -> Array:
-    """Free entries of all templates as one vector."""
-    return np.array([t[i, j] for s, t in zip(structures, templates, strict=True) for i, j in entries(s, len(t))])
-
-
-def templates_from_theta(structures: Sequence[Structure], sizes: Sequence[int], theta: Array) -> tuple[Array, ...]:
-    """Templates with the free entries `theta`."""
-    out, at = [], 0
-    for structure, k in zip(structures, sizes, strict=True):
-        t = np.zeros((k, k))
-        for i, j in entries(structure, k):
-            t[i, j] = theta[at]
-            at += 1
-        out.append(t)
-    return tuple(out)
 
 
 def expand(templates: Sequence[Array], n_levels: Sequence[int]) -> csr_array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.covariance.structure import Structure
+
     Array = NDArray[np.float64]
 
-__all__ = ["Structure", "Term", "factor_templates"]
-
-Structure = Literal["us", "diag"]
+__all__ = ["Term", "factor_templates"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Term:
     factor : int
     first, k : int
         Its columns are ``first : first + k`` of the factor's.
-    structure : {"us", "diag"}
+    structure : Structure
     """
 
     factor: int

@@ -1,7 +1,6 @@
 """The design room: a parsed formula and a data frame become arrays, names and levels."""
 
-from mixfit.covariance.term import Structure
 from mixfit.design.build import build
 from mixfit.design.types import Design, DesignReader, Grouping, NewDesign, RandomDesign
 
-__all__ = ["Design", "DesignReader", "Grouping", "NewDesign", "RandomDesign", "Structure", "build"]
+__all__ = ["Design", "DesignReader", "Grouping", "NewDesign", "RandomDesign", "build"]

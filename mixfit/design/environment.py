@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import re
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,10 +22,14 @@ from mixfit.errors import FormulaError, MixfitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from types import CodeType
 
 
 __all__ = ["EXTRA_TRANSFORMS", "KNOWN_NAMES", "Environment", "hint_for"]
 
+_ARITHMETIC = (ast.Expression, ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.UnaryOp, ast.USub, ast.Load)
+# Beyond it a constant may not fit the integers that it meets.
+_LARGEST_CONSTANT = 2**31 - 1
 _INSTEAD = {
     "FALSE": "Python writes False.",
     "TRUE": "Python writes True.",
@@ -159,7 +164,7 @@ class Environment:
         """Return the value of one factor of the formula."""
         if factor.eval_method is Factor.EvalMethod.LOOKUP:
             if factor.expr in self.columns:
-                return self.columns[factor.expr]
+                return self.columns.labelled(factor.expr)
             if factor.expr in self.context:
                 return self.context[factor.expr]
             raise self.unknown(factor.expr)
@@ -168,7 +173,12 @@ class Environment:
     def evaluate_text(self, expression: str) -> Any:
         """Return the value of a Python expression over the columns."""
         if expression in self.columns:
-            return self.columns[expression]
+            return self.columns.labelled(expression)
+        arithmetic = _arithmetic(expression)
+        if arithmetic is not None and all(self._is_machine_number(name) for name in arithmetic[1]):
+            code, names = arithmetic
+            with np.errstate(all="ignore"):
+                return eval(code, {"__builtins__": {}}, {name: self.columns.numbers(name) for name in names})
         try:
             value = stateful_eval(expression, self.materializer.layered_context, {}, self.state, None)
         except MixfitError:
@@ -176,6 +186,12 @@ class Environment:
         except Exception as error:
             raise self.failed(expression, error) from error
         return getattr(value, "__wrapped__", value)
+
+    def _is_machine_number(self, name: str) -> bool:
+        """Whether numpy and pandas calculate alike with a column."""
+        if name not in self.columns or self.columns.kind(name) != "number":
+            return False
+        return self.columns.numbers(name).dtype in (np.int64, np.float64)
 
     def series(self, factor: Factor) -> pd.Series:
         """Return the value of one factor as a column."""
@@ -195,3 +211,23 @@ class Environment:
         if isinstance(cause, NameError) and name:
             return self.unknown(name)
         return FormulaError(f"`{expression}` cannot be evaluated ({type(cause).__name__}: {cause}).")
+
+
+# Cached as formulas are: the expressions are theirs.
+@lru_cache(maxsize=512)
+def _arithmetic(expression: str) -> tuple[CodeType, tuple[str, ...]] | None:
+    """Compile sums, differences and products of names and numbers, with the names; None for all else."""
+    try:
+        tree = ast.parse(expression, mode="eval")
+    except SyntaxError:
+        return None
+    names: dict[str, None] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            names[node.id] = None
+        elif isinstance(node, ast.Constant):
+            if not isinstance(node.value, (int, float)) or abs(node.value) > _LARGEST_CONSTANT:
+                return None
+        elif not isinstance(node, _ARITHMETIC):
+            return None
+    return (compile(tree, "<formula>", "eval"), tuple(names)) if names else None

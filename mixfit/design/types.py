@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from mixfit.covariance.term import Structure
+    from mixfit.covariance.structure import Structure
 
 __all__ = [
     "Design",
@@ -23,6 +23,7 @@ __all__ = [
     "Grouping",
     "NewDesign",
     "RandomDesign",
+    "TermCoding",
 ]
 
 
@@ -72,8 +73,8 @@ class RandomDesign:
     Z : ndarray of float, shape (n, k)
         The dense columns left of the bar; row i of the sparse Z holds ``Z[i]`` in the block of
         level ``codes[i]``.
-    structure : {"us", "diag"}
-        Unstructured, or independent columns (``||``).
+    structure : Structure
+        Of the covariance of the columns' effects: unstructured (``|``), independent (``||``), or as named.
     text : str
         The term as it was written, for messages and printing.
 
@@ -83,7 +84,7 @@ class RandomDesign:
     >>> sleep = mixfit.datasets.load("sleepstudy")
     >>> (term,) = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).design.random
     >>> term.text, term.columns, term.structure, term.Z.shape
-    ('(Days | Subject)', ('Intercept', 'Days'), 'us', (180, 2))
+    ('(Days | Subject)', ('Intercept', 'Days'), Unstructured(k=2), (180, 2))
     """
 
     grouping: Grouping
@@ -129,6 +130,28 @@ class FixedTerm:
     name: str
     factors: tuple[str, ...]
     columns: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TermCoding:
+    """How the columns of a term come about: blocks that are products of coded factors, the first varying fastest.
+
+    Attributes
+    ----------
+    name : str
+        As formulaic prints it: ``"recipe:temperature"``; ``"1"`` for the constant.
+    factors : tuple of str
+        Names of its variables; none for the constant.
+    blocks : tuple of tuple of (str, bool)
+        A factor's name, and whether its coding has a column less than it has levels (False for a covariate).
+    n_columns : int
+        Columns of all blocks together; 0 before they are known.
+    """
+
+    name: str
+    factors: tuple[str, ...]
+    blocks: tuple[tuple[tuple[str, bool], ...], ...]
+    n_columns: int = 0
 
 
 @dataclass(frozen=True, eq=False)

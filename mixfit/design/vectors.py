@@ -38,6 +38,8 @@ def read_response(response: Response, environment: Environment, missing: Missing
     if response.arguments is not None:
         raise DataError(f"{response.text} is a response for binomial models; this model needs one number a row.")
     y = numbers(environment.evaluate(response.factor), f"Response {response.text!r}", environment)
+    if np.isfinite(y).all():
+        return y
     missing.note(response.text, null_rows(y, missing.n_rows, response.text))
     infinite = np.isinf(y)
     if infinite.any():
@@ -102,6 +104,9 @@ def numbers(value: Any, what: str, environment: Environment) -> Vector:
     """One column of numbers, one for each row of the data."""
     n_rows = environment.columns.n_rows
     value = getattr(value, "__wrapped__", value)
+    plain = isinstance(value, pd.Series) or type(value) is np.ndarray
+    if plain and isinstance(value.dtype, np.dtype) and value.dtype.kind in "iuf" and value.shape == (n_rows,):
+        return np.asarray(value, dtype=np.float64)
     if not isinstance(value, pd.Series):
         shape = np.shape(value)
         if len(shape) != 1:
@@ -156,15 +161,18 @@ def _counts(response: Response, environment: Environment, missing: MissingRows) 
     parts = []
     for expression in response.arguments or ():
         part = numbers(environment.evaluate_text(expression), f"{expression!r} in {response.text}", environment)
+        counts = (part >= 0) & (part == np.round(part))
+        parts.append(part)
+        if counts.all():
+            continue
         missing.note(expression, null_rows(part, missing.n_rows, expression))
-        bad = (part < 0) | (part != np.round(part)) & ~np.isnan(part)
+        bad = ~counts & ~np.isnan(part)
         if bad.any():
             first = environment.columns.index[int(np.argmax(bad))]
             raise DataError(
                 f"{expression!r} in {response.text} must hold counts (0, 1, 2, ...); "
                 f"{int(bad.sum())} row(s) do not, the first is {first!r}."
             )
-        parts.append(part)
     trials = parts[0] + parts[1]
     with np.errstate(invalid="ignore"):
         return np.where(trials > 0, parts[0] / trials, 0.0), trials

@@ -50,10 +50,11 @@ def select(re_form: ReForm, random: Sequence[RandomDesign]) -> Selection:
 
     Examples
     --------
+    >>> from mixfit.covariance.unstructured import Unstructured
     >>> from mixfit.design.types import Grouping, RandomDesign
     >>> import pandas as pd
     >>> g = Grouping("g", np.array([0, 1]), pd.Index(["a", "b"]))
-    >>> term = RandomDesign(g, ("Intercept", "x"), np.ones((2, 2)), "us", "(x | g)")
+    >>> term = RandomDesign(g, ("Intercept", "x"), np.ones((2, 2)), Unstructured(2), "(x | g)")
     >>> select("~(1 | g)", [term])[0].tolist()
     [True, False]
     """

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.covariance.structure import Invariance
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -73,7 +75,7 @@ def undetermined(term: RandomDesign) -> bool:
     bool
     """
     k, codes, q = term.Z.shape[1], term.grouping.codes, term.grouping.n_levels
-    if term.structure == "diag" or k == 1:
+    if term.structure.invariance is not Invariance.ANY_BASIS or k == 1:
         return False
     gram = np.empty((q, k, k))
     for i in range(k):

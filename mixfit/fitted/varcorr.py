@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.covariance.term import Structure
+    from mixfit.covariance.structure import Structure
     from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import Fit
 
@@ -33,7 +33,7 @@ class Component:
     columns : tuple of str, length k
     vcov : ndarray, shape (k, k)
         Covariance matrix of the effects of one level, in squared units of the response.
-    structure : {"us", "diag"}
+    structure : Structure
 
     Examples
     --------
@@ -185,7 +185,7 @@ def covariance_frame(varcorr: RandomCovariances) -> pd.DataFrame:
     for part in varcorr.components:
         names, sd, corr = part.columns, part.sd, part.corr
         rows += [(part.group, n, None, float(s) ** 2, float(s)) for n, s in zip(names, sd, strict=True)]
-        if part.structure == "us":
+        if part.structure.shows_correlations:
             rows += [
                 (part.group, names[j], names[i], float(part.vcov[i, j]), float(corr[i, j]))
                 for j in range(len(names))

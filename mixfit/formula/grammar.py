@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from formulaic.parser import DefaultFormulaParser, DefaultOperatorResolver
 from formulaic.parser.algos.sanitize_tokens import sanitize_tokens
@@ -12,57 +12,29 @@ from formulaic.parser.algos.tokenize import tokenize
 from formulaic.parser.types import Factor, Operator, OrderedSet, Term, Token
 from formulaic.parser.utils import merge_operator_tokens
 
-from mixfit.errors import FormulaError
+from mixfit.formula.errors import error_at_token
+from mixfit.formula.structured import lift_structures
 from mixfit.formula.terms import called_name, with_python_powers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
+
+    from mixfit.errors import FormulaError
 
 
 __all__ = [
     "Bar",
     "BarTerm",
     "MixedFormulaParser",
-    "error_at",
-    "error_at_token",
     "find_bars",
-    "from_formulaic",
     "prepare_tokens",
     "read_tokens",
 ]
 
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-# Names that other packages give to covariance structures: `cs(1 + x | g)` must not be read as Python.
-_STRUCTURES = frozenset({"ar1", "cs", "diag", "homdiag", "rr", "toep", "us"})
 _TILDE = re.compile("~")
 # `as` is a word of Python's own, which no name may be.
 _AS_FACTOR = re.compile(r"\bas\.factor\b")
 _KIND = Token.Kind
-
-
-def error_at(message: str, formula: str, start: int | None = None, end: int | None = None) -> FormulaError:
-    """Make a FormulaError that shows the formula, underlined from `start` to `end` (inclusive)."""
-    shown = f"{message}\n\n    {formula}"
-    if start is not None:
-        width = max(1, (start if end is None else end) - start + 1)
-        shown += f"\n    {' ' * start}{'^' * width}"
-    return FormulaError(shown)
-
-
-def error_at_token(message: str, token: Token) -> FormulaError:
-    """Make a FormulaError that underlines a token of the formula it came from."""
-    return error_at(message, token.source or token.token, token.source_start, token.source_end)
-
-
-def from_formulaic(error: Exception, formula: str) -> FormulaError:
-    """Restate formulaic's syntax error, whose place is marked inside its message, with a caret."""
-    message, _, context = _COLOUR.sub("", str(error)).partition("\n\n")
-    message = message.replace("insuffient", "insufficient").replace("context marker", "parenthesis")
-    start, end = context.find("⧛"), context.find("⧚")
-    if 0 <= start < end:
-        # The opening mark itself takes up one character before the end is reached.
-        return error_at(message, formula, start, max(start, end - 2))
-    return error_at(message, formula)
 
 
 @dataclass(frozen=True)
@@ -137,19 +109,11 @@ def _read_python(token: Token, formula: str) -> Token:
     token.token = with_python_powers(token.token)
     try:
         (token,) = sanitize_tokens([token])
-        name = called_name(token.token)
+        called_name(token.token)
     except SyntaxError as error:
         if _AS_FACTOR.search(token.token):
             raise error_at_token("R's as.factor(x) is C(x) here.", token) from error
         raise error_at_token(f"`{token.token}` is not a Python expression ({error.msg})", token) from error
-    if name in _STRUCTURES and re.search(r"\|", token.token):
-        raise error_at(
-            f"`{token.token}`: structured random terms are not available; "
-            "write (x | g), or (x || g) for independent effects.",
-            formula,
-            token.source_start,
-            token.source_end,
-        )
     return token
 
 
@@ -182,12 +146,11 @@ def _bad_group(token: Token) -> FormulaError:
 class BarTerm(Term):  # type: ignore[misc]
     """Everything between the parentheses of one random-effects term."""
 
-    def __init__(self, columns: Iterable[Term], groups: Iterable[Term], structure: Literal["us", "diag"]):
+    def __init__(self, columns: Iterable[Term], groups: Iterable[Term], symbol: str):
         self.columns = tuple(columns)
         self.groups = tuple(groups)
-        self.structure: Literal["us", "diag"] = structure
-        bar = "|" if structure == "us" else "||"
-        text = f"{' + '.join(map(repr, self.columns))} {bar} {' + '.join(map(repr, self.groups))}"
+        self.symbol = symbol
+        text = f"{' + '.join(map(repr, self.columns))} {symbol} {' + '.join(map(repr, self.groups))}"
         # Group names come from the formula's text, so that this token tells where the term stands.
         token: Token = self.groups[0].factors[0].token
         super().__init__([Factor(text, eval_method="lookup", token=token)])
@@ -209,7 +172,7 @@ class MixedOperatorResolver(DefaultOperatorResolver):  # type: ignore[misc]
     def operators(self) -> list[Operator]:
         """The operators that formulas may use."""
         kept = [operator for operator in super().operators if operator.symbol != "|"]
-        return [*kept, _bar_operator("|", "us"), _bar_operator("||", "diag")]
+        return [*kept, _bar_operator("|"), _bar_operator("||")]
 
 
 class MixedFormulaParser(DefaultFormulaParser):  # type: ignore[misc]
@@ -221,20 +184,24 @@ class MixedFormulaParser(DefaultFormulaParser):  # type: ignore[misc]
     def get_tokens_from_formula(self, formula: str, *, context: MutableMapping[str, Any]) -> Iterable[Token]:
         """Tokenize, check the bars and insert the implied intercepts.
 
-        The raw tokens and the bars are left in `context` for whoever needs the places.
+        The raw tokens, the bars and the named structures are left in `context` for whoever needs the places.
         """
-        tokens = read_tokens(formula)
+        plain, named = lift_structures(formula)
+        tokens = read_tokens(plain)
+        for token in tokens:
+            token.source = formula
         bars: list[Bar] = find_bars(tokens, formula)
         context["__mixfit_tokens__"] = tokens
         context["__mixfit_bars__"] = bars
+        context["__mixfit_named__"] = named
         # The caller names exactly the columns that `.` may stand for.
         context["__formulaic_variables_used_lhs__"] = ()
         return prepare_tokens(tokens, bars)
 
 
-def _bar_operator(symbol: str, structure: Literal["us", "diag"]) -> Operator:
+def _bar_operator(symbol: str) -> Operator:
     def to_terms(columns: OrderedSet[Term], groups: OrderedSet[Term]) -> OrderedSet[Term]:
-        return OrderedSet([BarTerm(columns, groups, structure)])
+        return OrderedSet([BarTerm(columns, groups, symbol)])
 
     return Operator(
         symbol,

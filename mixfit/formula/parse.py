@@ -9,14 +9,17 @@ from formulaic import SimpleFormula
 from formulaic.errors import FormulaicError
 from formulaic.parser.types import ASTNode, Factor, Term, Token
 
+from mixfit.covariance.registry import structure_names
 from mixfit.errors import FormulaError
-from mixfit.formula.grammar import BarTerm, MixedFormulaParser, error_at, error_at_token, from_formulaic
+from mixfit.formula.errors import error_at, error_at_token, from_formulaic
+from mixfit.formula.grammar import BarTerm, MixedFormulaParser
 from mixfit.formula.terms import MixedFormula, RandomTerm, Response, call_arguments, called_name, variables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mixfit.formula.grammar import Bar
+    from mixfit.formula.structured import NamedStructure
 
 __all__ = ["parse"]
 
@@ -49,12 +52,13 @@ def parse(text: str, columns: tuple[str, ...] | None = None, *, random: bool = T
     """
     if not isinstance(text, str):
         raise FormulaError(f"A formula is a string such as 'y ~ x + (1 | g)', not {type(text).__name__}.")
-    return _parse(text, columns, random)
+    return _parse(text, columns, random, structure_names())
 
 
-# Formulas are immutable once read, and a session fits few formulas many times.
+# Formulas are immutable once read, and a session fits few formulas many times. What a name means around a bar
+# depends on the structures there are.
 @lru_cache(maxsize=256)
-def _parse(text: str, columns: tuple[str, ...] | None, needs_random: bool) -> MixedFormula:
+def _parse(text: str, columns: tuple[str, ...] | None, needs_random: bool, structures: tuple[str, ...]) -> MixedFormula:
     source = "".join(" " if char.isspace() else char for char in text)
     # Until the columns are known a name that no column has holds the place of the dot.
     context: dict[str, Any] = {"__formulaic_variables_available__": (_DOT,) if columns is None else columns}
@@ -81,7 +85,7 @@ def _parse(text: str, columns: tuple[str, ...] | None, needs_random: bool) -> Mi
             raw[bars[0].opening].source_start,
             raw[bars[0].closing].source_start,
         )
-    random = tuple(_read_random(terms, bars, raw, source)) if needs_random else ()
+    random = tuple(_read_random(terms, bars, raw, source, context["__mixfit_named__"])) if needs_random else ()
     offsets = tuple(_read_offsets(terms))
     fixed = [t for t in terms if not isinstance(t, BarTerm) and not _is_offset(t)]
     return MixedFormula(
@@ -120,7 +124,9 @@ def _read_response(ast: ASTNode | Token | None, source: str) -> Response:
     return Response(text=factor.expr, factor=factor, arguments=arguments)
 
 
-def _read_random(terms: list[Term], bars: list[Bar], raw: list[Token], source: str) -> Iterator[RandomTerm]:
+def _read_random(
+    terms: list[Term], bars: list[Bar], raw: list[Token], source: str, named: Mapping[int, NamedStructure]
+) -> Iterator[RandomTerm]:
     found = [term for term in terms if isinstance(term, BarTerm)]
     if not bars:
         raise error_at(
@@ -141,10 +147,12 @@ def _read_random(terms: list[Term], bars: list[Bar], raw: list[Token], source: s
                 end,
             )
         left = source[start + 1 : raw[bar.bar].source_start].strip()
-        yield from _expand(here[0], left, source, start, end)
+        yield from _expand(here[0], left, source, start, end, named.get(start))
 
 
-def _expand(term: BarTerm, left: str, source: str, start: int, end: int) -> Iterator[RandomTerm]:
+def _expand(
+    term: BarTerm, left: str, source: str, start: int, end: int, named: NamedStructure | None
+) -> Iterator[RandomTerm]:
     for column in term.columns:
         for factor in column.factors:
             if (factor.eval_method is _LITERAL and factor.expr != "1") or isinstance(column, BarTerm):
@@ -154,9 +162,17 @@ def _expand(term: BarTerm, left: str, source: str, start: int, end: int) -> Iter
     columns = _in_order(column for column in term.columns if not _holds_dot(column))
     if not columns and not any(map(_holds_dot, term.columns)):
         raise error_at("No column is left on the left of the bar.", source, start, end)
-    bar = "|" if term.structure == "us" else "||"
+    if named is None:
+        # What lme4's two bars stand for.
+        structure, bar = ("us", "|") if term.symbol == "|" else ("diag", "||")
+        for group in term.groups:
+            yield RandomTerm(f"({left} {bar} {group!r})", columns, tuple(group.factors), structure, ())
+        return
+    if term.symbol == "||":
+        raise error_at(f"`||` makes the columns independent: write | in {named.name}(... | ...).", source, start, end)
     for group in term.groups:
-        yield RandomTerm(f"({left} {bar} {group!r})", columns, tuple(group.factors), term.structure)
+        inside = ", ".join([f"{left} | {group!r}", *named.options])
+        yield RandomTerm(f"{named.name}({inside})", columns, tuple(group.factors), named.name, named.options)
 
 
 def _is_dot(token: Token) -> bool:

@@ -5,23 +5,31 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from formulaic.utils.code import sanitize_variable_names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from formulaic.parser.types import Factor, Term
 
 
 __all__ = [
+    "BareTerms",
     "MixedFormula",
     "RandomTerm",
     "Response",
+    "bare_terms",
     "call_arguments",
     "called_name",
     "variables_of",
     "with_python_powers",
 ]
+
+#: Names of the columns that each term multiplies; none for the constant.
+BareTerms = tuple[tuple[str, ...], ...]
 
 _QUOTED_OR_POWER = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)|\^""")
 
@@ -57,19 +65,27 @@ class RandomTerm:
         The terms left of the bar, an implied intercept included, in formulaic's order.
     groups : tuple of formulaic Factor
         The factors whose interaction is the grouping factor; mostly one.
-    structure : {"us", "diag"}
-        Unstructured (``|``) or independent columns (``||``).
+    structure : str
+        Name of the covariance structure: ``"us"`` (``|``), ``"diag"`` (independent columns, ``||``), or as written.
+    options : tuple of str
+        What is written after the grouping factor: ``("d=2",)``.
     """
 
     text: str
     terms: tuple[Term, ...]
     groups: tuple[Factor, ...]
-    structure: Literal["us", "diag"]
+    structure: str
+    options: tuple[str, ...] = ()
 
     @property
     def group(self) -> str:
         """Name of the grouping factor: ``"Subject"``, ``"batch:cask"``."""
         return ":".join(factor.expr for factor in self.groups)
+
+    @cached_property
+    def bare(self) -> BareTerms | None:
+        """Its terms if they are all products of columns as they are, otherwise None."""
+        return bare_terms(self.terms)
 
 
 @dataclass(frozen=True)
@@ -101,6 +117,24 @@ class MixedFormula:
     offsets: tuple[str, ...]
     variables: tuple[str, ...]
     uses_dot: bool
+
+    @cached_property
+    def bare(self) -> BareTerms | None:
+        """Its fixed terms if they are all products of columns as they are, otherwise None."""
+        return bare_terms(self.fixed)
+
+
+def bare_terms(terms: Iterable[Term]) -> BareTerms | None:
+    """Names of each term's columns, none for the constant; None where a term computes anything."""
+    found = []
+    for term in terms:
+        if all(factor.eval_method is factor.EvalMethod.LOOKUP for factor in term.factors):
+            found.append(tuple(factor.expr for factor in term.factors))
+        elif [factor.expr for factor in term.factors] == ["1"]:
+            found.append(())
+        else:
+            return None
+    return tuple(found)
 
 
 def with_python_powers(code: str) -> str:

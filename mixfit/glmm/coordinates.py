@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.covariance.steps import move
 from mixfit.glmm.point import Parameters
-from mixfit.optimize.steps import move
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from mixfit.covariance.directions import Direction
     from mixfit.glmm.objective import Objective
     from mixfit.glmm.point import Slopes
-    from mixfit.optimize.direction import Direction
 
     Array = NDArray[np.float64]
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.covariance.directions import Direction
     from mixfit.glmm.laplace import Laplace
-    from mixfit.optimize.direction import Direction
 
     Array = NDArray[np.float64]
 

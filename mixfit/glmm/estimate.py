@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from mixfit.covariance.templates import change_basis, entries, theta_from_templates
+from mixfit.covariance.directions import regular_columns
+from mixfit.covariance.templates import change_basis
 from mixfit.errors import FitError
 from mixfit.factor.posterior import conditional_covariances, posterior
 from mixfit.glmm.fast import FastObjective, working_covariance
@@ -22,18 +23,17 @@ from mixfit.glmm.quadrature import QuadratureObjective
 from mixfit.glmm.start import linear_start, nearer_starts, theta_start
 from mixfit.glmm.types import GeneralizedEstimate
 from mixfit.gram import levels as lv
-from mixfit.optimize.steps import regular_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from mixfit.covariance.directions import Direction
     from mixfit.glmm.assemble import GeneralizedAssembly
     from mixfit.glmm.laplace import Laplace
     from mixfit.glmm.minimize import Optimum
     from mixfit.glmm.objective import Objective
-    from mixfit.optimize.direction import Direction
 
     Array = NDArray[np.float64]
 
@@ -150,7 +150,7 @@ def _collect(
         n_agq=n_agq,
         criterion=optimum.value,
         templates=templates,
-        theta=theta_from_templates([t.structure for t in problem.terms], templates),
+        theta=np.concatenate([t.structure.theta(own) for t, own in zip(problem.terms, templates, strict=True)]),
         phi=at.phi,
         log_phi_error=float(np.sqrt(covariance[-1, -1])) if problem.family.has_dispersion else np.nan,
         beta=assembly.fixed.coefficients(center.gamma),
@@ -175,7 +175,7 @@ def _theta_errors(
     """Standard errors of theta by the delta method: differences of theta along each direction."""
     out, step = [], 1e-5
     for index, (term, t, basis) in enumerate(zip(assembly.problem.terms, templates, assembly.term_bases, strict=True)):
-        free = entries(term.structure, term.k)
+        free = term.structure.entries
         own = [a for a, d in enumerate(directions) if d.term == index]
         if not regular_columns(t).all():
             out += [np.nan] * len(free)

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.covariance.directions import Direction
     from mixfit.glmm.laplace import Laplace
     from mixfit.glmm.point import Parameters, Slopes
     from mixfit.glmm.problem import GeneralizedProblem
-    from mixfit.optimize.direction import Direction
 
     Array = NDArray[np.float64]
 

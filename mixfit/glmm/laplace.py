@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.covariance.directions import regular_columns
 from mixfit.factor.posterior import full_posterior, inverse_sums, projected_sums, row_leverages
 from mixfit.glmm.pirls import find_mode
 from mixfit.glmm.point import Slopes
 from mixfit.gram import levels as lv
 from mixfit.gram.products import random_predictor, random_sums
 from mixfit.lmm.derivatives import share_of
-from mixfit.optimize.steps import regular_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.covariance.boundary import boundary_parameters
+from mixfit.covariance.steps import eigenframe, free_directions, leave_boundary, pivots
 from mixfit.errors import FitError
 from mixfit.glmm.coordinates import exact_hessian, shifted, slope_vector
 from mixfit.glmm.point import Parameters
-from mixfit.optimize.boundary import boundary_parameters
 from mixfit.optimize.certificate import TOLERANCE, Certificate
 from mixfit.optimize.quasi_newton import bfgs
 from mixfit.optimize.steps import (
-    eigenframe,
-    free_directions,
-    leave_boundary,
     limited_step,
     negligible,
     newton_step,
@@ -32,10 +30,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.covariance.directions import Direction
     from mixfit.glmm.objective import Objective
     from mixfit.glmm.point import Slopes
     from mixfit.optimize.certificate import BoundaryParameter
-    from mixfit.optimize.direction import Direction
 
     Array = NDArray[np.float64]
 
@@ -178,7 +176,7 @@ def _first_lower(
 def _arrive(objective: Objective, at: Parameters, value: float) -> _State:
     """The state at a point whose value was just computed, with the cheap curvature."""
     slopes = objective.slopes()
-    directions = free_directions(objective.problem.terms, at.templates)
+    directions = free_directions(objective.problem.terms, at.templates, objective.problem.seen)
     gradient = slope_vector(slopes, at, directions, objective.problem.family.has_dispersion)
     return _State(at, value, slopes, directions, gradient, objective.information(directions), exact=False)
 
@@ -207,7 +205,7 @@ def _advance(
 ) -> _State:
     """The state at an accepted point: curvature kept when exact, updated by BFGS otherwise."""
     slopes = objective.slopes()
-    directions = free_directions(objective.problem.terms, at.templates)
+    directions = free_directions(objective.problem.terms, at.templates, objective.problem.seen)
     gradient = slope_vector(slopes, at, directions, objective.problem.family.has_dispersion)
     # Far out the working model's curvature, made anew, is worth more than what old steps remember, unless its
     # steps have to be cut.
@@ -229,6 +227,7 @@ def _boundary(objective: Objective, state: _State) -> tuple[BoundaryParameter, .
     return boundary_parameters(
         objective.problem.terms,
         state.at.templates,
+        objective.problem.seen,
         objective.boundary_slopes(state.slopes),
         objective.variance_curvature,
         largest,
@@ -243,16 +242,17 @@ def _candidates(
         for templates in leave_boundary(state.at.templates, away):
             yield Parameters(tuple(templates), state.at.gamma, state.at.phi), None
         return
-    shares = state.slopes.quadratic_share, state.slopes.inverse_share
-    step, vanishing = scaled_step(state.directions, state.gradient, state.curvature, shares, full)
+    m = len(state.directions)
+    own = pivots(state.directions, state.slopes.quadratic_share, state.slopes.inverse_share)
+    step, vanishing = scaled_step(own, m, state.gradient, state.curvature, full)
     if state.exact:
-        step = limited_step(state.curvature, state.gradient, state.directions)
-    if len(step) > len(state.directions) + len(state.at.gamma):
+        step = limited_step(state.curvature, state.gradient, m)
+    if len(step) > m + len(state.at.gamma):
         step[-1] = np.clip(step[-1], -_LONGEST_LOG_PHI, _LONGEST_LOG_PHI)
     if vanishing:
         yield shifted(state.at, state.directions, step, vanishing), None
     # Where they are among others that are not to vanish after all.
-    if (nothing := negligible(state.directions, state.slopes.inverse_share)) and nothing != vanishing:
+    if (nothing := negligible(own)) and nothing != vanishing:
         yield shifted(state.at, state.directions, step, nothing), None
     length = 1.0
     for _ in range(_MAX_HALVINGS):

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mixfit.covariance.directions import Direction
     from mixfit.factor.factor import Factor
     from mixfit.glmm.laplace import Laplace
     from mixfit.glmm.point import Parameters, Slopes
     from mixfit.glmm.problem import GeneralizedProblem
-    from mixfit.optimize.direction import Direction
 
     Array = NDArray[np.float64]
 

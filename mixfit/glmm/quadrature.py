@@ -10,7 +10,6 @@ from mixfit.glmm.laplace import laplace
 from mixfit.glmm.nodes import evaluate_nodes, product_rule
 from mixfit.glmm.objective import WorkingCurvature
 from mixfit.glmm.quadrature_slopes import quadrature_slopes, slope_off_boundary
-from mixfit.optimize.steps import null_space
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,10 +59,10 @@ class QuadratureObjective(WorkingCurvature):
 
     def _null_slopes(self, index: int) -> Array:
         center = self._point.center
-        t, diagonal = center.templates[index], self.problem.terms[index].structure == "diag"
-        null = null_space(t, diagonal=diagonal)
+        structure = self.problem.terms[index].structure
+        null = structure.null_space(center.templates[index], self.problem.seen[index])
         form = np.diag([self._slope_off(index, n) for n in null.T])
-        if not diagonal:
+        if not structure.is_separable:
             for a, b in zip(*np.tril_indices(len(form), -1), strict=True):
                 mixed = self._slope_off(index, np.sqrt(0.5) * (null[:, a] + null[:, b]))
                 form[a, b] = form[b, a] = mixed - 0.5 * (form[a, a] + form[b, b])

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.covariance.directions import regular_columns
 from mixfit.glmm.laplace import laplace
 from mixfit.glmm.nodes import evaluate_nodes, node_rows
 from mixfit.glmm.point import Slopes
 from mixfit.gram import levels as lv
 from mixfit.gram.products import random_predictor, random_sums
 from mixfit.lmm.derivatives import share_of
-from mixfit.optimize.steps import regular_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,9 +1,9 @@
 """Bases in which the cross-products are formed.
 
 X is orthonormalized and y replaced by its least-squares residual, so that shifts and scales of y and of the
-columns of X never reach the cross-products; the columns of an unstructured random term are orthogonalized
-over all rows (its covariance is closed under a change of basis), those of other terms brought to unit mean
-square. Estimates are carried back to the user's columns by the triangular factors kept here.
+columns of X never reach the cross-products. The columns of a random term are orthogonalized over all rows where
+the structure of its covariance is closed under changes of basis, and brought to unit mean square otherwise.
+Estimates are carried back to the user's columns by the triangular factors kept here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dtrtri, dtrtrs
+
+from mixfit.covariance.structure import Invariance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -129,12 +131,16 @@ def response_basis(fixed: FixedBasis, y: Array) -> ResponseBasis | None:
     return ResponseBasis(gamma + again, rest / scale, scale)
 
 
-def term_basis(columns: Array, *, unstructured: bool) -> tuple[Array, Array]:
-    """Rows (k, n) of a random term in its own basis, of unit mean square, and R with Z = Z_basis R."""
+def term_basis(columns: Array, invariance: Invariance) -> tuple[Array, Array]:
+    """Rows (k, n) of a random term in a basis of its own, of unit mean square, and R with Z = Z_basis R.
+
+    R is any that the structure of its covariance is closed under; of one scale for all columns, their mean square
+    over rows and columns is 1.
+    """
     k, n = columns.shape
     norms = np.sqrt(np.einsum("kn,kn->k", columns, columns))
     norms[norms == 0.0] = np.sqrt(n)
-    if unstructured and k > 1:
+    if invariance is Invariance.ANY_BASIS and k > 1:
         rows, triangle = _cholesky_qr(columns / norms[:, None])
         if rows is None:
             q, triangle = np.linalg.qr((columns / norms[:, None]).T)
@@ -143,4 +149,6 @@ def term_basis(columns: Array, *, unstructured: bool) -> tuple[Array, Array]:
             rows, triangle = _full_rank(rows, triangle)
         return rows * np.sqrt(n), triangle * norms / np.sqrt(n)
     scale = norms / np.sqrt(n)
+    if invariance is Invariance.COMMON_SCALE:
+        scale = np.full(k, np.sqrt(np.mean(scale**2)))
     return columns / scale[:, None], np.diag(scale)

@@ -154,9 +154,10 @@ def principal_components(random: Sequence[RandomDesign], templates: Sequence[Arr
 
     Examples
     --------
+    >>> from mixfit.covariance.unstructured import Unstructured
     >>> from mixfit.design.types import Grouping, RandomDesign
     >>> g = Grouping("g", np.array([0, 1]), pd.Index(["a", "b"]))
-    >>> term = RandomDesign(g, ("Intercept", "x"), np.ones((2, 2)), "us", "(x | g)")
+    >>> term = RandomDesign(g, ("Intercept", "x"), np.ones((2, 2)), Unstructured(2), "(x | g)")
     >>> principal_components([term], [np.diag([2.0, 1.0])])
     $g
     Importance of components:

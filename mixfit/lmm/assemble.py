@@ -140,7 +140,7 @@ def _term_rows(r: RandomDesign, root: Array | None) -> tuple[Array | None, Array
     """A term's rows in its basis; None for a column of ones."""
     if root is None and r.Z.shape[1] == 1 and (r.Z[:, 0] == 1.0).all():
         return None, np.eye(1)
-    return term_basis(_weighted_rows(r.Z, root), unstructured=r.structure == "us")
+    return term_basis(_weighted_rows(r.Z, root), r.structure.invariance)
 
 
 def _stack(parts: Sequence[Array | None], n: int) -> Array | None:

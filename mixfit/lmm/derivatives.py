@@ -23,17 +23,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
+from mixfit.covariance.directions import regular_columns
+from mixfit.covariance.steps import free_directions
 from mixfit.factor.posterior import inverse_sums, posterior, projected_sums
+from mixfit.gram.levels import left_multiply
 from mixfit.lmm.criterion import whiten
 from mixfit.lmm.scores import loaded_products, residual_forward
-from mixfit.optimize.steps import free_directions, regular_columns
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
+    from mixfit.covariance.directions import Direction
     from mixfit.factor.posterior import Posterior
     from mixfit.lmm.criterion import Profile
-    from mixfit.optimize.direction import Direction
 
     Array = NDArray[np.float64]
 
@@ -41,6 +45,7 @@ __all__ = [
     "Derivatives",
     "average_information",
     "differentiate",
+    "load_direction",
     "modes",
     "share_of",
     "template_slopes",
@@ -65,10 +70,16 @@ class Derivatives:
     directions : tuple of Direction
     gradient : ndarray, shape (m,)
         Derivative of the criterion along each direction.
+    average : ndarray, shape (m, m)
+        Average information in the same coordinates.
     information : ndarray, shape (m, m)
-        Average information in the same coordinates, with the curvature of Sigma = T T' beside a boundary.
-    scores : dict of int to ndarray, shape (k_t, q_t)
-        s of the terms with a singular template.
+        The same with the curvature of Sigma = T T' beside a boundary.
+    modes : list of ndarray, shape (k_i, 1, q_i)
+        u of every factor.
+    modes_x : list of ndarray, shape (k_i, p, q_i)
+        u_X of every factor, X in the metric of G_XX; empty but for REML.
+    scores : dict of int to ndarray, shape (k_t, 1 or 1 + p, q_t)
+        s, and for REML s_X beside it, of the terms with a singular template.
     """
 
     relative: tuple[Array, ...]
@@ -77,7 +88,10 @@ class Derivatives:
     quadratic_share: tuple[Array, ...]
     directions: tuple[Direction, ...]
     gradient: Array
+    average: Array
     information: Array
+    modes: list[Array]
+    modes_x: list[Array]
     scores: dict[int, Array]
 
 
@@ -102,7 +116,7 @@ def differentiate(at: Profile) -> Derivatives:
         inverse_share.append(inverse[i][rows, rows].diagonal() / problem.gram.n_levels[i])
         quadratic_share.append(share_of(quadratic.diagonal(), known.diagonal()))
     absolute, scores = _singular_terms(at, columns, b, post)
-    directions = free_directions(problem.terms, at.templates)
+    directions = free_directions(problem.terms, at.templates, problem.seen)
     gradient = np.array(
         [
             2.0 * relative[d.term][d.row, d.column]
@@ -112,8 +126,9 @@ def differentiate(at: Profile) -> Derivatives:
         ]
     )
     factors = [problem.terms[d.term].factor for d in directions]
-    information = average_information(at, [_loading(at, d, u, scores) for d in directions], factors)
-    information += _boundary_curvature(directions, absolute)
+    u_y, own_scores = [x[:, :1] for x in u], {x: s[:, :1] for x, s in scores.items()}
+    loadings = [load_direction(at, d, u_y, own_scores)[:, 0] for d in directions]
+    average = average_information(at, loadings, factors)
     return Derivatives(
         tuple(relative),
         absolute,
@@ -121,7 +136,10 @@ def differentiate(at: Profile) -> Derivatives:
         tuple(quadratic_share),
         tuple(directions),
         gradient,
-        information,
+        average,
+        average + _boundary_curvature(directions, absolute),
+        u_y,
+        [x[:, 1:] for x in u] if len(columns) > 1 else [],
         scores,
     )
 
@@ -167,7 +185,7 @@ def _outer_products(u: Array) -> Array:
 def _singular_terms(
     at: Profile, columns: Array, b: list[Array], post: Posterior
 ) -> tuple[dict[int, Array], dict[int, Array]]:
-    """N_t and s of every term whose template is singular."""
+    """N_t, and s with s_X beside it, of every term whose template is singular."""
     problem, gram = at.problem, at.problem.gram
     singular = [x for x, t in enumerate(at.templates) if not regular_columns(t).all()]
     if not singular:
@@ -180,26 +198,28 @@ def _singular_terms(
         i, own = term.factor, term.columns
         if i not in sums:
             sums[i] = projected_sums(at.factor, post, i)
-        s = (np.matmul(columns, gram.border[i]) - fitted[i])[own]
+        s = scores[index] = (np.matmul(columns, gram.border[i]) - fitted[i])[own]
         outer = _outer_products(s)
         absolute[index] = sums[i][own, own] - outer[0] / at.scale - outer[1:].sum(axis=0)
-        scores[index] = s[:, 0]
     return absolute, scores
 
 
-def _loading(at: Profile, d: Direction, u: list[Array], scores: dict[int, Array]) -> Array:
-    """c = Sigma'_a s, so that w_a = Z c: (k_i, q_i) in the block of the term's factor."""
+def load_direction(at: Profile, d: Direction, u: Sequence[Array], scores: Mapping[int, Array]) -> Array:
+    """c = Sigma'_a s, so that V_a V^{-1}C = Z c, in the block of the term's factor: (k_i, r, q_i).
+
+    From u = T's of every factor, (k_i, r, q_i), and s of the terms with a singular template, (k_t, r, q_t).
+    """
     term, t = at.problem.terms[d.term], at.templates[d.term]
-    own_u = u[term.factor][term.columns, 0]
-    c = np.zeros((at.problem.gram.k[term.factor], own_u.shape[-1]))
+    own_u = u[term.factor][term.columns]
+    c = np.zeros((at.problem.gram.k[term.factor], *own_u.shape[1:]))
     if d.relative:
         # Sigma' s = T (E + E') T's = T (E + E') u
         both = np.zeros(own_u.shape)
         both[d.row] += own_u[d.column]
         both[d.column] += own_u[d.row]
-        c[term.columns] = t @ both
+        c[term.columns] = left_multiply(t, both)
     else:
-        c[term.columns] = d.step @ own_u + t @ (d.step.T @ scores[d.term])
+        c[term.columns] = left_multiply(d.step, own_u) + left_multiply(t @ d.step.T, scores[d.term])
     return c
 
 
@@ -222,7 +242,7 @@ def _boundary_curvature(directions: list[Direction], absolute: dict[int, Array])
 def variance_curvature(at: Profile, derivatives: Derivatives, index: int, direction: Array) -> tuple[float, float]:
     """Average information of the variance along `direction` of a singular term, and |s|^2 / sigma^2 there."""
     term = at.problem.terms[index]
-    s = direction @ derivatives.scores[index]
+    s = direction @ derivatives.scores[index][:, 0]
     c = np.zeros((at.problem.gram.k[term.factor], len(s)))
     c[term.columns] = np.outer(direction, s)
     return float(average_information(at, [c], [term.factor])[0, 0]), float(s @ s) / at.scale

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
-from mixfit.covariance.templates import change_basis, theta_from_templates
+from mixfit.covariance.templates import change_basis
 from mixfit.errors import FitError
 from mixfit.factor.posterior import conditional_covariances, posterior
 from mixfit.lmm.criterion import evaluate
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # The residual sum of squares is then rounding of what the fixed effects left.
 _EXACT = 1e-13
 
-__all__ = ["conditional_covariance", "criterion", "estimate", "gradient", "to_basis"]
+__all__ = ["at_estimates", "conditional_covariance", "criterion", "estimate", "gradient", "to_basis"]
 
 
 def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | None = None) -> LinearEstimate:
@@ -43,20 +43,28 @@ def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | None = 
             f"The random effects explain the response {assembly.endog_name!r} exactly: nothing is left to estimate "
             "a residual variance from. Look whether the response is constant within groups, or whether rows repeat."
         )
-    structures = [t.structure for t in problem.terms]
     templates = tuple(change_basis(t, basis) for t, basis in zip(profile.templates, assembly.term_bases, strict=True))
     scale = assembly.response.scale
     sigma = float(np.sqrt(profile.scale)) * scale
-    return LinearEstimate(
+    found = LinearEstimate(
         reml=reml,
         criterion=profile.value,
         templates=templates,
-        theta=theta_from_templates(structures, templates),
+        theta=np.concatenate([t.structure.theta(own) for t, own in zip(problem.terms, templates, strict=True)]),
         sigma=sigma,
         beta=assembly.fixed.coefficients(assembly.response.gamma + scale * profile.beta),
         cov_beta=_fixed_covariance(assembly, profile, sigma),
         modes=_modes(assembly, profile),
         certificate=optimum.certificate,
+    )
+    found.at.keep(profile)
+    return found
+
+
+def at_estimates(assembly: Assembly, estimate: LinearEstimate) -> Profile:
+    """The criterion at the estimates of a fit: as the fit left it, evaluated anew after a pickle."""
+    return estimate.at.get(
+        lambda: evaluate(assembly.problem, to_basis(assembly, estimate.templates), reml=estimate.reml)
     )
 
 
@@ -107,10 +115,9 @@ def gradient(assembly: Assembly, templates: Sequence[Array], *, reml: bool) -> t
     return tuple(out)
 
 
-def conditional_covariance(assembly: Assembly, templates: Sequence[Array], sigma: float) -> tuple[Array, ...]:
+def conditional_covariance(assembly: Assembly, at: Profile, sigma: float) -> tuple[Array, ...]:
     """Cov(b_j | y, beta) = sigma^2 Lambda A^{-1} Lambda' of each level of every term: (q_t, k_t, k_t)."""
-    profile = evaluate(assembly.problem, to_basis(assembly, templates), reml=False)
-    blocks = conditional_covariances(profile.factor, posterior(profile.factor))
+    blocks = conditional_covariances(at.factor, posterior(at.factor))
     out = []
     for term, basis in zip(assembly.problem.terms, assembly.term_bases, strict=True):
         own = np.moveaxis(blocks[term.factor][term.columns, term.columns], 2, 0)

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg.blas import dtrsv
 
+from mixfit.covariance.directions import regular_columns
 from mixfit.factor.posterior import inverse_sums, posterior, projected_sums
 from mixfit.lmm.criterion import evaluate, whiten
-from mixfit.optimize.steps import regular_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

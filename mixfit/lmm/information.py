@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.covariance.templates import entries
 from mixfit.factor.curvature import CovarianceDirection, log_determinant_derivatives
 from mixfit.gram.levels import column_products
-from mixfit.lmm.criterion import evaluate, whiten
-from mixfit.lmm.estimate import to_basis
+from mixfit.lmm.criterion import whiten
+from mixfit.lmm.estimate import at_estimates
 from mixfit.lmm.scores import loaded_products, score_columns
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ class VarianceInformation:
 def variance_information(assembly: Assembly, estimate: LinearEstimate) -> VarianceInformation:
     """Differentiate the moments at the estimate: no work on the rows, no numeric derivatives."""
     problem = assembly.problem
-    at = evaluate(problem, to_basis(assembly, estimate.templates), reml=estimate.reml)
+    at = at_estimates(assembly, estimate)
     parameters, directions = _directions(assembly)
     gradient, hessian = log_determinant_derivatives(at.factor, directions)
     n, p, variance = problem.gram.n, problem.p, estimate.sigma**2
@@ -158,7 +157,7 @@ def _directions(assembly: Assembly) -> tuple[tuple[VarianceParameter, ...], list
     problem = assembly.problem
     parameters, directions = [], []
     for t, (term, basis) in enumerate(zip(problem.terms, assembly.term_bases, strict=True)):
-        for row, column in entries(term.structure, term.k):
+        for row, column in term.structure.entries:
             unit = np.zeros((term.k, term.k))
             unit[row, column] = unit[column, row] = 1.0
             matrix = np.zeros((problem.gram.k[term.factor],) * 2)

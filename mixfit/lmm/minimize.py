@@ -1,4 +1,8 @@
-"""Damped Newton steps for linear models, with the average information as curvature."""
+"""Newton steps for linear models.
+
+The average information is the curvature as long as it serves. Where the promised decrease no longer falls from step to
+step it is none, and the criterion's own second derivatives take its place, in a region of trust.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.covariance.boundary import boundary_parameters
+from mixfit.covariance.directions import regular_columns
+from mixfit.covariance.steps import eigenframe, leave_boundary, move, pivots
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import differentiate, variance_curvature
-from mixfit.optimize.boundary import boundary_parameters
+from mixfit.lmm.hessian import exact_hessian
+from mixfit.optimize.bounds import CREEPING, LONGEST_STEP
 from mixfit.optimize.certificate import TOLERANCE, Certificate
-from mixfit.optimize.steps import eigenframe, leave_boundary, move, newton_step, regular_columns, scaled_step
+from mixfit.optimize.steps import negligible, newton_step, scaled_step
+from mixfit.optimize.trust_region import TrustRegion, quadratic_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
     from mixfit.lmm.derivatives import Derivatives
     from mixfit.lmm.problem import Problem
     from mixfit.optimize.certificate import BoundaryParameter
+    from mixfit.optimize.trust_region import QuadraticModel
 
     Array = NDArray[np.float64]
 
@@ -42,23 +52,34 @@ class Optimum:
 
 def minimize(problem: Problem, starts: Sequence[Sequence[Array]], *, reml: bool) -> Optimum:
     """Minimize the profiled criterion over the relative factors, from the best of the templates `starts`."""
-    tried = [evaluate(problem, eigenframe(problem.terms, start), reml=reml) for start in starts]
+    visible = [[t * seen[:, None] for t, seen in zip(start, problem.seen, strict=True)] for start in starts]
+    tried = [evaluate(problem, eigenframe(problem.terms, start), reml=reml) for start in visible]
     profile = min(tried, key=lambda at: at.value)
     evaluations, message = len(tried), "iteration limit"
-    patience = _Patience()
+    patience, region, last, creeping = _Patience(), TrustRegion(), np.inf, False
     for _ in range(_MAX_ITERATIONS):
         derivatives = differentiate(profile)
         boundary = _boundary(profile, derivatives)
         full, decrease = newton_step(derivatives.information, derivatives.gradient)
         away = max(boundary, key=lambda b: b.predicted_decrease, default=None)
+        off = 0.0 if away is None else away.predicted_decrease
         tolerance = max(TOLERANCE, profile.resolution)
-        if decrease <= tolerance and (away is None or away.predicted_decrease <= tolerance):
+        # Once it creeps the average information is no curvature, of this place or of those nearby.
+        creeping = creeping or max(decrease, off) > CREEPING * last
+        last = max(decrease, off)
+        sharp = _sharpen(profile, derivatives) if creeping else None
+        if sharp is not None:
+            decrease = sharp.model.step(LONGEST_STEP)[1]
+        if decrease <= tolerance and off <= tolerance:
             message = "optimality conditions hold"
             break
-        if away is not None and away.predicted_decrease > decrease:
+        if away is not None and off > decrease:
             candidates = leave_boundary(profile.templates, away)
+        elif sharp is not None:
+            candidates = _trusted(profile, derivatives, sharp, region, patience)
         else:
             candidates = _candidates(profile, derivatives, full, patience)
+        region.promised = 0.0
         for templates in candidates:
             trial = evaluate(problem, eigenframe(problem.terms, templates), reml=reml)
             evaluations += 1
@@ -67,11 +88,66 @@ def minimize(problem: Problem, starts: Sequence[Sequence[Array]], *, reml: bool)
         else:
             message = "no step decreases the criterion"
             break
+        region.learn(profile.value - trial.value, profile.resolution)
         if _rank(trial) < _rank(profile):
             patience = _Patience()
+        if _rank(trial) != _rank(profile):
+            last = np.inf
         profile = trial
     certificate = _certificate(derivatives, decrease, boundary, tolerance, evaluations, message)
     return Optimum(profile, derivatives, certificate)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sharp:
+    """The criterion's own second derivatives.
+
+    Attributes
+    ----------
+    model : QuadraticModel
+        In coordinates that count a column's turn in radians.
+    unit : ndarray, shape (m,)
+        What the coordinates of the directions are multiplied by for that.
+    diagonal : ndarray, shape (m,)
+        Second derivative along each direction.
+    """
+
+    model: QuadraticModel
+    unit: Array
+    diagonal: Array
+
+
+def _sharpen(profile: Profile, derivatives: Derivatives) -> _Sharp:
+    unit = np.array(
+        [
+            1.0 if d.is_pivot else np.linalg.norm(d.step) / np.linalg.norm(profile.templates[d.term][:, d.column])
+            for d in derivatives.directions
+        ]
+    )
+    hessian = exact_hessian(profile, derivatives)
+    model = quadratic_model(hessian / np.outer(unit, unit), derivatives.gradient / unit)
+    return _Sharp(model, unit, hessian.diagonal())
+
+
+def _trusted(
+    profile: Profile, derivatives: Derivatives, sharp: _Sharp, region: TrustRegion, patience: _Patience
+) -> Iterator[list[Array]]:
+    """Templates to try with the exact second derivatives, best first."""
+    directions, gradient = derivatives.directions, derivatives.gradient
+    nothing = negligible(pivots(directions, derivatives.quadratic_share, derivatives.inverse_share))
+    # Along v = |T_j|^2 the derivatives are g / 2v and (H - 2g) / 4v^2: Newton's step is -v or beyond.
+    vanishing = tuple(
+        a
+        for a, d in enumerate(directions)
+        if a in nothing or (d.is_pivot and gradient[a] > 0.0 and sharp.diagonal[a] <= 4.0 * gradient[a])
+    )
+    if vanishing and patience.allows():
+        step = sharp.model.step(region.radius)[0] / sharp.unit
+        yield move(profile.templates, directions, step, vanishing)
+        if len(vanishing) > 1:
+            yield move(profile.templates, directions, step, (_least(derivatives, vanishing),))
+    for step in region.steps(sharp.model):
+        yield move(profile.templates, directions, step / sharp.unit)
 
 
 def _rank(profile: Profile) -> int:
@@ -102,7 +178,9 @@ def _boundary(profile: Profile, derivatives: Derivatives) -> tuple[BoundaryParam
     def curvature(index: int, direction: Array) -> tuple[float, float]:
         return variance_curvature(profile, derivatives, index, direction)
 
-    return boundary_parameters(profile.problem.terms, profile.templates, derivatives.absolute, curvature)
+    return boundary_parameters(
+        profile.problem.terms, profile.templates, profile.problem.seen, derivatives.absolute, curvature
+    )
 
 
 @dataclass
@@ -124,16 +202,20 @@ class _Patience:
 
 def _candidates(profile: Profile, derivatives: Derivatives, full: Array, patience: _Patience) -> Iterator[list[Array]]:
     """Templates to try, best first."""
-    shares = derivatives.quadratic_share, derivatives.inverse_share
     directions = derivatives.directions
-    step, vanishing = scaled_step(directions, derivatives.gradient, derivatives.information, shares, full)
+    own = pivots(directions, derivatives.quadratic_share, derivatives.inverse_share)
+    step, vanishing = scaled_step(own, len(directions), derivatives.gradient, derivatives.information, full)
     if vanishing and patience.allows():
         yield move(profile.templates, directions, step, vanishing)
         if len(vanishing) > 1:
-            # Together they may be too many: the one that the data say least of may still be one too many.
-            inverse = [derivatives.inverse_share[directions[a].term][directions[a].column] for a in vanishing]
-            yield move(profile.templates, directions, step, (vanishing[int(np.argmax(inverse))],))
+            yield move(profile.templates, directions, step, (_least(derivatives, vanishing),))
     length = 1.0
     for _ in range(_MAX_HALVINGS):
         yield move(profile.templates, directions, length * step)
         length *= 0.5
+
+
+def _least(derivatives: Derivatives, vanishing: tuple[int, ...]) -> int:
+    """The vanishing column that the data say least of: all together may be too many, and this still one too many."""
+    places = [derivatives.directions[a] for a in vanishing]
+    return vanishing[int(np.argmax([derivatives.inverse_share[d.term][d.column] for d in places]))]

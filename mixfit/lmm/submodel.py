@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import block_diag
 
+from mixfit.covariance.structure import Invariance
 from mixfit.covariance.term import Term
 from mixfit.factor.plan import make_plan
 from mixfit.gram.basis import fixed_basis
@@ -66,8 +67,8 @@ def with_fixed(assembly: Assembly, columns: Array) -> Problem:
 def with_random(assembly: Assembly, columns: Sequence[Array | None]) -> Problem | None:
     """The problem whose random terms have the columns Z_t A_t, for A_t of shape (k_t, c_t).
 
-    None in the place of A_t leaves a term out. A term of independent columns can only lose some: its A_t
-    selects. Returns None where no term is left.
+    None in the place of A_t leaves a term out. Where the structure is not closed under changes of basis
+    A_t selects columns. Returns None where no term is left.
     """
     problem = assembly.problem
     maps: list[list[Array]] = [[] for _ in range(problem.gram.n_factors)]
@@ -84,12 +85,12 @@ def with_random(assembly: Assembly, columns: Sequence[Array | None]) -> Problem 
     width = dict.fromkeys(kept, 0)
     terms = []
     for factor, term, k in places:
-        terms.append(Term(kept.index(factor), width[factor], k, term.structure))
+        terms.append(Term(kept.index(factor), width[factor], k, term.structure.restricted(k)))
         width[factor] += k
     return replace(problem, gram=gram, plan=make_plan(gram), terms=tuple(terms))
 
 
 def _map(term: Term, basis: Array, A: Array) -> Array:
-    if term.structure == "diag":
-        return np.asarray(A != 0.0, dtype=float)
-    return fixed_basis(np.ascontiguousarray((basis @ A).T)).rows.T
+    if term.structure.invariance is Invariance.ANY_BASIS:
+        return fixed_basis(np.ascontiguousarray((basis @ A).T)).rows.T
+    return np.asarray(A != 0.0, dtype=float)

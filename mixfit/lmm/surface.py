@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.covariance.term import Structure, Term
+    from mixfit.covariance.structure import Structure
+    from mixfit.covariance.term import Term
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.criterion import Profile
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FARTHEST_LOG", "NOTHING", "Frames", "LinearSurface", "Slope", "Surface", "Terms", "standardized_terms"]
 
-# A variance ratio that, times the rows a level, is less than this is no variance: see `_regular`.
+# A variance ratio that, times the rows a level, is less than this is no variance.
 NOTHING = 1e-9
 # log sigma and log phi this far from the optimum stand for their limits: further out the densities are rounding.
 FARTHEST_LOG = 12.0
@@ -65,7 +66,7 @@ class Terms:
 
     Attributes
     ----------
-    structures : tuple of {"us", "diag"}
+    structures : tuple of Structure
     bases : tuple of ndarray, shape (k_t, k_t)
         The factor in the problem's basis is ``base @ S``.
     deviations : tuple of ndarray, shape (k_t,)
@@ -138,41 +139,14 @@ class Surface(Protocol):
         """The surface around the minimum that is reached from a point."""
 
 
-def _regular(moved: Array, n: int) -> tuple[Array, Array, bool]:
-    """The factor in the problem's basis, its pseudo-inverse, and whether it has full rank.
-
-    A singular value t with t^2 n below 1e-9 changes log|A| by less than that and is left out, as a column of zeros
-    where there is one to leave out, by turning the columns otherwise.
-    """
-    least = NOTHING / n
-    if len(moved) == 1:
-        singular = moved[0, 0] ** 2 < least
-        return (np.zeros((1, 1)), np.zeros((1, 1)), False) if singular else (moved, 1.0 / moved, True)
-    u, s, vt = np.linalg.svd(moved)
-    if s[-1] ** 2 >= least:
-        return moved, (vt.T / s) @ u.T, True
-    kept = s**2 >= least
-    columns = np.einsum("ij,ij->j", moved, moved) >= least
-    inverse = np.divide(1.0, s, out=np.zeros_like(s), where=kept)
-    if columns.sum() == kept.sum():
-        return moved * columns, (vt.T * inverse) @ u.T, False
-    return u * (s * kept), np.diag(inverse) @ u.T, False
-
-
-def _regular_diagonal(moved: Array, n: int) -> tuple[Array, Array, bool]:
-    entries = moved.diagonal()
-    regular = entries**2 >= NOTHING / n
-    inverse = np.divide(1.0, entries, out=np.zeros_like(entries), where=regular)
-    return np.diag(np.where(regular, entries, 0.0)), np.diag(inverse), bool(regular.all())
-
-
 class Frames:
     """Factors in the problem's bases, and the way back for the slopes."""
 
     def __init__(self, terms: Terms, factors: Sequence[Array], ratio: float, n: int) -> None:
         self._terms, self._ratio = terms, ratio
+        # A singular value t with t^2 n below 1e-9 changes log|A| by less than that and is left out.
         triples = [
-            _regular_diagonal(base @ s / ratio, n) if structure == "diag" else _regular(base @ s / ratio, n)
+            structure.regular(base @ s / ratio, NOTHING / n)
             for base, s, structure in zip(terms.bases, factors, terms.structures, strict=True)
         ]
         self.templates = tuple(t for t, _, _ in triples)

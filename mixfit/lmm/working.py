@@ -21,8 +21,7 @@ import numpy as np
 from mixfit.factor.posterior import full_posterior, row_leverages
 from mixfit.gram.pattern import FactorRows, row_pattern
 from mixfit.gram.products import random_predictor
-from mixfit.lmm.criterion import evaluate
-from mixfit.lmm.estimate import to_basis
+from mixfit.lmm.estimate import at_estimates
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,7 +95,7 @@ class WorkingModel:
 
 def linear_working_model(assembly: Assembly, estimate: LinearEstimate) -> WorkingModel:
     """The linear model itself."""
-    profile = evaluate(assembly.problem, to_basis(assembly, estimate.templates), reml=estimate.reml)
+    profile = at_estimates(assembly, estimate)
     columns = np.concatenate([assembly.fixed.rows, assembly.response.row[None]])
     return WorkingModel(
         assembly.rows, columns, profile.factor, assembly.fixed, assembly.response.scale, estimate.sigma, estimate.reml

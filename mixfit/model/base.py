@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from mixfit.covariance.templates import entries, expand, templates_from_theta
+from mixfit.covariance.templates import expand
 from mixfit.design.rows import subset
 from mixfit.errors import DataError, FitError
 
@@ -142,14 +142,14 @@ class MixedModel:
         """Relative factors of the terms, of checked `theta`."""
         values = np.asarray(theta, dtype=float)
         structures = [r.structure for r in self.design.random]
-        sizes = [r.Z.shape[1] for r in self.design.random]
-        wanted = sum(len(entries(s, k)) for s, k in zip(structures, sizes, strict=True))
+        ends = np.cumsum([s.n_parameters for s in structures])
+        wanted = int(ends[-1])
         if values.shape != (wanted,) or not np.isfinite(values).all():
             raise FitError(
                 f"theta is a list of {wanted} finite numbers for the random terms "
                 f"{', '.join(r.text for r in self.design.random)}, not {theta!r}."
             )
-        return templates_from_theta(structures, sizes, values)
+        return tuple(s.template(own) for s, own in zip(structures, np.split(values, ends[:-1]), strict=True))
 
     def _checked_response(self, y: ArrayLike) -> Array:
         values = np.asarray(y, dtype=float)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mixfit.lmm.assemble import assemble, with_response
-from mixfit.lmm.estimate import conditional_covariance, criterion, estimate, to_basis
+from mixfit.lmm.estimate import at_estimates, conditional_covariance, criterion, estimate, to_basis
 from mixfit.model.base import MixedModel
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class LinearMixedModel(MixedModel):
         tuple of ndarray, shape (q_t, k_t, k_t)
             A term each, all scales included.
         """
-        return conditional_covariance(self._assembly, estimate.templates, estimate.sigma)
+        return conditional_covariance(self._assembly, at_estimates(self._assembly, estimate), estimate.sigma)
 
     def variance_information(self, estimate: LinearEstimate) -> VarianceInformation:
         """Derivatives of the moments in the covariance entries and the residual variance, at the estimate.
@@ -208,6 +208,8 @@ class LinearMixedModel(MixedModel):
         """
         from mixfit.lmm.surface import LinearSurface
 
+        if reml == estimate.reml:
+            return LinearSurface(self._assembly, at_estimates(self._assembly, estimate))
         return LinearSurface.around(self._assembly, to_basis(self._assembly, estimate.templates), reml=reml)
 
     def prediction_variance(

@@ -1,1 +1,1 @@
-"""Newton steps on covariance factors, and the certificate that says why they stopped."""
+"""Optimization as functions of numbers: Newton and quasi-Newton steps, and the certificate of why they stopped."""

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from mixfit.design.build import build
-from mixfit.design.columns import Columns, MissingRows, normalise, null_rows
+from mixfit.design.columns import Coded, Columns, MissingRows, code_factor, normalise, null_rows
 from mixfit.design.environment import Environment
-from mixfit.design.grouping import Coded, code_factor, cross
+from mixfit.design.grouping import cross
 from mixfit.design.vectors import numbers, read_binomial
 from mixfit.errors import DataError, FormulaError
 from mixfit.formula import parse, variables_of

@@ -59,7 +59,7 @@ def varcorr_cells(
     parts = varcorr.components
     residual = [] if varcorr.sigma is None else [varcorr.sigma]
     deviations = [float(sd) for part in parts for sd in part.sd] + residual
-    n_corr = max([len(p.columns) for p in parts if p.structure == "us"], default=1) - 1
+    n_corr = max([len(p.columns) for p in parts if p.structure.shows_correlations], default=1) - 1
     columns = [
         [g for p in parts for g in (p.group, *[""] * (len(p.columns) - 1))] + ["Residual"] * len(residual),
         [shown(name) for p in parts for name in p.columns] + [""] * len(residual),
@@ -80,7 +80,7 @@ def varcorr_cells(
 def _correlation_rows(part: Component, n_corr: int, decimals: int) -> list[list[str]]:
     k = len(part.columns)
     rows = [[""] * n_corr for _ in range(k)]
-    if part.structure == "us":
+    if part.structure.shows_correlations:
         lower = [(i, j) for i in range(k) for j in range(i)]
         # the 1 of the diagonal counts for the width, as in lme4
         cells = fixed_decimals([1.0, *(float(part.corr[i, j]) for i, j in lower)], decimals)[1:]

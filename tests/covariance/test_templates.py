@@ -8,14 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from mixfit.covariance.templates import (
-    change_basis,
-    entries,
-    lower_bounds,
-    semidefinite_cholesky,
-    templates_from_theta,
-    theta_from_templates,
-)
+from mixfit.covariance.registry import structure_named
+from mixfit.covariance.templates import change_basis, semidefinite_cholesky
 
 sizes = st.integers(1, 4)
 seeds = st.integers(0, 2**20)
@@ -29,22 +23,20 @@ def template(rng: np.random.Generator, k: int, rank: int) -> np.ndarray:
 
 
 def test_theta_goes_down_the_columns() -> None:
-    assert entries("us", 3) == [(0, 0), (1, 0), (2, 0), (1, 1), (2, 1), (2, 2)]
-    assert entries("diag", 3) == [(0, 0), (1, 1), (2, 2)]
-    assert lower_bounds("us", 2).tolist() == [0.0, -np.inf, 0.0]
-    assert lower_bounds("diag", 2).tolist() == [0.0, 0.0]
+    assert structure_named("us", 3).entries == [(0, 0), (1, 0), (2, 0), (1, 1), (2, 1), (2, 2)]
+    assert structure_named("diag", 3).entries == [(0, 0), (1, 1), (2, 2)]
 
 
-@given(seeds, st.lists(st.tuples(sizes, st.sampled_from(["us", "diag"])), min_size=1, max_size=4))
-def test_theta_and_templates_are_inverse(seed: int, terms: list[tuple[int, str]]) -> None:
-    structures, widths = [s for _, s in terms], [k for k, _ in terms]
-    size = sum(len(entries(s, k)) for k, s in terms)  # type: ignore[arg-type]
-    theta = np.random.default_rng(seed).normal(size=size)
-    templates = templates_from_theta(structures, widths, theta)  # type: ignore[arg-type]
-    assert np.array_equal(theta_from_templates(structures, templates), theta)  # type: ignore[arg-type]
-    for (k, s), t in zip(terms, templates, strict=True):
-        assert t.shape == (k, k)
-        assert np.array_equal(t, np.tril(t) if s == "us" else np.diag(t.diagonal()))
+@given(seeds, sizes, st.sampled_from(["us", "diag"]))
+def test_theta_and_templates_are_inverse(seed: int, k: int, name: str) -> None:
+    structure = structure_named(name, k)
+    theta = np.random.default_rng(seed).normal(size=(5, structure.n_parameters))
+    templates = structure.template(theta)
+    assert templates.shape == (5, k, k)
+    assert np.array_equal(structure.theta(templates), theta)
+    for one, t in zip(theta, templates, strict=True):
+        assert np.array_equal(structure.template(one), t)
+        assert np.array_equal(t, np.tril(t) if name == "us" else np.diag(t.diagonal()))
 
 
 @given(seeds, sizes, st.integers(0, 4))

@@ -87,7 +87,7 @@ def test_random_columns_are_formulaics(left, names, bar):
     theirs = formulaic.model_matrix(left, DATA.assign(b=DATA.b.astype("category")))
     assert term.columns == names
     np.testing.assert_allclose(term.Z, theirs.to_numpy(dtype=float), rtol=0, atol=1e-14)
-    assert term.structure == ("us" if bar == "|" else "diag")
+    assert term.structure.name == ("us" if bar == "|" else "diag")
 
 
 def test_boolean_columns_and_comparisons_are_factors():

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mixfit.covariance.unstructured import Unstructured
 from mixfit.design.types import Grouping, RandomDesign
 from mixfit.errors import FormulaError
 from mixfit.fitted.re_form import select
@@ -13,7 +14,7 @@ GH = Grouping("g:h", np.array([0, 1]), pd.Index(["a:c", "b:c"]))
 
 
 def random(group: Grouping, *columns: str, text: str = "") -> RandomDesign:
-    return RandomDesign(group, columns, np.ones((2, len(columns))), "us", text)
+    return RandomDesign(group, columns, np.ones((2, len(columns))), Unstructured(len(columns)), text)
 
 
 MODEL = (

@@ -4,6 +4,8 @@ import pickle
 
 import pytest
 
+from mixfit.covariance import registry
+from mixfit.covariance.unstructured import Unstructured
 from mixfit.formula import parse
 
 
@@ -31,6 +33,10 @@ def random(text):
         ("(0 + f || g)", [(["f"], "g", "diag")]),
         ("(1|g1/g2)", [(["1"], "g1", "us"), (["1"], "g1:g2", "us")]),
         ("(1|a/b/c)", [(["1"], "a", "us"), (["1"], "a:b", "us"), (["1"], "a:b:c", "us")]),
+        ("us(x | g)", [(["1", "x"], "g", "us")]),
+        ("diag(0 + f | a/b)", [(["f"], "a", "diag"), (["f"], "a:b", "diag")]),
+        ("us(0 + exp(x) | `a b`)", [(["exp(x)"], "a b", "us")]),
+        ("us(x | g) + (1|us)", [(["1", "x"], "g", "us"), (["1"], "us", "us")]),
         ("(x||a/b)", [(["1", "x"], "a", "diag"), (["1", "x"], "a:b", "diag")]),
         ("(1|g1:g2)", [(["1"], "g1:g2", "us")]),
         ("(1|g1:g2:g3)", [(["1"], "g1:g2:g3", "us")]),
@@ -148,6 +154,13 @@ def test_whitespace_changes_nothing():
 
 def test_same_text_is_read_once():
     assert parse("y ~ x + (1 | cached)") is parse("y ~ x + (1 | cached)")
+
+
+def test_a_structure_registered_later_is_seen(monkeypatch):
+    text = "y ~ x + (1 | g) + latecomer(x | h)"
+    assert len(parse(text).random) == 1
+    monkeypatch.setattr(registry, "_STRUCTURES", {**registry._STRUCTURES, "latecomer": Unstructured})
+    assert [term.structure for term in parse(text).random] == ["us", "latecomer"]
 
 
 def test_formula_pickles():

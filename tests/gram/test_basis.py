@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from mixfit.covariance.structure import Invariance
 from mixfit.gram.basis import fixed_basis, response_basis, term_basis
 
 seeds = st.integers(0, 2**20)
@@ -169,7 +170,7 @@ def test_a_response_that_x_explains(size: float) -> None:
 @given(seeds, st.integers(1, 4), st.booleans(), st.lists(st.integers(-6, 6), min_size=4, max_size=4))
 def test_term_basis_has_unit_mean_square(seed: int, k: int, unstructured: bool, exponents: list[int]) -> None:
     z = columns(seed, k) * 10.0 ** np.array(exponents[:k])[:, None]
-    rows, triangle = term_basis(z, unstructured=unstructured)
+    rows, triangle = term_basis(z, Invariance.ANY_BASIS if unstructured else Invariance.COLUMN_SCALES)
     for got, wanted in zip(triangle.T @ rows, z, strict=True):
         assert_allclose(got, wanted, atol=1e-12 * np.abs(wanted).max())
     square = rows @ rows.T / z.shape[1]
@@ -186,7 +187,7 @@ def test_term_basis_has_unit_mean_square(seed: int, k: int, unstructured: bool, 
 def test_term_basis_of_degenerate_columns(kind: str, unstructured: bool) -> None:
     z = columns(6, 3)
     z[2] = 0.0 if kind == "zero" else z[0] + z[1]
-    rows, triangle = term_basis(z, unstructured=unstructured)
+    rows, triangle = term_basis(z, Invariance.ANY_BASIS if unstructured else Invariance.COLUMN_SCALES)
     assert np.isfinite(rows).all()
     assert_allclose(triangle.T @ rows, z, atol=1e-13)
     # Templates are carried through the inverse of the triangle.

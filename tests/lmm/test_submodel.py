@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mixfit.covariance.diagonal import Diagonal
+from mixfit.covariance.unstructured import Unstructured
 from mixfit.design.types import Design, Grouping, RandomDesign
 from mixfit.lmm.assemble import assemble
 from mixfit.lmm.criterion import evaluate
@@ -31,8 +33,8 @@ def design() -> Design:
     g, h = grouping("g", rng.permutation(np.arange(n) % 9)), grouping("h", rng.permutation(np.arange(n) % 5))
     z = np.column_stack([np.ones(n), x[:, 0], x[:, 2]])
     random = (
-        RandomDesign(g, ("a", "b", "c"), z, "us", "(b + c | g)"),
-        RandomDesign(h, ("a", "b"), z[:, :2], "diag", "(b || h)"),
+        RandomDesign(g, ("a", "b", "c"), z, Unstructured(3), "(b + c | g)"),
+        RandomDesign(h, ("a", "b"), z[:, :2], Diagonal(2), "(b || h)"),
     )
     y = x @ [1.0, 2.0, 3.0] + rng.standard_normal(n)
     weights, offset = rng.uniform(0.5, 2.0, n), rng.standard_normal(n)
@@ -82,7 +84,7 @@ def test_fewer_random_columns(design: Design, first: list[int] | None, second: l
     direct = assemble(replace(design, random=random))
     # at the same covariances of the users' columns, in whichever basis the problem has them
     templates = [np.diag(0.3 + 0.2 * np.arange(t.Z.shape[1])) for t in random]
-    if len(templates[0]) > 1 and random[0].structure == "us":
+    if len(templates[0]) > 1 and not random[0].structure.is_separable:
         templates[0][1, 0] = 0.25
     for reml in (True, False):
         wanted = evaluate(direct.problem, to_basis(direct, templates), reml=reml).value

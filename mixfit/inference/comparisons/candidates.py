@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixfit.covariance.unstructured import Unstructured
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_fit, is_generalized, is_linear
 from mixfit.gram.basis import RANK_TOLERANCE, fixed_basis
@@ -171,13 +172,13 @@ def single_terms(random: Iterable[RandomDesign]) -> list[RandomDesign]:
     """The same terms with those of independent columns taken apart, as lme4 takes ``||`` apart."""
     out: list[RandomDesign] = []
     for term in random:
-        if term.structure == "us":
+        if not term.structure.is_separable:
             out.append(term)
             continue
         for j, name in enumerate(term.columns):
             left = "1" if name == "Intercept" else f"0 + {name}"
             text = f"({left} | {term.grouping.name})"
-            out.append(replace(term, columns=(name,), Z=term.Z[:, [j]], structure="us", text=text))
+            out.append(replace(term, columns=(name,), Z=term.Z[:, [j]], structure=Unstructured(1), text=text))
     return out
 
 
@@ -198,7 +199,7 @@ def contains_term(outer: RandomDesign, inner: RandomDesign) -> bool:
 
 
 def _covariances(term: RandomDesign) -> _Covariances:
-    return _Covariances(term.grouping.codes, term.grouping.n_levels, term.Z, term.structure == "diag")
+    return _Covariances(term.grouping.codes, term.grouping.n_levels, term.Z, term.structure.is_separable)
 
 
 def _contains(outer: _Covariances, inner: _Covariances) -> bool:

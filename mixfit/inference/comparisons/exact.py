@@ -11,7 +11,7 @@ from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_linear
 from mixfit.inference.comparisons.candidates import candidate, contains_term, outside_columns, single_terms
 from mixfit.inference.comparisons.drop1 import columns_without
-from mixfit.inference.comparisons.exact_null import NullModel, draw_null, spectrum
+from mixfit.inference.comparisons.exact_null import ExactNull, draw_null, spectrum
 from mixfit.inference.comparisons.likelihood_ratio import check_comparable
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.submodel import with_fixed
@@ -161,7 +161,7 @@ def exact_rlrt(
         _check_three(m, mA, m0)
         statistic = _by_reml(m0).estimate.criterion - _by_reml(mA).estimate.criterion
     notes = () if all(fit.reml for fit in fits) else (_REFITTED_REML,)
-    null = NullModel(spectrum(m.model.assembly.problem), reml=True)
+    null = ExactNull(spectrum(m.model.assembly.problem), reml=True)
     return _test("RLRT", statistic, null, n_sim, seed, tested.model.formula_text, notes, keep_sample)
 
 
@@ -229,7 +229,7 @@ def exact_lrt(
         problem = with_fixed(assembly, columns_without(fit, names)) if names else assembly.problem
         null_criterion = _null_criterion(problem, reml=False)
         n_restricted = assembly.problem.p - problem.p
-    null = NullModel(spectrum(fit.model.assembly.problem), reml=False, n_restricted=n_restricted)
+    null = ExactNull(spectrum(fit.model.assembly.problem), reml=False, n_restricted=n_restricted)
     notes = (_REFITTED_ML,) if m.reml else ()
     statistic = null_criterion - fit.estimate.criterion
     return _test("LRT", statistic, null, n_sim, seed, m.model.formula_text, notes, keep_sample)
@@ -238,7 +238,7 @@ def exact_lrt(
 def _test(
     name: str,
     statistic: float,
-    null: NullModel,
+    null: ExactNull,
     n_sim: int,
     seed: int | np.random.Generator | None,
     data: str,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["NullModel", "Spectrum", "draw_null", "maximal_ratio", "merge", "spectrum"]
+__all__ = ["ExactNull", "Spectrum", "draw_null", "maximal_ratio", "merge", "spectrum"]
 
 _EQUAL = 1e-10
 _NOTHING = 1e-10
@@ -129,7 +129,7 @@ def merge(values: Array, counts: NDArray[np.intp] | None = None) -> tuple[Array,
 
 
 @dataclass(frozen=True, eq=False)
-class NullModel:
+class ExactNull:
     """What the distribution depends on.
 
     Attributes
@@ -156,7 +156,7 @@ class NullModel:
         return (s.mu, s.mu_count) if self.reml else (s.xi, s.xi_count)
 
 
-def draw_null(model: NullModel, n_sim: int, rng: np.random.Generator) -> Array:
+def draw_null(model: ExactNull, n_sim: int, rng: np.random.Generator) -> Array:
     """Draw the statistic under the hypothesis: shape (n_sim,)."""
     rows = max(1, _CELLS_AT_ONCE // (len(model.spectrum.mu) + len(_grid(model))))
     out = np.empty(n_sim)
@@ -179,13 +179,13 @@ def _chi_squares(spectrum: Spectrum, size: int, rng: np.random.Generator) -> Arr
     return W
 
 
-def _grid(model: NullModel) -> Array:
+def _grid(model: ExactNull) -> Array:
     """log(lambda), from where nothing has an effect to where every eigenvalue has all of it."""
     mu = model.spectrum.mu
     return np.arange(_LOWEST, _HIGHEST - np.log(mu.min()) + _STEP, _STEP)
 
 
-def maximal_ratio(model: NullModel, W: Array) -> Array:
+def maximal_ratio(model: ExactNull, W: Array) -> Array:
     """The supremum for chi-square variables W, shape (m, K + 1): (m,)."""
     mu, nu = model.spectrum.mu, model.nu
     xi, count = model.logarithms
@@ -213,7 +213,7 @@ def maximal_ratio(model: NullModel, W: Array) -> Array:
     return out
 
 
-def _first_step(model: NullModel, W: Array, total: Array, slope: Array, limit: float) -> Array:
+def _first_step(model: ExactNull, W: Array, total: Array, slope: Array, limit: float) -> Array:
     """log of the Newton step from lambda = 0, at most `limit`."""
     mu, nu = model.spectrum.mu, model.nu
     xi, count = model.logarithms
@@ -224,7 +224,7 @@ def _first_step(model: NullModel, W: Array, total: Array, slope: Array, limit: f
         return np.clip(np.log(np.maximum(step, 0.0)), -_FAR, limit)
 
 
-def _refine(model: NullModel, W: Array, t: Array, low: Array, high: Array) -> Array:
+def _refine(model: ExactNull, W: Array, t: Array, low: Array, high: Array) -> Array:
     """Minimum of h between `low` and `high` by Newton steps, halving the interval where one leads out of it."""
     t, low, high = t.copy(), low.copy(), high.copy()
     least = np.empty(len(t))
@@ -248,7 +248,7 @@ def _refine(model: NullModel, W: Array, t: Array, low: Array, high: Array) -> Ar
     return least
 
 
-def _derivatives(model: NullModel, W: Array, t: Array) -> tuple[Array, Array, Array]:
+def _derivatives(model: ExactNull, W: Array, t: Array) -> tuple[Array, Array, Array]:
     """h and its first two derivatives in t, each of shape (m,)."""
     lam = np.exp(t)[:, None]
     xi, count = model.logarithms

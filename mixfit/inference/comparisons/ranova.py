@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit import wald
-from mixfit.covariance.templates import entries
+from mixfit.covariance.structure import Invariance
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_linear
 from mixfit.gram.basis import fixed_basis
@@ -180,22 +180,18 @@ def reductions(fit: LinearFit, reduce_terms: bool) -> list[Reduction]:
     out: list[Reduction] = []
     for place, (term, coded) in enumerate(zip(design.random, random_terms(design), strict=True)):
         others = [other for other in design.random if other is not term]
-        if term.structure == "diag":
+        if term.structure.is_separable:
             out += _independent(place, term, coded)
-        elif reduce_terms and (scope := deletable(coded)):
+        elif reduce_terms and term.structure.invariance is Invariance.ANY_BASIS and (scope := deletable(coded)):
             out += [_part(place, term, coded, dropped, others) for dropped in scope]
         else:
             out.append(_whole(term.text, place, term))
     return out
 
 
-def _n_free(k: int) -> int:
-    return len(entries("us", k))
-
-
 def _whole(name: str, place: int, term: RandomDesign) -> Reduction:
     k = len(term.columns)
-    return Reduction(name, place, None, _n_free(k), 1 if k == 1 else None)
+    return Reduction(name, place, None, term.structure.n_parameters, 1 if k == 1 else None)
 
 
 def _independent(place: int, term: RandomDesign, coded: Sequence[CodedTerm]) -> list[Reduction]:
@@ -221,7 +217,8 @@ def _part(
     if not left.shape[1]:
         left = _constant(term, others)
     c = left.shape[1]
-    return Reduction(name, place, left if c else None, _n_free(k) - _n_free(c), k if k - c == 1 else None)
+    lost = term.structure.n_parameters - term.structure.restricted(c).n_parameters
+    return Reduction(name, place, left if c else None, lost, k if k - c == 1 else None)
 
 
 def _independent_columns(A: Array, Z: Array) -> Array:
@@ -233,7 +230,7 @@ def _constant(term: RandomDesign, others: Sequence[RandomDesign]) -> Array:
     """Coefficients (k, 1) of the constant among a term's columns; (k, 0) where it is not, or is a term already."""
     ones = np.ones((len(term.Z), 1))
     present = any(
-        same_levels(other, term) and other.structure == "us" and not outside_columns(other.Z, ones).any()
+        same_levels(other, term) and not other.structure.is_separable and not outside_columns(other.Z, ones).any()
         for other in others
     )
     if present or outside_columns(term.Z, ones).any():

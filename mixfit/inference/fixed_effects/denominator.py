@@ -66,7 +66,7 @@ class Denominator(ABC):
 class Satterthwaite(Denominator):
     """Degrees of freedom from the observed Hessian."""
 
-    moments: satt.Moments
+    moments: satt.DfMoments
 
     def df(self, L: Array) -> Array:
         return satt.satterthwaite_df(self.moments, L)

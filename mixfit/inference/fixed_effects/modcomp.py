@@ -18,6 +18,7 @@ from mixfit.wald import f_tail
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mixfit.covariance.structure import Structure
     from mixfit.fitted.protocols import LinearFit
     from mixfit.inference.fixed_effects.kenward_roger import ScaledF
 
@@ -177,7 +178,7 @@ def _check_same(m1: LinearFit, m0: LinearFit) -> None:
         )
 
 
-def _random_key(term: Any) -> tuple[str, tuple[str, ...], str]:
+def _random_key(term: Any) -> tuple[str, tuple[str, ...], Structure]:
     return term.grouping.name, term.columns, term.structure
 
 

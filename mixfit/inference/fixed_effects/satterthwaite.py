@@ -17,26 +17,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.covariance.templates import entries
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from mixfit.covariance.term import Structure
+    from mixfit.covariance.structure import Structure
     from mixfit.lmm.information import VarianceInformation
 
     Array = NDArray[np.float64]
 
-__all__ = ["Moments", "combine_df", "moments", "satterthwaite_df"]
+__all__ = ["DfMoments", "combine_df", "moments", "satterthwaite_df"]
 
 _SMALLEST_CURVATURE = 1e-10
 _SAME_DF = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class DfMoments:
     """What Satterthwaite's formula needs.
 
     Attributes
@@ -56,7 +54,7 @@ class Moments:
 
 def moments(
     information: VarianceInformation, structures: Sequence[Structure], templates: Sequence[Array], *, reml: bool
-) -> Moments:
+) -> DfMoments:
     """Change from covariance entries to (theta, sigma) at the templates of the estimate."""
     sigma = float(np.sqrt(information.values[-1]))
     first, second = _parametrization(structures, templates, sigma)
@@ -64,7 +62,7 @@ def moments(
     hessian += np.tensordot(information.score(reml=reml), second, 1)
     phi = information.cov_beta
     slopes = -phi @ information.slopes @ phi
-    return Moments(phi, np.tensordot(first.T, slopes, 1), 2.0 * _positive_inverse(hessian))
+    return DfMoments(phi, np.tensordot(first.T, slopes, 1), 2.0 * _positive_inverse(hessian))
 
 
 def _parametrization(structures: Sequence[Structure], templates: Sequence[Array], sigma: float) -> tuple[Array, Array]:
@@ -72,12 +70,12 @@ def _parametrization(structures: Sequence[Structure], templates: Sequence[Array]
 
     Shapes (m + 1, m + 1) and (m + 1, m + 1, m + 1): theta has as many entries as the covariances.
     """
-    m = sum(len(entries(s, len(t))) for s, t in zip(structures, templates, strict=True))
+    m = sum(s.n_parameters for s in structures)
     first = np.zeros((m + 1, m + 1))
     second = np.zeros((m + 1, m + 1, m + 1))
     start = 0
     for structure, t in zip(structures, templates, strict=True):
-        free = entries(structure, len(t))
+        free = structure.entries
         units = np.zeros((len(free), *t.shape))
         for unit, (row, column) in zip(units, free, strict=True):
             unit[row, column] = 1.0
@@ -108,7 +106,7 @@ def _positive_inverse(hessian: Array) -> Array:
     return inverse
 
 
-def satterthwaite_df(m: Moments, L: Array) -> Array:
+def satterthwaite_df(m: DfMoments, L: Array) -> Array:
     """Degrees of freedom of every row of L (q, p) by itself, shape (q,); NaN for a row of zeros."""
     variances = np.einsum("qp,pr,qr->q", L, m.cov_beta, L)
     gradients = np.einsum("qp,xpr,qr->qx", L, m.jacobian, L, optimize=True)

@@ -12,7 +12,7 @@ import pandas as pd
 from mixfit.fitted.protocols import is_linear
 from mixfit.inference.means.contrast_coefficients import contrast_family, level_text, mean_labels
 from mixfit.inference.means.linear_functions import adjust_tests, by_groups, intervals
-from mixfit.inference.means.multiplicity import JOINT, Family
+from mixfit.inference.means.multiplicity import JOINT, TestedTogether
 from mixfit.inference.prediction_results import response_limits
 from mixfit.tables.numbers import fixed_decimals, format_common
 from mixfit.tables.table import Table
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.fitted.protocols import Fit
-    from mixfit.inference.means.linear_functions import Estimates, Groups, Scale
+    from mixfit.inference.means.linear_functions import Estimates, Groups, ResponseScale
 
     Array = NDArray[np.float64]
 
@@ -130,7 +130,7 @@ class Settings:
         Method of the degrees of freedom.
     level : float
         Coverage of intervals.
-    scale : Scale
+    scale : ResponseScale
     averaged : tuple of str
         Variables whose levels were averaged over.
     """
@@ -138,7 +138,7 @@ class Settings:
     fit: Fit
     ddf: str
     level: float
-    scale: Scale
+    scale: ResponseScale
     averaged: tuple[str, ...]
 
     @property
@@ -167,16 +167,16 @@ class Settings:
 
 def families_of(
     settings: Settings, L: Array, estimates: Estimates, groups: Groups, kind: tuple[int, bool], adjust: str
-) -> list[Family]:
+) -> list[TestedTogether]:
     """Families of tests or intervals, one a group; `kind` is the number of means, and whether these are all pairs."""
     if adjust not in JOINT:
-        return [Family(len(rows), *kind) for rows in groups]
+        return [TestedTogether(len(rows), *kind) for rows in groups]
     uncertain = np.flatnonzero(estimates.se > 0.0)
     whole = correlation(settings.covariance(L[uncertain]))
     families = []
     for rows in groups:
         own = np.isin(uncertain, rows)
-        families.append(Family(len(rows), *kind, whole[np.ix_(own, own)]))
+        families.append(TestedTogether(len(rows), *kind, whole[np.ix_(own, own)]))
     return families
 
 
@@ -284,7 +284,7 @@ def tests_frame(
     return rows.names.assign(**columns), (*settings.heading_notes, *notes)
 
 
-def _scale_note(scale: Scale) -> tuple[str, ...]:
+def _scale_note(scale: ResponseScale) -> tuple[str, ...]:
     if scale.link is None:
         return ()
     if scale.ratio is None:

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.inference.profiles.coordinates import TermCoordinates
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from mixfit.covariance.coordinates import TermCoordinates
     from mixfit.lmm.surface import Slope, Surface
 
     Array = NDArray[np.float64]
 
-__all__ = ["Chart", "Point", "difference_hessian"]
+__all__ = ["Chart", "ChartPoint", "difference_hessian"]
 
 _DIFFERENCE = 1e-3
 # A singular value of a factor below this share of its spacing is near zero.
@@ -27,7 +26,7 @@ _SMALL = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Point:
+class ChartPoint:
     """A point of a chart with the criterion's value and gradient."""
 
     x: Array
@@ -59,31 +58,26 @@ class Chart:
     @classmethod
     def default(cls, surface: Surface) -> Chart:
         """Every term by the triangle in its own order."""
-        terms = surface.terms
-        sizes = [len(b) for b in terms.bases]
-        return cls(surface, [TermCoordinates.of(s, k) for s, k in zip(terms.structures, sizes, strict=True)])
+        return cls(surface, [s.coordinates() for s in surface.terms.structures])
 
     def with_first(self, term: int, *first: int) -> Chart:
         """The same with other columns of one term first; two ask for their correlation."""
-        old = self.coordinates[term]
-        if old.structure == "diag":
-            return self
-        new = TermCoordinates.of(old.structure, len(old.order), *first)
+        new = self.surface.terms.structures[term].coordinates(*first)
         return Chart(self.surface, [new if t == term else c for t, c in enumerate(self.coordinates)])
 
     def factors(self, x: Array) -> list[Array]:
         """S of every term."""
         return [c.template(x[own]) for c, own in zip(self.coordinates, self.slices, strict=True)]
 
-    def evaluate(self, x: Array) -> Point:
+    def evaluate(self, x: Array) -> ChartPoint:
         """Value and gradient at x."""
         slope = self.surface.evaluate(self.factors(x), x[self.first_tail :])
         if not np.isfinite(slope.value):
-            return Point(x, np.inf, np.full(len(x), np.nan), slope)
+            return ChartPoint(x, np.inf, np.full(len(x), np.nan), slope)
         parts = [
             c.gradient(x[own], n) for c, own, n in zip(self.coordinates, self.slices, slope.covariances, strict=True)
         ]
-        return Point(x, slope.value, np.concatenate([*parts, slope.tail]), slope)
+        return ChartPoint(x, slope.value, np.concatenate([*parts, slope.tail]), slope)
 
     def is_delicate(self, x: Array) -> bool:
         """Whether a factor has nearly lost its rank: the criterion is then far from quadratic in what is left of it."""
@@ -104,7 +98,9 @@ class Chart:
         return np.concatenate([*out, self.surface.tail_errors])
 
 
-def difference_hessian(chart: Chart, at: Point, among: Sequence[int] | None = None, *, central: bool = False) -> Array:
+def difference_hessian(
+    chart: Chart, at: ChartPoint, among: Sequence[int] | None = None, *, central: bool = False
+) -> Array:
     """Rows `among` (all by default) of the Hessian: differences of the exact gradient over a small step.
 
     The step is a thousandth of a lower bound of the standard error; a correlation steps toward zero.

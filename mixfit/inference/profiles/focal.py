@@ -10,7 +10,7 @@ import numpy as np
 from mixfit.errors import FitError
 from mixfit.inference.profiles.chart import Chart, difference_hessian
 from mixfit.inference.profiles.constrained import Constrained
-from mixfit.inference.profiles.ends import Scale
+from mixfit.inference.profiles.ends import ParameterScale
 from mixfit.inference.profiles.parameters import parameters
 from mixfit.lmm.surface import FARTHEST_LOG, NOTHING
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.fitted.protocols import Fit
-    from mixfit.inference.profiles.chart import Point
+    from mixfit.inference.profiles.chart import ChartPoint
     from mixfit.inference.profiles.constrained import LowerDevianceError
     from mixfit.inference.profiles.parameters import Parameter
     from mixfit.lmm.surface import Surface
@@ -43,7 +43,7 @@ class Focal:
     ----------
     parameter : Parameter
     path : Constrained
-    scale : Scale
+    scale : ParameterScale
     origin, unit : float
         The parameter is ``origin + unit * f``, or ``unit * exp(f)`` where `exponential`.
     exponential : bool
@@ -51,7 +51,7 @@ class Focal:
 
     parameter: Parameter
     path: Constrained
-    scale: Scale
+    scale: ParameterScale
     origin: float
     unit: float
     exponential: bool = False
@@ -90,7 +90,7 @@ class LikelihoodAround:
     def __init__(self, known: tuple[Parameter, ...], surface: Surface) -> None:
         self.known, self.surface = known, surface
         self.chart = Chart.default(surface)
-        self.center: Point = self.chart.evaluate(self.chart.center)
+        self.center: ChartPoint = self.chart.evaluate(self.chart.center)
         self.hessian = _symmetric(difference_hessian(self.chart, self.center))
         if not np.isfinite(self.hessian).all():
             raise FitError(_AT_LIMIT)
@@ -134,19 +134,19 @@ class LikelihoodAround:
             return self._effect(p)
         if p.kind in ("sigma", "phi"):
             path = Constrained(self.chart, self._scale_index(), self.center, self.hessian)
-            scale = Scale("identity", -FARTHEST_LOG, FARTHEST_LOG)
+            scale = ParameterScale("identity", -FARTHEST_LOG, FARTHEST_LOG)
             return Focal(p, path, scale, 0.0, self.surface.tail_unit, exponential=True)
         if p.kind == "sd":
             chart = self.chart.with_first(p.term, p.first)
             index = chart.slices[p.term].start + chart.coordinates[p.term].at(p.first)
             unit = float(self.surface.terms.deviations[p.term][p.first])
-            return Focal(p, self._path(chart, index, p.term), Scale("log", lower=0.0), 0.0, unit)
+            return Focal(p, self._path(chart, index, p.term), ParameterScale("log", lower=0.0), 0.0, unit)
         variances = self.surface.center[p.term].diagonal() / self.surface.terms.spacing[p.term] ** 2
         if min(variances[p.first], variances[p.second]) < NOTHING:
             return None
         chart = self.chart.with_first(p.term, p.first, p.second)
         index = chart.slices[p.term].start + 1
-        return Focal(p, self._path(chart, index, p.term), Scale("atanh", -1.0, 1.0), 0.0, 1.0)
+        return Focal(p, self._path(chart, index, p.term), ParameterScale("atanh", -1.0, 1.0), 0.0, 1.0)
 
     def _effect(self, p: Parameter) -> Focal:
         surface, position = self.surface.holding(p.first)
@@ -159,7 +159,9 @@ class LikelihoodAround:
             hessian = np.pad(hessian, (0, 1))
             hessian[-1, -1] = 2.0
         path = Constrained(chart, index, center, hessian)
-        return Focal(p, path, Scale("identity"), float(self.surface.beta[p.first]), float(surface.errors[p.first]))
+        return Focal(
+            p, path, ParameterScale("identity"), float(self.surface.beta[p.first]), float(surface.errors[p.first])
+        )
 
     def _path(self, chart: Chart, index: int, term: int) -> Constrained:
         """The path along a coordinate; the Hessian's rows of a term with coordinates of its own are formed anew."""

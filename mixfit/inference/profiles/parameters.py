@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Parameter", "parameter_array", "parameter_names", "parameter_values", "parameters", "select"]
 
-Kind = Literal["sd", "cor", "sigma", "phi", "fixed"]
-
 
 @dataclass(frozen=True)
 class Parameter:
@@ -37,7 +35,8 @@ class Parameter:
     name : str
         ``"sd((Intercept)|Subject)"``, ``"cor((Intercept),Days|Subject)"``, ``"sigma"``, ``"phi"``, or the name
         of a fixed effect in ``fit.params``.
-    kind : {"sd", "cor", "sigma", "phi", "fixed"}
+    kind : str
+        ``"sigma"``, ``"phi"``, ``"fixed"``, or the kind of a structure's natural parameter: ``"sd"``, ``"cor"``.
     term : int
         Random term, in the order of the formula; -1 where there is none.
     first, second : int
@@ -45,7 +44,7 @@ class Parameter:
     """
 
     name: str
-    kind: Kind
+    kind: str
     term: int = -1
     first: int = -1
     second: int = -1
@@ -69,14 +68,11 @@ def parameters(model: Model) -> tuple[Parameter, ...]:
     random = model.design.random
     order = term_order(random)
     for t, group in zip(order, unique_names(random[t].grouping.name for t in order), strict=True):
-        columns = [shown(c) for c in random[t].columns]
-        k = len(columns)
-        out += [Parameter(f"sd({columns[a]}|{group})", "sd", t, a, a) for a in range(k)]
-        if random[t].structure == "us":
-            pairs = [(a, b) for a in range(k) for b in range(a + 1, k)]
-            out += [Parameter(f"cor({columns[a]},{columns[b]}|{group})", "cor", t, a, b) for a, b in pairs]
+        columns = tuple(shown(c) for c in random[t].columns)
+        natural = random[t].structure.natural
+        out += [Parameter(p.label(columns, group), p.kind, t, p.first, p.second) for p in natural]
     family = getattr(model, "family", None)
-    scale: Kind | None = "sigma" if family is None else "phi" if family.has_dispersion else None
+    scale = "sigma" if family is None else "phi" if family.has_dispersion else None
     if scale is not None:
         # As lme4 spells it, where a covariate has taken the name.
         out.append(Parameter(f".{scale}" if scale in model.exog_names else scale, scale))
@@ -129,7 +125,7 @@ def parameter_values(fit: Fit) -> pd.Series[float]:
     values: list[float] = []
     for part in varcorr.components:
         values += part.sd.tolist()
-        if part.structure == "us":
+        if part.structure.shows_correlations:
             values += part.corr[np.triu_indices(len(part.columns), 1)].tolist()
     known = parameters(fit.model)
     if any(p.kind == "sigma" for p in known):
@@ -165,7 +161,7 @@ def parameter_array(model: Model, beta: Array, templates: Sequence[Array], unit:
         factor = unit[:, None, None] * templates[t]
         covariance = factor @ factor.swapaxes(1, 2)
         columns += [*np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)).T]
-        if random[t].structure == "us":
+        if random[t].structure.shows_correlations:
             above = np.triu_indices(covariance.shape[1], 1)
             columns += [*correlation(covariance)[:, above[0], above[1]].T]
     if any(p.kind in ("sigma", "phi") for p in parameters(model)):

@@ -1,6 +1,6 @@
 r"""Directions without variance, for many replicates: whether they should have some.
 
-As in :mod:`mixfit.optimize.boundary`: Sigma is optimal on the cone's boundary when N is nonnegative on the null
+As in :mod:`mixfit.covariance.boundary`: Sigma is optimal on the cone's boundary when N is nonnegative on the null
 space of Sigma, and the eigenvector of the most promising negative value leads off it. The derivative is that in the
 variance itself, theta^2 for a scalar term: the one in theta vanishes at 0 whatever the data say.
 """

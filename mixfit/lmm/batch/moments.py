@@ -142,12 +142,7 @@ def distinct_levels(problem: Problem) -> Levels:
     _, group = np.unique(np.vstack([rounded, exponent]), axis=1, return_inverse=True)
     order = np.argsort(group.reshape(-1), kind="stable")
     first = np.flatnonzero(np.diff(group.reshape(-1)[order], prepend=-1))
-    blocks = [
-        slice(a, a + width)
-        for term in problem.terms
-        for width in [term.k if term.structure == "us" else 1]
-        for a in range(term.first, term.first + term.k, width)
-    ]
+    blocks = [slice(term.first + b.start, term.first + b.stop) for term in problem.terms for b in term.structure.blocks]
     count = np.diff(first, append=q).astype(float)
     levels = Levels(problem, tuple(blocks), order, first, count, grams[:, :, order[first]], np.empty(0))
     x = problem.gram.border[0][:, :-1]

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 import mixfit
-from mixfit.covariance.templates import templates_from_theta
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 THEIRS = json.loads((REFERENCE / "lmertest.json").read_text())
@@ -46,10 +45,8 @@ def fitted(name: str) -> Any:
     if name == "missing":
         data = data[(data["a"] != "a3") | (data["b"] != "b2")]
     model = mixfit.mixed(FORMULAS[name], data, weights="w" if name == "weighted" else None)
-    structures = [term.structure for term in model.design.random]
-    sizes = [len(term.columns) for term in model.design.random]
     # lme4's optimum after Newton steps: ours is within its tolerance of it, so that the fit ends where it starts.
-    start = templates_from_theta(structures, sizes, np.array(THEIRS[name]["theta"]))
+    start = model._templates(THEIRS[name]["theta"])
     return model.fit(reml=name != "ml", start=start)
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 import mixfit
+from mixfit.covariance.registry import structure_named
 from mixfit.inference.profiles.chart import Chart, difference_hessian
-from mixfit.inference.profiles.coordinates import TermCoordinates
 from mixfit.inference.profiles.focal import LikelihoodAround
 
 
@@ -22,7 +20,7 @@ def covariance(k: int, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("first", [(), (0,), (2,), (0, 1), (1, 0), (2, 1), (0, 2)])
 def test_coordinates_hold_the_covariance_and_the_parameter(first: tuple[int, ...]) -> None:
     sigma = covariance(3)
-    c = TermCoordinates.of("us", 3, *first)
+    c = structure_named("us", 3).coordinates(*first)
     x = c.coordinates(sigma)
     t = c.template(x)
     assert_allclose(t @ t.T, sigma, rtol=1e-12)
@@ -35,9 +33,9 @@ def test_coordinates_hold_the_covariance_and_the_parameter(first: tuple[int, ...
 
 
 @pytest.mark.parametrize(("structure", "first"), [("us", (1,)), ("us", (2, 0)), ("us", (0, 1)), ("diag", (1,))])
-def test_gradient_is_that_of_a_function_of_the_covariance(structure: Any, first: tuple[int, ...]) -> None:
+def test_gradient_is_that_of_a_function_of_the_covariance(structure: str, first: tuple[int, ...]) -> None:
     weight = covariance(3, seed=1)
-    c = TermCoordinates.of(structure, 3, *first)
+    c = structure_named(structure, 3).coordinates(*first)
     x = c.coordinates(covariance(3, seed=2) * (np.eye(3) if structure == "diag" else 1.0))
 
     def value(x: np.ndarray) -> float:
@@ -52,7 +50,7 @@ def test_gradient_is_that_of_a_function_of_the_covariance(structure: Any, first:
 @pytest.mark.parametrize("rho", [-1.0, 1.0])
 def test_the_slope_at_a_correlation_of_one_is_its_limit(rho: float) -> None:
     weight = covariance(2, seed=1)
-    c = TermCoordinates.of("us", 2, 0, 1)
+    c = structure_named("us", 2).coordinates(0, 1)
     at, near = np.array([2.0, rho, 3.0]), np.array([2.0, rho * (1.0 - 1e-9), 3.0])
     assert_allclose(c.gradient(at, weight), c.gradient(near, weight), rtol=1e-4)
     assert_allclose(c.gradient(at, weight)[1], 2.0 * weight[0, 1] * 6.0)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mixfit.optimize.certificate import BoundaryParameter
-from mixfit.optimize.steps import null_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from mixfit.covariance.term import Term
@@ -25,6 +23,7 @@ __all__ = ["boundary_parameters"]
 def boundary_parameters(
     terms: Sequence[Term],
     templates: Sequence[Array],
+    seen: Sequence[NDArray[np.bool_]],
     absolute: Mapping[int, Array],
     curvature: Callable[[int, Array], tuple[float, float]],
     largest: float = 1.0,
@@ -38,6 +37,8 @@ def boundary_parameters(
     ----------
     terms, templates
         All random terms and their relative factors.
+    seen : sequence of ndarray of bool, shape (k_t,)
+        Which columns of each term are not zero in every row.
     absolute : mapping of int to ndarray, shape (k_t, k_t)
         N_t of the terms with a singular template.
     curvature : callable
@@ -48,13 +49,9 @@ def boundary_parameters(
     """
     out = []
     for index, n_t in absolute.items():
-        t, diagonal = templates[index], terms[index].structure == "diag"
-        null = null_space(t, diagonal=diagonal)
-        restricted = null.T @ n_t @ null
-        if diagonal:
-            slopes, vectors = restricted.diagonal(), np.eye(len(restricted))
-        else:
-            slopes, vectors = np.linalg.eigh(restricted)
+        structure = terms[index].structure
+        null = structure.null_space(templates[index], seen[index])
+        slopes, vectors = structure.null_slopes(null.T @ n_t @ null)
         for slope, vector in zip(slopes.tolist(), vectors.T, strict=True):
             direction = null @ vector
             decrease, variance = 0.0, 0.0
@@ -68,7 +65,7 @@ def _newton_off(slope: float, second: float, quadratic: float, largest: float) -
     """Decrease and variance of a Newton step off the boundary along one direction."""
     # A curvature lost to rounding is no proof of optimality.
     second = max(second, 1e-12 * slope**2, sys.float_info.min)
-    # The balanced model's step (see `steps`): Newton's, stretched by the ratio of the two parts of N.
+    # The balanced model's step (see `mixfit.optimize.steps`): Newton's, stretched by the ratio of the two parts of N.
     other = quadratic + slope
     newton = -slope * max(quadratic / other, 1.0) / second if other > 0.0 else largest
     return 0.5 * slope**2 / second, min(newton, largest)

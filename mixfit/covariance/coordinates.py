@@ -19,8 +19,6 @@ from mixfit.covariance.templates import semidefinite_cholesky
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.covariance.term import Structure
-
     Array = NDArray[np.float64]
 
 __all__ = ["TermCoordinates"]
@@ -32,30 +30,21 @@ class TermCoordinates:
 
     Attributes
     ----------
-    structure : {"us", "diag"}
     order : ndarray of intp, shape (k,)
         Column of the term that each row of the triangle stands for.
     correlation : bool
         Whether the second row is written by its correlation with the first.
     rows, columns : ndarray of intp
         Entry of the triangle that each coordinate is; (1, 0) and (1, 1) are rho and r with `correlation`.
+    is_diagonal : bool
+        Whether only the diagonal varies: every standard deviation is then a coordinate, in the term's own order.
     """
 
-    structure: Structure
     order: NDArray[np.intp]
     correlation: bool
     rows: NDArray[np.intp]
     columns: NDArray[np.intp]
-
-    @classmethod
-    def of(cls, structure: Structure, k: int, *first: int) -> TermCoordinates:
-        """Coordinates of a term of k columns; two columns in `first` ask for their correlation."""
-        if structure == "diag":
-            every = np.arange(k)
-            return cls(structure, every, False, every, every)
-        order = np.array([*first, *(a for a in range(k) if a not in first)], dtype=np.intp)
-        rows, columns = np.tril_indices(k)
-        return cls(structure, order, len(first) == 2, rows, columns)
+    is_diagonal: bool = False
 
     @property
     def size(self) -> int:
@@ -69,7 +58,7 @@ class TermCoordinates:
 
     def at(self, a: int) -> int:
         """Coordinate that is the standard deviation of column a, which is first (or a diagonal's)."""
-        return a if self.structure == "diag" else 0
+        return a if self.is_diagonal else 0
 
     def floor(self) -> Array:
         """Lower bounds of x: of the two standard deviations beside a correlation, 0."""
@@ -92,7 +81,7 @@ class TermCoordinates:
     def coordinates(self, covariance: Array) -> Array:
         """x of a covariance matrix of the term's columns."""
         moved = covariance[np.ix_(self.order, self.order)]
-        if self.structure == "diag":
+        if self.is_diagonal:
             return np.sqrt(moved.diagonal())
         t = semidefinite_cholesky(moved)
         x = t[self.rows, self.columns]

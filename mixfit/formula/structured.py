@@ -1,0 +1,105 @@
+"""Random terms with a named covariance structure: ``ar1(0 + time | g)``, ``rr(0 + trait | id, d=2)``.
+
+A name may be a function too, as ``exp`` is: it means a structure only around a bar. Such a call is lifted out of the
+text before it is tokenized, where it would be one Python expression: spaces take the place of the name and of what
+follows the grouping factor, so that ``(0 + time | g)`` stands in its own place.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from mixfit.covariance.registry import is_structure
+from mixfit.formula.errors import error_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["NamedStructure", "lift_structures"]
+
+_CALL = re.compile(r"(?<![\w.`])([A-Za-z_]\w*)\(")
+_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`')
+# Structures of lme4 and glmmTMB, which must not be read as Python expressions.
+_ELSEWHERE = frozenset(
+    {"ar1", "cs", "equalto", "exp", "gau", "hetar1", "homcs", "homdiag"}
+    | {"homtoep", "mat", "ou", "propto", "rr", "toep"}
+)
+
+
+@dataclass(frozen=True)
+class NamedStructure:
+    """``name(columns | group, options)`` as it is written.
+
+    Attributes
+    ----------
+    name : str
+    options : tuple of str
+        What follows the grouping factor, split at commas: ``("d=2",)``.
+    """
+
+    name: str
+    options: tuple[str, ...]
+
+
+def lift_structures(source: str) -> tuple[str, dict[int, NamedStructure]]:
+    """The formula with plain parentheses in place of named structures, and these by the places of the parentheses.
+
+    Raises
+    ------
+    FormulaError
+        For the name of a structure that is not available.
+    """
+    masked = _QUOTED.sub(lambda match: "_" * len(match.group()), source)
+    out, found = list(source), {}
+    for match in _CALL.finditer(masked):
+        name, opening = match.group(1), match.end() - 1
+        closing, cuts, bar = _inside(masked, opening)
+        if closing is None or not bar:
+            continue
+        if not is_structure(name):
+            if name in _ELSEWHERE:
+                raise error_at(
+                    f"`{name}(... | ...)`: this covariance structure is not available; write (x | g), "
+                    "or (x || g) for independent effects.",
+                    source,
+                    match.start(),
+                    closing,
+                )
+            continue
+        end = cuts[0] if cuts else closing
+        out[match.start() : opening] = " " * (opening - match.start())
+        out[end:closing] = " " * (closing - end)
+        options = tuple(source[a + 1 : b].strip() for a, b in pairwise([*cuts, closing]))
+        found[opening] = NamedStructure(name, options)
+    return "".join(out), found
+
+
+def _inside(masked: str, opening: int) -> tuple[int | None, list[int], bool]:
+    """The closing parenthesis, the commas after a bar and whether there is a bar, all at the depth of the call."""
+    cuts: list[int] = []
+    bar = False
+    for place, char in _at_depth_one(masked, opening):
+        if char == ")":
+            return place, cuts, bar
+        bar = bar or char == "|"
+        if char == "," and bar:
+            cuts.append(place)
+    return None, cuts, bar
+
+
+def _at_depth_one(masked: str, opening: int) -> Iterator[tuple[int, str]]:
+    depth = 0
+    for place in range(opening, len(masked)):
+        char = masked[place]
+        if char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+            if not depth:
+                yield place, ")"
+                return
+        elif depth == 1:
+            yield place, char
