@@ -5,10 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from mixfit.covariance.structure import Structure
 
-__all__ = ["Term"]
+    Array = NDArray[np.float64]
+
+__all__ = ["Term", "factor_templates"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,3 +40,17 @@ class Term:
     def columns(self) -> slice:
         """Its columns among its factor's."""
         return slice(self.first, self.first + self.k)
+
+
+def factor_templates(terms: Sequence[Term], k: Sequence[int], templates: Sequence[Array]) -> tuple[Array, ...]:
+    """Block-diagonal templates of the grouping factors, of k_i columns each, from those of the terms."""
+    out: list[Array | None] = [None] * len(k)
+    for term, t in zip(terms, templates, strict=True):
+        if term.k == k[term.factor]:
+            out[term.factor] = t
+            continue
+        own = out[term.factor]
+        if own is None:
+            own = out[term.factor] = np.zeros((k[term.factor],) * 2)
+        own[term.columns, term.columns] = t
+    return tuple(np.zeros((size, size)) if t is None else t for t, size in zip(out, k, strict=True))

@@ -20,7 +20,7 @@ import numpy as np
 from mixfit.gram import levels as lv
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -67,9 +67,8 @@ class ChainBlock:
 class Factor:
     """The Cholesky factor of A(theta).
 
-    Right-hand sides and solutions are pairs: a dict of (k_i, r, q_i) for the chain factors, and an array with r columns
-    for the trailing block, whose rows are the block's own affair after `forward` (see
-    :class:`mixfit.factor.trailing.TrailingFactor`).
+    Right-hand sides are pairs: a dict of (k_i, r, q_i) for the chain factors, and an array with r columns for the
+    trailing block, whose rows are its own affair once it is eliminated (`mixfit.factor.trailing.TrailingFactor`).
 
     Attributes
     ----------
@@ -89,32 +88,35 @@ class Factor:
     trailing: TrailingFactor | None
     logdet: float
 
-    def scaled(self, blocks: Sequence[Array]) -> Halves:
-        """Lambda' B for B in blocks of shape (k_i, r, q_i)."""
-        plan = self.plan
-        own = [lv.left_multiply(t.T, b) for t, b in zip(self.templates, blocks, strict=True)]
-        return {i: own[i] for i in plan.chain}, plan.columns.stack(own)
+    def half(self, blocks: Sequence[Array]) -> Halves:
+        """L^{-1} Lambda'B for B in blocks of shape (k_i, r, q_i)."""
+        columns = self.plan.columns
+        starts = {i: lv.matmul(block.root, blocks[i]) for i, block in self.chain.items()}
+        if self.trailing is None:
+            return self._sweep(starts, columns.stack(blocks))
+        return self._sweep(starts, columns.multiply([t.T for t in self.templates], columns.stack(blocks)))
 
-    def forward(self, own: dict[int, Array], trailing: Array) -> Halves:
-        """L^{-1} D for scaled right-hand sides: chain (k, r, q), trailing (m, r)."""
+    def forward(self, own: Mapping[int, Array], trailing: Array) -> Halves:
+        """L^{-1} D for right-hand sides that are Lambda'B already: chain (k, r, q), trailing (m, r)."""
+        return self._sweep({i: lv.matmul(block.inverse, own[i]) for i, block in self.chain.items()}, trailing)
+
+    def _sweep(self, starts: dict[int, Array], trailing: Array) -> Halves:
+        """Eliminate the chain, from each block's right-hand side times its own L^{-1}."""
         plan = self.plan
         out: dict[int, Array] = {}
         done: dict[int, Array] = {}
         carry: Array = np.zeros(trailing.shape)
         for position, i in enumerate(plan.chain):
-            block, rhs = self.chain[i], own[i]
-            if i in done:
-                rhs = rhs - lv.left_multiply(self.templates[i].T, done[i])
-            y = out[i] = lv.matmul(block.inverse, rhs)
+            block = self.chain[i]
+            y = out[i] = starts[i] - lv.matmul(block.root, done[i]) if i in done else starts[i]
             for j in plan.chain[position + 1 :]:
                 update = lv.segment_sum(lv.matmul(lv.transpose(block.nested[j]), y), plan.parent[i, j], plan.width[j])
                 done[j] = done[j] + update if j in done else update
             if block.crossed is not None:
                 carry += plan.crossed[i].rmatmul(block.crossed, y)
-        if self.trailing is not None:
-            rhs = trailing - plan.columns.multiply([t.T for t in self.templates], carry)
-            trailing = self.trailing.forward(rhs)
-        return out, trailing
+        if self.trailing is None:
+            return out, trailing
+        return out, self.trailing.forward(trailing - plan.columns.multiply([t.T for t in self.templates], carry))
 
     def inner(self, a: Halves, b: Halves) -> Array:
         """D_a'A^{-1}D_b from what `forward` makes of D_a and D_b."""
@@ -166,8 +168,7 @@ def factorize(gram: Gram, plan: Plan, templates: Sequence[Array]) -> Factor:
         after = plan.chain[position + 1 :]
         t = templates[i]
         low = lv.cholesky(lv.add_identity(lv.congruence(t, swept[i])))
-        for s in range(len(t)):
-            logdet += 2.0 * float(np.log(low[s, s]).sum())
+        logdet += lv.triangular_logdet(low)
         inverse = lv.lower_inverse(low)
         root = inverse * t[0, 0] if t.shape == (1, 1) else np.matmul(t, inverse)
         nested = {j: lv.matmul(root, coupling[i, j]) for j in after}

@@ -36,7 +36,7 @@ def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
     problem = at.problem
     factor = problem.factorize(at.mode.terms.expected, at.templates, problem.fixed)
     gram = factor.gram
-    border = factor.forward(*factor.scaled(gram.border))
+    border = factor.half(gram.border)
     fixed = gram.corner - factor.inner(border, border)
     m, p = len(directions), problem.p
     size = m + p + problem.family.has_dispersion
@@ -53,7 +53,7 @@ def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
         s = scores[term.factor][term.columns, 0]
         loadings[term.factor][term.columns, a] = d.step @ (t.T @ s) + t @ (d.step.T @ s)
     images = gram.matvec(loadings)
-    forward = factor.forward(*factor.scaled(images))
+    forward = factor.half(images)
     direct = sum(column_products(c, f) for c, f in zip(loadings, images, strict=True))
     schur = direct - factor.inner(forward, forward)
     if p:
@@ -86,6 +86,6 @@ def variance_curvature(at: Laplace, index: int, direction: Array) -> tuple[float
     loadings = [np.zeros((k, 1, q)) for k, q in zip(problem.k, problem.n_levels, strict=True)]
     loadings[term.factor][term.columns, 0] = np.outer(direction, s)
     images = factor.gram.matvec(loadings)
-    forward = factor.forward(*factor.scaled(images))
+    forward = factor.half(images)
     direct = sum(float(np.vdot(c, f)) for c, f in zip(loadings, images, strict=True))
     return direct - float(factor.inner(forward, forward)[0, 0]), float(s @ s)

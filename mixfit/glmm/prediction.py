@@ -38,6 +38,6 @@ def predictor_variance(
     problem = assembly.problem
     center = laplace_at(assembly, estimate)
     factor = problem.factorize(center.mode.terms.observed, center.templates, problem.fixed)
-    forward = factor.forward(*factor.scaled(factor.gram.border))
+    forward = factor.half(factor.gram.border)
     basis = Basis(problem.terms, assembly.term_bases, assembly.fixed)
     return joint_variance(factor, forward, basis, Spread(estimate.cov_beta, 1.0), X, Z, codes)

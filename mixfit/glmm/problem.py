@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.covariance.term import factor_templates
 from mixfit.factor.factor import factorize
 from mixfit.factor.plan import refill
 from mixfit.gram.products import weighted_products
@@ -91,10 +92,7 @@ class GeneralizedProblem:
 
     def factor_templates(self, templates: Sequence[Array]) -> tuple[Array, ...]:
         """Block-diagonal templates of the grouping factors from those of the terms."""
-        out = [np.zeros((k, k)) for k in self.k]
-        for term, t in zip(self.terms, templates, strict=True):
-            out[term.factor][term.columns, term.columns] = t
-        return tuple(out)
+        return factor_templates(self.terms, self.k, templates)
 
     def factorize(self, weights: Array, templates: Sequence[Array], columns: Array | None = None) -> Factor:
         """Factor Lambda'Z'WZ Lambda + I; `columns` (r, n) become the border of its cross-products."""

@@ -28,6 +28,7 @@ __all__ = [
     "matmul",
     "segment_sum",
     "transpose",
+    "triangular_logdet",
 ]
 
 
@@ -38,10 +39,8 @@ def transpose(a: Array) -> Array:
 
 def matmul(a: Array, b: Array) -> Array:
     """A_j B_j for every level j: (r, k, q) and (k, c, q) give (r, c, q)."""
-    out = a[:, 0, None, :] * b[None, 0]
-    for s in range(1, a.shape[1]):
-        out += a[:, s, None, :] * b[None, s]
-    return out
+    # One column needs no sum, and broadcasting is the outer product.
+    return a * b if len(b) == 1 else np.einsum("rkq,kcq->rcq", a, b)
 
 
 def left_multiply(t: Array, b: Array) -> Array:
@@ -67,27 +66,34 @@ def add_identity(a: Array) -> Array:
 
 def cholesky(m: Array) -> Array:
     """Lower Cholesky factor of every level's positive definite matrix."""
-    k = m.shape[0]
+    k = len(m)
     low = np.zeros(m.shape)
     for j in range(k):
-        pivot = m[j, j] - np.einsum("sq,sq->q", low[j, :j], low[j, :j]) if j else m[j, j]
-        low[j, j] = np.sqrt(pivot)
+        low[j, j] = np.sqrt(m[j, j] - _dot(low[j, :j], low[j, :j]) if j else m[j, j])
         for i in range(j + 1, k):
-            rest = m[i, j] - np.einsum("sq,sq->q", low[i, :j], low[j, :j]) if j else m[i, j]
-            low[i, j] = rest / low[j, j]
+            low[i, j] = (m[i, j] - _dot(low[i, :j], low[j, :j]) if j else m[i, j]) / low[j, j]
     return low
 
 
 def lower_inverse(low: Array) -> Array:
     """Inverse of every level's lower-triangular matrix."""
-    k = low.shape[0]
+    k = len(low)
     inverse = np.zeros(low.shape)
     for i in range(k):
         inverse[i, i] = 1.0 / low[i, i]
         for j in range(i):
-            dot = np.einsum("sq,sq->q", low[i, j:i], inverse[j:i, j])
-            inverse[i, j] = -dot * inverse[i, i]
+            inverse[i, j] = -_dot(low[i, j:i], inverse[j:i, j]) * inverse[i, i]
     return inverse
+
+
+def triangular_logdet(low: Array) -> float:
+    """log|LL'| summed over the levels."""
+    return 2.0 * float(np.log(np.einsum("kkq->kq", low)).sum())
+
+
+def _dot(a: Array, b: Array) -> Array:
+    """sum of products over the first axis: (s, q) twice gives (q,)."""
+    return a[0] * b[0] if len(a) == 1 else np.einsum("sq,sq->q", a, b)
 
 
 def level_sum(a: Array, b: Array) -> Array:
@@ -100,8 +106,7 @@ def column_products(a: Array, b: Array) -> Array:
     """sum over rows and levels of A'B, for blocks (k, r, q) and (k, c, q): (r, c)."""
     if len(a) == 1:
         return a[0] @ b[0].T
-    left = a.swapaxes(0, 1).reshape(a.shape[1], -1)
-    return left @ b.swapaxes(0, 1).reshape(b.shape[1], -1).T
+    return np.matmul(a, b.swapaxes(1, 2)).sum(axis=0)
 
 
 def segment_sum(values: Array, segment: Index, size: int) -> Array:

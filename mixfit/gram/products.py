@@ -8,6 +8,7 @@ decreasing number of levels; a factor's columns are those of all its random term
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,12 +81,12 @@ class Gram:
         """Number of grouping factors."""
         return len(self.diagonal)
 
-    @property
+    @cached_property
     def n_levels(self) -> tuple[int, ...]:
         """Levels of each factor."""
         return tuple(d.shape[2] for d in self.diagonal)
 
-    @property
+    @cached_property
     def k(self) -> tuple[int, ...]:
         """Columns of each factor."""
         return tuple(d.shape[0] for d in self.diagonal)

@@ -159,7 +159,7 @@ def _without(working: WorkingModel, keep: NDArray[np.bool_]) -> Array:
     old = working.factor
     gram = weighted_products(working.pattern, working.columns, keep.astype(float))
     factor = factorize(gram, refill(old.plan, gram), old.templates)
-    forward = factor.forward(*factor.scaled(gram.border))
+    forward = factor.half(gram.border)
     return gram.corner - factor.inner(forward, forward)
 
 

@@ -10,7 +10,9 @@ With G the Schur complement of [X y] in the bordered cross-products (DESIGN 2.1)
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,6 +74,11 @@ class Profile:
     value: float
     resolution: float
 
+    @cached_property
+    def contrast(self) -> Array:
+        """The combination of [X y] that is y - X beta, as a row: (1, p + 1)."""
+        return np.concatenate([-self.beta, [1.0]])[None]
+
     @property
     def scale(self) -> float:
         """sigma^2 in units of the squared residual length."""
@@ -82,7 +89,7 @@ def evaluate(problem: Problem, templates: Sequence[Array], *, reml: bool) -> Pro
     """Evaluate the criterion at the relative factors `templates`, one a term."""
     gram, p = problem.gram, problem.p
     factor = factorize(gram, problem.plan, problem.factor_templates(templates))
-    forward = factor.forward(*factor.scaled(gram.border))
+    forward = factor.half(gram.border)
     schur = gram.corner - factor.inner(forward, forward)
     root, half = _fixed_root(schur, p)
     beta = dtrsv(root, half, lower=1, trans=1) if p else half
@@ -91,7 +98,9 @@ def evaluate(problem: Problem, templates: Sequence[Array], *, reml: bool) -> Pro
     residual = max(float(schur[p, p] - half @ half), _ROUNDING * schur_scale)
     nu = problem.degrees(reml=reml)
     value = (
-        factor.logdet - problem.log_weights + nu * (1.0 + np.log(2.0 * np.pi * residual / nu) + 2.0 * problem.log_scale)
+        factor.logdet
+        - problem.log_weights
+        + nu * (1.0 + math.log(2.0 * math.pi * residual / nu) + 2.0 * problem.log_scale)
     )
     if reml:
         value += 2.0 * float(np.log(root.diagonal()).sum()) + problem.log_x

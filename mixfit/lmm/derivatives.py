@@ -21,13 +21,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg.lapack import dtrtri
 
 from mixfit.covariance.directions import regular_columns
 from mixfit.covariance.steps import free_directions
 from mixfit.factor.posterior import inverse_sums, posterior, projected_sums
 from mixfit.gram.levels import left_multiply
 from mixfit.lmm.criterion import whiten
-from mixfit.lmm.scores import loaded_products, residual_columns, residual_forward
+from mixfit.lmm.scores import loaded_products, residual_forward
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,21 +98,24 @@ class Derivatives:
 def differentiate(at: Profile) -> Derivatives:
     """Exact gradient and average information of the criterion at a profile."""
     problem = at.problem
-    u, b, u_x, b_x = _modes(at)
+    columns = _residual_columns(at)
+    own, trailing = at.forward
+    u, b = at.factor.backward({i: np.matmul(columns, y) for i, y in own.items()}, trailing @ columns.T)
     post = posterior(at.factor)
     inverse = inverse_sums(at.factor, post)
     relative, inverse_share, quadratic_share = [], [], []
     for term, t in zip(problem.terms, at.templates, strict=True):
-        own = term.columns
-        quadratic = _outer(u[term.factor][own, 0]) / at.scale
-        known = problem.gram.n_levels[term.factor] * np.eye(term.k) - inverse[term.factor][own, own]
-        if u_x:
-            known -= _outer(u_x[term.factor][own])
+        i, rows = term.factor, term.columns
+        outer = _outer_products(u[i][rows])
+        quadratic = outer[0] / at.scale
+        known = problem.gram.n_levels[i] * np.eye(term.k) - inverse[i][rows, rows]
+        if len(outer) > 1:
+            known -= outer[1:].sum(axis=0)
         regular = regular_columns(t)
         relative.append((known - quadratic) * (regular[:, None] & regular))
-        inverse_share.append(inverse[term.factor][own, own].diagonal() / problem.gram.n_levels[term.factor])
+        inverse_share.append(inverse[i][rows, rows].diagonal() / problem.gram.n_levels[i])
         quadratic_share.append(share_of(quadratic.diagonal(), known.diagonal()))
-    absolute, scores = _singular_terms(at, b, b_x, post)
+    absolute, scores = _singular_terms(at, columns, b, post)
     directions = free_directions(problem.terms, at.templates, problem.seen)
     gradient = np.array(
         [
@@ -122,8 +126,8 @@ def differentiate(at: Profile) -> Derivatives:
         ]
     )
     factors = [problem.terms[d.term].factor for d in directions]
-    own_scores = {x: s[:, :1] for x, s in scores.items()}
-    loadings = [load_direction(at, d, u, own_scores)[:, 0] for d in directions]
+    u_y, own_scores = [x[:, :1] for x in u], {x: s[:, :1] for x, s in scores.items()}
+    loadings = [load_direction(at, d, u_y, own_scores)[:, 0] for d in directions]
     average = average_information(at, loadings, factors)
     return Derivatives(
         tuple(relative),
@@ -134,8 +138,8 @@ def differentiate(at: Profile) -> Derivatives:
         gradient,
         average,
         average + _boundary_curvature(directions, absolute),
-        u,
-        u_x,
+        u_y,
+        [x[:, 1:] for x in u] if len(columns) > 1 else [],
         scores,
     )
 
@@ -161,36 +165,25 @@ def modes(at: Profile) -> list[Array]:
     return at.factor.backward(*residual_forward(at))[1]
 
 
-def _modes(at: Profile) -> tuple[list[Array], list[Array], list[Array], list[Array]]:
-    """u and b of the residual y - X beta and, for REML, of the columns X in the metric of G_XX."""
-    own, trailing = residual_forward(at)
-    if not (at.reml and at.problem.p):
-        u, b = at.factor.backward(own, trailing)
-        return u, b, [], []
-    p, root = at.problem.p, at.fixed_root
-    all_own = {i: np.concatenate([r, _whiten_blocks(root, at.forward[0][i][:, :p])], axis=1) for i, r in own.items()}
-    all_trailing = np.concatenate([trailing, whiten(root, at.forward[1][:, :p])], axis=1)
-    u, b = at.factor.backward(all_own, all_trailing)
-    return (
-        [x[:, :1] for x in u],
-        [x[:, :1] for x in b],
-        [x[:, 1:] for x in u],
-        [x[:, 1:] for x in b],
-    )
+def _residual_columns(at: Profile) -> Array:
+    """Combinations of [X y], as rows: y - X beta and, for REML, the columns of X in the metric of G_XX."""
+    p = at.problem.p
+    if not (at.reml and p):
+        return at.contrast
+    columns = np.zeros((p + 1, p + 1))
+    columns[0] = at.contrast
+    columns[1:, :p] = dtrtri(at.fixed_root, lower=1)[0]
+    return columns
 
 
-def _whiten_blocks(root: Array, blocks: Array) -> Array:
-    return whiten(root, blocks.swapaxes(1, 2)).swapaxes(1, 2)
-
-
-def _outer(u: Array) -> Array:
-    """sum over levels (and columns) of u u', for u of shape (k, ..., q)."""
-    flat = u.reshape(len(u), -1)
-    return flat @ flat.T
+def _outer_products(u: Array) -> Array:
+    """sum over levels of u_c u_c' for every column c, u of shape (k, c, q): (c, k, k)."""
+    by_column = u.swapaxes(0, 1)
+    return np.matmul(by_column, by_column.swapaxes(1, 2))
 
 
 def _singular_terms(
-    at: Profile, b: list[Array], b_x: list[Array], post: Posterior
+    at: Profile, columns: Array, b: list[Array], post: Posterior
 ) -> tuple[dict[int, Array], dict[int, Array]]:
     """N_t, and s with s_X beside it, of every term whose template is singular."""
     problem, gram = at.problem, at.problem.gram
@@ -198,7 +191,6 @@ def _singular_terms(
     if not singular:
         return {}, {}
     fitted = gram.matvec(b)
-    fitted_x = gram.matvec(b_x) if b_x else []
     absolute, scores = {}, {}
     sums: dict[int, Array] = {}
     for index in singular:
@@ -206,13 +198,9 @@ def _singular_terms(
         i, own = term.factor, term.columns
         if i not in sums:
             sums[i] = projected_sums(at.factor, post, i)
-        s = (residual_columns(at, gram.border[i]) - fitted[i])[own]
-        n_t = sums[i][own, own] - _outer(s) / at.scale
-        if fitted_x:
-            s_x = (_whiten_blocks(at.fixed_root, gram.border[i][:, : problem.p]) - fitted_x[i])[own]
-            n_t = n_t - _outer(s_x)
-            s = np.concatenate([s, s_x], axis=1)
-        absolute[index], scores[index] = n_t, s
+        s = scores[index] = (np.matmul(columns, gram.border[i]) - fitted[i])[own]
+        outer = _outer_products(s)
+        absolute[index] = sums[i][own, own] - outer[0] / at.scale - outer[1:].sum(axis=0)
     return absolute, scores
 
 
@@ -268,17 +256,16 @@ def average_information(at: Profile, loadings: list[Array], factors: list[int]) 
     problem = at.problem
     if not loadings:
         return np.empty((0, 0))
-    columns: dict[int, Array] = {}
-    order: list[int] = []
-    for i in sorted(set(factors)):
-        members = [a for a, f in enumerate(factors) if f == i]
-        order += members
-        columns[i] = np.stack([loadings[a] for a in members], axis=1)
+    order = sorted(range(len(factors)), key=factors.__getitem__)
+    columns = {
+        i: np.array([loadings[a] for a in order if factors[a] == i]).swapaxes(0, 1) for i in sorted(set(factors))
+    }
     schur = loaded_products(at, columns)
     m = len(order)
     to_x = whiten(at.fixed_root, schur[:, m : m + problem.p]) if problem.p else schur[:, m:m]
     to_y = schur[:, -1] - schur[:, m : m + problem.p] @ at.beta
-    information = (schur[:, :m] - to_x @ to_x.T - np.outer(to_y, to_y) / at.residual) / at.scale
-    back = np.argsort(order)
-    information = information[np.ix_(back, back)]
+    information = (schur[:, :m] - to_x @ to_x.T - to_y[:, None] * (to_y / at.residual)) / at.scale
+    if order != sorted(order):
+        back = np.argsort(order)
+        information = information[back[:, None], back]
     return 0.5 * (information + information.T)

@@ -119,5 +119,5 @@ def _mode_variance(
         for term, z, code in zip(terms, rows, codes, strict=True):
             if z is not None and code is not None:
                 blocks[term.factor][term.columns, np.arange(r), code[part]] = z[:, part]
-        out[part] = factor.squares(factor.forward(*factor.scaled(blocks)))
+        out[part] = factor.squares(factor.half(blocks))
     return out

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.covariance.term import factor_templates
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -62,7 +64,4 @@ class Problem:
 
     def factor_templates(self, templates: Sequence[Array]) -> tuple[Array, ...]:
         """Block-diagonal templates of the grouping factors from those of the terms."""
-        out = [np.zeros((k, k)) for k in self.gram.k]
-        for term, t in zip(self.terms, templates, strict=True):
-            out[term.factor][term.columns, term.columns] = t
-        return tuple(out)
+        return factor_templates(self.terms, self.gram.k, templates)

@@ -20,19 +20,13 @@ __all__ = ["loaded_products", "residual_columns", "residual_forward", "score_col
 
 def residual_columns(at: Profile, blocks: Array) -> Array:
     """The column of y - X beta from columns [X y], on axis 1."""
-    p = at.problem.p
-    out = blocks[:, p:].copy()
-    if p:
-        out -= np.einsum("kpq,p->kq", blocks[:, :p], at.beta)[:, None]
-    return out
+    return np.matmul(at.contrast, blocks)
 
 
 def residual_forward(at: Profile) -> tuple[dict[int, Array], Array]:
     """L^{-1} Lambda'Z'(y - X beta)."""
     own, trailing = at.forward
-    p = at.problem.p
-    chain = {i: residual_columns(at, y) for i, y in own.items()}
-    return chain, trailing[:, p:] - trailing[:, :p] @ at.beta[:, None]
+    return {i: residual_columns(at, y) for i, y in own.items()}, trailing @ at.contrast.T
 
 
 def loaded_products(at: Profile, columns: dict[int, Array]) -> Array:
@@ -45,15 +39,14 @@ def loaded_products(at: Profile, columns: dict[int, Array]) -> Array:
         for out, product in zip(products, gram.matvec(blocks), strict=True):
             out.append(product)
     images = [np.concatenate(parts, axis=1) for parts in products]
-    forward = at.factor.forward(*at.factor.scaled(images))
+    forward = at.factor.half(images)
     border = at.forward
-    size = images[0].shape[1]
-    direct = np.zeros((size, size + at.problem.p + 1))
-    first = 0
-    for i, c in columns.items():
-        rows = slice(first, first + c.shape[1])
-        direct[rows] = column_products(c, np.concatenate([images[i], gram.border[i]], axis=1))
-        first = rows.stop
+    direct = np.concatenate(
+        [
+            np.concatenate([column_products(c, images[i]), column_products(c, gram.border[i])], axis=1)
+            for i, c in columns.items()
+        ]
+    )
     stacked = (
         {i: np.concatenate([y, border[0][i]], axis=1) for i, y in forward[0].items()},
         np.concatenate([forward[1], border[1]], axis=1),

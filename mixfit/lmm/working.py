@@ -79,7 +79,7 @@ class WorkingModel:
     @cached_property
     def forward(self) -> tuple[dict[int, Array], Array]:
         """L^{-1} Lambda'Z'[X y]."""
-        return self.factor.forward(*self.factor.scaled(self.factor.gram.border))
+        return self.factor.half(self.factor.gram.border)
 
     @cached_property
     def schur(self) -> Array:

@@ -130,14 +130,13 @@ def check_solves(case: Case) -> None:
     A, Lambda, Z = case.A, case.Lambda, case.Z
     factor = case.factor
     assert_allclose(factor.logdet, np.linalg.slogdet(A)[1], rtol=1e-10, atol=1e-10)
-    scaled = factor.scaled(case.gram.border)
     wanted = Lambda.T @ Z.T @ case.columns.T
-    for i in factor.plan.chain:
-        assert_allclose(case.unblock([scaled[0][i]]), wanted[case.slices()[i]], atol=1e-10)
-    if factor.plan.trailing:
-        trailing = np.concatenate([wanted[case.slices()[j]] for j in factor.plan.trailing])
-        assert_allclose(scaled[1], trailing, atol=1e-10)
-    half = factor.forward(*scaled)
+    half = factor.half(case.gram.border)
+    blocks = case.block(wanted)
+    again = factor.forward({i: blocks[i] for i in factor.plan.chain}, factor.plan.columns.stack(blocks))
+    for i, y in half[0].items():
+        assert_allclose(again[0][i], y, atol=1e-9)
+    assert_allclose(again[1], half[1], atol=1e-9)
     # |L^{-1} d|^2 = d'A^{-1}d whatever the order of elimination.
     inner = wanted.T @ np.linalg.solve(A, wanted)
     assert_allclose(factor.inner(half, half), inner, atol=1e-9)
