@@ -34,8 +34,8 @@ _SIDE_BY_SIDE = 4
 # Points that a level needs for the line at zero to be seen between the intervals.
 _WIDE = 3.0
 _MOST_NAMED = 30
-_INCHES_A_LEVEL = 0.19
-_HEIGHTS = (2.6, 8.0)
+_INCHES_AN_ARROW = 0.19
+_HEIGHTS_OF_ARROWS = (2.6, 8.0)
 _LEGEND_SIZE = 24.0
 # In points.
 _NAME_DISTANCE = 11.0
@@ -254,7 +254,7 @@ def shrinkage(
     if len(set(chosen)) < len(chosen):
         raise FitError(f"columns= names {chosen[0]!r} more than once.")
     if len(chosen) == 1:
-        height = float(np.clip(_INCHES_A_LEVEL * len(pools.pooled) + 1.2, *_HEIGHTS))
+        height = float(np.clip(_INCHES_AN_ARROW * len(pools.pooled) + 1.2, *_HEIGHTS_OF_ARROWS))
         made = panels(1, axes, columns=1, size=(5.2, height))
         _lines(made.axes[0], pools, chosen[0])
     else:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mixfit.inference import deletion
 from mixfit.inference.deletion import delete_groups
 from mixfit.lmm.assemble import assemble
+from mixfit.lmm.types import Kept
 from mixfit.lmm.working import leverages, linear_working_model
 from tests.dense import full_z, relative_covariance
 from tests.random_designs import PATTERNS, Sketch, draw_templates, sketches
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def working(design: Design, templates: list[Array], reml: bool = True) -> WorkingModel:
-    estimate = SimpleNamespace(templates=templates, sigma=2.0, reml=reml)
+    estimate = SimpleNamespace(templates=templates, sigma=2.0, reml=reml, at=Kept())
     return linear_working_model(assemble(design), estimate)  # type: ignore[arg-type]
 
 
