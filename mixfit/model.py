@@ -10,7 +10,7 @@ from mixfit.base_model import MixedModel
 from mixfit.design.build import build
 from mixfit.formula import parse
 from mixfit.lmm.assemble import assemble, with_response
-from mixfit.lmm.estimate import conditional_covariance, criterion, estimate, to_basis
+from mixfit.lmm.estimate import conditional_covariance, criterion, estimate, points_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -268,7 +268,7 @@ class LinearMixedModel(MixedModel):
         """
         from mixfit.lmm.surface import LinearSurface
 
-        return LinearSurface.around(self._assembly, to_basis(self._assembly, estimate.templates), reml=reml)
+        return LinearSurface.around(self._assembly, points_at(self._assembly, estimate), reml=reml)
 
     def prediction_variance(
         self,

@@ -42,10 +42,10 @@ __all__ = [
     "Derivatives",
     "average_information",
     "differentiate",
+    "edge_curvature",
     "modes",
     "share_of",
     "template_slopes",
-    "variance_curvature",
 ]
 
 
@@ -100,15 +100,8 @@ def differentiate(at: Profile) -> Derivatives:
         inverse_share.append(inverse[term.factor][own, own].diagonal() / problem.gram.n_levels[term.factor])
         quadratic_share.append(share_of(quadratic.diagonal(), known.diagonal()))
     absolute, scores = _singular_terms(at, b, b_x, post)
-    directions = free_directions(problem.terms, at.templates)
-    gradient = np.array(
-        [
-            2.0 * relative[d.term][d.row, d.column]
-            if d.relative
-            else 2.0 * float(np.vdot(absolute[d.term] @ at.templates[d.term], d.step))
-            for d in directions
-        ]
-    )
+    directions = free_directions(problem.terms, at.points)
+    gradient = np.array([d.slope(relative[d.term], absolute.get(d.term)) for d in directions])
     factors = [problem.terms[d.term].factor for d in directions]
     information = average_information(at, [_loading(at, d, u, scores) for d in directions], factors)
     information += _boundary_curvature(directions, absolute)
@@ -203,17 +196,10 @@ def _singular_terms(
 
 def _loading(at: Profile, d: Direction, u: list[Array], scores: dict[int, Array]) -> Array:
     """c = Sigma'_a s, so that w_a = Z c: (k_i, q_i) in the block of the term's factor."""
-    term, t = at.problem.terms[d.term], at.templates[d.term]
-    own_u = u[term.factor][term.columns, 0]
-    c = np.zeros((at.problem.gram.k[term.factor], own_u.shape[-1]))
-    if d.relative:
-        # Sigma' s = T (E + E') T's = T (E + E') u
-        both = np.zeros(own_u.shape)
-        both[d.row] += own_u[d.column]
-        both[d.column] += own_u[d.row]
-        c[term.columns] = t @ both
-    else:
-        c[term.columns] = d.step @ own_u + t @ (d.step.T @ scores[d.term])
+    term = at.problem.terms[d.term]
+    own = u[term.factor][term.columns, 0]
+    c = np.zeros((at.problem.gram.k[term.factor], own.shape[-1]))
+    c[term.columns] = d.loading(own, scores.get(d.term))
     return c
 
 
@@ -226,20 +212,26 @@ def _boundary_curvature(directions: list[Direction], absolute: dict[int, Array])
     for index, n_t in absolute.items():
         values, vectors = np.linalg.eigh(n_t)
         positive = (vectors * np.maximum(values, 0.0)) @ vectors.T
-        own = [a for a, d in enumerate(directions) if d.term == index and not d.relative]
-        for a in own:
-            for b in own:
-                out[a, b] = 2.0 * float(np.vdot(directions[a].step, positive @ directions[b].step))
+        own = [(a, d.turning) for a, d in enumerate(directions) if d.term == index and d.turning is not None]
+        for a, step in own:
+            for b, other in own:
+                out[a, b] = 2.0 * float(np.vdot(step, positive @ other))
     return out
 
 
-def variance_curvature(at: Profile, derivatives: Derivatives, index: int, direction: Array) -> tuple[float, float]:
-    """Average information of the variance along `direction` of a singular term, and |s|^2 / sigma^2 there."""
+def edge_curvature(at: Profile, derivatives: Derivatives, index: int, change: Array) -> tuple[float, float]:
+    """Average information along a change of a term's Sigma on its boundary, and the quadratic part of the slope."""
     term = at.problem.terms[index]
-    s = direction @ derivatives.scores[index]
-    c = np.zeros((at.problem.gram.k[term.factor], len(s)))
-    c[term.columns] = np.outer(direction, s)
-    return float(average_information(at, [c], [term.factor])[0, 0]), float(s @ s) / at.scale
+    s = derivatives.scores[index] if index in derivatives.scores else _regular_scores(at, index)
+    c = np.zeros((at.problem.gram.k[term.factor], s.shape[1]))
+    c[term.columns] = change @ s
+    return float(average_information(at, [c], [term.factor])[0, 0]), float(np.vdot(c[term.columns], s)) / at.scale
+
+
+def _regular_scores(at: Profile, index: int) -> Array:
+    """s = T'^{-1} u of a term with a regular template."""
+    term, u = at.problem.terms[index], at.factor.backward(*residual_forward(at))[0]
+    return np.asarray(np.linalg.solve(at.templates[index].T, u[term.factor][term.columns, 0]))
 
 
 def average_information(at: Profile, loadings: list[Array], factors: list[int]) -> Array:

@@ -9,9 +9,9 @@ import numpy as np
 
 from mixfit.covariance.boundary import boundary_parameters
 from mixfit.covariance.directions import regular_columns
-from mixfit.covariance.steps import eigenframe, leave_boundary, move, pivots
+from mixfit.covariance.steps import leave_boundary, move, pivots, turned
 from mixfit.lmm.criterion import evaluate
-from mixfit.lmm.derivatives import differentiate, variance_curvature
+from mixfit.lmm.derivatives import differentiate, edge_curvature
 from mixfit.optimize.certificate import TOLERANCE, Certificate
 from mixfit.optimize.steps import newton_step, scaled_step
 
@@ -43,8 +43,8 @@ class Optimum:
 
 
 def minimize(problem: Problem, starts: Sequence[Sequence[Array]], *, reml: bool) -> Optimum:
-    """Minimize the profiled criterion over the relative factors, from the best of the templates `starts`."""
-    tried = [evaluate(problem, eigenframe(problem.terms, start), reml=reml) for start in starts]
+    """Minimize the profiled criterion over the relative factors, from the best of the points `starts`."""
+    tried = [evaluate(problem, turned(problem.terms, start), reml=reml) for start in starts]
     profile = min(tried, key=lambda at: at.value)
     evaluations, message = len(tried), "iteration limit"
     patience = _Patience()
@@ -58,11 +58,11 @@ def minimize(problem: Problem, starts: Sequence[Sequence[Array]], *, reml: bool)
             message = "optimality conditions hold"
             break
         if away is not None and away.predicted_decrease > decrease:
-            candidates = leave_boundary(profile.templates, away)
+            candidates = leave_boundary(problem.terms, profile.points, away)
         else:
             candidates = _candidates(profile, derivatives, full, patience)
-        for templates in candidates:
-            trial = evaluate(problem, eigenframe(problem.terms, templates), reml=reml)
+        for points in candidates:
+            trial = evaluate(problem, turned(problem.terms, points), reml=reml)
             evaluations += 1
             if trial.value < profile.value + profile.resolution:
                 break
@@ -101,10 +101,11 @@ def _certificate(
 
 
 def _boundary(profile: Profile, derivatives: Derivatives) -> tuple[BoundaryParameter, ...]:
-    def curvature(index: int, direction: Array) -> tuple[float, float]:
-        return variance_curvature(profile, derivatives, index, direction)
+    def curvature(index: int, change: Array) -> tuple[float, float]:
+        return edge_curvature(profile, derivatives, index, change)
 
-    return boundary_parameters(profile.problem.terms, profile.templates, derivatives.absolute, curvature)
+    terms, points = profile.problem.terms, profile.points
+    return boundary_parameters(terms, points, derivatives.relative, derivatives.absolute, curvature)
 
 
 @dataclass
@@ -125,17 +126,17 @@ class _Patience:
 
 
 def _candidates(profile: Profile, derivatives: Derivatives, full: Array, patience: _Patience) -> Iterator[list[Array]]:
-    """Templates to try, best first."""
-    directions = derivatives.directions
+    """Points to try, best first."""
+    terms, directions = profile.problem.terms, derivatives.directions
     own = pivots(directions, derivatives.quadratic_share, derivatives.inverse_share)
     step, vanishing = scaled_step(own, len(directions), derivatives.gradient, derivatives.information, full)
     if vanishing and patience.allows():
-        yield move(profile.templates, directions, step, vanishing)
+        yield move(terms, profile.points, directions, step, vanishing)
         if len(vanishing) > 1:
             # Together they may be too many: the one that the data say least of may still be one too many.
-            inverse = [derivatives.inverse_share[directions[a].term][directions[a].column] for a in vanishing]
-            yield move(profile.templates, directions, step, (vanishing[int(np.argmax(inverse))],))
+            inverse = [own.inverse[own.index.index(a)] for a in vanishing]
+            yield move(terms, profile.points, directions, step, (vanishing[int(np.argmax(inverse))],))
     length = 1.0
     for _ in range(_MAX_HALVINGS):
-        yield move(profile.templates, directions, length * step)
+        yield move(terms, profile.points, directions, length * step)
         length *= 0.5

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mixfit.covariance.steps import split_theta
 from mixfit.errors import FitError
 from mixfit.results import predict, ranef
 from mixfit.results.likelihood import Likelihood
@@ -100,7 +101,7 @@ class MixedResults(Likelihood):
         Intercept     612.09   9.60
         Days            9.60  35.07
         """
-        return build_varcorr(self._random, self.estimate.templates, self._unit, self._residual_sd)
+        return build_varcorr(self._random, self._thetas, self._unit, self._residual_sd)
 
     def ranef(self, condsd: bool = False) -> dict[str, pd.DataFrame]:
         """Return the conditional modes of the random effects.
@@ -180,6 +181,11 @@ class MixedResults(Likelihood):
         period[T.4]    -1.580       0.427   -3.697     0.000
         """
         return build_summary(self, self._heading(), self._scaled_residuals(), correlation)
+
+    @property
+    def _thetas(self) -> list[Array]:
+        """Theta of every term."""
+        return split_theta([term.structure for term in self._random], self.estimate.theta)
 
     @property
     def _random(self) -> tuple[RandomDesign, ...]:

@@ -33,6 +33,8 @@ class Component:
     vcov : ndarray, shape (k, k)
         Covariance matrix of the effects of one level, in squared units of the response.
     structure : Structure
+    values : ndarray, shape (m,)
+        Of the natural parameters of the structure, standard deviations first, in units of the response.
 
     Examples
     --------
@@ -48,6 +50,7 @@ class Component:
     columns: tuple[str, ...]
     vcov: NDArray[np.float64]
     structure: Structure
+    values: NDArray[np.float64]
 
     @property
     def sd(self) -> NDArray[np.float64]:
@@ -99,7 +102,8 @@ class VarCorr:
         -------
         DataFrame
             Columns ``grp``, ``var1``, ``var2`` (None for a variance), ``vcov`` (variance or
-            covariance) and ``sdcor`` (standard deviation or correlation). Within a group the
+            covariance) and ``sdcor`` (standard deviation or correlation). A structure's own parameter has the
+            structure in ``var1``, its kind in ``var2`` and its value in ``sdcor``. Within a group the
             variances come first, then the covariances column by column; the residual, if there is one, is last.
 
         Examples
@@ -177,7 +181,7 @@ def unique_names(names: Iterable[str]) -> list[str]:
 
 def build_varcorr(
     random: Sequence[RandomDesign],
-    templates: Sequence[NDArray[np.float64]],
+    thetas: Sequence[NDArray[np.float64]],
     unit: float,
     sigma: float | None,
 ) -> VarCorr:
@@ -187,10 +191,10 @@ def build_varcorr(
     ----------
     random : sequence of RandomDesign
         In the order of the formula.
-    templates : sequence of ndarray, shape (k_t, k_t)
-        Lower-triangular factors of the same terms.
+    thetas : sequence of ndarray, shape (m_t,)
+        Parameters of the same terms.
     unit : float
-        What the factors are relative to: the residual standard deviation of a Gaussian fit, 1 of others.
+        What they are relative to: the residual standard deviation of a Gaussian fit, 1 of others.
     sigma : float or None
         Residual standard deviation to show.
 
@@ -200,13 +204,13 @@ def build_varcorr(
     """
     order = term_order(random)
     names = unique_names(random[t].grouping.name for t in order)
-    return VarCorr(
-        tuple(
-            Component(name, random[t].columns, unit**2 * templates[t] @ templates[t].T, random[t].structure)
-            for name, t in zip(names, order, strict=True)
-        ),
-        sigma,
-    )
+    parts = []
+    for name, t in zip(names, order, strict=True):
+        structure, theta = random[t].structure, thetas[t]
+        factor = unit * structure.template(theta)
+        values = structure.natural_values(theta, unit)
+        parts.append(Component(name, random[t].columns, factor @ factor.T, structure, values))
+    return VarCorr(tuple(parts), sigma)
 
 
 def varcorr_frame(varcorr: VarCorr) -> pd.DataFrame:
@@ -222,14 +226,15 @@ def varcorr_frame(varcorr: VarCorr) -> pd.DataFrame:
     """
     rows: list[tuple[str, str | None, str | None, float, float]] = []
     for part in varcorr.components:
-        names, sd, corr = part.columns, part.sd, part.corr
-        rows += [(part.group, n, None, float(s) ** 2, float(s)) for n, s in zip(names, sd, strict=True)]
-        if part.structure.shows_correlations:
-            rows += [
-                (part.group, names[j], names[i], float(part.vcov[i, j]), float(corr[i, j]))
-                for j in range(len(names))
-                for i in range(j + 1, len(names))
-            ]
+        names, values, structure = part.columns, part.values.tolist(), part.structure
+        n = structure.n_deviations
+        rows += [(part.group, a, None, s**2, s) for a, s in zip(structure.row_names(names), values[:n], strict=True)]
+        for p, value in zip(structure.natural[n:], values[n:], strict=True):
+            if p.first >= 0:
+                covariance = float(part.vcov[p.first, p.second])
+                rows.append((part.group, names[p.first], names[p.second], covariance, value))
+            else:
+                rows.append((part.group, p.of, p.kind, float("nan"), value))
     if varcorr.sigma is not None:
         rows.append(("Residual", None, None, varcorr.sigma**2, varcorr.sigma))
     grp, var1, var2, vcov, sdcor = zip(*rows, strict=True)

@@ -14,7 +14,7 @@ from mixfit.inference.comparisons.likelihood_ratio import chi_square_tail
 from mixfit.inference.comparisons.terms import deletable, fixed_terms, remaining_columns
 from mixfit.inference.fixed_effects.tables import deletion_f_table
 from mixfit.lmm.minimize import minimize
-from mixfit.lmm.start import start_templates
+from mixfit.lmm.start import start_points
 from mixfit.lmm.submodel import coordinates
 from mixfit.results.linear import LinearResults
 from mixfit.results.table import Table
@@ -47,7 +47,7 @@ class Minimum:
 
 def minimum(problem: Problem, *, reml: bool) -> Minimum:
     """Fit a linear problem from its moment estimates."""
-    optimum = minimize(problem, start_templates(problem), reml=reml)
+    optimum = minimize(problem, start_points(problem), reml=reml)
     return Minimum(optimum.profile.value, optimum.certificate.converged)
 
 
