@@ -7,19 +7,20 @@ result with ``summary()``, ``ranef()`` and ``predict()``; with ``family=`` it fi
 from typing import TYPE_CHECKING, Any
 
 from mixfit import datasets
-from mixfit.model import LinearMixedModel, mixed
+from mixfit.model.linear import LinearMixedModel
+from mixfit.model.mixed import mixed
 
 if TYPE_CHECKING:
     from mixfit import plots
-    from mixfit.generalized import GeneralizedMixedModel
     from mixfit.inference.comparisons.exact import exact_lrt, exact_rlrt
     from mixfit.inference.comparisons.likelihood_ratio import anova
     from mixfit.inference.fixed_effects.modcomp import kr_modcomp, sat_modcomp
     from mixfit.inference.means.emmeans import emmeans
     from mixfit.inference.means.marginaleffects_adapter import marginaleffects_adapter
-    from mixfit.inference.one_way.estimator import anova_estimator
-    from mixfit.inference.resampling.pb_modcomp import pb_modcomp
-    from mixfit.rates.model import beta_binomial
+    from mixfit.inference.one_way import anova_estimator
+    from mixfit.inference.pb_modcomp import pb_modcomp
+    from mixfit.model.generalized import GeneralizedMixedModel
+    from mixfit.model.rates import beta_binomial
 
 __all__ = [
     "GeneralizedMixedModel",
@@ -45,16 +46,16 @@ __version__ = "0.1.0"
 
 # Imported when they are first asked for: `import mixfit` stays quick.
 _LAZY = {
-    "GeneralizedMixedModel": "mixfit.generalized",
+    "GeneralizedMixedModel": "mixfit.model.generalized",
     "anova": "mixfit.inference.comparisons.likelihood_ratio",
-    "anova_estimator": "mixfit.inference.one_way.estimator",
-    "beta_binomial": "mixfit.rates.model",
+    "anova_estimator": "mixfit.inference.one_way",
+    "beta_binomial": "mixfit.model.rates",
     "emmeans": "mixfit.inference.means.emmeans",
     "exact_lrt": "mixfit.inference.comparisons.exact",
     "exact_rlrt": "mixfit.inference.comparisons.exact",
     "kr_modcomp": "mixfit.inference.fixed_effects.modcomp",
     "marginaleffects_adapter": "mixfit.inference.means.marginaleffects_adapter",
-    "pb_modcomp": "mixfit.inference.resampling.pb_modcomp",
+    "pb_modcomp": "mixfit.inference.pb_modcomp",
     "sat_modcomp": "mixfit.inference.fixed_effects.modcomp",
 }
 

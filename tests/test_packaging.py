@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-TOP_LEVEL = {"LICENSE", "README.md", "datasets", "docs", "mixfit", "pyproject.toml", "tests"}
+TOP_LEVEL = {
+    "CHANGELOG.md",
+    "CITATION.cff",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "README.md",
+    "datasets",
+    "docs",
+    "mixfit",
+    "pyproject.toml",
+    "tests",
+}
 N_DATASETS = 14
 
 LOAD_ALL = """

@@ -24,6 +24,7 @@ __all__ = ["boundary_parameters"]
 def boundary_parameters(
     terms: Sequence[Term],
     points: Sequence[Array],
+    seen: Sequence[NDArray[np.bool_]],
     relative: Sequence[Array],
     absolute: Mapping[int, Array],
     curvature: Callable[[int, Array], tuple[float, float]],
@@ -39,6 +40,8 @@ def boundary_parameters(
     ----------
     terms, points
         All random terms and their points.
+    seen : sequence of ndarray of bool, shape (k_t,)
+        Which columns of each term are not zero in every row.
     relative : sequence of ndarray, shape (k_t, k_t)
         T'N_t T.
     absolute : mapping of int to ndarray, shape (k_t, k_t)
@@ -58,7 +61,7 @@ def boundary_parameters(
         else:
             inverse = np.linalg.inv(structure.relative_factor(point))
             n_t = inverse.T @ relative[index] @ inverse
-        for edge in structure.edges(point, n_t):
+        for edge in structure.edges(point, n_t, seen[index]):
             decrease, size = 0.0, 0.0
             if edge.slope < 0:
                 bound = edge.reach if np.isfinite(edge.reach) else largest

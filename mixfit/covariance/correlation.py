@@ -217,6 +217,10 @@ class CorrelationStructure(Structure):
 
     # Newton steps
 
+    def shown(self, point: Array, seen: NDArray[np.bool_]) -> Array:
+        """Itself: what other columns tell serves all."""
+        return point
+
     def turned(self, point: Array) -> Array:
         """Itself."""
         return point
@@ -232,7 +236,7 @@ class CorrelationStructure(Structure):
         """Bounds of psi."""
         return np.array([p.lower for p in self.natural]), np.array([p.upper for p in self.natural])
 
-    def directions(self, term: int, point: Array) -> list[Direction]:
+    def directions(self, term: int, point: Array, seen: NDArray[np.bool_]) -> list[Direction]:
         """Every parameter that is within its bounds and changes something."""
         t, slopes = self.relative_factor(point), self.slopes(point)
         logarithmic = np.array([self._is_logarithmic(m) for m in range(len(point))])
@@ -260,19 +264,41 @@ class CorrelationStructure(Structure):
                 out[m] = np.clip(out[m] + step, lower[m], upper[m])
         return out
 
+    def bend_slopes(
+        self, directions: Sequence[Direction], point: Array, relative: Array, absolute: Array | None
+    ) -> Array:
+        """<N, d^2 Sigma / dpsi^2>, carried to the logarithms."""
+        own = [d for d in directions if isinstance(d, ParameterDirection)]
+        bends = self.bends(point)
+        if absolute is not None:
+            whole = np.einsum("ij,abij->ab", absolute, bends)
+        else:
+            inverse = np.linalg.inv(self.relative_factor(point))
+            whole = np.einsum("ij,abij->ab", inverse.T @ relative @ inverse, bends)
+        place = [d.parameter for d in own]
+        rates = np.array([point[d.parameter] if d.logarithmic else 1.0 for d in own])
+        out = whole[np.ix_(place, place)] * np.outer(rates, rates)
+        # exp(x) bends by itself as much as it rises.
+        out += np.diag([d.slope(relative, absolute) if d.logarithmic else 0.0 for d in own])
+        return np.asarray(out)
+
     def slopes_after(
         self, directions: Sequence[Direction], moved: Array, relative: Array, absolute: Array | None
     ) -> list[float]:
         """Its own slopes there: logarithms and parameters are the same coordinates everywhere."""
         own = [d for d in directions if isinstance(d, ParameterDirection)]
-        there = {d.parameter: d for d in self.directions(0, moved) if isinstance(d, ParameterDirection)}
+        there = {
+            d.parameter: d
+            for d in self.directions(0, moved, np.ones(self.k, dtype=bool))
+            if isinstance(d, ParameterDirection)
+        }
         return [there[d.parameter].slope(relative, absolute) if d.parameter in there else 0.0 for d in own]
 
     def is_on_bound(self, point: Array) -> bool:
         """Whether a parameter is at one of its bounds."""
         return bool(self._on_bound(point).any())
 
-    def edges(self, point: Array, slope: Array) -> list[Edge]:
+    def edges(self, point: Array, slope: Array, seen: NDArray[np.bool_]) -> list[Edge]:
         """One-sided derivatives of the parameters at their bounds.
 
         A standard deviation's is that in the variance where the covariance is even in it. Where all are zero, so that
@@ -340,7 +366,7 @@ class CorrelationStructure(Structure):
         out[m] += size * np.sign(away.direction[m] - point[m])
         return out
 
-    def null_space(self, template: Array) -> Array:
+    def null_space(self, template: Array, seen: NDArray[np.bool_]) -> Array:
         """All directions."""
         return np.eye(self.k)
 

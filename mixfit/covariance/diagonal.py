@@ -53,13 +53,13 @@ class Diagonal(Entrywise):
         """Itself: its columns are orthogonal."""
         return point
 
-    def directions(self, term: int, point: Array) -> list[Direction]:
+    def directions(self, term: int, point: Array, seen: NDArray[np.bool_]) -> list[Direction]:
         """The log standard deviations of the columns with variance."""
         return [ColumnDirection(term, point, j, j) for j in np.flatnonzero(regular_columns(point)).tolist()]
 
-    def null_space(self, template: Array) -> Array:
+    def null_space(self, template: Array, seen: NDArray[np.bool_]) -> Array:
         """The columns without variance."""
-        return np.eye(self.k)[:, ~regular_columns(template)]
+        return np.eye(self.k)[:, seen & ~regular_columns(template)]
 
     def null_slopes(self, restricted: Array) -> tuple[Array, Array]:
         """Each column's own."""

@@ -54,7 +54,16 @@ class Direction(ABC):
 
     @abstractmethod
     def loading(self, u: Array, scores: Array | None) -> Array:
-        """Sigma' s for every level, (k, q), from u = T's and, where T is singular, s."""
+        """Sigma' s for every level, (k, ..., q), from u = T's and, where T is singular, s."""
+
+    @abstractmethod
+    def form(self, u: Array, scores: Array | None) -> Array:
+        """sum_j s_j' Sigma' s_j over the levels, (r, r), for s of r columns, from the same, (k, r, q)."""
+
+    @property
+    def unit(self) -> float:
+        """What a step of 1 turns a column of T by, in radians; 1 of what is no turn."""
+        return 1.0
 
     @abstractmethod
     def change(self) -> Array:
@@ -98,7 +107,19 @@ class ColumnDirection(Direction):
         both = np.zeros(u.shape)
         both[self.row] += u[self.column]
         both[self.column] += u[self.row]
-        return np.asarray(self.template @ both)
+        return np.tensordot(self.template, both, 1)
+
+    def form(self, u: Array, scores: Array | None) -> Array:
+        """u'(E + E') u."""
+        half = u[self.row] @ u[self.column].T
+        return np.asarray(half + half.T)
+
+    @property
+    def unit(self) -> float:
+        """|T_i| / |T_j|."""
+        if self.is_pivot:
+            return 1.0
+        return float(np.linalg.norm(self.template[:, self.row]) / np.linalg.norm(self.template[:, self.column]))
 
     def change(self) -> Array:
         """T (E + E') T'."""
@@ -130,7 +151,13 @@ class TurningDirection(Direction):
     def loading(self, u: Array, scores: Array | None) -> Array:
         """T' u + T (T')'s."""
         assert scores is not None
-        return np.asarray(self.step @ u + self.template @ (self.step.T @ scores))
+        return np.tensordot(self.step, u, 1) + np.tensordot(self.template @ self.step.T, scores, 1)
+
+    def form(self, u: Array, scores: Array | None) -> Array:
+        """Column j of T moves along n t alone: (n t)'s in place of u_i."""
+        assert scores is not None
+        half = np.tensordot(self.step[:, self.column], scores, 1) @ u[self.column].T
+        return np.asarray(half + half.T)
 
     def change(self) -> Array:
         """T'T' + T (T')'."""
@@ -180,9 +207,18 @@ class ParameterDirection(Direction):
     def loading(self, u: Array, scores: Array | None) -> Array:
         """T (T^{-1} Sigma' T'^{-1}) u, or Sigma' s."""
         if self.relative is not None:
-            return np.asarray(self.template @ (self.relative @ u))
+            return np.tensordot(self.template @ self.relative, u, 1)
         assert scores is not None
-        return np.asarray(self.matrix @ scores)
+        return np.tensordot(self.matrix, scores, 1)
+
+    def form(self, u: Array, scores: Array | None) -> Array:
+        """u'T^{-1} Sigma' T'^{-1} u, or s'Sigma's."""
+        if self.relative is not None:
+            left, middle = u, self.relative
+        else:
+            assert scores is not None
+            left, middle = scores, self.matrix
+        return np.tensordot(left, np.tensordot(middle, left, 1), ([0, 2], [0, 2]))
 
     def change(self) -> Array:
         """Sigma'."""
@@ -226,11 +262,11 @@ def regular_columns(t: Array) -> NDArray[np.bool_]:
     return np.asarray(t.any(axis=0))
 
 
-def null_vectors(t: Array) -> Array:
-    """Orthonormal directions in which T T' has no variance, as columns."""
-    rank = int(np.count_nonzero(regular_columns(t)))
-    vectors, _, _ = np.linalg.svd(t)
-    return np.asarray(vectors[:, rank:])
+def null_vectors(t: Array, seen: NDArray[np.bool_]) -> Array:
+    """Orthonormal directions in which T T' has no variance, as columns, among the `seen` columns of the term."""
+    vectors = np.zeros((len(t), int(np.count_nonzero(seen))))
+    vectors[seen] = np.linalg.svd(t[seen])[0]
+    return vectors[:, int(np.count_nonzero(regular_columns(t))) :]
 
 
 def orthogonal_columns(t: Array) -> Array:

@@ -126,6 +126,10 @@ class Entrywise(Structure):
         """The template times `share`."""
         return share * point
 
+    def shown(self, point: Array, seen: NDArray[np.bool_]) -> Array:
+        """The template with rows of zeros for other columns."""
+        return point * seen[:, None]
+
     def moved(self, point: Array, steps: Sequence[tuple[Direction, float]], vanishing: Sequence[Direction]) -> Array:
         """T R(step): columns exp(step_jj) T_j plus the off-diagonal moves; vanishing columns zero."""
         out = point.copy()
@@ -139,6 +143,29 @@ class Entrywise(Structure):
                 out += step * d.step
         for d, step in growing:
             out[:, d.column] *= 0.0 if d in vanishing else np.exp(step)
+        return out
+
+    def bend_slopes(
+        self, directions: Sequence[Direction], point: Array, relative: Array, absolute: Array | None
+    ) -> Array:
+        """Of steps S_a, S_b of one column of T, Sigma'' = S_a S_b' + S_b S_a'.
+
+        Twice that where one of them is the column's own, which is exponential: exp(x) (T_j + y S_b).
+        """
+        out = np.zeros((len(directions),) * 2)
+        for a, d in enumerate(directions):
+            for b, f in enumerate(directions[: a + 1]):
+                assert isinstance(d, ColumnDirection | TurningDirection)
+                assert isinstance(f, ColumnDirection | TurningDirection)
+                if d.column != f.column:
+                    continue
+                if absolute is not None:
+                    value = float(d.step[:, d.column] @ absolute @ f.step[:, f.column])
+                else:
+                    assert isinstance(d, ColumnDirection)
+                    assert isinstance(f, ColumnDirection)
+                    value = float(relative[d.row, f.row])
+                out[a, b] = out[b, a] = (4.0 if d.is_pivot or f.is_pivot else 2.0) * value
         return out
 
     def slopes_after(
@@ -158,9 +185,9 @@ class Entrywise(Structure):
                 out.append(2.0 * float(np.vdot(half, d.step)))
         return out
 
-    def edges(self, point: Array, slope: Array) -> list[Edge]:
+    def edges(self, point: Array, slope: Array, seen: NDArray[np.bool_]) -> list[Edge]:
         """Directions of zero variance, in which N is looked at one by one."""
-        null = self.null_space(point)
+        null = self.null_space(point, seen)
         slopes, vectors = self.null_slopes(null.T @ slope @ null)
         directions = [null @ v for v in vectors.T]
         return [Edge(np.outer(d, d), float(s), d) for s, d in zip(slopes, directions, strict=True)]

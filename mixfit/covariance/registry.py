@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from mixfit.covariance.structure import Structure
 
-__all__ = ["is_structure", "register", "structure_named"]
+__all__ = ["is_structure", "register", "structure_named", "structure_names"]
 
 _STRUCTURES: dict[str, type[Structure]] = {}
 
@@ -42,6 +42,11 @@ def register(name: str, structure: type[Structure]) -> None:
 def is_structure(name: str) -> bool:
     """Whether formulas may write ``name(columns | group)``."""
     return name in _STRUCTURES
+
+
+def structure_names() -> tuple[str, ...]:
+    """Names that formulas may give to structures, in the order of their registration."""
+    return tuple(_STRUCTURES)
 
 
 def structure_named(name: str, columns: Sequence[str], options: Sequence[str] = ()) -> Structure:

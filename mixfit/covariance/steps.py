@@ -30,12 +30,17 @@ def relative_factors(terms: Sequence[Term], points: Sequence[Array]) -> tuple[Ar
     return tuple(term.structure.relative_factor(point) for term, point in zip(terms, points, strict=True))
 
 
-def free_directions(terms: Sequence[Term], points: Sequence[Array]) -> list[Direction]:
-    """Every direction that moves a T T' within its structure, rank and bounds: a basis of the tangent space."""
+def free_directions(
+    terms: Sequence[Term], points: Sequence[Array], seen: Sequence[NDArray[np.bool_]]
+) -> list[Direction]:
+    """Every direction that moves a T T' within its structure, rank and bounds: a basis of the tangent space.
+
+    Among the columns of each term that are `seen`: what the data do not show is at zero and stays there.
+    """
     return [
         direction
         for index, (term, point) in enumerate(zip(terms, points, strict=True))
-        for direction in term.structure.directions(index, point)
+        for direction in term.structure.directions(index, point, seen[index])
     ]
 
 

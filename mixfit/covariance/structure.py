@@ -189,12 +189,25 @@ class Structure(ABC):
         """The same T T' by the point that Newton's steps are best made from."""
 
     @abstractmethod
-    def directions(self, term: int, point: Array) -> list[Direction]:
-        """Every direction that moves T T' within the structure, rank and bounds; `term` is the term's number."""
+    def shown(self, point: Array, seen: NDArray[np.bool_]) -> Array:
+        """The point without what only columns that are zero in every row would tell."""
+
+    @abstractmethod
+    def directions(self, term: int, point: Array, seen: NDArray[np.bool_]) -> list[Direction]:
+        """Every direction that moves T T' within the structure, rank and bounds; `term` is the term's number.
+
+        `seen` says which columns are not zero in every row.
+        """
 
     @abstractmethod
     def moved(self, point: Array, steps: Sequence[tuple[Direction, float]], vanishing: Sequence[Direction]) -> Array:
         """The point that steps along its directions lead to; those in `vanishing` lead to zero."""
+
+    @abstractmethod
+    def bend_slopes(
+        self, directions: Sequence[Direction], point: Array, relative: Array, absolute: Array | None
+    ) -> Array:
+        """<N, Sigma''_ab> along directions of a point, (m, m), in the coordinates that `moved` steps in."""
 
     @abstractmethod
     def slopes_after(
@@ -206,7 +219,7 @@ class Structure(ABC):
         """
 
     @abstractmethod
-    def edges(self, point: Array, slope: Array) -> list[Edge]:
+    def edges(self, point: Array, slope: Array, seen: NDArray[np.bool_]) -> list[Edge]:
         """Ways off the bounds that a point is on, given N = dd/dSigma."""
 
     @abstractmethod
@@ -218,7 +231,7 @@ class Structure(ABC):
         """Whether there are edges, without computing them."""
 
     @abstractmethod
-    def null_space(self, template: Array) -> Array:
+    def null_space(self, template: Array, seen: NDArray[np.bool_]) -> Array:
         """Directions, as columns, between which N is looked at off the range of a singular template."""
 
     @abstractmethod

@@ -60,7 +60,7 @@ class Unstructured(Entrywise):
         """Orthogonal columns."""
         return orthogonal_columns(point) if self.k > 1 else point
 
-    def directions(self, term: int, point: Array) -> list[Direction]:
+    def directions(self, term: int, point: Array, seen: NDArray[np.bool_]) -> list[Direction]:
         """A basis of the tangent space of the matrices of T's rank.
 
         Between columns with variance the directions are T E_ij, i >= j. Where T is singular each such column may
@@ -71,16 +71,16 @@ class Unstructured(Entrywise):
             ColumnDirection(term, point, i, j) for place, j in enumerate(columns) for i in columns[place:]
         ]
         if 0 < len(columns) < self.k:
-            for null in null_vectors(point).T:
+            for null in null_vectors(point, seen).T:
                 for j in columns:
                     step = np.zeros(point.shape)
                     step[:, j] = null * np.linalg.norm(point[:, j])
                     out.append(TurningDirection(term, point, j, step))
         return out
 
-    def null_space(self, template: Array) -> Array:
+    def null_space(self, template: Array, seen: NDArray[np.bool_]) -> Array:
         """The null space of T T'."""
-        return null_vectors(template)
+        return null_vectors(template, seen)
 
     def null_slopes(self, restricted: Array) -> tuple[Array, Array]:
         """Eigenvalues and eigenvectors: optimal where none is negative."""

@@ -8,24 +8,19 @@ import numpy as np
 from formulaic.parser.types import Factor
 
 from mixfit.covariance.registry import structure_named
-from mixfit.design.binomial import read_binomial
-from mixfit.design.checks import check_finite, check_random
-from mixfit.design.columns import Columns
+from mixfit.design.columns import Coded, Columns, MissingRows, Variables, code_factor
 from mixfit.design.environment import Environment
-from mixfit.design.fixed_terms import fixed_structure
-from mixfit.design.grouping import Coded, GroupingReader, code_factor, cross
-from mixfit.design.missing import MissingRows
-from mixfit.design.parts import build_parts, materialize, plan_parts
+from mixfit.design.grouping import GroupingReader, check_random, cross
+from mixfit.design.parts import build_parts, check_finite, fixed_structure, materialize, plan_part
 from mixfit.design.reader import FittedReader, RandomReader
 from mixfit.design.types import Design, Grouping, RandomDesign
-from mixfit.design.vectors import argument_vector, check_weights, read_response, sum_offsets
+from mixfit.design.vectors import argument_vector, check_weights, read_binomial, read_response, sum_offsets
 from mixfit.errors import DataError
 from mixfit.formula import MixedFormula, RandomTerm, parse, variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import pandas as pd
     from formulaic.parser.types import Term
     from numpy.typing import NDArray
 
@@ -104,16 +99,16 @@ def build(
         prior = trials if prior is None else prior * trials
     zero = None if prior is None else check_weights(prior)
     coded = _code_groups(formula.random, environment, missing)
-    planned = plan_parts([formula.fixed, *(term.terms for term in formula.random)], columns)
-    _note_numeric(planned, columns, missing)
-    fitted, matrices = materialize(planned, environment, missing)
+    planned = [plan_part(formula.fixed, formula.bare, columns)]
+    planned += [plan_part(term.terms, term.bare, columns) for term in formula.random]
+    built = materialize(planned, environment, missing)
     if na_action == "raise":
         missing.refuse()
 
     keep, kept_of_built = _rows_to_keep(missing, zero)
-    X, *Z = build_parts(fitted, matrices, columns, keep, kept_of_built)
-    random, readers = _random_designs(formula.random, coded, keep, Z, fitted[1:])
-    check_finite(X, fitted[0].names, "the fixed effects")
+    X, *Z = build_parts(built, columns, keep, kept_of_built)
+    random, readers = _random_designs(formula.random, coded, keep, Z, built.parts[1:])
+    check_finite(X, built.parts[0].names, "the fixed effects")
     for term in random:
         check_finite(term.Z, term.columns, term.text)
     check_random(random, len(X), residual=residual)
@@ -121,7 +116,7 @@ def build(
     return Design(
         y=_rows(y, keep),
         X=X,
-        exog_names=fitted[0].names,
+        exog_names=built.parts[0].names,
         endog_name=formula.response.text,
         random=tuple(random),
         weights=None if prior is None else _rows(prior, keep),
@@ -129,14 +124,14 @@ def build(
         index=columns.index if keep is None else columns.index[keep],
         n_dropped=0 if missing.rows is None else int(np.count_nonzero(missing.rows)),
         reader=FittedReader(
-            fixed=fitted[0],
+            fixed=built.parts[0],
             random=tuple(readers),
             offsets=expressions,
             array_offset=array is not None,
             context={name: value for name, value in used.items() if name in needed},
             state=environment.state,
         ),
-        fixed=fixed_structure(fitted[0], X, environment.materializer, keep, kept_of_built),
+        fixed=fixed_structure(built, X, environment, keep, kept_of_built),
         variables=_variables(formula.fixed, expressions, columns, keep),
     )
 
@@ -156,14 +151,14 @@ def _names_in(expressions: Sequence[str], names: Mapping[str, object]) -> set[st
 
 def _variables(
     terms: Sequence[Term], expressions: Sequence[str], columns: Columns, keep: NDArray[np.bool_] | None
-) -> dict[str, pd.Series]:
+) -> Variables:
     """Columns that the fixed terms and the offsets look up, as they were when the model was read."""
     factors = [factor for term in terms for factor in term.factors]
     for expression in expressions:
         method = Factor.EvalMethod.LOOKUP if expression in columns else Factor.EvalMethod.PYTHON
         factors.append(Factor(expression, eval_method=method))
     names = dict.fromkeys(name for factor in factors for name in variables_of(factor) if name in columns)
-    return {name: columns[name].copy() if keep is None else columns[name][keep] for name in names}
+    return Variables(columns, names, keep)
 
 
 def _code_groups(terms: Sequence[RandomTerm], environment: Environment, missing: MissingRows) -> dict[str, Coded]:
@@ -172,21 +167,13 @@ def _code_groups(terms: Sequence[RandomTerm], environment: Environment, missing:
     for term in terms:
         for factor in term.groups:
             if factor.expr not in coded:
-                code = code_factor(environment.series(factor), factor.expr)
+                bare = factor.eval_method is Factor.EvalMethod.LOOKUP and factor.expr in environment.columns
+                series = None if bare else environment.series(factor)
+                code = environment.columns.coded(factor.expr) if series is None else code_factor(series, factor.expr)
                 coded[factor.expr] = code
                 unknown = code.codes < 0
                 missing.note(factor.expr, unknown if unknown.any() else None)
     return coded
-
-
-def _note_numeric(planned: Sequence[Any], columns: Columns, missing: MissingRows) -> None:
-    for part in planned:
-        for name in getattr(part, "columns", ()):
-            if name is not None and name not in missing.counts:
-                values = columns[name].to_numpy()
-                if values.dtype.kind == "f":
-                    rows = np.isnan(values)
-                    missing.note(name, rows if rows.any() else None)
 
 
 def _rows_to_keep(

@@ -1,16 +1,25 @@
-"""The user's columns as pandas Series, read one by one when something asks for them."""
+"""The user's columns, read one by one when something asks for them, and the rows that lack a value."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from mixfit.errors import DataError
 
-__all__ = ["Columns", "is_factor", "normalise"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[Any]
+    Kind = Literal["number", "factor", "other"]
+
+
+__all__ = ["Coded", "Columns", "MissingRows", "Variables", "code_factor", "is_factor", "normalise", "null_rows"]
 
 
 class Columns(Mapping[str, pd.Series]):
@@ -32,9 +41,12 @@ class Columns(Mapping[str, pd.Series]):
         self._frame: Any = data if isinstance(data, pd.DataFrame) else _narwhals_frame(data, what)
         self._is_pandas = isinstance(data, pd.DataFrame)
         self._names: Any = self._frame.columns
-        self._cache: dict[str, pd.Series] = {}
+        self._read: dict[str, pd.Series] = {}
+        self._ranged: dict[str, pd.Series] = {}
+        self._kinds: dict[str, Kind] = {}
+        self._numbers: dict[str, Numbers] = {}
+        self._coded: dict[str, Coded] = {}
         self.n_rows: int = len(self._frame)
-        self.range = pd.RangeIndex(self.n_rows)
         #: Row labels: the user's index, or row numbers for frames without one.
         self.index: pd.Index = self._frame.index if self._is_pandas else self.range
         if self._is_pandas and not self._names.is_unique:
@@ -42,11 +54,14 @@ class Columns(Mapping[str, pd.Series]):
             raise duplicate_names(twice, what)
 
     def __getitem__(self, name: str) -> pd.Series:
-        if name not in self._cache:
-            if name not in self._names:
-                raise KeyError(name)
-            self._cache[name] = self._read(name)
-        return self._cache[name]
+        if name not in self._ranged:
+            series = self.labelled(name)
+            index = series.index
+            if not (isinstance(index, pd.RangeIndex) and (index.start, index.step) == (0, 1)):
+                # Transforms and formulaic drop rows by label, which a repeated label would break.
+                series = series.set_axis(self.range)
+            self._ranged[name] = series
+        return self._ranged[name]
 
     def __contains__(self, name: object) -> bool:
         return name in self._names
@@ -57,12 +72,72 @@ class Columns(Mapping[str, pd.Series]):
     def __len__(self) -> int:
         return len(self._names)
 
-    def _read(self, name: str) -> pd.Series:
-        series = self._frame[name] if self._is_pandas else _narwhals_series(self._frame, name)
-        if not (isinstance(series.index, pd.RangeIndex) and series.index.equals(self.range)):
-            # Transforms and formulaic drop rows by label, which a repeated label would break.
-            series = series.set_axis(self.range)
-        return normalise(series, f"column {name!r} of the {self.what}")
+    @cached_property
+    def range(self) -> pd.RangeIndex:
+        """Numbers of the rows."""
+        return pd.RangeIndex(self.n_rows)
+
+    def labelled(self, name: str) -> pd.Series:
+        """A column under the labels of the user's frame."""
+        if name not in self._read:
+            if name not in self._names:
+                raise KeyError(name)
+            series = self._frame[name] if self._is_pandas else _narwhals_series(self._frame, name)
+            self._read[name] = normalise(series, f"column {name!r} of the {self.what}")
+        return self._read[name]
+
+    def kind(self, name: str) -> Kind:
+        """Whether a column holds numbers, a factor, or something that only an expression can use (such as dates)."""
+        if name not in self._kinds:
+            series = self.labelled(name)
+            numeric = series.dtype.kind in "iuf"
+            self._kinds[name] = "factor" if is_factor(series) else "number" if numeric else "other"
+        return self._kinds[name]
+
+    def numbers(self, name: str) -> Numbers:
+        """A column of numbers as it is stored, shape (n,)."""
+        if name not in self._numbers:
+            self._numbers[name] = self.labelled(name).to_numpy()
+        return self._numbers[name]
+
+    def coded(self, name: str) -> Coded:
+        """Codes of a column, made once."""
+        if name not in self._coded:
+            self._coded[name] = code_factor(self.labelled(name), name)
+        return self._coded[name]
+
+
+class Variables(Mapping[str, pd.Series]):
+    """Columns as they were when a model was read, on the rows it uses; Series are made when something asks for them.
+
+    Parameters
+    ----------
+    columns : Columns
+    names : iterable of str
+    keep : ndarray of bool, shape (n,), or None
+        Rows used; None for all.
+    """
+
+    def __init__(self, columns: Columns, names: Iterable[str], keep: NDArray[np.bool_] | None):
+        self._index = None if keep is None else pd.Index(np.flatnonzero(keep))
+        self._values: dict[str, Any] = {}
+        for name in names:
+            series = columns.labelled(name)
+            values = series.to_numpy() if isinstance(series.dtype, np.dtype) else series.array
+            # A copy in any case: a model must not change with the user's frame.
+            self._values[name] = values.copy() if keep is None else values[keep]
+
+    def __getitem__(self, name: str) -> pd.Series:
+        return pd.Series(self._values[name], index=self._index, name=name, copy=True)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
 
 
 def duplicate_names(names: list[str], what: str) -> DataError:
@@ -73,7 +148,9 @@ def duplicate_names(names: list[str], what: str) -> DataError:
 def is_factor(values: pd.Series) -> bool:
     """Whether a column is a factor: strings, categories or booleans."""
     dtype = values.dtype
-    return isinstance(dtype, (pd.CategoricalDtype, pd.StringDtype)) or dtype == np.bool_ or dtype == np.object_
+    if isinstance(dtype, np.dtype):
+        return dtype.kind in "bO"
+    return isinstance(dtype, (pd.CategoricalDtype, pd.StringDtype))
 
 
 def normalise(series: pd.Series, what: str) -> pd.Series:
@@ -159,3 +236,76 @@ def _narwhals_series(frame: Any, name: str) -> pd.Series:
 def _has_no_level_order(column: Any) -> bool:
     """Whether the categories come in no order that means anything, as polars' Categorical (not Enum)."""
     return bool(column.implementation.is_polars()) and str(column.dtype) == "Categorical"
+
+
+@dataclass(frozen=True)
+class Coded:
+    """One column as codes: -1 where missing; `complete` says that every level is known to occur."""
+
+    codes: NDArray[np.intp]
+    levels: pd.Index
+    complete: bool
+
+    @cached_property
+    def labels(self) -> tuple[Any, ...]:
+        """The levels as Python objects."""
+        return tuple(self.levels)
+
+
+def code_factor(values: pd.Series, name: str) -> Coded:
+    """Code one column: category order for categoricals, sorted otherwise."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        codes: NDArray[np.intp] = np.asarray(values.array.codes, dtype=np.intp)
+        return Coded(codes, values.dtype.categories, False)
+    if values.dtype == np.bool_:
+        return Coded(values.to_numpy(dtype=np.intp), pd.Index([False, True]), False)
+    try:
+        raw, levels = pd.factorize(values, sort=True)
+    except TypeError as error:
+        raise DataError(f"Factor {name!r} holds values that cannot be ordered ({error}).") from error
+    codes = np.asarray(raw, dtype=np.intp)
+    return Coded(codes, pd.Index(levels), True)
+
+
+class MissingRows:
+    """Collects the rows in which anything that the model uses is missing."""
+
+    def __init__(self, n_rows: int):
+        self.n_rows = n_rows
+        self.counts: dict[str, int] = {}
+        self.rows: NDArray[np.bool_] | None = None
+
+    def note(self, name: str, rows: NDArray[np.bool_] | None) -> None:
+        """Take down the rows in which `name` is missing (None for none)."""
+        if rows is None or name in self.counts:
+            return
+        self.counts[name] = int(np.count_nonzero(rows))
+        self.rows = rows.copy() if self.rows is None else self.rows | rows
+
+    def refuse(self) -> None:
+        """Raise a DataError that names everything that is missing and how often."""
+        if self.counts:
+            listed = ", ".join(f"{name} ({count})" for name, count in self.counts.items())
+            raise DataError(f"Missing values (rows) in: {listed}. na_action='drop' leaves these rows out.")
+
+
+def null_rows(values: Any, n_rows: int, name: str) -> NDArray[np.bool_] | None:
+    """Rows of a column, a matrix or a dict of columns that hold a missing value; None if no row does."""
+    values = getattr(values, "__wrapped__", values)
+    if isinstance(values, dict):
+        found = [null_rows(v, n_rows, name) for k, v in values.items() if not str(k).startswith("__")]
+        masks = [mask for mask in found if mask is not None]
+        return np.logical_or.reduce(masks) if masks else None
+    if values is None or np.ndim(values) == 0:
+        return None
+    if len(values) != n_rows:
+        raise DataError(f"`{name}` gives {len(values)} values for {n_rows} rows.")
+    dtype = getattr(values, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "iub":
+        return None
+    # isna on a float column takes a detour that isnan does not.
+    numeric = isinstance(dtype, np.dtype) and dtype.kind == "f"
+    mask = np.asarray(np.isnan(np.asarray(values)) if numeric else pd.isna(values), dtype=np.bool_)
+    if mask.ndim > 1:
+        mask = np.asarray(mask.any(axis=tuple(range(1, mask.ndim))))
+    return mask if mask.any() else None

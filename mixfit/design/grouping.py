@@ -1,4 +1,4 @@
-"""Grouping factors: from columns to codes and levels, and back for new data."""
+"""Grouping factors: from columns to codes and levels, and back for new data; what the rows can tell apart."""
 
 from __future__ import annotations
 
@@ -8,27 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mixfit.covariance.structure import Invariance
 from mixfit.design.types import Grouping
-from mixfit.errors import DataError
+from mixfit.errors import DesignError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["Coded", "GroupingReader", "code_factor", "cross"]
+    from mixfit.design.columns import Coded
+    from mixfit.design.types import RandomDesign
+
+__all__ = ["GroupingReader", "check_random", "cross"]
 
 # A table of flags over all combinations is faster than sorting as long as it is no larger than a few columns.
 _TABLE_ROWS = 4
-
-
-@dataclass(frozen=True)
-class Coded:
-    """One column as codes: -1 where missing; `complete` says that every level is known to occur."""
-
-    codes: NDArray[np.intp]
-    levels: pd.Index
-    complete: bool
 
 
 @dataclass(frozen=True)
@@ -56,21 +51,6 @@ class GroupingReader:
             known = (codes >= 0) & (more >= 0) & (keys[place] == pair)
             codes = np.where(known, place, -1)
         return codes
-
-
-def code_factor(values: pd.Series, name: str) -> Coded:
-    """Code one column: category order for categoricals, sorted otherwise."""
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        codes: NDArray[np.intp] = np.asarray(values.cat.codes.to_numpy(), dtype=np.intp)
-        return Coded(codes, values.cat.categories, False)
-    if values.dtype == np.bool_:
-        return Coded(values.to_numpy(dtype=np.intp), pd.Index([False, True]), False)
-    try:
-        raw, levels = pd.factorize(values, sort=True)
-    except TypeError as error:
-        raise DataError(f"Grouping factor {name!r} holds values that cannot be ordered ({error}).") from error
-    codes = np.asarray(raw, dtype=np.intp)
-    return Coded(codes, pd.Index(levels), True)
 
 
 def cross(
@@ -156,3 +136,31 @@ def _lookup(levels: pd.Index, values: pd.Series) -> NDArray[np.intp]:
         return np.full(len(values), -1, dtype=np.intp)
     places = levels.get_indexer(found).astype(np.intp)
     return np.where(codes >= 0, places[codes], -1)
+
+
+def check_random(random: Sequence[RandomDesign], n_rows: int, *, residual: bool = True) -> None:
+    """Refuse grouping factors and terms that the rows cannot tell apart from the residual.
+
+    Without a residual variance an effect for each observation is fine (overdispersion), but no more.
+    """
+    for term in random:
+        n_levels, k = term.grouping.n_levels, len(term.columns)
+        if n_levels < 2:
+            raise DesignError(
+                f"{term.text}: grouping factor {term.grouping.name!r} has one level "
+                f"({term.grouping.levels[0]!s}) in the rows used; it needs at least two."
+            )
+        if not residual:
+            continue
+        if n_levels >= n_rows:
+            raise DesignError(
+                f"{term.text}: grouping factor {term.grouping.name!r} has {n_levels} levels for {n_rows} "
+                "observations; an effect for each observation cannot be told from the residual."
+            )
+        # Columns that are scaled one by one tell a covariance even of as many effects as rows.
+        if term.structure.invariance is Invariance.ANY_BASIS and n_levels * k >= n_rows:
+            raise DesignError(
+                f"{term.text}: {n_levels * k} random effects for {n_rows} observations "
+                f"({n_levels} levels of {term.grouping.name!r} times {k} columns); "
+                "they cannot be told from the residual."
+            )

@@ -11,9 +11,9 @@ from formulaic.materializers.types import FactorValues, NAAction
 from formulaic.parser.types import Factor
 from interface_meta import override
 
-from mixfit.design.columns import Columns, is_factor
-from mixfit.design.missing import null_rows
-from mixfit.errors import DataError, DesignError, FormulaError, NewLevelError
+from mixfit.design.columns import Columns, is_factor, null_rows
+from mixfit.design.plain import refuse_new_levels, require_levels
+from mixfit.errors import DataError, FormulaError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,18 +121,9 @@ def _prepare_levels(factor: EvaluatedFactor, known: Sequence[Any] | None, drop_r
     levels = values.cat.categories
     used = np.bincount(codes[codes >= 0], minlength=len(levels)) > 0
     if known is not None:
-        _refuse_new_levels(levels[used], known, factor.expr)
-    # With no row left at all, that is the error to report.
-    elif used.sum() < 2 and len(codes):
-        raise DesignError(f"Factor {factor.expr!r} has one level in the rows used: leave it out of the formula.")
+        refuse_new_levels(levels[used], known, factor.expr)
+    else:
+        require_levels(int(used.sum()), factor.expr)
     if not used.all():
         values = values.cat.set_categories(levels[used])
     return factor.replace(values=FactorValues(values, metadata=factor.metadata))
-
-
-def _refuse_new_levels(levels: pd.Index, known: Sequence[Any], name: str) -> None:
-    seen = set(known)
-    new = [level for level in levels if level not in seen]
-    if new:
-        listed = ", ".join(map(repr, new[:5])) + (", ..." if len(new) > 5 else "")
-        raise NewLevelError(f"Factor {name!r} has levels that the fit never saw: {listed}.")

@@ -1,7 +1,7 @@
 """Parts of the design: the fixed columns, and the columns left of each bar.
 
-A part of bare numbers is copied straight from the frame; every other part is formulaic's work.
-Both give the same columns under the same names.
+A part of bare columns is filled in by numpy; every other part is formulaic's work. Both give the same columns under
+the same names.
 """
 
 from __future__ import annotations
@@ -15,34 +15,45 @@ from formulaic import ModelSpec, ModelSpecs, SimpleFormula
 from formulaic.errors import DataMismatchWarning, FactorEvaluationError, FormulaicError
 from formulaic.parser.types import Factor
 
+from mixfit.design.plain import (
+    PlainPart,
+    code_fitted,
+    code_new,
+    fill,
+    fitted_part,
+    plain_structure,
+    plan_plain,
+    read_new,
+)
+from mixfit.design.types import FixedFactor, FixedStructure, FixedTerm, TermCoding
 from mixfit.errors import DataError, MixfitError
+from mixfit.formula import variables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from formulaic.parser.types import Term
     from numpy.typing import NDArray
 
-    from mixfit.design.columns import Columns
+    from mixfit.design.columns import Coded, Columns, MissingRows
     from mixfit.design.environment import Environment
-    from mixfit.design.missing import MissingRows
+    from mixfit.formula import BareTerms
 
-__all__ = ["EncodedPart", "NumericPart", "Part", "build_parts", "materialize", "plan_parts", "read_parts"]
+    Rows = NDArray[np.bool_] | None
 
-_LOOKUP = Factor.EvalMethod.LOOKUP
+__all__ = [
+    "Built",
+    "EncodedPart",
+    "Part",
+    "build_parts",
+    "check_finite",
+    "fixed_structure",
+    "materialize",
+    "plan_part",
+    "read_parts",
+]
+
 _LITERAL = Factor.EvalMethod.LITERAL
-
-
-@dataclass(frozen=True)
-class NumericPart:
-    """An intercept (None) and bare numeric columns, in order."""
-
-    columns: tuple[str | None, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Column names as formulaic gives them."""
-        return tuple("Intercept" if column is None else column for column in self.columns)
 
 
 @dataclass(frozen=True)
@@ -56,52 +67,109 @@ class EncodedPart:
         """Column names as formulaic gives them."""
         return tuple(str(name) for name in self.spec.column_names)
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names that its expressions look up, functions included, each once."""
+        return tuple(dict.fromkeys(name for names in self.looked_up for name in names))
 
-Part = NumericPart | EncodedPart
+    @property
+    def factors(self) -> frozenset[str]:
+        """Names that its factors look up: ``x`` of ``C(x)``, whatever x holds."""
+        expressions = {factor for term in self.spec.formula for factor in term.factors}
+        return frozenset(name for f in expressions if f.expr in self.n_levels for name in variables_of(f))
+
+    @property
+    def n_levels(self) -> dict[str, int]:
+        """Number of levels of each factor, by its expression."""
+        kinds = self.spec.encoder_state
+        categorical = {name: state for name, (kind, state) in kinds.items() if kind is Factor.Kind.CATEGORICAL}
+        return {name: len(state["categories"]) for name, state in categorical.items()}
+
+    @property
+    def looked_up(self) -> tuple[tuple[str, ...], ...]:
+        """Names that each term looks up, functions included; none for the constant."""
+        return tuple(
+            tuple(dict.fromkeys(name for factor in term.factors for name in variables_of(factor)))
+            for term in self.spec.formula
+        )
+
+    @property
+    def codings(self) -> tuple[TermCoding, ...]:
+        """How each term is coded."""
+        out = []
+        for row in self.spec.structure:
+            factors = tuple(f.expr for f in row.term.factors if f.eval_method is not _LITERAL)
+            blocks = tuple(
+                tuple((f.factor.expr, f.reduced) for f in block.factors if f.factor.expr in factors)
+                for block in row.scoped_terms
+            )
+            out.append(TermCoding(str(row.term), factors, blocks, len(row.columns)))
+        return tuple(out)
 
 
-def plan_parts(parts: Sequence[Sequence[Term]], columns: Columns) -> list[Part]:
-    """Decide how each part is built."""
-    planned: list[Part] = []
-    for terms in parts:
-        numeric = _numeric_columns(terms, columns)
-        if numeric is None:
-            formula = SimpleFormula(list(terms))
-            planned.append(EncodedPart(ModelSpec(formula=formula, output="numpy", na_action="drop")))
-        else:
-            planned.append(NumericPart(numeric))
-    return planned
+Part = PlainPart | EncodedPart
 
 
-def _numeric_columns(terms: Sequence[Term], columns: Columns) -> tuple[str | None, ...] | None:
-    found: list[str | None] = []
-    for term in terms:
-        if len(term.factors) != 1:
-            return None
-        factor = term.factors[0]
-        if factor.eval_method is _LITERAL:
-            found.append(None)
-        elif factor.eval_method is _LOOKUP and _is_number(columns, factor.expr):
-            found.append(factor.expr)
-        else:
-            return None
-    return tuple(found)
+def plan_part(terms: Sequence[Term], bare: BareTerms | None, columns: Columns) -> Part:
+    """Decide how terms are built; `bare` are the same ones if they compute nothing."""
+    plain = None if bare is None else plan_plain(bare, columns)
+    if plain is not None:
+        return plain
+    return EncodedPart(ModelSpec(formula=SimpleFormula(list(terms)), output="numpy", na_action="drop"))
 
 
-def _is_number(columns: Columns, name: str) -> bool:
-    return name in columns and columns[name].dtype.kind in "iuf"
+@dataclass(frozen=True, eq=False)
+class Built:
+    """Parts with their fitted encodings, and what they are filled from.
 
-
-def materialize(
-    parts: Sequence[Part], environment: Environment, missing: MissingRows
-) -> tuple[list[Part], list[NDArray[np.float64] | None]]:
-    """Build the encoded parts in one pass, without the rows that are missing or found missing now.
-
-    Returns the parts with their fitted encodings, and their matrices (None for numeric parts).
+    Attributes
+    ----------
+    parts : tuple of Part
+    matrices : tuple of ndarray, or None
+        Of encoded parts, without the rows that have a missing value.
+    coded : dict of str to Coded
+        The factors of plain parts, on all rows.
     """
+
+    parts: tuple[Part, ...]
+    matrices: tuple[NDArray[np.float64] | None, ...]
+    coded: dict[str, Coded]
+
+
+def materialize(parts: Sequence[Part], environment: Environment, missing: MissingRows) -> Built:
+    """Learn the encodings of all parts from the rows in which nothing is missing, and note what is."""
+    plain = {i: part for i, part in enumerate(parts) if isinstance(part, PlainPart)}
+    _note_plain(plain.values(), environment.columns, missing)
+    # Formulaic's parts first: an expression may be missing where no column is.
+    encoded = _materialize_encoded(parts, environment, missing)
+    coded = code_fitted(plain.values(), environment.columns, missing)
+    return Built(
+        parts=tuple(fitted_part(plain[i], coded) if i in plain else encoded[i][0] for i in range(len(parts))),
+        matrices=tuple(None if i in plain else encoded[i][1] for i in range(len(parts))),
+        coded=coded,
+    )
+
+
+def _note_plain(parts: Iterable[PlainPart], columns: Columns, missing: MissingRows) -> None:
+    for name in sorted({name for part in parts for name in part.variables}):
+        if name in missing.counts:
+            continue
+        if columns.kind(name) == "factor":
+            rows = columns.coded(name).codes < 0
+        elif columns.numbers(name).dtype.kind == "f":
+            rows = np.isnan(columns.numbers(name))
+        else:
+            continue
+        missing.note(name, rows if rows.any() else None)
+
+
+def _materialize_encoded(
+    parts: Sequence[Part], environment: Environment, missing: MissingRows
+) -> dict[int, tuple[EncodedPart, NDArray[np.float64]]]:
+    """Build the encoded parts in one pass, without the rows that are missing or found missing now, by place."""
     specs = {f"part{i}": part.spec for i, part in enumerate(parts) if isinstance(part, EncodedPart)}
     if not specs:
-        return list(parts), [None] * len(parts)
+        return {}
     drop = set() if missing.rows is None else set(np.flatnonzero(missing.rows).tolist())
     materializer = environment.materializer
     matrices = _run(specs, environment, drop)
@@ -112,33 +180,25 @@ def materialize(
     levels: dict[str, Any] = {}
     for name in specs:
         levels.update(matrices[name].model_spec.encoder_state)
-    fitted = list(parts)
-    arrays: list[NDArray[np.float64] | None] = [None] * len(parts)
+    out = {}
     for i in range(len(parts)):
         if (name := f"part{i}") in specs:
             spec = matrices[name].model_spec
             used = {factor.expr for term in spec.formula for factor in term.factors}
-            spec = spec.update(encoder_state={key: value for key, value in levels.items() if key in used})
-            fitted[i] = EncodedPart(spec)
-            arrays[i] = _as_floats(matrices[name], fitted[i].names)
-    return fitted, arrays
+            fitted = EncodedPart(spec.update(encoder_state={key: levels[key] for key in levels if key in used}))
+            out[i] = fitted, _as_floats(matrices[name], fitted.names)
+    return out
 
 
-def build_parts(
-    parts: Sequence[Part],
-    matrices: Sequence[NDArray[np.float64] | None],
-    columns: Columns,
-    keep: NDArray[np.bool_] | None,
-    kept_of_built: NDArray[np.bool_] | None,
-) -> list[NDArray[np.float64]]:
-    """Fill the numeric parts, and leave rows of weight zero out of the encoded ones.
+def build_parts(built: Built, columns: Columns, keep: Rows, kept_of_built: Rows) -> list[NDArray[np.float64]]:
+    """Fill the plain parts, and leave rows of weight zero out of the encoded ones.
 
-    `keep` selects rows of the data, `kept_of_built` rows of `matrices`.
+    `keep` selects rows of the data, `kept_of_built` rows of matrices without missing rows.
     """
     out = []
-    for part, matrix in zip(parts, matrices, strict=True):
-        if isinstance(part, NumericPart):
-            out.append(_fill(part, columns, keep))
+    for part, matrix in zip(built.parts, built.matrices, strict=True):
+        if isinstance(part, PlainPart):
+            out.append(fill(part, columns, built.coded, keep))
         elif matrix is not None:
             out.append(matrix if kept_of_built is None else matrix[kept_of_built])
     return out
@@ -156,10 +216,11 @@ def read_parts(parts: Sequence[Part], environment: Environment) -> list[NDArray[
         # New levels are refused already; this warning would be about missing values.
         warnings.simplefilter("ignore", DataMismatchWarning)
         matrices = _run(specs, environment, set()) if specs else {}
+    coded = code_new([part for part in parts if isinstance(part, PlainPart)], columns)
     out = []
     for i, part in enumerate(parts):
-        if isinstance(part, NumericPart):
-            out.append(_fill(part, columns, None))
+        if isinstance(part, PlainPart):
+            out.append(read_new(part, columns, coded))
             continue
         matrix = _as_floats(matrices[f"part{i}"], part.names)
         for factor in {factor.expr for term in part.spec.formula for factor in term.factors}:
@@ -188,16 +249,40 @@ def _as_floats(matrix: Any, names: tuple[str, ...]) -> NDArray[np.float64]:
         raise DataError(f"Columns {', '.join(names)} cannot all be made numbers: {error}.") from error
 
 
-def _fill(part: NumericPart, columns: Columns, keep: NDArray[np.bool_] | None) -> NDArray[np.float64]:
-    n_rows = columns.n_rows if keep is None else int(np.count_nonzero(keep))
-    out = np.empty((n_rows, len(part.columns)))
-    for j, name in enumerate(part.columns):
-        if name is None:
-            out[:, j] = 1.0
-            continue
-        series = columns[name]
-        if series.dtype.kind not in "iuf":
-            raise DataError(f"Column {name!r} must be numeric, as it was in the fit, not {series.dtype}.")
-        values = series.to_numpy()
-        out[:, j] = values if keep is None else values[keep]
-    return out
+def fixed_structure(
+    built: Built, X: NDArray[np.float64], environment: Environment, keep: Rows, kept_of_built: Rows
+) -> FixedStructure:
+    """Describe the fixed part, which is the first, as it was built.
+
+    `keep` selects rows of the data, `kept_of_built` rows of what the materializer encoded.
+    """
+    part = built.parts[0]
+    if isinstance(part, PlainPart):
+        return plain_structure(part, X, environment.columns, built.coded, keep)
+    terms, start = [], 0
+    for structure in part.spec.structure:
+        stop = start + len(structure.columns)
+        names = tuple(f.expr for f in structure.term.factors if f.eval_method is not Factor.EvalMethod.LITERAL)
+        terms.append(FixedTerm(":".join(names) or "Intercept", names, tuple(range(start, stop))))
+        start = stop
+    mains = {term.factors[0]: term for term in terms if len(term.factors) == 1}
+    factors = {}
+    for name in dict.fromkeys(name for term in terms for name in term.factors):
+        if part.spec.encoder_state[name][0] is Factor.Kind.CATEGORICAL:
+            levels, codes = environment.materializer.levels_and_codes(name)
+            factors[name] = FixedFactor(name, levels, codes.copy() if keep is None else codes[keep])
+        elif name in mains:
+            factors[name] = FixedFactor(name, None, X[:, list(mains[name].columns)])
+        else:
+            values = environment.materializer.encoded_columns(name)
+            factors[name] = FixedFactor(name, None, values if kept_of_built is None else values[kept_of_built])
+    return FixedStructure(tuple(terms), factors)
+
+
+def check_finite(matrix: NDArray[np.float64], names: Sequence[str], where: str) -> None:
+    """Refuse infinite values in a design matrix."""
+    if np.isfinite(matrix).all():
+        return
+    bad = ~np.isfinite(matrix)
+    j = int(np.argmax(bad.any(axis=0)))
+    raise DataError(f"Column {names[j]!r} of {where} is infinite in {int(bad[:, j].sum())} row(s).")

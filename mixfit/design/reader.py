@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from formulaic.parser.types import Factor
-
 from mixfit.design.columns import Columns
 from mixfit.design.environment import Environment
-from mixfit.design.parts import EncodedPart, NumericPart, Part, read_parts
+from mixfit.design.parts import Part, read_parts
 from mixfit.design.types import NewDesign
 from mixfit.design.vectors import read_offsets
 from mixfit.errors import DataError, FormulaError
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
+    from formulaic.parser.types import Factor
     from numpy.typing import NDArray
 
     from mixfit.design.grouping import GroupingReader
@@ -114,26 +113,12 @@ class FittedReader:
     @property
     def fixed_terms(self) -> tuple[tuple[str, ...], ...]:
         """Names that each fixed term looks up, functions included; none for the constant."""
-        if isinstance(self.fixed, NumericPart):
-            return tuple(() if name is None else (name,) for name in self.fixed.columns)
-        return tuple(
-            tuple(dict.fromkeys(name for factor in term.factors for name in variables_of(factor)))
-            for term in self.fixed.spec.formula
-        )
+        return self.fixed.looked_up
 
     @property
     def factor_names(self) -> frozenset[str]:
         """Names that the factors among the fixed terms look up: ``x`` of ``C(x)``, whatever x holds."""
-        if isinstance(self.fixed, NumericPart):
-            return frozenset()
-        kinds = self.fixed.spec.encoder_state
-        factors = {factor for term in self.fixed.spec.formula for factor in term.factors}
-        return frozenset(
-            name
-            for factor in factors
-            if factor.expr in kinds and kinds[factor.expr][0] is Factor.Kind.CATEGORICAL
-            for name in variables_of(factor)
-        )
+        return self.fixed.factors
 
     def _require(self, environment: Environment, wanted: list[RandomReader]) -> None:
         self._require_columns(environment, [self.fixed, *(term.part for term in wanted)])
@@ -142,11 +127,7 @@ class FittedReader:
 
     def _require_columns(self, environment: Environment, parts: list[Part]) -> None:
         for part in parts:
-            if isinstance(part, NumericPart):
-                environment.require(name for name in part.columns if name is not None)
-            elif isinstance(part, EncodedPart):
-                factors = (factor for term in part.spec.formula for factor in term.factors)
-                environment.require(name for factor in factors for name in variables_of(factor))
+            environment.require(part.variables)
 
     def _offset(self, environment: Environment) -> NDArray[np.float64]:
         if self.array_offset:

@@ -23,6 +23,7 @@ __all__ = [
     "Grouping",
     "NewDesign",
     "RandomDesign",
+    "TermCoding",
 ]
 
 
@@ -129,6 +130,28 @@ class FixedTerm:
     name: str
     factors: tuple[str, ...]
     columns: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TermCoding:
+    """How the columns of a term come about: blocks that are products of coded factors, the first varying fastest.
+
+    Attributes
+    ----------
+    name : str
+        As formulaic prints it: ``"recipe:temperature"``; ``"1"`` for the constant.
+    factors : tuple of str
+        Names of its variables; none for the constant.
+    blocks : tuple of tuple of (str, bool)
+        A factor's name, and whether its coding has a column less than it has levels (False for a covariate).
+    n_columns : int
+        Columns of all blocks together; 0 before they are known.
+    """
+
+    name: str
+    factors: tuple[str, ...]
+    blocks: tuple[tuple[tuple[str, bool], ...], ...]
+    n_columns: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ the uneven activity of real raters and items either alone is several times slowe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,8 +38,6 @@ class Crossed:
     ----------
     n_levels, m : int
     level, column : ndarray of intp, shape (nnz,)
-    values : ndarray, shape (k, nnz)
-        Cross-products Z_i'Z_T before anything is eliminated.
     heavy : ndarray of intp
         Levels whose rows are kept dense.
     in_heavy, in_light : ndarray of intp
@@ -55,7 +54,6 @@ class Crossed:
     m: int
     level: Index
     column: Index
-    values: Array
     heavy: Index
     in_heavy: Index
     in_light: Index
@@ -64,12 +62,18 @@ class Crossed:
     indices: NDArray[np.int32]
     transposed: tuple[Index, NDArray[np.int32], NDArray[np.int32]]
 
+    @cached_property
+    def products(self) -> float:
+        """Multiplications in the lower triangle of Y_a'Y_a, for one column a of the factor."""
+        counts = np.bincount(self.level, minlength=self.n_levels).astype(float)
+        return float(counts @ (counts + 1.0)) / 2.0
+
     @classmethod
-    def build(cls, n_levels: int, m: int, keys: Index, values: Array) -> Crossed:
-        """Lay out the sorted entries ``keys = level * m + column``."""
+    def build(cls, n_levels: int, m: int, keys: Index, k: int) -> Crossed:
+        """Lay out the sorted entries ``keys = level * m + column`` of a factor with `k` columns."""
         level, column = np.divmod(keys, m)
         counts = np.bincount(level, minlength=n_levels)
-        everything = n_levels * len(values) * m * m <= _DENSE_ALWAYS
+        everything = n_levels * k * m * m <= _DENSE_ALWAYS
         is_heavy = np.ones(n_levels, bool) if everything else counts > _DENSE_SHARE * m
         heavy = np.flatnonzero(is_heavy)
         row_of = np.cumsum(is_heavy) - 1
@@ -82,7 +86,6 @@ class Crossed:
             m,
             level,
             column,
-            values,
             heavy,
             in_heavy,
             in_light,
@@ -106,6 +109,26 @@ class Crossed:
         """Transpose of `csr`, as CSR."""
         order, indptr, indices = self.transposed
         return csr_matrix((values.take(order), indices, indptr), shape=(self.m, self.n_levels))
+
+    def matmul(self, values: Array, other: Array) -> Array:
+        """Y B: values (k, nnz) and (m, r) give (k, r, n_levels)."""
+        out = np.empty((len(values), other.shape[1], self.n_levels))
+        for a, row in enumerate(values):
+            product = self.csr(row) @ other if len(self.in_light) else np.zeros((self.n_levels, other.shape[1]))
+            if len(self.heavy):
+                product[self.heavy] += self.dense_rows(row) @ other
+            out[a] = product.T
+        return out
+
+    def rmatmul(self, values: Array, other: Array) -> Array:
+        """sum_a Y_a' B_a: values (k, nnz) and (k, r, n_levels) give (m, r)."""
+        out = np.zeros((self.m, other.shape[1]))
+        for row, block in zip(values, other, strict=True):
+            if len(self.in_light):
+                out += self.csr_transposed(row) @ block.T
+            if len(self.heavy):
+                out += self.dense_rows(row).T @ block[:, self.heavy].T
+        return out
 
     def subtract_gram(self, values: Array, out: Array) -> Array:
         """Lower triangle of out - sum_a Y_a'Y_a, for values (k, nnz) and Fortran-ordered out (m, m)."""
@@ -146,32 +169,7 @@ class Crossed:
             product = blas.dsyrk(1.0, self.dense_rows(values).T, beta=1.0, c=product, lower=1, overwrite_c=1)
         return float(2.0 * np.vdot(kernel.T, product.T) - kernel.diagonal() @ product.diagonal())
 
-    def matmul(self, values: Array, other: Array) -> Array:
-        """Y B: values (k, nnz) and (m, r) give (k, r, n_levels)."""
-        out = np.empty((len(values), other.shape[1], self.n_levels))
-        for a, row in enumerate(values):
-            product = self.csr(row) @ other if len(self.in_light) else np.zeros((self.n_levels, other.shape[1]))
-            if len(self.heavy):
-                product[self.heavy] += self.dense_rows(row) @ other
-            out[a] = product.T
-        return out
-
-    def rmatmul(self, values: Array, other: Array) -> Array:
-        """sum_a Y_a' B_a: values (k, nnz) and (k, r, n_levels) give (m, r)."""
-        out = np.zeros((self.m, other.shape[1]))
-        for row, block in zip(values, other, strict=True):
-            if len(self.in_light):
-                out += self.csr_transposed(row) @ block.T
-            if len(self.heavy):
-                out += self.dense_rows(row).T @ block[:, self.heavy].T
-        return out
-
-    def quadratic(self, kernel: Array, left: Array, right: Array) -> Array:
-        """Y_a Q Y_b' of every level, for full symmetric Q (m, m): (nnz,) twice gives (n_levels,)."""
-        forms = self.matmul_entries(left[None], kernel)[0] * right
-        return np.bincount(self.level, forms, self.n_levels).astype(float)
-
-    def matmul_entries(self, values: Array, other: Array) -> Array:
+    def sampled_product(self, values: Array, other: Array) -> Array:
         """Y B on the pattern of Y alone: values (k, nnz) and (m, m) give (k, nnz)."""
         out = np.empty(values.shape)
         level, column = self.level[self.in_light], self.column[self.in_light]

@@ -12,32 +12,33 @@ carried along with it. Everything is written so that Sigma may be singular:
     dK = E dSigma E' - K dF K,     dN = E' dF E - N dSigma N,     E = I - KF,  N = F - FKF,
     d log|I + Sigma F| = tr(N dSigma) + tr(K dF).
 
-For one scalar factor crossed with the trailing block, say, the only large products are on the pattern that the
-elimination needed, and two of trailing size.
+The trailing block has log|I + Sigma_T P| to add, P moving by what the chain sweeps from it: for one scalar factor
+crossed with it the only large products are on the pattern that the elimination needed, and those of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from scipy.linalg import lapack
 
-from mixfit.factor.factor import scale_rows, scale_trailing, swept_trailing
-from mixfit.factor.jets import Jet, accumulate, pair
 from mixfit.gram import levels as lv
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from mixfit.factor.factor import ChainBlock, Factor
+    from mixfit.factor.trailing import TrailingDerivatives
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
+    Multiply = Callable[[Array, Array], Array]
+
+_Key = TypeVar("_Key")
 
 __all__ = ["CovarianceDirection", "log_determinant_derivatives"]
 
@@ -57,6 +58,64 @@ class CovarianceDirection:
     matrix: Array
 
 
+def _pair(x: int, y: int) -> tuple[int, int]:
+    """The key of a second derivative, which is symmetric."""
+    return (x, y) if x <= y else (y, x)
+
+
+@dataclass(eq=False)
+class _Jet:
+    """A value and its derivatives; those that are not there are zero.
+
+    Attributes
+    ----------
+    value : ndarray
+    first : dict of x to ndarray
+    second : dict of (x, y), x <= y, to ndarray
+    """
+
+    value: Array
+    first: dict[int, Array] = field(default_factory=dict)
+    second: dict[tuple[int, int], Array] = field(default_factory=dict)
+
+    def map(self, linear: Callable[[Array], Array]) -> _Jet:
+        """The jet of a linear function."""
+        return _Jet(
+            linear(self.value),
+            {x: linear(d) for x, d in self.first.items()},
+            {xy: linear(d) for xy, d in self.second.items()},
+        )
+
+    def times(self, other: _Jet, multiply: Multiply) -> _Jet:
+        """The jet of a bilinear product: (AB)_xy = A_xy B + A_x B_y + A_y B_x + A B_xy."""
+        out = _Jet(multiply(self.value, other.value))
+        for x, d in self.first.items():
+            _accumulate(out.first, x, multiply(d, other.value))
+        for x, d in other.first.items():
+            _accumulate(out.first, x, multiply(self.value, d))
+        for xy, d in self.second.items():
+            _accumulate(out.second, xy, multiply(d, other.value))
+        for xy, d in other.second.items():
+            _accumulate(out.second, xy, multiply(self.value, d))
+        for x, left in self.first.items():
+            for y, right in other.first.items():
+                product = multiply(left, right)
+                _accumulate(out.second, _pair(x, y), 2.0 * product if x == y else product)
+        return out
+
+    def subtract_derivatives(self, other: _Jet) -> None:
+        """Take the derivatives of `other` away, in place; the value is known already."""
+        for x, d in other.first.items():
+            _accumulate(self.first, x, -d)
+        for xy, d in other.second.items():
+            _accumulate(self.second, xy, -d)
+
+
+def _accumulate(table: dict[_Key, Array], key: _Key, value: Array) -> None:
+    """Add to an entry that may not be there yet."""
+    table[key] = table[key] + value if key in table else value
+
+
 @dataclass(eq=False)
 class _Sums:
     """First and second derivatives, filled block by block."""
@@ -70,15 +129,6 @@ class _Sums:
             self.second[y, x] += value
 
 
-@dataclass(eq=False)
-class _Swept:
-    """The trailing block as the chain leaves it: P, its derivatives, and <Q, second derivatives>."""
-
-    table: Array
-    covariance: Array
-    first: dict[int, Array]
-
-
 def log_determinant_derivatives(factor: Factor, directions: Sequence[CovarianceDirection]) -> tuple[Array, Array]:
     """Gradient (m,) and Hessian (m, m) of log|A| along `directions`, at the factor's templates."""
     m = len(directions)
@@ -86,10 +136,10 @@ def log_determinant_derivatives(factor: Factor, directions: Sequence[CovarianceD
     plan, gram = factor.plan, factor.gram
     matrices = {x: d.matrix for x, d in enumerate(directions)}
     own = {i: [x for x, d in enumerate(directions) if d.factor == i] for i in range(gram.n_factors)}
-    trailing = _swept(factor) if plan.m else None
-    swept = {i: Jet(factor.chain[i].swept) for i in plan.chain}
-    coupling = {(i, j): Jet(c) for i in plan.chain for j, c in factor.chain[i].coupling.items()}
-    crossing = {i: Jet(c) for i in plan.chain if (c := factor.chain[i].coupling_crossed) is not None}
+    trailing = None if factor.trailing is None else factor.trailing.derivatives()
+    swept = {i: _Jet(factor.chain[i].swept) for i in plan.chain}
+    coupling = {(i, j): _Jet(c) for i in plan.chain for j, c in factor.chain[i].coupling.items()}
+    crossing = {i: _Jet(c) for i in plan.chain if (c := factor.chain[i].coupling_crossed) is not None}
     for position, i in enumerate(plan.chain):
         after = plan.chain[position + 1 :]
         carry = bool(after) or trailing is not None
@@ -109,18 +159,20 @@ def log_determinant_derivatives(factor: Factor, directions: Sequence[CovarianceD
         if trailing is not None:
             _sweep_trailing(factor, i, kernel, crossing[i], trailing, sums)
     if trailing is not None:
-        _trailing_derivatives(factor, directions, own, trailing, sums)
+        first, second = trailing.finish({j: {x: matrices[x] for x in own[j]} for j in plan.trailing}, m)
+        sums.first += first
+        sums.second += second
     return sums.first, sums.second
 
 
-def _eliminate(block: ChainBlock, swept: Jet, own: dict[int, Array], sums: _Sums, *, carry: bool) -> Jet:
+def _eliminate(block: ChainBlock, swept: _Jet, own: dict[int, Array], sums: _Sums, *, carry: bool) -> _Jet:
     """Add what log|I + Sigma F| of one chain factor contributes; return the jet of K, if it is carried on."""
     f = swept.value
     k = lv.matmul(lv.transpose(block.root), block.root)
     e = lv.add_identity(-lv.matmul(k, f))
     e_t = lv.transpose(e)
     n = lv.matmul(f, e)
-    kernel = Jet(k)
+    kernel = _Jet(k)
     slopes_n: dict[int, Array] = {}
     slopes_e: dict[int, Array] = {}
     for x, d in own.items():
@@ -128,8 +180,8 @@ def _eliminate(block: ChainBlock, swept: Jet, own: dict[int, Array], sums: _Sums
         slopes_n[x] = -lv.matmul(lv.matmul(n, _constant(d)), n)
         sums.first[x] += float(np.vdot(n.sum(axis=2), d))
     for x, d in swept.first.items():
-        accumulate(kernel.first, x, -lv.matmul(lv.matmul(k, d), k))
-        accumulate(slopes_n, x, lv.matmul(lv.matmul(e_t, d), e))
+        _accumulate(kernel.first, x, -lv.matmul(lv.matmul(k, d), k))
+        _accumulate(slopes_n, x, lv.matmul(lv.matmul(e_t, d), e))
         sums.first[x] += float(np.vdot(k, d))
     for x, slope in kernel.first.items():
         slopes_e[x] = -lv.matmul(slope, f)
@@ -168,21 +220,9 @@ def _constant(d: Array) -> Array:
     return d[:, :, None]
 
 
-def _swept(factor: Factor) -> _Swept:
-    """P and Q_TT = Lambda_T S^{-1} Lambda_T', both triangles of each."""
-    plan = factor.plan
-    inverse = lapack.dpotri(factor.trailing, lower=1)[0]
-    covariance = scale_trailing(factor.gram, plan, [t.T for t in factor.templates], inverse)
-    return _Swept(_symmetric(swept_trailing(plan, factor.chain)), _symmetric(covariance), {})
-
-
-def _symmetric(lower: Array) -> Array:
-    out = np.tril(lower)
-    out += np.tril(lower, -1).T
-    return out
-
-
-def _sweep_trailing(factor: Factor, i: int, kernel: Jet, crossing: Jet, trailing: _Swept, sums: _Sums) -> None:
+def _sweep_trailing(
+    factor: Factor, i: int, kernel: _Jet, crossing: _Jet, trailing: TrailingDerivatives, sums: _Sums
+) -> None:
     """Carry P <- P - C'KC on: the first derivatives of P, and <Q, second derivatives> into the sums.
 
     Of C'KC only C' (K_xy C + 2 K_x C_y + 2 K_y C_x + 2 K C_xy) + 2 C_x'K C_y matters in <Q, .>, Q symmetric.
@@ -195,96 +235,18 @@ def _sweep_trailing(factor: Factor, i: int, kernel: Jet, crossing: Jet, trailing
 
     first: dict[int, Array] = {x: times(slope, c) for x, slope in kernel.first.items()}
     for x, slope in crossing.first.items():
-        accumulate(first, x, 2.0 * times(kernel.value, slope))
+        _accumulate(first, x, 2.0 * times(kernel.value, slope))
     for x, y_x in first.items():
-        product = pattern.product(c, y_x)
-        accumulate(trailing.first, x, -0.5 * (product + product.T))
+        trailing.move(x, i, c, y_x)
     second: dict[tuple[int, int], Array] = {xy: times(slope, c) for xy, slope in kernel.second.items()}
     for xy, slope in crossing.second.items():
-        accumulate(second, xy, 2.0 * times(kernel.value, slope))
+        _accumulate(second, xy, 2.0 * times(kernel.value, slope))
     for x, slope in kernel.first.items():
         for y, other in crossing.first.items():
-            accumulate(second, pair(x, y), (4.0 if x == y else 2.0) * times(slope, other))
+            _accumulate(second, _pair(x, y), (4.0 if x == y else 2.0) * times(slope, other))
     for (x, y), y_xy in second.items():
-        sums.add_second(x, y, -float(np.vdot(trailing.covariance, pattern.product(c, y_xy))))
+        sums.add_second(x, y, -trailing.inner(i, c, y_xy))
     moving = sorted(crossing.first)
     for a, x in enumerate(moving):
         for y in moving[a:]:
-            product = pattern.product(crossing.first[x], times(kernel.value, crossing.first[y]))
-            sums.add_second(x, y, -2.0 * float(np.vdot(trailing.covariance, product)))
-
-
-def _trailing_derivatives(
-    factor: Factor,
-    directions: Sequence[CovarianceDirection],
-    own: dict[int, list[int]],
-    trailing: _Swept,
-    sums: _Sums,
-) -> None:
-    """What log|I + Sigma_T P| contributes, Sigma_T and P both moving."""
-    plan, gram = factor.plan, factor.gram
-    e = -(trailing.covariance @ trailing.table)
-    e.ravel()[:: plan.m + 1] += 1.0
-    # M = PE = Z_T'H^{-1}Z_T
-    between = trailing.table @ e
-    sigma = [t @ t.T for t in factor.templates]
-    pushed: dict[int, Array] = {}
-    for x, slope in trailing.first.items():
-        sums.first[x] += float(np.vdot(trailing.covariance, slope))
-        right = slope @ e
-        for j in plan.trailing:
-            blocks = _column_products(factor, j, e, right)
-            for y in own[j]:
-                sums.add_second(x, y, float(np.vdot(directions[y].matrix, blocks)))
-        # dP Q = (dP E) Sigma
-        pushed[x] = scale_rows(plan, sigma, gram, right.T)
-        for y in pushed:
-            sums.add_second(y, x, -float(np.vdot(pushed[y], pushed[x].T)))
-    for a, j in enumerate(plan.trailing):
-        traces = _level_traces(factor, j, between)
-        for x in own[j]:
-            sums.first[x] += float(np.vdot(directions[x].matrix, traces))
-        for h in plan.trailing[a:]:
-            products = _block_products(factor, between, j, h)
-            for x in own[j]:
-                for y in own[h]:
-                    if h != j or x <= y:
-                        # tr(D_x M_ll' D_y M_l'l) over all pairs of levels
-                        d, f = directions[x].matrix, directions[y].matrix
-                        sums.add_second(x, y, -float(np.einsum("ab,cd,bcad->", d, f, products)))
-
-
-def _columns(factor: Factor, j: int, a: int) -> slice:
-    """Trailing columns of column `a` of factor j."""
-    q = factor.gram.n_levels[j]
-    first = factor.plan.offset[j] + a * q
-    return slice(first, first + q)
-
-
-def _column_products(factor: Factor, j: int, left: Array, right: Array) -> Array:
-    """sum over levels l of left_{al}'right_{bl}, columns of factor j: (k, k)."""
-    k = factor.gram.k[j]
-    return np.array(
-        [
-            [np.einsum("ml,ml->", left[:, _columns(factor, j, a)], right[:, _columns(factor, j, b)]) for b in range(k)]
-            for a in range(k)
-        ]
-    )
-
-
-def _level_traces(factor: Factor, j: int, table: Array) -> Array:
-    """sum over levels of the diagonal blocks of factor j: (k, k)."""
-    k = factor.gram.k[j]
-    return np.array(
-        [[np.trace(table[_columns(factor, j, a), _columns(factor, j, b)]) for b in range(k)] for a in range(k)]
-    )
-
-
-def _block_products(factor: Factor, table: Array, j: int, h: int) -> Array:
-    """<M_bc, M_ad> of the blocks between columns of factors j and h: (k_j, k_h, k_j, k_h)."""
-    k, c = factor.gram.k[j], factor.gram.k[h]
-    blocks = np.stack(
-        [table[_columns(factor, j, a), _columns(factor, h, b)].ravel() for a in range(k) for b in range(c)]
-    )
-    out: Array = (blocks @ blocks.T).reshape(k, c, k, c)
-    return out
+            sums.add_second(x, y, -2.0 * trailing.inner(i, crossing.first[x], times(kernel.value, crossing.first[y])))

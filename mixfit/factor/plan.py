@@ -2,31 +2,28 @@
 
 Factors are taken by decreasing number of levels. A factor in which all factors taken so far are nested
 stays block-diagonal when those are eliminated, so it joins the *chain*. The first factor always does;
-whatever crosses the chain goes to the *trailing* block, which fills in and is stored dense.
+whatever crosses the chain goes to the *trailing* block, which fills in.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.errors import DesignError
 from mixfit.factor.crossed import Crossed
+from mixfit.factor.dense_trailing import dense_block
+from mixfit.factor.trailing import TrailingColumns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mixfit.factor.trailing import MakeTrailing, TrailingBlock
     from mixfit.gram.products import Gram
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
-
-# The block, its factor, its inverse and one product are held at a time.
-_TRAILING_COPIES = 4
-_SMALL_BLOCK = 1e9
 
 __all__ = ["Plan", "make_plan", "refill"]
 
@@ -44,96 +41,80 @@ class Plan:
     crossed : dict of i to Crossed
         Pattern of chain factor i against the trailing columns, fill included. Empty without a
         trailing block.
+    crossing : dict of i to ndarray, shape (k_i, nnz_i)
+        Cross-products Z_i'Z_T on that pattern, before anything is eliminated.
     fill : dict of (i, j) to ndarray, shape (nnz_i,)
         For chain factors i before j, the entry of ``crossed[j]`` that each entry of ``crossed[i]``
         updates when i is eliminated.
-    entries : dict of (i, j) to ndarray, shape (k_j, pairs)
-        The entries of ``crossed[i]`` in each column of trailing factor j, aligned over its columns.
     scatter : dict of (i, j) to ndarray
         Where the cross-products of factors i and j go among the entries of ``crossed[i]``.
     k, width : tuple of int
         Columns and levels of every factor.
-    offset : dict of int to int
-        First trailing column of each trailing factor; column ``offset + b * q + level`` holds column b.
-    m : int
-        Width of the trailing block.
-    trailing_gram : ndarray, shape (m, m)
-        Z_T'Z_T, both triangles, Fortran order.
+    columns : TrailingColumns
+        Where each trailing column is.
+    block : TrailingBlock, or None
+        What factors the trailing columns.
     """
 
     chain: tuple[int, ...]
     trailing: tuple[int, ...]
     parent: dict[tuple[int, int], Index]
     crossed: dict[int, Crossed]
+    crossing: dict[int, Array]
     fill: dict[tuple[int, int], Index]
-    entries: dict[tuple[int, int], Index]
     scatter: dict[tuple[int, int], Index]
     k: tuple[int, ...]
     width: tuple[int, ...]
-    offset: dict[int, int]
-    m: int
-    trailing_gram: Array
+    columns: TrailingColumns
+    block: TrailingBlock | None
+
+    @property
+    def trailing_entries(self) -> float:
+        """Numbers in the factor of the trailing block: what one solve passes over there."""
+        return 0.0 if self.block is None else self.block.cost.entries
 
 
-def make_plan(gram: Gram) -> Plan:
-    """Analyse the pattern of `gram`."""
+def make_plan(gram: Gram, make_trailing: MakeTrailing = dense_block) -> Plan:
+    """Analyse the pattern of `gram`; what crosses the chain is laid out by `make_trailing`.
+
+    Raises
+    ------
+    DesignError
+        Where no machine of this size can hold the trailing block.
+    """
     chain, trailing = _split(gram)
     parent = {(i, j): gram.pairs[i, j].col for a, i in enumerate(chain) for j in chain[a + 1 :]}
-    offset: dict[int, int] = {}
-    m = 0
-    for j in trailing:
-        offset[j] = m
-        m += gram.k[j] * gram.n_levels[j]
-    _check_memory(m)
+    columns = TrailingColumns(trailing, gram.k, gram.n_levels)
     crossed: dict[int, Crossed] = {}
+    crossing: dict[int, Array] = {}
     fill: dict[tuple[int, int], Index] = {}
-    entries: dict[tuple[int, int], Index] = {}
     scatter: dict[tuple[int, int], Index] = {}
+    block = None
     if trailing:
-        patterns = {i: _pattern(gram, i, trailing, offset, m) for i in chain}
+        m = columns.m
+        patterns = {i: _pattern(gram, i, columns) for i in chain}
         for a, i in enumerate(chain):
             for j in chain[a + 1 :]:
                 patterns[j] = _union(patterns[j], parent[i, j], patterns[i], m)
         for i in chain:
             for j in trailing:
-                scatter[i, j] = np.searchsorted(patterns[i], _keys(gram, i, j, offset[j], m))
-            values = _values(gram, i, trailing, scatter, len(patterns[i]))
-            crossed[i] = Crossed.build(gram.n_levels[i], m, patterns[i], values)
-            for j in trailing:
-                column, q = crossed[i].column - offset[j], gram.n_levels[j]
-                entries[i, j] = np.stack([np.flatnonzero(column // q == b) for b in range(gram.k[j])])
+                scatter[i, j] = np.searchsorted(patterns[i], _keys(gram, i, j, columns))
+            crossed[i] = Crossed.build(gram.n_levels[i], m, patterns[i], gram.k[i])
+            crossing[i] = _values(gram, i, trailing, scatter, len(patterns[i]))
         for a, i in enumerate(chain):
             for j in chain[a + 1 :]:
                 key = parent[i, j][crossed[i].level] * m + crossed[i].column
                 fill[i, j] = np.searchsorted(patterns[j], key)
-    table = _trailing_gram(gram, trailing, offset, m)
-    return Plan(chain, trailing, parent, crossed, fill, entries, scatter, gram.k, gram.n_levels, offset, m, table)
+        block = make_trailing(gram, columns, crossed)
+    return Plan(chain, trailing, parent, crossed, crossing, fill, scatter, gram.k, gram.n_levels, columns, block)
 
 
 def refill(plan: Plan, gram: Gram) -> Plan:
     """The same plan for other values on the same pattern (new weights)."""
-    if not plan.m:
+    if plan.block is None:
         return plan
-    crossed = {
-        i: replace(old, values=_values(gram, i, plan.trailing, plan.scatter, len(old.column)))
-        for i, old in plan.crossed.items()
-    }
-    table = _trailing_gram(gram, plan.trailing, plan.offset, plan.m)
-    return replace(plan, crossed=crossed, trailing_gram=table)
-
-
-def _check_memory(m: int) -> None:
-    """Refuse a trailing block that the machine cannot hold, before the system refuses less politely."""
-    needed = _TRAILING_COPIES * 8.0 * m * m
-    if needed < _SMALL_BLOCK or not hasattr(os, "sysconf"):
-        return
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > available:
-        raise DesignError(
-            f"The grouping factors cross so that {m:,} random effects fill in: their dense block needs "
-            f"{needed / 1e9:.0f} GB, and this machine has {available / 1e9:.0f}. Leave out the crossed factor with the "
-            "most levels, or combine its rare levels."
-        )
+    crossing = {i: _values(gram, i, plan.trailing, plan.scatter, old.shape[1]) for i, old in plan.crossing.items()}
+    return replace(plan, crossing=crossing, block=plan.block.refill(gram))
 
 
 def _split(gram: Gram) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -154,16 +135,16 @@ def _entries(gram: Gram, i: int, j: int) -> tuple[Index, Index, Array]:
     return pairs.col, pairs.row, pairs.values.swapaxes(0, 1)
 
 
-def _keys(gram: Gram, i: int, j: int, first: int, m: int) -> Index:
+def _keys(gram: Gram, i: int, j: int, columns: TrailingColumns) -> Index:
     level, other, _ = _entries(gram, i, j)
-    columns = first + np.arange(gram.k[j])[:, None] * gram.n_levels[j] + other
-    keys: Index = (level * m + columns).ravel()
+    column = columns.offset[j] + np.arange(gram.k[j])[:, None] * gram.n_levels[j] + other
+    keys: Index = (level * columns.m + column).ravel()
     return keys
 
 
-def _pattern(gram: Gram, i: int, trailing: tuple[int, ...], offset: dict[int, int], m: int) -> Index:
+def _pattern(gram: Gram, i: int, columns: TrailingColumns) -> Index:
     """Entries (level of i, trailing column) as sorted keys level * m + column."""
-    return np.sort(np.concatenate([_keys(gram, i, j, offset[j], m) for j in trailing]))
+    return np.sort(np.concatenate([_keys(gram, i, j, columns) for j in columns.factors]))
 
 
 def _union(pattern: Index, parent: Index, child: Index, m: int) -> Index:
@@ -176,21 +157,3 @@ def _values(gram: Gram, i: int, trailing: tuple[int, ...], scatter: dict[tuple[i
     for j in trailing:
         values[:, scatter[i, j]] = _entries(gram, i, j)[2].reshape(gram.k[i], -1)
     return values
-
-
-def _trailing_gram(gram: Gram, trailing: tuple[int, ...], offset: dict[int, int], m: int) -> Array:
-    out = np.zeros((m, m), order="F")
-    for a, i in enumerate(trailing):
-        q = gram.n_levels[i]
-        level = np.arange(q)
-        for x in range(gram.k[i]):
-            for y in range(gram.k[i]):
-                out[offset[i] + x * q + level, offset[i] + y * q + level] = gram.diagonal[i][x, y]
-        for j in trailing[a + 1 :]:
-            pairs = gram.pairs[i, j]
-            for x in range(gram.k[i]):
-                for y in range(gram.k[j]):
-                    rows = offset[i] + x * q + pairs.row
-                    cols = offset[j] + y * gram.n_levels[j] + pairs.col
-                    out[rows, cols] = out[cols, rows] = pairs.values[x, y]
-    return out

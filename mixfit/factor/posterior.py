@@ -1,11 +1,12 @@
-r"""The entries of the inverse that derivatives and conditional variances need.
+r"""The entries of the inverse that derivatives, conditional variances and leverages need.
 
 Q = Lambda A^{-1} Lambda' is the conditional covariance of b over sigma^2. It is known first for the
-trailing block and then, block by block backwards, on the pattern of the factor (Takahashi's recursion):
+trailing block and then, block by block backwards, on the pattern of the factor (Takahashi, Fagan & Chen 1973):
 
     Q_i,R = -T L'^{-1} Y_i Q_RR,      Q_ii = T L'^{-1} (I + Y_i Q_RR Y_i') L^{-1} T'.
 
-Sums over levels, which are all that a gradient needs, are cheaper: :mod:`mixfit.factor.sums`.
+Sums over levels, which are all that a gradient needs, are cheaper: for them the widest block needs no product larger
+than the one its elimination needed.
 """
 
 from __future__ import annotations
@@ -14,144 +15,106 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import lapack
 
-from mixfit.factor.factor import scale_trailing
 from mixfit.gram import levels as lv
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.factor.factor import Factor
+    from mixfit.factor.trailing import TrailingInverse
+    from mixfit.gram.pattern import RowPattern
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
 __all__ = [
     "Posterior",
-    "ancestors",
     "conditional_covariances",
-    "diagonal_blocks",
     "full_posterior",
+    "inverse_sums",
     "posterior",
-    "symmetrized",
+    "projected_sums",
+    "row_leverages",
 ]
 
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """Blocks of Q = Lambda A^{-1} Lambda' that the first chain factor's rows meet.
+    """Blocks of Q = Lambda A^{-1} Lambda' that the rows of earlier chain factors meet.
 
     Attributes
     ----------
-    trailing : ndarray, shape (m, m)
-        S^{-1} with Q_TT = Lambda_T S^{-1} Lambda_T', lower triangle, Fortran order.
+    trailing : TrailingInverse, or None
+        Q_TT.
     own : dict of i to ndarray, shape (k_i, k_i, q_i)
-        Q_ii of chain factors after the first.
+        Q_ii of chain factors after the first; of the first too in a full posterior.
     nested : dict of (i, j) to ndarray, shape (k_i, k_j, q_i)
         Q_ij against the level of j that holds each level of i.
-    crossed : dict of i to ndarray, shape (k_i, m, q_i)
-        Q_iT of chain factors after the first.
     entries : dict of i to ndarray, shape (k_i, nnz_i)
-        Q_iT of the first chain factor, on the pattern of its crossed block.
+        Q_iT on the pattern of the factor's crossed block.
     sums : dict of i to ndarray, shape (k_i, k_i)
         sum_j (A^{-1})_jj of the chain factors in `own`.
-    table : list of ndarray, shape (m, m)
-        Q_TT, both triangles, where it was formed.
     """
 
-    trailing: Array
-    own: dict[int, Array]
-    nested: dict[tuple[int, int], Array]
-    crossed: dict[int, Array]
+    trailing: TrailingInverse | None
+    own: dict[int, Array] = field(default_factory=dict)
+    nested: dict[tuple[int, int], Array] = field(default_factory=dict)
     entries: dict[int, Array] = field(default_factory=dict)
     sums: dict[int, Array] = field(default_factory=dict)
-    table: list[Array] = field(default_factory=list)
 
 
 def posterior(factor: Factor) -> Posterior:
     """Q of every block but the first chain factor's own."""
-    plan = factor.plan
-    inverse = lapack.dpotri(factor.trailing, lower=1)[0] if plan.m else np.empty((0, 0))
-    post = Posterior(inverse, {}, {}, {})
-    if len(plan.chain) > 1:
-        full = trailing_covariance(factor, post) if plan.m else inverse
-        for position in range(len(plan.chain) - 1, 0, -1):
-            _extend(factor, position, full, post)
+    post = Posterior(None if factor.trailing is None else factor.trailing.inverse())
+    for position in range(len(factor.plan.chain) - 1, 0, -1):
+        _extend(factor, position, post)
     return post
 
 
 def full_posterior(factor: Factor) -> Posterior:
     """Q of every block, the first chain factor's own included."""
     post = posterior(factor)
-    full = trailing_covariance(factor, post) if factor.plan.m else post.trailing
-    _extend(factor, 0, full, post)
-    post.table.append(full)
+    _extend(factor, 0, post)
     return post
 
 
-def trailing_covariance(factor: Factor, post: Posterior) -> Array:
-    """Q_TT = Lambda_T S^{-1} Lambda_T', both triangles."""
-    transposed = [t.T for t in factor.templates]
-    scaled = scale_trailing(factor.gram, factor.plan, transposed, post.trailing.copy(order="F"))
-    return symmetrized(scaled)
-
-
-def symmetrized(lower: Array) -> Array:
-    """The whole of a symmetric matrix from its lower triangle."""
-    out = np.tril(lower)
-    out += np.tril(lower, -1).T
-    return out
-
-
-def _extend(factor: Factor, position: int, full: Array, post: Posterior) -> None:
+def _extend(factor: Factor, position: int, post: Posterior) -> None:
     """Add chain factor `position` to the posterior: everything after it is known."""
     plan = factor.plan
     i, after = plan.chain[position], plan.chain[position + 1 :]
     block = factor.chain[i]
     back = -lv.transpose(block.root)
-    middle = lv.add_identity(ancestors(factor, i, block.nested, block.crossed, post))
-    if block.crossed is not None:
+    middle = lv.add_identity(_ancestors(factor, i, block.nested, block.crossed, post))
+    if block.crossed is not None and post.trailing is not None:
         pattern = plan.crossed[i]
-        # No earlier block asks for more of the first one than its pattern.
-        product = pattern.matmul(block.crossed, full) if position else None
-        at = (
-            pattern.matmul_entries(block.crossed, full)
-            if product is None
-            else product[:, pattern.column, pattern.level]
-        )
-        for a in range(middle.shape[0]):
-            for b in range(middle.shape[0]):
-                middle[a, b] += np.bincount(pattern.level, at[a] * block.crossed[b], pattern.n_levels)
+        at = post.trailing.rows(i, block.crossed)
+        middle += _level_products(at, block.crossed, pattern.level, pattern.n_levels)
         for j in after:
-            parent, known = plan.parent[i, j], post.crossed[j]
-            if product is None:
-                meet = known[:, pattern.column, parent[pattern.level]]
-                at += lv.gather_matmul(block.nested[j], pattern.level, meet)
-            else:
-                product += lv.matmul(block.nested[j], known.take(parent, axis=2))
-        if product is None:
-            post.entries[i] = lv.gather_matmul(back, pattern.level, at)
-        else:
-            post.crossed[i] = lv.matmul(back, product)
+            # By fill-in, where a row meets the trailing block its ancestor's does.
+            at += lv.gather_matmul(block.nested[j], pattern.level, post.entries[j].take(plan.fill[i, j], axis=1))
+        post.entries[i] = lv.gather_matmul(back, pattern.level, at)
     for j in after:
         half = lv.matmul(block.nested[j], post.own[j].take(plan.parent[i, j], axis=2))
         for h in after:
             if h != j:
-                half += lv.matmul(block.nested[h], _between(factor, i, h, j, post))
+                half += lv.matmul(block.nested[h], _between_ancestors(factor, i, h, j, post))
         if block.crossed is not None:
             pattern = plan.crossed[i]
-            meet = post.crossed[j][:, pattern.column, plan.parent[i, j][pattern.level]]
-            for a in range(half.shape[0]):
-                for b in range(half.shape[1]):
-                    half[a, b] += np.bincount(pattern.level, block.crossed[a] * meet[b], pattern.n_levels)
+            meet = post.entries[j].take(plan.fill[i, j], axis=1)
+            half += _level_products(block.crossed, meet, pattern.level, pattern.n_levels)
         post.nested[i, j] = lv.matmul(back, half)
     up = lv.transpose(block.inverse)
     post.sums[i] = lv.level_sum(lv.matmul(up, middle), up)
     post.own[i] = lv.matmul(lv.matmul(-back, middle), block.root)
 
 
-def _between(factor: Factor, i: int, h: int, j: int, post: Posterior) -> Array:
+def _level_products(left: Array, right: Array, level: Index, size: int) -> Array:
+    """sum of l_e r_e' over the entries of each level: (r, nnz) and (c, nnz) give (r, c, size)."""
+    return np.array([[np.bincount(level, x * y, size) for y in right] for x in left])
+
+
+def _between_ancestors(factor: Factor, i: int, h: int, j: int, post: Posterior) -> Array:
     """Q_hj at the levels of h and j that hold each level of i."""
     parent = factor.plan.parent
     if (h, j) in post.nested:
@@ -159,59 +122,121 @@ def _between(factor: Factor, i: int, h: int, j: int, post: Posterior) -> Array:
     return lv.transpose(post.nested[j, h].take(parent[i, j], axis=2))
 
 
-def ancestors(factor: Factor, i: int, nested: dict[int, Array], crossed: Array | None, post: Posterior) -> Array:
+def _ancestors(factor: Factor, i: int, nested: dict[int, Array], crossed: Array | None, post: Posterior) -> Array:
     """Y Q Y' a level, all parts of Q but Q_TT: (k, k, q)."""
     plan = factor.plan
-    k, q = factor.gram.k[i], factor.gram.n_levels[i]
-    out = np.zeros((k, k, q))
+    out = np.zeros((plan.k[i], plan.k[i], plan.width[i]))
     after = list(nested)
     for position, j in enumerate(after):
         parent = plan.parent[i, j]
         half = lv.matmul(nested[j], post.own[j].take(parent, axis=2))
         out += lv.matmul(half, lv.transpose(nested[j]))
         for h in after[position + 1 :]:
-            half = lv.matmul(nested[j], _between(factor, i, j, h, post))
+            half = lv.matmul(nested[j], _between_ancestors(factor, i, j, h, post))
             both = lv.matmul(half, lv.transpose(nested[h]))
             out += both + lv.transpose(both)
         if crossed is not None:
             pattern = plan.crossed[i]
-            meet = post.crossed[j][:, pattern.column, parent[pattern.level]]
-            half = lv.gather_matmul(nested[j], pattern.level, meet)
-            for a in range(k):
-                for b in range(k):
-                    meeting = np.bincount(pattern.level, half[a] * crossed[b], q)
-                    out[a, b] += meeting
-                    out[b, a] += meeting
+            half = lv.gather_matmul(nested[j], pattern.level, post.entries[j].take(plan.fill[i, j], axis=1))
+            both = _level_products(half, crossed, pattern.level, pattern.n_levels)
+            out += both + lv.transpose(both)
     return out
 
 
 def conditional_covariances(factor: Factor, post: Posterior) -> list[Array]:
     """Q_jj of every level of every factor, shape (k_i, k_i, q_i): Cov(b | y, beta) / sigma^2."""
-    plan, gram = factor.plan, factor.gram
-    out: list[Array] = [np.empty(0)] * gram.n_factors
-    for i in plan.chain[1:]:
-        out[i] = post.own[i]
-    full = trailing_covariance(factor, post) if plan.m else post.trailing
+    plan = factor.plan
     first = plan.chain[0]
     block = factor.chain[first]
-    middle = lv.add_identity(ancestors(factor, first, block.nested, block.crossed, post))
-    if block.crossed is not None:
+    middle = lv.add_identity(_ancestors(factor, first, block.nested, block.crossed, post))
+    if block.crossed is not None and post.trailing is not None:
         pattern = plan.crossed[first]
-        for a in range(len(middle)):
-            for b in range(a + 1):
-                form = pattern.quadratic(full, block.crossed[a], block.crossed[b])
-                middle[a, b] += form
-                if a != b:
-                    middle[b, a] += form
-    out[first] = lv.matmul(lv.matmul(lv.transpose(block.root), middle), block.root)
-    for j in plan.trailing:
-        out[j] = diagonal_blocks(factor, full, j)
+        at = post.trailing.rows(first, block.crossed)
+        middle += _level_products(at, block.crossed, pattern.level, pattern.n_levels)
+    own = {**post.own, first: lv.matmul(lv.matmul(lv.transpose(block.root), middle), block.root)}
+    if post.trailing is not None:
+        own.update({j: post.trailing.blocks(j) for j in plan.trailing})
+    return [own[i] for i in range(len(plan.k))]
+
+
+def inverse_sums(factor: Factor, post: Posterior) -> list[Array]:
+    """sum_j (A^{-1})_jj over the levels of every factor: (k_i, k_i) each."""
+    plan = factor.plan
+    out = dict(post.sums)
+    for i in plan.chain:
+        if i in out:
+            continue
+        block = factor.chain[i]
+        up = lv.transpose(block.inverse)
+        nested = {j: lv.matmul(up, y) for j, y in block.nested.items()}
+        crossed = None if block.crossed is None else lv.gather_matmul(up, plan.crossed[i].level, block.crossed)
+        out[i] = lv.level_sum(up, up) + _row_sums(factor, i, nested, crossed, post)
+    if post.trailing is not None:
+        out.update({j: post.trailing.inverse_sums(j) for j in plan.trailing})
+    return [out[i] for i in range(len(plan.k))]
+
+
+def projected_sums(factor: Factor, post: Posterior, i: int) -> Array:
+    r"""sum_j (Z'V^{-1}Z)_jj of factor i, also where its template is singular: (k, k).
+
+    Chain: sum_j F_j E_j - E_j' G_j Q G_j' E_j with E = (I + Sigma F)^{-1} = I - K F.
+    """
+    if post.trailing is not None and i not in factor.chain:
+        return post.trailing.projected_sums(i)
+    block = factor.chain[i]
+    k_matrix = lv.matmul(lv.transpose(block.root), block.root)
+    e_transposed = lv.add_identity(-lv.matmul(block.swept, k_matrix))
+    nested = {j: lv.matmul(e_transposed, g) for j, g in block.coupling.items()}
+    crossed = (
+        None
+        if block.coupling_crossed is None
+        else lv.gather_matmul(e_transposed, factor.plan.crossed[i].level, block.coupling_crossed)
+    )
+    own = lv.matmul(e_transposed, block.swept).sum(axis=2)
+    return 0.5 * (own + own.T) - _row_sums(factor, i, nested, crossed, post)
+
+
+def _row_sums(factor: Factor, i: int, nested: dict[int, Array], crossed: Array | None, post: Posterior) -> Array:
+    """sum over levels of Y Q Y', with any Y on the pattern of factor i: (k, k)."""
+    out = np.zeros((factor.plan.k[i],) * 2)
+    if nested:
+        out += _ancestors(factor, i, nested, crossed, post).sum(axis=2)
+    if crossed is not None and post.trailing is not None:
+        out += post.trailing.row_sums(i, crossed)
     return out
 
 
-def diagonal_blocks(factor: Factor, full: Array, j: int) -> Array:
-    """Q_jj of every level of a trailing factor."""
-    k, q, first = factor.gram.k[j], factor.gram.n_levels[j], factor.plan.offset[j]
-    at = first + np.arange(k)[:, None] * q + np.arange(q)
-    out: Array = full[at[:, None], at[None]]
+def row_leverages(factor: Factor, post: Posterior, pattern: RowPattern) -> Array:
+    """z_i'Q z_i of every row, for a posterior made by `full_posterior`: shape (n,)."""
+    out = np.zeros(len(pattern.factors[0].codes))
+    for i, f in enumerate(pattern.factors):
+        own = post.own[i] if post.trailing is None or i in post.own else post.trailing.blocks(i)
+        _add_forms(out, f.columns, f.columns, own, f.codes)
+    for (i, j), (row, _, entry) in pattern.entries.items():
+        f, g = pattern.factors[i], pattern.factors[j]
+        _add_forms(out, f.columns, g.columns, 2.0 * _between_pairs(factor, post, i, j, row), entry)
     return out
+
+
+def _add_forms(out: Array, left: Array | None, right: Array | None, blocks: Array, at: Index) -> None:
+    for a in range(blocks.shape[0]):
+        for b in range(blocks.shape[1]):
+            part = blocks[a, b].take(at)
+            if left is not None:
+                part *= left[a]
+            if right is not None:
+                part *= right[b]
+            out += part
+
+
+def _between_pairs(factor: Factor, post: Posterior, i: int, j: int, row: Index) -> Array:
+    """Q_ij at the pairs of levels that occur together, `row` being those of i: (k_i, k_j, pairs)."""
+    plan = factor.plan
+    if (i, j) in post.nested:
+        return post.nested[i, j].take(row, axis=2)
+    if i in post.entries:
+        return post.entries[i][:, plan.scatter[i, j].reshape(plan.k[j], -1)]
+    if j in post.entries:
+        return lv.transpose(post.entries[j][:, plan.scatter[j, i].reshape(plan.k[i], -1)])
+    assert post.trailing is not None
+    return post.trailing.between(i, j)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from mixfit.errors import DataError
 from mixfit.families.links import LINKS, Link
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["DispersionTerms", "Family", "Terms"]
+__all__ = ["DispersionTerms", "Family", "Terms", "check_rows"]
 
 _LARGEST_LOG_MEAN = 100.0
 
@@ -63,6 +64,12 @@ class DispersionTerms:
     loglik: Array
     score: Array
     weight: Array
+
+
+def check_rows(bad: NDArray[np.bool_], message: str) -> None:
+    """Raise DataError with the first bad row's number where any is bad."""
+    if bad.any():
+        raise DataError(f"{message} ({int(bad.sum())} of {len(bad)} rows, the first is row {int(np.argmax(bad))}).")
 
 
 class Family(ABC):

@@ -1,7 +1,6 @@
-"""Continuous responses: Gaussian with any link, Gamma, inverse Gaussian, beta.
+"""Continuous responses: Gaussian with any link, Gamma, inverse Gaussian.
 
-phi is the dispersion of the exponential family (Var = phi V(mu) / w), and the precision of the beta
-distribution (Var = mu (1 - mu) / (1 + phi); Ferrari & Cribari-Neto 2004).
+phi is the dispersion of the exponential family: Var = phi V(mu) / w.
 """
 
 from __future__ import annotations
@@ -9,17 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import digamma, gammaln, polygamma, xlogy
+from scipy.special import digamma, gammaln
 
-from mixfit.families.base import Family
-from mixfit.families.counts import check_rows
+from mixfit.families.base import Family, check_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
-__all__ = ["Beta", "Gamma", "Gaussian", "InverseGaussian"]
+__all__ = ["Gamma", "Gaussian", "InverseGaussian"]
 
 
 # Where a start needs a positive mean and the response is not: this share of the mean of those that are.
@@ -179,62 +177,3 @@ class InverseGaussian(_Scaled):
 
     def start_mean(self, y: Array, prior: Array) -> Array:
         return y
-
-
-class Beta(Family):
-    """Responses inside (0, 1) with precision phi; prior weights multiply the log density."""
-
-    name = "beta"
-    links = ("logit", "probit", "cloglog")
-    has_dispersion = True
-
-    def check(self, y: Array, prior: Array, name: str) -> None:
-        check_rows((y <= 0) | (y >= 1), f"A beta response lies strictly inside (0, 1); {name!r} does not")
-
-    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
-        a, b = mu * phi, (1.0 - mu) * phi
-        kernel = xlogy(a - 1.0, y) + (b - 1.0) * np.log1p(-y)
-        out: Array = prior * (gammaln(phi) - gammaln(a) - gammaln(b) + kernel)
-        return out
-
-    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
-        a, b = mu * phi, (1.0 - mu) * phi
-        odds = np.log(y) - np.log1p(-y)
-        return (
-            prior * phi * (odds - digamma(a) + digamma(b)),
-            -prior * phi**2 * (polygamma(1, a) + polygamma(1, b)),
-            -prior * phi**3 * (polygamma(2, a) - polygamma(2, b)),
-        )
-
-    def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
-        nu = 1.0 - mu
-        a, b = mu * phi, nu * phi
-        f1, f2, _ = self.mean_derivatives(y, prior, mu, phi)
-        loglik = digamma(phi) - mu * digamma(a) - nu * digamma(b) + mu * np.log(y) + nu * np.log1p(-y)
-        return (
-            prior * phi * loglik,
-            f1 + prior * phi**2 * (nu * polygamma(1, b) - mu * polygamma(1, a)),
-            2.0 * f2 - prior * phi**3 * (mu * polygamma(2, a) + nu * polygamma(2, b)),
-        )
-
-    def information(self, prior: Array, mu: Array, phi: float) -> tuple[Array, Array]:
-        a, b = mu * phi, (1.0 - mu) * phi
-        return (
-            prior * phi**2 * (polygamma(1, a) + polygamma(1, b)),
-            prior * phi**3 * (polygamma(2, a) - polygamma(2, b)),
-        )
-
-    def unit_deviance(self, y: Array, mu: Array) -> Array:
-        raise NotImplementedError("The beta family has no deviance.")
-
-    def variance(self, mu: Array, phi: float) -> Array:
-        return mu * (1.0 - mu) / (1.0 + phi)
-
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
-        return rng.beta(mu * phi, (1.0 - mu) * phi)
-
-    def start_mean(self, y: Array, prior: Array) -> Array:
-        return y
-
-    def start_dispersion(self, y: Array, prior: Array, mu: Array) -> float:
-        return max(float(np.mean(mu * (1.0 - mu)) / np.mean((y - mu) ** 2)) - 1.0, 0.1)

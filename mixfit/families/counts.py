@@ -1,130 +1,33 @@
-"""Counts and proportions without a dispersion: binomial and Poisson."""
+"""Counts: Poisson and negative binomial (NB2).
+
+phi is glmmTMB's: Var = mu + mu^2 / phi. The gamma-function difference of the negative binomial
+
+    r(y, phi) = log Gamma(y + phi) - log Gamma(phi) - y log phi
+
+tends to zero like y (y - 1) / (2 phi), which the difference of two log-gammas of size phi log phi cannot show.
+Stirling's series log Gamma(z) = (z - 1/2) log z - z + log(2 pi) / 2 + s(z) leaves small terms only.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import gammaln, xlogy
+from scipy.special import digamma, gammaln, xlogy
 
-from mixfit.errors import DataError
-from mixfit.families.base import Family, Terms
-from mixfit.families.links import logistic
-from mixfit.families.tails import TAILS
+from mixfit.families.base import Family, Terms, check_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
-__all__ = ["Binomial", "Poisson", "check_rows", "log_choose"]
-
+__all__ = ["NegativeBinomial", "Poisson", "digamma_rise", "log_rise"]
 
 _LARGEST_EXPONENT = 600.0
-
-
-def check_rows(bad: NDArray[np.bool_], message: str) -> None:
-    """Raise DataError with the first bad row's number where any is bad."""
-    if bad.any():
-        raise DataError(f"{message} ({int(bad.sum())} of {len(bad)} rows, the first is row {int(np.argmax(bad))}).")
-
-
-def log_choose(trials: Array, successes: Array) -> Array:
-    """log of the binomial coefficient."""
-    out: Array = gammaln(trials + 1.0) - gammaln(successes + 1.0) - gammaln(trials - successes + 1.0)
-    return out
-
-
-class Binomial(Family):
-    """Proportions y of `prior` trials."""
-
-    name = "binomial"
-    links = ("logit", "probit", "cloglog", "cauchit", "log")
-    edged = ("log",)
-    canonical = "logit"
-    expected_weights = True
-
-    def check(self, y: Array, prior: Array, name: str) -> None:
-        check_rows((y < 0) | (y > 1), f"A binomial response lies in [0, 1]; {name!r} does not")
-        successes = y * prior
-        check_rows(
-            np.abs(successes - np.round(successes)) > 1e-6 * np.maximum(prior, 1.0),
-            f"{name!r} times its number of trials is not a whole number; give the trials as weights=",
-        )
-        check_rows(
-            np.abs(prior - np.round(prior)) > 1e-6,
-            "The weights of a binomial model are numbers of trials: whole",
-        )
-
-    def log_constant(self, y: Array, prior: Array) -> Array:
-        return log_choose(prior, prior * y)
-
-    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
-        if self.link.name == "logit":
-            # y eta - log(1 + e^eta), which neither overflows nor rounds the tail away.
-            tail = np.abs(eta)
-            np.log1p(np.exp(np.negative(tail, out=tail), out=tail), out=tail)
-            out = y * eta
-            out -= np.maximum(eta, 0.0)
-            out -= tail
-            out *= prior
-            return out
-        # 0 log 0 counts nothing, but a mean outside the support has no density whatever the response.
-        tails = TAILS[self.link.name]
-        success, failure = tails.log_mean(eta), tails.log_rest(eta)
-        with np.errstate(invalid="ignore"):
-            kernel = np.where(y > 0.0, y * success, 0.0) + np.where(y < 1.0, (1.0 - y) * failure, 0.0)
-        if self.has_edge:
-            kernel = np.where(eta < 0.0, kernel, -np.inf)
-        return prior * kernel
-
-    def terms(self, y: Array, prior: Array, eta: Array, phi: float) -> Terms:
-        if self.link.name == "logit":
-            mean, weight, bend = logistic(eta)
-            weight *= prior
-            bend *= prior
-            score = np.subtract(y, mean, out=mean)
-            score *= prior
-            return Terms(score, weight, bend, weight, weight)
-        h = TAILS[self.link.name].hazards(eta)
-        weight = prior * h.success * h.failure
-        return Terms(
-            score=prior * (y * h.success - (1.0 - y) * h.failure),
-            weight=weight,
-            weight_slope=weight * (h.success_bend + h.failure_bend),
-            observed=prior * ((1.0 - y) * h.failure * h.failure_bend - y * h.success * h.success_bend),
-            expected=weight,
-        )
-
-    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
-        kernel = prior * (xlogy(y, mu) + xlogy(1.0 - y, 1.0 - mu))
-        # A log link can leave the support: no density there, whatever the response.
-        return np.where(mu < 1.0, kernel, -np.inf)
-
-    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
-        nu = 1.0 - mu
-        return (
-            prior * (y - mu) / (mu * nu),
-            -prior * (y / mu**2 + (1.0 - y) / nu**2),
-            2.0 * prior * (y / mu**3 - (1.0 - y) / nu**3),
-        )
-
-    def information(self, prior: Array, mu: Array, phi: float) -> tuple[Array, Array]:
-        v = mu * (1.0 - mu)
-        return prior / v, -prior * (1.0 - 2.0 * mu) / v**2
-
-    def unit_deviance(self, y: Array, mu: Array) -> Array:
-        distance = xlogy(y, y / mu) + xlogy(1.0 - y, (1.0 - y) / (1.0 - mu))
-        return np.asarray(2.0 * distance)
-
-    def variance(self, mu: Array, phi: float) -> Array:
-        return mu * (1.0 - mu)
-
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
-        return rng.binomial(np.round(prior).astype(np.int64), mu) / prior
-
-    def start_mean(self, y: Array, prior: Array) -> Array:
-        return (prior * y + 0.5) / (prior + 1.0)
+# Beyond it the series is exact to rounding.
+_SERIES = 20.0
+_BERNOULLI = (1.0 / 12.0, -1.0 / 360.0, 1.0 / 1260.0, -1.0 / 1680.0, 1.0 / 1188.0)
 
 
 class Poisson(Family):
@@ -184,3 +87,108 @@ class Poisson(Family):
 
     def start_mean(self, y: Array, prior: Array) -> Array:
         return y + 0.1
+
+
+class NegativeBinomial(Family):
+    """Counts with variance mu + mu^2 / phi (NB2); prior weights multiply the log density."""
+
+    name = "nbinom2"
+    links = ("log", "sqrt", "identity")
+    edged = ("identity",)
+    has_dispersion = True
+
+    def check(self, y: Array, prior: Array, name: str) -> None:
+        Poisson.check(self, y, prior, name)  # type: ignore[arg-type]
+
+    def log_constant(self, y: Array, prior: Array) -> Array:
+        return -prior * gammaln(y + 1.0)
+
+    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
+        if self.link.name != "log":
+            return super().log_kernel(y, prior, eta, phi)
+        # The Poisson density of the mean mu / (1 + mu / phi) with what phi adds to it: its limit for phi -> oo.
+        odds = self.link.mean(eta) / phi
+        return prior * (log_rise(y, phi) + y * eta - (y + phi) * np.log1p(odds))
+
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+        constant = log_rise(y, phi)
+        with np.errstate(invalid="ignore"):
+            kernel = prior * (constant + xlogy(y, mu) - (y + phi) * np.log1p(mu / phi))
+        return np.where(mu > 0.0 if self.has_edge else mu >= 0.0, kernel, -np.inf)
+
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+        s = mu + phi
+        return (
+            prior * (y / mu - (y + phi) / s),
+            prior * ((y + phi) / s**2 - y / mu**2),
+            2.0 * prior * (y / mu**3 - (y + phi) / s**3),
+        )
+
+    def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+        s = mu + phi
+        w = (y - mu) / s
+        # log(1 + w), which rounds where w does: to zero for a large phi, to -1 for a large mean.
+        log_ratio = np.where(w > -0.5, np.log1p(np.maximum(w, -0.5)), np.log((y + phi) / s))
+        return (
+            prior * phi * (digamma_rise(y, phi) + log_ratio - w),
+            prior * phi * (y - mu) / s**2,
+            prior * phi * (1.0 / s**2 - 2.0 * (y + phi) / s**3),
+        )
+
+    def information(self, prior: Array, mu: Array, phi: float) -> tuple[Array, Array]:
+        v = mu + mu**2 / phi
+        return prior / v, -prior * (1.0 + 2.0 * mu / phi) / v**2
+
+    def unit_deviance(self, y: Array, mu: Array) -> Array:
+        raise NotImplementedError("The deviance of the negative binomial depends on phi.")
+
+    def deviances(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+        # The saturated model's means are the responses themselves.
+        return 2.0 * (self.loglik_mean(y, prior, y, phi) - self.loglik_mean(y, prior, mu, phi))
+
+    def variance(self, mu: Array, phi: float) -> Array:
+        return mu + mu**2 / phi
+
+    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+        return rng.poisson(rng.gamma(phi, mu / phi)).astype(float)
+
+    def start_mean(self, y: Array, prior: Array) -> Array:
+        return y + 0.1
+
+    def start_dispersion(self, y: Array, prior: Array, mu: Array) -> float:
+        excess = float(np.mean(((y - mu) ** 2 - mu) / mu**2))
+        return 1.0 / min(max(excess, 0.02), 10.0)
+
+
+def log_rise(y: Array, phi: float) -> Array:
+    """r(y, phi)."""
+    if phi < _SERIES:
+        return np.asarray(gammaln(y + phi) - gammaln(phi) - y * np.log(phi))
+    return np.asarray((y + phi - 0.5) * np.log1p(y / phi) - y + _remainder(y + phi) - _remainder(phi))
+
+
+def digamma_rise(y: Array, phi: float) -> Array:
+    """psi(y + phi) - psi(phi) - log(1 + y / phi)."""
+    if phi < _SERIES:
+        return np.asarray(digamma(y + phi) - digamma(phi) - np.log1p(y / phi))
+    z = y + phi
+    return np.asarray(0.5 * y / (phi * z) + _remainder_slope(z) - _remainder_slope(phi))
+
+
+def _remainder(z: Array | float) -> Array:
+    """s(z)."""
+    inverse = 1.0 / np.asarray(z)
+    square = inverse * inverse
+    out = np.zeros_like(inverse)
+    for b in reversed(_BERNOULLI):
+        out = out * square + b
+    return out * inverse
+
+
+def _remainder_slope(z: Array | float) -> Array:
+    """ds/dz."""
+    square = 1.0 / np.square(np.asarray(z, dtype=float))
+    out = np.zeros_like(square)
+    for power, b in reversed(list(enumerate(_BERNOULLI))):
+        out = out * square - (2 * power + 1) * b
+    return out * square

@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 from mixfit.families.base import Family
-from mixfit.families.continuous import Beta, Gamma, Gaussian, InverseGaussian
-from mixfit.families.counts import Binomial, Poisson
-from mixfit.families.overdispersed import BetaBinomial, NegativeBinomial
+from mixfit.families.continuous import Gamma, Gaussian, InverseGaussian
+from mixfit.families.counts import NegativeBinomial, Poisson
+from mixfit.families.proportions import Beta, BetaBinomial, Binomial
 
 __all__ = ["FAMILIES", "resolve_family"]
 

@@ -9,17 +9,17 @@ from formulaic import SimpleFormula
 from formulaic.errors import FormulaicError
 from formulaic.parser.types import ASTNode, Factor, Term, Token
 
+from mixfit.covariance.registry import structure_names
 from mixfit.errors import FormulaError
-from mixfit.formula.calls import call_arguments, called_name, variables_of
 from mixfit.formula.errors import error_at, error_at_token, from_formulaic
-from mixfit.formula.parser import BarTerm, MixedFormulaParser
-from mixfit.formula.types import MixedFormula, RandomTerm, Response
+from mixfit.formula.grammar import BarTerm, MixedFormulaParser
+from mixfit.formula.terms import MixedFormula, RandomTerm, Response, call_arguments, called_name, variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from mixfit.formula.grammar import Bar
     from mixfit.formula.structured import NamedStructure
-    from mixfit.formula.tokens import Bar
 
 __all__ = ["parse"]
 
@@ -52,12 +52,13 @@ def parse(text: str, columns: tuple[str, ...] | None = None, *, random: bool = T
     """
     if not isinstance(text, str):
         raise FormulaError(f"A formula is a string such as 'y ~ x + (1 | g)', not {type(text).__name__}.")
-    return _parse(text, columns, random)
+    return _parse(text, columns, random, structure_names())
 
 
-# Formulas are immutable once read, and a session fits few formulas many times.
+# Formulas are immutable once read, and a session fits few formulas many times. What a name means around a bar
+# depends on the structures there are.
 @lru_cache(maxsize=256)
-def _parse(text: str, columns: tuple[str, ...] | None, needs_random: bool) -> MixedFormula:
+def _parse(text: str, columns: tuple[str, ...] | None, needs_random: bool, structures: tuple[str, ...]) -> MixedFormula:
     source = "".join(" " if char.isspace() else char for char in text)
     # Until the columns are known a name that no column has holds the place of the dot.
     context: dict[str, Any] = {"__formulaic_variables_available__": (_DOT,) if columns is None else columns}

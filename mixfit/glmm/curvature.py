@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg.lapack import dpotrf
 
+from mixfit.gram.levels import column_products
 from mixfit.gram.products import random_sums
-from mixfit.lmm.criterion import block_inner, column_products, whiten
+from mixfit.lmm.criterion import whiten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
     factor = problem.factorize(at.mode.terms.expected, at.templates, problem.fixed)
     gram = factor.gram
     border = factor.forward(*factor.scaled(gram.border))
-    fixed = gram.corner - block_inner(border, border)
+    fixed = gram.corner - factor.inner(border, border)
     m, p = len(directions), problem.p
     size = m + p + problem.family.has_dispersion
     out = np.zeros((size, size))
@@ -54,12 +55,12 @@ def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
     images = gram.matvec(loadings)
     forward = factor.forward(*factor.scaled(images))
     direct = sum(column_products(c, f) for c, f in zip(loadings, images, strict=True))
-    schur = direct - block_inner(forward, forward)
+    schur = direct - factor.inner(forward, forward)
     if p:
         coupling = sum(column_products(c, b) for c, b in zip(loadings, gram.border, strict=True))
         root, info = dpotrf(fixed, lower=1, clean=1)
         if info == 0:
-            to_x = whiten(root, coupling - block_inner(forward, border))
+            to_x = whiten(root, coupling - factor.inner(forward, border))
             schur = schur - to_x @ to_x.T
     out[:m, :m] = 0.5 * (schur + schur.T)
     return out
@@ -87,4 +88,4 @@ def edge_curvature(at: Laplace, index: int, change: Array) -> tuple[float, float
     images = factor.gram.matvec(loadings)
     forward = factor.forward(*factor.scaled(images))
     direct = sum(float(np.vdot(c, f)) for c, f in zip(loadings, images, strict=True))
-    return direct - float(block_inner(forward, forward)[0, 0]), float(np.vdot(change @ s, s))
+    return direct - float(factor.inner(forward, forward)[0, 0]), float(np.vdot(change @ s, s))

@@ -20,10 +20,10 @@ from scipy.linalg.lapack import dposv
 from mixfit.covariance.steps import relative_factors
 from mixfit.errors import FitError
 from mixfit.glmm.laplace import Laplace
-from mixfit.glmm.pirls import Mode, penalized_deviance, predictor, solve
+from mixfit.glmm.pirls import Mode, penalized_deviance, predictor
 from mixfit.gram import levels as lv
+from mixfit.gram.levels import column_products
 from mixfit.gram.products import random_sums
-from mixfit.lmm.criterion import column_products
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,7 +123,7 @@ def solve_joint(factor: Factor, fixed: Array, blocks: Sequence[Array]) -> Effect
     """
     gram, p = factor.gram, len(fixed)
     border = [lv.left_multiply(t.T, b) for t, b in zip(factor.templates, gram.border, strict=True)]
-    both = solve(factor, [np.concatenate(pair, axis=1) for pair in zip(border, blocks, strict=True)])
+    both = factor.solve([np.concatenate(pair, axis=1) for pair in zip(border, blocks, strict=True)])
     if not p:
         return fixed, both
     products = [column_products(b, u) for b, u in zip(border, both, strict=True)]

@@ -23,10 +23,8 @@ import numpy as np
 
 from mixfit.covariance.directions import regular_columns
 from mixfit.covariance.steps import relative_factors
-from mixfit.factor.leverages import row_leverages
-from mixfit.factor.posterior import full_posterior
-from mixfit.factor.sums import inverse_sums, projected_sums
-from mixfit.glmm.pirls import find_mode, solve
+from mixfit.factor.posterior import full_posterior, inverse_sums, projected_sums, row_leverages
+from mixfit.glmm.pirls import find_mode
 from mixfit.glmm.point import Slopes
 from mixfit.gram import levels as lv
 from mixfit.gram.products import random_predictor, random_sums
@@ -104,7 +102,7 @@ def add_random(at: Laplace, u: Sequence[Array]) -> Array:
 
 
 def _mode_adjoint(at: Laplace, c: Array) -> tuple[list[Array], Array]:
-    v = solve(at.mode.observed, pull_back(at, c))
+    v = at.mode.observed.solve(pull_back(at, c))
     return v, add_random(at, v)
 
 

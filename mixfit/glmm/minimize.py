@@ -176,7 +176,7 @@ def _first_lower(
 def _arrive(objective: Objective, at: Parameters, value: float) -> _State:
     """The state at a point whose value was just computed, with the cheap curvature."""
     slopes = objective.slopes()
-    directions = free_directions(objective.problem.terms, at.points)
+    directions = free_directions(objective.problem.terms, at.points, objective.problem.seen)
     gradient = slope_vector(slopes, directions, objective.problem.family.has_dispersion)
     return _State(at, value, slopes, directions, gradient, objective.information(directions), exact=False)
 
@@ -205,7 +205,7 @@ def _advance(
 ) -> _State:
     """The state at an accepted point: curvature kept when exact, updated by BFGS otherwise."""
     slopes = objective.slopes()
-    directions = free_directions(objective.problem.terms, at.points)
+    directions = free_directions(objective.problem.terms, at.points, objective.problem.seen)
     gradient = slope_vector(slopes, directions, objective.problem.family.has_dispersion)
     # Far out the working model's curvature, made anew, is worth more than what old steps remember, unless its
     # steps have to be cut.
@@ -226,8 +226,9 @@ def _boundary(objective: Objective, state: _State) -> tuple[BoundaryParameter, .
     mode = objective.center.mode
     largest = float(np.mean(mode.eta**2)) + 1.0 / max(float(np.mean(mode.terms.expected)), np.finfo(float).tiny)
     return boundary_parameters(
-        objective.problem.terms,
+        terms,
         state.at.points,
+        objective.problem.seen,
         state.slopes.relative,
         objective.boundary_slopes(state.slopes),
         objective.edge_curvature,

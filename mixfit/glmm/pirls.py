@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Mode", "find_mode", "penalized_deviance", "predictor", "solve"]
+__all__ = ["Mode", "find_mode", "penalized_deviance", "predictor"]
 
 _DECREMENT = 1e-14
 _NEAR = 1e-3
@@ -113,7 +113,7 @@ def _search(
     objective = penalized_deviance(problem, eta, u, phi)
     if not np.isfinite(objective):
         return None
-    costly = problem.plan.m**2 > len(problem.y)
+    costly = problem.plan.trailing_entries > len(problem.y)
     old = near if costly else None
     decrement, refused, trusted = np.inf, np.inf, True
     for step in range(_MAX_STEPS):
@@ -159,19 +159,8 @@ def _search(
 
 def _newton(factor: Factor, gradient: list[Array]) -> tuple[list[Array], float]:
     """The step A^{-1} g and its decrement g'A^{-1} g."""
-    delta = solve(factor, gradient)
+    delta = factor.solve(gradient)
     return delta, sum(float(np.vdot(g, d)) for g, d in zip(gradient, delta, strict=True))
-
-
-def solve(factor: Factor, blocks: Sequence[Array]) -> list[Array]:
-    """A^{-1} r for scaled right-hand sides in blocks (k_i, r, q_i), factor by factor."""
-    plan = factor.plan
-    own = {i: blocks[i] for i in plan.chain}
-    r = blocks[0].shape[1]
-    trailing = (
-        np.concatenate([blocks[j].swapaxes(1, 2).reshape(-1, r) for j in plan.trailing]) if plan.m else np.empty((0, r))
-    )
-    return factor.backward(*factor.forward(own, trailing))[0]
 
 
 def predictor(

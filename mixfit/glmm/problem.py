@@ -64,6 +64,16 @@ class GeneralizedProblem:
         """Conditional log-likelihood of linear predictors (n,), with all constants."""
         return float(self.family.log_kernel(self.y, self.prior, eta, phi).sum()) + self.log_constant
 
+    @cached_property
+    def seen(self) -> tuple[NDArray[np.bool_], ...]:
+        """Which columns of each term are not zero in every row: dependent columns span fewer than they are."""
+        return tuple(
+            np.ones(t.k, dtype=bool)
+            if (f := self.pattern.factors[t.factor]).columns is None
+            else np.asarray(f.columns[t.columns].any(axis=1))
+            for t in self.terms
+        )
+
     @property
     def p(self) -> int:
         """Number of fixed effects."""

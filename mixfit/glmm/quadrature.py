@@ -60,7 +60,7 @@ class QuadratureObjective(WorkingCurvature):
     def _null_slopes(self, index: int) -> Array:
         center = self._point.center
         structure = self.problem.terms[index].structure
-        null = structure.null_space(center.templates[index])
+        null = structure.null_space(center.templates[index], self.problem.seen[index])
         form = np.diag([self._slope_off(index, n) for n in null.T])
         if not structure.is_separable:
             for a, b in zip(*np.tril_indices(len(form), -1), strict=True):

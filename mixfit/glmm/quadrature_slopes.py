@@ -22,7 +22,6 @@ import numpy as np
 from mixfit.covariance.directions import regular_columns
 from mixfit.glmm.laplace import laplace
 from mixfit.glmm.nodes import evaluate_nodes, node_rows
-from mixfit.glmm.pirls import solve
 from mixfit.glmm.point import Slopes
 from mixfit.gram import levels as lv
 from mixfit.gram.products import random_predictor, random_sums
@@ -86,7 +85,7 @@ def _moments(at: NodePoint, rule: Rule) -> _Moments:
     leverage = _row_forms(factors[0].columns, factors[0].codes, lv.left_multiply(t, _right(twice_b, t)))
     c = leverage * mode.terms.weight_slope
     pulled = lv.left_multiply(t.T, random_sums(factors, c[None])[0]) - 2.0 * s[:, None]
-    v = solve(mode.observed, [pulled])[0][:, 0]
+    v = mode.observed.solve([pulled])[0][:, 0]
     shift = random_predictor(factors, [lv.left_multiply(t, v[:, None])])[0]
     return _Moments(score_mean, node_scores, loglik_phi, s, twice_b, leverage, c, shift, v)
 

@@ -64,3 +64,8 @@ class GeneralizedEstimate:
     certificate: Certificate
 
     reml: ClassVar[bool] = False
+
+    @property
+    def unit(self) -> float:
+        """What the templates are relative to: 1."""
+        return 1.0

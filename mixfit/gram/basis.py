@@ -25,7 +25,9 @@ __all__ = ["FixedBasis", "ResponseBasis", "fixed_basis", "response_basis", "term
 
 # lme4 drops a column when what earlier columns leave of it is below 1e-7 of its length.
 RANK_TOLERANCE = 1e-7
+# A Cholesky factor squares the condition of the unit columns: above this pivot a second pass restores orthogonality.
 _SAFE_CHOLESKY = 1e-3
+# What two projections leave of a response within the span of X is its rounding: some 1e-14 of its length a column.
 _PERFECT_FIT = 1e-11
 
 

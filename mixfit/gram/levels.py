@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "add_identity",
     "cholesky",
+    "column_products",
     "congruence",
     "gather_matmul",
     "left_multiply",
@@ -93,6 +94,14 @@ def level_sum(a: Array, b: Array) -> Array:
     """sum_j A_j B_j' over the levels: (r, c, q) twice gives (r, r)."""
     r = a.shape[0]
     return a.reshape(r, -1) @ b.reshape(b.shape[0], -1).T
+
+
+def column_products(a: Array, b: Array) -> Array:
+    """sum over rows and levels of A'B, for blocks (k, r, q) and (k, c, q): (r, c)."""
+    if len(a) == 1:
+        return a[0] @ b[0].T
+    left = a.swapaxes(0, 1).reshape(a.shape[1], -1)
+    return left @ b.swapaxes(0, 1).reshape(b.shape[1], -1).T
 
 
 def segment_sum(values: Array, segment: Index, size: int) -> Array:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FactorRows", "RowPattern", "row_pattern"]
 
+# A table of all pairs numbers them in two passes, where sorting the rows takes some twenty: worth it up to here.
 _DENSE_TABLE_CELLS_PER_ROW = 8
 
 

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.errors import DataError
-from mixfit.results.prediction import PredictionResults, PredictionResultsMean
-from mixfit.results.re_form import select
+from mixfit.fitted.predict import predictors_of, row_predictors, rows_to_predict
+from mixfit.fitted.re_form import select
+from mixfit.inference.prediction_results import PredictionResults, PredictionResultsMean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.results.generalized import GeneralizedResults
-    from mixfit.results.linear import LinearResults
-    from mixfit.results.re_form import ReForm, Selection
+    from mixfit.fitted.protocols import GeneralizedFit, LinearFit
+    from mixfit.fitted.re_form import ReForm, Selection
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
@@ -99,13 +99,13 @@ def residual_weights(weights: ArrayLike | None, default: Array | None, m: int) -
 
 
 def predict_observations(
-    fit: LinearResults, newdata: object, re_form: ReForm, allow_new_levels: bool, weights: ArrayLike | None
+    fit: LinearFit, newdata: object, re_form: ReForm, allow_new_levels: bool, weights: ArrayLike | None
 ) -> PredictionResults:
-    """Means and observations; see `mixfit.results.prediction_methods.LinearPredictions.get_prediction`."""
+    """Means and observations: `LinearResults.get_prediction`."""
     design, templates = fit.model.design, fit.estimate.templates
     selection = select(re_form, design.random)
-    rows = fit._rows(newdata, selection, allow_new_levels)
-    mean, variance, labels = fit._predict_rows(rows, selection, variance=True)
+    rows = rows_to_predict(fit, newdata, selection, allow_new_levels)
+    mean, variance, labels = predictors_of(fit, rows, selection, variance=True)
     assert variance is not None
     Z = [z for z in rows.Z if z is not None]
     if len(Z) < len(rows.Z):
@@ -119,11 +119,11 @@ def predict_observations(
 
 
 def predict_means(
-    fit: GeneralizedResults, newdata: object, re_form: ReForm, allow_new_levels: bool
+    fit: GeneralizedFit, newdata: object, re_form: ReForm, allow_new_levels: bool
 ) -> PredictionResultsMean:
-    """Means; see `mixfit.results.prediction_methods.GeneralizedPredictions.get_prediction`."""
+    """Means: `GeneralizedResults.get_prediction`."""
     family = fit.model.family
-    eta, variance, labels = fit._predict(newdata, re_form, allow_new_levels, variance=True)
+    eta, variance, labels = row_predictors(fit, newdata, re_form, allow_new_levels, variance=True)
     assert variance is not None
     error = np.sqrt(variance)
     return PredictionResultsMean(

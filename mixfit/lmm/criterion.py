@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Profile", "block_inner", "column_products", "evaluate", "whiten"]
+__all__ = ["Profile", "evaluate", "whiten"]
 
 
 _ROUNDING = 4.0 * float(np.finfo(float).eps)
@@ -88,7 +88,7 @@ def evaluate(problem: Problem, points: Sequence[Array], *, reml: bool) -> Profil
     gram, p = problem.gram, problem.p
     factor = factorize(gram, problem.plan, problem.factor_templates(templates))
     forward = factor.forward(*factor.scaled(gram.border))
-    schur = gram.corner - block_inner(forward, forward)
+    schur = gram.corner - factor.inner(forward, forward)
     root, half = _fixed_root(schur, p)
     beta = dtrsv(root, half, lower=1, trans=1) if p else half
     schur_scale = float(gram.corner[p, p])
@@ -127,22 +127,6 @@ def _fixed_root(schur: Array, p: int) -> tuple[Array, Array]:
             "random effects in double precision. Leave out the fixed effect that the groups determine."
         )
     return root, dtrsv(root, schur[:p, p], lower=1)
-
-
-def block_inner(a: tuple[dict[int, Array], Array], b: tuple[dict[int, Array], Array]) -> Array:
-    """A'B of two block columns."""
-    total: Array = a[1].T @ b[1]
-    for i, left in a[0].items():
-        total = total + column_products(left, b[0][i])
-    return total
-
-
-def column_products(a: Array, b: Array) -> Array:
-    """sum over rows and levels of A'B, for blocks (k, r, q) and (k, c, q): (r, c)."""
-    if len(a) == 1:
-        return a[0] @ b[0].T
-    left = a.swapaxes(0, 1).reshape(a.shape[1], -1)
-    return left @ b.swapaxes(0, 1).reshape(b.shape[1], -1).T
 
 
 def whiten(root: Array, columns: Array) -> Array:

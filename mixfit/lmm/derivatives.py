@@ -24,12 +24,13 @@ import numpy as np
 
 from mixfit.covariance.directions import regular_columns
 from mixfit.covariance.steps import free_directions
-from mixfit.factor.posterior import posterior
-from mixfit.factor.sums import inverse_sums, projected_sums
+from mixfit.factor.posterior import inverse_sums, posterior, projected_sums
 from mixfit.lmm.criterion import whiten
 from mixfit.lmm.scores import loaded_products, residual_columns, residual_forward
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from mixfit.covariance.directions import Direction
@@ -43,6 +44,7 @@ __all__ = [
     "average_information",
     "differentiate",
     "edge_curvature",
+    "load_direction",
     "modes",
     "share_of",
     "template_slopes",
@@ -66,10 +68,16 @@ class Derivatives:
     directions : tuple of Direction
     gradient : ndarray, shape (m,)
         Derivative of the criterion along each direction.
+    average : ndarray, shape (m, m)
+        Average information in the same coordinates.
     information : ndarray, shape (m, m)
-        Average information in the same coordinates, with the curvature of Sigma = T T' beside a boundary.
-    scores : dict of int to ndarray, shape (k_t, q_t)
-        s of the terms with a singular template.
+        The same with the curvature of Sigma = T T' beside a boundary.
+    modes : list of ndarray, shape (k_i, 1, q_i)
+        u of every factor.
+    modes_x : list of ndarray, shape (k_i, p, q_i)
+        u_X of every factor, X in the metric of G_XX; empty but for REML.
+    scores : dict of int to ndarray, shape (k_t, 1 or 1 + p, q_t)
+        s, and for REML s_X beside it, of the terms with a singular template.
     """
 
     relative: tuple[Array, ...]
@@ -78,7 +86,10 @@ class Derivatives:
     quadratic_share: tuple[Array, ...]
     directions: tuple[Direction, ...]
     gradient: Array
+    average: Array
     information: Array
+    modes: list[Array]
+    modes_x: list[Array]
     scores: dict[int, Array]
 
 
@@ -93,18 +104,19 @@ def differentiate(at: Profile) -> Derivatives:
         own = term.columns
         quadratic = _outer(u[term.factor][own, 0]) / at.scale
         known = problem.gram.n_levels[term.factor] * np.eye(term.k) - inverse[term.factor][own, own]
-        if u_x is not None:
+        if u_x:
             known -= _outer(u_x[term.factor][own])
         regular = regular_columns(t)
         relative.append((known - quadratic) * (regular[:, None] & regular))
         inverse_share.append(inverse[term.factor][own, own].diagonal() / problem.gram.n_levels[term.factor])
         quadratic_share.append(share_of(quadratic.diagonal(), known.diagonal()))
     absolute, scores = _singular_terms(at, b, b_x, post)
-    directions = free_directions(problem.terms, at.points)
+    directions = free_directions(problem.terms, at.points, problem.seen)
     gradient = np.array([d.slope(relative[d.term], absolute.get(d.term)) for d in directions])
     factors = [problem.terms[d.term].factor for d in directions]
-    information = average_information(at, [_loading(at, d, u, scores) for d in directions], factors)
-    information += _boundary_curvature(directions, absolute)
+    own_scores = {x: s[:, :1] for x, s in scores.items()}
+    loadings = [load_direction(at, d, u, own_scores)[:, 0] for d in directions]
+    average = average_information(at, loadings, factors)
     return Derivatives(
         tuple(relative),
         absolute,
@@ -112,7 +124,10 @@ def differentiate(at: Profile) -> Derivatives:
         tuple(quadratic_share),
         tuple(directions),
         gradient,
-        information,
+        average,
+        average + _boundary_curvature(directions, absolute),
+        u,
+        u_x,
         scores,
     )
 
@@ -138,14 +153,12 @@ def modes(at: Profile) -> list[Array]:
     return at.factor.backward(*residual_forward(at))[1]
 
 
-def _modes(
-    at: Profile,
-) -> tuple[list[Array], list[Array], list[Array] | None, list[Array] | None]:
+def _modes(at: Profile) -> tuple[list[Array], list[Array], list[Array], list[Array]]:
     """u and b of the residual y - X beta and, for REML, of the columns X in the metric of G_XX."""
     own, trailing = residual_forward(at)
     if not (at.reml and at.problem.p):
         u, b = at.factor.backward(own, trailing)
-        return u, b, None, None
+        return u, b, [], []
     p, root = at.problem.p, at.fixed_root
     all_own = {i: np.concatenate([r, _whiten_blocks(root, at.forward[0][i][:, :p])], axis=1) for i, r in own.items()}
     all_trailing = np.concatenate([trailing, whiten(root, at.forward[1][:, :p])], axis=1)
@@ -169,15 +182,15 @@ def _outer(u: Array) -> Array:
 
 
 def _singular_terms(
-    at: Profile, b: list[Array], b_x: list[Array] | None, post: Posterior
+    at: Profile, b: list[Array], b_x: list[Array], post: Posterior
 ) -> tuple[dict[int, Array], dict[int, Array]]:
-    """N_t and s of every term whose template is singular."""
+    """N_t, and s with s_X beside it, of every term whose template is singular."""
     problem, gram = at.problem, at.problem.gram
     singular = [x for x, t in enumerate(at.templates) if not regular_columns(t).all()]
     if not singular:
         return {}, {}
     fitted = gram.matvec(b)
-    fitted_x = gram.matvec(b_x) if b_x is not None else None
+    fitted_x = gram.matvec(b_x) if b_x else []
     absolute, scores = {}, {}
     sums: dict[int, Array] = {}
     for index in singular:
@@ -185,20 +198,24 @@ def _singular_terms(
         i, own = term.factor, term.columns
         if i not in sums:
             sums[i] = projected_sums(at.factor, post, i)
-        s = (residual_columns(at, gram.border[i]) - fitted[i])[own, 0]
+        s = (residual_columns(at, gram.border[i]) - fitted[i])[own]
         n_t = sums[i][own, own] - _outer(s) / at.scale
-        if fitted_x is not None:
-            s_x = _whiten_blocks(at.fixed_root, gram.border[i][:, : problem.p]) - fitted_x[i]
-            n_t = n_t - _outer(s_x[own])
+        if fitted_x:
+            s_x = (_whiten_blocks(at.fixed_root, gram.border[i][:, : problem.p]) - fitted_x[i])[own]
+            n_t = n_t - _outer(s_x)
+            s = np.concatenate([s, s_x], axis=1)
         absolute[index], scores[index] = n_t, s
     return absolute, scores
 
 
-def _loading(at: Profile, d: Direction, u: list[Array], scores: dict[int, Array]) -> Array:
-    """c = Sigma'_a s, so that w_a = Z c: (k_i, q_i) in the block of the term's factor."""
+def load_direction(at: Profile, d: Direction, u: Sequence[Array], scores: Mapping[int, Array]) -> Array:
+    """c = Sigma'_a s, so that V_a V^{-1}C = Z c, in the block of the term's factor: (k_i, r, q_i).
+
+    From u = T's of every factor, (k_i, r, q_i), and s of the terms with a singular template, (k_t, r, q_t).
+    """
     term = at.problem.terms[d.term]
-    own = u[term.factor][term.columns, 0]
-    c = np.zeros((at.problem.gram.k[term.factor], own.shape[-1]))
+    own = u[term.factor][term.columns]
+    c = np.zeros((at.problem.gram.k[term.factor], *own.shape[1:]))
     c[term.columns] = d.loading(own, scores.get(d.term))
     return c
 
@@ -222,16 +239,14 @@ def _boundary_curvature(directions: list[Direction], absolute: dict[int, Array])
 def edge_curvature(at: Profile, derivatives: Derivatives, index: int, change: Array) -> tuple[float, float]:
     """Average information along a change of a term's Sigma on its boundary, and the quadratic part of the slope."""
     term = at.problem.terms[index]
-    s = derivatives.scores[index] if index in derivatives.scores else _regular_scores(at, index)
+    s: Array
+    if index in derivatives.scores:
+        s = derivatives.scores[index][:, 0]
+    else:
+        s = np.asarray(np.linalg.solve(at.templates[index].T, derivatives.modes[term.factor][term.columns, 0]))
     c = np.zeros((at.problem.gram.k[term.factor], s.shape[1]))
     c[term.columns] = change @ s
     return float(average_information(at, [c], [term.factor])[0, 0]), float(np.vdot(c[term.columns], s)) / at.scale
-
-
-def _regular_scores(at: Profile, index: int) -> Array:
-    """s = T'^{-1} u of a term with a regular template."""
-    term, u = at.problem.terms[index], at.factor.backward(*residual_forward(at))[0]
-    return np.asarray(np.linalg.solve(at.templates[index].T, u[term.factor][term.columns, 0]))
 
 
 def average_information(at: Profile, loadings: list[Array], factors: list[int]) -> Array:

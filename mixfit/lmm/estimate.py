@@ -31,19 +31,18 @@ if TYPE_CHECKING:
 _EXACT = 1e-13
 
 __all__ = [
+    "at_estimates",
     "conditional_covariance",
     "criterion",
     "estimate",
     "gradient",
-    "points_at",
     "points_of",
-    "thetas_of",
     "to_basis",
 ]
 
 
-def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | None = None) -> LinearEstimate:
-    """Minimize the criterion, from the moment estimates or a theta or template of every term, `start`."""
+def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | Array | None = None) -> LinearEstimate:
+    """Minimize the criterion, from the moment estimates or a `start`; see `points_of`."""
     problem = assembly.problem
     starts = start_points(problem) if start is None else [points_of(assembly, start)]
     optimum = minimize(problem, starts, reml=reml)
@@ -56,7 +55,7 @@ def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | None = 
     thetas = thetas_of(assembly, profile.points)
     scale = assembly.response.scale
     sigma = float(np.sqrt(profile.scale)) * scale
-    return LinearEstimate(
+    found = LinearEstimate(
         reml=reml,
         criterion=profile.value,
         templates=tuple(t.structure.template(own) for t, own in zip(problem.terms, thetas, strict=True)),
@@ -66,6 +65,15 @@ def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | None = 
         cov_beta=_fixed_covariance(assembly, profile, sigma),
         modes=_modes(assembly, profile),
         certificate=optimum.certificate,
+    )
+    found.at.keep(profile)
+    return found
+
+
+def at_estimates(assembly: Assembly, estimate: LinearEstimate) -> Profile:
+    """The criterion at the estimates of a fit: as the fit left it, evaluated anew after a pickle."""
+    return estimate.at.get(
+        lambda: evaluate(assembly.problem, to_basis(assembly, estimate.templates), reml=estimate.reml)
     )
 
 
@@ -96,17 +104,15 @@ def thetas_of(assembly: Assembly, points: Sequence[Array]) -> list[Array]:
     ]
 
 
-def points_of(assembly: Assembly, start: Sequence[Array]) -> list[Array]:
-    """Points in the problem's bases, from a theta or template of the user's columns for every term."""
+def points_of(assembly: Assembly, start: Sequence[Array] | Array) -> list[Array]:
+    """Points in the problem's bases, from theta as a whole, or from a theta or template for every term."""
+    terms = assembly.problem.terms
+    if isinstance(start, np.ndarray) and start.ndim == 1 and start.dtype != object:
+        start = split_theta([t.structure for t in terms], start)
     return [
         term.structure.point_of(np.asarray(own, dtype=float), basis)
-        for term, own, basis in zip(assembly.problem.terms, start, assembly.term_bases, strict=True)
+        for term, own, basis in zip(terms, start, assembly.term_bases, strict=True)
     ]
-
-
-def points_at(assembly: Assembly, estimate: LinearEstimate) -> list[Array]:
-    """Points of an estimate in the problem's bases."""
-    return points_of(assembly, split_theta([t.structure for t in assembly.problem.terms], estimate.theta))
 
 
 def to_basis(assembly: Assembly, templates: Sequence[Array]) -> list[Array]:
@@ -137,10 +143,9 @@ def gradient(assembly: Assembly, templates: Sequence[Array], *, reml: bool) -> t
     return tuple(out)
 
 
-def conditional_covariance(assembly: Assembly, templates: Sequence[Array], sigma: float) -> tuple[Array, ...]:
+def conditional_covariance(assembly: Assembly, at: Profile, sigma: float) -> tuple[Array, ...]:
     """Cov(b_j | y, beta) = sigma^2 Lambda A^{-1} Lambda' of each level of every term: (q_t, k_t, k_t)."""
-    profile = evaluate(assembly.problem, to_basis(assembly, templates), reml=False)
-    blocks = conditional_covariances(profile.factor, posterior(profile.factor))
+    blocks = conditional_covariances(at.factor, posterior(at.factor))
     out = []
     for term, basis in zip(assembly.problem.terms, assembly.term_bases, strict=True):
         own = np.moveaxis(blocks[term.factor][term.columns, term.columns], 2, 0)

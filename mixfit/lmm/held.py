@@ -21,8 +21,7 @@ import numpy as np
 from scipy.linalg.blas import dtrsv
 
 from mixfit.covariance.directions import regular_columns
-from mixfit.factor.posterior import posterior
-from mixfit.factor.sums import inverse_sums, projected_sums
+from mixfit.factor.posterior import inverse_sums, posterior, projected_sums
 from mixfit.lmm.criterion import evaluate, whiten
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ import numpy as np
 
 from mixfit.covariance.steps import split_theta
 from mixfit.factor.curvature import CovarianceDirection, log_determinant_derivatives
-from mixfit.factor.posterior import posterior
-from mixfit.factor.sums import projected_sums
-from mixfit.lmm.criterion import column_products, evaluate, whiten
-from mixfit.lmm.estimate import to_basis
+from mixfit.factor.posterior import posterior, projected_sums
+from mixfit.gram.levels import column_products
+from mixfit.lmm.criterion import whiten
+from mixfit.lmm.estimate import at_estimates
 from mixfit.lmm.scores import loaded_products, score_columns
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class VarianceInformation:
 def variance_information(assembly: Assembly, estimate: LinearEstimate) -> VarianceInformation:
     """Differentiate the moments at the estimate: no work on the rows, no numeric derivatives."""
     problem = assembly.problem
-    at = evaluate(problem, to_basis(assembly, estimate.templates), reml=estimate.reml)
+    at = at_estimates(assembly, estimate)
     forms = _forms(assembly, estimate)
     parameters, directions = _directions(assembly, forms)
     gradient, hessian = log_determinant_derivatives(at.factor, directions)

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.lmm.criterion import evaluate
-from mixfit.lmm.estimate import to_basis
+from mixfit.lmm.estimate import at_estimates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +42,7 @@ def prediction_variance(
     codes: Sequence[Index | None],
 ) -> Array:
     """Variance of x'beta + z'b about its true value, rows of X (m, p), Z (m, k_t) and codes (m,)."""
-    profile = evaluate(assembly.problem, to_basis(assembly, estimate.templates), reml=estimate.reml)
+    profile = at_estimates(assembly, estimate)
     basis = Basis(assembly.problem.terms, assembly.term_bases, assembly.fixed)
     spread = Spread(estimate.cov_beta, estimate.sigma**2)
     return joint_variance(profile.factor, profile.forward, basis, spread, X, Z, codes)
@@ -120,8 +119,5 @@ def _mode_variance(
         for term, z, code in zip(terms, rows, codes, strict=True):
             if z is not None and code is not None:
                 blocks[term.factor][term.columns, np.arange(r), code[part]] = z[:, part]
-        own, trailing = factor.forward(*factor.scaled(blocks))
-        out[part] = np.einsum("mr,mr->r", trailing, trailing)
-        for y in own.values():
-            out[part] += np.einsum("krq,krq->r", y, y)
+        out[part] = factor.squares(factor.forward(*factor.scaled(blocks)))
     return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,6 +49,12 @@ class Problem:
     log_weights: float
     log_x: float
     log_scale: float
+
+    @cached_property
+    def seen(self) -> tuple[NDArray[np.bool_], ...]:
+        """Which columns of each term are not zero in every row: dependent columns span fewer than they are."""
+        rows = [np.asarray(d.any(axis=(1, 2))) for d in self.gram.diagonal]
+        return tuple(rows[t.factor][t.columns] for t in self.terms)
 
     def degrees(self, *, reml: bool) -> int:
         """n for maximum likelihood, n - p for REML."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.lmm.criterion import block_inner, column_products
+from mixfit.gram.levels import column_products
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,7 +58,7 @@ def loaded_products(at: Profile, columns: dict[int, Array]) -> Array:
         {i: np.concatenate([y, border[0][i]], axis=1) for i, y in forward[0].items()},
         np.concatenate([forward[1], border[1]], axis=1),
     )
-    return direct - block_inner(forward, stacked)
+    return direct - at.factor.inner(forward, stacked)
 
 
 def score_columns(at: Profile) -> list[Array]:

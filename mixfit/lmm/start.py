@@ -104,11 +104,12 @@ def start_variances(equations: MomentEquations, observed: Array) -> list[Array]:
     scale[scale == 0.0] = 1.0
     solution = np.linalg.lstsq(expected / scale[:, None], observed / scale[:, None], rcond=None)[0]
     total = observed[-1] / expected[-1, -1]
-    residual = np.maximum(solution[-1], total / _LARGEST_RATIO)
+    middling = _MIDDLING_SHARE * total
+    residual = np.where(solution[-1] > 0.0, np.maximum(solution[-1], total / _LARGEST_RATIO), middling)
     doubtful = residual < _DOUBTFUL_SHARE * total
     residuals = [residual]
     if doubtful.any():
-        residuals.append(np.where(doubtful, _MIDDLING_SHARE * total, residual))
+        residuals.append(np.where(doubtful, middling, residual))
     return [np.clip(solution[:-1] / r, *equations.bounds) for r in residuals]
 
 

@@ -17,7 +17,7 @@ from mixfit.covariance.structure import Invariance
 from mixfit.covariance.term import Term
 from mixfit.factor.plan import make_plan
 from mixfit.gram.basis import fixed_basis
-from mixfit.gram.transform import transformed
+from mixfit.gram.products import transformed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,4 +1,4 @@
-r"""-2 log-likelihood as a function of standardized covariances and a tail of other parameters.
+"""-2 log-likelihood of a linear model as a function of standardized covariances and a tail of other parameters.
 
 A term's factor S is that of its columns brought to unit root mean square, in units of the residual standard
 deviation at the optimum (of the linear predictor for generalized models): Cov(b) = unit^2 D^{-1} S S' D^{-1}, D

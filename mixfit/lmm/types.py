@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
+    from mixfit.lmm.criterion import Profile
     from mixfit.optimize.certificate import Certificate
 
-__all__ = ["LinearEstimate"]
+__all__ = ["Kept", "LinearEstimate"]
+
+T = TypeVar("T")
+
+
+class Kept(Generic[T]):
+    """A value that is handed over, or made when it is first asked for, and then kept. Pickles empty.
+
+    It is no argument of what holds it: a changed copy, by `dataclasses.replace`, starts without it.
+    """
+
+    def __init__(self) -> None:
+        self._value: T | None = None
+
+    def __getstate__(self) -> dict[str, None]:
+        return {"_value": None}
+
+    def keep(self, value: T) -> None:
+        """Hand over the value."""
+        self._value = value
+
+    def get(self, make: Callable[[], T]) -> T:
+        """The value, made by `make` where there is none yet."""
+        if self._value is None:
+            self._value = make()
+        return self._value
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +65,8 @@ class LinearEstimate:
     modes : tuple of ndarray, shape (q_t, k_t)
         Conditional modes b of every term, a row a level.
     certificate : Certificate
+    at : Kept of Profile
+        The criterion at the estimates, with the factor: what follows from the fit reuses it.
     """
 
     reml: bool
@@ -48,3 +78,9 @@ class LinearEstimate:
     cov_beta: NDArray[np.float64]
     modes: tuple[NDArray[np.float64], ...]
     certificate: Certificate
+    at: Kept[Profile] = field(default_factory=Kept, init=False, repr=False)
+
+    @property
+    def unit(self) -> float:
+        """What the templates are relative to: sigma."""
+        return self.sigma

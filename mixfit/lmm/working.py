@@ -18,12 +18,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.factor.leverages import row_leverages
-from mixfit.factor.posterior import full_posterior
+from mixfit.factor.posterior import full_posterior, row_leverages
 from mixfit.gram.pattern import FactorRows, row_pattern
 from mixfit.gram.products import random_predictor
-from mixfit.lmm.criterion import block_inner, evaluate
-from mixfit.lmm.estimate import to_basis
+from mixfit.lmm.estimate import at_estimates
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,7 +84,7 @@ class WorkingModel:
     @cached_property
     def schur(self) -> Array:
         """G, shape (p + 1, p + 1)."""
-        return self.factor.gram.corner - block_inner(self.forward, self.forward)
+        return self.factor.gram.corner - self.factor.inner(self.forward, self.forward)
 
     @cached_property
     def whitened(self) -> Array:
@@ -97,7 +95,7 @@ class WorkingModel:
 
 def linear_working_model(assembly: Assembly, estimate: LinearEstimate) -> WorkingModel:
     """The linear model itself."""
-    profile = evaluate(assembly.problem, to_basis(assembly, estimate.templates), reml=estimate.reml)
+    profile = at_estimates(assembly, estimate)
     columns = np.concatenate([assembly.fixed.rows, assembly.response.row[None]])
     return WorkingModel(
         assembly.rows, columns, profile.factor, assembly.fixed, assembly.response.scale, estimate.sigma, estimate.reml

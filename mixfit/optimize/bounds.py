@@ -1,6 +1,7 @@
 """Bounds of Newton steps, the same for one fit and for many replicates at once."""
 
 __all__ = [
+    "CREEPING",
     "LONGEST_STEP",
     "NEGLIGIBLE",
     "NOTHING",
@@ -26,3 +27,6 @@ NOTHING = 1e-150
 ROUNDING = 1e-7
 # Curvature where the information has failed.
 STAND_IN = 1e-3
+# A step should leave less of the promised decrease than this: at ten times a step, eight steps reach the certificate
+# from anywhere, and what is left beyond the last promise is no more than three times it.
+CREEPING = 0.15

@@ -4,10 +4,9 @@ Every function draws on the axes that it is given, or makes a figure, and return
 ``fit.plot.caterpillar(...)`` is ``mixfit.plots.caterpillar(fit, ...)``.
 """
 
-from mixfit.plots.arrows import shrinkage
 from mixfit.plots.group_lines import fitted_lines
 from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
-from mixfit.plots.random_effects import caterpillar
+from mixfit.plots.random_effects import caterpillar, shrinkage
 from mixfit.plots.residual_plots import residuals_fitted, scale_location
 from mixfit.plots.strips import strip
 from mixfit.plots.zeta import profile_zeta

@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from mixfit.plots.arrows import shrinkage
 from mixfit.plots.group_lines import fitted_lines
 from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
-from mixfit.plots.random_effects import caterpillar
+from mixfit.plots.random_effects import caterpillar, shrinkage
 from mixfit.plots.residual_plots import residuals_fitted, scale_location
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mixfit.plots.figure import Fit
+    from mixfit.fitted.protocols import Fit
+
 
 __all__ = ["Plots"]
 

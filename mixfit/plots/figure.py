@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.results.generalized import GeneralizedResults
-    from mixfit.results.linear import LinearResults
-
-    Fit: TypeAlias = LinearResults | GeneralizedResults
     AxesArray: TypeAlias = NDArray[np.object_]
 
 __all__ = [

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from mixfit.errors import FitError
-from mixfit.plots.factors import choose_factors
+from mixfit.fitted.ranef import effect_frames
 from mixfit.plots.figure import BLUE, RED, empty_note, one_axes, panels, point_style
+from mixfit.plots.random_effects import choose_factors
 from mixfit.plots.residual_plots import residual_label, residual_values
-from mixfit.results.names import shown
-from mixfit.results.ranef import effect_frames
+from mixfit.tables.layout import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.plots.figure import AxesArray, Fit
+    from mixfit.fitted.protocols import Fit
+    from mixfit.plots.figure import AxesArray
     from mixfit.plots.residual_plots import Kind
 
     Array = NDArray[np.float64]
@@ -160,7 +161,7 @@ def standardized_modes(fit: Fit) -> dict[str, pd.DataFrame]:
     for template, mode, conditional in zip(
         fit.estimate.templates, fit.estimate.modes, model.conditional_covariance(fit.estimate), strict=True
     ):
-        variance = fit._unit**2 * np.einsum("ij,ij->i", template, template)
+        variance = fit.estimate.unit**2 * np.einsum("ij,ij->i", template, template)
         of_modes = variance - np.diagonal(conditional, axis1=1, axis2=2)
         known = of_modes > _NO_VARIANCE * variance
         standardized.append(np.where(known, mode / np.sqrt(np.where(known, of_modes, 1.0)), np.nan))

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from mixfit.errors import FitError
-from mixfit.plots.factors import response_name
+from mixfit.fitted.protocols import is_generalized, is_linear
 from mixfit.plots.figure import BLUE, GREY, RED, one_axes, point_style
+from mixfit.plots.random_effects import response_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from mixfit.plots.figure import Fit
+    from mixfit.fitted.protocols import Fit
 
     Array = NDArray[np.float64]
 
@@ -124,7 +125,7 @@ def scale_location(
 def residual_values(fit: Fit, kind: Kind) -> Array:
     """Residuals of a kind, shape (nobs,)."""
     # Which kinds there are is the fit's to say.
-    return np.asarray(fit.residuals(kind), dtype=float)  # type: ignore[arg-type]
+    return np.asarray(fit.residuals(kind), dtype=float)
 
 
 def residual_label(kind: Kind) -> str:
@@ -164,21 +165,18 @@ def smooth_curve(x: Array, y: Array, robust: bool) -> tuple[Array, Array]:
 
 
 def _scatter(axes: Axes, fit: Fit, x: Array, y: Array, smooth: bool) -> None:
-    from mixfit.results.linear import LinearResults
 
     axes.scatter(x, y, color=BLUE, **point_style(len(x)))
     if smooth:
-        axes.plot(*smooth_curve(x, y, robust=isinstance(fit, LinearResults)), color=RED, linewidth=1.8, label="lowess")
+        axes.plot(*smooth_curve(x, y, robust=is_linear(fit)), color=RED, linewidth=1.8, label="lowess")
 
 
 def _fitted(fit: Fit, against: Against) -> Array:
-    from mixfit.results.linear import LinearResults
-
     if against not in ("response", "link"):
         raise FitError(f"residuals are drawn against 'response' or 'link', not {against!r}.")
-    if against == "response" or isinstance(fit, LinearResults):
-        return np.asarray(fit.fittedvalues, dtype=float)
-    return np.asarray(fit.linear_predictor, dtype=float)
+    if against == "link" and is_generalized(fit):
+        return np.asarray(fit.linear_predictor, dtype=float)
+    return np.asarray(fit.fittedvalues, dtype=float)
 
 
 def _fitted_label(fit: Fit, against: Against) -> str:

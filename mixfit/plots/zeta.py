@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from mixfit.plots.figure import AxesArray
 
-__all__ = ["Profile", "profile_zeta"]
+__all__ = ["ProfileLike", "profile_zeta"]
 
 
-class Profile(Protocol):
+class ProfileLike(Protocol):
     """What is asked of ``fit.profile()``."""
 
     @property
@@ -51,7 +51,7 @@ _POINTS = 201
 
 
 def profile_zeta(
-    profile: Profile,
+    profile: ProfileLike,
     parameters: str | Sequence[str] | None = None,
     *,
     levels: Sequence[float] = (0.5, 0.8, 0.9, 0.95, 0.99),
@@ -91,7 +91,7 @@ def profile_zeta(
 
     See Also
     --------
-    mixfit.inference.profiles.profile_result.LikelihoodProfile.conf_int : The limits as a frame.
+    mixfit.results.profile.LikelihoodProfile.conf_int : The limits as a frame.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def profile_zeta(
     return drawn
 
 
-def _draw(axes: Axes, profile: Profile, name: str, z: NDArray[np.float64], absolute: bool) -> None:
+def _draw(axes: Axes, profile: ProfileLike, name: str, z: NDArray[np.float64], absolute: bool) -> None:
     curve = profile.curve(name, _POINTS)
     value, zeta = (curve[column].to_numpy(dtype=float) for column in ("value", "zeta"))
     lower, upper = profile.value(name, -z), profile.value(name, z)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import digamma, gammaln, xlogy, zeta
 
-from mixfit.families.counts import log_choose
+from mixfit.families.proportions import log_choose
 from mixfit.rates.ends import ends
 from mixfit.rates.gamma import digamma_rise, log_gamma_rise, trigamma_rise
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from mixfit import wald
 from mixfit.errors import FitError
-from mixfit.results import criteria, wald
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.families.overdispersed import BetaBinomial
+    from mixfit.families.proportions import BetaBinomial
     from mixfit.rates.estimate import Estimate
     from mixfit.rates.read import UnitData
     from mixfit.rates.units import Units
@@ -109,13 +109,13 @@ class BetaBinomialParameters:
     def aic(self) -> float:
         """Akaike's criterion; a FitError unless the marginal likelihood was maximized."""
         self._require_marginal("An AIC")
-        return criteria.aic(self.llf, len(self.estimate.covariance))
+        return wald.aic(self.llf, len(self.estimate.covariance))
 
     @property
     def bic(self) -> float:
         """Schwarz's criterion with the number of units; a FitError unless the marginal likelihood was maximized."""
         self._require_marginal("A BIC")
-        return criteria.bic(self.llf, len(self.estimate.covariance), self.nobs)
+        return wald.bic(self.llf, len(self.estimate.covariance), self.nobs)
 
     @property
     def params(self) -> pd.Series[float]:

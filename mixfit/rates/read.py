@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from mixfit.design.binomial import read_binomial
 from mixfit.design.build import build
-from mixfit.design.columns import Columns, normalise
+from mixfit.design.columns import Coded, Columns, MissingRows, code_factor, normalise, null_rows
 from mixfit.design.environment import Environment
-from mixfit.design.grouping import Coded, code_factor, cross
-from mixfit.design.missing import MissingRows, null_rows
-from mixfit.design.vectors import numbers
+from mixfit.design.grouping import cross
+from mixfit.design.vectors import numbers, read_binomial
 from mixfit.errors import DataError, FormulaError
 from mixfit.formula import parse, variables_of
 from mixfit.gram.basis import fixed_basis

@@ -1,58 +1,35 @@
-"""The result of a generalized fit: it only brings arrays, names and functions together."""
+"""What a user holds after fitting a generalized mixed model: its facts, and inference and reports as methods."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-
-from mixfit.errors import FitError
-from mixfit.results.bootstrap_methods import Bootstrapped
-from mixfit.results.deletions import Deletions
-from mixfit.results.descriptive_methods import Descriptive
-from mixfit.results.emmeans_methods import MarginalMeans
-from mixfit.results.fixed_tests import FixedTests
-from mixfit.results.generalized_residuals import GeneralizedResiduals
-from mixfit.results.influence_methods import InfluenceMethods
-from mixfit.results.intervals import Intervals
-from mixfit.results.numbers import format_common
-from mixfit.results.plot_methods import PlotMethods
-from mixfit.results.predict import predicted
-from mixfit.results.prediction_methods import GeneralizedPredictions
-from mixfit.results.pvalues import P_HEADER
-from mixfit.results.residual_methods import ResidualMethods
-from mixfit.results.simulation_methods import Simulation
-from mixfit.results.spherical_methods import Spherical
-from mixfit.results.summary import Heading
-from mixfit.results.tidy_methods import TidyMethods
+from mixfit.fitted.generalized import FittedGeneralized
+from mixfit.inference.bootstrap import bootstrap
+from mixfit.inference.comparisons.drop1 import drop1
+from mixfit.inference.fixed_effects.tables import anova, contest, ttest
+from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
+from mixfit.inference.means.emmeans import emmeans
+from mixfit.inference.prediction import predict_means
+from mixfit.inference.profiles.intervals import conf_int
+from mixfit.inference.quantile import quantile_residuals, residual_tests
+from mixfit.inference.r2 import icc, r2
+from mixfit.inference.re_pca import re_pca
+from mixfit.plots.accessor import Plots
+from mixfit.report.augment import augment, glance
+from mixfit.report.summary import summary
+from mixfit.report.tidy import tidy
+from mixfit.report.varcorr import varcorr
+from mixfit.results.profile import profile
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
-
-    from mixfit.results.re_form import ReForm
-
-    Array = NDArray[np.float64]
+    from mixfit.fitted.re_form import ReForm
+    from mixfit.inference.prediction_results import PredictionResultsMean
 
 __all__ = ["GeneralizedResults"]
 
 
-class GeneralizedResults(
-    GeneralizedResiduals,
-    Simulation,
-    Descriptive,
-    InfluenceMethods,
-    ResidualMethods,
-    TidyMethods,
-    Deletions,
-    FixedTests,
-    Bootstrapped,
-    Intervals,
-    MarginalMeans,
-    PlotMethods,
-    GeneralizedPredictions,
-    Spherical,
-):
+class GeneralizedResults(FittedGeneralized):
     """Estimates of a generalized linear mixed model.
 
     Nothing is computed before it is asked for. Pickles without what it has computed. A binomial
@@ -85,96 +62,63 @@ class GeneralizedResults(
     def __repr__(self) -> str:
         return f"<GeneralizedResults: {self.model.formula_text}, {self.model.family!r}, {self.nobs} observations>"
 
-    @property
-    def _is_quasi(self) -> bool:
-        return self.estimate.method == "pql"
+    # Functions of a fit, as methods: each is documented where it is defined.
+    summary = summary
+    varcorr = varcorr
+    tidy = tidy
+    glance = glance
+    augment = augment
+
+    anova = anova
+    contest = contest
+    ttest = ttest
+    drop1 = drop1
+    emmeans = emmeans
+    conf_int = conf_int
+    profile = profile
+    bootstrap = bootstrap
+
+    icc = icc
+    r2 = r2
+    re_pca = re_pca
+    hatvalues = hatvalues
+    cooks_distance = cooks_distance
+    dfbeta = dfbeta
+    influence = influence
+    quantile_residuals = quantile_residuals
+    residual_tests = residual_tests
 
     @property
-    def llf(self) -> float:
-        """Log-likelihood, as lme4's ``logLik``; a FitError for a fit by penalized quasi-likelihood.
+    def plot(self) -> Plots:
+        """Plots of the fit: ``fit.plot.caterpillar()`` is ``mixfit.plots.caterpillar(fit)``, and so on.
 
-        Of a fit with ``n_agq=0`` the Laplace approximation at its estimates, at most that of ``n_agq=1``.
+        They need matplotlib: ``pip install 'mixfit[plots]'``.
         """
-        if self._is_quasi:
-            raise FitError(
-                "A fit by penalized quasi-likelihood has no log-likelihood, and so no AIC, BIC or likelihood ratio: "
-                "what it maximizes is a linear model's likelihood of a working response, which changes with the fit. "
-                "Use method='ml'."
-            )
-        return super().llf
+        return Plots(self)
 
-    @property
-    def zvalues(self) -> pd.Series[float]:
-        """Ratio of `params` to `bse`; the same as `tvalues`."""
-        return self.tvalues
-
-    def cov_params(self, conditional: bool = False) -> pd.DataFrame:
-        """Return the covariance matrix of the fixed effects.
-
-        Parameters
-        ----------
-        conditional : bool
-            Whether theta and the dispersion count as known; by default their uncertainty is
-            included, through the Hessian of all parameters.
-
-        Returns
-        -------
-        DataFrame, shape (p, p)
-
-        Examples
-        --------
-        >>> import mixfit
-        >>> herds = mixfit.datasets.load("cbpp")
-        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
-        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
-        >>> given_theta = fit.cov_params(conditional=True).to_numpy().diagonal()
-        >>> (fit.bse**2 / given_theta).round(3).tolist()
-        [1.029, 1.01, 1.008, 1.006]
-        """
-        if not conditional:
-            return super().cov_params()
-        return pd.DataFrame(self.estimate.cov_beta_conditional.copy(), index=self._names, columns=self._names)
-
-    @property
-    def bse_theta(self) -> Array:
-        """Standard errors of `theta`, shape (m,); NaN on the boundary."""
-        return self.estimate.theta_errors
-
-    def predict(
+    def get_prediction(
         self,
         newdata: object = None,
-        type: Literal["response", "link"] = "response",  # noqa: A002
         re_form: ReForm = None,
         allow_new_levels: bool = False,
-        se: bool = False,
-    ) -> pd.Series[float] | pd.DataFrame:
-        """Predict the mean response or the linear predictor, offset included.
+    ) -> PredictionResultsMean:
+        """Predict means, with standard errors and intervals.
 
         Parameters
         ----------
         newdata : frame, optional
             Rows to predict, with the columns of the formula; the rows of the fit by default. A
             row with a missing value gives NaN.
-        type : {"response", "link"}
-            The mean at the linear predictor, or that itself. With ``re_form="population"`` the mean
-            is that of a level whose random effects are zero, not the average over levels.
         re_form : None, str, False or sequence of str
-            Random effects to include: all of them (None), none (``"population"``, ``False``,
-            ``"~0"``), those of a formula such as ``"~(1 | herd)"``, or those of the named
-            grouping factors.
+            Random effects to include, as in `predict`.
         allow_new_levels : bool
             Whether a level that the fit never saw is predicted with a random effect of zero.
-        se : bool
-            Whether to give standard errors. Those of the linear predictor are that of the fixed
-            part (`cov_params`) jointly with those of the included modes, in the Gaussian
-            approximation at the mode: Var(b | y) at the estimated theta, and the modes moving with
-            beta. The uncertainty of theta enters through `cov_params` alone, and an unseen level's
-            own effect adds nothing. Those of the mean follow by the delta method.
 
         Returns
         -------
-        Series, shape (m,), or DataFrame
-            With `se`, the columns ``mean`` and ``mean_se``.
+        PredictionResultsMean
+            ``summary_frame(alpha)``, ``conf_int(alpha)``, ``predicted_mean``, ``se_mean``, ``linpred``,
+            ``se_linpred``. It prints as its summary frame.
 
         Raises
         ------
@@ -182,72 +126,28 @@ class GeneralizedResults(
             For an unseen level, naming factor and level, unless `allow_new_levels`.
         FormulaError
             For a `re_form` with a term that the model does not have.
-        FitError
-            For another `type`.
+
+        See Also
+        --------
+        predict : The means alone, or the linear predictors.
+
+        Notes
+        -----
+        Errors of the linear predictor are those of `predict`. The interval is theirs, with normal quantiles,
+        transformed by the inverse link; the standard error of the mean is by the delta method. With
+        ``re_form="population"`` and for an unseen level the mean is that at random effects of zero: it is not the
+        average over levels, and how levels differ is in none of these. As in statsmodels' generalized linear models
+        there are no intervals for new observations.
 
         Examples
         --------
         >>> import mixfit
-        >>> herds = mixfit.datasets.load("cbpp")
+        >>> cbpp = mixfit.datasets.load("cbpp")
         >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
-        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
-        >>> fit.predict(herds.head(2)).round(3).tolist()
-        [0.308, 0.142]
-        >>> fit.predict(herds.head(2), type="link", re_form="population", se=True).round(3)
-            mean  mean_se
-        0 -1.399    0.232
-        1 -2.391    0.310
+        >>> fit = mixfit.mixed(formula, cbpp, family="binomial").fit()
+        >>> fit.get_prediction(cbpp.head(2), re_form="population").summary_frame().round(3)
+            mean  mean_se  mean_ci_lower  mean_ci_upper
+        0  0.198    0.037          0.135          0.280
+        1  0.084    0.024          0.047          0.144
         """
-        if type not in ("response", "link"):
-            raise FitError(f"predict has the types 'response' and 'link', not {type!r}")
-        prediction = self._predict(newdata, re_form, allow_new_levels, se)
-        return predicted(*prediction, None if type == "link" else self.model.family.link)
-
-    def _draw_responses(self, predictors: Array, rng: np.random.Generator) -> Array:
-        family = self.model.family
-        # Replicates as rows, since prior weights broadcast on the last axis.
-        return family.simulate(family.link.mean(predictors).T, self._prior, self.dispersion, rng).T
-
-    def refit(self, y: ArrayLike) -> GeneralizedResults:
-        """Fit the same model to another response, by the same method with as many quadrature points.
-
-        Parameters
-        ----------
-        y : array_like, shape (nobs,)
-            In the order of the rows used; the index of a Series is not looked at. Proportions of
-            the same numbers of trials for a binomial model.
-
-        Returns
-        -------
-        GeneralizedResults
-
-        Examples
-        --------
-        >>> import mixfit
-        >>> herds = mixfit.datasets.load("cbpp")
-        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
-        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
-        >>> fit.refit(fit.simulate(seed=1)["sim_1"]).converged
-        True
-        """
-        model = self.model.with_response(np.asarray(y, dtype=np.float64))
-        return model.fit(n_agq=self.estimate.n_agq, method="pql" if self._is_quasi else "ml")
-
-    def _heading(self) -> Heading:
-        family = self.model.family
-        method = "maximum likelihood (Laplace Approximation)"
-        if self._is_quasi:
-            method = "penalized quasi-likelihood (PQL)"
-        elif self.estimate.n_agq != 1:
-            method = f"maximum likelihood (Adaptive Gauss-Hermite Quadrature, nAGQ = {self.estimate.n_agq})"
-        dispersion = None
-        if family.has_dispersion:
-            value = format_common([self.dispersion], 3)[0]
-            dispersion = f"Dispersion parameter for {family.name} family (phi): {value}"
-        return Heading(
-            title=f"Generalized linear mixed model fit by {method}",
-            family=f"{family.name}  ( {family.link.name} )",
-            criteria={} if self._is_quasi else self.information_criteria(),
-            tests={"z value": self.zvalues, P_HEADER: self.pvalues},
-            dispersion=dispersion,
-        )
+        return predict_means(self, newdata, re_form, allow_new_levels)

@@ -1,59 +1,38 @@
-"""The result of a Gaussian fit: it only brings arrays, names and functions together."""
+"""What a user holds after fitting a linear mixed model: its facts, and inference and reports as methods."""
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-
-from mixfit.results.bootstrap_methods import Bootstrapped
-from mixfit.results.deletions import Deletions, RandomDeletions
-from mixfit.results.descriptive_methods import Descriptive
-from mixfit.results.emmeans_methods import MarginalMeans
-from mixfit.results.fixed_tests import LinearTests
-from mixfit.results.influence_methods import InfluenceMethods
-from mixfit.results.intervals import Intervals
-from mixfit.results.plot_methods import PlotMethods
-from mixfit.results.predict import predicted
-from mixfit.results.prediction_methods import LinearPredictions
-from mixfit.results.re_form import select
-from mixfit.results.residual_methods import ResidualMethods
-from mixfit.results.residuals import scale_residuals
-from mixfit.results.simulate import add_noise
-from mixfit.results.simulation_methods import Simulation
-from mixfit.results.spherical_methods import Spherical
-from mixfit.results.summary import Heading
-from mixfit.results.tidy_methods import TidyMethods
+from mixfit.fitted.linear import FittedLinear
+from mixfit.inference.bootstrap import bootstrap
+from mixfit.inference.comparisons.drop1 import drop1
+from mixfit.inference.comparisons.ranova import ranova
+from mixfit.inference.fixed_effects.tables import anova, contest, ttest, vcov_kr
+from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
+from mixfit.inference.means.emmeans import emmeans
+from mixfit.inference.prediction import predict_observations
+from mixfit.inference.profiles.intervals import conf_int
+from mixfit.inference.quantile import quantile_residuals, residual_tests
+from mixfit.inference.r2 import icc, r2
+from mixfit.inference.re_pca import re_pca
+from mixfit.plots.accessor import Plots
+from mixfit.report.augment import augment, glance
+from mixfit.report.summary import summary
+from mixfit.report.tidy import tidy
+from mixfit.report.varcorr import varcorr
+from mixfit.results.profile import profile
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
-    from mixfit.lmm.types import LinearEstimate
-    from mixfit.results.protocol import LinearModel
-    from mixfit.results.re_form import ReForm
-    from mixfit.results.residuals import ResidualKind
+    from mixfit.fitted.re_form import ReForm
+    from mixfit.inference.prediction_results import PredictionResults
 
 __all__ = ["LinearResults"]
 
 
-class LinearResults(
-    Simulation,
-    Descriptive,
-    InfluenceMethods,
-    ResidualMethods,
-    TidyMethods,
-    Deletions,
-    RandomDeletions,
-    LinearTests,
-    Bootstrapped,
-    Intervals,
-    MarginalMeans,
-    PlotMethods,
-    LinearPredictions,
-    Spherical,
-):
+class LinearResults(FittedLinear):
     """Estimates of a linear mixed model.
 
     Nothing is computed before it is asked for. Pickles without what it has computed.
@@ -80,82 +59,54 @@ class LinearResults(
     [251.41, 261.87]
     """
 
-    model: LinearModel
-    estimate: LinearEstimate
-
     def __repr__(self) -> str:
         method = "REML" if self.reml else "ML"
         return f"<LinearResults: {self.model.formula_text}, {method}, {self.nobs} observations>"
 
-    @property
-    def deviance(self) -> float:
-        """``-2 llf``: the deviance of an ML fit, the REML criterion of a REML fit."""
-        return self.estimate.criterion
+    # Functions of a fit, as methods: each is documented where it is defined.
+    summary = summary
+    varcorr = varcorr
+    tidy = tidy
+    glance = glance
+    augment = augment
+
+    anova = anova
+    contest = contest
+    ttest = ttest
+    drop1 = drop1
+    emmeans = emmeans
+    conf_int = conf_int
+    profile = profile
+    bootstrap = bootstrap
+
+    icc = icc
+    r2 = r2
+    re_pca = re_pca
+    hatvalues = hatvalues
+    cooks_distance = cooks_distance
+    dfbeta = dfbeta
+    influence = influence
+    quantile_residuals = quantile_residuals
+    residual_tests = residual_tests
+    ranova = ranova
+    vcov_kr = vcov_kr
 
     @property
-    def sigma(self) -> float:
-        """Residual standard deviation of an observation of weight 1."""
-        return self.estimate.sigma
+    def plot(self) -> Plots:
+        """Plots of the fit: ``fit.plot.caterpillar()`` is ``mixfit.plots.caterpillar(fit)``, and so on.
 
-    @property
-    def scale(self) -> float:
-        """Residual variance, ``sigma**2``."""
-        return self.estimate.sigma**2
-
-    @property
-    def _unit(self) -> float:
-        return self.estimate.sigma
-
-    @property
-    def _residual_sd(self) -> float | None:
-        return self.estimate.sigma
-
-    @cached_property
-    def fittedvalues(self) -> pd.Series[float]:
-        """Fitted values, random effects included, on the rows used."""
-        return pd.Series(self._training_predictor(select(None, self._random)), index=self.model.design.index)
-
-    @property
-    def resid(self) -> pd.Series[float]:
-        """Response less fitted values."""
-        return self.residuals("response")
-
-    def residuals(self, kind: ResidualKind = "response") -> pd.Series[float]:
-        """Return residuals.
-
-        Parameters
-        ----------
-        kind : {"response", "pearson", "scaled"}
-            Response less fitted values; times the square root of the weights; that divided by
-            sigma.
-
-        Returns
-        -------
-        Series, shape (n,)
-
-        Examples
-        --------
-        >>> import mixfit
-        >>> sleep = mixfit.datasets.load("sleepstudy")
-        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
-        >>> fit.residuals("scaled").head(2).round(3).tolist()
-        [-0.16, -0.571]
+        They need matplotlib: ``pip install 'mixfit[plots]'``.
         """
-        design = self.model.design
-        response = design.y - self.fittedvalues.to_numpy()
-        return pd.Series(scale_residuals(response, design.weights, self.sigma, kind), index=design.index)
+        return Plots(self)
 
-    def _scaled_residuals(self) -> NDArray[np.float64]:
-        return np.asarray(self.residuals("scaled"), dtype=np.float64)
-
-    def predict(
+    def get_prediction(
         self,
         newdata: object = None,
         re_form: ReForm = None,
         allow_new_levels: bool = False,
-        se: bool = False,
-    ) -> pd.Series[float] | pd.DataFrame:
-        """Predict the mean response, offset included.
+        weights: ArrayLike | None = None,
+    ) -> PredictionResults:
+        r"""Predict means and new observations, with standard errors and intervals.
 
         Parameters
         ----------
@@ -163,20 +114,18 @@ class LinearResults(
             Rows to predict, with the columns of the formula; the rows of the fit by default. A
             row with a missing value gives NaN.
         re_form : None, str, False or sequence of str
-            Random effects to include: all of them (None), none (``"population"``, ``False``,
-            ``"~0"``), those of a formula such as ``"~(1 | Subject)"``, or those of the named
-            grouping factors.
+            Random effects to include, as in `predict`.
         allow_new_levels : bool
             Whether a level that the fit never saw is predicted with a random effect of zero.
-        se : bool
-            Whether to give standard errors: those of the fixed part, jointly with those of the
-            included random effects, at the estimated theta. An unseen level's own effect and
-            the residual add nothing to them; `get_prediction` has intervals that count both.
+        weights : array_like, shape (m,) or (), optional
+            Prior weights w of the new observations, whose residual variance is sigma**2 / w. By default those of
+            the fit for the rows of the fit, and 1 for new data: a column of weights is not looked up there.
 
         Returns
         -------
-        Series, shape (m,), or DataFrame
-            With `se`, the columns ``mean`` and ``mean_se``.
+        PredictionResults
+            ``summary_frame(alpha)``, ``conf_int(obs, alpha)``, ``predicted_mean``, ``se_mean``, ``se_obs``. It prints
+            as its summary frame.
 
         Raises
         ------
@@ -184,54 +133,45 @@ class LinearResults(
             For an unseen level, naming factor and level, unless `allow_new_levels`.
         FormulaError
             For a `re_form` with a term that the model does not have.
+        DataError
+            For weights that are not positive numbers, one a row.
+
+        See Also
+        --------
+        predict : The means alone.
+
+        Notes
+        -----
+        The interval of the mean is for the mean at the random effects that are included: with
+        ``re_form="population"`` and for an unseen level it is that of the fixed part, the mean over all levels. An
+        observation adds its residual, and the effects that are not predicted, as those of levels that the fit never
+        saw. With z_u the random columns of a row
+
+        - of all terms, for ``re_form="population"``: an observation of new levels, whatever the row's own are;
+        - of terms (or columns of a term) that `re_form` leaves out: their effects are those of other, new levels;
+        - of terms whose level is unseen, all their columns,
+
+        its variance about the prediction is ``se_mean**2`` + sum_t z_u'Sigma_t z_u + sigma**2 / w. The first part
+        is that of the error of the best linear unbiased predictor, x'(beta^ - beta) + z'(b~ - b) (Henderson 1975,
+        Biometrics 31, 423-447). Quantiles are normal, and theta and sigma are taken as known; with few levels the
+        intervals are too narrow for that.
 
         Examples
         --------
-        >>> import mixfit
-        >>> sleep = mixfit.datasets.load("sleepstudy")
-        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
-        >>> fit.predict(sleep.head(2)).round(2).tolist()
-        [253.66, 273.33]
-        >>> fit.predict(sleep.head(2), re_form="population", se=True).round(2)
-             mean  mean_se
-        0  251.41     6.82
-        1  261.87     6.79
+        The next sheet of operator d, and one of an operator whom nobody has seen:
+
+        >>> import mixfit, pandas as pd
+        >>> pulp = mixfit.datasets.load("pulp")
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
+        >>> new = pd.DataFrame({"operator": ["d", "e"]}, index=["d", "e"])
+        >>> frame = fit.get_prediction(new, allow_new_levels=True).summary_frame(alpha=0.05)
+        >>> frame[["mean", "mean_ci_lower", "mean_ci_upper"]].round(2)
+            mean  mean_ci_lower  mean_ci_upper
+        d  60.61          60.35          60.87
+        e  60.40          60.11          60.69
+        >>> frame[["obs_ci_lower", "obs_ci_upper"]].round(2)
+           obs_ci_lower  obs_ci_upper
+        d         59.92         61.30
+        e         59.53         61.27
         """
-        return predicted(*self._predict(newdata, re_form, allow_new_levels, se))
-
-    def _draw_responses(self, predictors: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-        return add_noise(predictors, self.sigma, self.model.design.weights, rng)
-
-    def refit(self, y: ArrayLike) -> LinearResults:
-        """Fit the same model to another response.
-
-        Parameters
-        ----------
-        y : array_like, shape (nobs,)
-            In the order of the rows used; the index of a Series is not looked at.
-
-        Returns
-        -------
-        LinearResults
-
-        Examples
-        --------
-        >>> import mixfit
-        >>> sleep = mixfit.datasets.load("sleepstudy")
-        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
-        >>> new = fit.simulate(seed=1)["sim_1"]
-        >>> fit.refit(new).converged
-        True
-        """
-        return self.model.with_response(np.asarray(y, dtype=np.float64)).fit(reml=self.reml)
-
-    def _heading(self) -> Heading:
-        criteria = {"REML": self.estimate.criterion} if self.reml else self.information_criteria()
-        method = "REML" if self.reml else "maximum likelihood"
-        return Heading(
-            title=f"Linear mixed model fit by {method}",
-            family=None,
-            criteria=criteria,
-            tests={"t value": self.tvalues},
-            dispersion=None,
-        )
+        return predict_observations(self, newdata, re_form, allow_new_levels, weights)

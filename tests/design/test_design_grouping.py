@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixfit.design import build
-from mixfit.design.grouping import code_factor, cross
+from mixfit.design.columns import code_factor
+from mixfit.design.grouping import cross
 from mixfit.formula import parse
 
 

@@ -191,7 +191,7 @@ def test_the_context_goes_with_the_reader():
         ("y ~ 1 + offset(z) + (1|g)", DATA[["x", "g"]], "The new data have no column 'z'"),
         ("y ~ x + (1|g)", DATA.assign(x="a"), "Column 'x' must be numeric, as it was in the fit"),
         ("y ~ f + (1|g)", DATA.assign(f=1.0), "`f` is numerical here, but it was categorical in the fit"),
-        ("y ~ x*z + (1|g)", DATA.assign(x="a"), "`x` is categorical here, but it was numerical in the fit"),
+        ("y ~ x*z + (1|g)", DATA.assign(x="a"), "Column 'x' must be numeric, as it was in the fit, not"),
         ("y ~ x + (1|g)", pd.concat([DATA, DATA], axis=1), "Duplicate column names in the new data"),
         ("y ~ x + (1|g)", 3, "The new data must be a pandas"),
     ],

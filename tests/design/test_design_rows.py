@@ -149,3 +149,13 @@ def test_missing_weights_and_offsets_drop_their_rows():
     assert not {3, 8} & set(found.index)
     with pytest.raises(DataError, match=r"offset \(1\), weights \(1\)"):
         design("y ~ x + (1|g)", weights=weights, offset=offset, na_action="raise")
+
+
+@pytest.mark.parametrize("offset", ["x + z", "x - 2*z", "-x", "i*j - 1", "i - x", "2.5*i + x*z", "x - x", "i + i"])
+def test_arithmetic_of_columns_is_pandas(offset):
+    numbers = np.random.default_rng(3)
+    data = DATA.assign(x=numbers.normal(size=N) * 1e200, z=numbers.normal(size=N), i=numbers.integers(-9, 9, N), j=2)
+    data.loc[data.index[4], "z"] = np.nan
+    found = design("y ~ 1 + (1|g)", data, offset=offset)
+    expected = data.eval(offset).dropna().to_numpy(dtype=float)
+    np.testing.assert_array_equal(found.offset, expected)

@@ -120,7 +120,7 @@ def test_fill_in(page: Page) -> None:
     page.says(f"{len(survey):,} ratings of {survey['d'].nunique():,} lecturers by {survey['s'].nunique():,} students")
     # The plan that was timed is the one that fits: students stay diagonal, lecturers and departments are dense.
     plan, problem = page.names["plan"], page.names["problem"]
-    assert (plan.chain, plan.trailing, plan.m) == (problem.plan.chain, problem.plan.trailing, 1128 + 14)
+    assert (plan.chain, plan.trailing, plan.columns.m) == (problem.plan.chain, problem.plan.trailing, 1128 + 14)
     assert min(page.names[name] for name in ("reading", "symbolic", "numeric", "fitting")) > 0
 
 

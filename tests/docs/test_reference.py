@@ -35,5 +35,10 @@ def test_it_names_what_is_public(module, prefix):
     assert {prefix + name for name in public} <= set(NAMES)
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if inspect.isfunction(found(name))])
+def test_every_function_has_an_example(name):
+    assert "\n>>> " in inspect.getdoc(found(name))
+
+
 def test_nothing_twice():
     assert len(NAMES) == len(set(NAMES))

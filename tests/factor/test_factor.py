@@ -2,83 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings
 from numpy.testing import assert_allclose
 
-from mixfit.errors import FitError
-from mixfit.factor import crossed
 from mixfit.factor.factor import factorize
 from mixfit.factor.plan import make_plan
 from mixfit.factor.posterior import conditional_covariances, posterior
-from mixfit.factor.sums import inverse_sums, projected_sums
 from mixfit.gram.pattern import FactorRows
 from mixfit.gram.products import cross_products
-from tests.factor.dense import Case, make_case
+from tests.factor.cases import WIDTHS, Case, cases, check_derivatives, check_inverse, check_solves, make_case
 from tests.random_designs import PATTERNS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-WIDTHS = [(1,), (2,), (2, 1), (1, 3), (3, 1, 2)]
-
-cases = st.builds(
-    make_case,
-    st.integers(0, 2**20),
-    st.sampled_from(list(PATTERNS)),
-    st.integers(20, 70),
-    st.sampled_from(WIDTHS),
-    st.sampled_from([0.0, 0.0, 0.4]),
-    st.sampled_from([0.1, 1.0, 5.0]),
-)
-
-
-@pytest.fixture(params=["dense", "sparse", "split"])
-def storage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """All rows of the cross-blocks dense, all sparse, or each by its own count."""
-    share = {"dense": 0.0, "sparse": 2.0, "split": 0.3}[request.param]
-    monkeypatch.setattr(crossed, "_DENSE_SHARE", share)
-    monkeypatch.setattr(crossed, "_DENSE_ALWAYS", 0)
-    return request.param
-
-
-def check_solves(case: Case) -> None:
-    A, Lambda, Z = case.A, case.Lambda, case.Z
-    factor = case.factor
-    assert_allclose(factor.logdet, np.linalg.slogdet(A)[1], rtol=1e-10, atol=1e-10)
-    scaled = factor.scaled(case.gram.border)
-    wanted = Lambda.T @ Z.T @ case.columns.T
-    for i in factor.plan.chain:
-        assert_allclose(case.unblock([scaled[0][i]]), wanted[case.slices()[i]], atol=1e-10)
-    if factor.plan.m:
-        trailing = np.concatenate([wanted[case.slices()[j]] for j in factor.plan.trailing])
-        assert_allclose(scaled[1], trailing, atol=1e-10)
-    half = factor.forward(*scaled)
-    # |L^{-1} d|^2 = d'A^{-1}d whatever the order of elimination.
-    inner = half[1].T @ half[1] + sum(np.einsum("krq,ksq->rs", y, y) for y in half[0].values())
-    assert_allclose(inner, wanted.T @ np.linalg.solve(A, wanted), atol=1e-9)
-    u, b = factor.backward(*half)
-    solution = np.linalg.solve(A, wanted)
-    assert_allclose(case.unblock(u), solution, atol=1e-9)
-    assert_allclose(case.unblock(b), Lambda @ solution, atol=1e-9)
-
-
-def check_inverse(case: Case) -> None:
-    inverse = np.linalg.inv(case.A)
-    Q = case.Lambda @ inverse @ case.Lambda.T
-    projected = case.Z.T @ np.linalg.inv(case.V) @ case.Z
-    post = posterior(case.factor)
-    sums, covariances = inverse_sums(case.factor, post), conditional_covariances(case.factor, post)
-    for i in range(len(case.rows)):
-        assert_allclose(sums[i], case.level_blocks(inverse, i).sum(axis=2), atol=1e-9)
-        assert_allclose(covariances[i], case.level_blocks(Q, i), atol=1e-9)
-        wanted = case.level_blocks(projected, i).sum(axis=2)
-        assert_allclose(projected_sums(case.factor, post, i), wanted, rtol=1e-9, atol=1e-9)
 
 
 @given(cases)
@@ -87,48 +22,13 @@ def test_solves(case: Case) -> None:
     check_solves(case)
 
 
-@given(cases)
-@settings(max_examples=60)
-def test_selected_inverse(case: Case) -> None:
-    check_inverse(case)
-
-
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("widths", WIDTHS)
 def test_every_pattern_and_width(pattern: str, widths: tuple[int, ...]) -> None:
     case = make_case(11, pattern, 64, widths)
     check_solves(case)
     check_inverse(case)
-
-
-@given(data=st.data())
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_sparse_and_dense_rows(storage: str, data: st.DataObject) -> None:
-    case = make_case(
-        data.draw(st.integers(0, 2**20)),
-        data.draw(st.sampled_from([p for p in PATTERNS if "crossed" in p])),
-        70,
-        data.draw(st.sampled_from(WIDTHS)),
-        data.draw(st.sampled_from([0.0, 0.4])),
-    )
-    for pattern in case.factor.plan.crossed.values():
-        if storage == "dense":
-            assert len(pattern.in_light) == 0
-        if storage == "sparse":
-            assert len(pattern.heavy) == 0
-    check_solves(case)
-    check_inverse(case)
-
-
-def test_the_split_has_both_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crossed, "_DENSE_SHARE", 0.3)
-    monkeypatch.setattr(crossed, "_DENSE_ALWAYS", 0)
-    case = make_case(0, "uneven crossed", 70, (2, 1))
-    pattern = case.factor.plan.crossed[0]
-    assert len(pattern.in_light)
-    assert len(pattern.in_heavy)
-    check_solves(case)
-    check_inverse(case)
+    check_derivatives(case)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -137,6 +37,7 @@ def test_all_templates_zero(pattern: str) -> None:
     assert case.factor.logdet == 0.0
     check_solves(case)
     check_inverse(case)
+    check_derivatives(case)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -153,6 +54,7 @@ def test_rank_one_templates(pattern: str) -> None:
     )
     check_solves(again)
     check_inverse(again)
+    check_derivatives(again)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -172,11 +74,3 @@ def test_levels_and_rows_in_another_order_change_nothing(pattern: str) -> None:
     new = conditional_covariances(factor, posterior(factor))
     for p, x, y in zip(names, old, new, strict=True):
         assert_allclose(y[:, :, p], x, atol=1e-11)
-
-
-def test_a_trailing_block_that_is_not_positive_definite() -> None:
-    # What variance ratios beyond double precision leave, without trusting to the sign of a rounding error.
-    case = make_case(5, "crossed", 60, (1,))
-    plan = replace(case.factor.plan, trailing_gram=-case.factor.plan.trailing_gram)
-    with pytest.raises(FitError, match="not positive definite"):
-        factorize(case.gram, plan, case.templates)

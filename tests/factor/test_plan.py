@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from mixfit.errors import DesignError
+from mixfit.factor.dense_trailing import DenseBlock
 from mixfit.factor.plan import Plan, make_plan
 from mixfit.gram.pattern import FactorRows
 from mixfit.gram.products import Gram, cross_products
@@ -64,7 +65,7 @@ def test_chain_and_trailing(names: list[str], chain: list[str], trailing: list[s
     plan = make_plan(gram)
     assert [names[i] for i in plan.chain] == chain
     assert [names[j] for j in plan.trailing] == trailing
-    assert plan.m == sum(rows[j].k * rows[j].n_levels for j in plan.trailing)
+    assert plan.columns.m == sum(rows[j].k * rows[j].n_levels for j in plan.trailing)
     for (i, j), parent in plan.parent.items():
         assert np.array_equal(parent[rows[i].codes], rows[j].codes)
     assert set(plan.parent) == {(i, j) for a, i in enumerate(plan.chain) for j in plan.chain[a + 1 :]}
@@ -77,8 +78,8 @@ def test_two_names_of_one_partition_are_nested_in_each_other() -> None:
 
 def dense_crossed(plan: Plan, gram: Gram, i: int) -> np.ndarray:
     pattern = plan.crossed[i]
-    out = np.zeros((gram.k[i], gram.n_levels[i], plan.m))
-    out[:, pattern.level, pattern.column] = pattern.values
+    out = np.zeros((gram.k[i], gram.n_levels[i], plan.columns.m))
+    out[:, pattern.level, pattern.column] = plan.crossing[i]
     return out
 
 
@@ -91,21 +92,22 @@ def test_index_arrays(pattern: str, widths: tuple[int, ...]) -> None:
     assert plan.trailing
     Z = [dense_blocks(f) for f in rows]
     T = np.concatenate([Z[j].reshape(60, -1) for j in plan.trailing], axis=1)
-    assert_allclose(plan.trailing_gram, T.T @ T, atol=1e-12)
-    assert plan.trailing_gram.flags.f_contiguous
+    assert isinstance(plan.block, DenseBlock)
+    assert_allclose(plan.block.gram, T.T @ T, atol=1e-12)
+    assert plan.block.gram.flags.f_contiguous
     for i in plan.chain:
         assert_allclose(dense_crossed(plan, gram, i), np.einsum("naq,nm->aqm", Z[i], T), atol=1e-12)
         entries = plan.crossed[i]
-        key = entries.level * plan.m + entries.column
+        key = entries.level * plan.columns.m + entries.column
         assert (np.diff(key) > 0).all()
         for j in plan.trailing:
-            at = plan.entries[i, j]
+            at = plan.block.aligned[i, j]
             assert at.shape[0] == gram.k[j]
             for b in range(gram.k[j]):
-                column = entries.column[at[b]] - plan.offset[j]
+                column = entries.column[at[b]] - plan.columns.offset[j]
                 assert (column // gram.n_levels[j] == b).all()
                 # Aligned over the columns of the factor: the same level of i, the same level of j.
-                assert np.array_equal(column % gram.n_levels[j], entries.column[at[0]] - plan.offset[j])
+                assert np.array_equal(column % gram.n_levels[j], entries.column[at[0]] - plan.columns.offset[j])
                 assert np.array_equal(entries.level[at[b]], entries.level[at[0]])
         for a in plan.chain[plan.chain.index(i) + 1 :]:
             # Eliminating i updates the rows of its ancestors: every such entry has its place.

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.families.continuous import Beta, Gamma, Gaussian, InverseGaussian
-from mixfit.families.counts import Binomial, Poisson
-from mixfit.families.overdispersed import BetaBinomial, NegativeBinomial
+from mixfit.families.continuous import Gamma, Gaussian, InverseGaussian
+from mixfit.families.counts import NegativeBinomial, Poisson
+from mixfit.families.proportions import Beta, BetaBinomial, Binomial
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

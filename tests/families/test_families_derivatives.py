@@ -12,8 +12,8 @@ from numpy.testing import assert_allclose
 from scipy import integrate
 from scipy.special import log_ndtr
 
-from mixfit.families.counts import Binomial, Poisson
-from mixfit.families.overdispersed import NegativeBinomial
+from mixfit.families.counts import NegativeBinomial, Poisson
+from mixfit.families.proportions import Binomial
 from mixfit.families.resolve import resolve_family
 from tests.families.cases import EVERY, TRIALS, case, middle
 

@@ -4,6 +4,8 @@ import pickle
 
 import pytest
 
+from mixfit.covariance import registry
+from mixfit.covariance.unstructured import Unstructured
 from mixfit.formula import parse
 
 
@@ -152,6 +154,13 @@ def test_whitespace_changes_nothing():
 
 def test_same_text_is_read_once():
     assert parse("y ~ x + (1 | cached)") is parse("y ~ x + (1 | cached)")
+
+
+def test_a_structure_registered_later_is_seen(monkeypatch):
+    text = "y ~ x + (1 | g) + latecomer(x | h)"
+    assert len(parse(text).random) == 1
+    monkeypatch.setattr(registry, "_STRUCTURES", {**registry._STRUCTURES, "latecomer": Unstructured})
+    assert [term.structure for term in parse(text).random] == ["us", "latecomer"]
 
 
 def test_formula_pickles():

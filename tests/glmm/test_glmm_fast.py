@@ -15,8 +15,8 @@ from numpy.testing import assert_allclose
 import mixfit
 from mixfit.errors import FitError
 from mixfit.families.continuous import Gamma
-from mixfit.families.counts import Binomial, Poisson
-from mixfit.families.overdispersed import NegativeBinomial
+from mixfit.families.counts import NegativeBinomial, Poisson
+from mixfit.families.proportions import Binomial
 from mixfit.glmm.fast import FastObjective, fast_gradient
 from mixfit.glmm.joint import joint_laplace
 from tests.families.cases import EVERY

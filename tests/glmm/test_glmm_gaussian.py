@@ -12,12 +12,12 @@ import mixfit
 from mixfit.design.build import build
 from mixfit.families.continuous import Gaussian
 from mixfit.formula import parse
-from mixfit.generalized import GeneralizedMixedModel
 from mixfit.glmm.assemble import assemble_generalized
 from mixfit.glmm.laplace import laplace
 from mixfit.glmm.objective import LaplaceObjective
 from mixfit.glmm.point import Parameters
 from mixfit.glmm.quadrature import QuadratureObjective
+from mixfit.model.generalized import GeneralizedMixedModel
 from tests.dense import relative_covariance
 from tests.glmm.data import load
 

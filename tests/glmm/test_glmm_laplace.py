@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from mixfit.families.counts import Binomial, Poisson
-from mixfit.families.overdispersed import NegativeBinomial
+from mixfit.families.counts import NegativeBinomial, Poisson
+from mixfit.families.proportions import Binomial
 from mixfit.glmm.laplace import laplace
 from tests.families.cases import EVERY
 from tests.glmm.problems import (

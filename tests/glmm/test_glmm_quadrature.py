@@ -10,9 +10,9 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import integrate
 
-from mixfit.families.continuous import Beta, Gamma, InverseGaussian
-from mixfit.families.counts import Binomial, Poisson
-from mixfit.families.overdispersed import BetaBinomial, NegativeBinomial
+from mixfit.families.continuous import Gamma, InverseGaussian
+from mixfit.families.counts import NegativeBinomial, Poisson
+from mixfit.families.proportions import Beta, BetaBinomial, Binomial
 from mixfit.families.resolve import resolve_family
 from mixfit.glmm.nodes import product_rule
 from tests.families.cases import EVERY

@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mixfit
-from mixfit.results.names import shown
+from mixfit.tables.layout import shown
 from tests.glmm.data import GLMMTMB, LME4, load
 
 TMB = GLMMTMB["fits"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from mixfit.gram.pattern import FactorRows
-from mixfit.gram.products import Gram, cross_products
+from mixfit.gram.products import Gram, cross_products, transformed
 from tests.random_designs import PATTERNS, dense_blocks, factor_rows
 
 WIDTHS = [(1,), (2,), (3, 1), (1, 2, 3)]
@@ -174,3 +174,26 @@ def test_sparse_and_dense_tables_of_pairs_agree(seed: int) -> None:
     ]
     assert q_a * q_b <= 8 * 5 * n
     assert_allclose(dense_pairs(cross_products(many, np.ones((1, 5 * n))), 0, 1), 5 * wanted, atol=1e-12)
+
+
+@given(cases)
+def test_products_of_transformed_columns(case: tuple) -> None:
+    rows, columns = make(case)
+    rng = np.random.default_rng(9)
+    maps = [rng.normal(size=(f.k, 2)) for f in rows]
+    M = rng.normal(size=(3, 4))
+    moved = transformed(cross_products(rows, columns), maps, M)
+    other = [
+        FactorRows(f.codes, f.n_levels, C.T @ (np.ones((1, len(f.codes))) if f.columns is None else f.columns))
+        for f, C in zip(rows, maps, strict=True)
+    ]
+    assert_same(moved, cross_products(other, M.T @ columns))
+
+
+def test_a_factor_without_columns_is_left_out() -> None:
+    rows, columns = make((6, "crossed", 30, (2,)))
+    gram = cross_products(rows, columns)
+    alone = transformed(gram, [np.empty((2, 0)), None], None)
+    assert alone.n_levels == (rows[1].n_levels,)
+    assert alone.pairs == {}
+    assert_allclose(alone.border[0], gram.border[1])

@@ -16,7 +16,7 @@ from numpy.testing import assert_allclose
 import mixfit
 from mixfit.errors import DataError, FitError, FormulaError, NewLevelError
 from mixfit.families.links import LINKS
-from mixfit.results.prediction import response_limits
+from mixfit.inference.prediction_results import response_limits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

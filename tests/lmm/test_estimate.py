@@ -14,7 +14,8 @@ from scipy.linalg import block_diag
 
 from mixfit.lmm import prediction
 from mixfit.lmm.assemble import assemble
-from mixfit.lmm.estimate import conditional_covariance, criterion, estimate
+from mixfit.lmm.criterion import evaluate
+from mixfit.lmm.estimate import conditional_covariance, criterion, estimate, to_basis
 from mixfit.lmm.prediction import prediction_variance
 from tests import oracle
 from tests.random_designs import Sketch, draw_templates, sketches
@@ -91,9 +92,11 @@ def test_conditional_covariance(sketch: Sketch, reml: bool) -> None:
     templates = draw_templates(design, np.random.default_rng(sketch.seed), 0.2)
     at = oracle.solve(design, templates, reml=reml)
     sigma = 1.7
-    for term, t, got in zip(
-        design.random, templates, conditional_covariance(assemble(design), templates, sigma), strict=True
-    ):
+    assembly = assemble(design)
+    found = conditional_covariance(
+        assembly, evaluate(assembly.problem, to_basis(assembly, templates), reml=reml), sigma
+    )
+    for term, t, got in zip(design.random, templates, found, strict=True):
         Z, S = oracle.expand(term), t @ t.T
         reduction = np.einsum("nqa,nm,mqb->qab", Z, at.inverse, Z, optimize=True)
         wanted = sigma**2 * (S - S @ reduction @ S)

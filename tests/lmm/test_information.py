@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import mixfit.factor.crossed
-from mixfit.covariance.steps import split_theta
 from mixfit.inference.fixed_effects.satterthwaite import moments
 from mixfit.lmm.assemble import assemble
 from mixfit.lmm.information import VarianceInformation, variance_information
@@ -148,8 +147,7 @@ def test_covariance_of_theta_and_sigma_is_that_of_a_numeric_hessian(reml: bool, 
     design = make_design(Sketch(4, "partially crossed", 60, ((2, "us"), (1, "us")), p=3, signal=signal))
     fitted = dense.fit(design, reml)
     case = Dense(design, list(fitted.templates), reml)
-    structures = [t.structure for t in design.random]
-    ours = moments(case.information, structures, split_theta(structures, fitted.theta), reml=reml)
+    ours = moments(case.information, [t.structure for t in design.random], fitted.theta, reml=reml)
     theta = np.append(fitted.theta, fitted.sigma)
     # Without a signal some variances are zero, and theta has fewer directions than entries.
     free = np.append(fitted.theta != 0.0, True)

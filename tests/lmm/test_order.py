@@ -38,7 +38,7 @@ def places(problem) -> np.ndarray:
     plan, k, q = problem.plan, problem.plan.k, problem.plan.width
     starts = dict(zip(plan.chain, np.cumsum([0, *(k[i] * q[i] for i in plan.chain)]), strict=False))
     first = sum(k[i] * q[i] for i in plan.chain)
-    room = np.zeros((first + plan.m, first + plan.m), bool)
+    room = np.zeros((first + plan.columns.m, first + plan.columns.m), bool)
     room[first:, first:] = True
     for i in plan.chain:
         columns = starts[i] + np.arange(k[i] * q[i]).reshape(q[i], k[i])
@@ -46,7 +46,7 @@ def places(problem) -> np.ndarray:
         for j in plan.chain[plan.chain.index(i) + 1 :]:
             parents = (starts[j] + np.arange(k[j] * q[j]).reshape(q[j], k[j]))[plan.parent[i, j]]
             room[parents[:, :, None], columns[:, None, :]] = True
-        if plan.m:
+        if plan.columns.m:
             entries = plan.crossed[i]
             room[first + entries.column[:, None], columns[entries.level]] = True
     return np.tril(room)

@@ -10,7 +10,6 @@ import pytest
 from mixfit.covariance.diagonal import Diagonal
 from mixfit.covariance.unstructured import Unstructured
 from mixfit.design.types import Design, Grouping, RandomDesign
-from mixfit.gram.transform import transformed
 from mixfit.lmm.assemble import assemble
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.estimate import to_basis
@@ -108,20 +107,6 @@ def _moved(whole, A, templates):
 
 def test_no_random_term_left(design: Design):
     assert with_random(assemble(design), [None, None]) is None
-
-
-def test_products_of_transformed_columns(design: Design):
-    gram = assemble(design).problem.gram
-    rng = np.random.default_rng(1)
-    C, M = rng.standard_normal((3, 2)), rng.standard_normal((5, 3))
-    moved = transformed(gram, [C, None], M)
-    np.testing.assert_allclose(moved.diagonal[0][:, :, 4], C.T @ gram.diagonal[0][:, :, 4] @ C)
-    np.testing.assert_allclose(moved.pairs[0, 1].values[:, :, 7], C.T @ gram.pairs[0, 1].values[:, :, 7])
-    np.testing.assert_allclose(moved.border[1][:, :, 2], gram.border[1][:, :, 2] @ M)
-    np.testing.assert_allclose(moved.corner, M.T @ gram.corner @ M)
-    alone = transformed(gram, [np.empty((3, 0)), None], None)
-    assert alone.n_levels == (5,)
-    assert alone.pairs == {}
 
 
 def test_the_whole_model_is_its_own_submodel(design: Design):

@@ -196,3 +196,44 @@ def test_factors_that_vary_over_fewer_groups_than_they_have_levels(seed: int, re
     # The smaller model is the larger one with another covariance matrix, and the reverse.
     assert_allclose(larger.llf, smaller.llf, atol=1e-5)
     assert max(larger.certificate.n_evaluations, smaller.certificate.n_evaluations) < 100
+
+
+def left_out(formula: str, groups: int, seed: int) -> mixfit.model.LinearMixedModel:
+    """Effects of mean 2 whose fixed effects stand in no formula."""
+    rng = np.random.default_rng(seed)
+    g, x = rng.integers(0, groups, 120), rng.normal(size=(120, 3))
+    b = 2.0 + 0.3 * rng.normal(size=(groups, 4))
+    y = b[g, 0] + (b[g, 1:] * x).sum(axis=1) + rng.normal(size=120)
+    return mixfit.mixed(formula, pd.DataFrame({"y": y, "g": g, "x1": x[:, 0], "x2": x[:, 1], "x3": x[:, 2]}))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("formula", "groups"),
+    [("y ~ 0 + x1 + (x1+x2|g)", 10), ("y ~ 1 + (x1+x2+x3|g)", 6), ("y ~ 1 + (x1+x2|g)", 3), ("y ~ 1 + (x1|g)", 3)],
+)
+def test_random_columns_whose_fixed_effect_is_left_out(formula: str, groups: int, seed: int) -> None:
+    # The average information is no curvature there.
+    model = left_out(formula, groups, seed)
+    fit = model.fit()
+    best, _ = oracle.best_criterion(model.design, reml=True, starts=2, near=fit.estimate.templates)
+    assert fit.converged
+    assert fit.deviance <= best + 1e-6
+    assert fit.certificate.n_evaluations <= 40
+
+
+def test_slopes_without_an_intercept_of_their_own() -> None:
+    fit = mixfit.mixed("Reaction ~ 0 + Days + (Days|Subject)", mixfit.datasets.load("sleepstudy")).fit()
+    assert fit.converged
+    # lme4 2.1.0, tight tolerances.
+    assert_allclose(fit.deviance, 1828.339975, atol=1e-6)
+    assert fit.certificate.n_evaluations <= 20
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("columns", ["x1 + I(2*x1)", "x1 + x2 + I(x1 - x2)"])
+def test_dependent_columns_fit_like_those_that_they_depend_on(columns: str, seed: int) -> None:
+    larger, smaller = (left_out(f"y ~ 1 + ({c}|g)", 8, seed).fit() for c in (columns, columns.rsplit(" + ", 1)[0]))
+    assert larger.converged
+    assert_allclose(larger.deviance, smaller.deviance, atol=1e-6)
+    assert larger.certificate.n_evaluations <= 40

@@ -8,7 +8,7 @@ import pytest
 
 import mixfit
 from mixfit.errors import FitError
-from mixfit.inference.description.within import pooling, unpenalized_steps
+from mixfit.inference.within import pooling, unpenalized_steps
 from mixfit.plots import shrinkage
 from tests.plots.fits import cbpp_fit, crossed_data, crossed_fit, pulp_fit, singular_fit, sleep_fit
 

@@ -137,9 +137,7 @@ def test_the_accessor_draws_the_fit_it_came_from() -> None:
     assert axes[0].get_xlabel() == "conditional mode, 90% interval"
 
 
-MODULES = [m.name for m in pkgutil.iter_modules(mixfit.plots.__path__, "mixfit.plots.")] + [
-    "mixfit.inference.description.within"
-]
+MODULES = [m.name for m in pkgutil.iter_modules(mixfit.plots.__path__, "mixfit.plots.")] + ["mixfit.inference.within"]
 
 
 @pytest.mark.parametrize("name", MODULES)

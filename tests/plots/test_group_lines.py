@@ -12,7 +12,7 @@ import pytest
 import mixfit
 from mixfit.errors import DataError, FitError
 from mixfit.plots import fitted_lines
-from mixfit.plots.curves import containing_factors, group_curves, group_regressions, typical_rows
+from mixfit.plots.group_lines import containing_factors, group_curves, group_regressions, typical_rows
 from tests.plots.fits import cbpp_fit, crossed_data, crossed_fit, sleep, sleep_fit
 
 

@@ -8,7 +8,7 @@ from scipy.special import log_ndtr
 from scipy.stats import beta, betabinom, binom
 
 from mixfit.families.links import LINKS
-from mixfit.families.overdispersed import BetaBinomial
+from mixfit.families.proportions import BetaBinomial
 from mixfit.rates.ends import ends
 from mixfit.rates.likelihood import evaluate, joint_terms, marginal_terms
 

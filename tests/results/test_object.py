@@ -12,12 +12,15 @@ import pandas as pd
 import pytest
 
 import mixfit
+import mixfit.fitted
+import mixfit.report
 import mixfit.results
+import mixfit.tables
+from mixfit.report.summary import Summary
 from mixfit.results import LinearResults
-from mixfit.results.summary import Summary
 from tests.dense import Certificate
+from tests.fitted.models import fitted
 from tests.fresh import run
-from tests.results.models import fitted
 
 
 def test_constructor_only_stores() -> None:
@@ -93,17 +96,16 @@ def test_import_is_light() -> None:
         f"package.__path__ = {list(mixfit.__path__)!r}\n"
         "sys.modules['mixfit'] = package\n"
         "import mixfit.results\n"
-        "heavy = {'scipy', 'formulaic', 'statsmodels', 'matplotlib'} & set(sys.modules)\n"
+        "heavy = {'statsmodels', 'matplotlib', 'joblib', 'tqdm'} & set(sys.modules)\n"
         "sys.exit(', '.join(heavy) or 0)"
     )
     run(code)
 
 
-MODULES = [m.name for m in pkgutil.iter_modules(mixfit.results.__path__, "mixfit.results.")]
+ROOMS = (mixfit.fitted, mixfit.report, mixfit.results, mixfit.tables)
+MODULES = [m.name for room in ROOMS for m in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")]
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings(name: str) -> None:
-    if name == "mixfit.results.linear" and not (hasattr(mixfit, "mixed") and hasattr(mixfit, "datasets")):
-        pytest.skip("its example starts from a formula and a bundled dataset")
     assert doctest.testmod(importlib.import_module(name)).failed == 0

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.errors import ComparisonError
+from mixfit.fitted.protocols import is_generalized, is_linear
 from mixfit.gram.basis import fixed_basis
 from mixfit.inference.comparisons.likelihood_ratio import chi_square_tail
 from mixfit.inference.comparisons.terms import deletable, fixed_terms, remaining_columns
@@ -16,18 +17,16 @@ from mixfit.inference.fixed_effects.tables import deletion_f_table
 from mixfit.lmm.minimize import minimize
 from mixfit.lmm.start import start_points
 from mixfit.lmm.submodel import coordinates
-from mixfit.results.linear import LinearResults
-from mixfit.results.table import Table
+from mixfit.tables.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from mixfit.fitted.protocols import Fit, GeneralizedFit
     from mixfit.inference.comparisons.terms import CodedTerm
     from mixfit.lmm.problem import Problem
-    from mixfit.results.base import MixedResults
-    from mixfit.results.generalized import GeneralizedResults
 
     Array = NDArray[np.float64]
 
@@ -51,10 +50,48 @@ def minimum(problem: Problem, *, reml: bool) -> Minimum:
     return Minimum(optimum.profile.value, optimum.certificate.converged)
 
 
-def drop1(
-    fit: MixedResults, test: DropTest = "chisq", scope: Sequence[str] | None = None, ddf: str | None = None
-) -> Table:
-    """Leave out one fixed-effects term at a time; see `mixfit.results.deletions.Deletions.drop1`."""
+def drop1(fit: Fit, test: DropTest = "chisq", scope: Sequence[str] | None = None, ddf: str | None = None) -> Table:
+    """Leave out one fixed-effects term at a time and test what is lost.
+
+    Only terms that no other term contains are left out. The reduced models are fitted by maximum likelihood,
+    and so is the model itself where it was fitted by REML, as lme4's ``drop1`` does.
+
+    Parameters
+    ----------
+    test : {"chisq", "F", "none"}
+        The likelihood-ratio test; for linear models, F tests of the same hypotheses in the fit itself, as
+        lmerTest's ``drop1``; or no test.
+    scope : sequence of str, optional
+        Names of the terms to leave out; all that can be by default.
+    ddf : str, optional
+        Of the F tests, as in ``fit.anova``.
+
+    Returns
+    -------
+    Table
+        Rows ``<none>`` and the terms; columns ``npar`` (parameters lost), ``AIC``, ``LRT``, ``Pr(Chi)``. Of F
+        tests the columns of ``fit.anova()``.
+
+    Raises
+    ------
+    ComparisonError
+        Where a term of `scope` is not in the model, or is contained in another one.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit(reml=False).drop1()
+    Single term deletions
+    <BLANKLINE>
+    Model:
+    Reaction ~ Days + (Days | Subject)
+           npar    AIC    LRT   Pr(Chi)
+    <none>      1763.9
+    Days      1 1785.5 23.537 1.226e-06 ***
+    ---
+    Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
+    """
     if test not in ("chisq", "F", "none"):
         raise ComparisonError(f"drop1 has the tests 'chisq', 'F' and 'none', not {test!r}.")
     if test == "F":
@@ -87,7 +124,7 @@ def drop1(
     )
 
 
-def deletions(fit: MixedResults, scope: Sequence[str] | None = None) -> dict[str, Array]:
+def deletions(fit: Fit, scope: Sequence[str] | None = None) -> dict[str, Array]:
     """Coordinates, in the orthonormal basis of X, of what is left of it without each deletable term.
 
     Parameters
@@ -112,7 +149,7 @@ def deletions(fit: MixedResults, scope: Sequence[str] | None = None) -> dict[str
     return {name: H @ remaining_columns(terms, _named(terms, [name])) for name in named}
 
 
-def columns_without(fit: MixedResults, names: Sequence[str]) -> Array:
+def columns_without(fit: Fit, names: Sequence[str]) -> Array:
     """Coordinates (p, c), in the orthonormal basis of X, of what is left of it without some terms together.
 
     Raises
@@ -137,18 +174,17 @@ def _named(terms: Sequence[CodedTerm], names: Sequence[str]) -> list[CodedTerm]:
     return found
 
 
-def _coordinates(fit: MixedResults) -> Array:
+def _coordinates(fit: Fit) -> Array:
     X = fit.model.design.X
-    if isinstance(fit, LinearResults):
+    if is_linear(fit):
         assembly = fit.model.assembly
         return coordinates(assembly.fixed, X, assembly.root_weights)
     return coordinates(_generalized(fit).model.assembly.fixed, X, None)
 
 
-def _generalized(fit: MixedResults) -> GeneralizedResults:
-    from mixfit.results.generalized import GeneralizedResults
+def _generalized(fit: Fit) -> GeneralizedFit:
 
-    if not isinstance(fit, GeneralizedResults):
+    if not is_generalized(fit):
         raise ComparisonError(f"drop1 takes fits of mixfit, not {type(fit).__name__}.")
     return fit
 
@@ -157,10 +193,10 @@ def _rank(columns: Array) -> int:
     return len(fixed_basis(np.ascontiguousarray(columns.T)).kept)
 
 
-def _refits(fit: MixedResults, columns: Sequence[Array]) -> tuple[Minimum, list[Minimum]]:
+def _refits(fit: Fit, columns: Sequence[Array]) -> tuple[Minimum, list[Minimum]]:
     """The fit by maximum likelihood, and the fits of what is left of X."""
     own = Minimum(fit.estimate.criterion, fit.converged)
-    if isinstance(fit, LinearResults):
+    if is_linear(fit):
         from mixfit.lmm.submodel import with_fixed
 
         assembly = fit.model.assembly
@@ -176,13 +212,13 @@ def _refits(fit: MixedResults, columns: Sequence[Array]) -> tuple[Minimum, list[
     return own, [Minimum(e.criterion, e.certificate.converged) for e in smaller]
 
 
-def term_contrasts(fit: MixedResults, scope: Sequence[str] | None = None) -> dict[str, Array]:
+def term_contrasts(fit: Fit, scope: Sequence[str] | None = None) -> dict[str, Array]:
     """Hypotheses L beta = 0 under which each deletable term can be left out: shape (df, p), by term.
 
     With X = QR and O an orthonormal basis of what is left, the mean X beta lies in its span where C'R beta = 0, C
     being the orthogonal complement of O.
     """
-    assembly = fit.model.assembly if isinstance(fit, LinearResults) else _generalized(fit).model.assembly
+    assembly = fit.model.assembly if is_linear(fit) else _generalized(fit).model.assembly
     triangle = assembly.fixed.triangle
     out = {}
     for name, columns in deletions(fit, scope).items():

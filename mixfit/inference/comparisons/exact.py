@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixfit.errors import ComparisonError
-from mixfit.inference.comparisons.candidates import candidate
+from mixfit.fitted.protocols import is_linear
+from mixfit.inference.comparisons.candidates import candidate, contains_term, outside_columns, single_terms
 from mixfit.inference.comparisons.drop1 import columns_without
-from mixfit.inference.comparisons.exact_null import NullModel, draw_null
-from mixfit.inference.comparisons.exact_result import ExactTest
+from mixfit.inference.comparisons.exact_null import ExactNull, draw_null, spectrum
 from mixfit.inference.comparisons.likelihood_ratio import check_comparable
-from mixfit.inference.comparisons.nesting import contains_term, outside_columns, single_terms
-from mixfit.inference.comparisons.spectrum import spectrum
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.submodel import with_fixed
-from mixfit.results.linear import LinearResults
+from mixfit.tables.numbers import format_common
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.design.types import RandomDesign
+    from mixfit.fitted.protocols import LinearFit
     from mixfit.lmm.problem import Problem
 
     Array = NDArray[np.float64]
@@ -34,10 +34,74 @@ _REFITTED_ML = "fitted by REML; refitted by maximum likelihood for this test"
 _REFITTED_REML = "fitted by maximum likelihood; refitted by REML for this test"
 
 
+@dataclass(frozen=True, eq=False)
+class ExactTest:
+    """Result of an exact test; prints as R prints an ``htest``.
+
+    Attributes
+    ----------
+    name : {"LRT", "RLRT"}
+    statistic : float
+    pvalue : float
+        Share of the simulated statistics that are at least as large.
+    n_sim : int
+        Number of simulated statistics; 0 where the statistic is 0, whose p-value is 1 whatever the distribution.
+    standard_error : float
+        Monte-Carlo standard error of `pvalue`, sqrt(p (1 - p) / n_sim).
+    data : str
+        Formula of the model tested.
+    notes : tuple of str
+    sample : ndarray, shape (n_sim,), or None
+        The simulated statistics, where they were asked for.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> pulp = mixfit.datasets.load("pulp")
+    >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
+    >>> test = mixfit.exact_rlrt(fit, n_sim=1000, seed=1)
+    >>> round(test.statistic, 3), round(test.pvalue, 2)
+    (3.47, 0.02)
+    """
+
+    name: str
+    statistic: float
+    pvalue: float
+    n_sim: int
+    standard_error: float
+    data: str
+    notes: tuple[str, ...] = ()
+    sample: Array | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        statistic = format_common([self.statistic], 5)[0]
+        if self.n_sim and self.pvalue < 1.0 / self.n_sim:
+            shown = f"< {1.0 / self.n_sim:.4g}"
+        else:
+            shown = f"= {format_common([self.pvalue], 4)[0]}"
+        basis = (
+            f"p-value based on {self.n_sim} simulated values" if self.n_sim else "statistic of 0: nothing to simulate"
+        )
+        lines = [
+            "",
+            f"\tsimulated finite sample distribution of {self.name}.",
+            "",
+            f"\t({basis})",
+            "",
+            f"data:  {self.data}",
+            f"{self.name} = {statistic}, p-value {shown}",
+            *self.notes,
+            "",
+        ]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
 def exact_rlrt(
-    m: LinearResults,
-    mA: LinearResults | None = None,
-    m0: LinearResults | None = None,
+    m: LinearFit,
+    mA: LinearFit | None = None,
+    m0: LinearFit | None = None,
     n_sim: int = 10_000,
     seed: int | np.random.Generator | None = None,
     keep_sample: bool = False,
@@ -97,12 +161,12 @@ def exact_rlrt(
         _check_three(m, mA, m0)
         statistic = _by_reml(m0).estimate.criterion - _by_reml(mA).estimate.criterion
     notes = () if all(fit.reml for fit in fits) else (_REFITTED_REML,)
-    null = NullModel(spectrum(m.model.assembly.problem), reml=True)
+    null = ExactNull(spectrum(m.model.assembly.problem), reml=True)
     return _test("RLRT", statistic, null, n_sim, seed, tested.model.formula_text, notes, keep_sample)
 
 
 def exact_lrt(
-    m: LinearResults,
+    m: LinearFit,
     m0: Any = None,
     n_sim: int = 10_000,
     seed: int | np.random.Generator | None = None,
@@ -165,7 +229,7 @@ def exact_lrt(
         problem = with_fixed(assembly, columns_without(fit, names)) if names else assembly.problem
         null_criterion = _null_criterion(problem, reml=False)
         n_restricted = assembly.problem.p - problem.p
-    null = NullModel(spectrum(fit.model.assembly.problem), reml=False, n_restricted=n_restricted)
+    null = ExactNull(spectrum(fit.model.assembly.problem), reml=False, n_restricted=n_restricted)
     notes = (_REFITTED_ML,) if m.reml else ()
     statistic = null_criterion - fit.estimate.criterion
     return _test("LRT", statistic, null, n_sim, seed, m.model.formula_text, notes, keep_sample)
@@ -174,7 +238,7 @@ def exact_lrt(
 def _test(
     name: str,
     statistic: float,
-    null: NullModel,
+    null: ExactNull,
     n_sim: int,
     seed: int | np.random.Generator | None,
     data: str,
@@ -195,7 +259,7 @@ def _check_simulations(n_sim: int) -> None:
 
 
 def _check_linear(fit: Any, name: str) -> None:
-    if not isinstance(fit, LinearResults):
+    if not is_linear(fit):
         raise ComparisonError(
             f"{name} is {type(fit).__name__}: the exact distribution is known for linear mixed models only."
         )
@@ -211,7 +275,7 @@ def _check_single(fit: Any, name: str) -> None:
         )
 
 
-def _by_reml(fit: LinearResults) -> LinearResults:
+def _by_reml(fit: LinearFit) -> LinearFit:
     return fit if fit.reml else fit.model.fit(reml=True)
 
 
@@ -220,7 +284,7 @@ def _null_criterion(problem: Problem, *, reml: bool) -> float:
     return evaluate(problem, [np.zeros((t.k, t.k)) for t in problem.terms], reml=reml).value
 
 
-def _least_squares(fit: LinearResults, m0: Any) -> tuple[float, int]:
+def _least_squares(fit: LinearFit, m0: Any) -> tuple[float, int]:
     """-2 log-likelihood of a least-squares fit, and how many fixed effects of `fit` it lacks."""
     null, whole = candidate("m0", m0), candidate("m", fit)
     if null.random or null.family != "linear":
@@ -232,7 +296,7 @@ def _least_squares(fit: LinearResults, m0: Any) -> tuple[float, int]:
     return -2.0 * null.llf, whole.X.shape[1] - (null.npar - 1)
 
 
-def _check_three(m: LinearResults, mA: LinearResults, m0: LinearResults) -> None:
+def _check_three(m: LinearFit, mA: LinearFit, m0: LinearFit) -> None:
     """m: the tested term; m0: the others; mA: all of them."""
     for fit, name in ((mA, "mA"), (m0, "m0")):
         _check_linear(fit, name)

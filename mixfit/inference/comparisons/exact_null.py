@@ -1,4 +1,9 @@
-r"""Draws from the exact null distribution of the (restricted) likelihood ratio for one variance.
+"""Exact null distribution of the (restricted) likelihood ratio for one variance: its eigenvalues, and draws from it.
+
+For y ~ N(X beta, sigma^2 (I + lambda ZZ')) these are the eigenvalues mu of Z'MZ, M the projection off X, and xi of
+Z'Z (Crainiceanu & Ruppert 2004). With one column left of the bar Z'Z = D is diagonal, and Z'MZ = D - BB' for
+B = Z'Q of p columns, Q an orthonormal basis of X. Among the m levels that share an entry d of D, all but p
+directions are orthogonal to B and have the eigenvalue d: only the others need a decomposition.
 
 Crainiceanu & Ruppert (2004, JRSS-B 66:165, theorem 1): with w_s^2 independent chi-square variables, one for each
 of the n - p residual dimensions, and mu_s the eigenvalues of Z'MZ,
@@ -21,15 +26,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.errors import ComparisonError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.inference.comparisons.spectrum import Spectrum
+    from mixfit.lmm.problem import Problem
 
     Array = NDArray[np.float64]
 
-__all__ = ["NullModel", "draw_null", "maximal_ratio"]
+__all__ = ["ExactNull", "Spectrum", "draw_null", "maximal_ratio", "merge", "spectrum"]
 
+_EQUAL = 1e-10
+_NOTHING = 1e-10
 _STEP = 0.2
 _LOWEST, _HIGHEST = -10.0, 8.0
 _FAR = 40.0
@@ -39,7 +48,88 @@ _SETTLED = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
-class NullModel:
+class Spectrum:
+    """Distinct eigenvalues with their multiplicities, relative to the largest xi.
+
+    Attributes
+    ----------
+    mu, mu_count : ndarray, shape (K,)
+        Of Z'MZ, those that are not zero.
+    xi, xi_count : ndarray, shape (L,)
+        Of Z'Z.
+    n, p : int
+        Observations and fixed effects.
+    """
+
+    mu: Array
+    mu_count: NDArray[np.intp]
+    xi: Array
+    xi_count: NDArray[np.intp]
+    n: int
+    p: int
+
+    @property
+    def df_rest(self) -> int:
+        """Dimensions of the residuals that the random effect does not reach."""
+        return self.n - self.p - int(self.mu_count.sum())
+
+
+def spectrum(problem: Problem) -> Spectrum:
+    """Eigenvalues of a problem with one random term of one column.
+
+    Raises
+    ------
+    ComparisonError
+        Where the fixed effects determine the groups, or groups and fixed effects leave no residual.
+    """
+    d = problem.gram.diagonal[0][0, 0]
+    B = problem.gram.border[0][0, : problem.p].T
+    xi, xi_count, group = merge(d)
+    crowded = xi_count > problem.p
+    alone = ~crowded[group]
+    # QR turns the m levels of one entry to p directions that B reaches and m - p that it does not.
+    turned = [np.linalg.qr(B[group == g], mode="r") for g in np.flatnonzero(crowded)] if problem.p else []
+    R = np.concatenate([B[alone], *turned])
+    entries = np.concatenate([d[alone], np.repeat(xi[crowded], problem.p)])
+    inner = np.linalg.eigvalsh(np.diag(entries) - R @ R.T)
+    untouched = xi_count[crowded] - problem.p
+    counts = np.concatenate([np.ones(len(inner), dtype=np.intp), untouched])
+    mu, mu_count, _ = merge(np.concatenate([inner, xi[crowded]]), counts)
+    largest = float(xi[-1])
+    kept = (mu > _NOTHING * largest) & (mu_count > 0)
+    if not kept.any():
+        raise ComparisonError(
+            "The fixed effects determine the random effect: its variance cannot be told from them. Leave out the "
+            "fixed effect that the groups determine."
+        )
+    found = Spectrum(mu[kept] / largest, mu_count[kept], xi / largest, xi_count, problem.gram.n, problem.p)
+    if found.df_rest < 1:
+        raise ComparisonError("Random and fixed effects fit every observation: no residual is left to test against.")
+    return found
+
+
+def merge(values: Array, counts: NDArray[np.intp] | None = None) -> tuple[Array, NDArray[np.intp], NDArray[np.intp]]:
+    """Distinct values in increasing order, how often each occurs, and which of them each value is.
+
+    Values closer than rounding, relative to the largest, are one.
+
+    Examples
+    --------
+    >>> merge(np.array([5.0, 2.0, 5.0]))[:2]
+    (array([2., 5.]), array([1, 2]))
+    """
+    order = np.argsort(values)
+    ordered = values[order]
+    weight = np.ones(len(values), dtype=np.intp) if counts is None else counts[order]
+    new = np.concatenate([[True], np.diff(ordered) > _EQUAL * np.abs(ordered).max()])
+    start = np.flatnonzero(new)
+    member = np.empty(len(values), dtype=np.intp)
+    member[order] = np.cumsum(new) - 1
+    return ordered[start], np.add.reduceat(weight, start), member
+
+
+@dataclass(frozen=True, eq=False)
+class ExactNull:
     """What the distribution depends on.
 
     Attributes
@@ -66,7 +156,7 @@ class NullModel:
         return (s.mu, s.mu_count) if self.reml else (s.xi, s.xi_count)
 
 
-def draw_null(model: NullModel, n_sim: int, rng: np.random.Generator) -> Array:
+def draw_null(model: ExactNull, n_sim: int, rng: np.random.Generator) -> Array:
     """Draw the statistic under the hypothesis: shape (n_sim,)."""
     rows = max(1, _CELLS_AT_ONCE // (len(model.spectrum.mu) + len(_grid(model))))
     out = np.empty(n_sim)
@@ -89,13 +179,13 @@ def _chi_squares(spectrum: Spectrum, size: int, rng: np.random.Generator) -> Arr
     return W
 
 
-def _grid(model: NullModel) -> Array:
+def _grid(model: ExactNull) -> Array:
     """log(lambda), from where nothing has an effect to where every eigenvalue has all of it."""
     mu = model.spectrum.mu
     return np.arange(_LOWEST, _HIGHEST - np.log(mu.min()) + _STEP, _STEP)
 
 
-def maximal_ratio(model: NullModel, W: Array) -> Array:
+def maximal_ratio(model: ExactNull, W: Array) -> Array:
     """The supremum for chi-square variables W, shape (m, K + 1): (m,)."""
     mu, nu = model.spectrum.mu, model.nu
     xi, count = model.logarithms
@@ -123,7 +213,7 @@ def maximal_ratio(model: NullModel, W: Array) -> Array:
     return out
 
 
-def _first_step(model: NullModel, W: Array, total: Array, slope: Array, limit: float) -> Array:
+def _first_step(model: ExactNull, W: Array, total: Array, slope: Array, limit: float) -> Array:
     """log of the Newton step from lambda = 0, at most `limit`."""
     mu, nu = model.spectrum.mu, model.nu
     xi, count = model.logarithms
@@ -134,7 +224,7 @@ def _first_step(model: NullModel, W: Array, total: Array, slope: Array, limit: f
         return np.clip(np.log(np.maximum(step, 0.0)), -_FAR, limit)
 
 
-def _refine(model: NullModel, W: Array, t: Array, low: Array, high: Array) -> Array:
+def _refine(model: ExactNull, W: Array, t: Array, low: Array, high: Array) -> Array:
     """Minimum of h between `low` and `high` by Newton steps, halving the interval where one leads out of it."""
     t, low, high = t.copy(), low.copy(), high.copy()
     least = np.empty(len(t))
@@ -158,7 +248,7 @@ def _refine(model: NullModel, W: Array, t: Array, low: Array, high: Array) -> Ar
     return least
 
 
-def _derivatives(model: NullModel, W: Array, t: Array) -> tuple[Array, Array, Array]:
+def _derivatives(model: ExactNull, W: Array, t: Array) -> tuple[Array, Array, Array]:
     """h and its first two derivatives in t, each of shape (m,)."""
     lam = np.exp(t)[:, None]
     xi, count = model.logarithms

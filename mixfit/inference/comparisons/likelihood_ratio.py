@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mixfit import wald
 from mixfit.errors import ComparisonError
+from mixfit.fitted.protocols import is_linear
 from mixfit.gram.basis import fixed_basis
-from mixfit.inference.comparisons.candidates import Candidate, candidate
-from mixfit.inference.comparisons.nesting import outside, outside_columns
-from mixfit.results import criteria
-from mixfit.results.linear import LinearResults
-from mixfit.results.table import Table
+from mixfit.inference.comparisons.candidates import Candidate, candidate, outside, outside_columns
+from mixfit.tables.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,8 +116,8 @@ def _frame(models: Sequence[Candidate]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "npar": npar,
-            "AIC": [criteria.aic(m.llf, m.npar) for m in models],
-            "BIC": [criteria.bic(m.llf, m.npar, m.nobs) for m in models],
+            "AIC": [wald.aic(m.llf, m.npar) for m in models],
+            "BIC": [wald.bic(m.llf, m.npar, m.nobs) for m in models],
             "logLik": llf,
             "-2*log(L)": -2.0 * llf,
             "Chisq": statistic,
@@ -138,7 +137,7 @@ def chi_square_tail(statistic: Array, df: Array) -> Array:
 
 
 def _by_maximum_likelihood(model: Candidate) -> Candidate:
-    if not model.reml or not isinstance(model.fit, LinearResults):
+    if not model.reml or not is_linear(model.fit):
         return model
     fit = model.fit.model.fit(reml=False)
     return replace(model, reml=False, llf=fit.llf, fit=fit)

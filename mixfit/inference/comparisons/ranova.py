@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mixfit import wald
 from mixfit.covariance.structure import Invariance
 from mixfit.errors import ComparisonError
+from mixfit.fitted.protocols import is_linear
 from mixfit.gram.basis import fixed_basis
+from mixfit.inference.comparisons.candidates import outside_columns, same_levels
 from mixfit.inference.comparisons.drop1 import Minimum, minimum
 from mixfit.inference.comparisons.likelihood_ratio import chi_square_tail
-from mixfit.inference.comparisons.nesting import outside_columns, same_levels
 from mixfit.inference.comparisons.terms import deletable, random_terms, remaining_columns
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.submodel import with_random
-from mixfit.results import criteria
-from mixfit.results.linear import LinearResults
-from mixfit.results.table import Table
+from mixfit.tables.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.design.types import RandomDesign
+    from mixfit.fitted.protocols import LinearFit
     from mixfit.inference.comparisons.terms import CodedTerm
     from mixfit.lmm.problem import Problem
-    from mixfit.results.base import MixedResults
 
     Array = NDArray[np.float64]
 
@@ -62,9 +62,45 @@ class Reduction:
     n_effects: int | None
 
 
-def ranova(fit: MixedResults, reduce_terms: bool = True) -> Table:
-    """Leave out one random term at a time; see `mixfit.results.deletions.RandomDeletions.ranova`."""
-    if not isinstance(fit, LinearResults):
+def ranova(fit: LinearFit, reduce_terms: bool = True) -> Table:
+    r"""Leave out one random term, or one of its columns, at a time and test what is lost.
+
+    As lmerTest's ``ranova``: fits by REML stay so, since the fixed effects are the same.
+
+    Parameters
+    ----------
+    reduce_terms : bool
+        Whether a term such as ``(x | g)`` loses x and stays ``(1 | g)``; otherwise whole terms are left out.
+        Terms of independent columns, ``(x || g)``, are taken apart in any case, as lme4 takes them apart.
+
+    Returns
+    -------
+    Table
+        Rows ``<none>`` and ``(1 | g)`` or ``x in (x | g)``; columns ``npar``, ``logLik``, ``AIC``, ``LRT``,
+        ``Df``, ``Pr(>mix)``, the p-value of the mixture below, and ``Pr(>Chisq)``, that of lmerTest.
+
+    Notes
+    -----
+    A variance of zero lies on the boundary of the parameter space, and ``Pr(>Chisq)`` is too large. Where one
+    column of a term of k is left out, the likelihood-ratio statistic is asymptotically distributed as
+    0.5 chi2(k - 1) + 0.5 chi2(k), chi2(0) being zero for certain (Self & Liang 1987, case 6; Stram & Lee
+    1994, Biometrics 50:1171); for a scalar term, k = 1, that halves the p-value. The mixture holds for many
+    levels of the grouping factor, and where the variances that remain are positive; with few levels it is
+    itself too large, and `mixfit.exact_rlrt` is exact for one variance. The weights have no such simple form
+    where more than one column of an unstructured term is left out, and the p-value is then missing.
+
+    Unlike lmerTest, a lone ``(0 + x | g)`` is left out whole: ``(1 | g)`` in its place would be no special
+    case. A term such as ``(0 + f | g)`` of a factor f becomes ``(1 | g)``, which is.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> table = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit().ranova()
+    >>> table.frame["LRT"].round(3).tolist()
+    [nan, 42.837]
+    """
+    if not is_linear(fit):
         raise ComparisonError(f"ranova takes linear fits, not {type(fit).__name__}: compare fits by anova(m0, m1).")
     found = reductions(fit, reduce_terms)
     problem, reml = fit.model.assembly.problem, fit.reml
@@ -79,7 +115,7 @@ def ranova(fit: MixedResults, reduce_terms: bool = True) -> Table:
         {
             "npar": npar,
             "logLik": -0.5 * values,
-            "AIC": [criteria.aic(-0.5 * value, int(n)) for value, n in zip(values, npar, strict=True)],
+            "AIC": [wald.aic(-0.5 * value, int(n)) for value, n in zip(values, npar, strict=True)],
             "LRT": statistic,
             "Df": df,
             MIXTURE: [np.nan, *(mixture_tail(s, r.n_effects) for s, r in zip(statistic[1:], found, strict=True))],
@@ -128,7 +164,7 @@ def mixture_tail(statistic: float, k: int | None) -> float:
     return 0.5 * lower + 0.5 * float(chdtrc(k, statistic))
 
 
-def _refit(fit: LinearResults, problem: Problem, reduction: Reduction, reml: bool) -> Minimum:
+def _refit(fit: LinearFit, problem: Problem, reduction: Reduction, reml: bool) -> Minimum:
     columns: list[Array | None] = [np.eye(term.k) for term in problem.terms]
     columns[reduction.term] = reduction.columns
     smaller = with_random(fit.model.assembly, columns)
@@ -138,7 +174,7 @@ def _refit(fit: LinearResults, problem: Problem, reduction: Reduction, reml: boo
     return Minimum(evaluate(problem, [np.zeros((t.k, t.k)) for t in problem.terms], reml=reml).value, converged=True)
 
 
-def reductions(fit: LinearResults, reduce_terms: bool) -> list[Reduction]:
+def reductions(fit: LinearFit, reduce_terms: bool) -> list[Reduction]:
     """Every deletion of a term, or of a part of one, in the order of the formula."""
     design = fit.model.design
     out: list[Reduction] = []

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from formulaic.parser.types import Factor
 
-from mixfit.design.parts import NumericPart
 from mixfit.design.reader import FittedReader
 from mixfit.errors import ComparisonError
 
@@ -90,30 +88,15 @@ class CodedTerm:
 
 def coded_terms(part: Part) -> tuple[CodedTerm, ...]:
     """Terms of a fixed part, or of one left of a bar, in order; the intercept has no factors."""
-    if isinstance(part, NumericPart):
-        return tuple(_numeric_term(name, place) for place, name in enumerate(part.columns))
-    kinds = {name: kind for name, (kind, _) in part.spec.encoder_state.items()}
-    states = {name: state for name, (_, state) in part.spec.encoder_state.items()}
-    out, at = [], 0
-    for row in part.spec.structure:
-        factors = [f.expr for f in row.term.factors if f.eval_method is not Factor.EvalMethod.LITERAL]
-        categorical = frozenset(f for f in factors if kinds.get(f) is Factor.Kind.CATEGORICAL)
-        levels = {f: len(states[f]["categories"]) for f in categorical}
-        scoped = [
-            ([(s.factor.expr, s.reduced) for s in block.factors if s.factor.expr in factors])
-            for block in row.scoped_terms
-        ]
-        codings = _codings(str(row.term), scoped, levels, len(row.columns), at)
-        columns = tuple(range(at, at + len(row.columns)))
-        out.append(CodedTerm(str(row.term), frozenset(factors), categorical, columns, codings))
-        at += len(row.columns)
+    levels, out, at = part.n_levels, [], 0
+    for term in part.codings:
+        categorical = frozenset(term.factors) & levels.keys()
+        coded = {name: levels[name] for name in categorical}
+        codings = _codings(term.name, term.blocks, coded, term.n_columns, at)
+        columns = tuple(range(at, at + term.n_columns))
+        out.append(CodedTerm(term.name, frozenset(term.factors), categorical, columns, codings))
+        at += term.n_columns
     return tuple(out)
-
-
-def _numeric_term(name: str | None, place: int) -> CodedTerm:
-    factors = () if name is None else (name,)
-    coding = Coding(factors, frozenset(), frozenset(), (1,) * len(factors), place)
-    return CodedTerm("1" if name is None else name, frozenset(factors), frozenset(), (place,), (coding,))
 
 
 def _codings(

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from mixfit.fitted.protocols import Fit
     from mixfit.inference.fixed_effects.denominator import Denominator
     from mixfit.inference.fixed_effects.kenward_roger import ScaledF
-    from mixfit.results.base import MixedResults
 
     Array = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ class ContrastTests:
     df: Array
 
 
-def contrast_tests(fit: MixedResults, L: ArrayLike, ddf: str | None = None) -> ContrastTests:
+def contrast_tests(fit: Fit, L: ArrayLike, ddf: str | None = None) -> ContrastTests:
     """Estimate many contrasts at once, each with its own degrees of freedom.
 
     Parameters
@@ -80,7 +80,7 @@ def contrast_tests(fit: MixedResults, L: ArrayLike, ddf: str | None = None) -> C
     return ContrastTests(rows @ method.beta, np.sqrt(variances), method.df(rows))
 
 
-def contrast_matrix(fit: MixedResults, L: Any) -> tuple[Array, list[str]]:
+def contrast_matrix(fit: Fit, L: Any) -> tuple[Array, list[str]]:
     """L as an array (q, p) and names of its rows, from an array, a mapping of names or a frame.
 
     Raises

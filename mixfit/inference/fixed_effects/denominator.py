@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from mixfit.errors import FitError
+from mixfit.fitted.protocols import is_linear
 from mixfit.inference.fixed_effects import kenward_roger as kr
 from mixfit.inference.fixed_effects import satterthwaite as satt
 from mixfit.inference.fixed_effects.kenward_roger import ScaledF
-from mixfit.results.linear import LinearResults
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.results.base import MixedResults
+    from mixfit.fitted.protocols import Fit, LinearFit
 
     Array = NDArray[np.float64]
 
@@ -66,7 +66,7 @@ class Denominator(ABC):
 class Satterthwaite(Denominator):
     """Degrees of freedom from the observed Hessian."""
 
-    moments: satt.Moments
+    moments: satt.DfMoments
 
     def df(self, L: Array) -> Array:
         return satt.satterthwaite_df(self.moments, L)
@@ -103,7 +103,7 @@ class Constant(Denominator):
         return ScaledF(float((difference**2 / variances).mean()), len(rows), self.value, 1.0)
 
 
-def parse_ddf(fit: MixedResults, ddf: str | None) -> Ddf:
+def parse_ddf(fit: Fit, ddf: str | None) -> Ddf:
     """The method asked for, or the default of the kind of model.
 
     Raises
@@ -111,7 +111,7 @@ def parse_ddf(fit: MixedResults, ddf: str | None) -> Ddf:
     FitError
         For a name that is none, and for degrees of freedom of a generalized model.
     """
-    linear = isinstance(fit, LinearResults)
+    linear = is_linear(fit)
     if ddf is None:
         return "satterthwaite" if linear else "none"
     name = str(ddf).lower().replace("_", "-")
@@ -126,18 +126,18 @@ def parse_ddf(fit: MixedResults, ddf: str | None) -> Ddf:
     raise FitError(f"ddf is one of {', '.join(map(repr, get_args(Ddf)))}, not {ddf!r}.")
 
 
-def reml_fit(fit: LinearResults) -> LinearResults:
+def reml_fit(fit: LinearFit) -> LinearFit:
     """The fit itself, or its REML refit, kept with it."""
-    return fit if fit.reml else fit._reml_refit
+    return fit.reml_fit
 
 
-def denominator(fit: MixedResults, ddf: str | None) -> Denominator:
+def denominator(fit: Fit, ddf: str | None) -> Denominator:
     """What tests of `fit` by the method `ddf` need."""
     kind = parse_ddf(fit, ddf)
     beta, cov = fit.estimate.beta, fit.estimate.cov_beta
     if not len(beta):
         raise FitError("The model has no fixed effects to test.")
-    if not isinstance(fit, LinearResults) or kind == "none":
+    if not is_linear(fit) or kind == "none":
         return Constant(beta, cov, cov, float("nan"), "the normal distribution", (), float("inf"))
     if kind == "kenward-roger":
         return _kenward_roger(fit)
@@ -145,11 +145,11 @@ def denominator(fit: MixedResults, ddf: str | None) -> Denominator:
         degrees = float(fit.nobs - len(beta))
         return Constant(beta, cov, cov, fit.sigma, "residual degrees of freedom", (), degrees)
     structures = [term.structure for term in fit.model.design.random]
-    moments = satt.moments(fit.variance_information, structures, fit._thetas, reml=fit.reml)
+    moments = satt.moments(fit.variance_information, structures, fit.estimate.theta, reml=fit.reml)
     return Satterthwaite(beta, cov, cov, fit.sigma, "Satterthwaite's method", (), moments)
 
 
-def _kenward_roger(fit: LinearResults) -> KenwardRoger:
+def _kenward_roger(fit: LinearFit) -> KenwardRoger:
     refit = reml_fit(fit)
     adjustment = kr.adjust(refit.variance_information)
     notes = () if fit.reml else (_REFITTED.format(method="Kenward-Roger's"),)

@@ -8,17 +8,18 @@ import numpy as np
 import pandas as pd
 
 from mixfit.errors import FitError
+from mixfit.fitted.protocols import is_linear
 from mixfit.gram.basis import fixed_basis
 from mixfit.inference.fixed_effects.contrasts import contrast_matrix, joint_test
 from mixfit.inference.fixed_effects.denominator import denominator, reml_fit
-from mixfit.inference.fixed_effects.tails import f_tail
-from mixfit.results.linear import LinearResults
-from mixfit.results.table import Table
+from mixfit.tables.table import Table
+from mixfit.wald import f_tail
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.structure import Structure
+    from mixfit.fitted.protocols import LinearFit
     from mixfit.inference.fixed_effects.kenward_roger import ScaledF
 
     Array = NDArray[np.float64]
@@ -29,7 +30,7 @@ _SMALL_SCALE = 0.2
 _ROUNDING = 1e-9
 
 
-def kr_modcomp(m1: LinearResults, m0: Any) -> Table:
+def kr_modcomp(m1: LinearFit, m0: Any) -> Table:
     """Test a smaller fixed part against a larger one by Kenward and Roger's F, as pbkrtest's ``KRmodcomp``.
 
     Parameters
@@ -86,7 +87,7 @@ def kr_modcomp(m1: LinearResults, m0: Any) -> Table:
     return Table(frame, heading, notes, p_column="p.value")
 
 
-def sat_modcomp(m1: LinearResults, m0: Any) -> Table:
+def sat_modcomp(m1: LinearFit, m0: Any) -> Table:
     """Test a smaller fixed part against a larger one by Satterthwaite's F, as pbkrtest's ``SATmodcomp``.
 
     Parameters
@@ -128,11 +129,11 @@ def sat_modcomp(m1: LinearResults, m0: Any) -> Table:
     return Table(frame, heading, _refit_note(large) + notes, p_column="p.value")
 
 
-def _refit_note(large: LinearResults) -> tuple[str, ...]:
+def _refit_note(large: LinearFit) -> tuple[str, ...]:
     return () if large.reml else ("The larger model was fitted by maximum likelihood and is refitted by REML here.",)
 
 
-def _tested(large: LinearResults, L: Array, ddf: str) -> tuple[ScaledF, tuple[str, ...]]:
+def _tested(large: LinearFit, L: Array, ddf: str) -> tuple[ScaledF, tuple[str, ...]]:
     method = denominator(reml_fit(large), ddf)
     test = joint_test(method, L, np.zeros(len(L)))
     if test is None:
@@ -140,11 +141,11 @@ def _tested(large: LinearResults, L: Array, ddf: str) -> tuple[ScaledF, tuple[st
     return test, method.notes
 
 
-def _compared(m1: object, m0: Any) -> tuple[LinearResults, Array, tuple[str, ...]]:
+def _compared(m1: object, m0: Any) -> tuple[LinearFit, Array, tuple[str, ...]]:
     """The larger model, the restriction on it, and what to say of both."""
-    if not isinstance(m1, LinearResults):
+    if not is_linear(m1):
         raise FitError(f"The comparison is of linear mixed models; the first argument is {type(m1).__name__}.")
-    if not isinstance(m0, LinearResults):
+    if not is_linear(m0):
         if hasattr(m0, "estimate"):
             raise FitError(f"The comparison is of linear mixed models; the second argument is {type(m0).__name__}.")
         L, _ = contrast_matrix(m1, m0)
@@ -156,7 +157,7 @@ def _compared(m1: object, m0: Any) -> tuple[LinearResults, Array, tuple[str, ...
     return large, L, (f"large : {large.model.formula_text}", f"small : {small.model.formula_text}")
 
 
-def _check_same(m1: LinearResults, m0: LinearResults) -> None:
+def _check_same(m1: LinearFit, m0: LinearFit) -> None:
     a, b = m1.model.design, m0.model.design
     if len(a.y) != len(b.y):
         raise FitError(

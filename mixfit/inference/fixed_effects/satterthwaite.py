@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.covariance.steps import split_theta
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -27,14 +29,14 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Moments", "combine_df", "moments", "satterthwaite_df"]
+__all__ = ["DfMoments", "combine_df", "moments", "satterthwaite_df"]
 
 _SMALLEST_CURVATURE = 1e-10
 _SAME_DF = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class DfMoments:
     """What Satterthwaite's formula needs.
 
     Attributes
@@ -53,16 +55,16 @@ class Moments:
 
 
 def moments(
-    information: VarianceInformation, structures: Sequence[Structure], thetas: Sequence[Array], *, reml: bool
-) -> Moments:
+    information: VarianceInformation, structures: Sequence[Structure], theta: Array, *, reml: bool
+) -> DfMoments:
     """Change from the variance parameters to (theta, sigma) at the estimate."""
     sigma = float(np.sqrt(information.values[-1]))
-    first, second = _parametrization(structures, thetas, sigma)
+    first, second = _parametrization(structures, split_theta(structures, theta), sigma)
     hessian = first.T @ information.observed(reml=reml) @ first
     hessian += np.tensordot(information.score(reml=reml), second, 1)
     phi = information.cov_beta
     slopes = -phi @ information.slopes @ phi
-    return Moments(phi, np.tensordot(first.T, slopes, 1), 2.0 * _positive_inverse(hessian))
+    return DfMoments(phi, np.tensordot(first.T, slopes, 1), 2.0 * _positive_inverse(hessian))
 
 
 def _parametrization(structures: Sequence[Structure], thetas: Sequence[Array], sigma: float) -> tuple[Array, Array]:
@@ -96,7 +98,7 @@ def _positive_inverse(hessian: Array) -> Array:
     return inverse
 
 
-def satterthwaite_df(m: Moments, L: Array) -> Array:
+def satterthwaite_df(m: DfMoments, L: Array) -> Array:
     """Degrees of freedom of every row of L (q, p) by itself, shape (q,); NaN for a row of zeros."""
     variances = np.einsum("qp,pr,qr->q", L, m.cov_beta, L)
     gradients = np.einsum("qp,xpr,qr->qx", L, m.jacobian, L, optimize=True)

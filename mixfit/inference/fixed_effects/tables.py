@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,28 +12,34 @@ from mixfit.errors import FitError
 from mixfit.inference.fixed_effects import hypotheses
 from mixfit.inference.fixed_effects.contrasts import contrast_matrix, contrast_tests, joint_test
 from mixfit.inference.fixed_effects.denominator import denominator, parse_ddf
-from mixfit.inference.fixed_effects.tails import f_tail, t_quantile, t_tails
-from mixfit.results.table import Table
+from mixfit.tables.table import Table
+from mixfit.wald import f_tail, t_quantile, t_tails
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
+    from mixfit.fitted.protocols import Fit, LinearFit
     from mixfit.inference.fixed_effects.kenward_roger import ScaledF
-    from mixfit.results.base import MixedResults
-    from mixfit.results.summary import Summary
 
     Array = NDArray[np.float64]
 
-__all__ = ["anova_table", "contest_table", "deletion_f_table", "summary_with_tests", "t_table"]
+__all__ = [
+    "anova",
+    "contest",
+    "deletion_f_table",
+    "t_table",
+    "ttest",
+    "vcov_kr",
+]
 
 _F_COLUMNS = ["Sum Sq", "Mean Sq", "NumDF", "DenDF", "F value", "Pr(>F)"]
 _CHISQ_COLUMNS = ["Chisq", "Df", "Pr(>Chisq)"]
 _ROMAN = {1: "I", 2: "II", 3: "III"}
 
 
-def t_table(fit: MixedResults, L: Any, ddf: str | None, rhs: object = 0.0, level: float | None = None) -> Table:
+def t_table(fit: Fit, L: Any, ddf: str | None, rhs: object = 0.0, level: float | None = None) -> Table:
     """Test every row of L by itself; with `level`, give intervals of that coverage."""
     rows, names = contrast_matrix(fit, L)
     method = denominator(fit, ddf)
@@ -64,8 +69,53 @@ def _right_side(rhs: object, q: int) -> Array:
     return np.broadcast_to(values.ravel(), (q,)).astype(float)
 
 
-def contest_table(fit: MixedResults, L: Any, ddf: str | None, rhs: object = 0.0) -> Table:
-    """Test all rows of L together."""
+def contest(
+    fit: Fit, L: Any, ddf: str | None = None, rhs: ArrayLike = 0.0, joint: bool = True, level: float = 0.95
+) -> Table:
+    """Test L beta = rhs, as lmerTest's ``contest``.
+
+    Parameters
+    ----------
+    L : array_like, shape (q, p) or (p,), mapping of str to float, or DataFrame
+        Coefficients of the fixed effects: in the order of `params`, or by name (those not named are
+        zero; a row a contrast in a frame).
+    ddf : {"satterthwaite", "kenward-roger", "residual", "none"}, optional
+        Denominator degrees of freedom. Satterthwaite's from the exact Hessian in (theta, sigma), the
+        default of linear models; Kenward and Roger's (1997) with the adjusted covariance, for which a
+        fit by maximum likelihood is refitted by REML; the observations less the rank of X; or none, for
+        chi-square and normal tests, which generalized models always have.
+    rhs : array_like, shape (q,) or a number
+    joint : bool
+        Whether all rows are tested together by one F test (rows that depend on each other count
+        once), or each by a t test with an interval.
+    level : float
+        Coverage of the intervals.
+
+    Returns
+    -------
+    Table
+        Columns ``Sum Sq``, ``Mean Sq``, ``NumDF``, ``DenDF``, ``F value``, ``Pr(>F)``, or
+        ``Chisq``, ``Df``, ``Pr(>Chisq)``; not jointly ``Estimate``, ``Std. Error``, ``df``,
+        ``t value``, ``lower``, ``upper``, ``Pr(>|t|)``.
+
+    Raises
+    ------
+    FitError
+        Where L, rhs or `ddf` do not suit the model.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+    >>> fit.contest({"Days": 1}, ddf="kenward-roger")
+      Sum Sq Mean Sq NumDF DenDF F value    Pr(>F)
+    1  30031   30031     1    17  45.853 3.264e-06 ***
+    ---
+    Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
+    """
+    if not joint:
+        return t_table(fit, L, ddf, rhs, level)
     rows, _ = contrast_matrix(fit, L)
     method = denominator(fit, ddf)
     test = joint_test(method, rows, _right_side(rhs, len(rows)))
@@ -100,9 +150,41 @@ def _chisq_row(test: ScaledF, sigma: float) -> list[float]:
     return [test.statistic * test.ndf, test.ndf, f_tail(test.statistic, test.ndf, np.inf)]
 
 
-def anova_table(fit: MixedResults, kind: object, ddf: str | None) -> Table:
-    """Test the terms of the fixed part, one a row."""
-    number, name = hypotheses.parse_type(kind), parse_ddf(fit, ddf)
+def anova(fit: Fit, type: int | str = 3, ddf: str | None = None) -> Table:  # noqa: A002
+    """Test every term of the fixed part, as lmerTest's ``anova``.
+
+    Parameters
+    ----------
+    type : {3, 2, 1, "III", "II", "I"}
+        Type III: hypotheses on marginal means, whatever the coding of the factors. Type II: each term
+        given all that do not contain it. Type I: each given those before it. A term contains another
+        when it has all its variables and further factors, but no other covariates, as SAS defines it;
+        lmerTest overlooks that where a margin is missing (``a`` in ``a / b``), and then tests a
+        hypothesis that depends on the coding.
+    ddf : {"satterthwaite", "kenward-roger", "residual", "none"}, optional
+        As in `contest`. With ``"none"``, and for generalized models, the tests are Wald chi-squares of
+        type II or III as those of car's ``Anova``, type II by the information at the estimate.
+
+    Returns
+    -------
+    Table
+        A row a term, NaN for one whose columns are all aliased. Columns as in `contest`.
+
+    Raises
+    ------
+    FitError
+        For another type or `ddf`, and for chi-square tests of type I.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> cake = mixfit.datasets.load("cake")
+    >>> formula = "angle ~ recipe * temperature + (1 | recipe:replicate)"
+    >>> fit = mixfit.mixed(formula, cake).fit()
+    >>> fit.anova(type=2)["F value"].round(3).tolist()
+    [0.249, 20.52, 1.006]
+    """
+    number, name = hypotheses.parse_type(type), parse_ddf(fit, ddf)
     method = denominator(fit, ddf)
     chisq = name == "none"
     tests = {
@@ -120,7 +202,7 @@ def anova_table(fit: MixedResults, kind: object, ddf: str | None) -> Table:
     return _joint_table(tests, method.sigma, chisq=chisq, heading=heading, notes=method.notes)
 
 
-def deletion_f_table(fit: MixedResults, contrasts: dict[str, Array], ddf: str | None) -> Table:
+def deletion_f_table(fit: Fit, contrasts: dict[str, Array], ddf: str | None) -> Table:
     """Test what each deletion sets to zero."""
     if parse_ddf(fit, ddf) == "none":
         raise FitError("F tests need denominator degrees of freedom: use drop1(test='chisq').")
@@ -130,7 +212,7 @@ def deletion_f_table(fit: MixedResults, contrasts: dict[str, Array], ddf: str | 
     return _joint_table(tests, method.sigma, chisq=False, heading=heading, notes=method.notes)
 
 
-def _hypotheses(fit: MixedResults, number: int, *, asymptotic: bool) -> dict[str, Array]:
+def _hypotheses(fit: Fit, number: int, *, asymptotic: bool) -> dict[str, Array]:
     design, kept = fit.model.design, fit.model.kept
     structure = design.fixed
     if structure is None:
@@ -145,14 +227,56 @@ def _hypotheses(fit: MixedResults, number: int, *, asymptotic: bool) -> dict[str
     return find(structure, kept, root)
 
 
-def summary_with_tests(summary: Summary, fit: MixedResults, ddf: str) -> Summary:
-    """The summary with a test of every fixed effect beside its estimate."""
-    table = t_table(fit, np.eye(len(fit.params)), ddf)
-    label = denominator(fit, ddf).label
-    letter = "z" if parse_ddf(fit, ddf) == "none" else "t"
-    return replace(
-        summary,
-        title=f"{summary.title}. {letter}-tests use {label}",
-        coefficients=table.frame.set_axis(fit.params.index),
-        notes=(*summary.notes, *table.notes),
-    )
+def ttest(fit: Fit, ddf: str | None = None) -> Table:
+    """Test every fixed effect by itself.
+
+    Parameters
+    ----------
+    ddf : {"satterthwaite", "kenward-roger", "residual", "none"}, optional
+        As in `contest`.
+
+    Returns
+    -------
+    Table
+        Columns ``Estimate``, ``Std. Error``, ``df``, ``t value``, ``Pr(>|t|)``; with ``"none"`` and
+        for generalized models ``z value`` and ``Pr(>|z|)``.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+    >>> fit.ttest()
+              Estimate Std. Error df t value  Pr(>|t|)
+    Intercept  251.405     6.8246 17  36.838   < 2e-16 ***
+    Days        10.467     1.5458 17   6.771 3.264e-06 ***
+    ---
+    Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
+    """
+    names = fit.params.index
+    return t_table(fit, pd.DataFrame(np.eye(len(names)), index=names, columns=names), ddf)
+
+
+def vcov_kr(fit: LinearFit) -> pd.DataFrame:
+    """Return Kenward and Roger's adjusted covariance of the fixed effects, as pbkrtest's ``vcovAdj``.
+
+    It allows for the variance parameters being estimated. Of a fit by maximum likelihood it is that of
+    the REML refit. At a singular fit the covariances' entries count as parameters, as in pbkrtest, so
+    that a variance of zero is no special case.
+
+    Returns
+    -------
+    DataFrame, shape (p, p)
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+    >>> fit.vcov_kr().round(3)
+               Intercept   Days
+    Intercept     46.575 -1.451
+    Days          -1.451  2.389
+    """
+    names = fit.params.index
+    return pd.DataFrame(denominator(fit, "kenward-roger").cov, index=names, columns=names)

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mixfit.errors import FitError
-from mixfit.inference.means.averaging import average
+from mixfit.fitted.protocols import is_linear
 from mixfit.inference.means.linear_functions import evaluate, scale_of
 from mixfit.inference.means.marginal_frames import Settings, means_frame
 from mixfit.inference.means.marginal_means import EmMeans
-from mixfit.inference.means.reference_grid import grid_variables, reference_grid
+from mixfit.inference.means.reference_grid import average, grid_variables, reference_grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mixfit.fitted.protocols import Fit
     from mixfit.inference.means.reference_grid import GridVariable
-    from mixfit.results.base import MixedResults
 
 __all__ = ["emmeans", "parse_specs"]
 
@@ -28,7 +28,7 @@ _MISLEADING = "NOTE: Results may be misleading due to involvement in interaction
 
 
 def emmeans(
-    fit: MixedResults,
+    fit: Fit,
     specs: str | Sequence[str],
     by: str | Sequence[str] | None = None,
     *,
@@ -165,21 +165,20 @@ def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:
     return () if names is None else (names,) if isinstance(names, str) else tuple(names)
 
 
-def _offset(fit: MixedResults) -> float:
+def _offset(fit: Fit) -> float:
     offset = fit.model.design.offset
     return 0.0 if offset is None else float(offset.mean())
 
 
-def _ddf(fit: MixedResults, ddf: str | None) -> str:
+def _ddf(fit: Fit, ddf: str | None) -> str:
     from mixfit.inference.fixed_effects.denominator import parse_ddf
-    from mixfit.results.linear import LinearResults
 
-    if ddf is None and isinstance(fit, LinearResults) and fit.reml:
+    if ddf is None and is_linear(fit) and fit.reml:
         return "kenward-roger"
     return parse_ddf(fit, ddf)
 
 
-def _interacts(fit: MixedResults, focal: Sequence[str], variables: Mapping[str, GridVariable]) -> bool:
+def _interacts(fit: Fit, focal: Sequence[str], variables: Mapping[str, GridVariable]) -> bool:
     """Whether a focal variable stands in one term with another that is averaged over or held."""
     terms = [set(term) & set(variables) for term in fit.model.design.reader.fixed_terms]
     return any(term & set(focal) and term - set(focal) for term in terms)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.errors import FitError
-from mixfit.inference.means.averaging import estimable
-from mixfit.inference.means.multiplicity import Family, adjusted_p_values, critical_values, resolve
+from mixfit.inference.means.multiplicity import TestedTogether, adjusted_p_values, critical_values, resolve
+from mixfit.inference.means.reference_grid import estimable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.families.links import Link
-    from mixfit.results.base import MixedResults
+    from mixfit.fitted.protocols import Fit
 
     Array = NDArray[np.float64]
     Groups = list[NDArray[np.intp]]
 
-__all__ = ["Estimates", "Scale", "adjust_tests", "by_groups", "evaluate", "intervals", "scale_of"]
+__all__ = ["Estimates", "ResponseScale", "adjust_tests", "by_groups", "evaluate", "intervals", "scale_of"]
 
 _RATIOS = {"logit": ("odds.ratio", "log odds ratio"), "log": ("ratio", "log")}
 
 
 @dataclass(frozen=True, eq=False)
-class Scale:
+class ResponseScale:
     """How a generalized model's linear functions are shown.
 
     Attributes
@@ -63,7 +63,7 @@ class Scale:
         return _RATIOS[name][1] if name in _RATIOS else name
 
 
-def scale_of(fit: MixedResults, kind: str) -> Scale:
+def scale_of(fit: Fit, kind: str) -> ResponseScale:
     """The scale of a fit's marginal means, `kind` being "link" or "response".
 
     Raises
@@ -75,9 +75,9 @@ def scale_of(fit: MixedResults, kind: str) -> Scale:
         raise FitError(f"type is 'link' or 'response', not {kind!r}.")
     family = getattr(fit.model, "family", None)
     if family is None or family.link.name == "identity":
-        return Scale(None, "emmean", kind == "response")
+        return ResponseScale(None, "emmean", kind == "response")
     names = {"binomial": "prob", "betabinomial": "prob", "poisson": "rate"}
-    return Scale(family.link, names.get(family.name, "response"), kind == "response")
+    return ResponseScale(family.link, names.get(family.name, "response"), kind == "response")
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ class Estimates:
     df: Array
 
 
-def evaluate(fit: MixedResults, L: Array, offset: Array, ddf: str) -> Estimates:
+def evaluate(fit: Fit, L: Array, offset: Array, ddf: str) -> Estimates:
     """Estimate L beta + offset.
 
     Parameters
@@ -132,7 +132,7 @@ def by_groups(names: pd.DataFrame, by: Sequence[str]) -> Groups:
 
 
 def adjust_tests(
-    estimates: Estimates, groups: Groups, families: Sequence[Family], adjust: str
+    estimates: Estimates, groups: Groups, families: Sequence[TestedTogether], adjust: str
 ) -> tuple[Array, Array, tuple[str, ...]]:
     """Ratios to standard errors, their adjusted p-values, and what was done about several tests."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -145,7 +145,7 @@ def adjust_tests(
 
 
 def intervals(
-    estimates: Estimates, groups: Groups, families: Sequence[Family], adjust: str, level: float
+    estimates: Estimates, groups: Groups, families: Sequence[TestedTogether], adjust: str, level: float
 ) -> tuple[Array, Array, tuple[str, ...]]:
     """Limits of confidence intervals, and what was done about several of them."""
     half = np.full(len(estimates.se), np.nan)
@@ -156,7 +156,7 @@ def intervals(
     return estimates.estimate - half, estimates.estimate + half, notes
 
 
-def _said(what: str, adjust: str, families: Sequence[Family], *, intervals: bool) -> tuple[str, ...]:
+def _said(what: str, adjust: str, families: Sequence[TestedTogether], *, intervals: bool) -> tuple[str, ...]:
     family = max(families, key=lambda f: f.size)
     applied, notes = resolve(adjust, family, intervals=intervals)
     if applied == "none":

@@ -1,30 +1,122 @@
-"""Frames of marginal means and of their contrasts: estimates, limits and tests under their names, with notes."""
+"""Frames of marginal means and of their contrasts, and their text and HTML."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from mixfit.inference.means.contrast_coefficients import contrast_family, mean_labels
+from mixfit.fitted.protocols import is_linear
+from mixfit.inference.means.contrast_coefficients import contrast_family, level_text, mean_labels
 from mixfit.inference.means.linear_functions import adjust_tests, by_groups, intervals
-from mixfit.inference.means.multiplicity import JOINT, Family
-from mixfit.results.prediction import response_limits
-from mixfit.results.wald import correlation
+from mixfit.inference.means.multiplicity import JOINT, TestedTogether
+from mixfit.inference.prediction_results import response_limits
+from mixfit.tables.numbers import fixed_decimals, format_common
+from mixfit.tables.table import Table
+from mixfit.wald import correlation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from mixfit.inference.means.linear_functions import Estimates, Groups, Scale
-    from mixfit.results.base import MixedResults
+    from mixfit.fitted.protocols import Fit
+    from mixfit.inference.means.linear_functions import Estimates, Groups, ResponseScale
 
     Array = NDArray[np.float64]
 
-__all__ = ["ContrastRows", "Settings", "contrast_rows", "families_of", "means_frame", "tests_frame"]
+__all__ = [
+    "ContrastRows",
+    "Settings",
+    "as_html",
+    "as_text",
+    "contrast_rows",
+    "families_of",
+    "means_frame",
+    "tests_frame",
+]
+
+_DIGITS = 3
+_MOST_DIGITS = 9
+_LEVEL_DIGITS = 7
+_STATISTICS = ("t.ratio", "z.ratio")
+_ASYMPTOTIC = {"lower.CL": "asymp.LCL", "upper.CL": "asymp.UCL"}
+
+
+def as_text(frame: pd.DataFrame, by: Sequence[str], notes: Sequence[str]) -> str:
+    """Lay out the tables, with the notes below them."""
+    tables = "\n\n".join(str(table) for table in _tables(frame, by))
+    return f"{tables}\n\n" + "\n".join(notes) if notes else tables
+
+
+def as_html(frame: pd.DataFrame, by: Sequence[str], notes: Sequence[str]) -> str:
+    """Write the tables as HTML, with the notes below them."""
+    from html import escape
+
+    tables = [table.as_html() for table in _tables(frame, by)]
+    return "\n".join([*tables, *(f"<p>{escape(note)}</p>" for note in notes)])
+
+
+def _tables(frame: pd.DataFrame, by: Sequence[str]) -> list[Table]:
+    shown = _cells(frame.drop(columns=list(by)))
+    tables = []
+    for rows in by_groups(frame, by):
+        heading = ", ".join(f"{name} = {level_text(frame[name].iloc[rows[0]])}" for name in by)
+        tables.append(Table(shown.iloc[rows], heading=(f"{heading}:",) if by else (), show_index=False))
+    return tables
+
+
+def _cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every column as text under its header: names to the left, numbers to the right."""
+    headers = [str(name) for name in frame.columns]
+    start = headers.index("SE") - 1
+    normal = bool(np.isinf(frame["df"].dropna()).all())
+    estimate = frame[headers[start]].to_numpy(dtype=np.float64)
+    digits = _digits(estimate, frame["SE"].to_numpy(dtype=np.float64))
+    columns: dict[str, list[str]] = {}
+    for j, name in enumerate(headers):
+        values = frame[name]
+        if j < start:
+            if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+                columns[name] = format_common(values.to_numpy(dtype=np.float64), _LEVEL_DIGITS)
+            else:
+                cells = [level_text(value) for value in values]
+                width = max(map(len, (*cells, name)))
+                columns[name.ljust(width)] = [cell.ljust(width) for cell in cells]
+            continue
+        cells = _numbers(
+            name, values.to_numpy(dtype=np.float64), digits if j == start or name in _ASYMPTOTIC else _DIGITS
+        )
+        if j == start:
+            cells = ["nonEst" if math.isnan(v) else cell for v, cell in zip(estimate, cells, strict=True)]
+        columns[_ASYMPTOTIC.get(name, name) if normal else name] = cells
+    return pd.DataFrame(columns)
+
+
+def _numbers(name: str, values: Array, digits: int) -> list[str]:
+    known = [float(value) for value in values if not math.isnan(value)]
+    if name == "p.value":
+        cells = fixed_decimals(known, 4)
+        cells = ["<.0001" if value < 1e-4 else cell for value, cell in zip(known, cells, strict=True)]
+    elif name in _STATISTICS:
+        cells = fixed_decimals(known, 3)
+    else:
+        cells = format_common(known, digits)
+    rest = iter(cells)
+    return ["NA" if math.isnan(value) else next(rest) for value in values]
+
+
+def _digits(estimates: Array, errors: Array) -> int:
+    """Significant digits that show the largest estimate to the second digit of the smallest standard error."""
+    errors = errors[(errors > 0.0) & np.isfinite(errors)]
+    sizes = np.abs(estimates[np.isfinite(estimates) & (estimates != 0.0)])
+    if not len(errors) or not len(sizes):
+        return _DIGITS
+    needed = math.floor(math.log10(sizes.max())) - math.floor(math.log10(2.0 * errors.min())) + 1
+    return min(max(needed, _DIGITS), _MOST_DIGITS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,15 +130,15 @@ class Settings:
         Method of the degrees of freedom.
     level : float
         Coverage of intervals.
-    scale : Scale
+    scale : ResponseScale
     averaged : tuple of str
         Variables whose levels were averaged over.
     """
 
-    fit: MixedResults
+    fit: Fit
     ddf: str
     level: float
-    scale: Scale
+    scale: ResponseScale
     averaged: tuple[str, ...]
 
     @property
@@ -57,10 +149,8 @@ class Settings:
     @property
     def df_notes(self) -> tuple[str, ...]:
         """Where the degrees of freedom come from; generalized models have none."""
-        from mixfit.results.linear import LinearResults
-
         method = "asymptotic" if self.ddf == "none" else self.ddf
-        return (f"Degrees-of-freedom method: {method}",) if isinstance(self.fit, LinearResults) else ()
+        return (f"Degrees-of-freedom method: {method}",) if is_linear(self.fit) else ()
 
     @property
     def as_ratios(self) -> bool:
@@ -77,16 +167,16 @@ class Settings:
 
 def families_of(
     settings: Settings, L: Array, estimates: Estimates, groups: Groups, kind: tuple[int, bool], adjust: str
-) -> list[Family]:
+) -> list[TestedTogether]:
     """Families of tests or intervals, one a group; `kind` is the number of means, and whether these are all pairs."""
     if adjust not in JOINT:
-        return [Family(len(rows), *kind) for rows in groups]
+        return [TestedTogether(len(rows), *kind) for rows in groups]
     uncertain = np.flatnonzero(estimates.se > 0.0)
     whole = correlation(settings.covariance(L[uncertain]))
     families = []
     for rows in groups:
         own = np.isin(uncertain, rows)
-        families.append(Family(len(rows), *kind, whole[np.ix_(own, own)]))
+        families.append(TestedTogether(len(rows), *kind, whole[np.ix_(own, own)]))
     return families
 
 
@@ -194,7 +284,7 @@ def tests_frame(
     return rows.names.assign(**columns), (*settings.heading_notes, *notes)
 
 
-def _scale_note(scale: Scale) -> tuple[str, ...]:
+def _scale_note(scale: ResponseScale) -> tuple[str, ...]:
     if scale.link is None:
         return ()
     if scale.ratio is None:

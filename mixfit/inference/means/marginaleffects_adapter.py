@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Literal
 from mixfit.errors import FitError
 
 if TYPE_CHECKING:
+    from mixfit.fitted.protocols import Fit
     from mixfit.inference.means.marginaleffects_model import MixedModelAdapter
-    from mixfit.results.base import MixedResults
 
 __all__ = ["marginaleffects_adapter"]
 
 
 def marginaleffects_adapter(
-    fit: MixedResults,
+    fit: Fit,
     type: Literal["response", "link"] = "response",  # noqa: A002
 ) -> MixedModelAdapter:
     """Wrap a fit for the functions of marginaleffects: predictions, comparisons, slopes, hypotheses.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from mixfit.results.base import MixedResults
+    from mixfit.fitted.protocols import Fit
 
     Array = NDArray[np.float64]
 
@@ -47,7 +47,7 @@ class MixedModelAdapter(ModelAbstract):  # type: ignore[misc]
     #: Tests and intervals are those of the normal distribution.
     df_resid = math.inf
 
-    def __init__(self, fit: MixedResults, response: bool) -> None:
+    def __init__(self, fit: Fit, response: bool) -> None:
         design = fit.model.design
         if design.variables is None:
             raise FitError("marginaleffects needs a model that was read from a formula and data.")

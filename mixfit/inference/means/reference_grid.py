@@ -1,4 +1,4 @@
-"""The reference grid: all combinations of levels, covariates at their means, and the rows of X that they have.
+"""The reference grid: all combinations of levels, covariates at their means, and averages over it.
 
 Searle, Speed & Milliken (1980), The American Statistician 34(4), 216-221, for population marginal means; the grid is
 that of R's emmeans (Lenth).
@@ -7,7 +7,7 @@ that of R's emmeans (Lenth).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -20,14 +20,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.results.base import MixedResults
+    from mixfit.fitted.protocols import Fit
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["GridVariable", "ReferenceGrid", "combinations", "grid_variables", "reference_grid"]
+__all__ = [
+    "GridVariable",
+    "ReferenceGrid",
+    "Weights",
+    "average",
+    "combinations",
+    "estimable",
+    "grid_variables",
+    "reference_grid",
+]
 
 _LARGEST = 10_000
+Weights = Literal["equal", "proportional", "outer", "cells", "flat"]
+_TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +85,7 @@ class ReferenceGrid:
     averaged: tuple[str, ...]
 
 
-def grid_variables(
-    fit: MixedResults, at: Mapping[str, Any] | None = None, cov_keep: int = 2
-) -> dict[str, GridVariable]:
+def grid_variables(fit: Fit, at: Mapping[str, Any] | None = None, cov_keep: int = 2) -> dict[str, GridVariable]:
     """Variables of the fixed effects, in the order of the formula.
 
     Parameters
@@ -151,7 +160,7 @@ def _column(values: list[Any], place: Index) -> pd.Series:
     return pd.Series(values).take(place).reset_index(drop=True)
 
 
-def reference_grid(fit: MixedResults, variables: Mapping[str, GridVariable], focal: Sequence[str]) -> ReferenceGrid:
+def reference_grid(fit: Fit, variables: Mapping[str, GridVariable], focal: Sequence[str]) -> ReferenceGrid:
     """Build the grid, `focal` variables apart from those to be averaged over.
 
     Parameters
@@ -208,3 +217,88 @@ def _counts(order: Sequence[GridVariable], n: int) -> Array:
     table = np.bincount(flat, minlength=int(np.prod(counted, dtype=np.int64))).astype(np.float64)
     spread = [1 if v.codes is None else len(v.values) for v in order][::-1]
     return np.broadcast_to(table.reshape(spread), sizes).ravel()
+
+
+def average(grid: ReferenceGrid, weights: str = "equal") -> Array:
+    """Average the rows of X within each focal combination.
+
+    Parameters
+    ----------
+    grid : ReferenceGrid
+    weights : {"equal", "proportional", "outer", "cells", "flat"}
+        All combinations of the other variables alike; by their frequencies in the data, whatever the focal
+        combination; by the product of each variable's own frequencies; by the frequencies within the focal
+        combination; alike, but none for cells without data.
+
+    Returns
+    -------
+    ndarray, shape (m, c)
+        NaN for a focal combination without data where its own cells are the weights.
+
+    Raises
+    ------
+    FitError
+        For other weights.
+    """
+    cells = _weights(grid, weights)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.einsum("rm,rmc->mc", cells / cells.sum(axis=0), grid.X))
+
+
+def _weights(grid: ReferenceGrid, weights: str) -> Array:
+    counts = grid.counts
+    if weights == "equal":
+        return np.ones_like(counts)
+    if weights == "cells":
+        return counts
+    if weights == "flat":
+        return (counts > 0).astype(np.float64)
+    frequencies = counts.sum(axis=1)
+    if weights == "proportional":
+        return np.broadcast_to(frequencies[:, None], counts.shape)
+    if weights == "outer":
+        table = frequencies.reshape(grid.shape)
+        outer = np.ones(())
+        for axis in range(table.ndim):
+            others = tuple(i for i in range(table.ndim) if i != axis)
+            outer = np.multiply.outer(outer, table.sum(axis=others))
+        return np.broadcast_to(outer.reshape(-1, 1), counts.shape)
+    known = ", ".join(map(repr, get_args(Weights)))
+    raise FitError(f"weights is one of {known}, not {weights!r}.")
+
+
+def estimable(L: Array, X: Array, kept: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which rows of L beta do not depend on how the aliasing of X is resolved.
+
+    L beta is estimable where L is in the row space of X (Searle 1971, Linear Models, 5.4). With X_a = X_k A the
+    aliased columns in terms of those kept, that is L_a = L_k A.
+
+    Parameters
+    ----------
+    L : ndarray, shape (q, c)
+    X : ndarray, shape (n, c)
+    kept : ndarray of intp
+        Columns that are not aliased, a basis of the column space.
+
+    Returns
+    -------
+    ndarray of bool, shape (q,)
+        False also for rows with NaN.
+
+    Examples
+    --------
+    >>> X = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
+    >>> estimable(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, -1.0]]), X, np.array([0, 1])).tolist()
+    [True, False, True]
+    """
+    known = np.asarray(~np.isnan(L).any(axis=1))
+    aliased = np.setdiff1d(np.arange(X.shape[1]), kept)
+    if not len(aliased):
+        return known
+    # in units of the columns, so that rounding is the same for all
+    lengths = np.linalg.norm(X, axis=0)
+    lengths[lengths == 0.0] = 1.0
+    A = np.linalg.lstsq((X / lengths)[:, kept], (X / lengths)[:, aliased], rcond=None)[0]
+    values = np.where(known[:, None], L, 0.0) / lengths
+    distance = np.abs(values[:, aliased] - values[:, kept] @ A).max(axis=1)
+    return np.asarray(known & (distance <= _TOLERANCE * np.abs(values).max(axis=1)))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Chart", "Point", "difference_hessian"]
+__all__ = ["Chart", "ChartPoint", "difference_hessian"]
 
 _DIFFERENCE = 1e-3
 # A singular value of a factor below this share of its spacing is near zero.
@@ -26,7 +26,7 @@ _SMALL = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Point:
+class ChartPoint:
     """A point of a chart with the criterion's value and gradient."""
 
     x: Array
@@ -78,20 +78,20 @@ class Chart:
         """The nearest x within the bounds."""
         return np.clip(x, self.lower, self.upper)
 
-    def held(self, point: Point) -> NDArray[np.bool_]:
+    def held(self, point: ChartPoint) -> NDArray[np.bool_]:
         """Which coordinates are on a bound that the gradient pushes against."""
         x, slope = point.x, point.gradient
         return ((x <= self.lower) & (slope > 0.0)) | ((x >= self.upper) & (slope < 0.0))
 
-    def evaluate(self, x: Array) -> Point:
+    def evaluate(self, x: Array) -> ChartPoint:
         """Value and gradient at x."""
         slope = self.surface.evaluate(self.factors(x), x[self.first_tail :])
         if not np.isfinite(slope.value):
-            return Point(x, np.inf, np.full(len(x), np.nan), slope)
+            return ChartPoint(x, np.inf, np.full(len(x), np.nan), slope)
         parts = [
             c.gradient(x[own], n) for c, own, n in zip(self.coordinates, self.slices, slope.covariances, strict=True)
         ]
-        return Point(x, slope.value, np.concatenate([*parts, slope.tail]), slope)
+        return ChartPoint(x, slope.value, np.concatenate([*parts, slope.tail]), slope)
 
     def is_delicate(self, x: Array) -> bool:
         """Whether a factor has nearly lost its rank: the criterion is then far from quadratic in what is left of it."""
@@ -108,7 +108,9 @@ class Chart:
         return np.concatenate([*out, self.surface.tail_errors])
 
 
-def difference_hessian(chart: Chart, at: Point, among: Sequence[int] | None = None, *, central: bool = False) -> Array:
+def difference_hessian(
+    chart: Chart, at: ChartPoint, among: Sequence[int] | None = None, *, central: bool = False
+) -> Array:
     """Rows `among` (all by default) of the Hessian: differences of the exact gradient over a small step.
 
     The step is a thousandth of a lower bound of the standard error; a correlation steps toward zero.

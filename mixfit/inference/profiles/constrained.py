@@ -19,7 +19,7 @@ from mixfit.optimize.steps import newton_step
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.inference.profiles.chart import Chart, Point
+    from mixfit.inference.profiles.chart import Chart, ChartPoint
 
     Array = NDArray[np.float64]
 
@@ -39,7 +39,7 @@ _FINEST = 1e-2
 class LowerDevianceError(Exception):
     """A constrained optimum lies below the fit: the fit was a local minimum."""
 
-    def __init__(self, point: Point, chart: Chart) -> None:
+    def __init__(self, point: ChartPoint, chart: Chart) -> None:
         super().__init__("a constrained optimum has a lower deviance than the fit")
         self.point, self.chart = point, chart
 
@@ -58,7 +58,7 @@ class Held:
         dD/df.
     decrease : float
         What the last step was predicted to gain: how far from the minimum the evaluated point was.
-    point : Point
+    point : ChartPoint
         The evaluated point.
     curvature : ndarray
         B.
@@ -68,7 +68,7 @@ class Held:
     deviance: float
     slope: float
     decrease: float
-    point: Point
+    point: ChartPoint
     curvature: Array
 
 
@@ -79,13 +79,13 @@ class Constrained:
     ----------
     chart : Chart
     focal : int
-    center : Point
+    center : ChartPoint
         The unconstrained minimum.
     curvature : ndarray
         Hessian there.
     """
 
-    def __init__(self, chart: Chart, focal: int, center: Point, curvature: Array) -> None:
+    def __init__(self, chart: Chart, focal: int, center: ChartPoint, curvature: Array) -> None:
         self.chart, self.focal = chart, focal
         self.others = np.flatnonzero(np.arange(len(center.x)) != focal)
         self.minimum = center.value
@@ -142,7 +142,7 @@ class Constrained:
                     best = found
         return best
 
-    def settle(self, point: Point, curvature: Array, tolerance: float) -> Held:
+    def settle(self, point: ChartPoint, curvature: Array, tolerance: float) -> Held:
         """Minimize over the other coordinates until a step promises less than `tolerance`.
 
         Beside a boundary, where the criterion is even in what vanishes, the updated curvature can hide a saddle or
@@ -182,7 +182,7 @@ class Constrained:
             step, decrease = np.zeros(len(step)), 0.0
         return self._held(point, curvature, step, decrease)
 
-    def _sharpen(self, point: Point, curvature: Array) -> tuple[Array, Array | None]:
+    def _sharpen(self, point: ChartPoint, curvature: Array) -> tuple[Array, Array | None]:
         """The Hessian with its negative directions bent up, and a step along the most negative one."""
         rows = difference_hessian(self.chart, point, self.others.tolist())
         if not np.isfinite(rows).all():
@@ -204,7 +204,7 @@ class Constrained:
         out[np.ix_(self.others, self.others)] = inner
         return out, descent
 
-    def _held(self, point: Point, curvature: Array, step: Array, decrease: float) -> Held:
+    def _held(self, point: ChartPoint, curvature: Array, step: Array, decrease: float) -> Held:
         x = point.x.copy()
         x[self.others] += step
         x = self.chart.within(x)
@@ -215,7 +215,7 @@ class Constrained:
         slope = float(point.gradient[self.focal] + cross @ step)
         return Held(x, max(deviance, 0.0), slope, decrease, point, curvature)
 
-    def _step(self, point: Point, curvature: Array) -> tuple[Array, float]:
+    def _step(self, point: ChartPoint, curvature: Array) -> tuple[Array, float]:
         """Newton's step in the coordinates that no bound holds, and its predicted decrease."""
         inner, gradient = self.split(curvature)[0], point.gradient[self.others]
         held = self.chart.held(point)[self.others]
@@ -225,7 +225,7 @@ class Constrained:
         step[free], decrease = newton_step(inner[np.ix_(free, free)], gradient[free])
         return step, decrease
 
-    def _descend(self, point: Point, step: Array) -> Point | None:
+    def _descend(self, point: ChartPoint, step: Array) -> ChartPoint | None:
         """The first point along a step that is lower."""
         length = 1.0
         for _ in range(_MAX_HALVINGS):
@@ -238,7 +238,7 @@ class Constrained:
         return None
 
     @staticmethod
-    def _update(curvature: Array, old: Point, new: Point) -> Array:
+    def _update(curvature: Array, old: ChartPoint, new: ChartPoint) -> Array:
         return bfgs(curvature, new.x - old.x, new.gradient - old.gradient)
 
 

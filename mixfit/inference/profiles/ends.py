@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from mixfit.inference.profiles.constrained import Constrained, Held
 
-__all__ = ["Scale", "find_end"]
+__all__ = ["ParameterScale", "find_end"]
 
 # The predicted decrease corrects the value, and cubic interpolation what is missing of the target: what is left
 # of either is below 1e-5 of a standard error.
@@ -33,7 +33,7 @@ _FAR = 200.0
 
 
 @dataclass(frozen=True)
-class Scale:
+class ParameterScale:
     """A coordinate f and the scale w on which zeta is nearly linear in it.
 
     Attributes
@@ -77,7 +77,7 @@ class Scale:
         """Return the bound on one side."""
         return self.upper if side > 0 else self.lower
 
-    def around(self, center: float, reach: float) -> Scale:
+    def around(self, center: float, reach: float) -> ParameterScale:
         """Return the scale for a minimum at `center` and a Wald interval of half-width `reach`.
 
         No transformation where the center is a bound, nor of a standard deviation that may well be zero: such a
@@ -85,7 +85,7 @@ class Scale:
         """
         bounded = center in (self.lower, self.upper)
         if bounded or (self.kind == "log" and not reach < _LONGEST_LOG * center):
-            return Scale("identity", self.lower, self.upper)
+            return ParameterScale("identity", self.lower, self.upper)
         return self
 
     def nears_bound(self, f: float, center: float, side: int) -> bool:
@@ -104,13 +104,13 @@ class _Knot:
     held: Held
 
 
-def find_end(path: Constrained, scale: Scale, target: float, side: int) -> float:
+def find_end(path: Constrained, scale: ParameterScale, target: float, side: int) -> float:
     """Coordinate at which |zeta| is `target` on one side of the minimum.
 
     Parameters
     ----------
     path : Constrained
-    scale : Scale
+    scale : ParameterScale
     target : float
     side : {-1, 1}
 
@@ -165,7 +165,7 @@ def find_end(path: Constrained, scale: Scale, target: float, side: int) -> float
     return np.nan
 
 
-def _center_knot(path: Constrained, scale: Scale, side: int) -> _Knot:
+def _center_knot(path: Constrained, scale: ParameterScale, side: int) -> _Knot:
     """The minimum: dD/df = 0 and zeta = sqrt(S / 2) f inside, D = |g| f on a bound with a slope."""
     schur = path.schur(path.start.curvature)
     slope, center = side * path.start.slope, float(path.start.x[path.focal])
@@ -174,7 +174,7 @@ def _center_knot(path: Constrained, scale: Scale, side: int) -> _Knot:
     return _Knot(center, 0.0, side * np.sqrt(2.0 / schur) if schur > 0.0 else np.nan, path.start)
 
 
-def _first_guess(path: Constrained, scale: Scale, first: _Knot, target: float, side: int) -> float:
+def _first_guess(path: Constrained, scale: ParameterScale, first: _Knot, target: float, side: int) -> float:
     if first.rate * side > 0.0:
         shift = first.rate / scale.rate(first.f) * target
         if scale.kind != "identity":
@@ -195,7 +195,7 @@ def _knot(held: Held, focal: int, side: int) -> _Knot:
     return _Knot(float(held.x[focal]), zeta, rate, held)
 
 
-def _interpolate(scale: Scale, a: _Knot, b: _Knot, target: float) -> float:
+def _interpolate(scale: ParameterScale, a: _Knot, b: _Knot, target: float) -> float:
     """Cubic Hermite interpolation of w at |zeta| = target; a straight line where a slope is not known."""
     h = b.zeta - a.zeta
     wa, wb = scale.forward(a.f), scale.forward(b.f)
@@ -213,7 +213,7 @@ def _interpolate(scale: Scale, a: _Knot, b: _Knot, target: float) -> float:
     return float(cubic)
 
 
-def _next_guess(scale: Scale, near: _Knot, other: _Knot, target: float, side: int, step: float) -> float:
+def _next_guess(scale: ParameterScale, near: _Knot, other: _Knot, target: float, side: int, step: float) -> float:
     """Between `near` (below the target) and `other` where that is beyond it, or further out."""
     bracketed = other.zeta > target
     w_near = scale.forward(near.f)

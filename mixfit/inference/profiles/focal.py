@@ -10,18 +10,18 @@ import numpy as np
 from mixfit.errors import FitError
 from mixfit.inference.profiles.chart import Chart, difference_hessian
 from mixfit.inference.profiles.constrained import Constrained
-from mixfit.inference.profiles.ends import Scale
+from mixfit.inference.profiles.ends import ParameterScale
 from mixfit.inference.profiles.parameters import parameters
 from mixfit.lmm.surface import FARTHEST_LOG, NOTHING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.inference.profiles.chart import Point
+    from mixfit.fitted.protocols import Fit
+    from mixfit.inference.profiles.chart import ChartPoint
     from mixfit.inference.profiles.constrained import LowerDevianceError
     from mixfit.inference.profiles.parameters import Parameter
     from mixfit.lmm.surface import Surface
-    from mixfit.results.base import MixedResults
 
     Array = NDArray[np.float64]
 
@@ -43,7 +43,7 @@ class Focal:
     ----------
     parameter : Parameter
     path : Constrained
-    scale : Scale
+    scale : ParameterScale
     origin, unit : float
         The parameter is ``origin + unit * f``, ``unit * exp(f)`` where `exponential`, or ``1 / f``.
     exponential, is_reciprocal : bool
@@ -51,7 +51,7 @@ class Focal:
 
     parameter: Parameter
     path: Constrained
-    scale: Scale
+    scale: ParameterScale
     origin: float
     unit: float
     exponential: bool = False
@@ -68,7 +68,7 @@ class Focal:
         return float(self.unit * np.exp(f))
 
 
-def check_profiled(fit: MixedResults) -> None:
+def check_profiled(fit: Fit) -> None:
     """Refuse fits without a likelihood maximum of their own to go around."""
     estimate = fit.estimate
     method = getattr(estimate, "method", "")
@@ -93,13 +93,13 @@ class LikelihoodAround:
     def __init__(self, known: tuple[Parameter, ...], surface: Surface) -> None:
         self.known, self.surface = known, surface
         self.chart = Chart.default(surface)
-        self.center: Point = self.chart.evaluate(self.chart.center)
+        self.center: ChartPoint = self.chart.evaluate(self.chart.center)
         self.hessian = _symmetric(difference_hessian(self.chart, self.center))
         if not np.isfinite(self.hessian).all():
             raise FitError(_AT_LIMIT)
 
     @classmethod
-    def of(cls, fit: MixedResults) -> LikelihoodAround:
+    def of(cls, fit: Fit) -> LikelihoodAround:
         """By maximum likelihood, whatever the fit maximized."""
         check_profiled(fit)
         return cls(parameters(fit.model), fit.model.likelihood_surface(fit.estimate, reml=False))
@@ -136,7 +136,7 @@ class LikelihoodAround:
             return self._effect(p)
         if p.kind in ("sigma", "phi"):
             path = Constrained(self.chart, self._scale_index(), self.center, self.hessian)
-            scale = Scale("identity", -FARTHEST_LOG, FARTHEST_LOG)
+            scale = ParameterScale("identity", -FARTHEST_LOG, FARTHEST_LOG)
             return Focal(p, path, scale, 0.0, self.surface.tail_unit, exponential=True)
         terms = self.surface.terms
         natural = terms.structures[p.term].natural[p.number]
@@ -145,7 +145,7 @@ class LikelihoodAround:
         chart = self.chart.made_for(p.term, p.number)
         index = chart.slices[p.term].start + chart.coordinates[p.term].at(natural)
         unit = float(terms.deviations[p.term][max(p.first, 0)]) if natural.kind == "sd" else 1.0
-        scale = Scale(natural.scale, natural.lower, natural.upper)
+        scale = ParameterScale(natural.scale, natural.lower, natural.upper)
         return Focal(p, self._path(chart, index, p.term), scale, 0.0, unit, is_reciprocal=natural.is_reciprocal)
 
     def _is_known(self, p: Parameter) -> bool:
@@ -166,7 +166,9 @@ class LikelihoodAround:
             hessian = np.pad(hessian, (0, 1))
             hessian[-1, -1] = 2.0
         path = Constrained(chart, index, center, hessian)
-        return Focal(p, path, Scale("identity"), float(self.surface.beta[p.first]), float(surface.errors[p.first]))
+        return Focal(
+            p, path, ParameterScale("identity"), float(self.surface.beta[p.first]), float(surface.errors[p.first])
+        )
 
     def _path(self, chart: Chart, index: int, term: int) -> Constrained:
         """The path along a coordinate; the Hessian's rows of a term with coordinates of its own are formed anew."""

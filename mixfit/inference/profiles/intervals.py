@@ -1,41 +1,193 @@
-"""Confidence intervals by name of method."""
+"""Confidence intervals by name of method; Wald intervals on the scales where they are least wrong.
+
+The covariance of the estimates is twice the inverse Hessian of the fit's own criterion (-2 log-likelihood or REML),
+from central differences of its exact gradient, carried by the delta method to log sd, log sigma, log phi and
+atanh rho; the limits are carried back.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
 
 from mixfit.errors import FitError
-from mixfit.inference.profiles.parameters import parameters, select
+from mixfit.inference.bootstrap import bootstrap
+from mixfit.inference.profiles.chart import Chart, difference_hessian
+from mixfit.inference.profiles.parameters import parameter_values, parameters, select
+from mixfit.inference.profiles.profile import profile_intervals
+from mixfit.wald import interval, normal_quantile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    import pandas as pd
+    from numpy.typing import NDArray
 
-    from mixfit.results.base import MixedResults
-    from mixfit.results.generalized import GeneralizedResults
-    from mixfit.results.linear import LinearResults
+    from mixfit.covariance.parameter import NaturalParameter
+    from mixfit.fitted.protocols import Fit
+    from mixfit.inference.profiles.parameters import Parameter
 
-__all__ = ["intervals"]
+    Array = NDArray[np.float64]
+
+__all__ = [
+    "conf_int",
+    "wald_intervals",
+    "working_errors",
+]
+
+# The smallest singular value of a factor that counts as variance, in its spacing.
+_SINGULAR = 1e-3
 
 
-def intervals(
-    fit: MixedResults, alpha: float, method: str, which: str | Sequence[str] | None, options: Mapping[str, Any]
+def wald_intervals(fit: Fit, chosen: Sequence[Parameter], alpha: float) -> pd.DataFrame:
+    """Wald limits of any parameters: those of fixed effects by the normal distribution.
+
+    Parameters
+    ----------
+    fit : LinearResults or GeneralizedResults
+    chosen : sequence of Parameter
+    alpha : float
+
+    Returns
+    -------
+    DataFrame
+        Columns 0 and 1, a row a parameter; NaN where the standard error is not known.
+    """
+    half = normal_quantile(alpha) * np.array([-1.0, 1.0])
+    fixed = interval(np.asarray(fit.params, dtype=np.float64), np.asarray(fit.bse, dtype=np.float64), alpha)
+    random = [p for p in chosen if p.kind != "fixed"]
+    values, errors = (parameter_values(fit), working_errors(fit)) if random else (fit.params, fit.bse)
+    terms, rows = fit.model.design.random, []
+    for p in chosen:
+        if p.kind == "fixed":
+            rows.append(fixed[p.first])
+            continue
+        natural = terms[p.term].structure.natural[p.number] if p.number >= 0 else None
+        rows.append(_carried_back(natural, float(values[p.name]), half * float(errors[p.name])))
+    return pd.DataFrame(rows, index=[p.name for p in chosen], columns=[0, 1], dtype=float)
+
+
+def _carried_back(natural: NaturalParameter | None, value: float, shift: Array) -> Array:
+    """Limits of a parameter from those of its atanh or logarithm, which lie `shift` from it."""
+    if np.isnan(shift).any():
+        return shift
+    if natural is None:
+        return np.asarray(value * np.exp(shift))
+    return np.array([natural.natural(natural.working(value) + s) for s in shift.tolist()])
+
+
+def working_errors(fit: Fit) -> pd.Series[float]:
+    """Standard errors of log sd, atanh rho and log sigma (or log phi), by the names of the parameters.
+
+    Parameters
+    ----------
+    fit : LinearResults or GeneralizedResults
+
+    Returns
+    -------
+    Series
+        NaN for the parameters of a term on its boundary (those of the others are then given that term's
+        estimate), and where the Hessian is not positive definite.
+    """
+    known = [p for p in parameters(fit.model) if p.kind != "fixed"]
+    surface = fit.model.likelihood_surface(fit.estimate, reml=fit.reml)
+    chart = Chart.default(surface)
+    at = chart.evaluate(chart.center)
+    factors, bound = chart.factors(at.x), (at.x <= chart.lower) | (at.x >= chart.upper)
+    regular = [
+        float(np.linalg.svd(s, compute_uv=False)[-1]) > _SINGULAR * spacing and not bound[own].any()
+        for s, spacing, own in zip(factors, surface.terms.spacing, chart.slices, strict=True)
+    ]
+    free = np.ones(len(at.x), dtype=bool)
+    for own, keep in zip(chart.slices, regular, strict=True):
+        free[own] = keep
+    rows = np.flatnonzero(free)
+    hessian = difference_hessian(chart, at, rows.tolist(), central=True)[:, rows]
+    covariance = np.full((len(at.x), len(at.x)), np.nan)
+    covariance[np.ix_(rows, rows)] = _twice_inverse(0.5 * (hessian + hessian.T))
+    out = {}
+    for p in known:
+        jacobian = np.zeros(len(at.x))
+        if p.kind in ("sigma", "phi"):
+            jacobian[chart.first_tail if p.kind == "sigma" else -1] = 1.0
+        elif regular[p.term]:
+            own = chart.slices[p.term]
+            natural = surface.terms.structures[p.term].natural[p.number]
+            jacobian[own] = chart.coordinates[p.term].working_slope(at.x[own], natural)
+        else:
+            out[p.name] = np.nan
+            continue
+        used = np.flatnonzero(jacobian)
+        out[p.name] = float(np.sqrt(jacobian[used] @ covariance[np.ix_(used, used)] @ jacobian[used]))
+    return pd.Series(out, dtype=float)
+
+
+def _twice_inverse(hessian: Array) -> Array:
+    try:
+        low = np.linalg.cholesky(hessian)
+    except np.linalg.LinAlgError:
+        return np.full_like(hessian, np.nan)
+    half = np.linalg.solve(low, np.eye(len(low)))
+    out: Array = 2.0 * half.T @ half
+    return out
+
+
+def conf_int(
+    fit: Fit,
+    alpha: float = 0.05,
+    method: Literal["wald", "profile", "bootstrap"] = "wald",
+    which: str | Sequence[str] | None = None,
+    **options: Any,
 ) -> pd.DataFrame:
-    """Limits of some parameters: see `mixfit.results.intervals.Intervals.conf_int`."""
+    """Compute confidence intervals.
+
+    Parameters
+    ----------
+    alpha : float
+        One less the coverage.
+    method : {"wald", "profile", "bootstrap"}
+        Wald intervals are from the normal distribution: of fixed effects about ``params`` with ``bse``; of
+        standard deviations, sigma and phi on the log scale and of correlations on that of atanh, with standard
+        errors from the observed Hessian of the fit's own criterion (lme4 gives NA for these). They are rough
+        where groups are few or a variance is near zero, and NaN for a term on its boundary. Profile
+        intervals invert the likelihood-ratio test, and are those of the maximum-likelihood fit
+        also where this fit is by REML, as lme4's. Bootstrap intervals come from `bootstrap`.
+    which : str or sequence of str, optional
+        ``"fixed"``, ``"random"`` or ``"theta"`` (standard deviations, correlations, sigma or phi), ``"all"``, a
+        name such as ``"sd((Intercept)|Subject)"``, or several names. By default the fixed effects for
+        Wald intervals, and all parameters for the other methods.
+    **options
+        Arguments of `bootstrap`, for that method.
+
+    Returns
+    -------
+    DataFrame
+        Columns 0 and 1 are the lower and upper limits, as in statsmodels; a row a parameter. A profile
+        interval ends at 0, or at -1 or 1, where the likelihood does not exclude the bound.
+
+    Raises
+    ------
+    FitError
+        For an unknown method or parameter.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+    >>> fit.conf_int().round(2).to_numpy().tolist()
+    [[232.3, 270.51], [8.89, 12.04]]
+    >>> fit.conf_int(method="profile", which="random").round(2).to_numpy().tolist()
+    [[26.01, 52.94], [27.81, 34.59]]
+    """
     if options and method != "bootstrap":
         raise FitError(f"conf_int(method={method!r}) has no option {next(iter(options))!r}.")
     if method == "wald":
-        from mixfit.inference.profiles.wald import wald_intervals
-
         return wald_intervals(fit, select(parameters(fit.model), which, default="fixed"), alpha)
     if method == "profile":
-        from mixfit.inference.profiles.profile import profile_intervals
-
         return profile_intervals(fit, which, alpha)
     if method == "bootstrap":
         names = [p.name for p in select(parameters(fit.model), which)]
-        bootstrapped = cast("LinearResults | GeneralizedResults", fit)
-        limits: pd.DataFrame = bootstrapped.bootstrap(**options).conf_int(alpha).loc[names]
-        return limits
+        return bootstrap(fit, **options).conf_int(alpha).loc[names]
     raise FitError(f"conf_int has the methods 'wald', 'profile' and 'bootstrap', not {method!r}.")

@@ -9,17 +9,16 @@ import numpy as np
 import pandas as pd
 
 from mixfit.errors import FitError
-from mixfit.results.names import shown
-from mixfit.results.varcorr import term_order, unique_names
+from mixfit.fitted.varcorr import random_covariances, term_order, unique_names
+from mixfit.tables.layout import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from mixfit.fitted.protocols import Fit, Model
     from mixfit.glmm.types import GeneralizedEstimate
-    from mixfit.results.base import MixedResults
-    from mixfit.results.protocol import FittedModel
 
     Array = NDArray[np.float64]
 
@@ -53,7 +52,7 @@ class Parameter:
     number: int = -1
 
 
-def parameters(model: FittedModel) -> tuple[Parameter, ...]:
+def parameters(model: Model) -> tuple[Parameter, ...]:
     """List a model's parameters as lme4's ``profile`` orders them.
 
     Terms by decreasing number of levels, each with its standard deviations, then its correlations; the residual
@@ -82,7 +81,7 @@ def parameters(model: FittedModel) -> tuple[Parameter, ...]:
     return (*out, *(Parameter(name, "fixed", first=j) for j, name in enumerate(model.exog_names)))
 
 
-def parameter_names(model: FittedModel) -> list[str]:
+def parameter_names(model: Model) -> list[str]:
     """Name a model's parameters: see `parameters` for their order.
 
     Parameters
@@ -103,7 +102,7 @@ def parameter_names(model: FittedModel) -> list[str]:
     return [p.name for p in parameters(model)]
 
 
-def parameter_values(fit: MixedResults) -> pd.Series[float]:
+def parameter_values(fit: Fit) -> pd.Series[float]:
     """Estimates of all parameters of a fit, by name.
 
     Parameters
@@ -124,7 +123,7 @@ def parameter_values(fit: MixedResults) -> pd.Series[float]:
     [37.12, 30.99, 251.41, 10.47]
     """
     # varcorr's components come in the order of `parameters`, the random part of which is first.
-    varcorr = fit.varcorr()
+    varcorr = random_covariances(fit)
     values: list[float] = []
     for part in varcorr.components:
         values += part.values.tolist()
@@ -138,7 +137,7 @@ def parameter_values(fit: MixedResults) -> pd.Series[float]:
     return pd.Series(values, index=[p.name for p in known])
 
 
-def parameter_array(model: FittedModel, beta: Array, thetas: Sequence[Array], unit: Array, scale: Array) -> Array:
+def parameter_array(model: Model, beta: Array, thetas: Sequence[Array], unit: Array, scale: Array) -> Array:
     """The values of R sets of estimates at once, in the order of `parameters`.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Profiling a likelihood: curves of zeta, or the ends of intervals alone, around the best maximum found."""
+"""Profiles of a likelihood: curves of zeta, or the ends of intervals alone, around the best maximum found."""
 
 from __future__ import annotations
 
@@ -10,39 +10,136 @@ import pandas as pd
 
 from mixfit.errors import ConvergenceWarning, FitError
 from mixfit.inference.profiles.constrained import LowerDevianceError
+from mixfit.inference.profiles.curves import Curve, ProfileCurves
 from mixfit.inference.profiles.ends import find_end
 from mixfit.inference.profiles.focal import LikelihoodAround
 from mixfit.inference.profiles.parameters import select
-from mixfit.inference.profiles.profile_result import LikelihoodProfile
-from mixfit.inference.profiles.trace import trace
-from mixfit.results.wald import normal_quantile
+from mixfit.wald import normal_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from mixfit.fitted.protocols import Fit
     from mixfit.inference.profiles.constrained import Held
     from mixfit.inference.profiles.focal import Focal
     from mixfit.inference.profiles.parameters import Parameter
-    from mixfit.inference.profiles.trace import Curve
-    from mixfit.results.base import MixedResults
 
     Array = NDArray[np.float64]
     Answer = TypeVar("Answer")
 
-__all__ = ["profile", "profile_intervals"]
+__all__ = [
+    "profile_curves",
+    "profile_intervals",
+    "trace",
+]
 
+_DECREASE = 1e-7
+_MAX_POINTS = 100
+_LONGEST_GROWTH = 3.0
+_JUMP = 1.5
+_FLAT = 1e-4
 _MAX_RESTARTS = 5
 
 
-def profile(
-    fit: MixedResults,
-    which: str | Sequence[str] | None = None,
-    alpha_max: float = 0.01,
-    points: int = 8,
-) -> LikelihoodProfile:
-    """Profile the likelihood of a fit: see `mixfit.results.intervals.Intervals.profile`."""
+def trace(focal: Focal, cutoff: float, step: float) -> tuple[Curve, list[Held]]:
+    """Follow the constrained minima both ways until |zeta| passes `cutoff`, about `step` of zeta at a time.
+
+    Returns
+    -------
+    Curve
+    list of Held
+        Its points.
+    """
+    start = focal.path.start
+    down, lower = _one_side(focal, cutoff, step, -1)
+    up, upper = _one_side(focal, cutoff, step, 1)
+    points = [*reversed(down), start, *up]
+    f = np.array([float(h.x[focal.path.focal]) for h in points])
+    zeta = np.sqrt([h.deviance for h in points]) * np.sign(f - f[len(down)])
+    values = np.array([focal.natural(a) for a in f])
+    slopes = np.array([_slope(focal, h) for h in points])
+    ends = focal.natural(lower), focal.natural(upper)
+    scaled = np.log(values) if focal.exponential else values
+    return Curve(values, zeta, _monotone(scaled, zeta, slopes), focal.exponential, ends), points
+
+
+def _one_side(focal: Focal, cutoff: float, step: float, side: int) -> tuple[list[Held], float]:
+    """Points outward from the minimum, and the coordinate that stands for what is beyond them."""
+    path, bound = focal.path, focal.scale.bound(side)
+    held = path.start
+    out: list[Held] = []
+    f = float(held.x[path.focal])
+    stride = _first_stride(focal, step)
+    for _ in range(_MAX_POINTS):
+        if f == bound:
+            return out, bound
+        last = f
+        f = min(f + stride, bound) if side > 0 else max(f - stride, bound)
+        new = path.advance(held, f, _DECREASE)
+        if not np.isfinite(new.deviance):
+            return out, np.nan
+        gained = np.sqrt(new.deviance) - np.sqrt(held.deviance)
+        if path.delicate and gained > _JUMP * step:
+            # Perhaps on a higher branch of minima: others may be lower.
+            new = path.elsewhere(new, _DECREASE) or new
+            gained = np.sqrt(new.deviance) - np.sqrt(held.deviance)
+        if abs(gained) < _FLAT * step and f != bound:
+            # The profile rises no more: the likelihood excludes nothing further out.
+            return out, bound
+        while out and out[-1].deviance >= new.deviance:
+            # A lower branch of minima begins here, and was there before.
+            out.pop()
+        if f == bound and focal.exponential:
+            return out, bound
+        held = new
+        out.append(held)
+        if np.sqrt(held.deviance) >= cutoff:
+            return out, np.nan
+        rate = side * held.slope / (2.0 * np.sqrt(held.deviance)) if held.deviance > 0.0 else 0.0
+        longest = _LONGEST_GROWTH * abs(f - last)
+        stride = min(step / rate, longest) if rate > 0.0 else longest
+    return out, bound
+
+
+def _first_stride(focal: Focal, step: float) -> float:
+    path = focal.path
+    schur = path.schur(path.start.curvature)
+    spacing = float(path.chart.spacing(path.start.x)[path.focal])
+    return step * float(np.sqrt(2.0 / schur)) if schur > 0.0 else step * spacing
+
+
+def _slope(focal: Focal, held: Held) -> float:
+    """Derivative of zeta in the value, or its logarithm; NaN where it is not known: on a bound."""
+    path = focal.path
+    f = float(held.x[path.focal])
+    if f in (focal.scale.lower, focal.scale.upper):
+        return np.nan
+    if held.deviance > 0.0 and held is not path.start:
+        rate = abs(held.slope) / (2.0 * np.sqrt(held.deviance))
+    else:
+        rate = np.sqrt(max(path.schur(held.curvature), 0.0) / 2.0)
+    return float(rate if focal.exponential else rate / focal.unit)
+
+
+def _monotone(values: Array, zeta: Array, slopes: Array) -> Array:
+    """Slopes with those not known filled in (an end by the quadratic through it), limited for monotony."""
+    if len(values) < 2:
+        return np.zeros_like(slopes)
+    secant = np.diff(zeta) / np.diff(values)
+    out = slopes.copy()
+    for end, next_, cell in ((0, 1, 0), (-1, -2, -1)):
+        if np.isnan(out[end]):
+            out[end] = 2.0 * secant[cell] - out[next_]
+    before, after = np.append(secant[:1], secant), np.append(secant, secant[-1:])
+    return np.clip(out, 0.0, 3.0 * np.minimum(before, after))
+
+
+def profile_curves(
+    fit: Fit, which: str | Sequence[str] | None = None, alpha_max: float = 0.01, points: int = 8
+) -> ProfileCurves:
+    """Profile the likelihood of a fit: the curves of `mixfit.results.profile.profile`."""
     if not 0.0 < alpha_max < 1.0:
         raise ValueError(f"alpha_max must lie between 0 and 1, not {alpha_max!r}")
     if points < 1:
@@ -50,7 +147,7 @@ def profile(
     return _around(fit, which, lambda around, chosen: _profile(around, chosen, alpha_max, points))
 
 
-def _profile(around: LikelihoodAround, chosen: Sequence[Parameter], alpha_max: float, points: int) -> LikelihoodProfile:
+def _profile(around: LikelihoodAround, chosen: Sequence[Parameter], alpha_max: float, points: int) -> ProfileCurves:
     from scipy.special import chdtri
 
     cutoff = float(np.sqrt(chdtri(len(around.known), alpha_max)))
@@ -63,7 +160,7 @@ def _profile(around: LikelihoodAround, chosen: Sequence[Parameter], alpha_max: f
             continue
         curves[p.name], path = trace(focal, cutoff, cutoff / points)
         frames.append(_rows(around, focal, curves[p.name], path))
-    return LikelihoodProfile(pd.concat(frames, ignore_index=True), curves, pd.Series(estimates), cutoff)
+    return ProfileCurves(pd.concat(frames, ignore_index=True), curves, pd.Series(estimates), cutoff)
 
 
 def _rows(around: LikelihoodAround, focal: Focal, curve: Curve, path: Sequence[Held]) -> pd.DataFrame:
@@ -76,7 +173,7 @@ def _rows(around: LikelihoodAround, focal: Focal, curve: Curve, path: Sequence[H
     return frame
 
 
-def profile_intervals(fit: MixedResults, which: str | Sequence[str] | None, alpha: float) -> pd.DataFrame:
+def profile_intervals(fit: Fit, which: str | Sequence[str] | None, alpha: float) -> pd.DataFrame:
     """Limits of the profile intervals alone: no curve is traced.
 
     Parameters
@@ -109,7 +206,7 @@ def _ends(focal: Focal | None, target: float) -> tuple[float, float]:
 
 
 def _around(
-    fit: MixedResults,
+    fit: Fit,
     which: str | Sequence[str] | None,
     ask: Callable[[LikelihoodAround, Sequence[Parameter]], Answer],
 ) -> Answer:

@@ -10,8 +10,7 @@ from scipy import optimize, stats
 
 import mixfit
 from mixfit.errors import ComparisonError
-from mixfit.inference.comparisons.exact_null import NullModel, draw_null, maximal_ratio
-from mixfit.inference.comparisons.spectrum import merge, spectrum
+from mixfit.inference.comparisons.exact_null import ExactNull, draw_null, maximal_ratio, merge, spectrum
 from mixfit.lmm.criterion import evaluate
 from tests.inference.cases import REFERENCE, data, fitted, generalized
 
@@ -118,7 +117,7 @@ def test_null_distribution_is_that_of_refits():
     model = mixfit.mixed("y ~ x + (1 | g)", frame)
     for reml in (True, False):
         refits = np.array([_statistic(model.with_response(rng.standard_normal(len(g))), reml) for _ in range(800)])
-        draws = draw_null(NullModel(spectrum(model.assembly.problem), reml), N, np.random.default_rng(1))
+        draws = draw_null(ExactNull(spectrum(model.assembly.problem), reml), N, np.random.default_rng(1))
         # both have an atom at zero, whose size must agree; and so must what lies above it
         zero = np.mean(draws < 1e-6)
         assert abs(np.mean(refits < 1e-6) - zero) < 4.0 * np.sqrt(zero * (1 - zero) / 800)
@@ -132,7 +131,7 @@ def _statistic(model, reml: bool) -> float:
 
 @pytest.mark.parametrize("reml", [True, False])
 def test_the_supremum_is_found(reml: bool):
-    model = NullModel(spectrum(uneven("Reaction ~ Days + (1|Subject)").model.assembly.problem), reml)
+    model = ExactNull(spectrum(uneven("Reaction ~ Days + (1|Subject)").model.assembly.problem), reml)
     s = model.spectrum
     rng = np.random.default_rng(2)
     W = np.column_stack([rng.chisquare(s.mu_count, (200, len(s.mu))), rng.chisquare(s.df_rest, 200)])

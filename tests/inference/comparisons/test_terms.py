@@ -67,7 +67,7 @@ def test_factors_that_cannot_be_told_apart_are_refused():
 
 
 def test_a_design_that_no_formula_made_is_refused():
-    from tests.results.models import pulp
+    from tests.fitted.models import pulp
 
     with pytest.raises(ComparisonError, match="not read from a formula"):
         fixed_terms(pulp().design)

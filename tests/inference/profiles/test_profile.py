@@ -23,7 +23,7 @@ from tests.inference.dense import deviance
 from tests.inference.fits import fitted, herds
 
 if TYPE_CHECKING:
-    from mixfit.inference.profiles.profile_result import LikelihoodProfile
+    from mixfit.inference.profiles.curves import LikelihoodProfile
 
 
 @cache

@@ -1,0 +1,50 @@
+"""The design of some of the rows of another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.design.types import Design, RandomDesign
+
+__all__ = ["subset"]
+
+
+def subset(design: Design, keep: NDArray[np.bool_]) -> Design:
+    """The design of some rows; levels that none of them has are gone.
+
+    Parameters
+    ----------
+    design : Design
+    keep : ndarray of bool, shape (n,)
+
+    Returns
+    -------
+    Design
+    """
+    return replace(
+        design,
+        y=design.y[keep],
+        X=design.X[keep],
+        random=_subset_terms(design.random, keep),
+        weights=None if design.weights is None else design.weights[keep],
+        offset=None if design.offset is None else design.offset[keep],
+        index=design.index[keep],
+    )
+
+
+def _subset_terms(random: Sequence[RandomDesign], keep: NDArray[np.bool_]) -> tuple[RandomDesign, ...]:
+    groupings = {}
+    for term in random:
+        old = term.grouping
+        if id(old) not in groupings:
+            present, codes = np.unique(old.codes[keep], return_inverse=True)
+            groupings[id(old)] = replace(old, codes=codes.astype(np.intp), levels=old.levels[present])
+    return tuple(replace(term, grouping=groupings[id(term.grouping)], Z=term.Z[keep]) for term in random)

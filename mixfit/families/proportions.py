@@ -1,0 +1,243 @@
+"""Proportions: binomial, beta-binomial, beta.
+
+phi is a precision, as in glmmTMB. Beta-binomial: the probability of a row's trials is beta distributed with
+a = mu phi, b = (1 - mu) phi. Beta: Var = mu (1 - mu) / (1 + phi) (Ferrari & Cribari-Neto 2004).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import digamma, gammaln, polygamma, xlogy
+
+from mixfit.families.base import Family, Terms, check_rows
+from mixfit.families.links import TAILS, logistic
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Beta", "BetaBinomial", "Binomial", "log_choose"]
+
+
+def log_choose(trials: Array, successes: Array) -> Array:
+    """log of the binomial coefficient."""
+    out: Array = gammaln(trials + 1.0) - gammaln(successes + 1.0) - gammaln(trials - successes + 1.0)
+    return out
+
+
+class Binomial(Family):
+    """Proportions y of `prior` trials."""
+
+    name = "binomial"
+    links = ("logit", "probit", "cloglog", "cauchit", "log")
+    edged = ("log",)
+    canonical = "logit"
+    expected_weights = True
+
+    def check(self, y: Array, prior: Array, name: str) -> None:
+        check_rows((y < 0) | (y > 1), f"A binomial response lies in [0, 1]; {name!r} does not")
+        successes = y * prior
+        check_rows(
+            np.abs(successes - np.round(successes)) > 1e-6 * np.maximum(prior, 1.0),
+            f"{name!r} times its number of trials is not a whole number; give the trials as weights=",
+        )
+        check_rows(
+            np.abs(prior - np.round(prior)) > 1e-6,
+            "The weights of a binomial model are numbers of trials: whole",
+        )
+
+    def log_constant(self, y: Array, prior: Array) -> Array:
+        return log_choose(prior, prior * y)
+
+    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
+        if self.link.name == "logit":
+            # y eta - log(1 + e^eta), which neither overflows nor rounds the tail away.
+            tail = np.abs(eta)
+            np.log1p(np.exp(np.negative(tail, out=tail), out=tail), out=tail)
+            out = y * eta
+            out -= np.maximum(eta, 0.0)
+            out -= tail
+            out *= prior
+            return out
+        # 0 log 0 counts nothing, but a mean outside the support has no density whatever the response.
+        tails = TAILS[self.link.name]
+        success, failure = tails.log_mean(eta), tails.log_rest(eta)
+        with np.errstate(invalid="ignore"):
+            kernel = np.where(y > 0.0, y * success, 0.0) + np.where(y < 1.0, (1.0 - y) * failure, 0.0)
+        if self.has_edge:
+            kernel = np.where(eta < 0.0, kernel, -np.inf)
+        return prior * kernel
+
+    def terms(self, y: Array, prior: Array, eta: Array, phi: float) -> Terms:
+        if self.link.name == "logit":
+            mean, weight, bend = logistic(eta)
+            weight *= prior
+            bend *= prior
+            score = np.subtract(y, mean, out=mean)
+            score *= prior
+            return Terms(score, weight, bend, weight, weight)
+        h = TAILS[self.link.name].hazards(eta)
+        weight = prior * h.success * h.failure
+        return Terms(
+            score=prior * (y * h.success - (1.0 - y) * h.failure),
+            weight=weight,
+            weight_slope=weight * (h.success_bend + h.failure_bend),
+            observed=prior * ((1.0 - y) * h.failure * h.failure_bend - y * h.success * h.success_bend),
+            expected=weight,
+        )
+
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+        kernel = prior * (xlogy(y, mu) + xlogy(1.0 - y, 1.0 - mu))
+        # A log link can leave the support: no density there, whatever the response.
+        return np.where(mu < 1.0, kernel, -np.inf)
+
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+        nu = 1.0 - mu
+        return (
+            prior * (y - mu) / (mu * nu),
+            -prior * (y / mu**2 + (1.0 - y) / nu**2),
+            2.0 * prior * (y / mu**3 - (1.0 - y) / nu**3),
+        )
+
+    def information(self, prior: Array, mu: Array, phi: float) -> tuple[Array, Array]:
+        v = mu * (1.0 - mu)
+        return prior / v, -prior * (1.0 - 2.0 * mu) / v**2
+
+    def unit_deviance(self, y: Array, mu: Array) -> Array:
+        distance = xlogy(y, y / mu) + xlogy(1.0 - y, (1.0 - y) / (1.0 - mu))
+        return np.asarray(2.0 * distance)
+
+    def variance(self, mu: Array, phi: float) -> Array:
+        return mu * (1.0 - mu)
+
+    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+        return rng.binomial(np.round(prior).astype(np.int64), mu) / prior
+
+    def start_mean(self, y: Array, prior: Array) -> Array:
+        return (prior * y + 0.5) / (prior + 1.0)
+
+
+class BetaBinomial(Family):
+    """Proportions y of `prior` trials whose probability is beta distributed with precision phi."""
+
+    name = "betabinomial"
+    links = ("logit", "probit", "cloglog")
+    has_dispersion = True
+
+    def check(self, y: Array, prior: Array, name: str) -> None:
+        Binomial.check(self, y, prior, name)  # type: ignore[arg-type]
+
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+        a, b, s, f = mu * phi, (1.0 - mu) * phi, prior * y, prior * (1.0 - y)
+        out: Array = gammaln(s + a) + gammaln(f + b) - gammaln(prior + phi) - gammaln(a) - gammaln(b) + gammaln(phi)
+        return out
+
+    def log_constant(self, y: Array, prior: Array) -> Array:
+        return log_choose(prior, prior * y)
+
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+        a, b, s, f = mu * phi, (1.0 - mu) * phi, prior * y, prior * (1.0 - y)
+        one = polygamma(1, s + a) + polygamma(1, f + b) - polygamma(1, a) - polygamma(1, b)
+        two = polygamma(2, s + a) - polygamma(2, f + b) - polygamma(2, a) + polygamma(2, b)
+        first = phi * (digamma(s + a) - digamma(f + b) - digamma(a) + digamma(b))
+        return first, phi**2 * one, phi**3 * two
+
+    def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+        nu = 1.0 - mu
+        a, b, s, f = mu * phi, nu * phi, prior * y, prior * (1.0 - y)
+        f1, f2, _ = self.mean_derivatives(y, prior, mu, phi)
+        loglik = mu * (digamma(s + a) - digamma(a)) + nu * (digamma(f + b) - digamma(b))
+        loglik += digamma(phi) - digamma(prior + phi)
+        one = mu * (polygamma(1, s + a) - polygamma(1, a)) - nu * (polygamma(1, f + b) - polygamma(1, b))
+        two = mu * (polygamma(2, s + a) - polygamma(2, a)) + nu * (polygamma(2, f + b) - polygamma(2, b))
+        return phi * loglik, f1 + phi**2 * one, 2.0 * f2 + phi**3 * two
+
+    def information(self, prior: Array, mu: Array, phi: float) -> tuple[Array, Array]:
+        # The binomial information deflated by the overdispersion 1 + (m - 1) / (1 + phi); exact at m = 1.
+        inflation = 1.0 + (prior - 1.0) / (1.0 + phi)
+        v = mu * (1.0 - mu)
+        return prior / (v * inflation), -prior * (1.0 - 2.0 * mu) / (v**2 * inflation)
+
+    def unit_deviance(self, y: Array, mu: Array) -> Array:
+        raise NotImplementedError("The beta-binomial family has no deviance.")
+
+    def variance(self, mu: Array, phi: float) -> Array:
+        return mu * (1.0 - mu)
+
+    def row_variance(self, prior: Array, mu: Array, phi: float) -> Array:
+        # The trials of a row share one probability: their mean varies more than binomial ones'.
+        return self.variance(mu, phi) / prior * (1.0 + (prior - 1.0) / (1.0 + phi))
+
+    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+        p = rng.beta(mu * phi, (1.0 - mu) * phi)
+        return rng.binomial(np.round(prior).astype(np.int64), p) / prior
+
+    def start_mean(self, y: Array, prior: Array) -> Array:
+        return (prior * y + 0.5) / (prior + 1.0)
+
+    def start_dispersion(self, y: Array, prior: Array, mu: Array) -> float:
+        v = prior * (y - mu) ** 2 / (mu * (1.0 - mu))
+        excess = float(np.mean((v - 1.0) / np.maximum(prior - 1.0, 1.0)))
+        return 1.0 / min(max(excess, 0.01), 2.0)
+
+
+class Beta(Family):
+    """Responses inside (0, 1) with precision phi; prior weights multiply the log density."""
+
+    name = "beta"
+    links = ("logit", "probit", "cloglog")
+    has_dispersion = True
+
+    def check(self, y: Array, prior: Array, name: str) -> None:
+        check_rows((y <= 0) | (y >= 1), f"A beta response lies strictly inside (0, 1); {name!r} does not")
+
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+        a, b = mu * phi, (1.0 - mu) * phi
+        kernel = xlogy(a - 1.0, y) + (b - 1.0) * np.log1p(-y)
+        out: Array = prior * (gammaln(phi) - gammaln(a) - gammaln(b) + kernel)
+        return out
+
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+        a, b = mu * phi, (1.0 - mu) * phi
+        odds = np.log(y) - np.log1p(-y)
+        return (
+            prior * phi * (odds - digamma(a) + digamma(b)),
+            -prior * phi**2 * (polygamma(1, a) + polygamma(1, b)),
+            -prior * phi**3 * (polygamma(2, a) - polygamma(2, b)),
+        )
+
+    def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+        nu = 1.0 - mu
+        a, b = mu * phi, nu * phi
+        f1, f2, _ = self.mean_derivatives(y, prior, mu, phi)
+        loglik = digamma(phi) - mu * digamma(a) - nu * digamma(b) + mu * np.log(y) + nu * np.log1p(-y)
+        return (
+            prior * phi * loglik,
+            f1 + prior * phi**2 * (nu * polygamma(1, b) - mu * polygamma(1, a)),
+            2.0 * f2 - prior * phi**3 * (mu * polygamma(2, a) + nu * polygamma(2, b)),
+        )
+
+    def information(self, prior: Array, mu: Array, phi: float) -> tuple[Array, Array]:
+        a, b = mu * phi, (1.0 - mu) * phi
+        return (
+            prior * phi**2 * (polygamma(1, a) + polygamma(1, b)),
+            prior * phi**3 * (polygamma(2, a) - polygamma(2, b)),
+        )
+
+    def unit_deviance(self, y: Array, mu: Array) -> Array:
+        raise NotImplementedError("The beta family has no deviance.")
+
+    def variance(self, mu: Array, phi: float) -> Array:
+        return mu * (1.0 - mu) / (1.0 + phi)
+
+    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+        return rng.beta(mu * phi, (1.0 - mu) * phi)
+
+    def start_mean(self, y: Array, prior: Array) -> Array:
+        return y
+
+    def start_dispersion(self, y: Array, prior: Array, mu: Array) -> float:
+        return max(float(np.mean(mu * (1.0 - mu)) / np.mean((y - mu) ** 2)) - 1.0, 0.1)

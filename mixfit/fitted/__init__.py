@@ -1,0 +1,1 @@
+"""What is known once a model is fitted: estimates, modes, predictions and simulations, of text nothing."""

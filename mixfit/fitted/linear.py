@@ -1,0 +1,174 @@
+"""What is known once a linear mixed model is fitted."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from mixfit.fitted.core import Fitted
+from mixfit.fitted.linear_predictor import training_predictor
+from mixfit.fitted.predict import predicted, row_predictors
+from mixfit.fitted.re_form import select
+from mixfit.fitted.residuals import scale_residuals
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from mixfit.fitted.protocols import Kind, LinearFit, LinearModel
+    from mixfit.fitted.re_form import ReForm
+    from mixfit.fitted.residuals import ResidualKind
+    from mixfit.lmm.information import VarianceInformation
+    from mixfit.lmm.types import LinearEstimate
+
+__all__ = ["FittedLinear"]
+
+
+class FittedLinear(Fitted):
+    """Estimates of a linear mixed model, with all that follows from them alone."""
+
+    kind: ClassVar[Kind] = "linear"
+    model: LinearModel
+    estimate: LinearEstimate
+
+    @property
+    def deviance(self) -> float:
+        """``-2 llf``: the deviance of an ML fit, the REML criterion of a REML fit."""
+        return self.estimate.criterion
+
+    @property
+    def sigma(self) -> float:
+        """Residual standard deviation of an observation of weight 1."""
+        return self.estimate.sigma
+
+    @property
+    def scale(self) -> float:
+        """Residual variance, ``sigma**2``."""
+        return self.estimate.sigma**2
+
+    @property
+    def residual_sd(self) -> float | None:
+        """The same as `sigma`: linear models have a residual variance."""
+        return self.estimate.sigma
+
+    @cached_property
+    def fittedvalues(self) -> pd.Series[float]:
+        """Fitted values, random effects included, on the rows used."""
+        design = self.model.design
+        return pd.Series(training_predictor(self, select(None, design.random)), index=design.index)
+
+    @property
+    def resid(self) -> pd.Series[float]:
+        """Response less fitted values."""
+        return self.residuals("response")
+
+    @cached_property
+    def variance_information(self) -> VarianceInformation:
+        """Derivatives of the model's moments in its variance parameters, at the estimate."""
+        return self.model.variance_information(self.estimate)
+
+    @cached_property
+    def reml_fit(self) -> LinearFit:
+        """The same model fitted by REML: the fit itself where it is."""
+        return self if self.reml else self.model.fit(reml=True)
+
+    def refit(self, y: ArrayLike) -> LinearFit:
+        """Fit the same model to another response.
+
+        Parameters
+        ----------
+        y : array_like, shape (nobs,)
+            In the order of the rows used; the index of a Series is not looked at.
+
+        Returns
+        -------
+        LinearResults
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> new = fit.simulate(seed=1)["sim_1"]
+        >>> fit.refit(new).converged
+        True
+        """
+        return self.model.with_response(np.asarray(y, dtype=np.float64)).fit(reml=self.reml)
+
+    def residuals(self, kind: ResidualKind = "response") -> pd.Series[float]:
+        """Return residuals.
+
+        Parameters
+        ----------
+        kind : {"response", "pearson", "scaled"}
+            Response less fitted values; times the square root of the weights; that divided by
+            sigma.
+
+        Returns
+        -------
+        Series, shape (n,)
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> fit.residuals("scaled").head(2).round(3).tolist()
+        [-0.16, -0.571]
+        """
+        design = self.model.design
+        response = design.y - self.fittedvalues.to_numpy()
+        return pd.Series(scale_residuals(response, design.weights, self.sigma, kind), index=design.index)
+
+    def predict(
+        self,
+        newdata: object = None,
+        re_form: ReForm = None,
+        allow_new_levels: bool = False,
+        se: bool = False,
+    ) -> pd.Series[float] | pd.DataFrame:
+        """Predict the mean response, offset included.
+
+        Parameters
+        ----------
+        newdata : frame, optional
+            Rows to predict, with the columns of the formula; the rows of the fit by default. A
+            row with a missing value gives NaN.
+        re_form : None, str, False or sequence of str
+            Random effects to include: all of them (None), none (``"population"``, ``False``,
+            ``"~0"``), those of a formula such as ``"~(1 | Subject)"``, or those of the named
+            grouping factors.
+        allow_new_levels : bool
+            Whether a level that the fit never saw is predicted with a random effect of zero.
+        se : bool
+            Whether to give standard errors: those of the fixed part, jointly with those of the
+            included random effects, at the estimated theta. An unseen level's own effect and
+            the residual add nothing to them; `get_prediction` has intervals that count both.
+
+        Returns
+        -------
+        Series, shape (m,), or DataFrame
+            With `se`, the columns ``mean`` and ``mean_se``.
+
+        Raises
+        ------
+        NewLevelError
+            For an unseen level, naming factor and level, unless `allow_new_levels`.
+        FormulaError
+            For a `re_form` with a term that the model does not have.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> fit.predict(sleep.head(2)).round(2).tolist()
+        [253.66, 273.33]
+        >>> fit.predict(sleep.head(2), re_form="population", se=True).round(2)
+             mean  mean_se
+        0  251.41     6.82
+        1  261.87     6.79
+        """
+        return predicted(*row_predictors(self, newdata, re_form, allow_new_levels, se))

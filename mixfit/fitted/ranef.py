@@ -1,0 +1,174 @@
+"""Conditional modes of the random effects as frames, and the coefficients of every level."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from mixfit.fitted.varcorr import term_order
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.design.types import RandomDesign
+    from mixfit.fitted.protocols import Fit
+
+__all__ = ["coef", "coefficient_frames", "effect_frames", "ranef", "standard_deviations", "with_deviations"]
+
+
+def effect_frames(random: Sequence[RandomDesign], values: Sequence[NDArray[np.float64]]) -> dict[str, pd.DataFrame]:
+    """Lay out values by level: one frame a grouping factor, terms of one factor side by side.
+
+    Parameters
+    ----------
+    random : sequence of RandomDesign
+    values : sequence of ndarray, shape (q_t, k_t)
+        Of every term: modes, or their standard deviations.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        Factors by decreasing number of levels, levels in the order of their codes.
+    """
+    parts: dict[str, list[int]] = {}
+    for t in term_order(random):
+        parts.setdefault(random[t].grouping.name, []).append(t)
+    frames = {}
+    for name, terms in parts.items():
+        # terms of equal size keep the formula's order, whatever other factors stand between
+        table = np.hstack([values[t] for t in sorted(terms)])
+        columns = [column for t in sorted(terms) for column in random[t].columns]
+        index = random[terms[0]].grouping.levels.rename(name)
+        frames[name] = pd.DataFrame(table, index=index, columns=pd.Index(columns, dtype=object))
+    return frames
+
+
+def standard_deviations(covariances: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64], ...]:
+    """Square roots of the diagonals.
+
+    Parameters
+    ----------
+    covariances : sequence of ndarray, shape (q_t, k_t, k_t)
+
+    Returns
+    -------
+    tuple of ndarray, shape (q_t, k_t)
+        Rounding may leave a variance a little below zero: that gives zero.
+
+    Examples
+    --------
+    >>> standard_deviations([np.array([[[4.0]], [[9.0]]])])[0].tolist()
+    [[2.0], [3.0]]
+    """
+    return tuple(np.sqrt(np.maximum(np.diagonal(c, axis1=1, axis2=2), 0.0)) for c in covariances)
+
+
+def with_deviations(
+    modes: Mapping[str, pd.DataFrame], deviations: Mapping[str, pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
+    """Put modes and deviations side by side under the top column levels ``mode`` and ``sd``.
+
+    Parameters
+    ----------
+    modes, deviations : mapping of str to DataFrame
+        Of the same factors, levels and columns.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        ``frames["Subject"]["sd"]`` has the shape of ``frames["Subject"]["mode"]``.
+    """
+    return {name: pd.concat({"mode": frame, "sd": deviations[name]}, axis="columns") for name, frame in modes.items()}
+
+
+def coefficient_frames(params: pd.Series[float], modes: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Add the fixed effects to the random effects of every level, as lme4's ``coef``.
+
+    Parameters
+    ----------
+    params : Series, shape (p,)
+        Fixed effects.
+    modes : mapping of str to DataFrame
+        Random effects by grouping factor.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        One row a level. Random columns (of any factor) that have no fixed effect come first,
+        their fixed part zero; then every fixed effect.
+
+    Examples
+    --------
+    >>> b = pd.DataFrame({"Intercept": [0.5, -0.5]}, index=["a", "b"])
+    >>> coefficient_frames(pd.Series({"Intercept": 1.0, "x": 2.0}), {"g": b})["g"].loc["a"].tolist()
+    [1.5, 2.0]
+    """
+    random_only = dict.fromkeys(c for frame in modes.values() for c in frame.columns if c not in params.index)
+    names = [*random_only, *params.index]
+    fixed = np.concatenate([np.zeros(len(random_only)), params.to_numpy(dtype=np.float64)])
+    position = {name: i for i, name in enumerate(names)}
+    frames = {}
+    for group, frame in modes.items():
+        table = np.tile(fixed, (len(frame), 1))
+        # several terms of one factor may share a column: their effects add up
+        for i, column in enumerate(frame.columns):
+            table[:, position[column]] += frame.iloc[:, i].to_numpy(dtype=np.float64)
+        frames[group] = pd.DataFrame(table, index=frame.index, columns=pd.Index(names, dtype=object))
+    return frames
+
+
+def ranef(fit: Fit, condsd: bool = False) -> dict[str, pd.DataFrame]:
+    """Return the conditional modes of the random effects.
+
+    Parameters
+    ----------
+    condsd : bool
+        Whether to add the conditional standard deviations of the modes, given the data and
+        beta. The columns then have a top level: ``fit.ranef(condsd=True)["g"]["mode"]``
+        and ``...["g"]["sd"]`` are frames of one shape.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        By grouping factor: a row a level, a column a random column; the terms of one
+        factor side by side.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+    >>> fit.ranef()["Subject"].loc["308"].round(2).to_dict()
+    {'Intercept': 2.26, 'Days': 9.2}
+    >>> fit.ranef(condsd=True)["Subject"]["sd"].loc["308"].round(2).to_dict()
+    {'Intercept': 12.07, 'Days': 2.3}
+    """
+    random = fit.model.design.random
+    modes = effect_frames(random, fit.estimate.modes)
+    if not condsd:
+        return modes
+    deviations = standard_deviations(fit.model.conditional_covariance(fit.estimate))
+    return with_deviations(modes, effect_frames(random, deviations))
+
+
+def coef(fit: Fit) -> dict[str, pd.DataFrame]:
+    """Return fixed plus random effects of every level, as lme4's ``coef``.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        By grouping factor. Random columns without a fixed effect come first.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+    >>> fit.coef()["Subject"].loc["308"].round(2).to_dict()
+    {'Intercept': 253.66, 'Days': 19.67}
+    """
+    return coefficient_frames(fit.params, ranef(fit))

@@ -1,0 +1,212 @@
+"""Variances, standard deviations and correlations of the random effects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from mixfit.covariance.steps import split_theta
+from mixfit.wald import correlation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.covariance.structure import Structure
+    from mixfit.design.types import RandomDesign
+    from mixfit.fitted.protocols import Fit
+
+__all__ = ["Component", "RandomCovariances", "covariance_frame", "random_covariances", "term_order", "unique_names"]
+
+
+@dataclass(frozen=True)
+class Component:
+    """Covariance of one random-effects term.
+
+    Attributes
+    ----------
+    group : str
+        Name of the grouping factor, ``.1``, ``.2``, ... added when earlier terms share it.
+    columns : tuple of str, length k
+    vcov : ndarray, shape (k, k)
+        Covariance matrix of the effects of one level, in squared units of the response.
+    structure : Structure
+    values : ndarray, shape (m,)
+        Of the natural parameters of the structure, standard deviations first, in units of the response.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+    >>> (component,) = fit.varcorr().components
+    >>> component.sd.round(2).tolist()
+    [24.74, 5.92]
+    """
+
+    group: str
+    columns: tuple[str, ...]
+    vcov: NDArray[np.float64]
+    structure: Structure
+    values: NDArray[np.float64]
+
+    @property
+    def sd(self) -> NDArray[np.float64]:
+        """Standard deviations, shape (k,)."""
+        return np.sqrt(np.diagonal(self.vcov))
+
+    @property
+    def corr(self) -> NDArray[np.float64]:
+        """Correlation matrix, shape (k, k); NaN where a standard deviation is zero."""
+        return correlation(self.vcov)
+
+
+@dataclass(frozen=True)
+class RandomCovariances:
+    """The random-effects covariances of a fit, as numbers.
+
+    Attributes
+    ----------
+    components : tuple of Component
+        Terms by decreasing number of levels, ties in the order of the formula.
+    sigma : float or None
+        Residual standard deviation; None where the model has none.
+    """
+
+    components: tuple[Component, ...]
+    sigma: float | None
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row a variance or covariance, as R's ``as.data.frame(VarCorr(m))``.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``grp``, ``var1``, ``var2`` (None for a variance), ``vcov`` (variance or
+            covariance) and ``sdcor`` (standard deviation or correlation). A structure's own parameter has the
+            structure in ``var1``, its kind in ``var2`` and its value in ``sdcor``. Within a group the
+            variances come first, then the covariances column by column; the residual, if there is one, is last.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> fit.varcorr().to_frame().round(2)
+                grp       var1  var2    vcov  sdcor
+        0   Subject  Intercept  None  612.09  24.74
+        1   Subject       Days  None   35.07   5.92
+        2   Subject  Intercept  Days    9.60   0.07
+        3  Residual       None  None  654.94  25.59
+        """
+        return covariance_frame(self)
+
+    def __getitem__(self, group: str) -> pd.DataFrame:
+        for component in self.components:
+            if component.group == group:
+                names = list(component.columns)
+                return pd.DataFrame(component.vcov.copy(), index=names, columns=names)
+        raise KeyError(group)
+
+
+def term_order(random: Sequence[RandomDesign]) -> list[int]:
+    """Positions of the terms by decreasing number of levels, ties as in the formula.
+
+    Parameters
+    ----------
+    random : sequence of RandomDesign
+
+    Returns
+    -------
+    list of int
+    """
+    return sorted(range(len(random)), key=lambda t: -random[t].grouping.n_levels)
+
+
+def unique_names(names: Iterable[str]) -> list[str]:
+    """Add ``.1``, ``.2``, ... to repeated names.
+
+    Parameters
+    ----------
+    names : iterable of str
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> unique_names(["g", "h", "g", "g"])
+    ['g', 'h', 'g.1', 'g.2']
+    """
+    seen: dict[str, int] = {}
+    result = []
+    for name in names:
+        count = seen.get(name, 0)
+        seen[name] = count + 1
+        result.append(f"{name}.{count}" if count else name)
+    return result
+
+
+def random_covariances(fit: Fit) -> RandomCovariances:
+    """Covariances ``unit**2 T T'`` of the random terms (Bates, Maechler, Bolker & Walker 2015, eq. 4).
+
+    Parameters
+    ----------
+    fit : Fit
+
+    Returns
+    -------
+    RandomCovariances
+    """
+    random, estimate = fit.model.design.random, fit.estimate
+    thetas = split_theta([term.structure for term in random], estimate.theta)
+    order = term_order(random)
+    names = unique_names(random[t].grouping.name for t in order)
+    parts = []
+    for name, t in zip(names, order, strict=True):
+        factor = estimate.unit * estimate.templates[t]
+        values = random[t].structure.natural_values(thetas[t], estimate.unit)
+        parts.append(Component(name, random[t].columns, factor @ factor.T, random[t].structure, values))
+    return RandomCovariances(tuple(parts), fit.residual_sd)
+
+
+def covariance_frame(varcorr: RandomCovariances) -> pd.DataFrame:
+    """Lay out a VarCorr as a frame: see `RandomCovariances.to_frame`.
+
+    Parameters
+    ----------
+    varcorr : RandomCovariances
+
+    Returns
+    -------
+    DataFrame
+    """
+    rows: list[tuple[str, str | None, str | None, float, float]] = []
+    for part in varcorr.components:
+        names, values, structure = part.columns, part.values.tolist(), part.structure
+        n = structure.n_deviations
+        rows += [(part.group, a, None, s**2, s) for a, s in zip(structure.row_names(names), values[:n], strict=True)]
+        for p, value in zip(structure.natural[n:], values[n:], strict=True):
+            if p.first >= 0:
+                covariance = float(part.vcov[p.first, p.second])
+                rows.append((part.group, names[p.first], names[p.second], covariance, value))
+            else:
+                rows.append((part.group, p.of, p.kind, float("nan"), value))
+    if varcorr.sigma is not None:
+        rows.append(("Residual", None, None, varcorr.sigma**2, varcorr.sigma))
+    grp, var1, var2, vcov, sdcor = zip(*rows, strict=True)
+    return pd.DataFrame(
+        {
+            "grp": grp,
+            # object columns, so that a missing name stays None whatever pandas makes of strings
+            "var1": pd.Series(var1, dtype=object),
+            "var2": pd.Series(var2, dtype=object),
+            "vcov": vcov,
+            "sdcor": sdcor,
+        }
+    )

@@ -1,1 +1,0 @@
-"""Leverages, influence of rows and groups, and residuals from simulations."""

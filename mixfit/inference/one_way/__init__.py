@@ -1,1 +1,0 @@
-"""The ANOVA estimator of the balanced one-way layout."""

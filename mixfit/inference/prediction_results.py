@@ -1,0 +1,235 @@
+"""What ``get_prediction`` returns: means of rows, and intervals for them and for new observations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from mixfit.wald import interval
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixfit.families.base import Family
+    from mixfit.families.links import Link
+
+    Array = NDArray[np.float64]
+
+__all__ = ["PredictionResults", "PredictionResultsMean", "response_limits"]
+
+# Links whose mean turns or breaks off where the predictor is zero, and what its size tends to there.
+_SIZE_AT_ZERO = {"sqrt": 0.0, "inverse": np.inf, "1/mu^2": np.inf}
+
+
+class _ShownAsFrame:
+    """Shows itself as its summary frame."""
+
+    def summary_frame(self, alpha: float = 0.05) -> pd.DataFrame:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        # unlike a frame's own text, every column whatever the width of the screen
+        display = pd.options.display
+        return str(self.summary_frame().to_string(max_rows=display.max_rows, min_rows=display.min_rows))
+
+    def _repr_html_(self) -> str:
+        return str(self.summary_frame()._repr_html_())  # type: ignore[operator]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PredictionResults(_ShownAsFrame):
+    """Predictions of a linear mixed model, under the names of statsmodels' class; prints as its frame.
+
+    Attributes
+    ----------
+    predicted_mean : ndarray, shape (m,)
+        In the unit of the response, as `fit.predict` gives it. NaN for a row with a missing value.
+    se_mean : ndarray, shape (m,)
+        Standard errors of the predicted means.
+    se_obs : ndarray, shape (m,)
+        Standard deviations of a new observation about the predicted mean.
+    row_labels : pandas.Index, shape (m,)
+        Index of the new data, or of the rows of the fit.
+
+    Notes
+    -----
+    Intervals have normal quantiles and take theta and sigma as known.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> pulp = mixfit.datasets.load("pulp")
+    >>> prediction = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit().get_prediction(re_form="population")
+    >>> prediction.se_obs[:1].round(3).tolist(), prediction.conf_int(obs=True, alpha=0.1)[0].round(2).tolist()
+    ([0.443], [59.67, 61.13])
+    """
+
+    predicted_mean: Array
+    se_mean: Array
+    se_obs: Array
+    row_labels: pd.Index
+
+    def conf_int(self, obs: bool = False, alpha: float = 0.05) -> Array:
+        """Limits of the means, or of new observations.
+
+        Parameters
+        ----------
+        obs : bool
+            Whether the intervals are for new observations.
+        alpha : float
+            One less the coverage, 0 < alpha < 1.
+
+        Returns
+        -------
+        ndarray, shape (m, 2)
+            Lower and upper limits.
+
+        Raises
+        ------
+        FitError
+            When `alpha` is not between 0 and 1.
+        """
+        return interval(self.predicted_mean, self.se_obs if obs else self.se_mean, alpha)
+
+    def summary_frame(self, alpha: float = 0.05) -> pd.DataFrame:
+        """Return the predictions with their intervals.
+
+        Parameters
+        ----------
+        alpha : float
+            One less the coverage, 0 < alpha < 1.
+
+        Returns
+        -------
+        DataFrame, shape (m, 6)
+            ``mean``, ``mean_se``, ``mean_ci_lower``, ``mean_ci_upper``, ``obs_ci_lower``, ``obs_ci_upper``.
+
+        Raises
+        ------
+        FitError
+            When `alpha` is not between 0 and 1.
+        """
+        frame = _mean_frame(self.predicted_mean, self.se_mean, self.conf_int(alpha=alpha), self.row_labels)
+        lower, upper = self.conf_int(obs=True, alpha=alpha).T
+        return frame.assign(obs_ci_lower=lower, obs_ci_upper=upper)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PredictionResultsMean(_ShownAsFrame):
+    """Predicted means of a generalized mixed model, under the names of statsmodels' class; prints as its frame.
+
+    As that of statsmodels' generalized models it has no intervals for observations: these are not normal.
+
+    Attributes
+    ----------
+    predicted_mean : ndarray, shape (m,)
+        In the unit of the response (a proportion for binomial models), as `fit.predict` gives it. NaN for a row with
+        a missing value.
+    se_mean : ndarray, shape (m,)
+        Their standard errors by the delta method.
+    linpred, se_linpred : ndarray, shape (m,)
+        Linear predictors and their standard errors, from which the intervals are made.
+    family : Family
+        It holds the link.
+    row_labels : pandas.Index, shape (m,)
+        Index of the new data, or of the rows of the fit.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> cbpp = mixfit.datasets.load("cbpp")
+    >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    >>> fit = mixfit.mixed(formula, cbpp, family="binomial").fit()
+    >>> fit.get_prediction(cbpp.head(1), re_form="population").conf_int().round(3).tolist()
+    [[0.135, 0.28]]
+    """
+
+    predicted_mean: Array
+    se_mean: Array
+    linpred: Array
+    se_linpred: Array
+    family: Family
+    row_labels: pd.Index
+
+    def conf_int(self, alpha: float = 0.05) -> Array:
+        """Limits of the linear predictors, transformed to the response.
+
+        Parameters
+        ----------
+        alpha : float
+            One less the coverage, 0 < alpha < 1.
+
+        Returns
+        -------
+        ndarray, shape (m, 2)
+            Lower and upper limits; none leaves the range of the link.
+
+        Raises
+        ------
+        FitError
+            When `alpha` is not between 0 and 1.
+        """
+        return response_limits(self.family.link, self.linpred, interval(self.linpred, self.se_linpred, alpha))
+
+    def summary_frame(self, alpha: float = 0.05) -> pd.DataFrame:
+        """Return the means with their intervals.
+
+        Parameters
+        ----------
+        alpha : float
+            One less the coverage, 0 < alpha < 1.
+
+        Returns
+        -------
+        DataFrame, shape (m, 4)
+            ``mean``, ``mean_se``, ``mean_ci_lower``, ``mean_ci_upper``.
+
+        Raises
+        ------
+        FitError
+            When `alpha` is not between 0 and 1.
+        """
+        return _mean_frame(self.predicted_mean, self.se_mean, self.conf_int(alpha), self.row_labels)
+
+
+def response_limits(link: Link, eta: Array, limits: Array) -> Array:
+    """Limits of the mean from limits of the linear predictor.
+
+    Parameters
+    ----------
+    link : Link
+    eta : ndarray, shape (m,)
+        Linear predictors.
+    limits : ndarray, shape (m, 2)
+        Limits of the linear predictors.
+
+    Returns
+    -------
+    ndarray, shape (m, 2)
+        Lower and upper limits. Under the links ``sqrt``, ``inverse`` and ``1/mu^2`` the mean is a function of one
+        branch only: a limit on the other side of zero than `eta` counts as zero, where the mean is zero, infinite
+        and infinite.
+
+    Examples
+    --------
+    >>> from mixfit.families.links import LINKS
+    >>> response_limits(LINKS["inverse"], np.array([2.0, 2.0]), np.array([[1.0, 4.0], [-1.0, 4.0]])).tolist()
+    [[0.25, 1.0], [0.25, inf]]
+    """
+    at_zero = _SIZE_AT_ZERO.get(link.name)
+    if at_zero is None:
+        means = link.mean(limits)
+    else:
+        branch = np.where(eta < 0.0, -1.0, 1.0)[:, None]
+        beyond = limits * branch <= 0.0
+        means = np.where(beyond, at_zero * branch, link.mean(np.where(beyond, branch, limits)))
+    # an inverse link turns the limits around
+    return np.sort(means, axis=1)
+
+
+def _mean_frame(mean: Array, error: Array, limits: Array, labels: pd.Index) -> pd.DataFrame:
+    columns = {"mean": mean, "mean_se": error, "mean_ci_lower": limits[:, 0], "mean_ci_upper": limits[:, 1]}
+    return pd.DataFrame(columns, index=labels)

@@ -1,0 +1,207 @@
+"""Refits of one model to many responses: together where the model allows it, else one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mixfit.errors import FitError, MixfitError
+from mixfit.fitted import singular as singularity
+from mixfit.inference.profiles.parameters import parameter_array, parameter_values
+from mixfit.lmm.batch.estimate import Batch
+from mixfit.lmm.types import LinearEstimate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.fitted.protocols import Fit
+    from mixfit.fitted.re_form import ReForm
+    from mixfit.lmm.batch.estimate import BatchEstimates
+
+    Array = NDArray[np.float64]
+    Statistic = Callable[[Any], Any]
+
+__all__ = ["Refits", "Refitter", "checked_count", "progress_bar", "simulated_blocks", "statistic_values"]
+
+# Seconds that a computation runs before a bar appears.
+_PATIENCE = 2.0
+# Refits that a process does before it reports.
+_TASK = 20
+_TASKS_A_ROUND = 4
+_CELLS_AT_ONCE = 8_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Refits:
+    """What is kept of R refits.
+
+    Attributes
+    ----------
+    values : ndarray, shape (R, m)
+        The statistic of each; NaN where it failed.
+    criterion : ndarray, shape (R,)
+        -2 log-likelihood; NaN where it failed.
+    singular : ndarray of bool, shape (R,)
+    failures : tuple of str, length R
+        Why each failed; empty where it did not.
+    """
+
+    values: Array
+    criterion: Array
+    singular: NDArray[np.bool_]
+    failures: tuple[str, ...]
+
+    @staticmethod
+    def join(parts: Sequence[Refits]) -> Refits:
+        """Put refits one after another."""
+        return Refits(
+            np.concatenate([part.values for part in parts]),
+            np.concatenate([part.criterion for part in parts]),
+            np.concatenate([part.singular for part in parts]),
+            tuple(reason for part in parts for reason in part.failures),
+        )
+
+
+class Refitter:
+    """Fits the model of a result to other responses, as that result was fitted.
+
+    Parameters
+    ----------
+    fit : LinearResults or GeneralizedResults
+    statistic : callable, optional
+        Of a refitted result: a number, array, mapping or Series. All parameters by default.
+    n_jobs : int or None
+        As joblib's. Refits that are done together are one computation, whatever it is.
+    """
+
+    def __init__(self, fit: Fit, statistic: Statistic | None = None, n_jobs: int | None = 1) -> None:
+        self._fit = fit
+        self._statistic = statistic
+        self._n_jobs = n_jobs
+        assembly = getattr(fit.model, "_assembly", None)
+        linear = isinstance(fit.estimate, LinearEstimate)
+        self._batch = Batch.of(assembly, fit.model.design.offset) if linear and assembly is not None else None
+
+    @property
+    def block(self) -> int:
+        """How many responses to ask for at once."""
+        if self._batch is not None:
+            return self._batch.block
+        return max(1, _CELLS_AT_ONCE // self._fit.nobs)
+
+    def __call__(self, y: Array, done: Callable[[int], object]) -> Refits:
+        """Refit to the responses y, (n, R); `done` hears of every few that are."""
+        if self._batch is None:
+            # From the starts that each response suggests, which lead there sooner than the estimates of the fit.
+            return self._one_by_one(y, [None] * y.shape[1], done)
+        together = self._batch.fit(y, reml=self._fit.reml)
+        if self._statistic is not None:
+            return self._one_by_one(y, [[t[r] for t in together.thetas] for r in range(y.shape[1])], done)
+        done(y.shape[1])
+        return self._together(together)
+
+    def _together(self, many: BatchEstimates) -> Refits:
+        random = self._fit.model.design.random
+        failed = np.array([bool(reason) for reason in many.failures])
+        values = parameter_array(self._fit.model, many.beta, many.thetas, many.sigma, many.sigma)
+        singular = np.full(len(failed), any(singularity.undetermined(term) for term in random))
+        for term, templates, scale in zip(random, many.templates, singularity.column_scales(random), strict=True):
+            singular |= term.structure.is_singular(templates, scale)
+        values[failed] = np.nan
+        return Refits(values, np.where(failed, np.nan, many.criterion), singular & ~failed, many.failures)
+
+    def _one_by_one(self, y: Array, starts: Sequence[Sequence[Array] | None], done: Callable[[int], object]) -> Refits:
+        width = len(statistic_values(self._statistic, self._fit))
+        tasks = [slice(at, at + _TASK) for at in range(0, y.shape[1], _TASK)]
+        work = [(self._fit, self._statistic, width, y[:, task], starts[task]) for task in tasks]
+        parts = []
+        for part in _mapped(_refit_each, work, self._n_jobs):
+            parts.append(part)
+            done(len(part.failures))
+        return Refits.join(parts)
+
+
+def statistic_values(statistic: Statistic | None, fit: Fit) -> pd.Series[float]:
+    """The statistic of a result as named numbers: all parameters where there is none."""
+    if statistic is None:
+        return parameter_values(fit)
+    found = statistic(fit)
+    if np.ndim(found) == 0 and not isinstance(found, Mapping):
+        return pd.Series(np.array([found], dtype=np.float64), index=["statistic"])
+    named: pd.Series[float] = pd.Series(found).astype(np.float64)
+    return named
+
+
+def checked_count(n: int, what: str) -> int:
+    """Refuse a number of replicates that is none."""
+    if n != int(n) or n < 1:
+        raise FitError(f"{what} needs a positive whole number of replicates, not {n!r}.")
+    return int(n)
+
+
+def simulated_blocks(fit: Fit, n: int, rng: np.random.Generator, re_form: ReForm, block: int) -> Iterator[Array]:
+    """Draw n responses, up to `block` at a time: (nobs, R)."""
+    for first in range(0, n, block):
+        yield fit.simulate(min(block, n - first), rng, re_form).to_numpy()
+
+
+def progress_bar(n: int, *, progress: bool) -> Any:
+    """Open a bar that shows itself to those who have waited for a while."""
+    if not progress:
+        # tqdm.auto warns in notebooks without ipywidgets, which concerns nobody who wants no bar.
+        from tqdm.std import tqdm as no_bar
+
+        return no_bar(disable=True)
+    from tqdm.auto import tqdm
+
+    return tqdm(total=n, delay=_PATIENCE, unit="refit")
+
+
+def _refit_each(
+    fit: Any, statistic: Statistic | None, width: int, y: Array, starts: Sequence[Sequence[Array] | None]
+) -> Refits:
+    """Refit to the responses y, (n, R), one after another, from the templates of `starts` where there are some."""
+    count = y.shape[1]
+    values, criterion = np.full((count, width), np.nan), np.full(count, np.nan)
+    singular, failures = np.zeros(count, dtype=bool), [""] * count
+    for r, start in enumerate(starts):
+        try:
+            again = fit.refit(y[:, r]) if start is None else _finish(fit, y[:, r], start)
+        except (MixfitError, np.linalg.LinAlgError, FloatingPointError) as error:
+            failures[r] = f"{type(error).__name__}: {error}"
+            continue
+        if not again.converged:
+            failures[r] = f"not converged: {again.certificate.message}"
+            continue
+        try:
+            values[r] = statistic_values(statistic, again)
+        except Exception as error:
+            # It did well for the fit itself: what some replicate makes of it is theirs to count.
+            failures[r] = f"the statistic raised {type(error).__name__}: {error}"
+            continue
+        criterion[r], singular[r] = again.estimate.criterion, again.is_singular
+    return Refits(values, criterion, singular, tuple(failures))
+
+
+def _finish(fit: Any, y: Array, templates: Sequence[Array]) -> Any:
+    """The result of a linear model at estimates that are already known."""
+    return fit.model.with_response(y).fit(reml=fit.reml, start=templates)
+
+
+def _mapped(function: Callable[..., Refits], work: Sequence[tuple[Any, ...]], n_jobs: int | None) -> Iterator[Refits]:
+    if n_jobs == 1:
+        yield from (function(*arguments) for arguments in work)
+        return
+    from joblib import Parallel, delayed, effective_n_jobs
+
+    # A few rounds, so that a bar moves: not every back end (Ray's) hands on single results as they come.
+    turn = _TASKS_A_ROUND * effective_n_jobs(n_jobs)
+    with Parallel(n_jobs=n_jobs) as pool:
+        for first in range(0, len(work), turn):
+            yield from pool(delayed(function)(*arguments) for arguments in work[first : first + turn])

@@ -1,1 +1,0 @@
-"""The parametric bootstrap: of one fit's estimates, and of comparisons of two."""

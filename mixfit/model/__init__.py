@@ -1,0 +1,1 @@
+"""Models: a formula and data, read once; and what fits them."""

@@ -1,0 +1,178 @@
+"""What linear and generalized mixed models have in common: a design and its names."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from mixfit.covariance.steps import split_theta
+from mixfit.covariance.templates import expand
+from mixfit.design.rows import subset
+from mixfit.errors import DataError, FitError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+    from scipy.sparse import csr_array
+
+    from mixfit.design.types import Design, Grouping
+
+    Array = NDArray[np.float64]
+
+__all__ = ["MixedModel"]
+
+
+class MixedModel:
+    """A model's formula, design and names.
+
+    Parameters
+    ----------
+    formula : str
+    design : Design
+    kept : ndarray of intp
+        Columns of ``design.X`` that are not aliased.
+
+    Attributes
+    ----------
+    formula : str
+    design : Design
+        Response, fixed and random columns, groups, weights and offset of the rows used.
+    """
+
+    data_name: str | None = None
+
+    def __init__(self, formula: str, design: Design, kept: NDArray[np.intp]) -> None:
+        self.formula = formula
+        self.design = design
+        self._kept = kept
+
+    def __repr__(self) -> str:
+        levels = ", ".join(f"{name} {grouping.n_levels}" for name, grouping in self.groups.items())
+        return f"<{type(self).__name__}: {self.formula}, {len(self.endog)} observations, groups {levels}>"
+
+    @property
+    def formula_text(self) -> str:
+        """The formula as it was written."""
+        return self.formula
+
+    @property
+    def endog(self) -> Array:
+        """Response, shape (n,)."""
+        return self.design.y
+
+    @property
+    def kept(self) -> NDArray[np.intp]:
+        """Columns of ``design.X`` that are not aliased."""
+        return self._kept
+
+    @cached_property
+    def exog(self) -> Array:
+        """Fixed-effects matrix X without its aliased columns, shape (n, p)."""
+        every = len(self.kept) == self.design.X.shape[1]
+        return self.design.X if every else self.design.X[:, self.kept]
+
+    @property
+    def exog_names(self) -> tuple[str, ...]:
+        """Names of the columns of `exog`."""
+        return tuple(self.design.exog_names[j] for j in self.kept)
+
+    @property
+    def aliased(self) -> tuple[str, ...]:
+        """Fixed-effects columns left out because earlier ones determine them."""
+        kept = set(self.kept.tolist())
+        return tuple(name for j, name in enumerate(self.design.exog_names) if j not in kept)
+
+    @property
+    def groups(self) -> dict[str, Grouping]:
+        """Grouping factors by name."""
+        return {r.grouping.name: r.grouping for r in self.design.random}
+
+    @cached_property
+    def exog_re(self) -> csr_array:
+        """Sparse Z, shape (n, q): terms in order of the formula, the columns of a level side by side."""
+        from scipy.sparse import csr_array, hstack
+
+        n = len(self.design.y)
+        blocks = []
+        for r in self.design.random:
+            k = r.Z.shape[1]
+            columns = r.grouping.codes[:, None] * k + np.arange(k)
+            blocks.append(
+                csr_array(
+                    (r.Z.ravel(), columns.ravel(), np.arange(0, n * k + 1, k)),
+                    shape=(n, k * r.grouping.n_levels),
+                )
+            )
+        return csr_array(hstack(blocks, format="csr"))
+
+    def Lambda(self, theta: ArrayLike) -> csr_array:
+        """Relative covariance factor: the random effects are b = Lambda u, the u independent and of one variance.
+
+        Parameters
+        ----------
+        theta : array-like, shape (m,)
+            In the order of the results' ``theta``: the lower triangle of every term's factor, column by column,
+            terms in order of the formula.
+
+        Returns
+        -------
+        csr_array, shape (q, q)
+            Block diagonal, lower triangular; its rows and columns are the columns of `exog_re`.
+
+        Raises
+        ------
+        FitError
+            Where `theta` has not one finite value for each parameter.
+
+        References
+        ----------
+        Bates, Maechler, Bolker & Walker (2015), JSS 67(1), eq. 4.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> pulp = mixfit.datasets.load("pulp")
+        >>> model = mixfit.mixed("bright ~ 1 + (1|operator)", pulp)
+        >>> model.Lambda([0.8]).toarray().diagonal().tolist()
+        [0.8, 0.8, 0.8, 0.8]
+        """
+        return expand(self._templates(theta), [r.grouping.n_levels for r in self.design.random])
+
+    def _templates(self, theta: ArrayLike) -> tuple[Array, ...]:
+        """Relative factors of the terms, of checked `theta`."""
+        values = np.asarray(theta, dtype=float)
+        structures = [r.structure for r in self.design.random]
+        wanted = sum(s.n_parameters for s in structures)
+        if values.shape != (wanted,) or not np.isfinite(values).all():
+            raise FitError(
+                f"theta is a list of {wanted} finite numbers for the random terms "
+                f"{', '.join(r.text for r in self.design.random)}, not {theta!r}."
+            )
+        return tuple(s.template(own) for s, own in zip(structures, split_theta(structures, values), strict=True))
+
+    def _checked_response(self, y: ArrayLike) -> Array:
+        values = np.asarray(y, dtype=float)
+        if values.shape != self.design.y.shape:
+            raise DataError(f"The new response has shape {values.shape}; the model uses {len(self.design.y)} rows.")
+        if not np.isfinite(values).all():
+            raise DataError("The new response has missing or infinite values.")
+        return values
+
+    def of_rows(self, keep: NDArray[np.bool_]) -> Self:
+        """The same model of some of its rows.
+
+        Parameters
+        ----------
+        keep : ndarray of bool, shape (n,)
+            Of the rows used; levels of grouping factors that no row keeps are gone.
+
+        Returns
+        -------
+        LinearMixedModel or GeneralizedMixedModel
+        """
+        return self.with_design(subset(self.design, keep))
+
+    def with_design(self, design: Design) -> Self:
+        """The same kind of model of another design."""
+        raise NotImplementedError

@@ -1,0 +1,297 @@
+"""Generalized linear mixed models: a design and a family."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from mixfit.design.build import build
+from mixfit.errors import BiasWarning, DataError, FitError
+from mixfit.glmm.assemble import assemble_generalized
+from mixfit.glmm.estimate import conditional_covariance, estimate_generalized
+from mixfit.glmm.pql import few_counts
+from mixfit.glmm.prediction import predictor_variance
+from mixfit.glmm.separation import (
+    CERTAIN,
+    PERFECT,
+    certain_sides,
+    fitted_doubt,
+    refuse_random_separation,
+    refuse_separation,
+)
+from mixfit.model.base import MixedModel
+from mixfit.results.generalized import GeneralizedResults
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from mixfit.design.types import Design
+    from mixfit.families.base import Family
+    from mixfit.formula import MixedFormula
+    from mixfit.glmm.assemble import GeneralizedAssembly
+    from mixfit.glmm.types import GeneralizedEstimate
+    from mixfit.lmm.surface import Surface
+    from mixfit.lmm.working import WorkingModel
+
+    Array = NDArray[np.float64]
+
+__all__ = ["GeneralizedMixedModel", "generalized"]
+
+_PROPORTIONS = ("binomial", "betabinomial")
+
+
+def generalized(
+    formula: str,
+    parsed: MixedFormula,
+    data: Any,
+    family: Family,
+    weights: str | ArrayLike | None,
+    offset: str | ArrayLike | None,
+    na_action: Literal["drop", "raise"],
+    context: Mapping[str, Any] | None,
+) -> GeneralizedMixedModel:
+    """A generalized mixed model from a parsed formula and a data frame; see `mixfit.mixed`."""
+    proportions = family.name in _PROPORTIONS
+    design = build(parsed, data, weights, offset, na_action, context, binomial=proportions, residual=False)
+    return GeneralizedMixedModel(formula, design, family)
+
+
+class GeneralizedMixedModel(MixedModel):
+    """A mixed model of one response with a conditional distribution and a link.
+
+    Parameters
+    ----------
+    formula : str
+    design : Design
+        For a binomial model, y is a proportion and the weights are numbers of trials.
+    family : Family
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> herds = mixfit.datasets.load("cbpp")
+    >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    >>> model = mixfit.mixed(formula, herds, family="binomial")
+    >>> model.family, model.exog_names
+    (binomial(logit), ('Intercept', 'period[T.2]', 'period[T.3]', 'period[T.4]'))
+    >>> round(model.fit(n_agq=9).llf, 3)
+    -91.983
+    """
+
+    def __init__(self, formula: str, design: Design, family: Family) -> None:
+        _check_response(design, family)
+        self.family = family
+        self._assembly = assemble_generalized(design, family)
+        super().__init__(formula, design, self._assembly.fixed.kept)
+
+    @property
+    def assembly(self) -> GeneralizedAssembly:
+        """Rows, patterns and bases of the design."""
+        return self._assembly
+
+    def fit(self, n_agq: int = 1, method: Literal["ml", "pql"] = "ml") -> GeneralizedResults:
+        """Estimate by maximum likelihood, or by penalized quasi-likelihood.
+
+        Parameters
+        ----------
+        n_agq : int
+            Quadrature points a random column: 1 is the Laplace approximation, more is adaptive
+            Gauss-Hermite quadrature, for models with one grouping factor and up to 3 random columns.
+            0 is lme4's fast approximation: only theta (and a dispersion) maximize the Laplace
+            approximation, and beta is where it and the random effects have their joint mode. Its
+            standard errors take theta as known, as lme4's.
+        method : {"ml", "pql"}
+            ``"pql"`` is penalized quasi-likelihood (Breslow & Clayton 1993), for teaching and for
+            comparison with older work: linear mixed models of a working response by maximum
+            likelihood, iterated, as ``MASS::glmmPQL``. The dispersion is 1 for binomial and Poisson
+            families, where glmmPQL estimates one, and is estimated for Gaussian, Gamma and inverse
+            Gaussian ones. Standard errors are those of the last working model. A quasi-likelihood
+            is no likelihood: such a fit has no ``llf``, ``aic`` or ``bic``.
+
+        Returns
+        -------
+        GeneralizedResults
+
+        Raises
+        ------
+        FitError
+            Where `n_agq` or `method` does not suit the model, no finite likelihood can be found, or fixed
+            or random effects separate the response, so that no finite estimate exists.
+
+        Warns
+        -----
+        BiasWarning
+            Of a PQL fit to binomial or Poisson data in which at least half of the rows expect fewer
+            than 5 events (binomial: or fewer than 5 non-events), as all 0/1 data do.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> model = mixfit.mixed(formula, herds, family="binomial")
+        >>> [round(float(model.fit(n_agq=k).theta[0]), 3) for k in (0, 1, 9)]
+        [0.642, 0.642, 0.648]
+        """
+        if method not in ("ml", "pql"):
+            raise FitError(f"method is 'ml' or 'pql', not {method!r}.")
+        if n_agq != int(n_agq) or n_agq < 0:
+            raise FitError(f"n_agq is 0 or a positive whole number of quadrature points, not {n_agq!r}.")
+        if method == "pql" and n_agq != 1:
+            raise FitError("n_agq is for method='ml': penalized quasi-likelihood has no integral to approximate.")
+        try:
+            estimate = estimate_generalized(self._assembly, int(n_agq), method)
+        except FitError:
+            self._refuse_separation(None)
+            raise
+        self._refuse_separation(estimate)
+        if method == "pql":
+            _warn_of_bias(self._assembly.problem.prior, self.family, estimate.eta)
+        return GeneralizedResults(self, estimate)
+
+    def _refuse_separation(self, estimate: GeneralizedEstimate | None) -> None:
+        """Raise FitError where `estimate` (None: there is none) ran away with effects that separate the response."""
+        problem = self._assembly.problem
+        sides = certain_sides(problem.family, problem.y)
+        if sides is None:
+            return
+        doubt = None if estimate is None else fitted_doubt(problem, estimate.eta, estimate.phi)
+        found = estimate is not None and estimate.certificate.converged
+        if not found or doubt is None or doubt.min() < CERTAIN:
+            refuse_separation(self.exog, self.exog_names, self.design.endog_name, sides, doubt)
+        if not found or doubt is None or doubt.max() < PERFECT:
+            columns = [r.grouping.name for r in self.design.random for _ in range(r.grouping.n_levels * r.Z.shape[1])]
+            refuse_random_separation(self.exog, self.exog_re, columns, self.design.endog_name, sides)
+
+    def with_response(self, y: ArrayLike) -> GeneralizedMixedModel:
+        """The same model of another response, shape (n,) (binomial: proportions).
+
+        Parameters
+        ----------
+        y : array_like, shape (n,)
+            In the order of the rows used; proportions for a binomial model.
+
+        Returns
+        -------
+        GeneralizedMixedModel
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> herds = mixfit.datasets.load("cbpp")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
+        >>> again = fit.model.with_response(fit.model.endog).fit()
+        >>> round(again.llf - fit.llf, 6)
+        0.0
+        """
+        model = copy.copy(self)
+        model.design = replace(self.design, y=self._checked_response(y))
+        _check_response(model.design, self.family)
+        problem = replace(self._assembly.problem, y=model.design.y)
+        model._assembly = replace(self._assembly, problem=problem)
+        return model
+
+    def with_design(self, design: Design) -> GeneralizedMixedModel:
+        """The same kind of model, with the same family, of another design."""
+        return GeneralizedMixedModel(self.formula, design, self.family)
+
+    def conditional_covariance(self, estimate: GeneralizedEstimate) -> tuple[Array, ...]:
+        """Cov(b_j | y) of every level of every term at the mode, shapes (q_t, k_t, k_t).
+
+        Parameters
+        ----------
+        estimate : GeneralizedEstimate
+
+        Returns
+        -------
+        tuple of ndarray, shape (q_t, k_t, k_t)
+            A term each, all scales included.
+        """
+        return conditional_covariance(self._assembly, estimate)
+
+    def likelihood_surface(self, estimate: GeneralizedEstimate, *, reml: bool) -> Surface:
+        """-2 log-likelihood around an estimate, for profiles and curvatures; there is no REML for these models.
+
+        Parameters
+        ----------
+        estimate : GeneralizedEstimate
+        reml : bool
+
+        Returns
+        -------
+        Surface
+        """
+        from mixfit.glmm.estimate import points_at
+        from mixfit.glmm.point import Parameters
+        from mixfit.glmm.surface import GeneralizedSurface
+
+        at = Parameters(
+            points_at(self._assembly, estimate.theta), self._assembly.fixed.triangle @ estimate.beta, estimate.phi
+        )
+        errors = np.sqrt(np.diagonal(estimate.cov_beta))
+        return GeneralizedSurface(self._assembly, at, errors, estimate.n_agq)
+
+    def prediction_variance(
+        self,
+        estimate: GeneralizedEstimate,
+        X: Array,
+        Z: Sequence[Array | None],
+        codes: Sequence[NDArray[np.intp] | None],
+    ) -> Array:
+        """Variance of the linear predictor x'beta + z'b about its true value, for new rows: shape (m,).
+
+        Parameters
+        ----------
+        estimate : GeneralizedEstimate
+        X : ndarray, shape (m, p)
+            Columns of `exog`.
+        Z : sequence of ndarray, shape (m, k_t), or None
+            Columns left of the bar; None for a term left out.
+        codes : sequence of ndarray of intp, shape (m,), or None
+            Level of each row.
+
+        Returns
+        -------
+        ndarray, shape (m,)
+        """
+        return predictor_variance(self._assembly, estimate, X, Z, codes)
+
+    def working_model(self, estimate: GeneralizedEstimate) -> WorkingModel:
+        """The linear model of the scoring step at the modes: what leverages and deletions are computed from.
+
+        Parameters
+        ----------
+        estimate : GeneralizedEstimate
+
+        Returns
+        -------
+        WorkingModel
+        """
+        from mixfit.glmm.working import generalized_working_model
+
+        return generalized_working_model(self._assembly, estimate)
+
+
+def _warn_of_bias(prior: Array, family: Family, eta: Array) -> None:
+    if few_counts(family, prior, family.link.mean(eta)):
+        warnings.warn(
+            f"Penalized quasi-likelihood is biased for {family.name} data as sparse as these: at least half of the "
+            "rows expect fewer than 5 events or non-events. Variances of random effects tend to come out too small, "
+            "fixed effects too close to zero. Use method='ml', with n_agq > 1 where there is one grouping factor.",
+            BiasWarning,
+            stacklevel=3,
+        )
+
+
+def _check_response(design: Design, family: Family) -> None:
+    prior = np.ones(len(design.y)) if design.weights is None else design.weights
+    family.check(design.y, prior, design.endog_name)
+    if (design.y == design.y[0]).all():
+        raise DataError(f"The response {design.endog_name!r} is the same in every row: there is nothing to model.")

@@ -1,0 +1,255 @@
+"""Linear mixed models: a design whose fits share the cross-products."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mixfit.lmm.assemble import assemble, with_response
+from mixfit.lmm.estimate import at_estimates, conditional_covariance, criterion, estimate, points_of
+from mixfit.model.base import MixedModel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+    from mixfit.design.types import Design
+    from mixfit.lmm.assemble import Assembly
+    from mixfit.lmm.information import VarianceInformation
+    from mixfit.lmm.surface import Surface
+    from mixfit.lmm.types import LinearEstimate
+    from mixfit.lmm.working import WorkingModel
+    from mixfit.results.linear import LinearResults
+
+    Array = NDArray[np.float64]
+
+__all__ = ["LinearMixedModel"]
+
+
+class LinearMixedModel(MixedModel):
+    """A Gaussian mixed model of one response.
+
+    Parameters
+    ----------
+    formula : str
+    design : Design
+
+    Attributes
+    ----------
+    formula : str
+    design : Design
+        Response, fixed and random columns, groups, weights and offset of the rows used.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> model = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep)
+    >>> model
+    <LinearMixedModel: Reaction ~ Days + (Days | Subject), 180 observations, groups Subject 18>
+    >>> model.exog_names, model.exog.shape, model.exog_re.shape
+    (('Intercept', 'Days'), (180, 2), (180, 36))
+    """
+
+    def __init__(self, formula: str, design: Design) -> None:
+        self._assembly: Assembly = assemble(design)
+        super().__init__(formula, design, self._assembly.fixed.kept)
+
+    @property
+    def assembly(self) -> Assembly:
+        """Cross-products of the design and their bases."""
+        return self._assembly
+
+    def fit(self, reml: bool = True, start: Sequence[Array] | None = None) -> LinearResults:
+        """Estimate by REML or maximum likelihood.
+
+        Parameters
+        ----------
+        reml : bool
+        start : sequence of ndarray, shape (k_t, k_t), optional
+            Relative factors to start from; moment estimates otherwise.
+
+        Returns
+        -------
+        LinearResults
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> model = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> round(model.fit().deviance, 3), round(model.fit(reml=False).deviance, 3)
+        (1743.628, 1751.939)
+        """
+        # Tables, predictions and summaries are not needed to read a model: `import mixfit` stays quick.
+        from mixfit.results.linear import LinearResults
+
+        return LinearResults(self, estimate(self._assembly, reml=reml, start=start))
+
+    def criterion(self, theta: ArrayLike, reml: bool = True) -> float:
+        """What `fit` minimizes: -2 log-likelihood at its best beta and sigma for one theta, with all constants.
+
+        Parameters
+        ----------
+        theta : array-like, shape (m,)
+            In the order of the results' ``theta``.
+        reml : bool
+            Whether it is the REML criterion; the profiled deviance otherwise.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        FitError
+            Where `theta` has not one finite value for each parameter.
+
+        References
+        ----------
+        Bates, Maechler, Bolker & Walker (2015), JSS 67(1), eqs. 34 and 42.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> model = mixfit.mixed("bright ~ 1 + (1|operator)", mixfit.datasets.load("pulp"))
+        >>> fit = model.fit(reml=False)
+        >>> round(model.criterion(fit.theta, reml=False) - fit.deviance, 6)
+        0.0
+        >>> model.criterion([0.5], reml=False) > fit.deviance
+        True
+        """
+        return criterion(self._assembly, self._templates(theta), reml=reml)
+
+    @property
+    def elimination_order(self) -> NDArray[np.intp]:
+        """The fill-reducing permutation: columns of `exog_re` in the order in which they are eliminated.
+
+        Grouping factors by decreasing number of levels; those that cross the ones before them stand last, and
+        their part of the Cholesky factor is dense.
+        """
+        from mixfit.lmm.order import elimination_order
+
+        return elimination_order(self._assembly.problem)
+
+    def with_response(self, y: ArrayLike) -> LinearMixedModel:
+        """The same model of another response, shape (n,); shares all cross-products but one column.
+
+        Parameters
+        ----------
+        y : array_like, shape (n,)
+            In the order of the rows used.
+
+        Returns
+        -------
+        LinearMixedModel
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> pulp = mixfit.datasets.load("pulp")
+        >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
+        >>> brighter = fit.model.with_response(fit.model.endog + 1).fit()
+        >>> round(float((brighter.params - fit.params).iloc[0]), 6)
+        1.0
+        """
+        model = copy.copy(self)
+        model.design = replace(self.design, y=self._checked_response(y))
+        model._assembly = with_response(self._assembly, model.design)
+        return model
+
+    def with_design(self, design: Design) -> LinearMixedModel:
+        """The same kind of model of another design."""
+        return LinearMixedModel(self.formula, design)
+
+    def conditional_covariance(self, estimate: LinearEstimate) -> tuple[Array, ...]:
+        """Cov(b_j | y, beta) of every level of every term, shapes (q_t, k_t, k_t).
+
+        Parameters
+        ----------
+        estimate : LinearEstimate
+
+        Returns
+        -------
+        tuple of ndarray, shape (q_t, k_t, k_t)
+            A term each, all scales included.
+        """
+        return conditional_covariance(self._assembly, at_estimates(self._assembly, estimate), estimate.sigma)
+
+    def variance_information(self, estimate: LinearEstimate) -> VarianceInformation:
+        """Derivatives of the moments in the covariance entries and the residual variance, at the estimate.
+
+        Parameters
+        ----------
+        estimate : LinearEstimate
+
+        Returns
+        -------
+        VarianceInformation
+        """
+        from mixfit.lmm.information import variance_information
+
+        return variance_information(self._assembly, estimate)
+
+    def likelihood_surface(self, estimate: LinearEstimate, *, reml: bool) -> Surface:
+        """The deviance (or the REML criterion) around the minimum next to an estimate, for profiles and curvatures.
+
+        Parameters
+        ----------
+        estimate : LinearEstimate
+        reml : bool
+
+        Returns
+        -------
+        Surface
+        """
+        from mixfit.lmm.surface import LinearSurface
+
+        if reml == estimate.reml:
+            return LinearSurface(self._assembly, at_estimates(self._assembly, estimate))
+        return LinearSurface.around(self._assembly, points_of(self._assembly, estimate.theta), reml=reml)
+
+    def prediction_variance(
+        self,
+        estimate: LinearEstimate,
+        X: Array,
+        Z: Sequence[Array | None],
+        codes: Sequence[NDArray[np.intp] | None],
+    ) -> Array:
+        """Variance of the predictor x'beta + z'b about its true value, for new rows: shape (m,).
+
+        Parameters
+        ----------
+        estimate : LinearEstimate
+        X : ndarray, shape (m, p)
+            Columns of `exog`.
+        Z : sequence of ndarray, shape (m, k_t), or None
+            Columns left of the bar; None for a term left out.
+        codes : sequence of ndarray of intp, shape (m,), or None
+            Level of each row.
+
+        Returns
+        -------
+        ndarray, shape (m,)
+        """
+        from mixfit.lmm.prediction import prediction_variance
+
+        return prediction_variance(self._assembly, estimate, X, Z, codes)
+
+    def working_model(self, estimate: LinearEstimate) -> WorkingModel:
+        """Scaled rows and the factor at the estimates: what leverages and deletions are computed from.
+
+        Parameters
+        ----------
+        estimate : LinearEstimate
+
+        Returns
+        -------
+        WorkingModel
+        """
+        from mixfit.lmm.working import linear_working_model
+
+        return linear_working_model(self._assembly, estimate)

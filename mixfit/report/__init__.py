@@ -1,0 +1,1 @@
+"""Fits as text, HTML and tidy frames."""

@@ -1,0 +1,187 @@
+"""What a printed summary says, as numbers and names; text and HTML are made from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from mixfit.fitted.protocols import is_generalized
+from mixfit.fitted.varcorr import random_covariances, term_order
+from mixfit.tables.numbers import P_HEADER, format_common
+from mixfit.wald import correlation as as_correlation
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixfit.fitted.protocols import Fit, GeneralizedFit
+    from mixfit.fitted.varcorr import RandomCovariances
+
+__all__ = ["MAX_CORRELATED", "Heading", "SummaryFacts", "collect"]
+
+# lme4's option "lme4.summary.cor.max"
+MAX_CORRELATED = 12
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What each kind of model says of itself in a summary.
+
+    Attributes
+    ----------
+    title : str
+    family : str or None
+        ``binomial  ( logit )``, as R prints a family; None for Gaussian models.
+    criteria : dict of str to float
+    tests : dict of str to Series
+        Columns of the table of fixed effects after the standard errors; one named ``Pr(>|z|)`` holds
+        p-values.
+    dispersion : str or None
+        A line on the dispersion where one is estimated.
+    """
+
+    title: str
+    family: str | None
+    criteria: dict[str, float]
+    tests: dict[str, pd.Series[float]]
+    dispersion: str | None
+
+
+@dataclass(frozen=True)
+class SummaryFacts:
+    """What a summary says.
+
+    Attributes
+    ----------
+    title : str
+    family : str or None
+    formula : str
+    data_name : str or None
+    criteria : dict of str to float
+        ``REML``, or ``AIC``, ``BIC``, ``logLik``, ``-2*log(L)``, ``df.resid``; empty where there is no likelihood.
+    quantiles : ndarray, shape (5,)
+        Minimum, quartiles and maximum of the scaled residuals.
+    varcorr : RandomCovariances
+    nobs : int
+    n_dropped : int
+        Rows left out for missing values.
+    groups : dict of str to int
+        Number of levels of every grouping factor.
+    coefficients : DataFrame, shape (p, 3), (p, 4) or (p, 5)
+        Columns ``Estimate``, ``Std. Error``, ``t value`` or ``z value``, and ``Pr(>|z|)`` with the latter;
+        where degrees of freedom were asked for, ``df`` before ``t value`` and ``Pr(>|t|)`` after it.
+    dispersion : str or None
+        A line on the dispersion where one is estimated.
+    correlation : ndarray, shape (p, p), or None
+        Of the fixed effects; None where it is not shown.
+    notes : tuple of str
+        What a reader must know before trusting the numbers.
+    """
+
+    title: str
+    family: str | None
+    formula: str
+    data_name: str | None
+    criteria: dict[str, float]
+    quantiles: NDArray[np.float64]
+    varcorr: RandomCovariances
+    nobs: int
+    n_dropped: int
+    groups: dict[str, int]
+    coefficients: pd.DataFrame
+    dispersion: str | None
+    correlation: NDArray[np.float64] | None
+    notes: tuple[str, ...]
+
+
+def collect(fit: Fit, correlation: bool | None = None) -> SummaryFacts:
+    """Collect what a summary shows.
+
+    Parameters
+    ----------
+    fit : LinearResults or GeneralizedResults
+    correlation : bool, optional
+        Whether to show the correlation of the fixed effects; by default up to 12 of them.
+
+    Returns
+    -------
+    SummaryFacts
+    """
+    heading = _generalized_heading(fit) if is_generalized(fit) else _linear_heading(fit)
+    model, estimate = fit.model, fit.estimate
+    random = model.design.random
+    p = len(estimate.beta)
+    show = p <= MAX_CORRELATED if correlation is None else correlation
+    residuals = np.asarray(fit.residuals("scaled"), dtype=float)
+    return SummaryFacts(
+        title=heading.title,
+        family=heading.family,
+        formula=model.formula_text,
+        data_name=model.data_name,
+        criteria=heading.criteria,
+        quantiles=np.quantile(residuals, [0.0, 0.25, 0.5, 0.75, 1.0]),
+        varcorr=random_covariances(fit),
+        nobs=fit.nobs,
+        n_dropped=model.design.n_dropped,
+        groups={random[t].grouping.name: random[t].grouping.n_levels for t in term_order(random)},
+        coefficients=pd.DataFrame({"Estimate": fit.params, "Std. Error": fit.bse, **heading.tests}),
+        dispersion=heading.dispersion,
+        correlation=as_correlation(estimate.cov_beta) if show and p > 1 else None,
+        notes=_notes(fit, hidden=correlation is None and not show),
+    )
+
+
+def _linear_heading(fit: Fit) -> Heading:
+    return Heading(
+        title=f"Linear mixed model fit by {'REML' if fit.reml else 'maximum likelihood'}",
+        family=None,
+        criteria={"REML": fit.estimate.criterion} if fit.reml else fit.information_criteria(),
+        tests={"t value": fit.tvalues},
+        dispersion=None,
+    )
+
+
+def _generalized_heading(fit: GeneralizedFit) -> Heading:
+    family, quasi = fit.model.family, fit.estimate.method == "pql"
+    method = "maximum likelihood (Laplace Approximation)"
+    if quasi:
+        method = "penalized quasi-likelihood (PQL)"
+    elif fit.estimate.n_agq != 1:
+        method = f"maximum likelihood (Adaptive Gauss-Hermite Quadrature, nAGQ = {fit.estimate.n_agq})"
+    dispersion = None
+    if family.has_dispersion:
+        value = format_common([fit.dispersion], 3)[0]
+        dispersion = f"Dispersion parameter for {family.name} family (phi): {value}"
+    return Heading(
+        title=f"Generalized linear mixed model fit by {method}",
+        family=f"{family.name}  ( {family.link.name} )",
+        criteria={} if quasi else fit.information_criteria(),
+        tests={"z value": fit.tvalues, P_HEADER: fit.pvalues},
+        dispersion=dispersion,
+    )
+
+
+def _notes(fit: Fit, *, hidden: bool) -> tuple[str, ...]:
+    notes = []
+    if hidden:
+        notes.append(
+            f"Correlation of fixed effects not shown, as p = {len(fit.estimate.beta)} > "
+            f"{MAX_CORRELATED}: use summary(correlation=True) or cov_params()"
+        )
+    aliased = fit.model.aliased
+    if aliased:
+        plural = "columns / coefficients" if len(aliased) > 1 else "column / coefficient"
+        notes.append(
+            f"fixed-effect model matrix is rank deficient so dropping {len(aliased)} {plural}: " + ", ".join(aliased)
+        )
+    if not fit.converged:
+        certificate = fit.certificate
+        notes.append(
+            f"not converged: {certificate.message} (projected gradient "
+            f"{certificate.projected_gradient:.2g}, predicted decrease {certificate.predicted_decrease:.2g})"
+        )
+    if fit.is_singular:
+        notes.append("boundary (singular) fit: a random effect has no variance, or is determined by the others")
+    return tuple(notes)
