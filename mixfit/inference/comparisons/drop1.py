@@ -178,7 +178,7 @@ def _coordinates(fit: Fit) -> Array:
     X = fit.model.design.X
     if is_linear(fit):
         assembly = fit.model.assembly
-        return coordinates(assembly.fixed, X, assembly.root_weights)
+        return coordinates(assembly.fixed, X, assembly.stage)
     return coordinates(_generalized(fit).model.assembly.fixed, X, None)
 
 

@@ -154,7 +154,7 @@ def distinct_levels(problem: Problem) -> Levels:
 def moments(assembly: Assembly, levels: Levels, y: Array) -> Responses:
     """Cross-products of responses y, (n, R), their offset taken off."""
     problem, fixed = assembly.problem, assembly.fixed
-    rows = y.T if assembly.root_weights is None else y.T * assembly.root_weights
+    rows = assembly.stage.whiten(y.T)
     gamma = rows @ fixed.rows.T
     rest = rows - gamma @ fixed.rows
     again = rest @ fixed.rows.T
