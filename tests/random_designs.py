@@ -181,9 +181,8 @@ def make_design(sketch: Sketch) -> Design:
         Z = np.ascontiguousarray(Z * rng.choice([1.0, 1.0, 20.0], size=k))
         effects = sketch.signal * rng.normal(size=(grouping.n_levels, k)) / np.sqrt((Z**2).mean(axis=0))
         y += np.einsum("nk,nk->n", Z, effects[grouping.codes])
-        random.append(
-            RandomDesign(grouping, tuple(f"z{c}" for c in range(k)), Z, structure_named(structure, k), f"term {t}")
-        )
+        columns = tuple(f"z{c}" for c in range(k))
+        random.append(RandomDesign(grouping, columns, Z, structure_named(structure, columns), f"term {t}"))
     X = np.column_stack([np.ones(n), rng.normal(size=(n, 3))])[:, : sketch.p]
     weights = rng.gamma(2.0, size=n) + 0.1 if sketch.weights else None
     offset = 5.0 * rng.normal(size=n) if sketch.offset else None

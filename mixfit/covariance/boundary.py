@@ -1,16 +1,17 @@
-"""The boundary of the covariance cone: directions without variance, and whether they should have some."""
+"""The boundary of a covariance's set: ways off it, and whether they lead down."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mixfit.optimize.certificate import BoundaryParameter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from mixfit.covariance.term import Term
@@ -22,47 +23,55 @@ __all__ = ["boundary_parameters"]
 
 def boundary_parameters(
     terms: Sequence[Term],
-    templates: Sequence[Array],
+    points: Sequence[Array],
     seen: Sequence[NDArray[np.bool_]],
+    relative: Sequence[Array],
     absolute: Mapping[int, Array],
     curvature: Callable[[int, Array], tuple[float, float]],
     largest: float = 1.0,
 ) -> tuple[BoundaryParameter, ...]:
-    """Every direction of zero variance with its one-sided derivative.
+    """Every direction of zero variance, and every parameter on a bound, with its one-sided derivative.
 
-    A covariance Sigma is optimal on the cone's boundary when N Sigma = 0 (what the free directions
-    say) and N is nonnegative on the null space of Sigma; the eigenvectors there are reported.
+    A free covariance Sigma is optimal on the cone's boundary when N Sigma = 0 (what the free directions
+    say) and N is nonnegative on the null space of Sigma; the eigenvectors there are reported. A parameter is optimal
+    on its bound when <N, Sigma'> is nonnegative inward.
 
     Parameters
     ----------
-    terms, templates
-        All random terms and their relative factors.
+    terms, points
+        All random terms and their points.
     seen : sequence of ndarray of bool, shape (k_t,)
         Which columns of each term are not zero in every row.
+    relative : sequence of ndarray, shape (k_t, k_t)
+        T'N_t T.
     absolute : mapping of int to ndarray, shape (k_t, k_t)
         N_t of the terms with a singular template.
     curvature : callable
-        Of a term and a direction: second derivative in the variance along it, and the quadratic part
-        of the first.
+        Of a term and a change of its Sigma: second derivative along it, and the quadratic part of the first.
     largest : float
         No step off the boundary has more variance.
     """
     out = []
-    for index, n_t in absolute.items():
-        structure = terms[index].structure
-        null = structure.null_space(templates[index], seen[index])
-        slopes, vectors = structure.null_slopes(null.T @ n_t @ null)
-        for slope, vector in zip(slopes.tolist(), vectors.T, strict=True):
-            direction = null @ vector
-            decrease, variance = 0.0, 0.0
-            if slope < 0:
-                decrease, variance = _newton_off(slope, *curvature(index, direction), largest)
-            out.append(BoundaryParameter(index, direction, slope, decrease, variance))
+    for index, (term, point) in enumerate(zip(terms, points, strict=True)):
+        structure = term.structure
+        if not structure.is_on_bound(point):
+            continue
+        if index in absolute:
+            n_t = absolute[index]
+        else:
+            inverse = np.linalg.inv(structure.relative_factor(point))
+            n_t = inverse.T @ relative[index] @ inverse
+        for edge in structure.edges(point, n_t, seen[index]):
+            decrease, size = 0.0, 0.0
+            if edge.slope < 0:
+                bound = edge.reach if np.isfinite(edge.reach) else largest
+                decrease, size = _newton_off(edge.slope, *curvature(index, edge.change), bound)
+            out.append(BoundaryParameter(index, edge.direction, edge.slope, decrease, size, edge.parameter, edge.reach))
     return tuple(out)
 
 
 def _newton_off(slope: float, second: float, quadratic: float, largest: float) -> tuple[float, float]:
-    """Decrease and variance of a Newton step off the boundary along one direction."""
+    """Decrease and size of a Newton step off the boundary along one direction."""
     # A curvature lost to rounding is no proof of optimality.
     second = max(second, 1e-12 * slope**2, sys.float_info.min)
     # The balanced model's step (see `mixfit.optimize.steps`): Newton's, stretched by the ratio of the two parts of N.

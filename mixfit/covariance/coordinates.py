@@ -1,32 +1,81 @@
-r"""Smooth coordinates of a random term's covariance, in which one standard deviation or correlation is one coordinate.
+r"""Smooth coordinates of a random term's covariance, in which one natural parameter is one coordinate.
 
-Sigma = T T' with T lower triangular in an order of the columns that puts the parameter first: its entry (1, 1) is
-then the first column's standard deviation. For a correlation rho the second row is r (rho, sqrt(1 - rho^2)), r
-the second standard deviation. All entries are free and signed, so that a boundary of the covariance cone (no
-variance, rho = +-1) is an interior point of the other coordinates: the likelihood is smooth there, and
-stationary.
+Free structures: Sigma = S S' with S lower triangular in an order of the columns that puts the parameter first: its
+entry (1, 1) is then the first column's standard deviation. For a correlation rho the second row is
+r (rho, sqrt(1 - rho^2)), r the second standard deviation. All entries are free and signed, so that a boundary of the
+covariance cone (no variance, rho = +-1) is an interior point of the other coordinates: the likelihood is smooth
+there, and stationary.
+
+Structures with parameters of their own: these.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from mixfit.covariance.parameter import deviations_and_correlations, reported
 from mixfit.covariance.templates import semidefinite_cholesky
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
+
+    from mixfit.covariance.parameter import NaturalParameter
 
     Array = NDArray[np.float64]
 
-__all__ = ["TermCoordinates"]
+__all__ = ["Coordinates", "OwnCoordinates", "TriangleCoordinates"]
+
+
+class Coordinates(Protocol):
+    """Coordinates x of one term's standardized covariance S S'."""
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates."""
+
+    @property
+    def is_default(self) -> bool:
+        """Whether they are those that serve every parameter for which no others are asked."""
+
+    def at(self, parameter: NaturalParameter) -> int:
+        """The coordinate that is the parameter: these were made for it."""
+
+    def bounds(self) -> tuple[Array, Array]:
+        """Least and largest values of x."""
+
+    def factor(self, x: Array) -> Array:
+        """S, shape (k, k)."""
+
+    def point(self, x: Array) -> Array:
+        """What the structure's `unstandardized` takes."""
+
+    def coordinates(self, standardized: Array) -> Array:
+        """x of what the structure's `standardized` gives."""
+
+    def gradient(self, x: Array, n: Array) -> Array:
+        """Derivative of the criterion in x from N = dd/d(S S')."""
+
+    def spacing(self, x: Array, smallest: float, levels: int) -> Array:
+        """A rough lower bound of the standard errors: what they would be, were the random effects of `levels` seen.
+
+        `smallest` is what S can be known to.
+        """
+
+    def natural_values(self, x: Array, units: Array) -> Array:
+        """Values of the natural parameters, the effects of column a in units[a]."""
+
+    def working_slope(self, x: Array, parameter: NaturalParameter) -> Array:
+        """Derivative in x of the parameter on its scale (see `NaturalParameter.working`)."""
 
 
 @dataclass(frozen=True, eq=False)
-class TermCoordinates:
-    """Coordinates of one term.
+class TriangleCoordinates:
+    """Coordinates of one term: entries of S.
 
     Attributes
     ----------
@@ -56,19 +105,21 @@ class TermCoordinates:
         """Whether this is the plain triangle in the term's own order."""
         return not self.correlation and bool((np.diff(self.order) == 1).all())
 
-    def at(self, a: int) -> int:
-        """Coordinate that is the standard deviation of column a, which is first (or a diagonal's)."""
-        return a if self.is_diagonal else 0
+    def at(self, parameter: NaturalParameter) -> int:
+        """The first entry, or the second for a correlation; of a diagonal any."""
+        if self.is_diagonal:
+            return parameter.first
+        return 0 if parameter.first == parameter.second else 1
 
-    def floor(self) -> Array:
-        """Lower bounds of x: of the two standard deviations beside a correlation, 0."""
-        out = np.full(self.size, -np.inf)
+    def bounds(self) -> tuple[Array, Array]:
+        """None, but of the two standard deviations beside a correlation, 0: it would change sign with them."""
+        lower = np.full(self.size, -np.inf)
         if self.correlation:
-            out[[0, 2]] = 0.0
-        return out
+            lower[[0, 2]] = 0.0
+        return lower, np.full(self.size, np.inf)
 
-    def template(self, x: Array) -> Array:
-        """T with rows in the term's own order: shape (k, k)."""
+    def factor(self, x: Array) -> Array:
+        """S with rows in the term's own order."""
         t = np.zeros((len(self.order),) * 2)
         t[self.rows, self.columns] = x
         if self.correlation:
@@ -78,9 +129,13 @@ class TermCoordinates:
         out[self.order] = t
         return out
 
-    def coordinates(self, covariance: Array) -> Array:
+    def point(self, x: Array) -> Array:
+        """S."""
+        return self.factor(x)
+
+    def coordinates(self, standardized: Array) -> Array:
         """x of a covariance matrix of the term's columns."""
-        moved = covariance[np.ix_(self.order, self.order)]
+        moved = standardized[np.ix_(self.order, self.order)]
         if self.is_diagonal:
             return np.sqrt(moved.diagonal())
         t = semidefinite_cholesky(moved)
@@ -91,8 +146,8 @@ class TermCoordinates:
         return x
 
     def gradient(self, x: Array, n: Array) -> Array:
-        """Derivative of the criterion in x from N = dd/dSigma: 2 N T, carried through rho and r."""
-        t = self.template(x)[self.order]
+        """2 N S, carried through rho and r."""
+        t = self.factor(x)[self.order]
         n = n[np.ix_(self.order, self.order)]
         slope = 2.0 * n @ t
         out = slope[self.rows, self.columns]
@@ -103,4 +158,111 @@ class TermCoordinates:
             across = slope[1, 1] / rest if rest > 0.0 else 2.0 * n[1, 1] * r
             out[1] = r * (slope[1, 0] - rho * across)
             out[2] = rho * slope[1, 0] + rest * slope[1, 1]
+        return out
+
+    def spacing(self, x: Array, smallest: float, levels: int) -> Array:
+        """Of each entry, its row's length over sqrt(2 q); of a correlation 1 / sqrt(2 q)."""
+        size = np.maximum(np.linalg.norm(self.factor(x), axis=1)[self.order], smallest)[self.rows]
+        if self.correlation:
+            size[1] = 1.0
+        return np.asarray(size / np.sqrt(2.0 * levels))
+
+    def natural_values(self, x: Array, units: Array) -> Array:
+        """Lengths of the rows and, unless they are independent, the cosines between them."""
+        sd, cor = deviations_and_correlations(self.factor(x) * units[:, None])
+        return sd if self.is_diagonal else np.concatenate([sd, cor[np.triu_indices(len(sd), 1)]])
+
+    def working_slope(self, x: Array, parameter: NaturalParameter) -> Array:
+        """Derivative of the log length of a row, or of atanh of the cosine between two."""
+        s, out = self.factor(x), np.zeros((len(self.order),) * 2)
+        a, b = parameter.first, parameter.second
+        if a == b:
+            out[a] = s[a] / (s[a] @ s[a])
+        else:
+            length = np.linalg.norm(s, axis=1)
+            unit_a, unit_b = s[a] / length[a], s[b] / length[b]
+            rho = float(unit_a @ unit_b)
+            out[a] = (unit_b - rho * unit_a) / (length[a] * (1.0 - rho**2))
+            out[b] = (unit_a - rho * unit_b) / (length[b] * (1.0 - rho**2))
+        return out[self.rows, self.columns]
+
+
+@dataclass(frozen=True, eq=False)
+class OwnCoordinates:
+    """A structure's parameters psi, the standard deviations first.
+
+    One standard deviation for all columns is signed: the covariance is even in it. Others end at 0.
+
+    Attributes
+    ----------
+    natural : tuple of NaturalParameter
+    n_deviations : int
+        How many of them are standard deviations.
+    k : int
+        Columns of the term.
+    relative_factor : callable
+        S of psi.
+    slopes : callable
+        d(S S') / dpsi, (m, k, k).
+    """
+
+    natural: tuple[NaturalParameter, ...]
+    n_deviations: int
+    k: int
+    relative_factor: Callable[[Array], Array]
+    slopes: Callable[[Array], Array]
+
+    is_default = True
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return len(self.natural)
+
+    def at(self, parameter: NaturalParameter) -> int:
+        """Its place."""
+        return self.natural.index(parameter)
+
+    def bounds(self) -> tuple[Array, Array]:
+        """Those of the parameters."""
+        lower, upper = np.array([[p.lower, p.upper] for p in self.natural]).T
+        if self.n_deviations == 1:
+            lower[0] = -np.inf
+        return lower, upper
+
+    def factor(self, x: Array) -> Array:
+        """S."""
+        return self.relative_factor(x)
+
+    def point(self, x: Array) -> Array:
+        """Psi, of positive standard deviations."""
+        return np.concatenate([np.abs(x[: self.n_deviations]), x[self.n_deviations :]])
+
+    def coordinates(self, standardized: Array) -> Array:
+        """Psi."""
+        return standardized
+
+    def gradient(self, x: Array, n: Array) -> Array:
+        """<N, d(S S') / dpsi>."""
+        return np.einsum("ij,aij->a", n, self.slopes(x))
+
+    def spacing(self, x: Array, smallest: float, levels: int) -> Array:
+        """Of a positive number, its size over sqrt(2 n), n the effects that it is of; of others half their range."""
+        out = np.empty(len(x))
+        for a, p in enumerate(self.natural):
+            seen = levels * (1 if p.first >= 0 else self.k)
+            size = 0.5 * (p.upper - p.lower) if np.isfinite(p.upper) else abs(x[a])
+            out[a] = (max(size, smallest) if a < self.n_deviations else size) / np.sqrt(2.0 * seen)
+        return out
+
+    def natural_values(self, x: Array, units: Array) -> Array:
+        """Psi with the standard deviations in their units, and reciprocals where they are what is reported."""
+        scale = np.concatenate([units[: self.n_deviations], np.ones(len(x) - self.n_deviations)])
+        return reported(self.natural, self.point(x) * scale)
+
+    def working_slope(self, x: Array, parameter: NaturalParameter) -> Array:
+        """Zero but for the parameter itself."""
+        a = self.at(parameter)
+        out = np.zeros(len(x))
+        out[a] = -1.0 / x[a] if parameter.is_reciprocal else parameter.rate(float(x[a]))
         return out

@@ -6,19 +6,24 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from mixfit.covariance.coordinates import TermCoordinates
-from mixfit.covariance.directions import Direction, along_columns, regular_columns
-from mixfit.covariance.structure import Invariance, NaturalParameter, Structure
+from mixfit.covariance.coordinates import TriangleCoordinates
+from mixfit.covariance.directions import ColumnDirection, regular_columns
+from mixfit.covariance.entrywise import Entrywise
+from mixfit.covariance.parameter import deviation_of
+from mixfit.covariance.structure import Invariance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from mixfit.covariance.directions import Direction
+    from mixfit.covariance.parameter import NaturalParameter
 
     Array = NDArray[np.float64]
 
 __all__ = ["Diagonal"]
 
 
-class Diagonal(Structure):
+class Diagonal(Entrywise):
     """``diag(x | g)``, or ``(x || g)``: theta is the diagonal of T."""
 
     name: ClassVar[str] = "diag"
@@ -33,25 +38,24 @@ class Diagonal(Structure):
     @property
     def natural(self) -> tuple[NaturalParameter, ...]:
         """Standard deviations."""
-        return tuple(NaturalParameter("sd", a, a) for a in range(self.k))
+        return tuple(deviation_of(a) for a in range(self.k))
 
     def restricted(self, k: int) -> Diagonal:
         """Of `k` of the columns."""
         return Diagonal(k)
 
     @property
-    def blocks(self) -> tuple[slice, ...]:
+    def free_blocks(self) -> tuple[slice, ...]:
         """Each column by itself."""
         return tuple(slice(a, a + 1) for a in range(self.k))
 
-    def directions(self, term: int, template: Array, seen: NDArray[np.bool_]) -> list[Direction]:
-        """The log standard deviations of the columns with variance."""
-        columns = np.flatnonzero(regular_columns(template)).tolist()
-        return list(along_columns(term, template, [(j, j) for j in columns]))
-
-    def turned(self, template: Array) -> Array:
+    def turned(self, point: Array) -> Array:
         """Itself: its columns are orthogonal."""
-        return template
+        return point
+
+    def directions(self, term: int, point: Array, seen: NDArray[np.bool_]) -> list[Direction]:
+        """The log standard deviations of the columns with variance."""
+        return [ColumnDirection(term, point, j, j) for j in np.flatnonzero(regular_columns(point)).tolist()]
 
     def null_space(self, template: Array, seen: NDArray[np.bool_]) -> Array:
         """The columns without variance."""
@@ -61,14 +65,7 @@ class Diagonal(Structure):
         """Each column's own."""
         return restricted.diagonal(), np.eye(len(restricted))
 
-    def regular(self, moved: Array, least: float) -> tuple[Array, Array, bool]:
-        """Entries below the root of `least` are zero."""
-        entries = moved.diagonal()
-        regular = entries**2 >= least
-        inverse = np.divide(1.0, entries, out=np.zeros_like(entries), where=regular)
-        return np.diag(np.where(regular, entries, 0.0)), np.diag(inverse), bool(regular.all())
-
-    def coordinates(self, *first: int) -> TermCoordinates:
+    def triangle(self, *first: int) -> TriangleCoordinates:
         """The diagonal, whichever column is asked for."""
         every = np.arange(self.k)
-        return TermCoordinates(every, False, every, every, is_diagonal=True)
+        return TriangleCoordinates(every, False, every, every, is_diagonal=True)

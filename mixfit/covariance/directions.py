@@ -1,10 +1,11 @@
-"""Directions in which a template moves, and the templates reached along them.
+"""Directions in which a covariance may move, and ways off its bounds.
 
 Coordinates are relative to the current template, T -> T R(delta): log standard deviations on the diagonal.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,16 +13,16 @@ import numpy as np
 from scipy.linalg.lapack import dgesdd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
 __all__ = [
+    "ColumnDirection",
     "Direction",
-    "along_columns",
-    "into_null_space",
+    "Edge",
+    "ParameterDirection",
+    "TurningDirection",
     "null_vectors",
     "orthogonal_columns",
     "regular_columns",
@@ -29,53 +30,236 @@ __all__ = [
 
 
 @dataclass(frozen=True, eq=False)
-class Direction:
-    """T -> T + d * `step` for the template of one term.
+class Direction(ABC):
+    """A change Sigma' of one term's covariance Sigma = T T'.
 
     Attributes
     ----------
     term : int
-    row, column : int
-        `column` is the column of T that moves; `row` the column of T that it moves along (itself: its log
-        standard deviation), or -1 where it moves along the null space of T T'.
-    step : ndarray, shape (k, k)
-        T E_ij, or a null vector in column j, of the length of that column.
-    relative : bool
-        Whether `step` is T E_ij.
+    template : ndarray, shape (k, k)
+        T.
     """
 
     term: int
+    template: Array
+
+    @property
+    @abstractmethod
+    def is_pivot(self) -> bool:
+        """Whether it is a log standard deviation (or another logarithm), which may vanish."""
+
+    @abstractmethod
+    def slope(self, relative: Array, absolute: Array | None) -> float:
+        """<N, Sigma'>, from T'N T, or from N itself where T is singular."""
+
+    @abstractmethod
+    def loading(self, u: Array, scores: Array | None) -> Array:
+        """Sigma' s for every level, (k, ..., q), from u = T's and, where T is singular, s."""
+
+    @abstractmethod
+    def form(self, u: Array, scores: Array | None) -> Array:
+        """sum_j s_j' Sigma' s_j over the levels, (r, r), for s of r columns, from the same, (k, r, q)."""
+
+    @property
+    def unit(self) -> float:
+        """What a step of 1 turns a column of T by, in radians; 1 of what is no turn."""
+        return 1.0
+
+    @abstractmethod
+    def change(self) -> Array:
+        """Sigma'."""
+
+    def share(self, shares: Array) -> float:
+        """Its part of what is known by column of T; see `mixfit.optimize.steps.Pivots`."""
+        raise NotImplementedError
+
+    @property
+    def turning(self) -> Array | None:
+        """T' of a direction out of the range of T; None of others."""
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnDirection(Direction):
+    """T -> T + d T E_ij: column j of T moves along column i, itself included."""
+
     row: int
     column: int
-    step: NDArray[np.float64]
-    relative: bool
 
     @property
     def is_pivot(self) -> bool:
-        """Whether it is the log standard deviation of a column of T."""
+        """Whether the column moves along itself."""
         return self.row == self.column
+
+    @property
+    def step(self) -> Array:
+        """T E_ij."""
+        out = np.zeros(self.template.shape)
+        out[:, self.column] = self.template[:, self.row]
+        return out
+
+    def slope(self, relative: Array, absolute: Array | None) -> float:
+        """2 (T'N T)_ij."""
+        return 2.0 * float(relative[self.row, self.column])
+
+    def loading(self, u: Array, scores: Array | None) -> Array:
+        """T (E + E') T's = T (E + E') u."""
+        both = np.zeros(u.shape)
+        both[self.row] += u[self.column]
+        both[self.column] += u[self.row]
+        return np.tensordot(self.template, both, 1)
+
+    def form(self, u: Array, scores: Array | None) -> Array:
+        """u'(E + E') u."""
+        half = u[self.row] @ u[self.column].T
+        return np.asarray(half + half.T)
+
+    @property
+    def unit(self) -> float:
+        """|T_i| / |T_j|."""
+        if self.is_pivot:
+            return 1.0
+        return float(np.linalg.norm(self.template[:, self.row]) / np.linalg.norm(self.template[:, self.column]))
+
+    def change(self) -> Array:
+        """T (E + E') T'."""
+        half = np.outer(self.template[:, self.row], self.template[:, self.column])
+        return half + half.T
+
+    def share(self, shares: Array) -> float:
+        """That of its column."""
+        return float(shares[self.column])
+
+
+@dataclass(frozen=True, eq=False)
+class TurningDirection(Direction):
+    """T -> T + d n t' e_j': column j of T turns along a null vector of T T' of its own length."""
+
+    column: int
+    step: Array
+
+    @property
+    def is_pivot(self) -> bool:
+        """No."""
+        return False
+
+    def slope(self, relative: Array, absolute: Array | None) -> float:
+        """2 <N T, T'>."""
+        assert absolute is not None
+        return 2.0 * float(np.vdot(absolute @ self.template, self.step))
+
+    def loading(self, u: Array, scores: Array | None) -> Array:
+        """T' u + T (T')'s."""
+        assert scores is not None
+        return np.tensordot(self.step, u, 1) + np.tensordot(self.template @ self.step.T, scores, 1)
+
+    def form(self, u: Array, scores: Array | None) -> Array:
+        """Column j of T moves along n t alone: (n t)'s in place of u_i."""
+        assert scores is not None
+        half = np.tensordot(self.step[:, self.column], scores, 1) @ u[self.column].T
+        return np.asarray(half + half.T)
+
+    def change(self) -> Array:
+        """T'T' + T (T')'."""
+        half = self.step @ self.template.T
+        return np.asarray(half + half.T)
+
+    @property
+    def turning(self) -> Array:
+        """T'."""
+        return self.step
+
+
+@dataclass(frozen=True, eq=False)
+class ParameterDirection(Direction):
+    """A parameter of the structure, or its logarithm, that moves.
+
+    Attributes
+    ----------
+    parameter : int
+    matrix : ndarray, shape (k, k)
+        Sigma'.
+    relative : ndarray, shape (k, k), or None
+        T^{-1} Sigma' T'^{-1}, where T is regular.
+    logarithmic : bool
+    is_deviation : bool
+        Whether it is a standard deviation.
+    """
+
+    parameter: int
+    matrix: Array
+    relative: Array | None
+    logarithmic: bool
+    is_deviation: bool
+
+    @property
+    def is_pivot(self) -> bool:
+        """Whether it is a logarithm."""
+        return self.logarithmic
+
+    def slope(self, relative: Array, absolute: Array | None) -> float:
+        """<T'N T, T^{-1} Sigma' T'^{-1}>, or <N, Sigma'>."""
+        if self.relative is not None:
+            return float(np.vdot(relative, self.relative))
+        assert absolute is not None
+        return float(np.vdot(absolute, self.matrix))
+
+    def loading(self, u: Array, scores: Array | None) -> Array:
+        """T (T^{-1} Sigma' T'^{-1}) u, or Sigma' s."""
+        if self.relative is not None:
+            return np.tensordot(self.template @ self.relative, u, 1)
+        assert scores is not None
+        return np.tensordot(self.matrix, scores, 1)
+
+    def form(self, u: Array, scores: Array | None) -> Array:
+        """u'T^{-1} Sigma' T'^{-1} u, or s'Sigma's."""
+        if self.relative is not None:
+            left, middle = u, self.relative
+        else:
+            assert scores is not None
+            left, middle = scores, self.matrix
+        return np.tensordot(left, np.tensordot(middle, left, 1), ([0, 2], [0, 2]))
+
+    def change(self) -> Array:
+        """Sigma'."""
+        return self.matrix
+
+    def share(self, shares: Array) -> float:
+        """Of a standard deviation a mean over the columns of T that it changes; NaN of others."""
+        if not self.is_deviation or self.relative is None:
+            return np.nan
+        weights = np.maximum(self.relative.diagonal(), 0.0)
+        return float(shares[weights > 0.0] @ weights[weights > 0.0] / weights.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """A way off a bound: Sigma -> Sigma + size * `change`, to first order.
+
+    Attributes
+    ----------
+    change : ndarray, shape (k, k)
+    slope : float
+        <N, change>.
+    direction : ndarray
+        The unit combination (k,) of the columns that has no variance; of a parameter, the parameters a unit off its
+        bound.
+    parameter : int
+        The structure's parameter that is on its bound, -1 where a combination of columns is.
+    reach : float
+        The largest size; infinite for variances.
+    """
+
+    change: Array
+    slope: float
+    direction: Array
+    parameter: int = -1
+    reach: float = np.inf
 
 
 def regular_columns(t: Array) -> NDArray[np.bool_]:
     """Which columns of a square factor T carry variance: the others are zero."""
     return np.asarray(t.any(axis=0))
-
-
-def along_columns(term: int, t: Array, pairs: Sequence[tuple[int, int]]) -> Iterator[Direction]:
-    """T E_ij for pairs (i, j): column j along column i."""
-    for i, j in pairs:
-        step = np.zeros(t.shape)
-        step[:, j] = t[:, i]
-        yield Direction(term, i, j, step, relative=True)
-
-
-def into_null_space(term: int, t: Array, columns: Sequence[int], seen: NDArray[np.bool_]) -> Iterator[Direction]:
-    """Columns with variance turn out of the range of T, along its null space."""
-    for null in null_vectors(t, seen).T:
-        for j in columns:
-            step = np.zeros(t.shape)
-            step[:, j] = null * np.linalg.norm(t[:, j])
-            yield Direction(term, -1, j, step, relative=False)
 
 
 def null_vectors(t: Array, seen: NDArray[np.bool_]) -> Array:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from mixfit.covariance.diagonal import Diagonal
 from mixfit.covariance.unstructured import Unstructured
-from mixfit.errors import FormulaError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +25,7 @@ def register(name: str, structure: type[Structure]) -> None:
     name : str
         A Python identifier. A name that is also a function means the structure only around a bar.
     structure : subclass of Structure
-        Called with the number of columns left of the bar.
+        See there what it has to say.
 
     Raises
     ------
@@ -50,17 +49,15 @@ def structure_names() -> tuple[str, ...]:
     return tuple(_STRUCTURES)
 
 
-def structure_named(name: str, k: int, options: Sequence[str] = ()) -> Structure:
-    """The structure of a term of `k` columns, with the `options` that the formula gives it.
+def structure_named(name: str, columns: Sequence[str], options: Sequence[str] = ()) -> Structure:
+    """The structure of a term of these columns, with the `options` that the formula gives it.
 
     Raises
     ------
     FormulaError
-        For options that the structure does not have.
+        For columns or options that the structure does not take.
     """
-    if options:
-        raise FormulaError(f"{name}(... | ...) takes no option, and was given {options[0]!r}.")
-    return _STRUCTURES[name](k)
+    return _STRUCTURES[name].of(columns, options)
 
 
 register(Unstructured.name, Unstructured)

@@ -1,4 +1,4 @@
-"""Newton steps on the templates of all random terms together: directions, moves, and the way off the boundary."""
+"""Newton steps of all random terms together: directions, moves, and the way off the boundary."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.covariance.templates import semidefinite_cholesky
 from mixfit.optimize.steps import Pivots
 
 if TYPE_CHECKING:
@@ -15,37 +14,49 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.directions import Direction
+    from mixfit.covariance.structure import Structure
     from mixfit.covariance.term import Term
     from mixfit.optimize.certificate import BoundaryParameter
 
     Array = NDArray[np.float64]
 
-__all__ = ["eigenframe", "free_directions", "leave_boundary", "move", "pivots"]
+__all__ = ["free_directions", "leave_boundary", "move", "pivots", "relative_factors", "split_theta", "turned"]
 
 _MAX_HALVINGS = 25
 
 
+def relative_factors(terms: Sequence[Term], points: Sequence[Array]) -> tuple[Array, ...]:
+    """Templates of the points."""
+    return tuple(term.structure.relative_factor(point) for term, point in zip(terms, points, strict=True))
+
+
 def free_directions(
-    terms: Sequence[Term], templates: Sequence[Array], seen: Sequence[NDArray[np.bool_]]
+    terms: Sequence[Term], points: Sequence[Array], seen: Sequence[NDArray[np.bool_]]
 ) -> list[Direction]:
-    """Every direction that moves a T T' within its structure and rank: a basis of the tangent space.
+    """Every direction that moves a T T' within its structure, rank and bounds: a basis of the tangent space.
 
     Among the columns of each term that are `seen`: what the data do not show is at zero and stays there.
     """
     return [
         direction
-        for index, (term, t) in enumerate(zip(terms, templates, strict=True))
-        for direction in term.structure.directions(index, t, seen[index])
+        for index, (term, point) in enumerate(zip(terms, points, strict=True))
+        for direction in term.structure.directions(index, point, seen[index])
     ]
 
 
-def eigenframe(terms: Sequence[Term], templates: Sequence[Array]) -> list[Array]:
-    """The same T T' by the templates that steps are best made from."""
-    return [term.structure.turned(t) for term, t in zip(terms, templates, strict=True)]
+def split_theta(structures: Sequence[Structure], theta: Array) -> list[Array]:
+    """The part (..., m_t) of each structure in theta (..., m)."""
+    ends = np.cumsum([structure.n_parameters for structure in structures])[:-1]
+    return np.split(theta, ends, axis=-1)
+
+
+def turned(terms: Sequence[Term], points: Sequence[Array]) -> list[Array]:
+    """The same T T' by the points that steps are best made from."""
+    return [term.structure.turned(point) for term, point in zip(terms, points, strict=True)]
 
 
 def pivots(directions: Sequence[Direction], quadratic_share: Sequence[Array], inverse_share: Sequence[Array]) -> Pivots:
-    """What the balanced model says of the log standard deviations among the directions.
+    """What the balanced model says of the logarithms among the directions.
 
     The shares are, by term and column, the ratio of the quadratic part of T'N T to its other parts, and the mean
     diagonal of A^{-1}.
@@ -53,34 +64,32 @@ def pivots(directions: Sequence[Direction], quadratic_share: Sequence[Array], in
     own = [(a, d) for a, d in enumerate(directions) if d.is_pivot]
     return Pivots(
         tuple(a for a, _ in own),
-        tuple(float(quadratic_share[d.term][d.column]) for _, d in own),
-        tuple(float(inverse_share[d.term][d.column]) for _, d in own),
+        tuple(d.share(quadratic_share[d.term]) for _, d in own),
+        tuple(d.share(inverse_share[d.term]) for _, d in own),
     )
 
 
 def move(
-    templates: Sequence[Array],
+    terms: Sequence[Term],
+    points: Sequence[Array],
     directions: Sequence[Direction],
     step: Array,
     vanishing: tuple[int, ...] = (),
 ) -> list[Array]:
-    """Templates T R(step): columns exp(step_jj) T_j plus the off-diagonal moves; vanishing columns zero."""
-    out = [t.copy() for t in templates]
-    for a, d in enumerate(directions):
-        if not d.is_pivot:
-            out[d.term] += step[a] * d.step
-    for a, d in enumerate(directions):
-        if d.is_pivot:
-            out[d.term][:, d.column] *= 0.0 if a in vanishing else np.exp(step[a])
+    """The points that a step along the directions leads to; the pivots that `vanishing` names lead to zero."""
+    out = []
+    for index, (term, point) in enumerate(zip(terms, points, strict=True)):
+        own = [(d, float(step[a])) for a, d in enumerate(directions) if d.term == index]
+        gone = [directions[a] for a in vanishing]
+        out.append(term.structure.moved(point, own, gone) if own else point)
     return out
 
 
-def leave_boundary(templates: Sequence[Array], away: BoundaryParameter) -> Iterator[list[Array]]:
-    """Templates with some variance along a boundary direction, less and less of it."""
-    variance = away.newton_variance
+def leave_boundary(terms: Sequence[Term], points: Sequence[Array], away: BoundaryParameter) -> Iterator[list[Array]]:
+    """Points with some variance along a boundary direction, or some way off a bound, less and less of it."""
+    size = away.newton_variance
     for _ in range(_MAX_HALVINGS):
-        out = list(templates)
-        t = templates[away.term]
-        out[away.term] = semidefinite_cholesky(t @ t.T + variance * np.outer(away.direction, away.direction))
+        out = list(points)
+        out[away.term] = terms[away.term].structure.left(points[away.term], away, size)
         yield out
-        variance *= 0.25
+        size *= 0.25

@@ -1,9 +1,31 @@
 """What the covariance of a random term is, as an object: `Structure`.
 
-A term's effects b_j at a level j have covariance sigma^2 T T' with one template T, k x k, for all levels. A
-structure says which T there are, by what numbers they are described and reported, in which directions they may
-move, and what of the term's columns it leaves invariant. Everything else of the package asks it, and knows no
-structure by name.
+The effects of a term's columns at one level have covariance sigma^2 T T' (generalized models: T T'), T the term's
+template. A structure says which T there are, by what numbers they are described and reported, in which directions
+they may move, how bounds are left, and which changes of the columns it is closed under. Everything else asks it,
+and knows no structure by name.
+
+Three descriptions of one covariance occur:
+
+*theta*
+    The structure's parameters in the user's columns, relative to sigma: what results hold and files keep.
+*point*
+    What Newton steps move, in the basis of the problem: the template itself, any square root of T T', for the free
+    structures; theta of the problem's columns for those with parameters of their own.
+*natural parameters*
+    What is reported, in the units of the response: standard deviations, correlations, ranges.
+
+One template serves all levels. Two generalizations have their place here, and in the factor:
+
+- *A template a level* (irregular times): `relative_factor` of such a structure returns (k, k, q), the level last, as
+  the blocks of :mod:`mixfit.gram.levels` have it; a direction's change of the covariance likewise, and the slopes are
+  sums over levels of <N_j, Sigma'_j>. Times that several levels share need none of that: with a column for each time
+  that occurs a level that lacks some has rows of zeros there, and one template is enough.
+- *A known covariance across levels*, b ~ N(0, sigma^2 T T' (x) K), K = L L' of q levels: Z L in place of Z, and
+  T as ever. For q levels of one column that is the structure sd^2 K of q columns at one level, which
+  `Structure.of` may ask for by changing columns and levels; it costs O(q^3). A sparse precision Q = K^{-1} costs
+  less where b itself, not u, is what the factor eliminates: A = Q(psi) + Z'Z, with log|A| - log|Q| in place of
+  log|Lambda'Z'Z Lambda + I|. Such a structure gives Q(psi), its pattern, and dQ/dpsi on it.
 """
 
 from __future__ import annotations
@@ -11,19 +33,25 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
+from mixfit.errors import FormulaError
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from mixfit.covariance.coordinates import TermCoordinates
-    from mixfit.covariance.directions import Direction
+    from mixfit.covariance.coordinates import Coordinates
+    from mixfit.covariance.directions import Direction, Edge
+    from mixfit.covariance.parameter import NaturalParameter, VarianceForm
+    from mixfit.optimize.certificate import BoundaryParameter
 
     Array = NDArray[np.float64]
 
-__all__ = ["Invariance", "NaturalParameter", "Structure"]
+__all__ = ["Invariance", "Structure"]
 
 # The default of lme4's isSingular: on the scale of theta, whose unit is the residual standard deviation.
 SINGULAR = 1e-4
@@ -35,28 +63,6 @@ class Invariance(Enum):
     ANY_BASIS = "every invertible R"
     COLUMN_SCALES = "every diagonal R"
     COMMON_SCALE = "multiples of the identity"
-
-
-@dataclass(frozen=True)
-class NaturalParameter:
-    """A number that a structure is reported by.
-
-    Attributes
-    ----------
-    kind : str
-        ``"sd"`` or ``"cor"``.
-    first, second : int
-        Columns of the term that it is of; equal for a standard deviation.
-    """
-
-    kind: str
-    first: int
-    second: int
-
-    def label(self, columns: tuple[str, ...], group: str) -> str:
-        """Its name: ``"sd(x|g)"``, ``"cor(x,z|g)"``."""
-        named = dict.fromkeys((columns[self.first], columns[self.second]))
-        return f"{self.kind}({','.join(named)}|{group})"
 
 
 @dataclass(frozen=True)
@@ -77,12 +83,25 @@ class Structure(ABC):
     is_separable: ClassVar[bool] = False
     """Whether the columns are independent, each with a variance of its own: as many terms in one."""
 
+    @classmethod
+    def of(cls, columns: Sequence[str], options: Sequence[str]) -> Self:
+        """The structure of a term of these columns, with what its formula says after the grouping factor.
+
+        Raises
+        ------
+        FormulaError
+            For columns or options that it does not take.
+        """
+        if options:
+            raise FormulaError(f"{cls.name}(... | ...) takes no option, and was given {options[0]!r}.")
+        return cls(len(columns))
+
     # Parameters
 
     @property
     @abstractmethod
-    def entries(self) -> list[tuple[int, int]]:
-        """Entries (row, column), row >= column, of Sigma that vary by themselves; theta is those of T."""
+    def n_parameters(self) -> int:
+        """Length m of theta."""
 
     @property
     @abstractmethod
@@ -90,34 +109,39 @@ class Structure(ABC):
         """What it is reported by, in order."""
 
     @property
-    def n_parameters(self) -> int:
-        """Length of theta."""
-        return len(self.entries)
+    @abstractmethod
+    def n_deviations(self) -> int:
+        """How many natural parameters are standard deviations: the first ones."""
+
+    def row_names(self, columns: Sequence[str]) -> list[str]:
+        """Rows of a table of variance components, one a standard deviation."""
+        return list(columns) if self.n_deviations == self.k else [f"{columns[0]} .. {columns[-1]}"]
 
     @property
-    def shows_correlations(self) -> bool:
-        """Whether a table of variance components has correlations of its columns."""
-        return any(p.kind == "cor" for p in self.natural)
+    @abstractmethod
+    def row_cells(self) -> list[list[int]]:
+        """Which natural parameters stand beside each of these rows."""
 
-    def theta(self, template: Array) -> Array:
-        """Free entries of templates (..., k, k), column by column: (..., m)."""
-        rows, columns = (list(index) for index in zip(*self.entries, strict=True))
-        return template[..., rows, columns]
+    @property
+    def tag(self) -> str:
+        """What stands behind those of the first row, to say what they are."""
+        return ""
 
+    @abstractmethod
+    def natural_values(self, theta: Array, units: Array | float) -> Array:
+        """Values of the natural parameters for theta (..., m), effects of the columns in `units`, (..., k) or one."""
+
+    @abstractmethod
     def template(self, theta: Array) -> Array:
         """Lower-triangular templates (..., k, k) of theta (..., m)."""
-        rows, columns = (list(index) for index in zip(*self.entries, strict=True))
-        out = np.zeros((*theta.shape[:-1], self.k, self.k))
-        out[..., rows, columns] = theta
-        return out
-
-    def start(self, variances: Array) -> Array:
-        """Template to start from, given moment estimates (k,) of the columns' relative variances."""
-        return np.diag(np.sqrt(variances))
 
     def is_singular(self, template: Array, scale: Array, tolerance: float = SINGULAR) -> NDArray[np.bool_] | np.bool_:
         """Whether lower-triangular templates (..., k, k) lie on the boundary; `scale` are the columns' lengths."""
         return (np.diagonal(template, axis1=-2, axis2=-1) * scale < tolerance).any(axis=-1)
+
+    @abstractmethod
+    def variance_form(self, theta: Array, sigma: float) -> VarianceForm:
+        """What tests of fixed effects differentiate in."""
 
     # Submodels
 
@@ -126,37 +150,107 @@ class Structure(ABC):
         """The same structure for `k` of the term's columns (or combinations of them, where any basis will do)."""
 
     @property
+    def free_blocks(self) -> tuple[slice, ...]:
+        """Columns of the diagonal blocks of Sigma, where each of them is any positive semidefinite matrix; else ()."""
+        return ()
+
+    # Points
+
     @abstractmethod
-    def blocks(self) -> tuple[slice, ...]:
-        """Columns of the diagonal blocks of Sigma, each of which is any positive semidefinite matrix."""
+    def starts(self, variances: Array) -> list[Array]:
+        """Points to start from, given moment estimates (k,) of the relative variances of the problem's columns."""
+
+    @abstractmethod
+    def relative_factor(self, point: Array) -> Array:
+        """Template (k, k) of a point, its columns without variance zero. A template stands for itself."""
+
+    @abstractmethod
+    def theta_of(self, point: Array, basis: Array) -> Array:
+        """Theta of a point; Z = Z_basis R for the R that is `basis`."""
+
+    @abstractmethod
+    def point_of(self, start: Array, basis: Array) -> Array:
+        """A point of a theta (m,) or, for the free structures, a template (k, k) of the user's columns.
+
+        Raises
+        ------
+        FitError
+            For an array of another shape.
+        """
+
+    @abstractmethod
+    def scaled(self, point: Array, share: float) -> Array:
+        """The point of `share` T."""
 
     # Newton steps
 
     @abstractmethod
-    def directions(self, term: int, template: Array, seen: NDArray[np.bool_]) -> list[Direction]:
-        """Every direction that moves T T' within the structure and its rank; `term` is the term's number."""
+    def turned(self, point: Array) -> Array:
+        """The same T T' by the point that Newton's steps are best made from."""
 
     @abstractmethod
-    def turned(self, template: Array) -> Array:
-        """The same T T' by the template that Newton's steps are best made from."""
+    def shown(self, point: Array, seen: NDArray[np.bool_]) -> Array:
+        """The point without what only columns that are zero in every row would tell."""
 
     @abstractmethod
-    def null_space(self, template: Array, seen: NDArray[np.bool_]) -> Array:
-        """Orthonormal directions in which T T' has no variance and could have some, as columns."""
+    def directions(self, term: int, point: Array, seen: NDArray[np.bool_]) -> list[Direction]:
+        """Every direction that moves T T' within the structure, rank and bounds; `term` is the term's number.
 
-    @abstractmethod
-    def null_slopes(self, restricted: Array) -> tuple[Array, Array]:
-        """Derivatives in the variances off the boundary, and combinations of null directions that they belong to.
-
-        `restricted` is O'N O of the null directions O.
+        `seen` says which columns are not zero in every row.
         """
 
     @abstractmethod
-    def regular(self, moved: Array, least: float) -> tuple[Array, Array, bool]:
-        """A template without variances below `least`, its pseudo-inverse, and whether it has full rank."""
+    def moved(self, point: Array, steps: Sequence[tuple[Direction, float]], vanishing: Sequence[Direction]) -> Array:
+        """The point that steps along its directions lead to; those in `vanishing` lead to zero."""
+
+    @abstractmethod
+    def bend_slopes(
+        self, directions: Sequence[Direction], point: Array, relative: Array, absolute: Array | None
+    ) -> Array:
+        """<N, Sigma''_ab> along directions of a point, (m, m), in the coordinates that `moved` steps in."""
+
+    @abstractmethod
+    def slopes_after(
+        self, directions: Sequence[Direction], moved: Array, relative: Array, absolute: Array | None
+    ) -> list[float]:
+        """Slopes at a point a little away, in the coordinates of the `directions` of a point inside.
+
+        `relative` is T'N T at the moved point, `absolute` N, where its template is singular.
+        """
+
+    @abstractmethod
+    def edges(self, point: Array, slope: Array, seen: NDArray[np.bool_]) -> list[Edge]:
+        """Ways off the bounds that a point is on, given N = dd/dSigma."""
+
+    @abstractmethod
+    def left(self, point: Array, away: BoundaryParameter, size: float) -> Array:
+        """The point `size` off a bound."""
+
+    @abstractmethod
+    def is_on_bound(self, point: Array) -> bool:
+        """Whether there are edges, without computing them."""
+
+    @abstractmethod
+    def null_space(self, template: Array, seen: NDArray[np.bool_]) -> Array:
+        """Directions, as columns, between which N is looked at off the range of a singular template."""
+
+    @abstractmethod
+    def theta_jacobian(self, point: Array, directions: Sequence[Direction], basis: Array) -> Array:
+        """Derivatives (m, len(directions)) of theta along directions at a point inside."""
 
     # Profiles
 
     @abstractmethod
-    def coordinates(self, *first: int) -> TermCoordinates:
-        """Smooth coordinates in which a column's standard deviation, or the correlation of two, is one of them."""
+    def coordinates(self, natural: int | None = None) -> Coordinates:
+        """Smooth coordinates, one of them the natural parameter of that number."""
+
+    @abstractmethod
+    def standardized(self, point: Array, base: Array) -> Array:
+        """What `coordinates` start from: the covariance S S', or theta, of the columns with T = base S."""
+
+    @abstractmethod
+    def unstandardized(self, point: Array, base: Array, ratio: float, least: float) -> Array:
+        """The point of S / ratio, or of theta / ratio, for what `Coordinates.point` gives.
+
+        Variances below `least` are none.
+        """

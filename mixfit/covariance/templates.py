@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "change_basis",
     "expand",
+    "regular_factor",
     "semidefinite_cholesky",
 ]
 
@@ -55,3 +56,23 @@ def semidefinite_cholesky(sigma: Array, tolerance: float = 1e-12) -> Array:
         t[j, j] = np.sqrt(pivot)
         t[j + 1 :, j] = (sigma[j + 1 :, j] - t[j + 1 :, :j] @ t[j, :j]) / t[j, j]
     return t
+
+
+def regular_factor(factor: Array, least: float) -> tuple[Array, Array, bool]:
+    """A square factor without variances below `least`, its pseudo-inverse, and whether it has full rank.
+
+    Singular values below the root of `least` are left out: as a column of zeros where there is one to leave out, by
+    turning the columns otherwise.
+    """
+    if len(factor) == 1:
+        singular = factor[0, 0] ** 2 < least
+        return (np.zeros((1, 1)), np.zeros((1, 1)), False) if singular else (factor, 1.0 / factor, True)
+    u, s, vt = np.linalg.svd(factor)
+    if s[-1] ** 2 >= least:
+        return factor, (vt.T / s) @ u.T, True
+    kept = s**2 >= least
+    columns = np.einsum("ij,ij->j", factor, factor) >= least
+    inverse = np.divide(1.0, s, out=np.zeros_like(s), where=kept)
+    if columns.sum() == kept.sum():
+        return factor * columns, (vt.T * inverse) @ u.T, False
+    return u * (s * kept), np.diag(inverse) @ u.T, False

@@ -7,27 +7,31 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from mixfit.covariance.coordinates import TermCoordinates
+from mixfit.covariance.coordinates import TriangleCoordinates
 from mixfit.covariance.directions import (
-    Direction,
-    along_columns,
-    into_null_space,
+    ColumnDirection,
+    TurningDirection,
     null_vectors,
     orthogonal_columns,
     regular_columns,
 )
-from mixfit.covariance.structure import Invariance, NaturalParameter, Structure
+from mixfit.covariance.entrywise import Entrywise
+from mixfit.covariance.parameter import correlation_of, deviation_of
+from mixfit.covariance.structure import Invariance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from mixfit.covariance.directions import Direction
+    from mixfit.covariance.parameter import NaturalParameter
 
     Array = NDArray[np.float64]
 
 __all__ = ["Unstructured"]
 
 
-class Unstructured(Structure):
-    """``us(x | g)``, or ``(x | g)``: theta is the lower triangle of T, column by column, as lme4 lists it."""
+class Unstructured(Entrywise):
+    """``us(x | g)``, or ``(x | g)``: theta is the lower triangle of T."""
 
     name: ClassVar[str] = "us"
     invariance: ClassVar[Invariance] = Invariance.ANY_BASIS
@@ -40,37 +44,39 @@ class Unstructured(Structure):
     @property
     def natural(self) -> tuple[NaturalParameter, ...]:
         """Standard deviations, then correlations."""
-        pairs = combinations(range(self.k), 2)
-        return (
-            *(NaturalParameter("sd", a, a) for a in range(self.k)),
-            *(NaturalParameter("cor", a, b) for a, b in pairs),
-        )
+        every = range(self.k)
+        return (*(deviation_of(a) for a in every), *(correlation_of(a, b) for a, b in combinations(every, 2)))
 
     def restricted(self, k: int) -> Unstructured:
         """Of `k` combinations of the columns."""
         return Unstructured(k)
 
     @property
-    def blocks(self) -> tuple[slice, ...]:
+    def free_blocks(self) -> tuple[slice, ...]:
         """The whole."""
         return (slice(0, self.k),)
 
-    def directions(self, term: int, template: Array, seen: NDArray[np.bool_]) -> list[Direction]:
+    def turned(self, point: Array) -> Array:
+        """Orthogonal columns."""
+        return orthogonal_columns(point) if self.k > 1 else point
+
+    def directions(self, term: int, point: Array, seen: NDArray[np.bool_]) -> list[Direction]:
         """A basis of the tangent space of the matrices of T's rank.
 
         Between columns with variance the directions are T E_ij, i >= j. Where T is singular each such column may
         also turn out of the range of T, along the null space of T T'.
         """
-        columns = np.flatnonzero(regular_columns(template)).tolist()
-        pairs = [(i, j) for place, j in enumerate(columns) for i in columns[place:]]
-        out = list(along_columns(term, template, pairs))
+        columns = np.flatnonzero(regular_columns(point)).tolist()
+        out: list[Direction] = [
+            ColumnDirection(term, point, i, j) for place, j in enumerate(columns) for i in columns[place:]
+        ]
         if 0 < len(columns) < self.k:
-            out += into_null_space(term, template, columns, seen)
+            for null in null_vectors(point, seen).T:
+                for j in columns:
+                    step = np.zeros(point.shape)
+                    step[:, j] = null * np.linalg.norm(point[:, j])
+                    out.append(TurningDirection(term, point, j, step))
         return out
-
-    def turned(self, template: Array) -> Array:
-        """Orthogonal columns."""
-        return orthogonal_columns(template) if self.k > 1 else template
 
     def null_space(self, template: Array, seen: NDArray[np.bool_]) -> Array:
         """The null space of T T'."""
@@ -81,26 +87,8 @@ class Unstructured(Structure):
         slopes, vectors = np.linalg.eigh(restricted)
         return slopes, vectors
 
-    def regular(self, moved: Array, least: float) -> tuple[Array, Array, bool]:
-        """Singular values below the root of `least` are left out.
-
-        As a column of zeros where there is one to leave out, by turning the columns otherwise.
-        """
-        if self.k == 1:
-            singular = moved[0, 0] ** 2 < least
-            return (np.zeros((1, 1)), np.zeros((1, 1)), False) if singular else (moved, 1.0 / moved, True)
-        u, s, vt = np.linalg.svd(moved)
-        if s[-1] ** 2 >= least:
-            return moved, (vt.T / s) @ u.T, True
-        kept = s**2 >= least
-        columns = np.einsum("ij,ij->j", moved, moved) >= least
-        inverse = np.divide(1.0, s, out=np.zeros_like(s), where=kept)
-        if columns.sum() == kept.sum():
-            return moved * columns, (vt.T * inverse) @ u.T, False
-        return u * (s * kept), np.diag(inverse) @ u.T, False
-
-    def coordinates(self, *first: int) -> TermCoordinates:
-        """The triangle in an order that puts `first` first; two ask for their correlation."""
+    def triangle(self, *first: int) -> TriangleCoordinates:
+        """The whole lower triangle."""
         order = np.array([*first, *(a for a in range(self.k) if a not in first)], dtype=np.intp)
         rows, columns = np.tril_indices(self.k)
-        return TermCoordinates(order, len(first) == 2, rows, columns)
+        return TriangleCoordinates(order, len(first) == 2, rows, columns)

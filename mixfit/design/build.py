@@ -210,7 +210,7 @@ def _random_designs(
         # `a:b` and `b:a` are one grouping factor, under the name that comes first.
         groups = first.setdefault(frozenset(factor.expr for factor in term.groups), term.groups)
         grouping, reader = cross(tuple(factor.expr for factor in groups), coded, keep, known)
-        structure = structure_named(term.structure, len(part.names), term.options)
+        structure = structure_named(term.structure, part.names, term.options)
         random.append(RandomDesign(grouping, part.names, Z, structure, term.text))
         readers.append(RandomReader(part, groups, reader))
     return random, readers

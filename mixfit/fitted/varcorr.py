@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mixfit.covariance.steps import split_theta
 from mixfit.wald import correlation
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Component:
     vcov : ndarray, shape (k, k)
         Covariance matrix of the effects of one level, in squared units of the response.
     structure : Structure
+    values : ndarray, shape (m,)
+        Of the natural parameters of the structure, standard deviations first, in units of the response.
 
     Examples
     --------
@@ -49,6 +52,7 @@ class Component:
     columns: tuple[str, ...]
     vcov: NDArray[np.float64]
     structure: Structure
+    values: NDArray[np.float64]
 
     @property
     def sd(self) -> NDArray[np.float64]:
@@ -83,7 +87,8 @@ class RandomCovariances:
         -------
         DataFrame
             Columns ``grp``, ``var1``, ``var2`` (None for a variance), ``vcov`` (variance or
-            covariance) and ``sdcor`` (standard deviation or correlation). Within a group the
+            covariance) and ``sdcor`` (standard deviation or correlation). A structure's own parameter has the
+            structure in ``var1``, its kind in ``var2`` and its value in ``sdcor``. Within a group the
             variances come first, then the covariances column by column; the residual, if there is one, is last.
 
         Examples
@@ -158,16 +163,16 @@ def random_covariances(fit: Fit) -> RandomCovariances:
     -------
     RandomCovariances
     """
-    random, templates, unit = fit.model.design.random, fit.estimate.templates, fit.estimate.unit
+    random, estimate = fit.model.design.random, fit.estimate
+    thetas = split_theta([term.structure for term in random], estimate.theta)
     order = term_order(random)
     names = unique_names(random[t].grouping.name for t in order)
-    return RandomCovariances(
-        tuple(
-            Component(name, random[t].columns, unit**2 * templates[t] @ templates[t].T, random[t].structure)
-            for name, t in zip(names, order, strict=True)
-        ),
-        fit.residual_sd,
-    )
+    parts = []
+    for name, t in zip(names, order, strict=True):
+        factor = estimate.unit * estimate.templates[t]
+        values = random[t].structure.natural_values(thetas[t], estimate.unit)
+        parts.append(Component(name, random[t].columns, factor @ factor.T, random[t].structure, values))
+    return RandomCovariances(tuple(parts), fit.residual_sd)
 
 
 def covariance_frame(varcorr: RandomCovariances) -> pd.DataFrame:
@@ -183,14 +188,15 @@ def covariance_frame(varcorr: RandomCovariances) -> pd.DataFrame:
     """
     rows: list[tuple[str, str | None, str | None, float, float]] = []
     for part in varcorr.components:
-        names, sd, corr = part.columns, part.sd, part.corr
-        rows += [(part.group, n, None, float(s) ** 2, float(s)) for n, s in zip(names, sd, strict=True)]
-        if part.structure.shows_correlations:
-            rows += [
-                (part.group, names[j], names[i], float(part.vcov[i, j]), float(corr[i, j]))
-                for j in range(len(names))
-                for i in range(j + 1, len(names))
-            ]
+        names, values, structure = part.columns, part.values.tolist(), part.structure
+        n = structure.n_deviations
+        rows += [(part.group, a, None, s**2, s) for a, s in zip(structure.row_names(names), values[:n], strict=True)]
+        for p, value in zip(structure.natural[n:], values[n:], strict=True):
+            if p.first >= 0:
+                covariance = float(part.vcov[p.first, p.second])
+                rows.append((part.group, names[p.first], names[p.second], covariance, value))
+            else:
+                rows.append((part.group, p.of, p.kind, float("nan"), value))
     if varcorr.sigma is not None:
         rows.append(("Residual", None, None, varcorr.sigma**2, varcorr.sigma))
     grp, var1, var2, vcov, sdcor = zip(*rows, strict=True)

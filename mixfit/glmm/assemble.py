@@ -12,6 +12,7 @@ from mixfit.glmm.problem import GeneralizedProblem
 from mixfit.gram.basis import fixed_basis
 from mixfit.gram.pattern import row_pattern
 from mixfit.gram.products import weighted_products
+from mixfit.gram.residual import ResidualStage
 from mixfit.lmm.assemble import random_rows
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def assemble_generalized(design: Design, family: Family) -> GeneralizedAssembly:
     prior = np.ones(n) if design.weights is None else design.weights
     offset = np.zeros(n) if design.offset is None else design.offset
     fixed = fixed_basis(np.ascontiguousarray(design.X.T))
-    rows, terms, bases = random_rows(design.random, None)
+    rows, terms, bases = random_rows(design.random, ResidualStage())
     pattern = row_pattern(rows)
     plan = make_plan(weighted_products(pattern, np.empty((0, n)), np.ones(n)))
     problem = GeneralizedProblem(family, design.y, prior, offset, fixed.rows, pattern, plan, terms)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.directions import Direction
+    from mixfit.covariance.term import Term
     from mixfit.glmm.objective import Objective
     from mixfit.glmm.point import Slopes
 
@@ -25,14 +26,9 @@ __all__ = ["exact_hessian", "shifted", "slope_vector"]
 _DIFFERENCE = 1e-3
 
 
-def slope_vector(slopes: Slopes, at: Parameters, directions: Sequence[Direction], dispersion: bool) -> Array:
+def slope_vector(slopes: Slopes, directions: Sequence[Direction], dispersion: bool) -> Array:
     """The gradient in (directions, gamma, log phi), of the slopes at one point."""
-    out = [
-        2.0 * slopes.relative[d.term][d.row, d.column]
-        if d.relative
-        else 2.0 * float(np.vdot(slopes.absolute[d.term] @ at.templates[d.term], d.step))
-        for d in directions
-    ]
+    out = [d.slope(slopes.relative[d.term], slopes.absolute.get(d.term)) for d in directions]
     return np.concatenate([out, slopes.gamma, [slopes.log_phi] if dispersion else []])
 
 
@@ -50,44 +46,35 @@ def exact_hessian(objective: Objective, at: Parameters, directions: Sequence[Dir
     for a in range(len(gradient)):
         delta = np.zeros(len(gradient))
         delta[a] = step[a]
-        moved = shifted(at, directions, delta)
+        moved = shifted(objective.problem.terms, at, directions, delta)
         objective.value(moved)
         slopes = objective.slopes()
-        out[a] = (_along(slopes, at, moved, directions, objective) - gradient) / step[a]
+        out[a] = (_along(slopes, moved, directions, objective) - gradient) / step[a]
     objective.value(at)
     objective.slopes()
     return 0.5 * (out + out.T)
 
 
-def _along(
-    slopes: Slopes, at: Parameters, moved: Parameters, directions: Sequence[Direction], objective: Objective
-) -> Array:
-    """Gradient at `moved` in the coordinates centred at `at`.
-
-    The point is T R(delta) with R = I + delta_ij E_ij off the diagonal and exp on it; there d/d delta_ij has the
-    step T E_ij R_jj, whose gradient is 2 <N T_moved, step>.
-    """
-    out = []
-    for d in directions:
-        t = moved.templates[d.term]
-        step = d.step if d.row != d.column else np.outer(t[:, d.column], np.eye(len(t))[d.column])
-        out.append(2.0 * float(np.vdot(_slope_times_template(slopes, moved, d.term), step)))
+def _along(slopes: Slopes, moved: Parameters, directions: Sequence[Direction], objective: Objective) -> Array:
+    """Gradient at `moved` in the coordinates centred where the directions are."""
+    out = np.empty(len(directions))
+    for index, (term, point) in enumerate(zip(objective.problem.terms, moved.points, strict=True)):
+        own = [a for a, d in enumerate(directions) if d.term == index]
+        known = slopes.relative[index], slopes.absolute.get(index)
+        out[own] = term.structure.slopes_after([directions[a] for a in own], point, *known)
     tail = [slopes.log_phi] if objective.problem.family.has_dispersion else []
     return np.concatenate([out, slopes.gamma, tail])
 
 
-def _slope_times_template(slopes: Slopes, at: Parameters, term: int) -> Array:
-    t = at.templates[term]
-    if term in slopes.absolute:
-        return slopes.absolute[term] @ t
-    return np.asarray(np.linalg.solve(t.T, slopes.relative[term]))
-
-
 def shifted(
-    at: Parameters, directions: Sequence[Direction], step: Array, vanishing: tuple[int, ...] = ()
+    terms: Sequence[Term],
+    at: Parameters,
+    directions: Sequence[Direction],
+    step: Array,
+    vanishing: tuple[int, ...] = (),
 ) -> Parameters:
-    """The point a step away; the columns of templates that `vanishing` names are zero there."""
+    """The point a step away; the pivots that `vanishing` names are zero there."""
     m, p = len(directions), len(at.gamma)
-    templates = move(at.templates, directions, step[:m], vanishing)
+    points = move(terms, at.points, directions, step[:m], vanishing)
     phi = at.phi * float(np.exp(step[-1])) if len(step) > m + p else at.phi
-    return Parameters(tuple(templates), at.gamma + step[m : m + p], phi)
+    return Parameters(tuple(points), at.gamma + step[m : m + p], phi)

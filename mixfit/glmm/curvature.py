@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["variance_curvature", "working_information"]
+__all__ = ["edge_curvature", "working_information"]
 
 _LONGEST_LOG_PHI = 3.0
 
@@ -49,9 +49,9 @@ def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
     scores = random_sums(problem.pattern.factors, at.mode.terms.score[None])
     loadings = [np.zeros((k, m, q)) for k, q in zip(gram.k, gram.n_levels, strict=True)]
     for a, d in enumerate(directions):
-        term, t = problem.terms[d.term], at.templates[d.term]
+        term = problem.terms[d.term]
         s = scores[term.factor][term.columns, 0]
-        loadings[term.factor][term.columns, a] = d.step @ (t.T @ s) + t @ (d.step.T @ s)
+        loadings[term.factor][term.columns, a] = d.change() @ s
     images = gram.matvec(loadings)
     forward = factor.half(images)
     direct = sum(column_products(c, f) for c, f in zip(loadings, images, strict=True))
@@ -78,14 +78,14 @@ def _dispersion_information(at: Laplace) -> float:
     return 2.0 * max(float(scores @ scores), abs(float(scores.sum())) / _LONGEST_LOG_PHI)
 
 
-def variance_curvature(at: Laplace, index: int, direction: Array) -> tuple[float, float]:
-    """w'V^{-1}w for the variance along `direction` of a singular term, and |s|^2 there."""
+def edge_curvature(at: Laplace, index: int, change: Array) -> tuple[float, float]:
+    """w'V^{-1}w along a change of a term's covariance on its boundary, and the quadratic part of the slope."""
     problem, term = at.problem, at.problem.terms[index]
     factor = problem.factorize(at.mode.terms.expected, at.templates)
-    s = direction @ random_sums(problem.pattern.factors, at.mode.terms.score[None])[term.factor][term.columns, 0]
+    s = random_sums(problem.pattern.factors, at.mode.terms.score[None])[term.factor][term.columns, 0]
     loadings = [np.zeros((k, 1, q)) for k, q in zip(problem.k, problem.n_levels, strict=True)]
-    loadings[term.factor][term.columns, 0] = np.outer(direction, s)
+    loadings[term.factor][term.columns, 0] = change @ s
     images = factor.gram.matvec(loadings)
     forward = factor.half(images)
     direct = sum(float(np.vdot(c, f)) for c, f in zip(loadings, images, strict=True))
-    return direct - float(factor.inner(forward, forward)[0, 0]), float(s @ s)
+    return direct - float(factor.inner(forward, forward)[0, 0]), float(np.vdot(change @ s, s))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from mixfit.covariance.directions import regular_columns
+from mixfit.covariance.steps import split_theta
 from mixfit.covariance.templates import change_basis
 from mixfit.errors import FitError
 from mixfit.factor.posterior import conditional_covariances, posterior
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["conditional_covariance", "estimate_generalized", "laplace_at"]
+__all__ = ["conditional_covariance", "estimate_generalized", "laplace_at", "points_at"]
 
 _MAX_COLUMNS = 3
 # numpy's nodes and weights are no longer finite in double precision from about 375 on.
@@ -71,7 +71,7 @@ def estimate_generalized(
             "coefficients have the largest likelihood. Leave columns or random terms out."
         )
     near = objective.center.mode
-    center = laplace(problem, optimum.at.gamma, optimum.at.templates, optimum.at.phi, near.u, near.observed)
+    center = laplace(problem, optimum.at.gamma, optimum.at.points, optimum.at.phi, near.u, near.observed)
     method_name = "laplace" if n_agq == 1 else "quadrature"
     return _collect(assembly, method_name, n_agq, optimum, center, _joint_spread(optimum, problem.p))
 
@@ -137,8 +137,11 @@ def _collect(
 ) -> GeneralizedEstimate:
     """The estimates in the user's columns; `spread` is Cov(gamma), and the same at known theta and phi."""
     problem, at = assembly.problem, optimum.at
-    b = [lv.left_multiply(t, u) for t, u in zip(problem.factor_templates(at.templates), center.mode.u, strict=True)]
-    templates = tuple(change_basis(t, basis) for t, basis in zip(at.templates, assembly.term_bases, strict=True))
+    b = [lv.left_multiply(t, u) for t, u in zip(problem.factor_templates(center.templates), center.mode.u, strict=True)]
+    thetas = [
+        t.structure.theta_of(point, basis)
+        for t, point, basis in zip(problem.terms, at.points, assembly.term_bases, strict=True)
+    ]
     m = len(optimum.directions)
     covariance = _covariance(optimum.hessian)
     modes = tuple(
@@ -149,14 +152,14 @@ def _collect(
         method=method,
         n_agq=n_agq,
         criterion=optimum.value,
-        templates=templates,
-        theta=np.concatenate([t.structure.theta(own) for t, own in zip(problem.terms, templates, strict=True)]),
+        templates=tuple(t.structure.template(own) for t, own in zip(problem.terms, thetas, strict=True)),
+        theta=np.concatenate(thetas),
         phi=at.phi,
         log_phi_error=float(np.sqrt(covariance[-1, -1])) if problem.family.has_dispersion else np.nan,
         beta=assembly.fixed.coefficients(center.gamma),
         cov_beta=_back(assembly, spread[0]),
         cov_beta_conditional=_back(assembly, spread[1]),
-        theta_errors=_theta_errors(assembly, at.templates, optimum.directions, covariance[:m, :m]),
+        theta_errors=_theta_errors(assembly, at.points, optimum.directions, covariance[:m, :m]),
         modes=modes,
         eta=center.mode.eta,
         certificate=optimum.certificate,
@@ -170,24 +173,27 @@ def _back(assembly: GeneralizedAssembly, covariance: Array) -> Array:
 
 
 def _theta_errors(
-    assembly: GeneralizedAssembly, templates: Sequence[Array], directions: Sequence[Direction], covariance: Array
+    assembly: GeneralizedAssembly, points: Sequence[Array], directions: Sequence[Direction], covariance: Array
 ) -> Array:
-    """Standard errors of theta by the delta method: differences of theta along each direction."""
-    out, step = [], 1e-5
-    for index, (term, t, basis) in enumerate(zip(assembly.problem.terms, templates, assembly.term_bases, strict=True)):
-        free = term.structure.entries
+    """Standard errors of theta by the delta method."""
+    out: list[float] = []
+    for index, (term, point, basis) in enumerate(zip(assembly.problem.terms, points, assembly.term_bases, strict=True)):
         own = [a for a, d in enumerate(directions) if d.term == index]
-        if not regular_columns(t).all():
-            out += [np.nan] * len(free)
+        if term.structure.is_on_bound(point):
+            out += [np.nan] * term.structure.n_parameters
             continue
-        jacobian = np.empty((len(free), len(own)))
-        for column, a in enumerate(own):
-            up = change_basis(t + step * directions[a].step, basis)
-            down = change_basis(t - step * directions[a].step, basis)
-            jacobian[:, column] = [(up[i, j] - down[i, j]) / (2.0 * step) for i, j in free]
+        jacobian = term.structure.theta_jacobian(point, [directions[a] for a in own], basis)
         spread = jacobian @ covariance[np.ix_(own, own)] @ jacobian.T
         out += np.sqrt(np.maximum(spread.diagonal(), 0.0)).tolist()
     return np.array(out)
+
+
+def points_at(assembly: GeneralizedAssembly, theta: Array) -> tuple[Array, ...]:
+    """Points in the problem's bases."""
+    terms = assembly.problem.terms
+    parts = split_theta([t.structure for t in terms], theta)
+    triples = zip(terms, parts, assembly.term_bases, strict=True)
+    return tuple(t.structure.point_of(own, basis) for t, own, basis in triples)
 
 
 def conditional_covariance(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> tuple[Array, ...]:

@@ -59,7 +59,7 @@ class FastObjective(WorkingCurvature):
 
     def value(self, at: Parameters) -> float:
         """-2 log-likelihood by the Laplace approximation at the joint mode."""
-        self._at = joint_laplace(self.problem, at.templates, at.phi, *self._start)
+        self._at = joint_laplace(self.problem, at.points, at.phi, *self._start)
         return self._at.value
 
     def slopes(self) -> Slopes:

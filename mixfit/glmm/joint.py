@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg.lapack import dposv
 
+from mixfit.covariance.steps import relative_factors
 from mixfit.errors import FitError
 from mixfit.glmm.laplace import Laplace
 from mixfit.glmm.pirls import Mode, penalized_deviance, predictor
@@ -52,7 +53,7 @@ _SEPARATED = (
 
 def joint_laplace(
     problem: GeneralizedProblem,
-    templates: Sequence[Array],
+    points: Sequence[Array],
     phi: float,
     gamma: Array,
     start: Sequence[Array] | None = None,
@@ -64,6 +65,7 @@ def joint_laplace(
     FitError
         Where no finite mode can be found.
     """
+    templates = relative_factors(problem.terms, points)
     factor_templates = problem.factor_templates(templates)
     at, eta, objective = _from(problem, factor_templates, phi, gamma, start)
     decrement, trusted = np.inf, True
@@ -92,7 +94,7 @@ def joint_laplace(
             mode = Mode(at[1], eta, terms, factor, objective, step)
             same = terms.weight is terms.observed
             own = factor if same else problem.factorize(terms.weight, templates)
-            return Laplace(problem, at[0], tuple(templates), phi, mode, own, objective + own.logdet)
+            return Laplace(problem, at[0], templates, phi, mode, own, objective + own.logdet)
         # Close to the mode the objective's own rounding is larger than what a step changes: the gradient knows better,
         # until its own rounding stops the decrement from falling.
         bound = np.inf if decrement < _SURE else objective + 1e-13 * abs(objective)

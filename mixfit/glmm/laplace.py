@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.covariance.directions import regular_columns
+from mixfit.covariance.steps import relative_factors
 from mixfit.factor.posterior import full_posterior, inverse_sums, projected_sums, row_leverages
 from mixfit.glmm.pirls import find_mode
 from mixfit.glmm.point import Slopes
@@ -74,16 +75,17 @@ class Laplace:
 def laplace(
     problem: GeneralizedProblem,
     gamma: Array,
-    templates: Sequence[Array],
+    points: Sequence[Array],
     phi: float,
     start: Sequence[Array] | None = None,
     near: Factor | None = None,
 ) -> Laplace:
     """Evaluate the Laplace approximation, the mode's search starting from `start`: see `find_mode`."""
+    templates = relative_factors(problem.terms, points)
     mode = find_mode(problem, problem.offset + gamma @ problem.fixed, templates, phi, start, near)
     same = mode.terms.weight is mode.terms.observed
     factor = mode.observed if same else problem.factorize(mode.terms.weight, templates)
-    return Laplace(problem, gamma, tuple(templates), phi, mode, factor, mode.objective + factor.logdet)
+    return Laplace(problem, gamma, templates, phi, mode, factor, mode.objective + factor.logdet)
 
 
 def pull_back(at: Laplace, c: Array) -> list[Array]:

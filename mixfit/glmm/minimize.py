@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.covariance.boundary import boundary_parameters
-from mixfit.covariance.steps import eigenframe, free_directions, leave_boundary, pivots
+from mixfit.covariance.steps import free_directions, leave_boundary, pivots, turned
 from mixfit.errors import FitError
 from mixfit.glmm.coordinates import exact_hessian, shifted, slope_vector
 from mixfit.glmm.point import Parameters
@@ -117,7 +117,7 @@ def minimize(objective: Objective, start: Parameters) -> Optimum:
         if max(decrease, off) <= worth:
             message = "optimality conditions hold"
             break
-        trials = _candidates(state, full, away if off > decrease else None)
+        trials = _candidates(objective, state, full, away if off > decrease else None)
         found, tries = _first_lower(objective, trials, state.value + 0.1 * tolerance)
         evaluations += tries
         if found is not None:
@@ -176,14 +176,14 @@ def _first_lower(
 def _arrive(objective: Objective, at: Parameters, value: float) -> _State:
     """The state at a point whose value was just computed, with the cheap curvature."""
     slopes = objective.slopes()
-    directions = free_directions(objective.problem.terms, at.templates, objective.problem.seen)
-    gradient = slope_vector(slopes, at, directions, objective.problem.family.has_dispersion)
+    directions = free_directions(objective.problem.terms, at.points, objective.problem.seen)
+    gradient = slope_vector(slopes, directions, objective.problem.family.has_dispersion)
     return _State(at, value, slopes, directions, gradient, objective.information(directions), exact=False)
 
 
 def _turn(objective: Objective, state: _State) -> _State:
     """The same point with orthogonal columns: where T T' is nearly singular, others bend the way to the boundary."""
-    at = Parameters(tuple(eigenframe(objective.problem.terms, state.at.templates)), state.at.gamma, state.at.phi)
+    at = Parameters(tuple(turned(objective.problem.terms, state.at.points)), state.at.gamma, state.at.phi)
     return _arrive(objective, at, objective.value(at))
 
 
@@ -205,8 +205,8 @@ def _advance(
 ) -> _State:
     """The state at an accepted point: curvature kept when exact, updated by BFGS otherwise."""
     slopes = objective.slopes()
-    directions = free_directions(objective.problem.terms, at.templates, objective.problem.seen)
-    gradient = slope_vector(slopes, at, directions, objective.problem.family.has_dispersion)
+    directions = free_directions(objective.problem.terms, at.points, objective.problem.seen)
+    gradient = slope_vector(slopes, directions, objective.problem.family.has_dispersion)
     # Far out the working model's curvature, made anew, is worth more than what old steps remember, unless its
     # steps have to be cut.
     far = not cut and newton_step(old.curvature, old.gradient)[1] > _FAR
@@ -219,28 +219,31 @@ def _advance(
 
 
 def _boundary(objective: Objective, state: _State) -> tuple[BoundaryParameter, ...]:
-    if not state.slopes.absolute:
+    terms = objective.problem.terms
+    if not any(term.structure.is_on_bound(point) for term, point in zip(terms, state.at.points, strict=True)):
         return ()
     # In units of the predictor: the mean square of the working response, eta and its deviation of variance 1 / W.
     mode = objective.center.mode
     largest = float(np.mean(mode.eta**2)) + 1.0 / max(float(np.mean(mode.terms.expected)), np.finfo(float).tiny)
     return boundary_parameters(
-        objective.problem.terms,
-        state.at.templates,
+        terms,
+        state.at.points,
         objective.problem.seen,
+        state.slopes.relative,
         objective.boundary_slopes(state.slopes),
-        objective.variance_curvature,
+        objective.edge_curvature,
         largest,
     )
 
 
 def _candidates(
-    state: _State, full: Array, away: BoundaryParameter | None
+    objective: Objective, state: _State, full: Array, away: BoundaryParameter | None
 ) -> Iterator[tuple[Parameters, Array | None]]:
     """Points to try, best first, with the step to each in the state's coordinates where it is one."""
+    terms = objective.problem.terms
     if away is not None:
-        for templates in leave_boundary(state.at.templates, away):
-            yield Parameters(tuple(templates), state.at.gamma, state.at.phi), None
+        for points in leave_boundary(terms, state.at.points, away):
+            yield Parameters(tuple(points), state.at.gamma, state.at.phi), None
         return
     m = len(state.directions)
     own = pivots(state.directions, state.slopes.quadratic_share, state.slopes.inverse_share)
@@ -250,11 +253,11 @@ def _candidates(
     if len(step) > m + len(state.at.gamma):
         step[-1] = np.clip(step[-1], -_LONGEST_LOG_PHI, _LONGEST_LOG_PHI)
     if vanishing:
-        yield shifted(state.at, state.directions, step, vanishing), None
+        yield shifted(terms, state.at, state.directions, step, vanishing), None
     # Where they are among others that are not to vanish after all.
     if (nothing := negligible(own)) and nothing != vanishing:
-        yield shifted(state.at, state.directions, step, nothing), None
+        yield shifted(terms, state.at, state.directions, step, nothing), None
     length = 1.0
     for _ in range(_MAX_HALVINGS):
-        yield shifted(state.at, state.directions, length * step), length * step
+        yield shifted(terms, state.at, state.directions, length * step), length * step
         length *= 0.5

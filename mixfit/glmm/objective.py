@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from mixfit.glmm.curvature import variance_curvature, working_information
+from mixfit.glmm.curvature import edge_curvature, working_information
 from mixfit.glmm.laplace import laplace, laplace_gradient
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class Objective(Protocol):
     def information(self, directions: Sequence[Direction]) -> Array:
         """Cheap curvature of (directions, gamma, log phi) at the point of the last `slopes`."""
 
-    def variance_curvature(self, term: int, direction: Array) -> tuple[float, float]:
-        """Cheap curvature along a boundary direction's variance, and the quadratic part of its slope."""
+    def edge_curvature(self, term: int, change: Array) -> tuple[float, float]:
+        """Cheap curvature along a change of a term's covariance off a bound, and the quadratic part of the slope."""
 
     @property
     def center(self) -> Laplace:
@@ -65,9 +65,9 @@ class WorkingCurvature:
         """Curvature of the working linear model."""
         return working_information(self.center, directions)
 
-    def variance_curvature(self, term: int, direction: Array) -> tuple[float, float]:
-        """Working-model curvature along the variance of a boundary direction."""
-        return variance_curvature(self.center, term, direction)
+    def edge_curvature(self, term: int, change: Array) -> tuple[float, float]:
+        """Working-model curvature along a change of a term's covariance."""
+        return edge_curvature(self.center, term, change)
 
     def boundary_slopes(self, slopes: Slopes) -> dict[int, Array]:
         """N_t of the terms with a singular template: known with the gradient of a Laplace criterion."""
@@ -87,7 +87,7 @@ class LaplaceObjective(WorkingCurvature):
 
     def value(self, at: Parameters) -> float:
         """-2 log-likelihood by the Laplace approximation."""
-        self.at = laplace(self.problem, at.gamma, at.templates, at.phi, *self._near)
+        self.at = laplace(self.problem, at.gamma, at.points, at.phi, *self._near)
         return self.at.value
 
     def slopes(self) -> Slopes:

@@ -20,14 +20,15 @@ class Parameters:
 
     Attributes
     ----------
-    templates : tuple of ndarray, shape (k_t, k_t)
+    points : tuple of ndarray
+        Of the terms' structures: relative factors, or what is moved instead; see :mod:`mixfit.covariance.structure`.
     gamma : ndarray, shape (p,)
         Coefficients of the orthonormal fixed columns.
     phi : float
         Dispersion; 1 for families without.
     """
 
-    templates: tuple[Array, ...]
+    points: tuple[Array, ...]
     gamma: Array
     phi: float
 

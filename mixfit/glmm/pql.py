@@ -69,7 +69,7 @@ def penalized_quasi(problem: GeneralizedProblem, start: Parameters) -> Penalized
     """
     _check_family(problem.family)
     at = replace(start, gamma=np.empty(0))
-    center = joint_laplace(problem, at.templates, at.phi, start.gamma)
+    center = joint_laplace(problem, at.points, at.phi, start.gamma)
     evaluations = 0
     for _ in range(_MAX_WORKING_MODELS):
         optimum = minimize(FastObjective(working_problem(center), center.gamma), at)
@@ -78,7 +78,7 @@ def penalized_quasi(problem: GeneralizedProblem, start: Parameters) -> Penalized
         at = optimum.at
         if settled:
             break
-        center = joint_laplace(problem, at.templates, at.phi, center.gamma, center.mode.u)
+        center = joint_laplace(problem, at.points, at.phi, center.gamma, center.mode.u)
     certificate = replace(
         optimum.certificate,
         converged=settled and optimum.certificate.converged,

@@ -41,7 +41,7 @@ class QuadratureObjective(WorkingCurvature):
 
     def value(self, at: Parameters) -> float:
         """-2 log-likelihood by adaptive quadrature."""
-        center = laplace(self.problem, at.gamma, at.templates, at.phi, *self._near)
+        center = laplace(self.problem, at.gamma, at.points, at.phi, *self._near)
         self._at, self._boundary = evaluate_nodes(center, self._rule), None
         return self._at.value
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.covariance.steps import relative_factors
 from mixfit.errors import FitError
 from mixfit.glmm.point import Parameters
 from mixfit.gram.basis import fixed_basis, response_basis
 from mixfit.gram.products import cross_products
 from mixfit.lmm.problem import Problem
-from mixfit.lmm.start import start_templates
+from mixfit.lmm.start import start_points
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,7 +113,8 @@ def nearer_starts(problem: GeneralizedProblem, first: Parameters) -> Iterator[Pa
     for share in _NEARER:
         gamma = central + share * (first.gamma - central)
         phi = _dispersion(problem, problem.offset + gamma @ problem.fixed, first.phi)
-        yield Parameters(tuple(share * t for t in first.templates), gamma, phi)
+        points = [t.structure.scaled(own, share) for t, own in zip(problem.terms, first.points, strict=True)]
+        yield Parameters(tuple(points), gamma, phi)
 
 
 def _dispersion(problem: GeneralizedProblem, eta: Array, last: float) -> float:
@@ -139,11 +141,16 @@ def theta_start(problem: GeneralizedProblem, gamma: Array, phi: float) -> list[A
     fixed = fixed_basis(problem.fixed * root)
     response = response_basis(fixed, root * (gamma @ problem.fixed) + terms.score / root)
     if response is None:
-        return [np.eye(t.k) for t in problem.terms]
+        return [t.structure.starts(np.ones(t.k))[0] for t in problem.terms]
     rows = [replace(f, columns=root[None] if f.columns is None else f.columns * root) for f in problem.pattern.factors]
     gram = cross_products(rows, np.concatenate([fixed.rows, response.row[None]]))
     linear = Problem(gram, problem.plan, problem.terms, len(fixed.rows), 0.0, 0.0, 0.0)
     sigma = response.scale / np.sqrt(len(problem.y) - len(fixed.rows))
     # Groups that differ in everything or nothing make a ratio of variances without bounds.
     largest = _LARGEST_SHARE * float(np.sqrt(np.mean((terms.score / root**2) ** 2)))
-    return [t * min(sigma, 1.0, largest / max(float(np.abs(t).max()), largest)) for t in start_templates(linear)[0]]
+    points = start_points(linear)[0]
+    sizes = [float(np.abs(t).max()) for t in relative_factors(problem.terms, points)]
+    return [
+        term.structure.scaled(point, min(sigma, 1.0, largest / max(size, largest)))
+        for term, point, size in zip(problem.terms, points, sizes, strict=True)
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,8 +50,7 @@ class GeneralizedSurface:
         self.resolution = 1e-5 if n_agq == 1 or max(problem.k) == 1 else 1e-2
         n = len(problem.y)
         self.terms = standardized_terms(problem.terms, assembly.term_bases, problem.n_levels, n, 1.0)
-        back = [np.linalg.solve(base, t) for base, t in zip(self.terms.bases, at.templates, strict=True)]
-        self.center = tuple(s @ s.T for s in back)
+        self.center = self.terms.standardized(at.points)
         self.beta = assembly.fixed.coefficients(at.gamma)
         dispersion = [1.0 / np.sqrt(n)] if problem.family.has_dispersion else []
         self.tail_errors = np.concatenate([np.ones(problem.p), dispersion])
@@ -59,9 +59,10 @@ class GeneralizedSurface:
         """The surface itself: its tail begins with the fixed effects."""
         return self, effect
 
-    def restarted(self, factors: Sequence[Array], tail: Array) -> GeneralizedSurface:
-        """The surface around the minimum that is reached from a point."""
-        at, _ = self._parameters(factors, tail)
+    def restarted(self, points: Sequence[Array], tail: Array) -> GeneralizedSurface:
+        """The surface around the minimum that is reached from a place."""
+        starts = self.terms.unstandardized(points, 1.0, len(self._assembly.problem.y))
+        at = replace(self._parameters([np.eye(len(b)) for b in self.terms.bases], tail)[0], points=starts)
         return GeneralizedSurface(self._assembly, minimize(self._objective, at).at, self.errors, self._n_agq)
 
     def evaluate(self, factors: Sequence[Array], tail: Array) -> Slope:

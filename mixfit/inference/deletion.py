@@ -80,7 +80,7 @@ def _fit_rows(fit: Fit, keep: NDArray[np.bool_]) -> Fit:
     model = fit.model.of_rows(keep)
     if is_generalized(fit):
         return model.fit(n_agq=fit.estimate.n_agq, method="pql" if fit.estimate.method == "pql" else "ml")
-    return model.fit(reml=fit.reml, start=fit.estimate.templates)
+    return model.fit(reml=fit.reml, start=fit.estimate.theta)
 
 
 @dataclass(frozen=True, eq=False)

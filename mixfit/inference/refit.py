@@ -102,17 +102,17 @@ class Refitter:
             return self._one_by_one(y, [None] * y.shape[1], done)
         together = self._batch.fit(y, reml=self._fit.reml)
         if self._statistic is not None:
-            return self._one_by_one(y, [[t[r] for t in together.templates] for r in range(y.shape[1])], done)
+            return self._one_by_one(y, [[t[r] for t in together.thetas] for r in range(y.shape[1])], done)
         done(y.shape[1])
         return self._together(together)
 
     def _together(self, many: BatchEstimates) -> Refits:
         random = self._fit.model.design.random
         failed = np.array([bool(reason) for reason in many.failures])
-        values = parameter_array(self._fit.model, many.beta, many.templates, many.sigma, many.sigma)
+        values = parameter_array(self._fit.model, many.beta, many.thetas, many.sigma, many.sigma)
         singular = np.full(len(failed), any(singularity.undetermined(term) for term in random))
-        for templates, scale in zip(many.templates, singularity.column_scales(random), strict=True):
-            singular |= singularity.singular(templates, scale)
+        for term, templates, scale in zip(random, many.templates, singularity.column_scales(random), strict=True):
+            singular |= term.structure.is_singular(templates, scale)
         values[failed] = np.nan
         return Refits(values, np.where(failed, np.nan, many.criterion), singular & ~failed, many.failures)
 

@@ -13,6 +13,7 @@ from mixfit.factor.plan import make_plan
 from mixfit.gram.basis import fixed_basis, response_basis, term_basis
 from mixfit.gram.pattern import FactorRows
 from mixfit.gram.products import cross_products
+from mixfit.gram.residual import ResidualStage
 from mixfit.lmm.problem import Problem
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from mixfit.design.types import Design, RandomDesign
     from mixfit.gram.basis import FixedBasis, ResponseBasis
+    from mixfit.gram.residual import Residual
 
     Array = NDArray[np.float64]
 
@@ -41,7 +43,8 @@ class Assembly:
         R_t with Z = Z_basis R_t.
     rows : tuple of FactorRows
     endog_name : str
-    root_weights : ndarray, shape (n,), or None
+    stage : ResidualStage
+        What was done to the rows: weights, and a residual structure.
     """
 
     problem: Problem
@@ -50,11 +53,11 @@ class Assembly:
     term_bases: tuple[Array, ...]
     rows: tuple[FactorRows, ...]
     endog_name: str
-    root_weights: Array | None
+    stage: ResidualStage
 
 
-def assemble(design: Design) -> Assembly:
-    """Form the cross-products of a design.
+def assemble(design: Design, residual: Residual | None = None, psi: Array | None = None) -> Assembly:
+    """Form the cross-products of a design, with a residual structure at parameters `psi` if it is given.
 
     Raises
     ------
@@ -62,38 +65,37 @@ def assemble(design: Design) -> Assembly:
         Where the fixed effects explain the response perfectly.
     """
     root = None if design.weights is None else np.sqrt(design.weights)
-    fixed = fixed_basis(_weighted_rows(design.X, root))
-    response = _response(fixed, _response_row(design, root), design)
-    rows, terms, bases = random_rows(design.random, root)
+    stage = ResidualStage(root, residual, np.empty(0) if psi is None else psi)
+    fixed = fixed_basis(_whitened_rows(design.X, stage))
+    response = _response(fixed, _response_row(design, stage), design)
+    rows, terms, bases = random_rows(design.random, stage)
     gram = cross_products(rows, np.concatenate([fixed.rows, response.row[None]]))
     problem = Problem(
         gram=gram,
         plan=make_plan(gram),
         terms=terms,
         p=len(fixed.rows),
-        log_weights=0.0 if design.weights is None else float(np.log(design.weights).sum()),
+        log_weights=stage.log_precision,
         log_x=fixed.log_determinant,
         log_scale=float(np.log(response.scale)),
     )
-    return Assembly(problem, fixed, response, bases, rows, design.endog_name, root)
+    return Assembly(problem, fixed, response, bases, rows, design.endog_name, stage)
 
 
 def with_response(assembly: Assembly, design: Design) -> Assembly:
     """The same problem for the response of `design`: one column of the cross-products is new."""
-    response = _response(assembly.fixed, _response_row(design, assembly.root_weights), design)
+    response = _response(assembly.fixed, _response_row(design, assembly.stage), design)
     gram = assembly.problem.gram.with_response(assembly.rows, assembly.fixed.rows, response.row)
     problem = replace(assembly.problem, gram=gram, log_scale=float(np.log(response.scale)))
     return replace(assembly, problem=problem, response=response)
 
 
-def _weighted_rows(x: Array, root: Array | None) -> Array:
-    rows = np.ascontiguousarray(x.T)
-    return rows if root is None else rows * root
+def _whitened_rows(x: Array, stage: ResidualStage) -> Array:
+    return stage.whiten(np.ascontiguousarray(x.T))
 
 
-def _response_row(design: Design, root: Array | None) -> Array:
-    y = design.y if design.offset is None else design.y - design.offset
-    return y if root is None else y * root
+def _response_row(design: Design, stage: ResidualStage) -> Array:
+    return stage.whiten(design.y if design.offset is None else design.y - design.offset)
 
 
 def _response(fixed: FixedBasis, row: Array, design: Design) -> ResponseBasis:
@@ -112,7 +114,7 @@ def _response(fixed: FixedBasis, row: Array, design: Design) -> ResponseBasis:
 
 
 def random_rows(
-    random: Sequence[RandomDesign], root: Array | None
+    random: Sequence[RandomDesign], stage: ResidualStage
 ) -> tuple[tuple[FactorRows, ...], tuple[Term, ...], tuple[Array, ...]]:
     """Rows of every grouping factor, by decreasing number of levels, with each term's place and basis."""
     groupings = list({id(r.grouping): r.grouping for r in random}.values())
@@ -123,7 +125,7 @@ def random_rows(
     terms, bases = [], []
     for r in random:
         i = number[id(r.grouping)]
-        part, basis = _term_rows(r, root)
+        part, basis = _term_rows(r, stage)
         k = len(basis)
         terms.append(Term(i, width[i], k, r.structure))
         bases.append(basis)
@@ -136,11 +138,11 @@ def random_rows(
     return rows, tuple(terms), tuple(bases)
 
 
-def _term_rows(r: RandomDesign, root: Array | None) -> tuple[Array | None, Array]:
+def _term_rows(r: RandomDesign, stage: ResidualStage) -> tuple[Array | None, Array]:
     """A term's rows in its basis; None for a column of ones."""
-    if root is None and r.Z.shape[1] == 1 and (r.Z[:, 0] == 1.0).all():
+    if stage.is_identity and r.Z.shape[1] == 1 and (r.Z[:, 0] == 1.0).all():
         return None, np.eye(1)
-    return term_basis(_weighted_rows(r.Z, root), r.structure.invariance)
+    return term_basis(_whitened_rows(r.Z, stage), r.structure.invariance)
 
 
 def _stack(parts: Sequence[Array | None], n: int) -> Array | None:

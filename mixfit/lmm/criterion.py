@@ -19,6 +19,7 @@ import numpy as np
 from scipy.linalg.blas import dtrsm, dtrsv
 from scipy.linalg.lapack import dpotrf
 
+from mixfit.covariance.steps import relative_factors
 from mixfit.errors import FitError
 from mixfit.factor.factor import factorize
 
@@ -46,6 +47,8 @@ class Profile:
     ----------
     problem : Problem
     reml : bool
+    points : tuple of ndarray
+        Of the terms' structures; see :mod:`mixfit.covariance.structure`.
     templates : tuple of ndarray
         Relative factors of the terms.
     factor : Factor
@@ -65,6 +68,7 @@ class Profile:
 
     problem: Problem
     reml: bool
+    points: tuple[Array, ...]
     templates: tuple[Array, ...]
     factor: Factor
     forward: tuple[dict[int, Array], Array]
@@ -85,8 +89,9 @@ class Profile:
         return self.residual / self.problem.degrees(reml=self.reml)
 
 
-def evaluate(problem: Problem, templates: Sequence[Array], *, reml: bool) -> Profile:
-    """Evaluate the criterion at the relative factors `templates`, one a term."""
+def evaluate(problem: Problem, points: Sequence[Array], *, reml: bool) -> Profile:
+    """Evaluate the criterion at one point a term: a relative factor, or what its structure moves instead."""
+    templates = relative_factors(problem.terms, points)
     gram, p = problem.gram, problem.p
     factor = factorize(gram, problem.plan, problem.factor_templates(templates))
     forward = factor.half(gram.border)
@@ -108,7 +113,8 @@ def evaluate(problem: Problem, templates: Sequence[Array], *, reml: bool) -> Pro
     return Profile(
         problem,
         reml,
-        tuple(templates),
+        tuple(points),
+        templates,
         factor,
         forward,
         root,

@@ -26,7 +26,6 @@ from scipy.linalg.lapack import dtrtri
 from mixfit.covariance.directions import regular_columns
 from mixfit.covariance.steps import free_directions
 from mixfit.factor.posterior import inverse_sums, posterior, projected_sums
-from mixfit.gram.levels import left_multiply
 from mixfit.lmm.criterion import whiten
 from mixfit.lmm.scores import loaded_products, residual_forward
 
@@ -45,11 +44,11 @@ __all__ = [
     "Derivatives",
     "average_information",
     "differentiate",
+    "edge_curvature",
     "load_direction",
     "modes",
     "share_of",
     "template_slopes",
-    "variance_curvature",
 ]
 
 
@@ -116,15 +115,8 @@ def differentiate(at: Profile) -> Derivatives:
         inverse_share.append(inverse[i][rows, rows].diagonal() / problem.gram.n_levels[i])
         quadratic_share.append(share_of(quadratic.diagonal(), known.diagonal()))
     absolute, scores = _singular_terms(at, columns, b, post)
-    directions = free_directions(problem.terms, at.templates, problem.seen)
-    gradient = np.array(
-        [
-            2.0 * relative[d.term][d.row, d.column]
-            if d.relative
-            else 2.0 * float(np.vdot(absolute[d.term] @ at.templates[d.term], d.step))
-            for d in directions
-        ]
-    )
+    directions = free_directions(problem.terms, at.points, problem.seen)
+    gradient = np.array([d.slope(relative[d.term], absolute.get(d.term)) for d in directions])
     factors = [problem.terms[d.term].factor for d in directions]
     u_y, own_scores = [x[:, :1] for x in u], {x: s[:, :1] for x, s in scores.items()}
     loadings = [load_direction(at, d, u_y, own_scores)[:, 0] for d in directions]
@@ -209,17 +201,10 @@ def load_direction(at: Profile, d: Direction, u: Sequence[Array], scores: Mappin
 
     From u = T's of every factor, (k_i, r, q_i), and s of the terms with a singular template, (k_t, r, q_t).
     """
-    term, t = at.problem.terms[d.term], at.templates[d.term]
-    own_u = u[term.factor][term.columns]
-    c = np.zeros((at.problem.gram.k[term.factor], *own_u.shape[1:]))
-    if d.relative:
-        # Sigma' s = T (E + E') T's = T (E + E') u
-        both = np.zeros(own_u.shape)
-        both[d.row] += own_u[d.column]
-        both[d.column] += own_u[d.row]
-        c[term.columns] = left_multiply(t, both)
-    else:
-        c[term.columns] = left_multiply(d.step, own_u) + left_multiply(t @ d.step.T, scores[d.term])
+    term = at.problem.terms[d.term]
+    own = u[term.factor][term.columns]
+    c = np.zeros((at.problem.gram.k[term.factor], *own.shape[1:]))
+    c[term.columns] = d.loading(own, scores.get(d.term))
     return c
 
 
@@ -232,20 +217,24 @@ def _boundary_curvature(directions: list[Direction], absolute: dict[int, Array])
     for index, n_t in absolute.items():
         values, vectors = np.linalg.eigh(n_t)
         positive = (vectors * np.maximum(values, 0.0)) @ vectors.T
-        own = [a for a, d in enumerate(directions) if d.term == index and not d.relative]
-        for a in own:
-            for b in own:
-                out[a, b] = 2.0 * float(np.vdot(directions[a].step, positive @ directions[b].step))
+        own = [(a, d.turning) for a, d in enumerate(directions) if d.term == index and d.turning is not None]
+        for a, step in own:
+            for b, other in own:
+                out[a, b] = 2.0 * float(np.vdot(step, positive @ other))
     return out
 
 
-def variance_curvature(at: Profile, derivatives: Derivatives, index: int, direction: Array) -> tuple[float, float]:
-    """Average information of the variance along `direction` of a singular term, and |s|^2 / sigma^2 there."""
+def edge_curvature(at: Profile, derivatives: Derivatives, index: int, change: Array) -> tuple[float, float]:
+    """Average information along a change of a term's Sigma on its boundary, and the quadratic part of the slope."""
     term = at.problem.terms[index]
-    s = direction @ derivatives.scores[index][:, 0]
-    c = np.zeros((at.problem.gram.k[term.factor], len(s)))
-    c[term.columns] = np.outer(direction, s)
-    return float(average_information(at, [c], [term.factor])[0, 0]), float(s @ s) / at.scale
+    s: Array
+    if index in derivatives.scores:
+        s = derivatives.scores[index][:, 0]
+    else:
+        s = np.asarray(np.linalg.solve(at.templates[index].T, derivatives.modes[term.factor][term.columns, 0]))
+    c = np.zeros((at.problem.gram.k[term.factor], s.shape[1]))
+    c[term.columns] = change @ s
+    return float(average_information(at, [c], [term.factor])[0, 0]), float(np.vdot(c[term.columns], s)) / at.scale
 
 
 def average_information(at: Profile, loadings: list[Array], factors: list[int]) -> Array:

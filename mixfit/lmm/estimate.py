@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
+from mixfit.covariance.steps import split_theta
 from mixfit.covariance.templates import change_basis
 from mixfit.errors import FitError
 from mixfit.factor.posterior import conditional_covariances, posterior
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import modes, template_slopes
 from mixfit.lmm.minimize import minimize
-from mixfit.lmm.start import start_templates
+from mixfit.lmm.start import start_points
 from mixfit.lmm.types import LinearEstimate
 
 if TYPE_CHECKING:
@@ -29,13 +30,21 @@ if TYPE_CHECKING:
 # The residual sum of squares is then rounding of what the fixed effects left.
 _EXACT = 1e-13
 
-__all__ = ["at_estimates", "conditional_covariance", "criterion", "estimate", "gradient", "to_basis"]
+__all__ = [
+    "at_estimates",
+    "conditional_covariance",
+    "criterion",
+    "estimate",
+    "gradient",
+    "points_of",
+    "to_basis",
+]
 
 
-def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | None = None) -> LinearEstimate:
-    """Minimize the criterion, from the moment estimates or the templates `start`."""
+def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | Array | None = None) -> LinearEstimate:
+    """Minimize the criterion, from the moment estimates or a `start`; see `points_of`."""
     problem = assembly.problem
-    starts = start_templates(problem) if start is None else [to_basis(assembly, start)]
+    starts = start_points(problem) if start is None else [points_of(assembly, start)]
     optimum = minimize(problem, starts, reml=reml)
     profile = optimum.profile
     if profile.residual < _EXACT * problem.gram.corner[-1, -1]:
@@ -43,14 +52,14 @@ def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | None = 
             f"The random effects explain the response {assembly.endog_name!r} exactly: nothing is left to estimate "
             "a residual variance from. Look whether the response is constant within groups, or whether rows repeat."
         )
-    templates = tuple(change_basis(t, basis) for t, basis in zip(profile.templates, assembly.term_bases, strict=True))
+    thetas = thetas_of(assembly, profile.points)
     scale = assembly.response.scale
     sigma = float(np.sqrt(profile.scale)) * scale
     found = LinearEstimate(
         reml=reml,
         criterion=profile.value,
-        templates=templates,
-        theta=np.concatenate([t.structure.theta(own) for t, own in zip(problem.terms, templates, strict=True)]),
+        templates=tuple(t.structure.template(own) for t, own in zip(problem.terms, thetas, strict=True)),
+        theta=np.concatenate(thetas),
         sigma=sigma,
         beta=assembly.fixed.coefficients(assembly.response.gamma + scale * profile.beta),
         cov_beta=_fixed_covariance(assembly, profile, sigma),
@@ -85,6 +94,25 @@ def _modes(assembly: Assembly, profile: Profile) -> tuple[Array, ...]:
         own = assembly.response.scale * b[term.factor][term.columns, 0]
         out.append(np.ascontiguousarray(np.linalg.solve(basis, own).T))
     return tuple(out)
+
+
+def thetas_of(assembly: Assembly, points: Sequence[Array]) -> list[Array]:
+    """Theta of every term, from points in the problem's bases."""
+    return [
+        term.structure.theta_of(point, basis)
+        for term, point, basis in zip(assembly.problem.terms, points, assembly.term_bases, strict=True)
+    ]
+
+
+def points_of(assembly: Assembly, start: Sequence[Array] | Array) -> list[Array]:
+    """Points in the problem's bases, from theta as a whole, or from a theta or template for every term."""
+    terms = assembly.problem.terms
+    if isinstance(start, np.ndarray) and start.ndim == 1 and start.dtype != object:
+        start = split_theta([t.structure for t in terms], start)
+    return [
+        term.structure.point_of(np.asarray(own, dtype=float), basis)
+        for term, own, basis in zip(terms, start, assembly.term_bases, strict=True)
+    ]
 
 
 def to_basis(assembly: Assembly, templates: Sequence[Array]) -> list[Array]:

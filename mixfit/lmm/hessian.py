@@ -54,29 +54,23 @@ def exact_hessian(at: Profile, derivatives: Derivatives) -> Array:
 
 
 def _covariance_direction(at: Profile, d: Direction) -> CovarianceDirection:
-    """Sigma'_a = S T' + T S' for T -> T + d S, in the columns of the factor."""
+    """Sigma'_a in the columns of the factor."""
     term = at.problem.terms[d.term]
-    half = d.step @ at.templates[d.term].T
     whole = np.zeros((at.problem.gram.k[term.factor],) * 2)
-    whole[term.columns, term.columns] = half + half.T
+    whole[term.columns, term.columns] = d.change()
     return CovarianceDirection(term.factor, whole)
 
 
 def _quadratics(at: Profile, derivatives: Derivatives, modes: list[Array], first: int, last: int) -> Array:
-    """C'V^{-1}V_a V^{-1}C = C_u'(E + E')C_u for the columns whose u are `modes`, (m, r, r).
+    """C'V^{-1}V_a V^{-1}C for the columns whose u are `modes`, (m, r, r).
 
     Their s are the columns `first` to `last` of the scores.
     """
     out = []
     for d in derivatives.directions:
         term = at.problem.terms[d.term]
-        u = modes[term.factor][term.columns]
-        # Column j of T moves along S e_j alone: (S e_j)'s in place of u_i off the range of T.
-        along = (
-            u[d.row] if d.relative else np.tensordot(d.step[:, d.column], derivatives.scores[d.term][:, first:last], 1)
-        )
-        half = along @ u[d.column].T
-        out.append(half + half.T)
+        scores = derivatives.scores.get(d.term)
+        out.append(d.form(modes[term.factor][term.columns], None if scores is None else scores[:, first:last]))
     return np.array(out)
 
 
@@ -105,22 +99,11 @@ def _restricted(at: Profile, derivatives: Derivatives) -> Array:
 
 
 def _bend(at: Profile, derivatives: Derivatives) -> Array:
-    """<N, Sigma''_ab>: what Sigma curves by in the coordinates of the steps (see `mixfit.optimize.steps.move`).
-
-    Steps S_a, S_b of one column of T give Sigma'' = S_a S_b' + S_b S_a', and twice that where one of them is the
-    column's own, which is exponential: exp(x) (T_j + y S_b).
-    """
+    """<N, Sigma''_ab>: what Sigma curves by in the coordinates of the steps."""
     directions = derivatives.directions
     out = np.zeros((len(directions),) * 2)
-    for a, d in enumerate(directions):
-        for b, f in enumerate(directions[: a + 1]):
-            if (d.term, d.column) != (f.term, f.column):
-                continue
-            if d.term in derivatives.absolute:
-                n_t = derivatives.absolute[d.term]
-                value = float(d.step[:, d.column] @ n_t @ f.step[:, f.column])
-            else:
-                value = float(derivatives.relative[d.term][d.row, f.row])
-            own = d.row == d.column or f.row == f.column
-            out[a, b] = out[b, a] = (4.0 if own else 2.0) * value
+    for index, (term, point) in enumerate(zip(at.problem.terms, at.points, strict=True)):
+        own = [a for a, d in enumerate(directions) if d.term == index]
+        known = derivatives.relative[index], derivatives.absolute.get(index)
+        out[np.ix_(own, own)] = term.structure.bend_slopes([directions[a] for a in own], point, *known)
     return out

@@ -1,7 +1,8 @@
 r"""Derivatives of a linear model's moments in its variance parameters, in the cross-product space.
 
-V = sum_i sigma_i V_i is linear in the entries sigma_i of the terms' covariance matrices and the residual
-variance. What degrees of freedom need of V_i = dV/dsigma_i are
+V = sum_i sigma_i V_i is linear in the entries sigma_i of free covariance matrices and the residual variance. Where a
+structure has parameters of its own, V_i = dV/dsigma_i, and Sigma = sum_i c_i dSigma/dsigma_i for some c. What degrees
+of freedom need of V_i are
 
     P_i = -X'V^{-1}V_i V^{-1}X,    Q_ij = X'V^{-1}V_i V^{-1}V_j V^{-1}X,    tr(V^{-1}V_i),   tr(V^{-1}V_i V^{-1}V_j),
     y'P V_i P y,                   y'P V_i P V_j P y
@@ -17,7 +18,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.covariance.steps import split_theta
 from mixfit.factor.curvature import CovarianceDirection, log_determinant_derivatives
+from mixfit.factor.posterior import posterior, projected_sums
 from mixfit.gram.levels import column_products
 from mixfit.lmm.criterion import whiten
 from mixfit.lmm.estimate import at_estimates
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.covariance.parameter import VarianceForm
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.criterion import Profile
     from mixfit.lmm.types import LinearEstimate
@@ -37,21 +41,20 @@ if TYPE_CHECKING:
 __all__ = ["VarianceInformation", "VarianceParameter", "variance_information"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class VarianceParameter:
-    """An entry of a term's covariance matrix.
+    """A variance parameter of a term: an entry of its covariance matrix, or a natural parameter.
 
     Attributes
     ----------
     term : int
         Position of the random term in the formula.
-    row, column : int
-        ``row >= column``.
+    slope : ndarray, shape (k, k)
+        dSigma, so that V_i = Z (I (x) dSigma) Z'.
     """
 
     term: int
-    row: int
-    column: int
+    slope: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +64,7 @@ class VarianceInformation:
     Attributes
     ----------
     parameters : tuple of VarianceParameter, length m
-        The covariance entries; the residual variance follows as the last parameter of every array.
+        Of the terms; the residual variance follows as the last parameter of every array.
     values : ndarray, shape (m + 1,)
         sigma_i.
     cov_beta : ndarray, shape (p, p)
@@ -78,6 +81,8 @@ class VarianceInformation:
         y'P V_i P y.
     pair_quadratics : ndarray, shape (m + 1, m + 1)
         y'P V_i P V_j P y.
+    bends : ndarray, shape (2, m + 1, m + 1)
+        <dd/dSigma, d^2 Sigma> of -2 log-likelihood, and what REML adds: zero where V is linear in the parameters.
     """
 
     parameters: tuple[VarianceParameter, ...]
@@ -89,6 +94,7 @@ class VarianceInformation:
     pair_traces: Array
     quadratics: Array
     pair_quadratics: Array
+    bends: Array
 
     def projected_traces(self) -> Array:
         """tr(P V_i P V_j): the expected second derivatives of -2 log REML, (m + 1, m + 1)."""
@@ -106,14 +112,16 @@ class VarianceInformation:
 
     def observed(self, *, reml: bool) -> Array:
         """Second derivatives of -2 log-likelihood, beta profiled out, (m + 1, m + 1)."""
-        return 2.0 * self.pair_quadratics - (self.projected_traces() if reml else self.pair_traces)
+        out = 2.0 * self.pair_quadratics - (self.projected_traces() if reml else self.pair_traces) + self.bends[0]
+        return out + self.bends[1] if reml else out
 
 
 def variance_information(assembly: Assembly, estimate: LinearEstimate) -> VarianceInformation:
     """Differentiate the moments at the estimate: no work on the rows, no numeric derivatives."""
     problem = assembly.problem
     at = at_estimates(assembly, estimate)
-    parameters, directions = _directions(assembly)
+    forms = _forms(assembly, estimate)
+    parameters, directions = _directions(assembly, forms)
     gradient, hessian = log_determinant_derivatives(at.factor, directions)
     n, p, variance = problem.gram.n, problem.p, estimate.sigma**2
     # In units of sigma^2, V = sigma^2 H, with H itself for the last V_i.
@@ -121,15 +129,14 @@ def variance_information(assembly: Assembly, estimate: LinearEstimate) -> Varian
     pair_traces = np.block([[-hessian, gradient[:, None]], [gradient, np.full((1, 1), n)]])
     single, double = _quadratic_forms(at, directions)
     to_x = whiten(at.fixed_root, np.ascontiguousarray(single[:, p, :p])) if p else single[:, p, :p]
-    relative = np.array([_relative_covariance(estimate, q) for q in parameters])
-    # V_0 = H - sum_i (sigma_i / sigma^2) V_i
+    # V_0 = H - sum_i (c_i / sigma^2) V_i
     back = np.eye(len(parameters) + 1)
-    back[-1, :-1] = -relative
+    back[-1, :-1] = -np.concatenate([np.empty(0), *(form.shares for form in forms)]) / variance
     length = assembly.response.scale**2
     r = assembly.fixed.triangle
     return VarianceInformation(
         parameters=parameters,
-        values=variance * np.append(relative, 1.0),
+        values=np.concatenate([*(form.values for form in forms), [variance]]),
         cov_beta=estimate.cov_beta,
         slopes=-(r.T @ np.tensordot(back, single[:, :p, :p], 1) @ r) / variance**2,
         products=r.T @ _both(back, double[:, :, :p, :p]) @ r / variance**3,
@@ -137,6 +144,7 @@ def variance_information(assembly: Assembly, estimate: LinearEstimate) -> Varian
         pair_traces=_both(back, pair_traces) / variance**2,
         quadratics=length * (back @ single[:, p, p]) / variance**2,
         pair_quadratics=length * _both(back, double[:, :, p, p] - to_x @ to_x.T) / variance**3,
+        bends=_bends(at, assembly, forms, variance),
     )
 
 
@@ -147,24 +155,48 @@ def _both(back: Array, table: Array) -> Array:
     return out
 
 
-def _relative_covariance(estimate: LinearEstimate, parameter: VarianceParameter) -> float:
-    t = estimate.templates[parameter.term]
-    return float(t[parameter.row] @ t[parameter.column])
+def _forms(assembly: Assembly, estimate: LinearEstimate) -> list[VarianceForm]:
+    """Every term's covariance as a function of its variance parameters, in the user's columns."""
+    structures = [term.structure for term in assembly.problem.terms]
+    parts = split_theta(structures, estimate.theta)
+    return [s.variance_form(theta, estimate.sigma) for s, theta in zip(structures, parts, strict=True)]
 
 
-def _directions(assembly: Assembly) -> tuple[tuple[VarianceParameter, ...], list[CovarianceDirection]]:
-    """Every covariance entry, and its direction R E R' in the basis of the problem."""
+def _directions(
+    assembly: Assembly, forms: Sequence[VarianceForm]
+) -> tuple[tuple[VarianceParameter, ...], list[CovarianceDirection]]:
+    """Every variance parameter, and its direction R dSigma R' in the basis of the problem."""
     problem = assembly.problem
     parameters, directions = [], []
-    for t, (term, basis) in enumerate(zip(problem.terms, assembly.term_bases, strict=True)):
-        for row, column in term.structure.entries:
-            unit = np.zeros((term.k, term.k))
-            unit[row, column] = unit[column, row] = 1.0
+    for t, (term, basis, form) in enumerate(zip(problem.terms, assembly.term_bases, forms, strict=True)):
+        for slope in form.slopes:
             matrix = np.zeros((problem.gram.k[term.factor],) * 2)
-            matrix[term.columns, term.columns] = basis @ unit @ basis.T
-            parameters.append(VarianceParameter(t, row, column))
+            matrix[term.columns, term.columns] = basis @ slope @ basis.T
+            parameters.append(VarianceParameter(t, slope))
             directions.append(CovarianceDirection(term.factor, matrix))
     return tuple(parameters), directions
+
+
+def _bends(at: Profile, assembly: Assembly, forms: Sequence[VarianceForm], variance: float) -> Array:
+    """<dd/dSigma, d^2 Sigma> with dd/dSigma = sum_j (Z'V^{-1}Z)_jj - s_j s_j' [- s_Xj G_XX^{-1} s_Xj']."""
+    size = sum(len(form.values) for form in forms)
+    out = np.zeros((2, size + 1, size + 1))
+    if all(form.bends is None for form in forms):
+        return out
+    p, scores, post = at.problem.p, score_columns(at), posterior(at.factor)
+    first = 0
+    for term, basis, form in zip(at.problem.terms, assembly.term_bases, forms, strict=True):
+        own, rows = slice(first, first + len(form.values)), term.columns
+        first = own.stop
+        if form.bends is None:
+            continue
+        s = scores[term.factor][rows]
+        traces = projected_sums(at.factor, post, term.factor)[rows, rows]
+        slopes = traces - s[:, p] @ s[:, p].T / at.scale
+        x = whiten(at.fixed_root, s[:, :p].swapaxes(1, 2)).reshape(term.k, -1) if p else np.zeros((term.k, 1))
+        for part, n_t in zip(out, (slopes, -x @ x.T), strict=True):
+            part[own, own] = np.einsum("ij,abij->ab", basis.T @ n_t @ basis, form.bends) / variance
+    return out
 
 
 def _quadratic_forms(at: Profile, directions: Sequence[CovarianceDirection]) -> tuple[Array, Array]:

@@ -13,9 +13,9 @@ import numpy as np
 
 from mixfit.covariance.boundary import boundary_parameters
 from mixfit.covariance.directions import regular_columns
-from mixfit.covariance.steps import eigenframe, leave_boundary, move, pivots
+from mixfit.covariance.steps import leave_boundary, move, pivots, turned
 from mixfit.lmm.criterion import evaluate
-from mixfit.lmm.derivatives import differentiate, variance_curvature
+from mixfit.lmm.derivatives import differentiate, edge_curvature
 from mixfit.lmm.hessian import exact_hessian
 from mixfit.optimize.bounds import CREEPING, LONGEST_STEP
 from mixfit.optimize.certificate import TOLERANCE, Certificate
@@ -51,9 +51,13 @@ class Optimum:
 
 
 def minimize(problem: Problem, starts: Sequence[Sequence[Array]], *, reml: bool) -> Optimum:
-    """Minimize the profiled criterion over the relative factors, from the best of the templates `starts`."""
-    visible = [[t * seen[:, None] for t, seen in zip(start, problem.seen, strict=True)] for start in starts]
-    tried = [evaluate(problem, eigenframe(problem.terms, start), reml=reml) for start in visible]
+    """Minimize the profiled criterion over the relative factors, from the best of the points `starts`."""
+    terms = problem.terms
+    visible = [
+        [term.structure.shown(point, seen) for term, point, seen in zip(terms, start, problem.seen, strict=True)]
+        for start in starts
+    ]
+    tried = [evaluate(problem, turned(terms, start), reml=reml) for start in visible]
     profile = min(tried, key=lambda at: at.value)
     evaluations, message = len(tried), "iteration limit"
     patience, region, last, creeping = _Patience(), TrustRegion(), np.inf, False
@@ -74,14 +78,14 @@ def minimize(problem: Problem, starts: Sequence[Sequence[Array]], *, reml: bool)
             message = "optimality conditions hold"
             break
         if away is not None and off > decrease:
-            candidates = leave_boundary(profile.templates, away)
+            candidates = leave_boundary(terms, profile.points, away)
         elif sharp is not None:
             candidates = _trusted(profile, derivatives, sharp, region, patience)
         else:
             candidates = _candidates(profile, derivatives, full, patience)
         region.promised = 0.0
-        for templates in candidates:
-            trial = evaluate(problem, eigenframe(problem.terms, templates), reml=reml)
+        for points in candidates:
+            trial = evaluate(problem, turned(terms, points), reml=reml)
             evaluations += 1
             if trial.value < profile.value + profile.resolution:
                 break
@@ -118,12 +122,7 @@ class _Sharp:
 
 
 def _sharpen(profile: Profile, derivatives: Derivatives) -> _Sharp:
-    unit = np.array(
-        [
-            1.0 if d.is_pivot else np.linalg.norm(d.step) / np.linalg.norm(profile.templates[d.term][:, d.column])
-            for d in derivatives.directions
-        ]
-    )
+    unit = np.array([d.unit for d in derivatives.directions])
     hessian = exact_hessian(profile, derivatives)
     model = quadratic_model(hessian / np.outer(unit, unit), derivatives.gradient / unit)
     return _Sharp(model, unit, hessian.diagonal())
@@ -132,8 +131,8 @@ def _sharpen(profile: Profile, derivatives: Derivatives) -> _Sharp:
 def _trusted(
     profile: Profile, derivatives: Derivatives, sharp: _Sharp, region: TrustRegion, patience: _Patience
 ) -> Iterator[list[Array]]:
-    """Templates to try with the exact second derivatives, best first."""
-    directions, gradient = derivatives.directions, derivatives.gradient
+    """Points to try with the exact second derivatives, best first."""
+    terms, directions, gradient = profile.problem.terms, derivatives.directions, derivatives.gradient
     nothing = negligible(pivots(directions, derivatives.quadratic_share, derivatives.inverse_share))
     # Along v = |T_j|^2 the derivatives are g / 2v and (H - 2g) / 4v^2: Newton's step is -v or beyond.
     vanishing = tuple(
@@ -143,11 +142,11 @@ def _trusted(
     )
     if vanishing and patience.allows():
         step = sharp.model.step(region.radius)[0] / sharp.unit
-        yield move(profile.templates, directions, step, vanishing)
+        yield move(terms, profile.points, directions, step, vanishing)
         if len(vanishing) > 1:
-            yield move(profile.templates, directions, step, (_least(derivatives, vanishing),))
+            yield move(terms, profile.points, directions, step, (_least(derivatives, vanishing),))
     for step in region.steps(sharp.model):
-        yield move(profile.templates, directions, step / sharp.unit)
+        yield move(terms, profile.points, directions, step / sharp.unit)
 
 
 def _rank(profile: Profile) -> int:
@@ -175,12 +174,11 @@ def _certificate(
 
 
 def _boundary(profile: Profile, derivatives: Derivatives) -> tuple[BoundaryParameter, ...]:
-    def curvature(index: int, direction: Array) -> tuple[float, float]:
-        return variance_curvature(profile, derivatives, index, direction)
+    def curvature(index: int, change: Array) -> tuple[float, float]:
+        return edge_curvature(profile, derivatives, index, change)
 
-    return boundary_parameters(
-        profile.problem.terms, profile.templates, profile.problem.seen, derivatives.absolute, curvature
-    )
+    problem, slopes = profile.problem, (derivatives.relative, derivatives.absolute)
+    return boundary_parameters(problem.terms, profile.points, problem.seen, *slopes, curvature)
 
 
 @dataclass
@@ -201,21 +199,22 @@ class _Patience:
 
 
 def _candidates(profile: Profile, derivatives: Derivatives, full: Array, patience: _Patience) -> Iterator[list[Array]]:
-    """Templates to try, best first."""
-    directions = derivatives.directions
+    """Points to try, best first."""
+    terms, directions = profile.problem.terms, derivatives.directions
     own = pivots(directions, derivatives.quadratic_share, derivatives.inverse_share)
     step, vanishing = scaled_step(own, len(directions), derivatives.gradient, derivatives.information, full)
     if vanishing and patience.allows():
-        yield move(profile.templates, directions, step, vanishing)
+        yield move(terms, profile.points, directions, step, vanishing)
         if len(vanishing) > 1:
-            yield move(profile.templates, directions, step, (_least(derivatives, vanishing),))
+            yield move(terms, profile.points, directions, step, (_least(derivatives, vanishing),))
     length = 1.0
     for _ in range(_MAX_HALVINGS):
-        yield move(profile.templates, directions, length * step)
+        yield move(terms, profile.points, directions, length * step)
         length *= 0.5
 
 
 def _least(derivatives: Derivatives, vanishing: tuple[int, ...]) -> int:
     """The vanishing column that the data say least of: all together may be too many, and this still one too many."""
     places = [derivatives.directions[a] for a in vanishing]
-    return vanishing[int(np.argmax([derivatives.inverse_share[d.term][d.column] for d in places]))]
+    shares = [d.share(derivatives.inverse_share[d.term]) for d in places]
+    return vanishing[int(np.argmax(np.nan_to_num(shares)))]

@@ -37,7 +37,7 @@ class Problem:
     p : int
         Fixed effects.
     log_weights : float
-        sum log w_i.
+        sum log w_i, less log|R| of a residual structure.
     log_x : float
         log|X'WX|, which the REML criterion of the orthonormalized X lacks.
     log_scale : float

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["MomentEquations", "moment_equations", "start_templates", "start_variances"]
+__all__ = ["MomentEquations", "moment_equations", "start_points", "start_variances"]
 
 _SMALLEST_SHARE = 0.1
 _LARGEST_RATIO = 1e10
@@ -113,16 +113,19 @@ def start_variances(equations: MomentEquations, observed: Array) -> list[Array]:
     return [np.clip(solution[:-1] / r, *equations.bounds) for r in residuals]
 
 
-def start_templates(problem: Problem) -> list[list[Array]]:
-    """Diagonal templates at the moment estimates; see `start_variances`."""
+def start_points(problem: Problem) -> list[list[Array]]:
+    """Points of all terms at the moment estimates; see `start_variances`."""
     gram, equations = problem.gram, moment_equations(problem)
     squares = [(gram.border[i][a, -1] ** 2) @ w for (i, a), w in zip(equations.columns, equations.weights, strict=True)]
     observed = np.array([*squares, gram.corner[-1, -1]])[:, None]
     place = {column: x for x, column in enumerate(equations.columns)}
-    return [
-        [np.diag(np.sqrt([variances[place[t.factor, t.first + a], 0] for a in range(t.k)])) for t in problem.terms]
-        for variances in start_variances(equations, observed)
-    ]
+    out = []
+    for variances in start_variances(equations, observed):
+        own = [np.array([variances[place[t.factor, t.first + a], 0] for a in range(t.k)]) for t in problem.terms]
+        starts = [t.structure.starts(v) for t, v in zip(problem.terms, own, strict=True)]
+        # The structures with several go through them side by side.
+        out += [[s[x % len(s)] for s in starts] for x in range(max(map(len, starts)))]
+    return out
 
 
 def _squared_coupling(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.gram.basis import FixedBasis
+    from mixfit.gram.residual import ResidualStage
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.problem import Problem
 
@@ -33,12 +34,11 @@ if TYPE_CHECKING:
 __all__ = ["coordinates", "with_fixed", "with_random"]
 
 
-def coordinates(fixed: FixedBasis, X: Array, root_weights: Array | None) -> Array:
+def coordinates(fixed: FixedBasis, X: Array, stage: ResidualStage) -> Array:
     """Coordinates (p, P) of all columns of X (n, P), aliased ones included, in the orthonormal basis."""
     if len(fixed.kept) == X.shape[1]:
         return fixed.triangle
-    rows = fixed.rows if root_weights is None else fixed.rows * root_weights
-    return np.asarray(rows @ X)
+    return np.asarray(fixed.rows @ stage.whiten(np.ascontiguousarray(X.T)).T)
 
 
 def with_fixed(assembly: Assembly, columns: Array) -> Problem:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from mixfit.covariance.templates import regular_factor
 from mixfit.errors import FitError
 from mixfit.lmm.held import evaluate_held
 from mixfit.lmm.minimize import minimize
@@ -82,6 +83,20 @@ class Terms:
     spacing: tuple[float, ...]
     levels: tuple[int, ...]
 
+    def standardized(self, points: Sequence[Array]) -> tuple[Array, ...]:
+        """What the coordinates of every term start from, of points in the problem's bases."""
+        return tuple(
+            structure.standardized(point, base)
+            for structure, point, base in zip(self.structures, points, self.bases, strict=True)
+        )
+
+    def unstandardized(self, points: Sequence[Array], ratio: float, n: int) -> tuple[Array, ...]:
+        """Points in the problem's bases, of those of the coordinates over `ratio`, in a problem with `n` rows."""
+        return tuple(
+            structure.unstandardized(point, base, ratio, NOTHING / n)
+            for structure, point, base in zip(self.structures, points, self.bases, strict=True)
+        )
+
 
 def standardized_terms(
     terms: Sequence[Term], term_bases: Sequence[Array], n_levels: Sequence[int], n: int, unit: float
@@ -107,7 +122,7 @@ class Surface(Protocol):
 
     @property
     def center(self) -> tuple[Array, ...]:
-        """S S' of every term at the minimum."""
+        """What the coordinates of every term start from at the minimum."""
 
     @property
     def tail_errors(self) -> Array:
@@ -135,8 +150,8 @@ class Surface(Protocol):
     def holding(self, effect: int) -> tuple[Surface, int]:
         """The surface with a fixed effect in its tail, and its position there."""
 
-    def restarted(self, factors: Sequence[Array], tail: Array) -> Surface:
-        """The surface around the minimum that is reached from a point."""
+    def restarted(self, points: Sequence[Array], tail: Array) -> Surface:
+        """The surface around the minimum that is reached from points of the coordinates and a tail."""
 
 
 class Frames:
@@ -145,10 +160,7 @@ class Frames:
     def __init__(self, terms: Terms, factors: Sequence[Array], ratio: float, n: int) -> None:
         self._terms, self._ratio = terms, ratio
         # A singular value t with t^2 n below 1e-9 changes log|A| by less than that and is left out.
-        triples = [
-            structure.regular(base @ s / ratio, NOTHING / n)
-            for base, s, structure in zip(terms.bases, factors, terms.structures, strict=True)
-        ]
+        triples = [regular_factor(base @ s / ratio, NOTHING / n) for base, s in zip(terms.bases, factors, strict=True)]
         self.templates = tuple(t for t, _, _ in triples)
         self._inverses = [inverse for _, inverse, _ in triples]
 
@@ -182,8 +194,7 @@ class LinearSurface:
         self.tail_unit = float(np.sqrt(at.scale)) * response.scale
         n = problem.gram.n
         self.terms = standardized_terms(problem.terms, assembly.term_bases, problem.gram.n_levels, n, self.tail_unit)
-        back = [np.linalg.solve(base, t) for base, t in zip(self.terms.bases, at.templates, strict=True)]
-        self.center = tuple(s @ s.T for s in back)
+        self.center = self.terms.standardized(at.points)
         self.beta = self._user(at.beta)
         # a_j with beta_j = a_j'(coefficients of the orthonormal columns), and a_j'G_XX^{-1} a_j.
         self._rows = np.asarray(np.linalg.inv(assembly.fixed.triangle), dtype=float)
@@ -195,18 +206,18 @@ class LinearSurface:
         self.tail_errors = np.array([1.0 / np.sqrt(2.0 * n), *held])
 
     @classmethod
-    def around(cls, assembly: Assembly, templates: Sequence[Array], *, reml: bool) -> LinearSurface:
-        """The surface around the minimum that is reached from `templates`, in the problem's bases."""
-        return cls(assembly, minimize(assembly.problem, [templates], reml=reml).profile)
+    def around(cls, assembly: Assembly, points: Sequence[Array], *, reml: bool) -> LinearSurface:
+        """The surface around the minimum that is reached from `points`, in the problem's bases."""
+        return cls(assembly, minimize(assembly.problem, [points], reml=reml).profile)
 
     def holding(self, effect: int) -> tuple[LinearSurface, int]:
         """The surface with a fixed effect in its tail, and its position there."""
         return LinearSurface(self._assembly, self._at, effect), 1
 
-    def restarted(self, factors: Sequence[Array], tail: Array) -> LinearSurface:
-        """The surface around the minimum that is reached from a point."""
-        frames = Frames(self.terms, factors, float(np.exp(tail[0])), self._assembly.problem.gram.n)
-        return LinearSurface.around(self._assembly, frames.templates, reml=self._at.reml)
+    def restarted(self, points: Sequence[Array], tail: Array) -> LinearSurface:
+        """The surface around the minimum that is reached from a place."""
+        starts = self.terms.unstandardized(points, float(np.exp(tail[0])), self._assembly.problem.gram.n)
+        return LinearSurface.around(self._assembly, starts, reml=self._at.reml)
 
     def evaluate(self, factors: Sequence[Array], tail: Array) -> Slope:
         """Evaluate at S of every term and log(sigma / sigma^) (and the held effect)."""

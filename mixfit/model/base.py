@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from mixfit.covariance.steps import split_theta
 from mixfit.covariance.templates import expand
 from mixfit.design.rows import subset
 from mixfit.errors import DataError, FitError
@@ -142,14 +143,13 @@ class MixedModel:
         """Relative factors of the terms, of checked `theta`."""
         values = np.asarray(theta, dtype=float)
         structures = [r.structure for r in self.design.random]
-        ends = np.cumsum([s.n_parameters for s in structures])
-        wanted = int(ends[-1])
+        wanted = sum(s.n_parameters for s in structures)
         if values.shape != (wanted,) or not np.isfinite(values).all():
             raise FitError(
                 f"theta is a list of {wanted} finite numbers for the random terms "
                 f"{', '.join(r.text for r in self.design.random)}, not {theta!r}."
             )
-        return tuple(s.template(own) for s, own in zip(structures, np.split(values, ends[:-1]), strict=True))
+        return tuple(s.template(own) for s, own in zip(structures, split_theta(structures, values), strict=True))
 
     def _checked_response(self, y: ArrayLike) -> Array:
         values = np.asarray(y, dtype=float)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mixfit.covariance.templates import change_basis
 from mixfit.design.build import build
 from mixfit.errors import BiasWarning, DataError, FitError
 from mixfit.glmm.assemble import assemble_generalized
@@ -226,12 +225,13 @@ class GeneralizedMixedModel(MixedModel):
         -------
         Surface
         """
+        from mixfit.glmm.estimate import points_at
         from mixfit.glmm.point import Parameters
         from mixfit.glmm.surface import GeneralizedSurface
 
-        pairs = zip(estimate.templates, self._assembly.term_bases, strict=True)
-        templates = tuple(change_basis(t, np.asarray(np.linalg.inv(basis), dtype=float)) for t, basis in pairs)
-        at = Parameters(templates, self._assembly.fixed.triangle @ estimate.beta, estimate.phi)
+        at = Parameters(
+            points_at(self._assembly, estimate.theta), self._assembly.fixed.triangle @ estimate.beta, estimate.phi
+        )
         errors = np.sqrt(np.diagonal(estimate.cov_beta))
         return GeneralizedSurface(self._assembly, at, errors, estimate.n_agq)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mixfit.lmm.assemble import assemble, with_response
-from mixfit.lmm.estimate import at_estimates, conditional_covariance, criterion, estimate, to_basis
+from mixfit.lmm.estimate import at_estimates, conditional_covariance, criterion, estimate, points_of
 from mixfit.model.base import MixedModel
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class LinearMixedModel(MixedModel):
 
         if reml == estimate.reml:
             return LinearSurface(self._assembly, at_estimates(self._assembly, estimate))
-        return LinearSurface.around(self._assembly, to_basis(self._assembly, estimate.templates), reml=reml)
+        return LinearSurface.around(self._assembly, points_of(self._assembly, estimate.theta), reml=reml)
 
     def prediction_variance(
         self,

@@ -21,22 +21,27 @@ TOLERANCE = 1e-8
 
 @dataclass(frozen=True, eq=False)
 class BoundaryParameter:
-    """A direction in which a term's covariance has no variance.
+    """A direction in which a term's covariance has no variance, or a parameter of its structure on a bound.
 
     Attributes
     ----------
     term : int
         Index of the random term.
     direction : ndarray, shape (k,)
-        Unit combination of the term's columns (in the fit's own basis) with zero variance.
+        Unit combination of the term's columns (in the fit's own basis) with zero variance; of a parameter, all of
+        the structure's parameters with this one a way off its bound.
     derivative : float
-        One-sided derivative of the criterion in that variance, relative to sigma^2; nonnegative at an
-        optimum.
+        One-sided derivative of the criterion in that variance, relative to sigma^2, or in the parameter;
+        nonnegative at an optimum.
     predicted_decrease : float
         Decrease of the criterion that a Newton step off the boundary promises; 0 where the derivative
         is nonnegative.
     newton_variance : float
-        The variance, relative to sigma^2, that this step gives the direction.
+        The variance, relative to sigma^2, that this step gives the direction; how far it moves a parameter.
+    parameter : int
+        The structure's parameter that is on a bound; -1 for a direction without variance.
+    reach : float
+        The longest step that is made of a parameter; infinite for variances.
     """
 
     term: int
@@ -44,6 +49,8 @@ class BoundaryParameter:
     derivative: float
     predicted_decrease: float
     newton_variance: float = 0.0
+    parameter: int = -1
+    reach: float = float("inf")
 
 
 @dataclass(frozen=True, eq=False)

@@ -72,7 +72,7 @@ class Pivots:
         Of each, the ratio of the quadratic part of its slope to the other parts: 1 at a stationary point, NaN where
         there are none.
     inverse : tuple of float
-        1 / tau: 1 where the data say nothing of it.
+        1 / tau: 1 where the data say nothing of it, NaN of a logarithm that the model does not know.
     """
 
     index: tuple[int, ...]
@@ -91,7 +91,7 @@ def scaled_step(
     stretch = np.ones(len(gradient))
     vanishing = []
     for a, rho, share in zip(pivots.index, pivots.quadratic, pivots.inverse, strict=True):
-        if share > NEGLIGIBLE:
+        if share > NEGLIGIBLE or (np.isnan(share) and gradient[a] > 0 and 2.0 * full[a] <= -1.0):
             vanishing.append(a)
         if not (np.isfinite(rho) and share < 1.0):
             continue

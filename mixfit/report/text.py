@@ -58,11 +58,12 @@ def varcorr_cells(
     """
     parts = varcorr.components
     residual = [] if varcorr.sigma is None else [varcorr.sigma]
-    deviations = [float(sd) for part in parts for sd in part.sd] + residual
-    n_corr = max([len(p.columns) for p in parts if p.structure.shows_correlations], default=1) - 1
+    deviations = [sd for p in parts for sd in p.values[: p.structure.n_deviations].tolist()] + residual
+    beside = [_cells_beside(part, max(2, digits - 2)) for part in parts]
+    n_corr = max(len(cells) for rows in beside for cells in rows)
     columns = [
-        [g for p in parts for g in (p.group, *[""] * (len(p.columns) - 1))] + ["Residual"] * len(residual),
-        [shown(name) for p in parts for name in p.columns] + [""] * len(residual),
+        [g for p in parts for g in (p.group, *[""] * (p.structure.n_deviations - 1))] + ["Residual"] * len(residual),
+        [name for p in parts for name in p.structure.row_names([shown(c) for c in p.columns])] + [""] * len(residual),
     ]
     if variances:
         columns.append(format_common([sd**2 for sd in deviations], digits))
@@ -71,21 +72,24 @@ def varcorr_cells(
     header = ["Groups", "Name", *(["Variance"] if variances else []), "Std.Dev."]
     if n_corr:
         header += ["Corr", *[""] * (n_corr - 1)]
-        correlations = [row for part in parts for row in _correlation_rows(part, n_corr, max(2, digits - 2))]
-        correlations += [[""] * n_corr for _ in residual]
-        rows = [row + extra for row, extra in zip(rows, correlations, strict=True)]
+        extras = [*(cells for part in beside for cells in part), *([] for _ in residual)]
+        rows = [[*row, *extra, *[""] * (n_corr - len(extra))] for row, extra in zip(rows, extras, strict=True)]
     return header, rows
 
 
-def _correlation_rows(part: Component, n_corr: int, decimals: int) -> list[list[str]]:
-    k = len(part.columns)
-    rows = [[""] * n_corr for _ in range(k)]
-    if part.structure.shows_correlations:
-        lower = [(i, j) for i in range(k) for j in range(i)]
-        # the 1 of the diagonal counts for the width, as in lme4
-        cells = fixed_decimals([1.0, *(float(part.corr[i, j]) for i, j in lower)], decimals)[1:]
-        for (i, j), cell in zip(lower, cells, strict=True):
-            rows[i][j] = cell
+def _cells_beside(part: Component, decimals: int) -> list[list[str]]:
+    """What stands beside every row: correlations and the other parameters of the structure."""
+    structure, values = part.structure, part.values.tolist()
+    natural = structure.natural
+    correlations = [a for a, p in enumerate(natural) if p.kind == "cor"]
+    # the 1 of the diagonal counts for the width, as in lme4
+    fixed = fixed_decimals([1.0, *(values[a] for a in correlations)], decimals)[1:]
+    cells = dict(zip(correlations, fixed, strict=True))
+    for a, p in enumerate(natural[structure.n_deviations :], structure.n_deviations):
+        cells.setdefault(a, f"{p.kind} {values[a]:.{decimals + 1}g}")
+    rows = [[cells[a] for a in row] for row in structure.row_cells]
+    if structure.tag:
+        rows[0].append(structure.tag)
     return rows
 
 

@@ -7,7 +7,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mixfit
-from mixfit.covariance.registry import structure_named
+from mixfit.covariance.diagonal import Diagonal
+from mixfit.covariance.unstructured import Unstructured
 from mixfit.inference.profiles.chart import Chart, difference_hessian
 from mixfit.inference.profiles.focal import LikelihoodAround
 
@@ -20,9 +21,9 @@ def covariance(k: int, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("first", [(), (0,), (2,), (0, 1), (1, 0), (2, 1), (0, 2)])
 def test_coordinates_hold_the_covariance_and_the_parameter(first: tuple[int, ...]) -> None:
     sigma = covariance(3)
-    c = structure_named("us", 3).coordinates(*first)
+    c = Unstructured(3).triangle(*first)
     x = c.coordinates(sigma)
-    t = c.template(x)
+    t = c.factor(x)
     assert_allclose(t @ t.T, sigma, rtol=1e-12)
     if first:
         assert x[0] == pytest.approx(np.sqrt(sigma[first[0], first[0]]))
@@ -35,11 +36,11 @@ def test_coordinates_hold_the_covariance_and_the_parameter(first: tuple[int, ...
 @pytest.mark.parametrize(("structure", "first"), [("us", (1,)), ("us", (2, 0)), ("us", (0, 1)), ("diag", (1,))])
 def test_gradient_is_that_of_a_function_of_the_covariance(structure: str, first: tuple[int, ...]) -> None:
     weight = covariance(3, seed=1)
-    c = structure_named(structure, 3).coordinates(*first)
+    c = (Unstructured if structure == "us" else Diagonal)(3).triangle(*first)
     x = c.coordinates(covariance(3, seed=2) * (np.eye(3) if structure == "diag" else 1.0))
 
     def value(x: np.ndarray) -> float:
-        t = c.template(x)
+        t = c.factor(x)
         return float(np.vdot(weight, t @ t.T))
 
     step = 1e-6 * np.eye(len(x))
@@ -50,7 +51,7 @@ def test_gradient_is_that_of_a_function_of_the_covariance(structure: str, first:
 @pytest.mark.parametrize("rho", [-1.0, 1.0])
 def test_the_slope_at_a_correlation_of_one_is_its_limit(rho: float) -> None:
     weight = covariance(2, seed=1)
-    c = structure_named("us", 2).coordinates(0, 1)
+    c = Unstructured(2).triangle(0, 1)
     at, near = np.array([2.0, rho, 3.0]), np.array([2.0, rho * (1.0 - 1e-9), 3.0])
     assert_allclose(c.gradient(at, weight), c.gradient(near, weight), rtol=1e-4)
     assert_allclose(c.gradient(at, weight)[1], 2.0 * weight[0, 1] * 6.0)
@@ -72,7 +73,7 @@ def around(kind: str, *, reml: bool = False) -> LikelihoodAround:
 
 def check_gradient(chart: Chart) -> None:
     rng = np.random.default_rng(5)
-    x = np.maximum(chart.center + 0.1 * rng.normal(size=len(chart.center)), np.where(chart.floor == 0.0, 0.05, -np.inf))
+    x = np.maximum(chart.center + 0.1 * rng.normal(size=len(chart.center)), np.where(chart.lower == 0.0, 0.05, -np.inf))
     point = chart.evaluate(x)
     for a, e in enumerate(1e-5 * np.eye(len(x))):
         slope = (chart.evaluate(x + e).value - chart.evaluate(x - e).value) / 2e-5
@@ -85,8 +86,8 @@ def test_gradient_of_linear_surfaces(kind: str, reml: bool) -> None:
     center = around(kind, reml=reml)
     check_gradient(center.chart)
     if kind != "independent":
-        check_gradient(center.chart.with_first(0, 1))
-        check_gradient(center.chart.with_first(0, 0, 1))
+        check_gradient(center.chart.made_for(0, 1))
+        check_gradient(center.chart.made_for(0, 2))
     if not reml:
         check_gradient(Chart.default(center.surface.holding(1)[0]))
     assert np.abs(center.center.gradient).max() < 1e-2
@@ -103,7 +104,7 @@ def test_gradient_of_generalized_surfaces(n_agq: int) -> None:
 
 def test_slopes_at_a_factor_without_full_rank_are_limits() -> None:
     """N from the singular branch is that of a factor a little inside the cone."""
-    chart = around("crossed").chart.with_first(0, 1)
+    chart = around("crossed").chart.made_for(0, 1)
     x = chart.center.copy()
     x[2] = 0.0
     near = x.copy()

@@ -23,13 +23,13 @@ def template(rng: np.random.Generator, k: int, rank: int) -> np.ndarray:
 
 
 def test_theta_goes_down_the_columns() -> None:
-    assert structure_named("us", 3).entries == [(0, 0), (1, 0), (2, 0), (1, 1), (2, 1), (2, 2)]
-    assert structure_named("diag", 3).entries == [(0, 0), (1, 1), (2, 2)]
+    assert structure_named("us", "abc").entries == [(0, 0), (1, 0), (2, 0), (1, 1), (2, 1), (2, 2)]
+    assert structure_named("diag", "abc").entries == [(0, 0), (1, 1), (2, 2)]
 
 
 @given(seeds, sizes, st.sampled_from(["us", "diag"]))
 def test_theta_and_templates_are_inverse(seed: int, k: int, name: str) -> None:
-    structure = structure_named(name, k)
+    structure = structure_named(name, "abcdefgh"[:k])
     theta = np.random.default_rng(seed).normal(size=(5, structure.n_parameters))
     templates = structure.template(theta)
     assert templates.shape == (5, k, k)

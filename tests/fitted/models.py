@@ -57,7 +57,7 @@ def grouping(name: str, labels: pd.Series) -> Grouping:
 def term(group: Grouping, structure: str = "us", text: str = "", **columns: object) -> RandomDesign:
     n = len(group.codes)
     Z = np.column_stack([np.broadcast_to(np.asarray(c, dtype=float), n) for c in columns.values()])
-    return RandomDesign(group, tuple(columns), Z, structure_named(structure, len(columns)), text)
+    return RandomDesign(group, tuple(columns), Z, structure_named(structure, tuple(columns)), text)
 
 
 def design(y: pd.Series, fixed: dict[str, object], random: tuple[RandomDesign, ...], **extra: object) -> Design:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from mixfit.covariance.directions import ColumnDirection, TurningDirection
 from mixfit.lmm.assemble import Assembly, assemble
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import Derivatives, differentiate, template_slopes
@@ -74,6 +75,7 @@ class Dense:
         W = []
         for d in derivatives.directions:
             Z = self.Z[self.terms[d.term].factor][:, self.terms[d.term].columns]
+            assert isinstance(d, ColumnDirection | TurningDirection)
             move = d.step @ self.templates[d.term].T
             W.append(np.einsum("naq,ab,mbq,m->n", Z, move + move.T, Z, self.P @ self.y, optimize=True))
         w = np.array(W).reshape(len(W), len(self.y))
@@ -107,10 +109,10 @@ def test_average_information(sketch: Sketch, reml: bool, zero: float) -> None:
     # Beside a boundary Sigma = T T' curves by 2 <N, T'_a T'_b'>, N's positive part.
     for a, left in enumerate(derivatives.directions):
         for b, right in enumerate(derivatives.directions):
-            if left.term == right.term and not (left.relative or right.relative):
+            if left.term == right.term and not (left.turning is None or right.turning is None):
                 values, vectors = np.linalg.eigh(dense.slope(left.term))
                 positive = vectors * np.maximum(values, 0.0) @ vectors.T
-                wanted[a, b] += 2.0 * np.vdot(left.step, positive @ right.step)
+                wanted[a, b] += 2.0 * np.vdot(left.turning, positive @ right.turning)
     scale = np.abs(wanted).max(initial=1.0)
     assert_allclose(derivatives.information, wanted, rtol=1e-8, atol=1e-9 * scale)
     assert np.array_equal(derivatives.information, derivatives.information.T)

@@ -33,7 +33,7 @@ def test_second_differences_of_the_criterion(sketch: Sketch, reml: bool, zero: f
     directions = derivatives.directions
 
     def value(step: np.ndarray) -> float:
-        return evaluate(assembly.problem, move(templates, directions, step), reml=reml).value
+        return evaluate(assembly.problem, move(assembly.problem.terms, templates, directions, step), reml=reml).value
 
     m = len(directions)
     moves = STEP * np.eye(m)

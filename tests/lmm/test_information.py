@@ -50,10 +50,8 @@ class Dense:
         out = []
         for parameter in self.information.parameters:
             term = self.design.random[parameter.term]
-            unit = np.zeros((len(term.columns),) * 2)
-            unit[parameter.row, parameter.column] = unit[parameter.column, parameter.row] = 1.0
             Z = dense.full_z(term)
-            out.append(Z @ np.kron(np.eye(term.grouping.n_levels), unit) @ Z.T)
+            out.append(Z @ np.kron(np.eye(term.grouping.n_levels), parameter.slope) @ Z.T)
         n = len(self.design.y)
         return [*out, np.diag(1.0 / (np.ones(n) if self.design.weights is None else self.design.weights))]
 
@@ -149,7 +147,7 @@ def test_covariance_of_theta_and_sigma_is_that_of_a_numeric_hessian(reml: bool, 
     design = make_design(Sketch(4, "partially crossed", 60, ((2, "us"), (1, "us")), p=3, signal=signal))
     fitted = dense.fit(design, reml)
     case = Dense(design, list(fitted.templates), reml)
-    ours = moments(case.information, [t.structure for t in design.random], fitted.templates, reml=reml)
+    ours = moments(case.information, [t.structure for t in design.random], fitted.theta, reml=reml)
     theta = np.append(fitted.theta, fitted.sigma)
     # Without a signal some variances are zero, and theta has fewer directions than entries.
     free = np.append(fitted.theta != 0.0, True)

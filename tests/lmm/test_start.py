@@ -10,14 +10,14 @@ from hypothesis import given
 from numpy.testing import assert_allclose
 
 from mixfit.lmm.assemble import assemble
-from mixfit.lmm.start import start_templates
+from mixfit.lmm.start import start_points
 from tests.random_designs import Sketch, sketches
 
 
 @given(sketches())
 def test_positive_diagonal_templates(sketch: Sketch) -> None:
     design = sketch.design()
-    templates = start_templates(assemble(design).problem)[0]
+    templates = start_points(assemble(design).problem)[0]
     assert [t.shape for t in templates] == [(len(r.columns),) * 2 for r in design.random]
     for t in templates:
         assert np.isfinite(t).all()
@@ -28,10 +28,10 @@ def test_positive_diagonal_templates(sketch: Sketch) -> None:
 @given(sketches())
 def test_free_of_the_units_of_y_and_z(sketch: Sketch) -> None:
     design = sketch.design()
-    plain = start_templates(assemble(design).problem)[0]
+    plain = start_points(assemble(design).problem)[0]
     y = design.y - (0.0 if design.offset is None else design.offset)
     random = tuple(replace(r, Z=r.Z * 1e3) for r in design.random)
-    other = start_templates(assemble(replace(design, y=1e-4 * y, offset=None, random=random)).problem)[0]
+    other = start_points(assemble(replace(design, y=1e-4 * y, offset=None, random=random)).problem)[0]
     # In the basis of unit mean square.
     for s, t in zip(plain, other, strict=True):
         assert_allclose(t, s, rtol=1e-6)
@@ -48,7 +48,7 @@ def test_balanced_one_way_is_the_analysis_of_variance(signal: float) -> None:
     within = np.sum((design.y - means[codes]) ** 2) / (q * (m - 1))
     ratio = (between / within - 1.0) / m
     assert ratio > 0.1
-    assert_allclose(start_templates(assemble(design).problem)[0][0] ** 2, ratio, rtol=1e-9)
+    assert_allclose(start_points(assemble(design).problem)[0][0] ** 2, ratio, rtol=1e-9)
 
 
 def test_without_fixed_effects_the_balanced_one_way_is_exact() -> None:
@@ -59,4 +59,4 @@ def test_without_fixed_effects_the_balanced_one_way_is_exact() -> None:
     between = m * np.sum(means**2) / q
     within = np.sum((design.y - means[codes]) ** 2) / (q * (m - 1))
     ratio = (between / within - 1.0) / m
-    assert_allclose(start_templates(assemble(design).problem)[0][0] ** 2, ratio, rtol=1e-9)
+    assert_allclose(start_points(assemble(design).problem)[0][0] ** 2, ratio, rtol=1e-9)

@@ -45,7 +45,7 @@ def design() -> Design:
 @pytest.mark.parametrize("reml", [True, False])
 def test_fewer_fixed_effects(design: Design, keep: list[int], reml: bool):
     whole = assemble(design)
-    H = coordinates(whole.fixed, design.X, whole.root_weights)
+    H = coordinates(whole.fixed, design.X, whole.stage)
     assert H.shape == (4, 5)
     problem = with_fixed(whole, H[:, keep])
     direct = assemble(replace(design, X=design.X[:, keep], exog_names=tuple("abcde"[j] for j in keep)))
@@ -58,7 +58,7 @@ def test_combinations_of_fixed_effects(design: Design):
     whole = assemble(design)
     A = np.zeros((5, 2))
     A[0, 0] = A[1, 1] = A[2, 1] = 1.0
-    problem = with_fixed(whole, coordinates(whole.fixed, design.X, whole.root_weights) @ A)
+    problem = with_fixed(whole, coordinates(whole.fixed, design.X, whole.stage) @ A)
     direct = assemble(replace(design, X=design.X @ A, exog_names=("a", "sum")))
     zeros = [np.zeros((3, 3)), np.zeros((2, 2))]
     for reml in (True, False):

@@ -13,7 +13,7 @@ import mixfit
 from mixfit.lmm import minimize as newton
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import differentiate
-from mixfit.lmm.start import start_templates
+from mixfit.lmm.start import start_points
 from mixfit.optimize.certificate import TOLERANCE, BoundaryParameter, Certificate
 from mixfit.optimize.steps import newton_step
 from tests import oracle
@@ -143,7 +143,7 @@ def test_perfect_correlation(sign: float, reml: bool) -> None:
         (parameter,) = fit.certificate.boundary
         assert_allclose(np.linalg.norm(parameter.direction), 1.0, rtol=1e-12)
         problem = model._assembly.problem
-        (template,) = newton.minimize(problem, start_templates(problem), reml=reml).profile.templates
+        (template,) = newton.minimize(problem, start_points(problem), reml=reml).profile.templates
         assert_allclose(parameter.direction @ template, 0.0, atol=1e-10)
 
 

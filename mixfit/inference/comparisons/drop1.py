@@ -15,7 +15,7 @@ from mixfit.inference.comparisons.likelihood_ratio import chi_square_tail
 from mixfit.inference.comparisons.terms import deletable, fixed_terms, remaining_columns
 from mixfit.inference.fixed_effects.tables import deletion_f_table
 from mixfit.lmm.minimize import minimize
-from mixfit.lmm.start import start_templates
+from mixfit.lmm.start import start_points
 from mixfit.lmm.submodel import coordinates
 from mixfit.tables.table import Table
 
@@ -46,7 +46,7 @@ class Minimum:
 
 def minimum(problem: Problem, *, reml: bool) -> Minimum:
     """Fit a linear problem from its moment estimates."""
-    optimum = minimize(problem, start_templates(problem), reml=reml)
+    optimum = minimize(problem, start_points(problem), reml=reml)
     return Minimum(optimum.profile.value, optimum.certificate.converged)
 
 
@@ -178,7 +178,7 @@ def _coordinates(fit: Fit) -> Array:
     X = fit.model.design.X
     if is_linear(fit):
         assembly = fit.model.assembly
-        return coordinates(assembly.fixed, X, assembly.root_weights)
+        return coordinates(assembly.fixed, X, assembly.stage)
     return coordinates(_generalized(fit).model.assembly.fixed, X, None)
 
 

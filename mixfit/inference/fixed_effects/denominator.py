@@ -145,7 +145,7 @@ def denominator(fit: Fit, ddf: str | None) -> Denominator:
         degrees = float(fit.nobs - len(beta))
         return Constant(beta, cov, cov, fit.sigma, "residual degrees of freedom", (), degrees)
     structures = [term.structure for term in fit.model.design.random]
-    moments = satt.moments(fit.variance_information, structures, fit.estimate.templates, reml=fit.reml)
+    moments = satt.moments(fit.variance_information, structures, fit.estimate.theta, reml=fit.reml)
     return Satterthwaite(beta, cov, cov, fit.sigma, "Satterthwaite's method", (), moments)
 
 

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.covariance.steps import split_theta
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -53,11 +55,11 @@ class DfMoments:
 
 
 def moments(
-    information: VarianceInformation, structures: Sequence[Structure], templates: Sequence[Array], *, reml: bool
+    information: VarianceInformation, structures: Sequence[Structure], theta: Array, *, reml: bool
 ) -> DfMoments:
-    """Change from covariance entries to (theta, sigma) at the templates of the estimate."""
+    """Change from the variance parameters to (theta, sigma) at the estimate."""
     sigma = float(np.sqrt(information.values[-1]))
-    first, second = _parametrization(structures, templates, sigma)
+    first, second = _parametrization(structures, split_theta(structures, theta), sigma)
     hessian = first.T @ information.observed(reml=reml) @ first
     hessian += np.tensordot(information.score(reml=reml), second, 1)
     phi = information.cov_beta
@@ -65,32 +67,22 @@ def moments(
     return DfMoments(phi, np.tensordot(first.T, slopes, 1), 2.0 * _positive_inverse(hessian))
 
 
-def _parametrization(structures: Sequence[Structure], templates: Sequence[Array], sigma: float) -> tuple[Array, Array]:
-    """Derivatives of the covariance entries sigma^2 (TT')_ab and of sigma^2 in (theta, sigma).
+def _parametrization(structures: Sequence[Structure], thetas: Sequence[Array], sigma: float) -> tuple[Array, Array]:
+    """Derivatives of the variance parameters and of sigma^2 in (theta, sigma).
 
-    Shapes (m + 1, m + 1) and (m + 1, m + 1, m + 1): theta has as many entries as the covariances.
+    Shapes (m + 1, m + 1) and (m + 1, m + 1, m + 1): theta has as many entries as the terms have variance parameters.
     """
-    m = sum(s.n_parameters for s in structures)
+    m = sum(len(theta) for theta in thetas)
     first = np.zeros((m + 1, m + 1))
     second = np.zeros((m + 1, m + 1, m + 1))
     start = 0
-    for structure, t in zip(structures, templates, strict=True):
-        free = structure.entries
-        units = np.zeros((len(free), *t.shape))
-        for unit, (row, column) in zip(units, free, strict=True):
-            unit[row, column] = 1.0
-        rows, columns = (list(index) for index in zip(*free, strict=True))
-        own = slice(start, start + len(free))
-        half = units @ t.T
-        slopes = (half + half.swapaxes(1, 2))[:, rows, columns].T
-        products = np.einsum("xac,ybc->xyab", units, units)
-        bends = (products + products.swapaxes(2, 3))[:, :, rows, columns]
-        first[own, own] = sigma**2 * slopes
-        first[own, -1] = 2.0 * sigma * (t @ t.T)[rows, columns]
-        second[own, own, own] = sigma**2 * bends.transpose(2, 0, 1)
-        second[own, own, -1] = second[own, -1, own] = 2.0 * sigma * slopes
-        second[own, -1, -1] = 2.0 * (t @ t.T)[rows, columns]
-        start = own.stop
+    for structure, theta in zip(structures, thetas, strict=True):
+        form = structure.variance_form(theta, sigma)
+        own = np.arange(start, start + len(theta))
+        place = np.append(own, m)
+        first[np.ix_(own, place)] = form.first
+        second[np.ix_(own, place, place)] = form.second
+        start += len(theta)
     first[-1, -1], second[-1, -1, -1] = 2.0 * sigma, 2.0
     return first, second
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.covariance.coordinates import TermCoordinates
+    from mixfit.covariance.coordinates import Coordinates
     from mixfit.lmm.surface import Slope, Surface
 
     Array = NDArray[np.float64]
@@ -41,17 +41,18 @@ class Chart:
     Parameters
     ----------
     surface : Surface
-    coordinates : sequence of TermCoordinates
+    coordinates : sequence of Coordinates
     """
 
-    def __init__(self, surface: Surface, coordinates: Sequence[TermCoordinates]) -> None:
+    def __init__(self, surface: Surface, coordinates: Sequence[Coordinates]) -> None:
         self.surface, self.coordinates = surface, tuple(coordinates)
         ends = np.cumsum([0, *(c.size for c in self.coordinates)]).tolist()
         self.slices = [slice(a, b) for a, b in pairwise(ends)]
         self.first_tail = ends[-1]
-        # A correlation's standard deviations must not change sign: it would.
-        floors = [c.floor() for c in self.coordinates]
-        self.floor: Array = np.concatenate([*floors, np.full(len(surface.tail_errors), -np.inf)])
+        free = np.full(len(surface.tail_errors), np.inf)
+        lower, upper = zip(*(c.bounds() for c in self.coordinates), strict=True)
+        self.lower: Array = np.concatenate([*lower, -free])
+        self.upper: Array = np.concatenate([*upper, free])
         parts = [c.coordinates(s) for c, s in zip(self.coordinates, surface.center, strict=True)]
         self.center: Array = np.concatenate([*parts, np.zeros(len(surface.tail_errors))])
 
@@ -60,14 +61,27 @@ class Chart:
         """Every term by the triangle in its own order."""
         return cls(surface, [s.coordinates() for s in surface.terms.structures])
 
-    def with_first(self, term: int, *first: int) -> Chart:
-        """The same with other columns of one term first; two ask for their correlation."""
-        new = self.surface.terms.structures[term].coordinates(*first)
+    def made_for(self, term: int, natural: int) -> Chart:
+        """The same with one coordinate of a term that is its natural parameter of that number."""
+        new = self.surface.terms.structures[term].coordinates(natural)
         return Chart(self.surface, [new if t == term else c for t, c in enumerate(self.coordinates)])
 
     def factors(self, x: Array) -> list[Array]:
         """S of every term."""
-        return [c.template(x[own]) for c, own in zip(self.coordinates, self.slices, strict=True)]
+        return [c.factor(x[own]) for c, own in zip(self.coordinates, self.slices, strict=True)]
+
+    def points(self, x: Array) -> list[Array]:
+        """What the surface starts anew from."""
+        return [c.point(x[own]) for c, own in zip(self.coordinates, self.slices, strict=True)]
+
+    def within(self, x: Array) -> Array:
+        """The nearest x within the bounds."""
+        return np.clip(x, self.lower, self.upper)
+
+    def held(self, point: ChartPoint) -> NDArray[np.bool_]:
+        """Which coordinates are on a bound that the gradient pushes against."""
+        x, slope = point.x, point.gradient
+        return ((x <= self.lower) & (slope > 0.0)) | ((x >= self.upper) & (slope < 0.0))
 
     def evaluate(self, x: Array) -> ChartPoint:
         """Value and gradient at x."""
@@ -88,13 +102,9 @@ class Chart:
 
     def spacing(self, x: Array) -> Array:
         """A rough lower bound of the standard errors: what they would be, were the random effects seen."""
-        out = []
-        for c, own, terms in zip(self.coordinates, self.slices, range(len(self.slices)), strict=True):
-            known = np.maximum(np.linalg.norm(c.template(x[own]), axis=1)[c.order], self.surface.terms.spacing[terms])
-            size = known[c.rows]
-            if c.correlation:
-                size[1] = 1.0
-            out.append(size / np.sqrt(2.0 * self.surface.terms.levels[terms]))
+        terms = self.surface.terms
+        own = zip(self.coordinates, self.slices, terms.spacing, terms.levels, strict=True)
+        out = [c.spacing(x[part], smallest, levels) for c, part, smallest, levels in own]
         return np.concatenate([*out, self.surface.tail_errors])
 
 

@@ -110,7 +110,7 @@ class Constrained:
         step, _ = newton_step(inner, cross)
         x[self.others] += step * (f - held.x[self.focal])
         x[self.focal] = f
-        x = np.maximum(x, self.chart.floor)
+        x = self.chart.within(x)
         point = self.chart.evaluate(x)
         if not np.isfinite(point.value):
             # The tangent may lead out of what can be evaluated: the neighbour's own coordinates need not.
@@ -189,7 +189,7 @@ class Constrained:
             return curvature, None
         inner = 0.5 * (rows[:, self.others] + rows[:, self.others].T)
         unit = _UNITS * self.chart.spacing(point.x)[self.others]
-        held = (point.x <= self.chart.floor)[self.others]
+        held = ((point.x <= self.chart.lower) | (point.x >= self.chart.upper))[self.others]
         scaled = inner * np.outer(unit, unit)
         scaled[held] = scaled[:, held] = 0.0
         values, vectors = np.linalg.eigh(scaled)
@@ -207,7 +207,7 @@ class Constrained:
     def _held(self, point: ChartPoint, curvature: Array, step: Array, decrease: float) -> Held:
         x = point.x.copy()
         x[self.others] += step
-        x = np.maximum(x, self.chart.floor)
+        x = self.chart.within(x)
         _, cross = self.split(curvature)
         deviance = point.value - decrease - self.minimum
         if deviance < -self.chart.surface.resolution:
@@ -218,7 +218,7 @@ class Constrained:
     def _step(self, point: ChartPoint, curvature: Array) -> tuple[Array, float]:
         """Newton's step in the coordinates that no bound holds, and its predicted decrease."""
         inner, gradient = self.split(curvature)[0], point.gradient[self.others]
-        held = (point.x <= self.chart.floor)[self.others] & (gradient > 0.0)
+        held = self.chart.held(point)[self.others]
         if not held.any():
             return newton_step(inner, gradient)
         free, step = np.flatnonzero(~held), np.zeros(len(gradient))
@@ -231,7 +231,7 @@ class Constrained:
         for _ in range(_MAX_HALVINGS):
             x = point.x.copy()
             x[self.others] += length * step
-            trial = self.chart.evaluate(np.maximum(x, self.chart.floor))
+            trial = self.chart.evaluate(self.chart.within(x))
             if trial.value < point.value:
                 return trial
             length *= 0.5

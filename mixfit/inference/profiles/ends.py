@@ -51,19 +51,27 @@ class ParameterScale:
         """Return w of f."""
         if self.kind == "log":
             return float(np.log(f))
-        return float(np.arctanh(f)) if self.kind == "atanh" else f
+        return float(np.arctanh((f - self._middle) / self._half)) if self.kind == "atanh" else f
 
     def backward(self, w: float) -> float:
         """Return f of w."""
         if self.kind == "log":
             return float(np.exp(w))
-        return float(np.tanh(w)) if self.kind == "atanh" else w
+        return self._middle + self._half * float(np.tanh(w)) if self.kind == "atanh" else w
 
     def rate(self, f: float) -> float:
         """Return df / dw."""
         if self.kind == "log":
             return f
-        return 1.0 - f * f if self.kind == "atanh" else 1.0
+        return self._half * (1.0 - ((f - self._middle) / self._half) ** 2) if self.kind == "atanh" else 1.0
+
+    @property
+    def _middle(self) -> float:
+        return 0.5 * (self.lower + self.upper)
+
+    @property
+    def _half(self) -> float:
+        return 0.5 * (self.upper - self.lower)
 
     def bound(self, side: int) -> float:
         """Return the bound on one side."""

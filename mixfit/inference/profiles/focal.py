@@ -45,8 +45,8 @@ class Focal:
     path : Constrained
     scale : ParameterScale
     origin, unit : float
-        The parameter is ``origin + unit * f``, or ``unit * exp(f)`` where `exponential`.
-    exponential : bool
+        The parameter is ``origin + unit * f``, ``unit * exp(f)`` where `exponential`, or ``1 / f``.
+    exponential, is_reciprocal : bool
     """
 
     parameter: Parameter
@@ -55,9 +55,12 @@ class Focal:
     origin: float
     unit: float
     exponential: bool = False
+    is_reciprocal: bool = False
 
     def natural(self, f: float) -> float:
         """The parameter at coordinate f; 0 or infinite on the bounds of a logarithm."""
+        if self.is_reciprocal:
+            return 1.0 / f if f > 0.0 else np.inf
         if not self.exponential:
             return self.origin + self.unit * f
         if f in (self.scale.lower, self.scale.upper):
@@ -104,23 +107,22 @@ class LikelihoodAround:
     def restarted(self, better: LowerDevianceError) -> LikelihoodAround:
         """Around the minimum that is reached from a lower point."""
         chart, x = better.chart, better.point.x
-        return LikelihoodAround(self.known, self.surface.restarted(chart.factors(x), x[chart.first_tail :]))
+        return LikelihoodAround(self.known, self.surface.restarted(chart.points(x), x[chart.first_tail :]))
 
     def values(self, chart: Chart, x: Array, beta: Array) -> dict[str, float]:
         """All parameters, by name, at a point of a chart."""
         out: dict[str, float] = {}
-        rows = [s * d[:, None] for s, d in zip(chart.factors(x), self.surface.terms.deviations, strict=True)]
+        natural = [
+            c.natural_values(x[own], d)
+            for c, own, d in zip(chart.coordinates, chart.slices, self.surface.terms.deviations, strict=True)
+        ]
         for p in self.known:
             if p.kind == "fixed":
                 out[p.name] = float(beta[p.first])
             elif p.kind in ("sigma", "phi"):
                 out[p.name] = self.surface.tail_unit * float(np.exp(x[self._scale_index()]))
-            elif p.kind == "sd":
-                out[p.name] = float(np.linalg.norm(rows[p.term][p.first]))
             else:
-                a, b = rows[p.term][p.first], rows[p.term][p.second]
-                product = float(np.linalg.norm(a) * np.linalg.norm(b))
-                out[p.name] = float(np.clip(a @ b / product, -1.0, 1.0)) if product > 0.0 else np.nan
+                out[p.name] = float(natural[p.term][p.number])
         return out
 
     def _scale_index(self) -> int:
@@ -136,17 +138,22 @@ class LikelihoodAround:
             path = Constrained(self.chart, self._scale_index(), self.center, self.hessian)
             scale = ParameterScale("identity", -FARTHEST_LOG, FARTHEST_LOG)
             return Focal(p, path, scale, 0.0, self.surface.tail_unit, exponential=True)
-        if p.kind == "sd":
-            chart = self.chart.with_first(p.term, p.first)
-            index = chart.slices[p.term].start + chart.coordinates[p.term].at(p.first)
-            unit = float(self.surface.terms.deviations[p.term][p.first])
-            return Focal(p, self._path(chart, index, p.term), ParameterScale("log", lower=0.0), 0.0, unit)
-        variances = self.surface.center[p.term].diagonal() / self.surface.terms.spacing[p.term] ** 2
-        if min(variances[p.first], variances[p.second]) < NOTHING:
+        terms = self.surface.terms
+        natural = terms.structures[p.term].natural[p.number]
+        if natural.kind != "sd" and not self._is_known(p):
             return None
-        chart = self.chart.with_first(p.term, p.first, p.second)
-        index = chart.slices[p.term].start + 1
-        return Focal(p, self._path(chart, index, p.term), ParameterScale("atanh", -1.0, 1.0), 0.0, 1.0)
+        chart = self.chart.made_for(p.term, p.number)
+        index = chart.slices[p.term].start + chart.coordinates[p.term].at(natural)
+        unit = float(terms.deviations[p.term][max(p.first, 0)]) if natural.kind == "sd" else 1.0
+        scale = ParameterScale(natural.scale, natural.lower, natural.upper)
+        return Focal(p, self._path(chart, index, p.term), scale, 0.0, unit, is_reciprocal=natural.is_reciprocal)
+
+    def _is_known(self, p: Parameter) -> bool:
+        """Whether the columns that a parameter is of have variance: else the likelihood knows nothing of it."""
+        chart, smallest = self.chart, self.surface.terms.spacing[p.term]
+        factor = chart.factors(chart.center)[p.term]
+        variances = np.einsum("ij,ij->i", factor, factor) / smallest**2
+        return bool((variances[[p.first, p.second]] if p.first >= 0 else variances[:1]).min() >= NOTHING)
 
     def _effect(self, p: Parameter) -> Focal:
         surface, position = self.surface.holding(p.first)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.covariance.parameter import NaturalParameter
     from mixfit.fitted.protocols import Fit
     from mixfit.inference.profiles.parameters import Parameter
 
@@ -57,18 +58,23 @@ def wald_intervals(fit: Fit, chosen: Sequence[Parameter], alpha: float) -> pd.Da
     fixed = interval(np.asarray(fit.params, dtype=np.float64), np.asarray(fit.bse, dtype=np.float64), alpha)
     random = [p for p in chosen if p.kind != "fixed"]
     values, errors = (parameter_values(fit), working_errors(fit)) if random else (fit.params, fit.bse)
-    rows = [
-        fixed[p.first] if p.kind == "fixed" else _carried_back(p, values[p.name], half * errors[p.name]) for p in chosen
-    ]
+    terms, rows = fit.model.design.random, []
+    for p in chosen:
+        if p.kind == "fixed":
+            rows.append(fixed[p.first])
+            continue
+        natural = terms[p.term].structure.natural[p.number] if p.number >= 0 else None
+        rows.append(_carried_back(natural, float(values[p.name]), half * float(errors[p.name])))
     return pd.DataFrame(rows, index=[p.name for p in chosen], columns=[0, 1], dtype=float)
 
 
-def _carried_back(p: Parameter, value: float, shift: Array) -> Array:
+def _carried_back(natural: NaturalParameter | None, value: float, shift: Array) -> Array:
     """Limits of a parameter from those of its atanh or logarithm, which lie `shift` from it."""
     if np.isnan(shift).any():
         return shift
-    out: Array = np.tanh(np.arctanh(value) + shift) if p.kind == "cor" else value * np.exp(shift)
-    return out
+    if natural is None:
+        return np.asarray(value * np.exp(shift))
+    return np.array([natural.natural(natural.working(value) + s) for s in shift.tolist()])
 
 
 def working_errors(fit: Fit) -> pd.Series[float]:
@@ -88,10 +94,10 @@ def working_errors(fit: Fit) -> pd.Series[float]:
     surface = fit.model.likelihood_surface(fit.estimate, reml=fit.reml)
     chart = Chart.default(surface)
     at = chart.evaluate(chart.center)
-    factors = chart.factors(at.x)
+    factors, bound = chart.factors(at.x), (at.x <= chart.lower) | (at.x >= chart.upper)
     regular = [
-        float(np.linalg.svd(s, compute_uv=False)[-1]) > _SINGULAR * spacing
-        for s, spacing in zip(factors, surface.terms.spacing, strict=True)
+        float(np.linalg.svd(s, compute_uv=False)[-1]) > _SINGULAR * spacing and not bound[own].any()
+        for s, spacing, own in zip(factors, surface.terms.spacing, chart.slices, strict=True)
     ]
     free = np.ones(len(at.x), dtype=bool)
     for own, keep in zip(chart.slices, regular, strict=True):
@@ -106,8 +112,9 @@ def working_errors(fit: Fit) -> pd.Series[float]:
         if p.kind in ("sigma", "phi"):
             jacobian[chart.first_tail if p.kind == "sigma" else -1] = 1.0
         elif regular[p.term]:
-            c, own = chart.coordinates[p.term], chart.slices[p.term]
-            jacobian[own] = _row_slopes(factors[p.term], p.first, p.second)[c.rows, c.columns]
+            own = chart.slices[p.term]
+            natural = surface.terms.structures[p.term].natural[p.number]
+            jacobian[own] = chart.coordinates[p.term].working_slope(at.x[own], natural)
         else:
             out[p.name] = np.nan
             continue
@@ -123,20 +130,6 @@ def _twice_inverse(hessian: Array) -> Array:
         return np.full_like(hessian, np.nan)
     half = np.linalg.solve(low, np.eye(len(low)))
     out: Array = 2.0 * half.T @ half
-    return out
-
-
-def _row_slopes(s: Array, a: int, b: int) -> Array:
-    """Derivative of log sd of row a (a = b), or of atanh of the rows' correlation, in every entry of S."""
-    out = np.zeros_like(s)
-    if a == b:
-        out[a] = s[a] / (s[a] @ s[a])
-        return out
-    length = np.linalg.norm(s, axis=1)
-    unit_a, unit_b = s[a] / length[a], s[b] / length[b]
-    rho = float(unit_a @ unit_b)
-    out[a] = (unit_b - rho * unit_a) / (length[a] * (1.0 - rho**2))
-    out[b] = (unit_a - rho * unit_b) / (length[b] * (1.0 - rho**2))
     return out
 
 

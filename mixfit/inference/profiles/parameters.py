@@ -11,7 +11,6 @@ import pandas as pd
 from mixfit.errors import FitError
 from mixfit.fitted.varcorr import random_covariances, term_order, unique_names
 from mixfit.tables.layout import shown
-from mixfit.wald import correlation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +40,8 @@ class Parameter:
         Random term, in the order of the formula; -1 where there is none.
     first, second : int
         Columns of the term (equal for a standard deviation); of a fixed effect its position in ``fit.params``.
+    number : int
+        Place among the natural parameters of the term's structure.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Parameter:
     term: int = -1
     first: int = -1
     second: int = -1
+    number: int = -1
 
 
 def parameters(model: Model) -> tuple[Parameter, ...]:
@@ -69,8 +71,8 @@ def parameters(model: Model) -> tuple[Parameter, ...]:
     order = term_order(random)
     for t, group in zip(order, unique_names(random[t].grouping.name for t in order), strict=True):
         columns = tuple(shown(c) for c in random[t].columns)
-        natural = random[t].structure.natural
-        out += [Parameter(p.label(columns, group), p.kind, t, p.first, p.second) for p in natural]
+        natural = enumerate(random[t].structure.natural)
+        out += [Parameter(p.label(columns, group), p.kind, t, p.first, p.second, x) for x, p in natural]
     family = getattr(model, "family", None)
     scale = "sigma" if family is None else "phi" if family.has_dispersion else None
     if scale is not None:
@@ -124,9 +126,7 @@ def parameter_values(fit: Fit) -> pd.Series[float]:
     varcorr = random_covariances(fit)
     values: list[float] = []
     for part in varcorr.components:
-        values += part.sd.tolist()
-        if part.structure.shows_correlations:
-            values += part.corr[np.triu_indices(len(part.columns), 1)].tolist()
+        values += part.values.tolist()
     known = parameters(fit.model)
     if any(p.kind == "sigma" for p in known):
         assert varcorr.sigma is not None
@@ -137,15 +137,15 @@ def parameter_values(fit: Fit) -> pd.Series[float]:
     return pd.Series(values, index=[p.name for p in known])
 
 
-def parameter_array(model: Model, beta: Array, templates: Sequence[Array], unit: Array, scale: Array) -> Array:
+def parameter_array(model: Model, beta: Array, thetas: Sequence[Array], unit: Array, scale: Array) -> Array:
     """The values of R sets of estimates at once, in the order of `parameters`.
 
     Parameters
     ----------
     model : LinearMixedModel or GeneralizedMixedModel
     beta : ndarray, shape (R, p)
-    templates : sequence of ndarray, shape (R, k_t, k_t)
-        Relative factors of the terms, in the order of the formula.
+    thetas : sequence of ndarray, shape (R, m_t)
+        Parameters of the terms, in the order of the formula.
     unit : ndarray, shape (R,)
         What they are relative to.
     scale : ndarray, shape (R,)
@@ -158,12 +158,7 @@ def parameter_array(model: Model, beta: Array, templates: Sequence[Array], unit:
     columns: list[Array] = []
     random = model.design.random
     for t in term_order(random):
-        factor = unit[:, None, None] * templates[t]
-        covariance = factor @ factor.swapaxes(1, 2)
-        columns += [*np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)).T]
-        if random[t].structure.shows_correlations:
-            above = np.triu_indices(covariance.shape[1], 1)
-            columns += [*correlation(covariance)[:, above[0], above[1]].T]
+        columns += [*random[t].structure.natural_values(thetas[t], unit[:, None]).T]
     if any(p.kind in ("sigma", "phi") for p in parameters(model)):
         columns.append(scale)
     return np.stack([*columns, *beta.T], axis=1)

@@ -201,7 +201,7 @@ def _ends(focal: Focal | None, target: float) -> tuple[float, float]:
     if focal is None:
         # Any correlation of effects without variance has the same likelihood.
         return -1.0, 1.0
-    lower, upper = (focal.natural(find_end(focal.path, focal.scale, target, side)) for side in (-1, 1))
+    lower, upper = sorted(focal.natural(find_end(focal.path, focal.scale, target, side)) for side in (-1, 1))
     return lower, upper
 
 

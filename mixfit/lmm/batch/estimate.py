@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.covariance.templates import change_basis
 from mixfit.lmm.batch.minimize import minimize
 from mixfit.lmm.batch.moments import distinct_levels, moments
 
@@ -38,6 +37,7 @@ class BatchEstimates:
     Attributes
     ----------
     criterion : ndarray, shape (R,)
+    thetas : tuple of ndarray, shape (R, m_t)
     templates : tuple of ndarray, shape (R, k_t, k_t)
     sigma : ndarray, shape (R,)
     beta : ndarray, shape (R, p)
@@ -46,6 +46,7 @@ class BatchEstimates:
     """
 
     criterion: Array
+    thetas: tuple[Array, ...]
     templates: tuple[Array, ...]
     sigma: Array
     beta: Array
@@ -80,9 +81,10 @@ class Batch:
 
     @staticmethod
     def of(assembly: Assembly, offset: Array | None) -> Batch | None:
-        """The batch of a design; None for several grouping factors, or where fits one by one are as fast."""
+        """The batch of a design; None for several factors, other structures, or where fits one by one are as fast."""
         gram, p = assembly.problem.gram, assembly.problem.p
-        if gram.n_factors > 1 or gram.n_levels[0] * (gram.k[0] * (p + 1)) ** 2 > _LARGEST_DESIGN:
+        free = all(term.structure.free_blocks for term in assembly.problem.terms)
+        if not free or gram.n_factors > 1 or gram.n_levels[0] * (gram.k[0] * (p + 1)) ** 2 > _LARGEST_DESIGN:
             return None
         batch = Batch(assembly, offset, distinct_levels(assembly.problem))
         return batch if batch._replicate <= _LARGEST_REPLICATE else None
@@ -103,19 +105,21 @@ class Batch:
         responses = moments(self._assembly, self._levels, known)
         optima = minimize(responses.moments, responses.start, reml=reml)
         scale, at = responses.scale, optima.profiles
-        fixed = self._assembly.fixed
+        fixed, terms = self._assembly.fixed, self._assembly.problem.terms
+        thetas = self._thetas(optima)
         return BatchEstimates(
             criterion=at.value,
-            templates=self._templates(optima),
+            thetas=thetas,
+            templates=tuple(t.structure.template(theta) for t, theta in zip(terms, thetas, strict=True)),
             sigma=np.sqrt(at.scale) * scale,
             beta=fixed.coefficients(responses.gamma + scale * at.beta).T,
             failures=tuple(self._failures(responses.perfect, optima)),
         )
 
-    def _templates(self, optima: Optima) -> tuple[Array, ...]:
+    def _thetas(self, optima: Optima) -> tuple[Array, ...]:
         every = np.moveaxis(optima.frame.templates, 2, 0)
         return tuple(
-            change_basis(every[:, term.columns, term.columns], basis)
+            term.structure.theta_of(every[:, term.columns, term.columns], basis)
             for term, basis in zip(self._assembly.problem.terms, self._assembly.term_bases, strict=True)
         )
 

@@ -142,7 +142,9 @@ def distinct_levels(problem: Problem) -> Levels:
     _, group = np.unique(np.vstack([rounded, exponent]), axis=1, return_inverse=True)
     order = np.argsort(group.reshape(-1), kind="stable")
     first = np.flatnonzero(np.diff(group.reshape(-1)[order], prepend=-1))
-    blocks = [slice(term.first + b.start, term.first + b.stop) for term in problem.terms for b in term.structure.blocks]
+    blocks = [
+        slice(term.first + b.start, term.first + b.stop) for term in problem.terms for b in term.structure.free_blocks
+    ]
     count = np.diff(first, append=q).astype(float)
     levels = Levels(problem, tuple(blocks), order, first, count, grams[:, :, order[first]], np.empty(0))
     x = problem.gram.border[0][:, :-1]
@@ -152,7 +154,7 @@ def distinct_levels(problem: Problem) -> Levels:
 def moments(assembly: Assembly, levels: Levels, y: Array) -> Responses:
     """Cross-products of responses y, (n, R), their offset taken off."""
     problem, fixed = assembly.problem, assembly.fixed
-    rows = y.T if assembly.root_weights is None else y.T * assembly.root_weights
+    rows = assembly.stage.whiten(y.T)
     gamma = rows @ fixed.rows.T
     rest = rows - gamma @ fixed.rows
     again = rest @ fixed.rows.T

@@ -75,9 +75,9 @@ def test_select_takes_groups_names_and_lists() -> None:
 
 def test_many_sets_at_once_and_correlations_with_nothing_are_undefined() -> None:
     model = mixfit.mixed("Reaction ~ Days + (Days|Subject)", mixfit.datasets.load("sleepstudy"))
-    templates = np.array([[[1.0, 0.0], [0.0, 0.0]], [[3.0, 0.0], [2.0, 2.0]]])
+    theta = np.array([[1.0, 0.0, 0.0], [3.0, 2.0, 2.0]])
     unit = np.array([10.0, 1.0])
-    values = parameter_array(model, np.zeros((2, 2)), [templates], unit, unit)
+    values = parameter_array(model, np.zeros((2, 2)), [theta], unit, unit)
     np.testing.assert_allclose(
         values[:, :4], [[10.0, 0.0, np.nan, 10.0], [3.0, np.sqrt(8.0), np.sqrt(0.5), 1.0]], rtol=1e-12
     )
