@@ -10,7 +10,7 @@ from mixfit.covariance.templates import semidefinite_cholesky
 from mixfit.optimize.steps import Pivots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["eigenframe", "free_directions", "leave_boundary", "move", "pivots"]
-
-_MAX_HALVINGS = 25
+__all__ = ["eigenframe", "free_directions", "leave_boundary", "move", "pivots", "turns"]
 
 
 def free_directions(
@@ -75,12 +73,22 @@ def move(
     return out
 
 
-def leave_boundary(templates: Sequence[Array], away: BoundaryParameter) -> Iterator[list[Array]]:
-    """Templates with some variance along a boundary direction, less and less of it."""
-    variance = away.newton_variance
-    for _ in range(_MAX_HALVINGS):
-        out = list(templates)
-        t = templates[away.term]
-        out[away.term] = semidefinite_cholesky(t @ t.T + variance * np.outer(away.direction, away.direction))
-        yield out
-        variance *= 0.25
+def turns(templates: Sequence[Array], directions: Sequence[Direction]) -> Array:
+    """What brings every direction to one scale, (m,): radians of the column that it turns, or a log standard deviation.
+
+    T E_ij is |T_i| long, and column j that it moves |T_j|.
+    """
+    return np.array(
+        [
+            1.0 if d.is_pivot else float(np.linalg.norm(d.step) / np.linalg.norm(templates[d.term][:, d.column]))
+            for d in directions
+        ]
+    )
+
+
+def leave_boundary(templates: Sequence[Array], away: BoundaryParameter, variance: float) -> list[Array]:
+    """Templates with some variance along a boundary direction."""
+    out = list(templates)
+    t = templates[away.term]
+    out[away.term] = semidefinite_cholesky(t @ t.T + variance * np.outer(away.direction, away.direction))
+    return out

@@ -16,6 +16,7 @@ from mixfit.covariance.steps import eigenframe, free_directions, leave_boundary,
 from mixfit.errors import FitError
 from mixfit.glmm.coordinates import exact_hessian, shifted, slope_vector
 from mixfit.glmm.point import Parameters
+from mixfit.optimize.bounds import LONGEST_STEP
 from mixfit.optimize.certificate import TOLERANCE, Certificate
 from mixfit.optimize.quasi_newton import bfgs
 from mixfit.optimize.steps import (
@@ -239,14 +240,17 @@ def _candidates(
 ) -> Iterator[tuple[Parameters, Array | None]]:
     """Points to try, best first, with the step to each in the state's coordinates where it is one."""
     if away is not None:
-        for templates in leave_boundary(state.at.templates, away):
+        for halvings in range(_MAX_HALVINGS):
+            templates = leave_boundary(state.at.templates, away, away.newton_variance * 0.25**halvings)
             yield Parameters(tuple(templates), state.at.gamma, state.at.phi), None
         return
     m = len(state.directions)
     own = pivots(state.directions, state.slopes.quadratic_share, state.slopes.inverse_share)
-    step, vanishing = scaled_step(own, m, state.gradient, state.curvature, full)
+    longest = np.full(len(state.gradient), np.inf)
+    longest[:m] = LONGEST_STEP
+    step, vanishing = scaled_step(own, longest, state.gradient, state.curvature, full)
     if state.exact:
-        step = limited_step(state.curvature, state.gradient, m)
+        step = limited_step(state.curvature, state.gradient, longest)
     if len(step) > m + len(state.at.gamma):
         step[-1] = np.clip(step[-1], -_LONGEST_LOG_PHI, _LONGEST_LOG_PHI)
     if vanishing:
