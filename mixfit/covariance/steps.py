@@ -9,7 +9,7 @@ import numpy as np
 from mixfit.optimize.steps import Pivots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -20,9 +20,16 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["free_directions", "leave_boundary", "move", "pivots", "relative_factors", "split_theta", "turned"]
-
-_MAX_HALVINGS = 25
+__all__ = [
+    "free_directions",
+    "leave_boundary",
+    "move",
+    "pivots",
+    "relative_factors",
+    "split_theta",
+    "turned",
+    "units",
+]
 
 
 def relative_factors(terms: Sequence[Term], points: Sequence[Array]) -> tuple[Array, ...]:
@@ -85,11 +92,13 @@ def move(
     return out
 
 
-def leave_boundary(terms: Sequence[Term], points: Sequence[Array], away: BoundaryParameter) -> Iterator[list[Array]]:
-    """Points with some variance along a boundary direction, or some way off a bound, less and less of it."""
-    size = away.newton_variance
-    for _ in range(_MAX_HALVINGS):
-        out = list(points)
-        out[away.term] = terms[away.term].structure.left(points[away.term], away, size)
-        yield out
-        size *= 0.25
+def units(directions: Sequence[Direction]) -> Array:
+    """What brings every direction to one scale, (m,): see `Direction.unit`."""
+    return np.array([d.unit for d in directions])
+
+
+def leave_boundary(terms: Sequence[Term], points: Sequence[Array], away: BoundaryParameter, size: float) -> list[Array]:
+    """Points with some variance along a boundary direction, or some way off a bound."""
+    out = list(points)
+    out[away.term] = terms[away.term].structure.left(points[away.term], away, size)
+    return out

@@ -16,6 +16,7 @@ from mixfit.covariance.steps import free_directions, leave_boundary, pivots, tur
 from mixfit.errors import FitError
 from mixfit.glmm.coordinates import exact_hessian, shifted, slope_vector
 from mixfit.glmm.point import Parameters
+from mixfit.optimize.bounds import LONGEST_STEP
 from mixfit.optimize.certificate import TOLERANCE, Certificate
 from mixfit.optimize.quasi_newton import bfgs
 from mixfit.optimize.steps import (
@@ -242,14 +243,17 @@ def _candidates(
     """Points to try, best first, with the step to each in the state's coordinates where it is one."""
     terms = objective.problem.terms
     if away is not None:
-        for points in leave_boundary(terms, state.at.points, away):
+        for halvings in range(_MAX_HALVINGS):
+            points = leave_boundary(terms, state.at.points, away, away.newton_variance * 0.25**halvings)
             yield Parameters(tuple(points), state.at.gamma, state.at.phi), None
         return
     m = len(state.directions)
     own = pivots(state.directions, state.slopes.quadratic_share, state.slopes.inverse_share)
-    step, vanishing = scaled_step(own, m, state.gradient, state.curvature, full)
+    longest = np.full(len(state.gradient), np.inf)
+    longest[:m] = LONGEST_STEP
+    step, vanishing = scaled_step(own, longest, state.gradient, state.curvature, full)
     if state.exact:
-        step = limited_step(state.curvature, state.gradient, m)
+        step = limited_step(state.curvature, state.gradient, longest)
     if len(step) > m + len(state.at.gamma):
         step[-1] = np.clip(step[-1], -_LONGEST_LOG_PHI, _LONGEST_LOG_PHI)
     if vanishing:

@@ -1,7 +1,6 @@
-"""Newton steps for linear models.
+"""The profiled criterion as what the optimizer minimizes, over the points of the random terms.
 
-The average information is the curvature as long as it serves. Where the promised decrease no longer falls from step to
-step it is none, and the criterion's own second derivatives take its place, in a region of trust.
+The cheap curvature is the average information, the exact second derivatives are those of `mixfit.lmm.hessian`.
 """
 
 from __future__ import annotations
@@ -13,36 +12,33 @@ import numpy as np
 
 from mixfit.covariance.boundary import boundary_parameters
 from mixfit.covariance.directions import regular_columns
-from mixfit.covariance.steps import leave_boundary, move, pivots, turned
+from mixfit.covariance.steps import leave_boundary, move, pivots, turned, units
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import differentiate, edge_curvature
 from mixfit.lmm.hessian import exact_hessian
-from mixfit.optimize.bounds import CREEPING, LONGEST_STEP
-from mixfit.optimize.certificate import TOLERANCE, Certificate
-from mixfit.optimize.steps import negligible, newton_step, scaled_step
-from mixfit.optimize.trust_region import TrustRegion, quadratic_model
+from mixfit.optimize import descent
+from mixfit.optimize.bounds import LONGEST_STEP
+from mixfit.optimize.certificate import TOLERANCE
+from mixfit.optimize.criterion import Local, Price
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from mixfit.errors import FitError
     from mixfit.lmm.criterion import Profile
     from mixfit.lmm.derivatives import Derivatives
     from mixfit.lmm.problem import Problem
-    from mixfit.optimize.certificate import BoundaryParameter
-    from mixfit.optimize.trust_region import QuadraticModel
+    from mixfit.optimize.certificate import BoundaryParameter, Certificate
 
     Array = NDArray[np.float64]
 
-__all__ = ["Optimum", "minimize"]
-
-_MAX_ITERATIONS = 200
-_MAX_HALVINGS = 25
+__all__ = ["LinearCriterion", "LinearLocal", "LinearMinimum", "minimize"]
 
 
 @dataclass(frozen=True, eq=False)
-class Optimum:
+class LinearMinimum:
     """Where the optimizer stopped, with the derivatives there."""
 
     profile: Profile
@@ -50,171 +46,83 @@ class Optimum:
     certificate: Certificate
 
 
-def minimize(problem: Problem, starts: Sequence[Sequence[Array]], *, reml: bool) -> Optimum:
-    """Minimize the profiled criterion over the relative factors, from the best of the points `starts`."""
-    terms = problem.terms
-    visible = [
-        [term.structure.shown(point, seen) for term, point, seen in zip(terms, start, problem.seen, strict=True)]
-        for start in starts
-    ]
-    tried = [evaluate(problem, turned(terms, start), reml=reml) for start in visible]
-    profile = min(tried, key=lambda at: at.value)
-    evaluations, message = len(tried), "iteration limit"
-    patience, region, last, creeping = _Patience(), TrustRegion(), np.inf, False
-    for _ in range(_MAX_ITERATIONS):
-        derivatives = differentiate(profile)
-        boundary = _boundary(profile, derivatives)
-        full, decrease = newton_step(derivatives.information, derivatives.gradient)
-        away = max(boundary, key=lambda b: b.predicted_decrease, default=None)
-        off = 0.0 if away is None else away.predicted_decrease
-        tolerance = max(TOLERANCE, profile.resolution)
-        # Once it creeps the average information is no curvature, of this place or of those nearby.
-        creeping = creeping or max(decrease, off) > CREEPING * last
-        last = max(decrease, off)
-        sharp = _sharpen(profile, derivatives) if creeping else None
-        if sharp is not None:
-            decrease = sharp.model.step(LONGEST_STEP)[1]
-        if decrease <= tolerance and off <= tolerance:
-            message = "optimality conditions hold"
-            break
-        if away is not None and off > decrease:
-            candidates = leave_boundary(terms, profile.points, away)
-        elif sharp is not None:
-            candidates = _trusted(profile, derivatives, sharp, region, patience)
-        else:
-            candidates = _candidates(profile, derivatives, full, patience)
-        region.promised = 0.0
-        for points in candidates:
-            trial = evaluate(problem, turned(terms, points), reml=reml)
-            evaluations += 1
-            if trial.value < profile.value + profile.resolution:
-                break
-        else:
-            message = "no step decreases the criterion"
-            break
-        region.learn(profile.value - trial.value, profile.resolution)
-        if _rank(trial) < _rank(profile):
-            patience = _Patience()
-        if _rank(trial) != _rank(profile):
-            last = np.inf
-        profile = trial
-    certificate = _certificate(derivatives, decrease, boundary, tolerance, evaluations, message)
-    return Optimum(profile, derivatives, certificate)
-
-
 @dataclass(frozen=True, eq=False)
-class _Sharp:
-    """The criterion's own second derivatives.
+class LinearLocal(Local):
+    """The criterion beside a profile, with the derivatives that it is made of."""
 
-    Attributes
+    derivatives: Derivatives
+
+
+class LinearCriterion:
+    """The profiled deviance or REML criterion of a problem; places are points, one a term.
+
+    Parameters
     ----------
-    model : QuadraticModel
-        In coordinates that count a column's turn in radians.
-    unit : ndarray, shape (m,)
-        What the coordinates of the directions are multiplied by for that.
-    diagonal : ndarray, shape (m,)
-        Second derivative along each direction.
+    problem : Problem
+    reml : bool
     """
 
-    model: QuadraticModel
-    unit: Array
-    diagonal: Array
+    price = Price.CHEAP
+    n_aside = 0
+
+    def __init__(self, problem: Problem, *, reml: bool) -> None:
+        self.problem, self.reml = problem, reml
+
+    def evaluate(self, place: Sequence[Array]) -> Profile:
+        """The criterion at the same covariances by the points that steps are best made from."""
+        return evaluate(self.problem, turned(self.problem.terms, place), reml=self.reml)
+
+    def tolerance(self, found: Profile) -> float:
+        """As the certificate's, unless the criterion is not known that well."""
+        return max(TOLERANCE, found.resolution)
+
+    def rank(self, found: Profile) -> int:
+        """Columns with variance."""
+        return sum(int(regular_columns(t).sum()) for t in found.templates)
+
+    def local(self, found: Profile) -> LinearLocal:
+        """Exact gradient and average information."""
+        derivatives = differentiate(found)
+        directions = derivatives.directions
+        return LinearLocal(
+            gradient=derivatives.gradient,
+            curvature=derivatives.information,
+            pivots=pivots(directions, derivatives.quadratic_share, derivatives.inverse_share),
+            longest=np.full(len(directions), LONGEST_STEP),
+            unit=units(directions),
+            exits=self._exits(found, derivatives),
+            derivatives=derivatives,
+        )
+
+    def _exits(self, found: Profile, derivatives: Derivatives) -> tuple[BoundaryParameter, ...]:
+        def curvature(index: int, change: Array) -> tuple[float, float]:
+            return edge_curvature(found, derivatives, index, change)
+
+        problem, slopes = self.problem, (derivatives.relative, derivatives.absolute)
+        return boundary_parameters(problem.terms, found.points, problem.seen, *slopes, curvature)
+
+    def hessian(self, found: Profile, local: LinearLocal) -> Array:
+        """Exact second derivatives."""
+        return exact_hessian(found, local.derivatives)
+
+    def move(self, found: Profile, local: LinearLocal, step: Array, vanishing: tuple[int, ...]) -> list[Array]:
+        """Points a step away."""
+        return move(self.problem.terms, found.points, local.derivatives.directions, step, vanishing)
+
+    def leave(self, found: Profile, exit_: BoundaryParameter, variance: float) -> list[Array]:
+        """Points with some variance along a direction without, or some way off a bound."""
+        return leave_boundary(self.problem.terms, found.points, exit_, variance)
+
+    def refusal(self, error: FitError) -> FitError:
+        """The error itself."""
+        return error
 
 
-def _sharpen(profile: Profile, derivatives: Derivatives) -> _Sharp:
-    unit = np.array([d.unit for d in derivatives.directions])
-    hessian = exact_hessian(profile, derivatives)
-    model = quadratic_model(hessian / np.outer(unit, unit), derivatives.gradient / unit)
-    return _Sharp(model, unit, hessian.diagonal())
-
-
-def _trusted(
-    profile: Profile, derivatives: Derivatives, sharp: _Sharp, region: TrustRegion, patience: _Patience
-) -> Iterator[list[Array]]:
-    """Points to try with the exact second derivatives, best first."""
-    terms, directions, gradient = profile.problem.terms, derivatives.directions, derivatives.gradient
-    nothing = negligible(pivots(directions, derivatives.quadratic_share, derivatives.inverse_share))
-    # Along v = |T_j|^2 the derivatives are g / 2v and (H - 2g) / 4v^2: Newton's step is -v or beyond.
-    vanishing = tuple(
-        a
-        for a, d in enumerate(directions)
-        if a in nothing or (d.is_pivot and gradient[a] > 0.0 and sharp.diagonal[a] <= 4.0 * gradient[a])
-    )
-    if vanishing and patience.allows():
-        step = sharp.model.step(region.radius)[0] / sharp.unit
-        yield move(terms, profile.points, directions, step, vanishing)
-        if len(vanishing) > 1:
-            yield move(terms, profile.points, directions, step, (_least(derivatives, vanishing),))
-    for step in region.steps(sharp.model):
-        yield move(terms, profile.points, directions, step / sharp.unit)
-
-
-def _rank(profile: Profile) -> int:
-    return sum(int(regular_columns(t).sum()) for t in profile.templates)
-
-
-def _certificate(
-    derivatives: Derivatives,
-    decrease: float,
-    boundary: tuple[BoundaryParameter, ...],
-    tolerance: float,
-    evaluations: int,
-    message: str,
-) -> Certificate:
-    off = max((b.predicted_decrease for b in boundary), default=0.0)
-    return Certificate(
-        converged=max(decrease, off) <= tolerance,
-        projected_gradient=float(np.abs(derivatives.gradient).max(initial=0.0)),
-        predicted_decrease=decrease,
-        boundary=boundary,
-        tolerance=tolerance,
-        n_evaluations=evaluations,
-        message=message,
-    )
-
-
-def _boundary(profile: Profile, derivatives: Derivatives) -> tuple[BoundaryParameter, ...]:
-    def curvature(index: int, change: Array) -> tuple[float, float]:
-        return edge_curvature(profile, derivatives, index, change)
-
-    problem, slopes = profile.problem, (derivatives.relative, derivatives.absolute)
-    return boundary_parameters(problem.terms, profile.points, problem.seen, *slopes, curvature)
-
-
-@dataclass
-class _Patience:
-    """How long to wait before the boundary is tried again: longer after every failure."""
-
-    failures: int = 0
-    wait: int = 0
-
-    def allows(self) -> bool:
-        """Whether it is time; a trial counts as failed, for after success patience starts anew."""
-        if self.wait:
-            self.wait -= 1
-            return False
-        self.wait = 2**self.failures - 1
-        self.failures += 1
-        return True
-
-
-def _candidates(profile: Profile, derivatives: Derivatives, full: Array, patience: _Patience) -> Iterator[list[Array]]:
-    """Points to try, best first."""
-    terms, directions = profile.problem.terms, derivatives.directions
-    own = pivots(directions, derivatives.quadratic_share, derivatives.inverse_share)
-    step, vanishing = scaled_step(own, len(directions), derivatives.gradient, derivatives.information, full)
-    if vanishing and patience.allows():
-        yield move(terms, profile.points, directions, step, vanishing)
-        if len(vanishing) > 1:
-            yield move(terms, profile.points, directions, step, (_least(derivatives, vanishing),))
-    length = 1.0
-    for _ in range(_MAX_HALVINGS):
-        yield move(terms, profile.points, directions, length * step)
-        length *= 0.5
-
-
-def _least(derivatives: Derivatives, vanishing: tuple[int, ...]) -> int:
-    """The vanishing column that the data say least of: all together may be too many, and this still one too many."""
-    places = [derivatives.directions[a] for a in vanishing]
-    shares = [d.share(derivatives.inverse_share[d.term]) for d in places]
-    return vanishing[int(np.argmax(np.nan_to_num(shares)))]
+def minimize(problem: Problem, starts: Sequence[Sequence[Array]], *, reml: bool) -> LinearMinimum:
+    """Minimize the profiled criterion over the relative factors, from the best of the points `starts`."""
+    shown = [
+        [t.structure.shown(point, seen) for t, point, seen in zip(problem.terms, start, problem.seen, strict=True)]
+        for start in starts
+    ]
+    optimum = descent.minimize(LinearCriterion(problem, reml=reml), shown)
+    return LinearMinimum(optimum.found, optimum.local.derivatives, optimum.certificate)

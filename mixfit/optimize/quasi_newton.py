@@ -1,4 +1,4 @@
-"""The quasi-Newton update of a curvature matrix."""
+"""Curvature matrices that steps may rely on: the quasi-Newton update, and the positive version of an indefinite one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["bfgs"]
+__all__ = ["bfgs", "positive"]
+
+# Eigenvalues, of unit diagonal, below which a direction is no minimum's; and what stands in for them at least.
+_FLAT = 1e-8
+_STAND_IN = 1e-3
+# Share of the old curvature along a step that the new one keeps at least (procedure 18.2).
+_DAMPING = 0.2
 
 
 def bfgs(curvature: Array, step: Array, change: Array) -> Array:
@@ -21,8 +27,18 @@ def bfgs(curvature: Array, step: Array, change: Array) -> Array:
     if length <= 0.0:
         return curvature
     agreement = float(step @ change)
-    if agreement < 0.2 * length:
-        weight = 0.8 * length / (length - agreement)
+    if agreement < _DAMPING * length:
+        weight = (1.0 - _DAMPING) * length / (length - agreement)
         change = weight * change + (1.0 - weight) * through
         agreement = float(step @ change)
     return curvature - np.outer(through, through) / length + np.outer(change, change) / agreement
+
+
+def positive(hessian: Array) -> Array:
+    """The matrix itself where it is positive definite; else its negative directions bent up."""
+    scale = np.sqrt(np.maximum(np.abs(hessian.diagonal()), np.finfo(float).tiny))
+    values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
+    if values.min(initial=1.0) >= _FLAT:
+        return hessian
+    bent: Array = (vectors * np.maximum(np.abs(values), _STAND_IN)) @ vectors.T * np.outer(scale, scale)
+    return bent

@@ -14,7 +14,6 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from mixfit.optimize.bounds import (
-    LONGEST_STEP,
     NEGLIGIBLE,
     NOTHING,
     ROUNDING,
@@ -81,12 +80,11 @@ class Pivots:
 
 
 def scaled_step(
-    pivots: Pivots, m: int, gradient: Array, information: Array, full: Array
+    pivots: Pivots, longest: Array, gradient: Array, information: Array, full: Array
 ) -> tuple[Array, tuple[int, ...]]:
     """Newton step in the rescaled information, and the pivots that its model sends to zero.
 
-    `m` coordinates, the first, are covariances; the others (fixed effects, dispersion) have no longest step. `full`
-    is the step in the information as it is.
+    `longest` is the longest step of each coordinate; `full` the step in the information as it is.
     """
     stretch = np.ones(len(gradient))
     vanishing = []
@@ -103,7 +101,7 @@ def scaled_step(
         if abs(target - 1.0) > 1e-8:
             stretch[a] = np.clip((target - 1.0) / (max(rho, SMALLEST_SHARE) * np.log(target)), 0.05, 100.0)
     root = np.sqrt(stretch)
-    return limited_step(information * np.outer(root, root), gradient, m), tuple(vanishing)
+    return limited_step(information * np.outer(root, root), gradient, longest), tuple(vanishing)
 
 
 def negligible(pivots: Pivots) -> tuple[int, ...]:
@@ -111,15 +109,13 @@ def negligible(pivots: Pivots) -> tuple[int, ...]:
     return tuple(a for a, share in zip(pivots.index, pivots.inverse, strict=True) if share > NEGLIGIBLE)
 
 
-def limited_step(information: Array, gradient: Array, m: int) -> Array:
-    """Newton step with the first `m` coordinates, those of covariances, kept below the longest step.
+def limited_step(information: Array, gradient: Array, limit: Array) -> Array:
+    """Newton step with every coordinate kept below its longest step, `limit`.
 
     A coordinate on its way down to zero must not hold up the others: its curvature is raised. Of a step that is
     still too long, the whole scaled down and the coordinates cut one by one, the quadratic model takes the better.
     """
     step, _ = newton_step(information, gradient)
-    limit = np.full(len(step), np.inf)
-    limit[:m] = LONGEST_STEP
     for _ in range(_MAX_RAISES):
         falling = (step < -limit) & (gradient > 0)
         if not falling.any():

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.covariance.diagonal import Diagonal
 from mixfit.covariance.term import Term
+from mixfit.covariance.unstructured import Unstructured
 from mixfit.factor.plan import make_plan
 from mixfit.glmm.laplace import laplace, laplace_gradient
 from mixfit.glmm.point import Parameters
@@ -66,14 +68,15 @@ def point(shape: Shape, family: Family, seed: int = 1) -> At:
         columns = None if k == 1 else np.vstack([np.ones(N), rng.uniform(-1.0, 1.0, (k - 1, N))])
         factors.append(FactorRows(codes, levels, columns))
         for width in widths:
-            terms.append(Term(i, at, abs(width), "diag" if width < 0 else "us"))
+            structure = Diagonal(-width) if width < 0 else Unstructured(width)
+            terms.append(Term(i, at, abs(width), structure))
             at += abs(width)
     X = fixed_basis(np.vstack([np.ones(N), rng.uniform(-1.0, 1.0, (2, N))]))
     templates = []
     for term in terms:
         t = np.tril(rng.uniform(-0.5, 0.5, (term.k, term.k)))
         t[np.diag_indices(term.k)] = rng.uniform(0.5, 1.0, term.k)
-        templates.append(size * (t if term.structure == "us" else np.diag(t.diagonal())))
+        templates.append(size * (np.diag(t.diagonal()) if term.structure.is_separable else t))
     beta = np.array([centre, 0.3 * size, -0.2 * size])
     offset = 0.2 * size * rng.uniform(-1.0, 1.0, N)
     prior, phi = np.ones(N), PHI.get(family.name, 1.0)
@@ -91,19 +94,19 @@ def point(shape: Shape, family: Family, seed: int = 1) -> At:
 
 def without(at: At, term: int, column: int) -> At:
     """The same point with one column of a template zero: a singular covariance."""
-    templates = [t.copy() for t in at.point.templates]
+    templates = [t.copy() for t in at.point.points]
     templates[term][:, column] = 0.0
     return At(at.problem, Parameters(tuple(templates), at.point.gamma, at.point.phi))
 
 
 def laplace_at(at: At, point: Parameters) -> float:
     """Laplace criterion."""
-    return laplace(at.problem, point.gamma, point.templates, point.phi).value
+    return laplace(at.problem, point.gamma, point.points, point.phi).value
 
 
 def laplace_slopes(at: At) -> Slopes:
     """Its gradient."""
-    return laplace_gradient(laplace(at.problem, at.point.gamma, at.point.templates, at.point.phi))
+    return laplace_gradient(laplace(at.problem, at.point.gamma, at.point.points, at.point.phi))
 
 
 def quadrature_at(nodes: int) -> Callable[[At, Parameters], float]:
@@ -132,7 +135,7 @@ def difference(f: Callable[[float], float], h: float = 2e-4) -> float:
 
 def check_gradient(at: At, slopes: Slopes, value: Callable[[At, Parameters], float], tolerance: float = 1e-6) -> None:
     """Every entry of an exact gradient against the criterion's central difference."""
-    templates, gamma, phi = at.point.templates, at.point.gamma, at.point.phi
+    templates, gamma, phi = at.point.points, at.point.gamma, at.point.phi
 
     def close(actual: float, f: Callable[[float], Parameters], what: str) -> None:
         wanted = difference(lambda h: value(at, f(h)))
@@ -142,7 +145,7 @@ def check_gradient(at: At, slopes: Slopes, value: Callable[[At, Parameters], flo
         close(slopes.gamma[a], lambda h, e=e: Parameters(templates, gamma + h * e, phi), f"gamma[{a}]")
     for x, (t, term) in enumerate(zip(templates, at.problem.terms, strict=True)):
         for i, j in zip(*np.tril_indices(term.k), strict=True):
-            if (term.structure == "diag" and i != j) or not (t[i, i] and t[j, j]):
+            if (term.structure.is_separable and i != j) or not (t[i, i] and t[j, j]):
                 continue
             step = np.zeros_like(t)
             step[:, j] = t[:, i]
@@ -159,7 +162,7 @@ def variance_difference(at: At, term: int, column: int, value: Callable[[At, Par
     """One-sided difference of the criterion in a variance that is zero."""
 
     def along(variance: float) -> float:
-        templates = [t.copy() for t in at.point.templates]
+        templates = [t.copy() for t in at.point.points]
         templates[term][column, column] = np.sqrt(variance)
         return value(at, Parameters(tuple(templates), at.point.gamma, at.point.phi))
 

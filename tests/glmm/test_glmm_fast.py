@@ -39,7 +39,7 @@ FEW = [Binomial(), Binomial("cloglog"), Poisson(), Gamma("log"), NegativeBinomia
 
 
 def mode_of(at: At) -> Laplace:
-    return joint_laplace(at.problem, at.point.templates, at.point.phi, at.point.gamma)
+    return joint_laplace(at.problem, at.point.points, at.point.phi, at.point.gamma)
 
 
 def fast_at(at: At) -> Callable[[At, Parameters], float]:

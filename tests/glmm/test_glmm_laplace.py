@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("sharp_modes")
 def dense_columns(at: At) -> Array:
     """Z Lambda of all factors, (n, q)."""
     blocks = []
-    for rows, t in zip(at.problem.pattern.factors, at.problem.factor_templates(at.point.templates), strict=True):
+    for rows, t in zip(at.problem.pattern.factors, at.problem.factor_templates(at.point.points), strict=True):
         columns = np.ones((1, len(rows.codes))) if rows.columns is None else rows.columns
         z = np.zeros((len(rows.codes), rows.n_levels, rows.k))
         z[np.arange(len(rows.codes)), rows.codes] = columns.T @ t
@@ -48,7 +48,7 @@ def dense_columns(at: At) -> Array:
 @pytest.mark.parametrize("family", EVERY, ids=repr)
 def test_value_is_the_definition(family: Family, shape: str) -> None:
     at = point(SHAPES[shape], family)
-    found = laplace(at.problem, at.point.gamma, at.point.templates, at.point.phi)
+    found = laplace(at.problem, at.point.gamma, at.point.points, at.point.phi)
     z = dense_columns(at)
     # The mode solves u = Lambda'Z'l', which gives |u|^2 and eta without the fitter's own u.
     u = z.T @ found.mode.terms.score

@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose
 from scipy.linalg import cho_factor, cho_solve
 
 import mixfit
-from mixfit.covariance.templates import templates_from_theta
+from mixfit.covariance.steps import split_theta
 from mixfit.errors import BiasWarning, FitError
 from mixfit.glmm import pql
 from tests.dense import full_z, relative_covariance
@@ -87,8 +87,8 @@ def working_criterion(fit: GeneralizedResults) -> Callable[[Array, float], tuple
     X, Z = fit.model.exog, np.hstack([full_z(r) for r in design.random])
 
     def criterion(theta: Array, phi: float) -> tuple[float, Array, Array, Array]:
-        structures, sizes = [r.structure for r in design.random], [r.Z.shape[1] for r in design.random]
-        templates = templates_from_theta(structures, sizes, theta)
+        structures = [r.structure for r in design.random]
+        templates = [s.template(own) for s, own in zip(structures, split_theta(structures, theta), strict=True)]
         random = Z @ relative_covariance(design, templates) @ Z.T
         factor = cho_factor(random + np.diag(phi * variance))
         cov = np.linalg.inv(X.T @ cho_solve(factor, X))

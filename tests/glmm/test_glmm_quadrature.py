@@ -70,7 +70,7 @@ def integrand(at: At, level: int, u: np.ndarray) -> float:
     rows = at.problem.pattern.factors[0]
     own = rows.codes == level
     columns = np.ones((1, own.sum())) if rows.columns is None else rows.columns[:, own]
-    template = at.problem.factor_templates(at.point.templates)[0]
+    template = at.problem.factor_templates(at.point.points)[0]
     eta = at.problem.offset[own] + at.point.gamma @ at.problem.fixed[:, own] + (template @ u) @ columns
     loglik = at.problem.family.loglik(at.problem.y[own], at.problem.prior[own], eta, at.point.phi).sum()
     return float(np.exp(loglik - 0.5 * u @ u) * (2.0 * np.pi) ** (-0.5 * len(u)))
@@ -127,16 +127,16 @@ def test_slope_of_a_variance_at_zero(family: Family, shape: list) -> None:
 @pytest.mark.parametrize("empty", [(0,), (1,), (0, 1)], ids=["first", "second", "both"])
 def test_slopes_on_the_null_space_of_a_vector_term(family: Family, empty: tuple[int, ...], nodes: int) -> None:
     regular = point(SLOPE, family)
-    at = At(regular.problem, replace(regular.point, templates=(3.0 * regular.point.templates[0],)))
+    at = At(regular.problem, replace(regular.point, points=(3.0 * regular.point.points[0],)))
     for column in empty:
         at = without(at, 0, column)
-    template = at.point.templates[0]
+    template = at.point.points[0]
     null = np.linalg.svd(template)[0][:, 2 - len(empty) :]
     actual = quadrature_boundary(at, nodes)[0]
 
     def along(variance: float, direction: np.ndarray) -> float:
         moved = np.linalg.qr(np.column_stack([template, np.sqrt(variance) * direction]).T, mode="r").T
-        return quadrature_at(nodes)(at, replace(at.point, templates=(moved,)))
+        return quadrature_at(nodes)(at, replace(at.point, points=(moved,)))
 
     h = 1e-4
     for n in (*null.T, null @ np.array([0.6, 0.8])[: len(empty)] / (1.0 if len(empty) == 2 else 0.6)):
@@ -165,13 +165,13 @@ def test_product_rule_is_every_combination_of_nodes() -> None:
 @pytest.mark.parametrize("family", [Binomial(), Poisson()], ids=repr)
 def test_gradient_along_a_singular_template(family: Family) -> None:
     regular = point(SLOPE, family)
-    at = without(At(regular.problem, replace(regular.point, templates=(3.0 * regular.point.templates[0],))), 0, 1)
-    template = at.point.templates[0]
+    at = without(At(regular.problem, replace(regular.point, points=(3.0 * regular.point.points[0],))), 0, 1)
+    template = at.point.points[0]
     slope = 2.0 * quadrature_slopes(at, 3).absolute[0] @ template
 
     def along(h: float) -> float:
         moved = template + h * np.array([[0.0, 0.0], [1.0, 0.0]])
-        return quadrature_at(3)(at, replace(at.point, templates=(moved,)))
+        return quadrature_at(3)(at, replace(at.point, points=(moved,)))
 
     assert_allclose(slope[1, 0], difference(along), rtol=1e-5)
 
@@ -189,7 +189,7 @@ def test_gradient_along_a_singular_template(family: Family) -> None:
 @pytest.mark.filterwarnings("error")
 def test_nodes_outside_the_support_add_nothing(name: str) -> None:
     regular = point(SCALAR, resolve_family(name))
-    at = At(regular.problem, replace(regular.point, templates=(4.0 * regular.point.templates[0],)))
+    at = At(regular.problem, replace(regular.point, points=(4.0 * regular.point.points[0],)))
     assert np.isfinite(quadrature_at(9)(at, at.point))
     slopes = quadrature_slopes(at, 9)
     assert np.isfinite(slopes.gamma).all()

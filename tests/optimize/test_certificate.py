@@ -15,6 +15,7 @@ from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import differentiate
 from mixfit.lmm.start import start_points
 from mixfit.optimize.certificate import TOLERANCE, BoundaryParameter, Certificate
+from mixfit.optimize.descent import Descent
 from mixfit.optimize.steps import newton_step
 from tests import oracle
 
@@ -165,7 +166,7 @@ def test_boundary_directions_span_the_null_space(template: np.ndarray) -> None:
     problem = sleepstudy()._assembly.problem
     profile = evaluate(problem, [template], reml=True)
     derivatives = differentiate(profile)
-    parameters = newton._boundary(profile, derivatives)
+    parameters = newton.LinearCriterion(problem, reml=True).local(profile).exits
     rank = np.linalg.matrix_rank(template)
     assert len(parameters) == 2 - rank
     directions = np.array([p.direction for p in parameters])
@@ -192,12 +193,13 @@ def test_boundary_directions_span_the_null_space(template: np.ndarray) -> None:
 def test_a_slope_off_the_boundary_forbids_convergence() -> None:
     problem = sleepstudy()._assembly.problem
     profile = evaluate(problem, [np.zeros((2, 2))], reml=True)
-    derivatives = differentiate(profile)
-    boundary = newton._boundary(profile, derivatives)
-    assert newton_step(derivatives.information, derivatives.gradient)[1] == 0.0
-    assert not newton._certificate(derivatives, 0.0, boundary, TOLERANCE, 1, "").converged
-    harmless = tuple(replace(b, predicted_decrease=0.0) for b in boundary)
-    assert newton._certificate(derivatives, 0.0, harmless, TOLERANCE, 1, "").converged
+    search = Descent(newton.LinearCriterion(problem, reml=True), profile)
+    boundary = search.local.exits
+    assert search.decrease == 0.0
+    assert search.promise > TOLERANCE
+    assert not search.optimum().certificate.converged
+    search.local = replace(search.local, exits=tuple(replace(b, predicted_decrease=0.0) for b in boundary))
+    assert search.optimum().certificate.converged
     assert all(isinstance(b, BoundaryParameter) for b in boundary)
 
 

@@ -1,0 +1,107 @@
+"""What the optimizer asks of a criterion that is minimized: values at places, and what it is like beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mixfit.errors import FitError
+    from mixfit.optimize.certificate import BoundaryParameter
+    from mixfit.optimize.steps import Pivots
+
+    Array = NDArray[np.float64]
+
+__all__ = ["AnyLocal", "Criterion", "Found", "Local", "Place", "Price", "Valued"]
+
+
+class Price(Enum):
+    """What the exact second derivatives cost."""
+
+    FREE = "they come with the gradient"
+    CHEAP = "a few evaluations"
+    DEAR = "an evaluation for every coordinate"
+
+
+class Valued(Protocol):
+    """A place with the value of the criterion there."""
+
+    @property
+    def value(self) -> float:
+        """The criterion; it may be infinite."""
+
+    @property
+    def resolution(self) -> float:
+        """Differences of the criterion smaller than this are rounding."""
+
+
+@dataclass(frozen=True, eq=False)
+class Local:
+    """What a criterion is like at a place, in coordinates of the place's own.
+
+    Attributes
+    ----------
+    gradient : ndarray, shape (m,)
+    curvature : ndarray, shape (m, m)
+        A cheap one, positive semidefinite.
+    pivots : Pivots
+        Which coordinates are log standard deviations.
+    longest : ndarray, shape (m,)
+        Longest step of each coordinate by anything but the exact second derivatives; may be infinite.
+    unit : ndarray, shape (m,)
+        What brings the coordinates to one scale, on which a step of 1 is a large one.
+    exits : tuple of BoundaryParameter
+        Directions without variance.
+    """
+
+    gradient: Array
+    curvature: Array
+    pivots: Pivots
+    longest: Array
+    unit: Array
+    exits: tuple[BoundaryParameter, ...]
+
+
+Place = TypeVar("Place")
+Found = TypeVar("Found", bound=Valued)
+AnyLocal = TypeVar("AnyLocal", bound=Local)
+
+
+class Criterion(Protocol[Place, Found, AnyLocal]):
+    """What is minimized."""
+
+    @property
+    def price(self) -> Price:
+        """Of the exact second derivatives."""
+
+    @property
+    def n_aside(self) -> int:
+        """Evaluations beside those that the search asked for, such as differences."""
+
+    def evaluate(self, place: Place, /) -> Found:
+        """The criterion at a place; a FitError where it has no value."""
+
+    def tolerance(self, found: Found, /) -> float:
+        """A promised decrease below this is none."""
+
+    def rank(self, found: Found, /) -> int:
+        """Number of variances that are not zero."""
+
+    def local(self, found: Found, /) -> AnyLocal:
+        """Gradient and cheap curvature at a place that the search goes on from."""
+
+    def hessian(self, found: Found, local: AnyLocal, /) -> Array:
+        """Exact second derivatives in the coordinates of `local`, (m, m)."""
+
+    def move(self, found: Found, local: AnyLocal, step: Array, vanishing: tuple[int, ...], /) -> Place:
+        """The place a step away, the `vanishing` pivots at zero there."""
+
+    def leave(self, found: Found, exit_: BoundaryParameter, variance: float, /) -> Place:
+        """The place with some variance along a direction without."""
+
+    def refusal(self, error: FitError, /) -> FitError:
+        """What to say where no step leads to a place with a value."""

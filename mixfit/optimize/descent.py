@@ -1,0 +1,330 @@
+r"""The search for a minimum: one kernel of Newton and quasi-Newton steps for every criterion that is minimized.
+
+What is minimized is handed over as a `Criterion`: values at places, and there a gradient, a cheap curvature and, at
+a price, the exact second derivatives. The kernel knows numbers alone. It steps by
+
+- the cheap curvature, made anew at every place and rescaled by the balanced model (see `mixfit.optimize.steps`), far
+  out and as long as it serves;
+- what quasi-Newton updates make of it, where exact derivatives are dear;
+- the exact second derivatives in a region of trust, where the others creep and to finish.
+
+Variances at zero are left along their one-sided derivative, and others may go there: a place may have fewer
+coordinates than the one before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Generic
+
+import numpy as np
+
+from mixfit.errors import FitError
+from mixfit.optimize.bounds import CREEPING, LONGEST_STEP
+from mixfit.optimize.certificate import Certificate
+from mixfit.optimize.criterion import AnyLocal, Found, Place, Price
+from mixfit.optimize.quasi_newton import bfgs, positive
+from mixfit.optimize.steps import negligible, newton_step, scaled_step
+from mixfit.optimize.trust_region import TrustRegion, quadratic_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.optimize.certificate import BoundaryParameter
+    from mixfit.optimize.criterion import Criterion
+    from mixfit.optimize.trust_region import QuadraticModel
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Descent", "Optimum", "minimize"]
+
+# No model of any kind has needed a third of these.
+_MAX_ITERATIONS = 200
+# Steps are cut in half this often: to a part in 3e7, below which a step is rounding.
+_MAX_HALVINGS = 25
+# Variances off the boundary are tried in quarters, each half a standard deviation.
+_LESS = 0.25
+# The promised decrease below which dear second derivatives pay: Newton's next step then ends the search.
+_NEAR = 1e-6
+# That above which the memory of quasi-Newton steps is worth less than a new cheap curvature, and dear second
+# derivatives do not describe the way down.
+_FAR = 0.1
+# Iterations after which dear second derivatives are worth their price from farther and farther away.
+_PATIENCE = 20
+# Steps cut more often than this say that the cheap curvature is wrong there.
+_FEW_CUTS = 2
+# Where the exact second derivatives are at hand the last digits cost one step more.
+_LAST_DIGITS = 1e-3
+
+CONVERGED = "optimality conditions hold"
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum(Generic[Found, AnyLocal]):
+    """Where the search stopped.
+
+    Attributes
+    ----------
+    found
+        The place with its value.
+    local : Local
+    curvature : ndarray, shape (m, m)
+        The curvature that the search had there, positive definite; `is_exact` says whether it is the criterion's own.
+    is_exact : bool
+    certificate : Certificate
+    """
+
+    found: Found
+    local: AnyLocal
+    curvature: Array
+    is_exact: bool
+    certificate: Certificate
+
+
+def minimize(criterion: Criterion[Place, Found, AnyLocal], starts: Sequence[Place]) -> Optimum[Found, AnyLocal]:
+    """Minimize from the best of `starts`.
+
+    Parameters
+    ----------
+    criterion : Criterion
+    starts : sequence of places
+
+    Returns
+    -------
+    Optimum
+
+    Raises
+    ------
+    FitError
+        Where the criterion has no finite value at a start, or at no place that a step leads to.
+    """
+    tried = [criterion.evaluate(start) for start in starts]
+    search = Descent(criterion, min(tried, key=lambda found: found.value), len(tried))
+    for _ in range(_MAX_ITERATIONS):
+        if not search.advance():
+            break
+    return search.optimum()
+
+
+class _Kind(Enum):
+    CHEAP = 1
+    UPDATED = 2
+    EXACT = 3
+
+
+@dataclass
+class _Patience:
+    """How long to wait before the boundary is tried again: longer after every failure."""
+
+    failures: int = 0
+    wait: int = 0
+
+    def allows(self) -> bool:
+        """Whether it is time; a trial counts as failed, for after success patience starts anew."""
+        if self.wait:
+            self.wait -= 1
+            return False
+        self.wait = 2**self.failures - 1
+        self.failures += 1
+        return True
+
+
+class Descent(Generic[Place, Found, AnyLocal]):
+    """A search that goes on step by step.
+
+    Parameters
+    ----------
+    criterion : Criterion
+    found
+        A place with its value, to start from.
+    n_evaluations : int
+        Evaluations that led there.
+    """
+
+    def __init__(self, criterion: Criterion[Place, Found, AnyLocal], found: Found, n_evaluations: int = 1) -> None:
+        if not np.isfinite(found.value):
+            raise FitError("The log-likelihood is not finite at the start values: rescale the covariates.")
+        self._criterion = criterion
+        self.found = found
+        self.local = criterion.local(found)
+        self.n_evaluations = n_evaluations
+        self.message = "iteration limit"
+        self._iterations = 0
+        self._patience = _Patience()
+        self._region = TrustRegion()
+        self._last = np.inf
+        self._creeps = self._polished = self._sharpened = False
+        self._use(self.local.curvature, _Kind.CHEAP)
+        if criterion.price is Price.FREE:
+            self._sharpen()
+
+    # Curvature
+
+    def _use(self, curvature: Array, kind: _Kind) -> None:
+        """Take a curvature for the steps from here, and say what they promise."""
+        self._kind, self._curvature = kind, curvature
+        self._model: QuadraticModel | None = None
+        g, unit = self.local.gradient, self.local.unit
+        if kind is _Kind.EXACT:
+            self._model = quadratic_model(curvature / np.outer(unit, unit), g / unit)
+            self._full, self.decrease = g, self._model.step(LONGEST_STEP)[1]
+        else:
+            self._full, self.decrease = newton_step(curvature, g)
+
+    def _sharpen(self) -> None:
+        self._use(self._criterion.hessian(self.found, self.local), _Kind.EXACT)
+        self._sharpened = True
+
+    @property
+    def exit(self) -> BoundaryParameter | None:
+        """The most promising direction off the boundary."""
+        return max(self.local.exits, key=lambda b: b.predicted_decrease, default=None)
+
+    @property
+    def promise(self) -> float:
+        """Decrease that a step, inside or off the boundary, promises."""
+        return max(self.decrease, max((b.predicted_decrease for b in self.local.exits), default=0.0))
+
+    # Steps
+
+    def advance(self) -> bool:
+        """Take one step; whether there may be another."""
+        criterion = self._criterion
+        self._iterations += 1
+        if criterion.price is Price.CHEAP and self._kind is _Kind.CHEAP:
+            # Once it creeps the cheap curvature is none, of this place or of those nearby.
+            self._creeps = self._creeps or self.promise > CREEPING * self._last
+            self._last = self.promise
+            if self._creeps:
+                self._sharpen()
+        elif criterion.price is Price.DEAR and not self._sharpened and self._kind is not _Kind.EXACT:
+            near = min(_NEAR * 2.0 ** max(self._iterations - _PATIENCE, 0), _FAR)
+            if self.decrease < near:
+                self._sharpen()
+        if self._is_done():
+            self.message = CONVERGED
+            return False
+        before = self.n_evaluations
+        reached = self._first_lower()
+        if reached is None:
+            if self._sharpened or self._kind is _Kind.EXACT:
+                self.message = "no step decreases the criterion"
+                return False
+            self._creeps = True
+            self._sharpen()
+            return True
+        self._arrive(*reached, cut=self.n_evaluations - before > _FEW_CUTS)
+        return True
+
+    def _is_done(self) -> bool:
+        tolerance = self._criterion.tolerance(self.found)
+        if self._criterion.price is Price.CHEAP or self._polished:
+            return self.promise <= tolerance
+        self._polished = self.promise <= tolerance
+        return self.promise <= _LAST_DIGITS * tolerance
+
+    def _first_lower(self) -> tuple[Found, Array | None] | None:
+        """The first trial whose value is lower, and the step to it in the place's coordinates where it is one."""
+        bound = self.found.value + self.found.resolution
+        error, with_value = None, False
+        self._region.promised = 0.0
+        for place, step in self._trials():
+            self.n_evaluations += 1
+            try:
+                found = self._criterion.evaluate(place)
+            except FitError as raised:
+                error = raised
+                continue
+            with_value = True
+            if found.value < bound:
+                return found, step
+        if error is not None and not with_value:
+            raise self._criterion.refusal(error) from error
+        return None
+
+    def _trials(self) -> Iterator[tuple[Place, Array | None]]:
+        """Places to try, best first."""
+        criterion, found, local = self._criterion, self.found, self.local
+        away = self.exit
+        if away is not None and away.predicted_decrease > self.decrease:
+            for halvings in range(_MAX_HALVINGS):
+                yield criterion.leave(found, away, away.newton_variance * _LESS**halvings), None
+            return
+        if self._model is None:
+            step, vanishing = scaled_step(local.pivots, local.longest, local.gradient, self._curvature, self._full)
+        else:
+            step = self._model.step(self._region.radius)[0] / local.unit
+            vanishing = self._vanishing()
+        if vanishing and self._patience.allows():
+            for which in self._together(vanishing):
+                yield criterion.move(found, local, step, which), None
+        if self._model is None:
+            for halvings in range(_MAX_HALVINGS):
+                part = step * 0.5**halvings
+                yield criterion.move(found, local, part, ()), part
+        else:
+            for part in self._region.steps(self._model):
+                yield criterion.move(found, local, part / local.unit, ()), part / local.unit
+
+    def _vanishing(self) -> tuple[int, ...]:
+        """Pivots that the exact second derivatives send to zero.
+
+        Along a variance v the derivatives are g / 2v and (H - 2g) / 4v^2 for those in its log standard deviation:
+        Newton's step is -v, or beyond.
+        """
+        g, h, pivots = self.local.gradient, self._curvature, self.local.pivots
+        nothing = negligible(pivots)
+        return tuple(a for a in pivots.index if a in nothing or (g[a] > 0.0 and h[a, a] <= 4.0 * g[a]))
+
+    def _together(self, vanishing: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+        """Which pivots to try at zero: all; together they may be too many, so the one that the data say least of."""
+        yield vanishing
+        if len(vanishing) > 1:
+            pivots = self.local.pivots
+            share = dict(zip(pivots.index, pivots.inverse, strict=True))
+            yield (max(vanishing, key=lambda a: share[a]),)
+            nothing = negligible(pivots)
+            if 1 < len(nothing) < len(vanishing):
+                yield nothing
+
+    def _arrive(self, found: Found, step: Array | None, *, cut: bool) -> None:
+        """Go on from an accepted place."""
+        criterion, old, old_curvature, old_kind = self._criterion, self.local, self._curvature, self._kind
+        far = not cut and self.decrease > _FAR
+        self._region.learn(self.found.value - found.value, self.found.resolution)
+        change = criterion.rank(found) - criterion.rank(self.found)
+        if change < 0:
+            self._patience = _Patience()
+        if change:
+            self._last = np.inf
+        self.found, self.local, self._sharpened = found, criterion.local(found), False
+        if criterion.price is Price.FREE or (criterion.price is Price.CHEAP and self._creeps):
+            self._sharpen()
+        elif criterion.price is Price.CHEAP or far or step is None or change:
+            self._use(self.local.curvature, _Kind.CHEAP)
+        elif old_kind is _Kind.EXACT and newton_step(old_curvature, self.local.gradient)[1] < _NEAR:
+            self._use(old_curvature, _Kind.EXACT)
+        else:
+            base = positive(old_curvature) if old_kind is _Kind.EXACT else old_curvature
+            self._use(bfgs(base, step, self.local.gradient - old.gradient), _Kind.UPDATED)
+
+    # The end
+
+    def optimum(self) -> Optimum[Found, AnyLocal]:
+        """Where the search stands, and whether it is a minimum."""
+        tolerance = self._criterion.tolerance(self.found)
+        exact = self._kind is _Kind.EXACT
+        certificate = Certificate(
+            converged=bool(self.promise <= tolerance and (exact or self._criterion.price is not Price.DEAR)),
+            projected_gradient=float(np.abs(self.local.gradient).max(initial=0.0)),
+            predicted_decrease=self.decrease,
+            boundary=self.local.exits,
+            tolerance=tolerance,
+            n_evaluations=self.n_evaluations + self._criterion.n_aside,
+            message=self.message,
+        )
+        curvature = positive(self._curvature) if exact else self._curvature
+        return Optimum(self.found, self.local, curvature, exact, certificate)
