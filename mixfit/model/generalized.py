@@ -11,6 +11,7 @@ import numpy as np
 
 from mixfit.covariance.templates import change_basis
 from mixfit.design.build import build
+from mixfit.design.types import MEAN
 from mixfit.errors import BiasWarning, DataError, FitError
 from mixfit.glmm.assemble import assemble_generalized
 from mixfit.glmm.estimate import conditional_covariance, estimate_generalized
@@ -56,7 +57,8 @@ def generalized(
 ) -> GeneralizedMixedModel:
     """A generalized mixed model from a parsed formula and a data frame; see `mixfit.mixed`."""
     proportions = family.kind == "proportion"
-    design = build(parsed, data, weights, offset, na_action, context, binomial=proportions, residual=False)
+    links = {MEAN: family.link}
+    design = build(parsed, data, weights, offset, na_action, context, binomial=proportions, residual=False, links=links)
     return GeneralizedMixedModel(formula, design, family)
 
 
