@@ -1,6 +1,6 @@
 """The design room: a parsed formula and a data frame become arrays, names and levels."""
 
 from mixfit.design.build import build
-from mixfit.design.types import Design, DesignReader, Grouping, NewDesign, RandomDesign
+from mixfit.design.types import Design, DesignReader, Grouping, NewDesign, NewPredictor, Predictor, RandomDesign
 
-__all__ = ["Design", "DesignReader", "Grouping", "NewDesign", "RandomDesign", "build"]
+__all__ = ["Design", "DesignReader", "Grouping", "NewDesign", "NewPredictor", "Predictor", "RandomDesign", "build"]

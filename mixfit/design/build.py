@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,17 +13,19 @@ from mixfit.design.columns import Coded, Columns, MissingRows, Variables, code_f
 from mixfit.design.environment import Environment
 from mixfit.design.grouping import GroupingReader, check_random, cross
 from mixfit.design.parts import build_parts, check_finite, fixed_structure, materialize, plan_part
-from mixfit.design.reader import FittedReader, RandomReader
-from mixfit.design.types import Design, Grouping, RandomDesign
+from mixfit.design.reader import FittedReader, PredictorReader, RandomReader
+from mixfit.design.types import MEAN, Design, Grouping, Predictor, RandomDesign
 from mixfit.design.vectors import argument_vector, check_weights, read_binomial, read_response, sum_offsets
 from mixfit.errors import DataError
-from mixfit.formula import MixedFormula, RandomTerm, parse, variables_of
+from mixfit.formula import MixedFormula, PredictorFormula, RandomTerm, Response, parse, parse_predictor, variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from formulaic.parser.types import Term
     from numpy.typing import NDArray
+
+    from mixfit.design.parts import Part
+    from mixfit.families.links import Link
 
 __all__ = ["build"]
 
@@ -37,6 +40,8 @@ def build(
     *,
     binomial: bool = False,
     residual: bool = True,
+    further: Mapping[str, PredictorFormula] | None = None,
+    links: Mapping[str, Link] | None = None,
 ) -> Design:
     """Build response, fixed and random columns, groups, weights and offset from `data`.
 
@@ -60,6 +65,10 @@ def build(
         and `weights` the number of trials.
     residual : bool
         Whether the model has a residual variance, which effects of single observations would be lost in.
+    further : mapping of str to PredictorFormula, optional
+        From `mixfit.formula.parse_predictor`: predictors of other parameters than the mean, by name.
+    links : mapping of str to Link, optional
+        Of the mean and of the further predictors, by name.
 
     Returns
     -------
@@ -79,11 +88,14 @@ def build(
     columns = Columns(data)
     if columns.n_rows == 0:
         raise DataError("The data have no rows.")
-    if formula.uses_dot:
-        formula = _expand_dot(formula, columns, weights, offset)
+    formulas: dict[str, PredictorFormula] = {MEAN: formula, **(further or {})}
+    for name, given in formulas.items():
+        if given.uses_dot:
+            formulas[name] = _expand_dot(given, formula.response, columns, weights, offset)
     used = {name: value for name, value in (context or {}).items() if name not in columns}
     environment = Environment(columns, used, {})
-    environment.require(formula.variables, formula.text)
+    for given in formulas.values():
+        environment.require(given.variables, given.text)
 
     missing = MissingRows(columns.n_rows)
     trials = None
@@ -91,70 +103,100 @@ def build(
         y, trials = read_binomial(formula.response, environment, missing)
     else:
         y = read_response(formula.response, environment, missing)
-    expressions = formula.offsets + ((offset,) if isinstance(offset, str) else ())
-    array = None if isinstance(offset, str) else offset
-    total = sum_offsets(expressions, array, environment, missing)
+    planned = [
+        _plan(name, given, offset if name == MEAN else None, environment, missing) for name, given in formulas.items()
+    ]
     prior = None if weights is None else argument_vector(weights, "weights", environment, missing)
     if trials is not None:
         prior = trials if prior is None else prior * trials
     zero = None if prior is None else check_weights(prior)
-    coded = _code_groups(formula.random, environment, missing)
-    planned = [plan_part(formula.fixed, formula.bare, columns)]
-    planned += [plan_part(term.terms, term.bare, columns) for term in formula.random]
-    built = materialize(planned, environment, missing)
+    coded = _code_groups([term for given in formulas.values() for term in given.random], environment, missing)
+    built = materialize([part for plan in planned for part in plan.parts], environment, missing)
     if na_action == "raise":
         missing.refuse()
 
-    keep, kept_of_built = _rows_to_keep(missing, zero)
-    X, *Z = build_parts(built, columns, keep, kept_of_built)
-    random, readers = _random_designs(formula.random, coded, keep, Z, built.parts[1:])
-    check_finite(X, built.parts[0].names, "the fixed effects")
-    for term in random:
-        check_finite(term.Z, term.columns, term.text)
-    check_random(random, len(X), residual=residual)
-    needed = {*formula.variables, *_names_in(expressions, used)}
+    rows = _rows_to_keep(missing, zero)
+    matrices = build_parts(built, columns, rows.keep, rows.kept_of_built)
+    groups = _Groups(coded, rows.keep, {}, {})
+    predictors, readers, at = [], [], 0
+    for plan in planned:
+        parts = slice(at, at + len(plan.parts))
+        link = (links or {}).get(plan.name)
+        reader, random = _random_terms(plan, built.parts[parts], matrices[parts], groups)
+        structure = fixed_structure(reader.fixed, matrices[at], environment, built.coded, rows.keep, rows.kept_of_built)
+        total = None if plan.offset is None else _rows(plan.offset, rows.keep)
+        predictors.append(Predictor(plan.name, matrices[at], reader.fixed.names, random, total, structure, link))
+        readers.append(reader)
+        at = parts.stop
+    _check(predictors, residual=residual)
+    needed = {name for given in formulas.values() for name in given.variables}
+    needed |= {name for plan in planned for name in _names_in(plan.expressions, used)}
+    mean, *others = predictors
     return Design(
-        y=_rows(y, keep),
-        X=X,
-        exog_names=built.parts[0].names,
+        y=_rows(y, rows.keep),
+        X=mean.X,
+        exog_names=mean.exog_names,
         endog_name=formula.response.text,
-        random=tuple(random),
-        weights=None if prior is None else _rows(prior, keep),
-        offset=None if total is None else _rows(total, keep),
-        index=columns.index if keep is None else columns.index[keep],
+        random=mean.random,
+        weights=None if prior is None else _rows(prior, rows.keep),
+        offset=mean.offset,
+        index=columns.index if rows.keep is None else columns.index[rows.keep],
         n_dropped=0 if missing.rows is None else int(np.count_nonzero(missing.rows)),
         reader=FittedReader(
-            fixed=built.parts[0],
-            random=tuple(readers),
-            offsets=expressions,
-            array_offset=array is not None,
+            predictors=tuple(readers),
             context={name: value for name, value in used.items() if name in needed},
             state=environment.state,
         ),
-        fixed=fixed_structure(built, X, environment, keep, kept_of_built),
-        variables=_variables(formula.fixed, expressions, columns, keep),
+        fixed=mean.fixed,
+        variables=_variables(planned, columns, rows.keep),
+        link=mean.link,
+        further=tuple(others),
     )
 
 
-def _expand_dot(formula: MixedFormula, columns: Columns, weights: object, offset: object) -> MixedFormula:
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """A predictor before its columns are built: how its parts are, and its offset on all rows of the data."""
+
+    name: str
+    formula: PredictorFormula
+    parts: tuple[Part, ...]
+    expressions: tuple[str, ...]
+    array_offset: bool
+    offset: NDArray[np.float64] | None
+
+
+def _plan(
+    name: str, formula: PredictorFormula, offset: object, environment: Environment, missing: MissingRows
+) -> _Plan:
+    expressions = formula.offsets + ((offset,) if isinstance(offset, str) else ())
+    array = None if isinstance(offset, str) else offset
+    total = sum_offsets(expressions, array, environment, missing)
+    parts = [plan_part(formula.fixed, formula.bare, environment.columns)]
+    parts += [plan_part(term.terms, term.bare, environment.columns) for term in formula.random]
+    return _Plan(name, formula, tuple(parts), expressions, array is not None, total)
+
+
+def _expand_dot(
+    formula: PredictorFormula, response: Response, columns: Columns, weights: object, offset: object
+) -> PredictorFormula:
     """Let ``.`` stand for every column that has no other place in the model."""
-    taken = set(variables_of(formula.response.factor))
+    taken = set(variables_of(response.factor))
     for term in formula.random:
         taken.update(name for factor in term.groups for name in variables_of(factor))
     taken.update(value for value in (weights, offset, *formula.offsets) if isinstance(value, str))
-    return parse(formula.text, tuple(name for name in columns if name not in taken))
+    read = parse if isinstance(formula, MixedFormula) else parse_predictor
+    return read(formula.text, tuple(name for name in columns if name not in taken))
 
 
 def _names_in(expressions: Sequence[str], names: Mapping[str, object]) -> set[str]:
     return {name for name in names for expression in expressions if name in expression}
 
 
-def _variables(
-    terms: Sequence[Term], expressions: Sequence[str], columns: Columns, keep: NDArray[np.bool_] | None
-) -> Variables:
+def _variables(planned: Sequence[_Plan], columns: Columns, keep: NDArray[np.bool_] | None) -> Variables:
     """Columns that the fixed terms and the offsets look up, as they were when the model was read."""
-    factors = [factor for term in terms for factor in term.factors]
-    for expression in expressions:
+    factors = [factor for plan in planned for term in plan.formula.fixed for factor in term.factors]
+    for expression in (expression for plan in planned for expression in plan.expressions):
         method = Factor.EvalMethod.LOOKUP if expression in columns else Factor.EvalMethod.PYTHON
         factors.append(Factor(expression, eval_method=method))
     names = dict.fromkeys(name for factor in factors for name in variables_of(factor) if name in columns)
@@ -176,18 +218,23 @@ def _code_groups(terms: Sequence[RandomTerm], environment: Environment, missing:
     return coded
 
 
-def _rows_to_keep(
-    missing: MissingRows, zero: NDArray[np.bool_] | None
-) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
-    """Rows of the data to keep, and which rows of the matrices built without missing rows those are."""
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """Rows of the data to keep, and which rows of the matrices built without missing rows those are; None for all."""
+
+    keep: NDArray[np.bool_] | None
+    kept_of_built: NDArray[np.bool_] | None
+
+
+def _rows_to_keep(missing: MissingRows, zero: NDArray[np.bool_] | None) -> _Kept:
     if missing.rows is None and zero is None:
-        return None, None
+        return _Kept(None, None)
     present = np.ones(missing.n_rows, dtype=bool) if missing.rows is None else ~missing.rows
     keep = present if zero is None else present & ~zero
     if not keep.any():
         counts = ", ".join(f"{name} ({count})" for name, count in missing.counts.items())
         raise DataError(f"No row is left: all {missing.n_rows} rows have a missing value or weight zero: {counts}.")
-    return keep, None if zero is None else keep[present]
+    return _Kept(keep, None if zero is None else keep[present])
 
 
 def _rows(values: NDArray[np.float64], keep: NDArray[np.bool_] | None) -> NDArray[np.float64]:
@@ -195,22 +242,39 @@ def _rows(values: NDArray[np.float64], keep: NDArray[np.bool_] | None) -> NDArra
     return values.copy() if keep is None else values[keep]
 
 
-def _random_designs(
-    terms: Sequence[RandomTerm],
-    coded: Mapping[str, Coded],
-    keep: NDArray[np.bool_] | None,
-    matrices: Sequence[NDArray[np.float64]],
-    parts: Sequence[Any],
-) -> tuple[list[RandomDesign], list[RandomReader]]:
-    known: dict[tuple[str, ...], tuple[Grouping, GroupingReader]] = {}
-    first: dict[frozenset[str], tuple[Factor, ...]] = {}
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """Grouping factors of all predictors: columns as codes, and every factor made of them so far, by its names."""
+
+    coded: Mapping[str, Coded]
+    keep: NDArray[np.bool_] | None
+    known: dict[tuple[str, ...], tuple[Grouping, GroupingReader]]
+    first: dict[frozenset[str], tuple[Factor, ...]]
+
+
+def _random_terms(
+    plan: _Plan, parts: Sequence[Part], matrices: Sequence[NDArray[np.float64]], groups: _Groups
+) -> tuple[PredictorReader, tuple[RandomDesign, ...]]:
+    """How a predictor reads new rows, and its random terms; the first part and matrix are those of its fixed terms."""
     random: list[RandomDesign] = []
     readers: list[RandomReader] = []
-    for term, Z, part in zip(terms, matrices, parts, strict=True):
+    for term, Z, part in zip(plan.formula.random, matrices[1:], parts[1:], strict=True):
         # `a:b` and `b:a` are one grouping factor, under the name that comes first.
-        groups = first.setdefault(frozenset(factor.expr for factor in term.groups), term.groups)
-        grouping, reader = cross(tuple(factor.expr for factor in groups), coded, keep, known)
+        factors = groups.first.setdefault(frozenset(factor.expr for factor in term.groups), term.groups)
+        names = tuple(factor.expr for factor in factors)
+        grouping, reader = cross(names, groups.coded, groups.keep, groups.known)
         structure = structure_named(term.structure, part.names, term.options)
         random.append(RandomDesign(grouping, part.names, Z, structure, term.text))
-        readers.append(RandomReader(part, groups, reader))
-    return random, readers
+        readers.append(RandomReader(part, factors, reader))
+    return PredictorReader(plan.name, parts[0], tuple(readers), plan.expressions, plan.array_offset), tuple(random)
+
+
+def _check(predictors: Sequence[Predictor], *, residual: bool) -> None:
+    """Refuse infinite columns, and random terms that the rows cannot tell apart."""
+    for predictor in predictors:
+        where = "the fixed effects" if predictor.name == MEAN else f"the fixed effects of {predictor.name}"
+        check_finite(predictor.X, predictor.exog_names, where)
+        for term in predictor.random:
+            check_finite(term.Z, term.columns, term.text)
+        # Only the mean's effects are lost in the residual.
+        check_random(predictor.random, len(predictor.X), residual=residual and predictor.name == MEAN)

@@ -250,15 +250,19 @@ def _as_floats(matrix: Any, names: tuple[str, ...]) -> NDArray[np.float64]:
 
 
 def fixed_structure(
-    built: Built, X: NDArray[np.float64], environment: Environment, keep: Rows, kept_of_built: Rows
+    part: Part,
+    X: NDArray[np.float64],
+    environment: Environment,
+    coded: dict[str, Coded],
+    keep: Rows,
+    kept_of_built: Rows,
 ) -> FixedStructure:
-    """Describe the fixed part, which is the first, as it was built.
+    """Describe a fixed part as it was built.
 
     `keep` selects rows of the data, `kept_of_built` rows of what the materializer encoded.
     """
-    part = built.parts[0]
     if isinstance(part, PlainPart):
-        return plain_structure(part, X, environment.columns, built.coded, keep)
+        return plain_structure(part, X, environment.columns, coded, keep)
     terms, start = [], 0
     for structure in part.spec.structure:
         stop = start + len(structure.columns)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from mixfit.design.columns import Columns
 from mixfit.design.environment import Environment
 from mixfit.design.parts import Part, read_parts
-from mixfit.design.types import NewDesign
+from mixfit.design.types import NewDesign, NewPredictor
 from mixfit.design.vectors import read_offsets
 from mixfit.errors import DataError, FormulaError
 from mixfit.formula import variables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from formulaic.parser.types import Factor
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mixfit.design.grouping import GroupingReader
 
-__all__ = ["FittedReader", "RandomReader"]
+__all__ = ["FittedReader", "PredictorReader", "RandomReader"]
 
 
 @dataclass(frozen=True)
@@ -35,32 +35,59 @@ class RandomReader:
 
 
 @dataclass(frozen=True)
-class FittedReader:
-    """The fitted encodings of a design; implements `DesignReader`.
+class PredictorReader:
+    """How one predictor reads new rows.
 
     Attributes
     ----------
+    name : str
     fixed : Part
     random : tuple of RandomReader
     offsets : tuple of str
         Expressions that are summed: those of the formula, and a column or expression given as ``offset=``.
     array_offset : bool
         Whether the fit had an array for ``offset=``, which has no values for new rows.
+    """
+
+    name: str
+    fixed: Part
+    random: tuple[RandomReader, ...]
+    offsets: tuple[str, ...]
+    array_offset: bool
+
+
+@dataclass(frozen=True)
+class FittedReader:
+    """The fitted encodings of a design; implements `DesignReader`.
+
+    Attributes
+    ----------
+    predictors : tuple of PredictorReader
+        The mean's first.
     context : mapping
         The caller's names that the formula uses. Whoever pickles the reader pickles them.
     state : dict
         What the stateful transforms outside X and Z learned.
     """
 
-    fixed: Part
-    random: tuple[RandomReader, ...]
-    offsets: tuple[str, ...]
-    array_offset: bool
+    predictors: tuple[PredictorReader, ...]
     context: Mapping[str, Any]
     state: dict[str, Any]
 
-    def read(self, newdata: object, terms: tuple[bool, ...]) -> NewDesign:
-        """Build the rows of `newdata`; `terms` says which random terms are wanted.
+    @property
+    def fixed(self) -> Part:
+        """How the fixed part of the mean is built."""
+        return self.predictors[0].fixed
+
+    @property
+    def random(self) -> tuple[RandomReader, ...]:
+        """How the random terms of the mean are read."""
+        return self.predictors[0].random
+
+    def read(self, newdata: object, terms: tuple[bool, ...], further: tuple[tuple[bool, ...], ...] = ()) -> NewDesign:
+        """Build the rows of `newdata`; `terms` says which random terms are wanted of the mean.
+
+        `further` says it for each predictor after the mean; these are left out without it.
 
         Raises
         ------
@@ -70,32 +97,25 @@ class FittedReader:
         DataError
             If a column that is needed is not there, or is of another kind than in the fit.
         """
-        if len(terms) != len(self.random):
-            raise ValueError(f"{len(terms)} flags for {len(self.random)} random terms")
+        if further and len(further) != len(self.predictors) - 1:
+            raise ValueError(f"flags for {len(further)} predictors after the mean, not {len(self.predictors) - 1}")
         columns = Columns(newdata, "new data")
         environment = Environment(columns, self.context, dict(self.state))
-        wanted = [term for term, want in zip(self.random, terms, strict=True) if want]
+        flags = (terms, *further)
+        for predictor, wanted in zip(self.predictors, flags, strict=False):
+            if len(wanted) != len(predictor.random):
+                raise ValueError(f"{len(wanted)} flags for {len(predictor.random)} random terms")
         try:
-            self._require(environment, wanted)
-            X, *matrices = read_parts([self.fixed, *(term.part for term in wanted)], environment)
-            codes = [term.grouping.read([environment.series(factor) for factor in term.groups]) for term in wanted]
-            offset = self._offset(environment)
+            mean, *others = _read_predictors(self.predictors[: len(flags)], flags, environment)
         except FormulaError as error:
             raise DataError(str(error)) from error
-        Z, found = iter(matrices), iter(codes)
-        return NewDesign(
-            X=X,
-            Z=tuple(next(Z) if want else None for want in terms),
-            codes=tuple(next(found) if want else None for want in terms),
-            offset=offset,
-            index=columns.index,
-        )
+        return NewDesign(mean.X, mean.Z, mean.codes, mean.offset, columns.index, tuple(others))
 
     def read_fixed(self, newdata: object) -> NDArray[np.float64]:
         """Build X of `newdata` alone, shape (m, p); raises as `read` does."""
         environment = Environment(Columns(newdata, "new data"), self.context, dict(self.state))
         try:
-            self._require(environment, [])
+            environment.require(self.fixed.variables)
             return read_parts([self.fixed], environment)[0]
         except FormulaError as error:
             raise DataError(str(error)) from error
@@ -105,7 +125,8 @@ class FittedReader:
         environment = Environment(Columns(newdata, "new data"), self.context, dict(self.state))
         parts = [term.part for term in self.random]
         try:
-            self._require_columns(environment, parts)
+            for part in parts:
+                environment.require(part.variables)
             return tuple(read_parts(parts, environment))
         except FormulaError as error:
             raise DataError(str(error)) from error
@@ -120,19 +141,46 @@ class FittedReader:
         """Names that the factors among the fixed terms look up: ``x`` of ``C(x)``, whatever x holds."""
         return self.fixed.factors
 
-    def _require(self, environment: Environment, wanted: list[RandomReader]) -> None:
-        self._require_columns(environment, [self.fixed, *(term.part for term in wanted)])
-        for term in wanted:
-            environment.require(name for factor in term.groups for name in variables_of(factor))
 
-    def _require_columns(self, environment: Environment, parts: list[Part]) -> None:
-        for part in parts:
+def _read_predictors(
+    readers: Sequence[PredictorReader], flags: Sequence[tuple[bool, ...]], environment: Environment
+) -> list[NewPredictor]:
+    """Build the rows of several predictors, each with the random terms that its flags say."""
+    wanted = [
+        [term for term, want in zip(reader.random, terms, strict=True) if want]
+        for reader, terms in zip(readers, flags, strict=True)
+    ]
+    for reader, terms in zip(readers, wanted, strict=True):
+        for part in _parts(reader, terms):
             environment.require(part.variables)
-
-    def _offset(self, environment: Environment) -> NDArray[np.float64]:
-        if self.array_offset:
-            raise DataError(
-                "The model was given offset= as an array, which has no values for new data: "
-                "fit it with a column name or an expression as the offset."
+        environment.require(name for term in terms for factor in term.groups for name in variables_of(factor))
+    parts = [part for reader, terms in zip(readers, wanted, strict=True) for part in _parts(reader, terms)]
+    matrices = iter(read_parts(parts, environment))
+    out = []
+    for reader, terms, flag in zip(readers, wanted, flags, strict=True):
+        X = next(matrices)
+        Z = iter([next(matrices) for _ in terms])
+        codes = iter([term.grouping.read([environment.series(factor) for factor in term.groups]) for term in terms])
+        out.append(
+            NewPredictor(
+                name=reader.name,
+                X=X,
+                Z=tuple(next(Z) if want else None for want in flag),
+                codes=tuple(next(codes) if want else None for want in flag),
+                offset=_offset(reader, environment),
             )
-        return read_offsets(self.offsets, environment)
+        )
+    return out
+
+
+def _parts(reader: PredictorReader, terms: Sequence[RandomReader]) -> list[Part]:
+    return [reader.fixed, *(term.part for term in terms)]
+
+
+def _offset(reader: PredictorReader, environment: Environment) -> NDArray[np.float64]:
+    if reader.array_offset:
+        raise DataError(
+            "The model was given offset= as an array, which has no values for new data: "
+            "fit it with a column name or an expression as the offset."
+        )
+    return read_offsets(reader.offsets, environment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,13 +30,24 @@ def subset(design: Design, keep: NDArray[np.bool_]) -> Design:
     -------
     Design
     """
+    terms = iter(_subset_terms([term for predictor in design.predictors for term in predictor.random], keep))
+    mean, *further = (
+        replace(
+            predictor,
+            X=predictor.X[keep],
+            random=tuple(islice(terms, len(predictor.random))),
+            offset=None if predictor.offset is None else predictor.offset[keep],
+        )
+        for predictor in design.predictors
+    )
     return replace(
         design,
         y=design.y[keep],
-        X=design.X[keep],
-        random=_subset_terms(design.random, keep),
+        X=mean.X,
+        random=mean.random,
+        offset=mean.offset,
+        further=tuple(further),
         weights=None if design.weights is None else design.weights[keep],
-        offset=None if design.offset is None else design.offset[keep],
         index=design.index[keep],
     )
 

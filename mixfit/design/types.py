@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -13,8 +14,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.structure import Structure
+    from mixfit.families.links import Link
 
 __all__ = [
+    "MEAN",
     "Design",
     "DesignReader",
     "FixedFactor",
@@ -22,9 +25,14 @@ __all__ = [
     "FixedTerm",
     "Grouping",
     "NewDesign",
+    "NewPredictor",
+    "Predictor",
     "RandomDesign",
     "TermCoding",
 ]
+
+#: Name of the predictor that every model has.
+MEAN = "mean"
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +171,43 @@ class FixedStructure:
 
 
 @dataclass(frozen=True, eq=False)
+class Predictor:
+    """One linear predictor X beta + Z b + offset.
+
+    Attributes
+    ----------
+    name : str
+        ``"mean"``, or the parameter of the distribution that it is for.
+    X : ndarray of float, shape (n, p)
+    exog_names : tuple of str, length p
+    random : tuple of RandomDesign
+    offset : ndarray, shape (n,), or None
+    fixed : FixedStructure, or None
+    link : Link, or None
+        Leads from the parameter to the predictor; None for the mean of a linear model, which is its predictor.
+    """
+
+    name: str
+    X: NDArray[np.float64]
+    exog_names: tuple[str, ...]
+    random: tuple[RandomDesign, ...]
+    offset: NDArray[np.float64] | None
+    fixed: FixedStructure | None = None
+    link: Link | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class NewPredictor:
+    """New rows of one predictor; attributes as of `NewDesign`."""
+
+    name: str
+    X: NDArray[np.float64]
+    Z: tuple[NDArray[np.float64] | None, ...]
+    codes: tuple[NDArray[np.intp] | None, ...]
+    offset: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class NewDesign:
     """New rows under fitted encodings.
 
@@ -177,6 +222,8 @@ class NewDesign:
     offset : ndarray, shape (m,)
     index : pandas.Index, shape (m,)
         Row labels of the new data.
+    further : tuple of NewPredictor
+        Of the predictors after the mean, where they are asked for.
     """
 
     X: NDArray[np.float64]
@@ -184,13 +231,21 @@ class NewDesign:
     codes: tuple[NDArray[np.intp] | None, ...]
     offset: NDArray[np.float64]
     index: pd.Index
+    further: tuple[NewPredictor, ...] = ()
+
+    @property
+    def predictors(self) -> tuple[NewPredictor, ...]:
+        """The mean's first."""
+        return NewPredictor(MEAN, self.X, self.Z, self.codes, self.offset), *self.further
 
 
 class DesignReader(Protocol):
     """Reads new data with the encodings (levels, poly, scale, ...) of the fit. Pickles."""
 
-    def read(self, newdata: object, terms: tuple[bool, ...]) -> NewDesign:
-        """Build the rows of `newdata`; `terms` says which random terms are wanted.
+    def read(self, newdata: object, terms: tuple[bool, ...], further: tuple[tuple[bool, ...], ...] = ()) -> NewDesign:
+        """Build the rows of `newdata`; `terms` says which random terms are wanted of the mean.
+
+        `further` says it for each predictor after the mean; these are left out without it.
 
         Unknown levels of a *fixed* categorical raise NewLevelError naming column and level;
         missing values in a needed column give NaN rows in X or Z.
@@ -213,7 +268,9 @@ class DesignReader(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """Everything that the model needs of the data.
+    """Everything that the model needs of the data: a response, and the predictors of its distribution, the mean first.
+
+    X, names, random terms, offset, structure and link are those of the mean.
 
     Attributes
     ----------
@@ -238,6 +295,9 @@ class Design:
     variables : mapping of str to Series, shape (n,), or None
         Columns of the data that the fixed effects and the offset look up, on the rows used; None
         for a design that was not read from a formula.
+    link : Link, or None
+    further : tuple of Predictor
+        Those after the mean, over the same rows.
     """
 
     y: NDArray[np.float64]
@@ -252,3 +312,15 @@ class Design:
     reader: DesignReader
     fixed: FixedStructure | None = None
     variables: Mapping[str, pd.Series] | None = None
+    link: Link | None = None
+    further: tuple[Predictor, ...] = ()
+
+    @cached_property
+    def mean(self) -> Predictor:
+        """The predictor of the mean."""
+        return Predictor(MEAN, self.X, self.exog_names, self.random, self.offset, self.fixed, self.link)
+
+    @property
+    def predictors(self) -> tuple[Predictor, ...]:
+        """All predictors, the mean's first."""
+        return self.mean, *self.further

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,15 @@ from mixfit.covariance.registry import structure_names
 from mixfit.errors import FormulaError
 from mixfit.formula.errors import error_at, error_at_token, from_formulaic
 from mixfit.formula.grammar import BarTerm, MixedFormulaParser
-from mixfit.formula.terms import MixedFormula, RandomTerm, Response, call_arguments, called_name, variables_of
+from mixfit.formula.terms import (
+    MixedFormula,
+    PredictorFormula,
+    RandomTerm,
+    Response,
+    call_arguments,
+    called_name,
+    variables_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +30,7 @@ if TYPE_CHECKING:
     from mixfit.formula.grammar import Bar
     from mixfit.formula.structured import NamedStructure
 
-__all__ = ["parse"]
+__all__ = ["parse", "parse_predictor"]
 
 _PARSER = MixedFormulaParser()
 _DOT = "."
@@ -55,10 +64,87 @@ def parse(text: str, columns: tuple[str, ...] | None = None, *, random: bool = T
     return _parse(text, columns, random, structure_names())
 
 
+def parse_predictor(text: str, columns: tuple[str, ...] | None = None) -> PredictorFormula:
+    """Read ``~ fixed + (columns | group) + ...``: a linear predictor without a response, for what is not the mean.
+
+    Parameters
+    ----------
+    text : str
+        Random terms may stand in it or not.
+    columns : tuple of str, optional
+        The names that ``.`` stands for.
+
+    Returns
+    -------
+    PredictorFormula
+
+    Raises
+    ------
+    FormulaError
+        If the formula cannot be read, with the place, or names a response.
+
+    Examples
+    --------
+    >>> predictor = parse_predictor("~ x + (1 | g)")
+    >>> [str(term) for term in predictor.fixed], [term.text for term in predictor.random]
+    (['1', 'x'], ['(1 | g)'])
+    """
+    if not isinstance(text, str):
+        raise FormulaError(f"The formula of a predictor is a string such as '~ x', not {type(text).__name__}.")
+    return _parse_predictor(text, columns, structure_names())
+
+
 # Formulas are immutable once read, and a session fits few formulas many times. What a name means around a bar
 # depends on the structures there are.
 @lru_cache(maxsize=256)
 def _parse(text: str, columns: tuple[str, ...] | None, needs_random: bool, structures: tuple[str, ...]) -> MixedFormula:
+    found = _read(text, columns, response=True)
+    if found.bars and not needs_random:
+        raise error_at(
+            "This model takes no random terms: its units are named by by=.",
+            found.source,
+            found.raw[found.bars[0].opening].source_start,
+            found.raw[found.bars[0].closing].source_start,
+        )
+    if not found.bars and needs_random:
+        raise error_at(
+            "The formula has no random term such as (1 | group). "
+            "For a model without one use statsmodels: statsmodels.formula.api.ols.",
+            found.source,
+        )
+    assert found.response is not None
+    predictor = _predictor(text, found)
+    names = dict.fromkeys(_without_calls(variables_of(found.response.factor)) + predictor.variables)
+    return MixedFormula(
+        text=text,
+        response=found.response,
+        fixed=predictor.fixed,
+        random=predictor.random,
+        offsets=predictor.offsets,
+        variables=tuple(names),
+        uses_dot=predictor.uses_dot,
+    )
+
+
+@lru_cache(maxsize=256)
+def _parse_predictor(text: str, columns: tuple[str, ...] | None, structures: tuple[str, ...]) -> PredictorFormula:
+    return _predictor(text, _read(text, columns, response=False))
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Terms and response of a formula, with the tokens that say where each stands."""
+
+    source: str
+    response: Response | None
+    terms: list[Term]
+    bars: list[Bar]
+    raw: list[Token]
+    named: Mapping[int, NamedStructure]
+    uses_dot: bool
+
+
+def _read(text: str, columns: tuple[str, ...] | None, *, response: bool) -> _Read:
     source = "".join(" " if char.isspace() else char for char in text)
     # Until the columns are known a name that no column has holds the place of the dot.
     context: dict[str, Any] = {"__formulaic_variables_available__": (_DOT,) if columns is None else columns}
@@ -68,34 +154,30 @@ def _parse(text: str, columns: tuple[str, ...] | None, needs_random: bool, struc
         if dot is not None and columns == ():
             raise error_at_token("`.` stands for no column: each has another place in the model.", dot)
         ast = _PARSER.get_ast_from_tokens(tokens, context=context)
-        response = _read_response(ast, source)
-        terms = list(_PARSER.get_terms_from_ast(ast, context=context)["rhs"])
-        terms = [term for term in terms if not _holds_dot(term)]
+        left = _read_response(ast, source) if response else None
+        if not response:
+            _refuse_response(ast, source)
+        sides = _PARSER.get_terms_from_ast(ast, context=context)
+        terms = [term for term in (sides.rhs if response else sides.root) if not _holds_dot(term)]
     except FormulaicError as error:
         raise from_formulaic(error, source) from error
     except SyntaxError as error:
         # From a number that is none, such as `..`, where formulaic takes a power.
         raise error_at(f"The formula holds something that is not Python ({error.msg}).", source) from error
-    bars: list[Bar] = context["__mixfit_bars__"]
-    raw: list[Token] = context["__mixfit_tokens__"]
-    if bars and not needs_random:
-        raise error_at(
-            "This model takes no random terms: its units are named by by=.",
-            source,
-            raw[bars[0].opening].source_start,
-            raw[bars[0].closing].source_start,
-        )
-    random = tuple(_read_random(terms, bars, raw, source, context["__mixfit_named__"])) if needs_random else ()
-    offsets = tuple(_read_offsets(terms))
-    fixed = [t for t in terms if not isinstance(t, BarTerm) and not _is_offset(t)]
-    return MixedFormula(
+    bars, raw, named = (context[f"__mixfit_{what}__"] for what in ("bars", "tokens", "named"))
+    return _Read(source, left, terms, bars, raw, named, dot is not None)
+
+
+def _predictor(text: str, found: _Read) -> PredictorFormula:
+    random = tuple(_read_random(found))
+    fixed = [term for term in found.terms if not isinstance(term, BarTerm) and not _is_offset(term)]
+    return PredictorFormula(
         text=text,
-        response=response,
         fixed=_in_order(fixed),
         random=random,
-        offsets=offsets,
-        variables=_variables(response, terms, random),
-        uses_dot=dot is not None,
+        offsets=tuple(_read_offsets(found.terms)),
+        variables=_variables(found.terms, random),
+        uses_dot=found.uses_dot,
     )
 
 
@@ -124,20 +206,18 @@ def _read_response(ast: ASTNode | Token | None, source: str) -> Response:
     return Response(text=factor.expr, factor=factor, arguments=arguments)
 
 
-def _read_random(
-    terms: list[Term], bars: list[Bar], raw: list[Token], source: str, named: Mapping[int, NamedStructure]
-) -> Iterator[RandomTerm]:
-    found = [term for term in terms if isinstance(term, BarTerm)]
-    if not bars:
-        raise error_at(
-            "The formula has no random term such as (1 | group). "
-            "For a model without one use statsmodels: statsmodels.formula.api.ols.",
-            source,
-        )
-    for bar in bars:
+def _refuse_response(ast: ASTNode | Token | None, source: str) -> None:
+    if not isinstance(ast, ASTNode) or ast.operator.symbol != "~" or ast.operator.arity != 1:
+        raise error_at("This predictor has no response: write ~ fixed + (columns | group).", source)
+
+
+def _read_random(found: _Read) -> Iterator[RandomTerm]:
+    source, raw = found.source, found.raw
+    bar_terms = [term for term in found.terms if isinstance(term, BarTerm)]
+    for bar in found.bars:
         start = raw[bar.opening].source_start
         end = raw[bar.closing].source_start
-        here = [term for term in found if start <= term.factors[0].token.source_start <= end]
+        here = [term for term in bar_terms if start <= term.factors[0].token.source_start <= end]
         if not here:
             raise error_at(
                 "This random term is taken out of the formula or said twice; random terms can only be added, "
@@ -147,7 +227,7 @@ def _read_random(
                 end,
             )
         left = source[start + 1 : raw[bar.bar].source_start].strip()
-        yield from _expand(here[0], left, source, start, end, named.get(start))
+        yield from _expand(here[0], left, source, start, end, found.named.get(start))
 
 
 def _expand(
@@ -198,15 +278,14 @@ def _read_offsets(terms: list[Term]) -> Iterator[str]:
         yield arguments[0]
 
 
-def _variables(response: Response, terms: list[Term], random: tuple[RandomTerm, ...]) -> tuple[str, ...]:
-    factors = [response.factor]
-    factors += [factor for term in terms if not isinstance(term, BarTerm) for factor in term.factors]
+def _variables(terms: list[Term], random: tuple[RandomTerm, ...]) -> tuple[str, ...]:
+    factors = [factor for term in terms if not isinstance(term, BarTerm) for factor in term.factors]
     for term in random:
         factors += [factor for column in term.terms for factor in column.factors]
         factors += term.groups
-    names: dict[str, None] = {}
-    for factor in factors:
-        names.update(dict.fromkeys(variables_of(factor)))
-    for implied in ("offset", "cbind"):
-        names.pop(implied, None)
-    return tuple(names)
+    return _without_calls(tuple(dict.fromkeys(name for factor in factors for name in variables_of(factor))))
+
+
+def _without_calls(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names but for the functions that only formulas know."""
+    return tuple(name for name in names if name not in ("offset", "cbind"))

@@ -89,14 +89,13 @@ class RandomTerm:
 
 
 @dataclass(frozen=True)
-class MixedFormula:
-    """A parsed formula ``response ~ fixed + (columns | group) + ...``.
+class PredictorFormula:
+    """A parsed linear predictor ``fixed + (columns | group) + ...``.
 
     Attributes
     ----------
     text : str
         The formula as it was given.
-    response : Response
     fixed : tuple of formulaic Term
         Fixed-effects terms, an implied intercept included, in formulaic's order.
     random : tuple of RandomTerm
@@ -111,7 +110,6 @@ class MixedFormula:
     """
 
     text: str
-    response: Response
     fixed: tuple[Term, ...]
     random: tuple[RandomTerm, ...]
     offsets: tuple[str, ...]
@@ -122,6 +120,18 @@ class MixedFormula:
     def bare(self) -> BareTerms | None:
         """Its fixed terms if they are all products of columns as they are, otherwise None."""
         return bare_terms(self.fixed)
+
+
+@dataclass(frozen=True)
+class MixedFormula(PredictorFormula):
+    """A parsed formula ``response ~ fixed + (columns | group) + ...``: a response, and the predictor of its mean.
+
+    Attributes
+    ----------
+    response : Response
+    """
+
+    response: Response
 
 
 def bare_terms(terms: Iterable[Term]) -> BareTerms | None:

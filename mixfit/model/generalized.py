@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mixfit.design.build import build
+from mixfit.design.types import MEAN
 from mixfit.errors import BiasWarning, DataError, FitError
 from mixfit.glmm.assemble import assemble_generalized
 from mixfit.glmm.estimate import conditional_covariance, estimate_generalized
@@ -55,7 +56,8 @@ def generalized(
 ) -> GeneralizedMixedModel:
     """A generalized mixed model from a parsed formula and a data frame; see `mixfit.mixed`."""
     proportions = family.kind == "proportion"
-    design = build(parsed, data, weights, offset, na_action, context, binomial=proportions, residual=False)
+    links = {MEAN: family.link}
+    design = build(parsed, data, weights, offset, na_action, context, binomial=proportions, residual=False, links=links)
     return GeneralizedMixedModel(formula, design, family)
 
 
