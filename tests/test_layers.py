@@ -26,17 +26,17 @@ def complaint_of_homeless(package, layers=LAYERS):
     return [f"{module}: give its room a layer in LAYERS of tests/layers.py" for module in homeless(package, layers)]
 
 
-def complaint_of_upward(package, layers=LAYERS):
+def complaint_of_upward(found, layers=LAYERS):
     """The imports that go upward, and what to do."""
-    above = upward(arrows(package), layers)
+    above = upward(found, layers)
     lines = [f"{arrow}: {room(arrow.target) or 'what is public'} is above {room(arrow.source)}" for arrow in above]
     return [*lines, ADVICE] if lines else []
 
 
-def complaint_of_circles(package, key):
+def complaint_of_circles(found, key):
     """The circles of what ``key`` makes of modules, for each the imports of a shortest way around, and what to do."""
     edges = {}
-    for arrow in arrows(package):
+    for arrow in found:
         a, b = key(arrow.source), key(arrow.target)
         if a and b and a != b:
             edges.setdefault((a, b), arrow)
@@ -63,17 +63,23 @@ def nothing(complaint):
         pytest.fail("\n".join(complaint), pytrace=False)
 
 
+@pytest.fixture(scope="module")
+def imports():
+    """Those of the package, read once."""
+    return arrows(PACKAGE)
+
+
 def test_every_room_has_a_layer():
     nothing(complaint_of_homeless(PACKAGE))
 
 
-def test_imports_go_down():
-    nothing(complaint_of_upward(PACKAGE))
+def test_imports_go_down(imports):
+    nothing(complaint_of_upward(imports))
 
 
 @pytest.mark.parametrize("key", [module_itself, room], ids=["files", "rooms"])
-def test_imports_do_not_go_round(key):
-    nothing(complaint_of_circles(PACKAGE, key))
+def test_imports_do_not_go_round(imports, key):
+    nothing(complaint_of_circles(imports, key))
 
 
 def test_no_file_is_too_long():
@@ -85,11 +91,10 @@ def test_no_room_has_two_layers():
     assert len(rooms) == len(set(rooms))
 
 
-def test_the_package_is_read():
-    """What holds of no files would hold."""
-    found = arrows(PACKAGE)
-    assert len({arrow.source for arrow in found}) > 100
-    assert ("formula", "mixfit.errors") in {(room(arrow.source), arrow.target) for arrow in found}
+def test_the_package_is_read(imports):
+    """Of no imports everything would hold."""
+    assert len({arrow.source for arrow in imports}) > 100
+    assert ("formula", "mixfit.errors") in {(room(arrow.source), arrow.target) for arrow in imports}
 
 
 # A made-up package of three layers.
@@ -126,15 +131,15 @@ IMPORTS = {
 def test_an_import_upward_is_found_wherever_it_stands(write, text):
     line = next(number for number, line in enumerate(text.splitlines(), 1) if "top" in line)
     package = write(left=text)
-    first, advice = complaint_of_upward(package, FLOORS)
+    first, advice = complaint_of_upward(arrows(package), FLOORS)
     assert first == f"toy.left imports toy.top (toy/left.py:{line}): top is above left"
     assert advice == ADVICE
-    assert complaint_of_upward(write(left="from toy import base\n"), FLOORS) == []
+    assert complaint_of_upward(arrows(write(left="from toy import base\n")), FLOORS) == []
 
 
 def test_only_the_command_line_is_above_what_is_public(write):
     package = write(top="from toy import __version__\n", __main__="import toy\n")
-    (line, _) = complaint_of_upward(package, FLOORS)
+    (line, _) = complaint_of_upward(arrows(package), FLOORS)
     assert line == "toy.top imports toy (toy/top.py:1): what is public is above top"
 
 
@@ -145,9 +150,9 @@ def test_a_circle_of_files_is_found_within_a_room(write):
         left__in_b="def f():\n    from .c import g\n",
         left__in_c="import toy.left.a\nfrom toy import base\n",
     )
-    assert complaint_of_upward(package, FLOORS) == []
-    assert complaint_of_circles(package, room) == []
-    assert complaint_of_circles(package, module_itself) == [
+    assert complaint_of_upward(arrows(package), FLOORS) == []
+    assert complaint_of_circles(arrows(package), room) == []
+    assert complaint_of_circles(arrows(package), module_itself) == [
         "a circle of 3, of which toy.left.a → toy.left.b → toy.left.c → toy.left.a:",
         "    toy.left.a imports toy.left.b (toy/left/a.py:1)",
         "    toy.left.b imports toy.left.c (toy/left/b.py:2)",
@@ -165,9 +170,9 @@ def test_a_circle_of_rooms_is_found_without_one_of_files(write):
         right__in_a="from toy.left.b import f\n",
         right__in_b="",
     )
-    assert complaint_of_upward(package, FLOORS) == []
-    assert complaint_of_circles(package, module_itself) == []
-    assert complaint_of_circles(package, room) == [
+    assert complaint_of_upward(arrows(package), FLOORS) == []
+    assert complaint_of_circles(arrows(package), module_itself) == []
+    assert complaint_of_circles(arrows(package), room) == [
         "a circle of 2, of which left → right → left:",
         "    toy.left.a imports toy.right.b (toy/left/a.py:1)",
         "    toy.right.a imports toy.left.b (toy/right/a.py:1)",
@@ -177,7 +182,7 @@ def test_a_circle_of_rooms_is_found_without_one_of_files(write):
 
 def test_two_circles_are_two(write):
     package = write(left="import toy.right\n", right="import toy.left\n", top="import toy.base", base="import toy.top")
-    lines = complaint_of_circles(package, module_itself)
+    lines = complaint_of_circles(arrows(package), module_itself)
     assert sum(line.startswith("a circle of 2") for line in lines) == 2
 
 

@@ -22,6 +22,7 @@ from tests.benchmarks.tasks_mixfit import COMPUTATIONS
 from tests.benchmarks.worker import Model
 
 
+@pytest.mark.slow
 def test_it_prints_a_table_of_what_was_asked_for(tmp_path, capsys):
     file = tmp_path / "times.json"
     arguments = "--quick --without glmm --without lme4 --without glmmTMB --case ratings --repeats 2 --json"

@@ -17,6 +17,9 @@ from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams
 import mixfit
 from tests.docs.pages import DOCS, run
 
+# The page runs as its build runs it.
+pytestmark = pytest.mark.slow
+
 PAGE = "from_statsmodels.md"
 CODE = re.compile(r"`([^`]+)`")
 

@@ -9,6 +9,9 @@ from numpy.testing import assert_allclose
 from mixfit.errors import ComparisonError
 from tests.docs.pages import Page, run
 
+# The page runs as its build runs it.
+pytestmark = pytest.mark.slow
+
 # tests/reference/toenail.R: glmer(y ~ treatment * time + (1 | patientID), binomial, nAGQ = n) of lme4 1.1-31
 # (bobyqa to 1e-9, tolPwrss = 1e-10) on all rows or on those of some visits: theta.
 GLMER_TOENAIL = {

@@ -12,6 +12,9 @@ from scipy import stats
 from mixfit import datasets
 from tests.docs.pages import Page, run
 
+# The page runs as its build runs it.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def page() -> Page:

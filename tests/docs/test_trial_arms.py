@@ -11,6 +11,9 @@ from mixfit.errors import FitError
 from tests.docs.pages import run
 from tests.rates import arms
 
+# The page runs as its build runs it.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def page():

@@ -90,6 +90,7 @@ def test_one_dimension_is_the_integral(family: Family) -> None:
 
 @pytest.mark.parametrize("shape", [SLOPE, TWO_TERMS], ids=["slope", "two terms"])
 @pytest.mark.parametrize("family", [Binomial(), Poisson(), NegativeBinomial()], ids=repr)
+@pytest.mark.slow
 def test_two_dimensions_are_the_integral(family: Family, shape: list) -> None:
     at = point(shape, family)
     # A trapezoidal sum over a wide square is exact to rounding for such smooth integrands.

@@ -161,6 +161,7 @@ SEARCHED = [c[:2] for c in ORDINARY if c[2] == 1 and "(x|g)" not in c[0] and "|h
 
 
 @pytest.mark.parametrize(("formula", "family"), SEARCHED)
+@pytest.mark.slow
 def test_no_other_start_leads_lower(formula: str, family: str) -> None:
     fit = fitted(formula, family)
     model, estimate = fit.model, fit.estimate

@@ -77,6 +77,7 @@ def test_crossed_and_nested_models_are_refitted_one_by_one(data: str) -> None:
     assert (boot.replicates.std() > 0).all()
 
 
+@pytest.mark.slow
 def test_processes_change_nothing() -> None:
     alone = herds().bootstrap(n=24, seed=5, progress=False)
     shared = herds().bootstrap(n=24, seed=5, progress=False, n_jobs=2)

@@ -132,6 +132,7 @@ def test_weights_and_offsets_reach_the_simulations_and_the_refits() -> None:
         mixfit.pb_modcomp(m1, mixfit.mixed("y ~ 1 + (1|g)", data, weights="w").fit())
 
 
+@pytest.mark.slow
 def test_the_null_distribution_of_the_p_value_is_uniform() -> None:
     """Under a true null hypothesis p <= 0.1 and p <= 0.5 happen that often; chi-square rejects too often."""
     m1, m0 = penicillin("treat"), penicillin("1")

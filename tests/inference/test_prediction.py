@@ -266,6 +266,7 @@ def test_refusals() -> None:
             fit.get_prediction(new, re_form="population", weights=weights)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_intervals_cover_new_observations() -> None:
     groups, rows, replicates, fresh = 30, 8, 300, 30
     rng = np.random.default_rng(11)

@@ -108,6 +108,7 @@ def test_null_distribution_of_uneven_groups_agrees_with_rlrsim(name, formula, dr
     assert (np.abs(shares - LEVELS) < 4.0 * error).all()
 
 
+@pytest.mark.slow
 def test_null_distribution_is_that_of_refits():
     """Statistics of 800 simulated responses, each refitted, against 100,000 draws by the spectrum."""
     rng = np.random.default_rng(20)

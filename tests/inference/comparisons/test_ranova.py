@@ -135,6 +135,7 @@ def test_mixture_tail():
     assert np.isnan(mixture_tail(1.0, None))
 
 
+@pytest.mark.slow
 def test_the_mixture_is_the_distribution_of_a_lost_slope():
     """Statistics of 400 simulated responses without random slopes, against the tail of the mixture."""
     rng = np.random.default_rng(3)

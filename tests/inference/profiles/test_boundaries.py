@@ -66,6 +66,7 @@ def test_any_correlation_of_a_vanished_effect_is_as_good() -> None:
     assert np.isfinite(limits.to_numpy()).all()
 
 
+@pytest.mark.slow
 def test_intervals_beside_a_boundary_are_level_sets_of_the_deviance() -> None:
     """At each end the minimum over all other parameters, sought from many starts in dense matrices, is the target."""
     fit = singular()
