@@ -84,6 +84,11 @@ def _extend(factor: Factor, position: int, post: Posterior) -> None:
     plan = factor.plan
     i, after = plan.chain[position], plan.chain[position + 1 :]
     block = factor.chain[i]
+    up = lv.transpose(block.inverse)
+    if not after and post.trailing is None:
+        post.sums[i] = lv.level_sum(up, up)
+        post.own[i] = lv.matmul(lv.transpose(block.root), block.root)
+        return
     back = -lv.transpose(block.root)
     middle = lv.add_identity(_ancestors(factor, i, block.nested, block.crossed, post))
     if block.crossed is not None and post.trailing is not None:
@@ -104,7 +109,6 @@ def _extend(factor: Factor, position: int, post: Posterior) -> None:
             meet = post.entries[j].take(plan.fill[i, j], axis=1)
             half += _level_products(block.crossed, meet, pattern.level, pattern.n_levels)
         post.nested[i, j] = lv.matmul(back, half)
-    up = lv.transpose(block.inverse)
     post.sums[i] = lv.level_sum(lv.matmul(up, middle), up)
     post.own[i] = lv.matmul(lv.matmul(-back, middle), block.root)
 

@@ -67,6 +67,8 @@ def add_identity(a: Array) -> Array:
 def cholesky(m: Array) -> Array:
     """Lower Cholesky factor of every level's positive definite matrix."""
     k = len(m)
+    if k == 1:
+        return np.sqrt(m)
     low = np.zeros(m.shape)
     for j in range(k):
         low[j, j] = np.sqrt(m[j, j] - _dot(low[j, :j], low[j, :j]) if j else m[j, j])
@@ -78,6 +80,8 @@ def cholesky(m: Array) -> Array:
 def lower_inverse(low: Array) -> Array:
     """Inverse of every level's lower-triangular matrix."""
     k = len(low)
+    if k == 1:
+        return 1.0 / low
     inverse = np.zeros(low.shape)
     for i in range(k):
         inverse[i, i] = 1.0 / low[i, i]
@@ -88,7 +92,8 @@ def lower_inverse(low: Array) -> Array:
 
 def triangular_logdet(low: Array) -> float:
     """log|LL'| summed over the levels."""
-    return 2.0 * float(np.log(np.einsum("kkq->kq", low)).sum())
+    diagonal = low.reshape(-1, low.shape[2])[:: len(low) + 1]
+    return 2.0 * float(np.log(diagonal).sum())
 
 
 def _dot(a: Array, b: Array) -> Array:

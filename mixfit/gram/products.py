@@ -156,15 +156,13 @@ def cross_products(factors: Sequence[FactorRows], columns: Array) -> Gram:
 
 def weighted_products(pattern: RowPattern, columns: Array, weights: Array | None) -> Gram:
     """[Z C]'W[Z C] of the rows of a pattern and columns C (r, n), for weights (n,) or None for ones."""
-    factors = pattern.factors
+    factors, (r, n) = pattern.factors, columns.shape
+    diagonal = tuple(_diagonal(f, weights) for f in factors)
+    pairs = {key: _pairs(factors[key[0]], factors[key[1]], e, weights) for key, e in pattern.entries.items()}
+    if not r:
+        return Gram(diagonal, pairs, tuple(np.empty((f.k, 0, f.n_levels)) for f in factors), np.empty((0, 0)), n)
     weighted = columns if weights is None else columns * weights
-    return Gram(
-        tuple(_diagonal(f, weights) for f in factors),
-        {key: _pairs(factors[key[0]], factors[key[1]], e, weights) for key, e in pattern.entries.items()},
-        tuple(_border(f, weighted) for f in factors),
-        weighted @ columns.T,
-        columns.shape[1],
-    )
+    return Gram(diagonal, pairs, tuple(_border(f, weighted) for f in factors), weighted @ columns.T, n)
 
 
 def transformed(gram: Gram, maps: Sequence[Array | None], border: Array | None) -> Gram:
@@ -211,13 +209,21 @@ def random_sums(factors: Sequence[FactorRows], columns: Array) -> list[Array]:
 
 def random_predictor(factors: Sequence[FactorRows], blocks: Sequence[Array]) -> Array:
     """Z b for blocks (k_i, r, q_i), as rows (r, n)."""
-    out = np.zeros((blocks[0].shape[1], len(factors[0].codes)))
-    for f, b in zip(factors, blocks, strict=True):
-        for r, row in enumerate(out):
-            for a in range(f.k):
-                part = b[a, r].take(f.codes)
-                row += part if f.columns is None else part * f.columns[a]
+    out = np.empty((blocks[0].shape[1], len(factors[0].codes)))
+    for r, row in enumerate(out):
+        parts = (_column_values(f, b, a, r) for f, b in zip(factors, blocks, strict=True) for a in range(f.k))
+        row[:] = next(parts)
+        for part in parts:
+            row += part
     return out
+
+
+def _column_values(f: FactorRows, block: Array, a: int, r: int) -> Array:
+    """What column a of a factor contributes to Z b in every row."""
+    part = block[a, r].take(f.codes)
+    if f.columns is not None:
+        part *= f.columns[a]
+    return part
 
 
 def _diagonal(f: FactorRows, weights: Array | None) -> Array:

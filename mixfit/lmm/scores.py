@@ -39,19 +39,14 @@ def loaded_products(at: Profile, columns: dict[int, Array]) -> Array:
         for out, product in zip(products, gram.matvec(blocks), strict=True):
             out.append(product)
     images = [np.concatenate(parts, axis=1) for parts in products]
-    forward = at.factor.half(images)
-    border = at.forward
-    direct = np.concatenate(
-        [
-            np.concatenate([column_products(c, images[i]), column_products(c, gram.border[i])], axis=1)
-            for i, c in columns.items()
-        ]
+    own, trailing = half = at.factor.half(images)
+    both = [np.concatenate(pair, axis=1) for pair in zip(images, gram.border, strict=True)]
+    direct = [column_products(c, both[i]) for i, c in columns.items()]
+    both_half = (
+        {i: np.concatenate([y, at.forward[0][i]], axis=1) for i, y in own.items()},
+        np.concatenate([trailing, at.forward[1]], axis=1),
     )
-    stacked = (
-        {i: np.concatenate([y, border[0][i]], axis=1) for i, y in forward[0].items()},
-        np.concatenate([forward[1], border[1]], axis=1),
-    )
-    return direct - at.factor.inner(forward, stacked)
+    return np.concatenate(direct) - at.factor.inner(half, both_half)
 
 
 def score_columns(at: Profile) -> list[Array]:
