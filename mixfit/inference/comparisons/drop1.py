@@ -11,6 +11,7 @@ import pandas as pd
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_generalized, is_linear
 from mixfit.gram.basis import fixed_basis
+from mixfit.gram.residual import ResidualStage
 from mixfit.inference.comparisons.likelihood_ratio import chi_square_tail
 from mixfit.inference.comparisons.terms import deletable, fixed_terms, remaining_columns
 from mixfit.inference.fixed_effects.tables import deletion_f_table
@@ -179,7 +180,7 @@ def _coordinates(fit: Fit) -> Array:
     if is_linear(fit):
         assembly = fit.model.assembly
         return coordinates(assembly.fixed, X, assembly.stage)
-    return coordinates(_generalized(fit).model.assembly.fixed, X, None)
+    return coordinates(_generalized(fit).model.assembly.fixed, X, ResidualStage())
 
 
 def _generalized(fit: Fit) -> GeneralizedFit:
