@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from mixfit.covariance.parameter import deviations_and_correlations, reported
+from mixfit.covariance.parameter import deviations_and_correlations
 from mixfit.covariance.templates import semidefinite_cholesky
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from mixfit.covariance.parameter import NaturalParameter
@@ -187,6 +185,40 @@ class TriangleCoordinates:
         return out[self.rows, self.columns]
 
 
+class Parameterized(Protocol):
+    """What coordinates need of a structure with parameters psi of its own."""
+
+    @property
+    def k(self) -> int:
+        """Columns of the term."""
+
+    @property
+    def natural(self) -> tuple[NaturalParameter, ...]:
+        """What it is reported by."""
+
+    @property
+    def n_deviations(self) -> int:
+        """How many of them are standard deviations: the first."""
+
+    def box(self) -> tuple[Array, Array]:
+        """Bounds of psi."""
+
+    def relative_factor(self, point: Array, /) -> Array:
+        """S of psi."""
+
+    def slopes(self, psi: Array, /) -> Array:
+        """d(S S') / dpsi, (m, k, k)."""
+
+    def reported(self, psi: Array, /) -> Array:
+        """Values of the natural parameters."""
+
+    def reported_slopes(self, psi: Array, /) -> Array:
+        """Their derivatives in psi, (m, m)."""
+
+    def solved(self, natural: int, psi: Array, value: float, /) -> float:
+        """The entry of psi with which a natural parameter has a value, the others as they are."""
+
+
 @dataclass(frozen=True, eq=False)
 class OwnCoordinates:
     """A structure's parameters psi, the standard deviations first.
@@ -195,74 +227,96 @@ class OwnCoordinates:
 
     Attributes
     ----------
-    natural : tuple of NaturalParameter
-    n_deviations : int
-        How many of them are standard deviations.
-    k : int
-        Columns of the term.
-    relative_factor : callable
-        S of psi.
-    slopes : callable
-        d(S S') / dpsi, (m, k, k).
+    structure : Parameterized
+    focal : int or None
+        An entry of psi in place of which the natural parameter of that number is the coordinate.
     """
 
-    natural: tuple[NaturalParameter, ...]
-    n_deviations: int
-    k: int
-    relative_factor: Callable[[Array], Array]
-    slopes: Callable[[Array], Array]
-
-    is_default = True
+    structure: Parameterized
+    focal: int | None = None
 
     @property
     def size(self) -> int:
         """Number of parameters."""
-        return len(self.natural)
+        return len(self.structure.natural)
+
+    @property
+    def is_default(self) -> bool:
+        """Whether they are psi."""
+        return self.focal is None
 
     def at(self, parameter: NaturalParameter) -> int:
         """Its place."""
-        return self.natural.index(parameter)
+        return self.structure.natural.index(parameter)
 
     def bounds(self) -> tuple[Array, Array]:
-        """Those of the parameters."""
-        lower, upper = np.array([[p.lower, p.upper] for p in self.natural]).T
-        if self.n_deviations == 1:
+        """Those of psi."""
+        lower, upper = self.structure.box()
+        if self.structure.n_deviations == 1:
             lower[0] = -np.inf
         return lower, upper
 
+    def psi(self, x: Array) -> Array:
+        """Psi of coordinates."""
+        if self.focal is None:
+            return x
+        out = x.copy()
+        out[self.focal] = self.structure.solved(self.focal, x, float(x[self.focal]))
+        lower, upper = self.structure.box()
+        inside = lower[self.focal] <= out[self.focal] <= upper[self.focal]
+        return out if inside else np.full(len(x), np.nan)
+
     def factor(self, x: Array) -> Array:
-        """S."""
-        return self.relative_factor(x)
+        """S; NaN where no psi has the natural parameter's value."""
+        psi = self.psi(x)
+        return (
+            self.structure.relative_factor(psi) if np.isfinite(psi).all() else np.full((self.structure.k,) * 2, np.nan)
+        )
 
     def point(self, x: Array) -> Array:
         """Psi, of positive standard deviations."""
-        return np.concatenate([np.abs(x[: self.n_deviations]), x[self.n_deviations :]])
+        psi, d = self.psi(x), self.structure.n_deviations
+        return np.concatenate([np.abs(psi[:d]), psi[d:]])
 
     def coordinates(self, standardized: Array) -> Array:
-        """Psi."""
-        return standardized
+        """Coordinates of psi."""
+        x = np.array(standardized)
+        if self.focal is not None:
+            x[self.focal] = self.structure.reported(x)[self.focal]
+        return x
 
     def gradient(self, x: Array, n: Array) -> Array:
-        """<N, d(S S') / dpsi>."""
-        return np.einsum("ij,aij->a", n, self.slopes(x))
+        """<N, d(S S') / dpsi>, carried to the coordinates."""
+        slope = np.einsum("ij,aij->a", n, self.structure.slopes(self.psi(x)))
+        return self._carried(slope, x)
+
+    def _carried(self, slope: Array, x: Array) -> Array:
+        """Derivatives in x from those in psi: psi_f moves with all coordinates so that x_f is what is reported."""
+        if self.focal is None:
+            return slope
+        f = self.focal
+        rates = self.structure.reported_slopes(self.psi(x))[f]
+        out = slope - slope[f] / rates[f] * rates
+        out[f] = slope[f] / rates[f]
+        return np.asarray(out)
 
     def spacing(self, x: Array, smallest: float, levels: int) -> Array:
         """Of a positive number, its size over sqrt(2 n), n the effects that it is of; of others half their range."""
         out = np.empty(len(x))
-        for a, p in enumerate(self.natural):
-            seen = levels * (1 if p.first >= 0 else self.k)
+        for a, p in enumerate(self.structure.natural):
+            seen = levels * (1 if p.first >= 0 else self.structure.k)
             size = 0.5 * (p.upper - p.lower) if np.isfinite(p.upper) else abs(x[a])
-            out[a] = (max(size, smallest) if a < self.n_deviations else size) / np.sqrt(2.0 * seen)
+            out[a] = (max(size, smallest) if a < self.structure.n_deviations else size) / np.sqrt(2.0 * seen)
         return out
 
     def natural_values(self, x: Array, units: Array) -> Array:
-        """Psi with the standard deviations in their units, and reciprocals where they are what is reported."""
-        scale = np.concatenate([units[: self.n_deviations], np.ones(len(x) - self.n_deviations)])
-        return reported(self.natural, self.point(x) * scale)
+        """What is reported, the standard deviations in their units."""
+        d = self.structure.n_deviations
+        scale = np.concatenate([units[:d], np.ones(len(x) - d)])
+        return self.structure.reported(self.point(x) * scale)
 
     def working_slope(self, x: Array, parameter: NaturalParameter) -> Array:
-        """Zero but for the parameter itself."""
-        a = self.at(parameter)
-        out = np.zeros(len(x))
-        out[a] = -1.0 / x[a] if parameter.is_reciprocal else parameter.rate(float(x[a]))
-        return out
+        """Derivative of what is reported, on its scale."""
+        a, psi = self.at(parameter), self.psi(x)
+        rate = parameter.rate(float(self.structure.reported(psi)[a]))
+        return self._carried(rate * self.structure.reported_slopes(psi)[a], x)

@@ -98,7 +98,7 @@ class Entrywise(Structure):
         second[:, -1, -1] = 2.0 * square
         values = sigma**2 * square
         units[every, columns, rows] = 1.0
-        return VarianceForm(values, units, values, None, first, second)
+        return VarianceForm(values, units, values, first, second)
 
     def starts(self, variances: Array) -> list[Array]:
         """Independent columns."""

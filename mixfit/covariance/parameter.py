@@ -20,7 +20,6 @@ __all__ = [
     "correlation_of",
     "deviation_of",
     "deviations_and_correlations",
-    "reported",
 ]
 
 
@@ -92,8 +91,6 @@ class VarianceForm:
         dSigma.
     shares : ndarray, shape (m,)
         c with sum_i c_i slopes_i = Sigma.
-    bends : ndarray, shape (m, m, k, k), or None
-        d^2 Sigma; None where that is zero.
     first, second : ndarray, shapes (m, m + 1) and (m, m + 1, m + 1)
         Derivatives of the values in (theta, sigma), or the identity and zero.
     """
@@ -101,7 +98,6 @@ class VarianceForm:
     values: Array
     slopes: Array
     shares: Array
-    bends: Array | None
     first: Array
     second: Array
 
@@ -114,14 +110,6 @@ def deviation_of(column: int) -> NaturalParameter:
 def correlation_of(first: int, second: int) -> NaturalParameter:
     """The correlation of two columns' effects."""
     return NaturalParameter("cor", first, second, lower=-1.0, upper=1.0, scale="atanh")
-
-
-def reported(natural: Sequence[NaturalParameter], psi: Array) -> Array:
-    """Values of natural parameters from the structure's own (..., m)."""
-    if not any(p.is_reciprocal for p in natural):
-        return psi
-    with np.errstate(divide="ignore"):
-        return np.where([p.is_reciprocal for p in natural], 1.0 / psi, psi)
 
 
 def deviations_and_correlations(factor: Array) -> tuple[Array, Array]:

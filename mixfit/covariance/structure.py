@@ -143,6 +143,10 @@ class Structure(ABC):
     def variance_form(self, theta: Array, sigma: float) -> VarianceForm:
         """What tests of fixed effects differentiate in."""
 
+    def variance_bends(self, theta: Array, sigma: float, n: Array) -> Array | None:
+        """<N, d^2 Sigma> in these parameters for a symmetric N, (m, m); None where Sigma is linear in them."""
+        return None
+
     # Submodels
 
     @abstractmethod

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.parameter import VarianceForm
+    from mixfit.covariance.term import Term
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.criterion import Profile
     from mixfit.lmm.types import LinearEstimate
@@ -144,7 +145,7 @@ def variance_information(assembly: Assembly, estimate: LinearEstimate) -> Varian
         pair_traces=_both(back, pair_traces) / variance**2,
         quadratics=length * (back @ single[:, p, p]) / variance**2,
         pair_quadratics=length * _both(back, double[:, :, p, p] - to_x @ to_x.T) / variance**3,
-        bends=_bends(at, assembly, forms, variance),
+        bends=_bends(at, assembly, estimate),
     )
 
 
@@ -177,26 +178,28 @@ def _directions(
     return tuple(parameters), directions
 
 
-def _bends(at: Profile, assembly: Assembly, forms: Sequence[VarianceForm], variance: float) -> Array:
+def _bends(at: Profile, assembly: Assembly, estimate: LinearEstimate) -> Array:
     """<dd/dSigma, d^2 Sigma> with dd/dSigma = sum_j (Z'V^{-1}Z)_jj - s_j s_j' [- s_Xj G_XX^{-1} s_Xj']."""
-    size = sum(len(form.values) for form in forms)
-    out = np.zeros((2, size + 1, size + 1))
-    if all(form.bends is None for form in forms):
-        return out
-    p, scores, post = at.problem.p, score_columns(at), posterior(at.factor)
-    first = 0
-    for term, basis, form in zip(at.problem.terms, assembly.term_bases, forms, strict=True):
-        own, rows = slice(first, first + len(form.values)), term.columns
-        first = own.stop
-        if form.bends is None:
+    structures = [term.structure for term in assembly.problem.terms]
+    parts, sigma = split_theta(structures, estimate.theta), estimate.sigma
+    out = np.zeros((2, len(estimate.theta) + 1, len(estimate.theta) + 1))
+    ends = np.cumsum([s.n_parameters for s in structures])
+    for index, (term, basis, theta) in enumerate(zip(at.problem.terms, assembly.term_bases, parts, strict=True)):
+        own = slice(ends[index] - len(theta), ends[index])
+        if term.structure.variance_bends(theta, sigma, np.zeros((term.k, term.k))) is None:
             continue
-        s = scores[term.factor][rows]
-        traces = projected_sums(at.factor, post, term.factor)[rows, rows]
-        slopes = traces - s[:, p] @ s[:, p].T / at.scale
-        x = whiten(at.fixed_root, s[:, :p].swapaxes(1, 2)).reshape(term.k, -1) if p else np.zeros((term.k, 1))
-        for part, n_t in zip(out, (slopes, -x @ x.T), strict=True):
-            part[own, own] = np.einsum("ij,abij->ab", basis.T @ n_t @ basis, form.bends) / variance
+        for part, n_t in zip(out, _covariance_slopes(at, term), strict=True):
+            part[own, own] = term.structure.variance_bends(theta, sigma, basis.T @ n_t @ basis / sigma**2)
     return out
+
+
+def _covariance_slopes(at: Profile, term: Term) -> tuple[Array, Array]:
+    """The slope of -2 log-likelihood in a term's relative covariance, and what REML adds."""
+    p, rows = at.problem.p, term.columns
+    s = score_columns(at)[term.factor][rows]
+    traces = projected_sums(at.factor, posterior(at.factor), term.factor)[rows, rows]
+    x = whiten(at.fixed_root, s[:, :p].swapaxes(1, 2)).reshape(term.k, -1) if p else np.zeros((term.k, 1))
+    return traces - s[:, p] @ s[:, p].T / at.scale, -x @ x.T
 
 
 def _quadratic_forms(at: Profile, directions: Sequence[CovarianceDirection]) -> tuple[Array, Array]:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.lmm.surface import Slope
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from mixfit.covariance.coordinates import Coordinates
-    from mixfit.lmm.surface import Slope, Surface
+    from mixfit.lmm.surface import Surface
 
     Array = NDArray[np.float64]
 
@@ -85,7 +87,10 @@ class Chart:
 
     def evaluate(self, x: Array) -> ChartPoint:
         """Value and gradient at x."""
-        slope = self.surface.evaluate(self.factors(x), x[self.first_tail :])
+        factors = self.factors(x)
+        if not all(np.isfinite(s).all() for s in factors):
+            return ChartPoint(x, np.inf, np.full(len(x), np.nan), Slope(np.inf, (), np.empty(0), self.surface.beta))
+        slope = self.surface.evaluate(factors, x[self.first_tail :])
         if not np.isfinite(slope.value):
             return ChartPoint(x, np.inf, np.full(len(x), np.nan), slope)
         parts = [

@@ -1,0 +1,289 @@
+"""Structures with parameters psi of their own, standard deviations first: Sigma(psi), its slopes, and bounds.
+
+Newton's steps are made in the logarithms of the deviations and in the other parameters themselves (in the logarithm of
+one that has no upper bound). All bounds belong to the set: Sigma is of lower rank there, evaluated exactly, and the
+one-sided derivative <N, Sigma'> says whether the bound holds.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dpotrf
+
+from mixfit.covariance.coordinates import OwnCoordinates
+from mixfit.covariance.directions import Edge, ParameterDirection, regular_columns
+from mixfit.covariance.parameter import VarianceForm
+from mixfit.covariance.structure import Structure
+from mixfit.covariance.templates import semidefinite_cholesky
+from mixfit.errors import FitError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.covariance.directions import Direction
+    from mixfit.optimize.certificate import BoundaryParameter
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Parametric"]
+
+# A squared pivot of the Cholesky factor below this share of its variance is zero: the matrix is singular.
+_SINGULAR = 1e-12
+# Share of the distance between two bounds that a step off one of them goes at most.
+_REACH = 0.5
+
+
+class Parametric(Structure):
+    """Sigma(psi). Theta is psi of the user's columns, its standard deviations relative to sigma."""
+
+    # What a subclass says
+
+    @abstractmethod
+    def covariance(self, psi: Array) -> Array:
+        """Sigma, (k, k), positive semidefinite within the bounds and on them."""
+
+    @abstractmethod
+    def slopes(self, psi: Array) -> Array:
+        """dSigma / dpsi, (m, k, k); on a bound the one-sided derivative."""
+
+    @abstractmethod
+    def bend_forms(self, psi: Array, n: Array) -> Array:
+        """<N, d^2 Sigma / dpsi^2> for a symmetric N, (m, m)."""
+
+    @abstractmethod
+    def off_zero(self, psi: Array, deviation: int) -> list[tuple[Array, Array, bool]]:
+        """Ways to give a variance to a standard deviation of zero.
+
+        Each the parameters with a deviation of 1, the change of Sigma, and whether that is in the variance or, since
+        the columns are correlated with others that have variance, in the deviation itself.
+        """
+
+    def box(self) -> tuple[Array, Array]:
+        """Bounds of psi."""
+        return np.array([p.lower for p in self.natural]), np.array([p.upper for p in self.natural])
+
+    # Parameters
+
+    @property
+    def n_parameters(self) -> int:
+        """As many as natural ones."""
+        return len(self.natural)
+
+    def reported(self, psi: Array) -> Array:
+        """Values of the natural parameters, (..., m): psi, or its reciprocals, unless a structure says otherwise."""
+        flags = [p.is_reciprocal for p in self.natural]
+        if not any(flags):
+            return psi
+        with np.errstate(divide="ignore"):
+            return np.where(flags, 1.0 / psi, psi)
+
+    def reported_slopes(self, psi: Array) -> Array:
+        """Their derivatives in psi, (m, m)."""
+        with np.errstate(divide="ignore"):
+            return np.diag([-1.0 / x**2 if p.is_reciprocal else 1.0 for p, x in zip(self.natural, psi, strict=True)])
+
+    def natural_values(self, theta: Array, units: Array | float) -> Array:
+        """What is reported, the standard deviations in their units."""
+        out = np.array(theta)
+        lengths = np.broadcast_to(units, (*theta.shape[:-1], self.k))
+        out[..., : self.n_deviations] *= lengths[..., : self.n_deviations]
+        return self.reported(out)
+
+    def template(self, theta: Array) -> Array:
+        """Lower-triangular templates (..., k, k) of theta (..., m)."""
+        flat = np.stack([self.relative_factor(psi) for psi in theta.reshape(-1, theta.shape[-1])])
+        return flat.reshape(*theta.shape[:-1], self.k, self.k)
+
+    def restricted(self, k: int) -> Structure:
+        """All of its columns, or none."""
+        return self
+
+    def variance_form(self, theta: Array, sigma: float) -> VarianceForm:
+        """Psi with standard deviations in units of the response; Sigma is of degree 2 in these."""
+        m, d = self.n_parameters, self.n_deviations
+        psi = self.scaled(theta, sigma)
+        shares = np.concatenate([0.5 * psi[:d], np.zeros(m - d)])
+        return VarianceForm(psi, self.slopes(psi), shares, np.eye(m, m + 1), np.zeros((m, m + 1, m + 1)))
+
+    def variance_bends(self, theta: Array, sigma: float, n: Array) -> Array:
+        """<N, d^2 Sigma / dpsi^2>."""
+        return self.bend_forms(self.scaled(theta, sigma), n)
+
+    # Points: psi in the scale of the problem's columns
+
+    def relative_factor(self, point: Array) -> Array:
+        """The Cholesky factor of Sigma, with zero columns where it is singular."""
+        if point.ndim == 2:
+            return point
+        sigma = self.covariance(point)
+        low, info = dpotrf(sigma, lower=1, clean=1)
+        if info or not (low.diagonal() ** 2 > _SINGULAR * sigma.diagonal()).all():
+            return semidefinite_cholesky(sigma)
+        return np.asarray(low)
+
+    def theta_of(self, point: Array, basis: Array) -> Array:
+        """Standard deviations of the user's columns."""
+        return self.rescaled(point, 1.0 / basis.diagonal())
+
+    def point_of(self, start: Array, basis: Array) -> Array:
+        """Standard deviations of the problem's columns."""
+        if start.shape != (self.n_parameters,):
+            names = ", ".join(p.label([str(a) for a in range(self.k)], "g") for p in self.natural)
+            raise FitError(
+                f"A start of {self.name} is an array of its {self.n_parameters} parameters ({names}), not one of shape "
+                f"{start.shape}."
+            )
+        return self.rescaled(start, basis.diagonal())
+
+    def scaled(self, point: Array, share: float) -> Array:
+        """The standard deviations times `share`."""
+        return self.rescaled(point, np.full(self.k, share))
+
+    def rescaled(self, psi: Array, scale: Array) -> Array:
+        """The standard deviations times those of columns, (k,)."""
+        out = psi.copy()
+        out[: self.n_deviations] *= scale[: self.n_deviations]
+        return out
+
+    # Newton steps
+
+    def shown(self, point: Array, seen: NDArray[np.bool_]) -> Array:
+        """Itself: what other columns tell serves all."""
+        return point
+
+    def turned(self, point: Array) -> Array:
+        """Itself."""
+        return point
+
+    def _is_logarithmic(self) -> NDArray[np.bool_]:
+        return (np.arange(self.n_parameters) < self.n_deviations) | np.isinf(self.box()[1])
+
+    def _on_bound(self, psi: Array) -> NDArray[np.bool_]:
+        lower, upper = self.box()
+        return (psi <= lower) | (psi >= upper)
+
+    def is_on_bound(self, point: Array) -> bool:
+        """Whether a parameter is at one of its bounds."""
+        return bool(self._on_bound(point).any())
+
+    def directions(self, term: int, point: Array, seen: NDArray[np.bool_]) -> list[Direction]:
+        """Every parameter that is within its bounds and changes something."""
+        t, logarithmic = self.relative_factor(point), self._is_logarithmic()
+        slopes = self.slopes(point) * np.where(logarithmic, point, 1.0)[:, None, None]
+        free = np.flatnonzero(~self._on_bound(point) & slopes.any(axis=(1, 2))).tolist()
+        relative: list[Array | None] = [None] * len(point)
+        if regular_columns(t).all():
+            inverse = solve_triangular(t, np.eye(self.k), lower=True)
+            relative = list(inverse @ slopes @ inverse.T)
+        return [
+            ParameterDirection(term, t, m, slopes[m], relative[m], bool(logarithmic[m]), m < self.n_deviations)
+            for m in free
+        ]
+
+    def moved(self, point: Array, steps: Sequence[tuple[Direction, float]], vanishing: Sequence[Direction]) -> Array:
+        """Logarithms by the step, other parameters up to their bounds; those that vanish are at their lower bound."""
+        out, (lower, upper) = point.copy(), self.box()
+        for d, step in steps:
+            assert isinstance(d, ParameterDirection)
+            m = d.parameter
+            if d in vanishing:
+                out[m] = lower[m]
+            elif d.logarithmic:
+                out[m] *= np.exp(step)
+            else:
+                out[m] = np.clip(out[m] + step, lower[m], upper[m])
+        return out
+
+    def bend_slopes(
+        self, directions: Sequence[Direction], point: Array, relative: Array, absolute: Array | None
+    ) -> Array:
+        """<N, d^2 Sigma / dpsi^2>, carried to the logarithms."""
+        own = [d for d in directions if isinstance(d, ParameterDirection)]
+        if absolute is None:
+            inverse = solve_triangular(self.relative_factor(point), np.eye(self.k), lower=True)
+            whole = self.bend_forms(point, inverse.T @ relative @ inverse)
+        else:
+            whole = self.bend_forms(point, absolute)
+        place = [d.parameter for d in own]
+        rates = np.array([point[d.parameter] if d.logarithmic else 1.0 for d in own])
+        out = whole[np.ix_(place, place)] * np.outer(rates, rates)
+        # exp(x) bends by itself as much as it rises.
+        out += np.diag([d.slope(relative, absolute) if d.logarithmic else 0.0 for d in own])
+        return np.asarray(out)
+
+    def slopes_after(
+        self, directions: Sequence[Direction], moved: Array, relative: Array, absolute: Array | None
+    ) -> list[float]:
+        """Its own slopes there: logarithms and parameters are the same coordinates everywhere."""
+        every = self.directions(0, moved, np.ones(self.k, dtype=bool))
+        there = {d.parameter: d.slope(relative, absolute) for d in every if isinstance(d, ParameterDirection)}
+        return [there.get(d.parameter, 0.0) for d in directions if isinstance(d, ParameterDirection)]
+
+    def edges(self, point: Array, slope: Array, seen: NDArray[np.bool_]) -> list[Edge]:
+        """One-sided derivatives of the parameters at their bounds; of a standard deviation, the best way off zero."""
+        out, (lower, upper), slopes = [], self.box(), self.slopes(point)
+        for m in np.flatnonzero(self._on_bound(point)).tolist():
+            if m < self.n_deviations:
+                ways = self.off_zero(point, m)
+                found = [float(np.vdot(slope, change)) for _, change, _ in ways]
+                off, change, is_variance = ways[int(np.argmin(found))]
+                reach = np.inf if is_variance else float(point[: self.n_deviations].max())
+            else:
+                off, inward = point.copy(), 1.0 if point[m] <= lower[m] else -1.0
+                width, change = upper[m] - lower[m], inward * slopes[m]
+                reach = _REACH * width if np.isfinite(width) else 1.0
+                off[m] += inward * reach
+            if change.any():
+                out.append(Edge(change, float(np.vdot(slope, change)), off, m, reach))
+        return out
+
+    def left(self, point: Array, away: BoundaryParameter, size: float) -> Array:
+        """A variance of `size`, or a parameter that far from its bound."""
+        m = away.parameter
+        if m < self.n_deviations:
+            out = away.direction.copy()
+            out[m] = size if np.isfinite(away.reach) else np.sqrt(size)
+            return out
+        out = point.copy()
+        out[m] += size * np.sign(away.direction[m] - point[m])
+        return out
+
+    def null_space(self, template: Array, seen: NDArray[np.bool_]) -> Array:
+        """All directions."""
+        return np.eye(self.k)
+
+    def theta_jacobian(self, point: Array, directions: Sequence[Direction], basis: Array) -> Array:
+        """Theta is psi but for scales: the derivative of a logarithm's number is the number."""
+        theta, out = self.theta_of(point, basis), np.zeros((self.n_parameters, len(directions)))
+        for a, d in enumerate(directions):
+            assert isinstance(d, ParameterDirection)
+            out[d.parameter, a] = theta[d.parameter] if d.logarithmic else 1.0
+        return out
+
+    # Profiles
+
+    def coordinates(self, natural: int | None = None) -> OwnCoordinates:
+        """Psi itself; in place of a parameter that is reported as a function of several, that function."""
+        return OwnCoordinates(self, None if natural is None or self.is_own(natural) else natural)
+
+    def is_own(self, natural: int) -> bool:
+        """Whether a natural parameter is one of psi, or a function of one."""
+        return True
+
+    def solved(self, natural: int, psi: Array, value: float) -> float:
+        """The entry `natural` of psi with which that natural parameter has a value, the others as they are."""
+        raise NotImplementedError
+
+    def standardized(self, point: Array, base: Array) -> Array:
+        """Psi of the standardized columns."""
+        return self.theta_of(point, base)
+
+    def unstandardized(self, point: Array, base: Array, ratio: float, least: float) -> Array:
+        """Psi of the problem's columns."""
+        return self.rescaled(point, base.diagonal() / ratio)
