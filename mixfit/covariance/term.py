@@ -44,13 +44,11 @@ class Term:
 
 def factor_templates(terms: Sequence[Term], k: Sequence[int], templates: Sequence[Array]) -> tuple[Array, ...]:
     """Block-diagonal templates of the grouping factors, of k_i columns each, from those of the terms."""
-    out: list[Array | None] = [None] * len(k)
+    if len(terms) == len(k):
+        # A term for each factor: its template is the factor's.
+        own = {term.factor: t for term, t in zip(terms, templates, strict=True)}
+        return tuple([own[i] for i in range(len(k))])
+    out = [np.zeros((size, size)) for size in k]
     for term, t in zip(terms, templates, strict=True):
-        if term.k == k[term.factor]:
-            out[term.factor] = t
-            continue
-        own = out[term.factor]
-        if own is None:
-            own = out[term.factor] = np.zeros((k[term.factor],) * 2)
-        own[term.columns, term.columns] = t
-    return tuple(np.zeros((size, size)) if t is None else t for t, size in zip(out, k, strict=True))
+        out[term.factor][term.columns, term.columns] = t
+    return tuple(out)

@@ -75,6 +75,7 @@ class Factor:
     templates : tuple of ndarray, shape (k_i, k_i)
         T_i of every factor: block diagonal over its terms.
     chain : dict of i to ChainBlock
+        In order of elimination.
     trailing : TrailingFactor, or None
         Factor of the trailing block S.
     logdet : float
@@ -106,11 +107,10 @@ class Factor:
         out: dict[int, Array] = {}
         done: dict[int, Array] = {}
         carry: Array = np.zeros(trailing.shape)
-        for position, i in enumerate(plan.chain):
-            block = self.chain[i]
+        for i, block in self.chain.items():
             y = out[i] = starts[i] - lv.matmul(block.root, done[i]) if i in done else starts[i]
-            for j in plan.chain[position + 1 :]:
-                update = lv.segment_sum(lv.matmul(lv.transpose(block.nested[j]), y), plan.parent[i, j], plan.width[j])
+            for j, nested in block.nested.items():
+                update = lv.segment_sum(lv.matmul(lv.transpose(nested), y), plan.parent[i, j], plan.width[j])
                 done[j] = done[j] + update if j in done else update
             if block.crossed is not None:
                 carry += plan.crossed[i].rmatmul(block.crossed, y)
@@ -120,19 +120,21 @@ class Factor:
 
     def inner(self, a: Halves, b: Halves) -> Array:
         """D_a'A^{-1}D_b from what `forward` makes of D_a and D_b."""
-        total = sum((lv.column_products(y, b[0][i]) for i, y in a[0].items()), start=np.zeros(()))
+        first, *others = [lv.column_products(y, b[0][i]) for i, y in a[0].items()]
+        total = sum(others, start=first)
         return total if self.trailing is None else total + a[1].T @ self.trailing.dual(b[1])
 
     def squares(self, half: Halves) -> Array:
         """d'A^{-1}d of every column: the diagonal of `inner`."""
-        total = sum((np.einsum("krq,krq->r", y, y) for y in half[0].values()), start=np.zeros(()))
+        first, *others = [np.einsum("krq,krq->r", y, y) for y in half[0].values()]
+        total = sum(others, start=first)
         return total if self.trailing is None else total + np.einsum("mr,mr->r", half[1], self.trailing.dual(half[1]))
 
     def backward(self, own: dict[int, Array], trailing: Array) -> tuple[list[Array], list[Array]]:
         """u = L'^{-1} y and b = Lambda u, both in blocks of shape (k_i, r, q_i), factor by factor."""
         plan = self.plan
-        u: list[Array] = [np.empty(0)] * len(plan.k)
-        b: list[Array] = [np.empty(0)] * len(plan.k)
+        u: dict[int, Array] = {}
+        b: dict[int, Array] = {}
         b_trailing = trailing
         if self.trailing is not None:
             u_trailing = self.trailing.backward(trailing)
@@ -140,16 +142,16 @@ class Factor:
             for j in plan.trailing:
                 u[j] = plan.columns.unstack(u_trailing, j)
                 b[j] = plan.columns.unstack(b_trailing, j)
-        for position in range(len(plan.chain) - 1, -1, -1):
-            i = plan.chain[position]
-            block, rhs = self.chain[i], own[i]
-            for j in plan.chain[position + 1 :]:
-                rhs = rhs - lv.matmul(block.nested[j], b[j].take(plan.parent[i, j], axis=2))
+        for i, block in reversed(self.chain.items()):
+            rhs = own[i]
+            for j, nested in block.nested.items():
+                rhs = rhs - lv.matmul(nested, b[j].take(plan.parent[i, j], axis=2))
             if block.crossed is not None:
                 rhs = rhs - plan.crossed[i].matmul(block.crossed, b_trailing)
             u[i] = lv.matmul(lv.transpose(block.inverse), rhs)
             b[i] = lv.left_multiply(self.templates[i], u[i])
-        return u, b
+        every = range(len(plan.k))
+        return [u[i] for i in every], [b[i] for i in every]
 
     def solve(self, blocks: Sequence[Array]) -> list[Array]:
         """A^{-1} d for scaled right-hand sides in blocks (k_i, r, q_i), factor by factor."""

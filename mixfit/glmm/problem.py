@@ -83,12 +83,12 @@ class GeneralizedProblem:
     @property
     def n_levels(self) -> tuple[int, ...]:
         """Levels of each grouping factor."""
-        return tuple(f.n_levels for f in self.pattern.factors)
+        return self.pattern.n_levels
 
     @property
     def k(self) -> tuple[int, ...]:
         """Columns of each grouping factor."""
-        return tuple(f.k for f in self.pattern.factors)
+        return self.pattern.k
 
     def factor_templates(self, templates: Sequence[Array]) -> tuple[Array, ...]:
         """Block-diagonal templates of the grouping factors from those of the terms."""

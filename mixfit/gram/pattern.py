@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +38,7 @@ class FactorRows:
     n_levels: int
     columns: Array | None
 
-    @property
+    @cached_property
     def k(self) -> int:
         """Number of columns."""
         return 1 if self.columns is None else len(self.columns)
@@ -57,6 +58,21 @@ class RowPattern:
 
     factors: tuple[FactorRows, ...]
     entries: dict[tuple[int, int], tuple[Index, Index, Index]]
+
+    @cached_property
+    def k(self) -> tuple[int, ...]:
+        """Columns of each factor."""
+        return tuple(f.k for f in self.factors)
+
+    @cached_property
+    def n_levels(self) -> tuple[int, ...]:
+        """Levels of each factor."""
+        return tuple(f.n_levels for f in self.factors)
+
+    @cached_property
+    def no_border(self) -> tuple[Array, ...]:
+        """Z_i'C for C without columns."""
+        return tuple(np.empty((f.k, 0, f.n_levels)) for f in self.factors)
 
 
 def row_pattern(factors: Sequence[FactorRows]) -> RowPattern:

@@ -160,7 +160,7 @@ def weighted_products(pattern: RowPattern, columns: Array, weights: Array | None
     diagonal = tuple(_diagonal(f, weights) for f in factors)
     pairs = {key: _pairs(factors[key[0]], factors[key[1]], e, weights) for key, e in pattern.entries.items()}
     if not r:
-        return Gram(diagonal, pairs, tuple(np.empty((f.k, 0, f.n_levels)) for f in factors), np.empty((0, 0)), n)
+        return Gram(diagonal, pairs, pattern.no_border, np.empty((0, 0)), n)
     weighted = columns if weights is None else columns * weights
     return Gram(diagonal, pairs, tuple(_border(f, weighted) for f in factors), weighted @ columns.T, n)
 
@@ -228,7 +228,7 @@ def _column_values(f: FactorRows, block: Array, a: int, r: int) -> Array:
 
 def _diagonal(f: FactorRows, weights: Array | None) -> Array:
     if f.columns is None:
-        return np.bincount(f.codes, weights, f.n_levels).astype(float)[None, None]
+        return np.asarray(np.bincount(f.codes, weights, f.n_levels), dtype=float)[None, None]
     out = np.empty((f.k, f.k, f.n_levels))
     for a in range(f.k):
         left = f.columns[a] if weights is None else f.columns[a] * weights
