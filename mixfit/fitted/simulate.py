@@ -86,8 +86,8 @@ def add_noise(predictors: Array, sigma: float, weights: Array | None, rng: np.ra
 
     Examples
     --------
-    >>> add_noise(np.zeros((2, 3)), 0.0, None, np.random.default_rng(1)).any()
-    np.False_
+    >>> bool(add_noise(np.zeros((2, 3)), 0.0, None, np.random.default_rng(1)).any())
+    False
     """
     noise = rng.standard_normal(predictors.shape)
     noise *= sigma if weights is None else (sigma / np.sqrt(weights))[:, None]

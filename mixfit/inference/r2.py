@@ -133,8 +133,8 @@ def icc_of(variances: VarianceComponents) -> ICC:
 
     Examples
     --------
-    >>> from mixfit.inference.r2 import VarianceComponents
-    >>> icc(VarianceComponents(1.0, 1.0, {"g": 1.0}, 2.0, 0.0, False))
+    >>> from mixfit.inference.variances import VarianceComponents
+    >>> icc_of(VarianceComponents(1.0, 1.0, {"g": 1.0}, 2.0, 0.0, False))
     # Intraclass Correlation Coefficient
     <BLANKLINE>
         Adjusted ICC: 0.333
@@ -180,8 +180,8 @@ def r2_of(variances: VarianceComponents) -> R2:
 
     Examples
     --------
-    >>> from mixfit.inference.r2 import VarianceComponents
-    >>> r2(VarianceComponents(1.0, 1.0, {"g": 1.0}, 2.0, 0.0, False))
+    >>> from mixfit.inference.variances import VarianceComponents
+    >>> r2_of(VarianceComponents(1.0, 1.0, {"g": 1.0}, 2.0, 0.0, False))
     # R2 for Mixed Models
     <BLANKLINE>
       Conditional R2: 0.500

@@ -139,6 +139,8 @@ def _scan(
 
 
 def _check_separation(units: Units, fit: Maximum, X: Array) -> None:
+    if X.shape[1] == 0:  # nothing separates, and LAPACK refuses a triangle without rows
+        return
     information = -fit.point.hessian[:-1, :-1]
     try:
         root = np.linalg.cholesky(information)
