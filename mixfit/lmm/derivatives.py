@@ -218,9 +218,9 @@ def _boundary_curvature(directions: list[Direction], absolute: dict[int, Array])
         values, vectors = np.linalg.eigh(n_t)
         positive = (vectors * np.maximum(values, 0.0)) @ vectors.T
         own = [(a, d.turning) for a, d in enumerate(directions) if d.term == index and d.turning is not None]
-        for a, step in own:
-            for b, other in own:
-                out[a, b] = 2.0 * float(np.vdot(step, positive @ other))
+        for x, (a, step) in enumerate(own):
+            for b, other in own[x:]:
+                out[a, b] = out[b, a] = 2.0 * float(np.vdot(step, positive @ other))
     return out
 
 
