@@ -24,7 +24,7 @@ import numpy as np
 from mixfit.covariance.directions import regular_columns
 from mixfit.factor.posterior import full_posterior, inverse_sums, projected_sums, row_leverages
 from mixfit.glmm.pirls import find_mode
-from mixfit.glmm.point import Slopes
+from mixfit.glmm.problem import LikelihoodSlopes
 from mixfit.gram import levels as lv
 from mixfit.gram.products import random_predictor, random_sums
 from mixfit.lmm.derivatives import share_of
@@ -104,7 +104,7 @@ def _mode_adjoint(at: Laplace, c: Array) -> tuple[list[Array], Array]:
     return v, add_random(at, v)
 
 
-def laplace_gradient(at: Laplace, adjoint: Adjoint = _mode_adjoint) -> Slopes:
+def laplace_gradient(at: Laplace, adjoint: Adjoint = _mode_adjoint) -> LikelihoodSlopes:
     """Exact gradient of the Laplace approximation; `adjoint` is how the mode moves: v and Z Lambda v from c."""
     problem, mode, terms = at.problem, at.mode, at.mode.terms
     post = full_posterior(at.factor)
@@ -128,7 +128,7 @@ def laplace_gradient(at: Laplace, adjoint: Adjoint = _mode_adjoint) -> Slopes:
         relative.append((known - quadratic) * (regular[:, None] & regular))
         quadratic_share.append(share_of(quadratic.diagonal(), known.diagonal()))
         inverse_share.append(inverse[i][own, own].diagonal() / problem.n_levels[i])
-    return Slopes(
+    return LikelihoodSlopes(
         relative=tuple(relative),
         absolute=_singular_terms(at, post, terms.score, c - terms.observed * shift),
         gamma=problem.fixed @ row,

@@ -105,13 +105,21 @@ class LinearCriterion:
         """Exact second derivatives."""
         return exact_hessian(found, local.derivatives)
 
-    def move(self, found: Profile, local: LinearLocal, step: Array, vanishing: tuple[int, ...]) -> list[Array]:
+    def move(self, found: Profile, local: LinearLocal, step: Array, vanishing: tuple[int, ...]) -> Sequence[Array]:
         """Templates a step away."""
         return move(found.templates, local.derivatives.directions, step, vanishing)
 
-    def leave(self, found: Profile, exit_: BoundaryParameter, variance: float) -> list[Array]:
+    def leave(self, found: Profile, exit_: BoundaryParameter, variance: float) -> Sequence[Array]:
         """Templates with some variance along a direction without."""
         return leave_boundary(found.templates, exit_, variance)
+
+    def place(self, found: Profile) -> Sequence[Array]:
+        """Its templates."""
+        return found.templates
+
+    def turned(self, place: Sequence[Array]) -> Sequence[Array]:
+        """The place itself: `evaluate` turns it."""
+        return place
 
     def refusal(self, error: FitError) -> FitError:
         """The error itself."""

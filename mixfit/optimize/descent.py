@@ -175,7 +175,11 @@ class Descent(Generic[Place, Found, AnyLocal]):
             self._full, self.decrease = newton_step(curvature, g)
 
     def _sharpen(self) -> None:
-        self._use(self._criterion.hessian(self.found, self.local), _Kind.EXACT)
+        try:
+            hessian = self._criterion.hessian(self.found, self.local)
+        except FitError as error:
+            raise self._criterion.refusal(error) from error
+        self._use(hessian, _Kind.EXACT)
         self._sharpened = True
 
     @property
@@ -207,6 +211,8 @@ class Descent(Generic[Place, Found, AnyLocal]):
         if self._is_done():
             self.message = CONVERGED
             return False
+        if criterion.price is Price.DEAR and self._iterations % _PATIENCE == 0:
+            self._turn()
         before = self.n_evaluations
         reached = self._first_lower()
         if reached is None:
@@ -218,6 +224,17 @@ class Descent(Generic[Place, Found, AnyLocal]):
             return True
         self._arrive(*reached, cut=self.n_evaluations - before > _FEW_CUTS)
         return True
+
+    def _turn(self) -> None:
+        """Go on from the same place in better coordinates."""
+        before = self._criterion.place(self.found)
+        place = self._criterion.turned(before)
+        if place is before:
+            return
+        self.found = self._criterion.evaluate(place)
+        self.n_evaluations += 1
+        self.local, self._sharpened = self._criterion.local(self.found), False
+        self._use(self.local.curvature, _Kind.CHEAP)
 
     def _is_done(self) -> bool:
         tolerance = self._criterion.tolerance(self.found)
@@ -260,11 +277,16 @@ class Descent(Generic[Place, Found, AnyLocal]):
             vanishing = self._vanishing()
         if vanishing and self._patience.allows():
             for which in self._together(vanishing):
-                yield criterion.move(found, local, step, which), None
+                yield criterion.turned(criterion.move(found, local, step, which)), None
         if self._model is None:
             for halvings in range(_MAX_HALVINGS):
                 part = step * 0.5**halvings
-                yield criterion.move(found, local, part, ()), part
+                place = criterion.move(found, local, part, ())
+                # Where the curvature is made anew in any case, so may the coordinates.
+                if self.decrease > _FAR and halvings < _FEW_CUTS:
+                    yield criterion.turned(place), None
+                else:
+                    yield place, part
         else:
             for part in self._region.steps(self._model):
                 yield criterion.move(found, local, part / local.unit, ()), part / local.unit

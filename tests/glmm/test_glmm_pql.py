@@ -15,7 +15,6 @@ from numpy.testing import assert_allclose
 from scipy.linalg import cho_factor, cho_solve
 
 import mixfit
-from mixfit.covariance.templates import templates_from_theta
 from mixfit.errors import BiasWarning, FitError
 from mixfit.glmm import pql
 from tests.dense import full_z, relative_covariance
@@ -87,8 +86,9 @@ def working_criterion(fit: GeneralizedResults) -> Callable[[Array, float], tuple
     X, Z = fit.model.exog, np.hstack([full_z(r) for r in design.random])
 
     def criterion(theta: Array, phi: float) -> tuple[float, Array, Array, Array]:
-        structures, sizes = [r.structure for r in design.random], [r.Z.shape[1] for r in design.random]
-        templates = templates_from_theta(structures, sizes, theta)
+        ends = np.cumsum([r.structure.n_parameters for r in design.random])[:-1]
+        parts = zip(design.random, np.split(theta, ends), strict=True)
+        templates = [r.structure.template(own) for r, own in parts]
         random = Z @ relative_covariance(design, templates) @ Z.T
         factor = cho_factor(random + np.diag(phi * variance))
         cov = np.linalg.inv(X.T @ cho_solve(factor, X))

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from mixfit.covariance.steps import move
 from mixfit.lmm import hessian
 from mixfit.lmm.assemble import assemble
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import differentiate
 from mixfit.lmm.estimate import to_basis
 from mixfit.lmm.hessian import exact_hessian
-from mixfit.covariance.steps import move
 from tests.random_designs import Sketch, draw_templates, sketches
 
 STEP = 1e-3
