@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Descent", "Optimum", "minimize"]
+__all__ = ["Descent", "Optimum", "descend", "minimize"]
 
 # No model of any kind has needed a third of these.
 _MAX_ITERATIONS = 200
@@ -56,8 +56,11 @@ _FAR = 0.1
 _PATIENCE = 20
 # Steps cut more often than this say that the cheap curvature is wrong there.
 _FEW_CUTS = 2
-# Where the exact second derivatives are at hand the last digits cost one step more.
-_LAST_DIGITS = 1e-3
+# Share of the tolerance at which the search stops without one step more: where the exact second derivatives are at hand
+# the last digits cost no more than that, and where they are of this very place Newton's step squares what is left.
+_LAST_DIGITS = {Price.FREE: 1e-5, Price.DEAR: 1e-3, Price.CHEAP: 1.0}
+# What further steps must leave at most of the promise to be worth another: none where they are dear.
+_HALVED = {Price.FREE: 0.5, Price.DEAR: 0.0, Price.CHEAP: 0.0}
 
 CONVERGED = "optimality conditions hold"
 
@@ -102,7 +105,14 @@ def minimize(criterion: Criterion[Place, Found, AnyLocal], starts: Sequence[Plac
         Where the criterion has no finite value at a start, or at no place that a step leads to.
     """
     tried = [criterion.evaluate(start) for start in starts]
-    search = Descent(criterion, min(tried, key=lambda found: found.value), len(tried))
+    return descend(criterion, min(tried, key=lambda found: found.value), len(tried))
+
+
+def descend(
+    criterion: Criterion[Place, Found, AnyLocal], found: Found, n_evaluations: int = 1
+) -> Optimum[Found, AnyLocal]:
+    """Minimize from a place whose value is known; `n_evaluations` led there."""
+    search = Descent(criterion, found, n_evaluations)
     for _ in range(_MAX_ITERATIONS):
         if not search.advance():
             break
@@ -156,7 +166,8 @@ class Descent(Generic[Place, Found, AnyLocal]):
         self._patience = _Patience()
         self._region = TrustRegion()
         self._last = np.inf
-        self._creeps = self._polished = self._sharpened = False
+        self._creeps = self._sharpened = False
+        self._arrived = np.inf
         self._use(self.local.curvature, _Kind.CHEAP)
         if criterion.price is Price.FREE:
             self._sharpen()
@@ -238,14 +249,18 @@ class Descent(Generic[Place, Found, AnyLocal]):
 
     def _is_done(self) -> bool:
         tolerance = self._criterion.tolerance(self.found)
-        if self._criterion.price is Price.CHEAP or self._polished:
-            return self.promise <= tolerance
-        self._polished = self.promise <= tolerance
-        return self.promise <= _LAST_DIGITS * tolerance
+        price, promise, before = self._criterion.price, self.promise, self._arrived
+        if promise > tolerance:
+            return False
+        self._arrived = promise
+        return promise <= _LAST_DIGITS[price] * tolerance or promise > _HALVED[price] * before
 
     def _first_lower(self) -> tuple[Found, Array | None] | None:
         """The first trial whose value is lower, and the step to it in the place's coordinates where it is one."""
         bound = self.found.value + self.found.resolution
+        if self._model is not None and self.promise < self.found.resolution:
+            # Values say nothing of so small a step: the promise of the next one judges it.
+            bound = np.inf
         error, with_value = None, False
         self._region.promised = 0.0
         for place, step in self._trials():
