@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from mixfit.design.types import Design
     from mixfit.families.base import Family
-    from mixfit.glmm.assemble import GeneralizedAssembly
+    from mixfit.glmm.problem import GeneralizedAssembly
     from mixfit.glmm.types import GeneralizedEstimate
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.information import VarianceInformation

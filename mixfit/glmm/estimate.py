@@ -5,23 +5,21 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from mixfit.covariance.steps import split_theta
-from mixfit.covariance.templates import change_basis
 from mixfit.errors import FitError
-from mixfit.factor.posterior import conditional_covariances, posterior
-from mixfit.glmm.fast import FastObjective, working_covariance
-from mixfit.glmm.laplace import laplace
+from mixfit.glmm.aghq import QuadratureObjective
+from mixfit.glmm.joint import FastObjective
 from mixfit.glmm.minimize import minimize
 from mixfit.glmm.objective import LaplaceObjective
-from mixfit.glmm.point import Parameters
 from mixfit.glmm.pql import penalized_quasi
-from mixfit.glmm.quadrature import QuadratureObjective
+from mixfit.glmm.problem import GeneralizedParameters
 from mixfit.glmm.start import linear_start, nearer_starts, theta_start
 from mixfit.glmm.types import GeneralizedEstimate
+from mixfit.glmm.working import working_covariance
 from mixfit.gram import levels as lv
 
 if TYPE_CHECKING:
@@ -30,14 +28,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.directions import Direction
-    from mixfit.glmm.assemble import GeneralizedAssembly
     from mixfit.glmm.laplace import Laplace
-    from mixfit.glmm.minimize import Optimum
+    from mixfit.glmm.minimize import GeneralizedMinimum
     from mixfit.glmm.objective import Objective
+    from mixfit.glmm.problem import GeneralizedAssembly
 
     Array = NDArray[np.float64]
 
-__all__ = ["conditional_covariance", "estimate_generalized", "laplace_at", "points_at"]
+__all__ = ["estimate_generalized", "points_at"]
 
 _MAX_COLUMNS = 3
 # numpy's nodes and weights are no longer finite in double precision from about 375 on.
@@ -53,16 +51,16 @@ def estimate_generalized(
     if n_agq > 1:
         check_quadrature(assembly, n_agq)
     gamma, phi = linear_start(problem)
-    start = Parameters(tuple(theta_start(problem, gamma, phi)), gamma, phi)
+    start = GeneralizedParameters(tuple(theta_start(problem, gamma, phi)), gamma, phi)
     if method == "pql":
         quasi = penalized_quasi(problem, start)
         return _collect(assembly, "pql", n_agq, quasi.optimum, quasi.center, _working_spread(quasi.center))
     if n_agq == 0:
         fast = FastObjective(problem, gamma)
         optimum = minimize(fast, replace(start, gamma=np.empty(0)))
-        fast.value(optimum.at)
-        return _collect(assembly, "joint", 0, optimum, fast.center, _working_spread(fast.center))
-    objective = LaplaceObjective(problem) if n_agq == 1 else QuadratureObjective(problem, n_agq)
+        center = optimum.point.center
+        return _collect(assembly, "joint", n_agq, optimum, center, _working_spread(center))
+    objective: Objective[Any] = LaplaceObjective(problem) if n_agq == 1 else QuadratureObjective(problem, n_agq)
     optimum = minimize(objective, _feasible(objective, start))
     information = optimum.hessian.diagonal()[len(optimum.directions) :][: problem.p]
     if problem.p and not information.max() > _NO_INFORMATION:
@@ -70,20 +68,18 @@ def estimate_generalized(
             "The likelihood is flat in every fixed effect: each response is fitted perfectly, and no finite "
             "coefficients have the largest likelihood. Leave columns or random terms out."
         )
-    near = objective.center.mode
-    center = laplace(problem, optimum.at.gamma, optimum.at.points, optimum.at.phi, near.u, near.observed)
     method_name = "laplace" if n_agq == 1 else "quadrature"
-    return _collect(assembly, method_name, n_agq, optimum, center, _joint_spread(optimum, problem.p))
+    return _collect(assembly, method_name, n_agq, optimum, optimum.point.center, _joint_spread(optimum, problem.p))
 
 
-def _feasible(objective: Objective, start: Parameters) -> Parameters:
+def _feasible(objective: Objective[Any], start: GeneralizedParameters) -> GeneralizedParameters:
     """`start` or, where the link's support has an edge, the first of the nearer starts with a finite likelihood."""
     problem = objective.problem
     if not problem.family.has_edge:
         return start
     for at in chain([start], nearer_starts(problem, start)):
         with suppress(FitError):
-            if np.isfinite(objective.value(at)):
+            if np.isfinite(objective.evaluate(at).value):
                 return at
     raise FitError(
         f"The conditional modes of the {problem.family!r} model lie on the edge of its support from every start: "
@@ -111,7 +107,7 @@ def check_quadrature(assembly: GeneralizedAssembly, n_agq: int) -> None:
         )
 
 
-def _joint_spread(optimum: Optimum, p: int) -> tuple[Array, Array]:
+def _joint_spread(optimum: GeneralizedMinimum[Any], p: int) -> tuple[Array, Array]:
     """Cov(gamma) from the Hessian of all parameters, and from that of gamma alone."""
     fixed = slice(len(optimum.directions), len(optimum.directions) + p)
     return _covariance(optimum.hessian)[fixed, fixed], _covariance(optimum.hessian[fixed, fixed], 1e-14)
@@ -131,27 +127,28 @@ def _collect(
     assembly: GeneralizedAssembly,
     method: str,
     n_agq: int,
-    optimum: Optimum,
+    optimum: GeneralizedMinimum[Any],
     center: Laplace,
     spread: tuple[Array, Array],
 ) -> GeneralizedEstimate:
     """The estimates in the user's columns; `spread` is Cov(gamma), and the same at known theta and phi."""
-    problem, at = assembly.problem, optimum.at
-    b = [lv.left_multiply(t, u) for t, u in zip(problem.factor_templates(center.templates), center.mode.u, strict=True)]
+    problem, at = assembly.problem, optimum.point.at
+    b = [lv.left_multiply(t, u) for t, u in zip(center.factor.templates, center.mode.u, strict=True)]
     thetas = [
         t.structure.theta_of(point, basis)
         for t, point, basis in zip(problem.terms, at.points, assembly.term_bases, strict=True)
     ]
+    value = np.nan if method == "pql" else optimum.point.value
     m = len(optimum.directions)
     covariance = _covariance(optimum.hessian)
     modes = tuple(
         np.ascontiguousarray(np.linalg.solve(basis, b[t.factor][t.columns, 0]).T)
         for t, basis in zip(problem.terms, assembly.term_bases, strict=True)
     )
-    return GeneralizedEstimate(
+    found = GeneralizedEstimate(
         method=method,
         n_agq=n_agq,
-        criterion=optimum.value,
+        criterion=value,
         templates=tuple(t.structure.template(own) for t, own in zip(problem.terms, thetas, strict=True)),
         theta=np.concatenate(thetas),
         phi=at.phi,
@@ -164,6 +161,8 @@ def _collect(
         eta=center.mode.eta,
         certificate=optimum.certificate,
     )
+    found.at.keep(center)
+    return found
 
 
 def _back(assembly: GeneralizedAssembly, covariance: Array) -> Array:
@@ -194,28 +193,3 @@ def points_at(assembly: GeneralizedAssembly, theta: Array) -> tuple[Array, ...]:
     parts = split_theta([t.structure for t in terms], theta)
     triples = zip(terms, parts, assembly.term_bases, strict=True)
     return tuple(t.structure.point_of(own, basis) for t, own, basis in triples)
-
-
-def conditional_covariance(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> tuple[Array, ...]:
-    """Cov(b_j | y) of every level of every term at the mode, (q_t, k_t, k_t)."""
-    center = laplace_at(assembly, estimate)
-    blocks = conditional_covariances(center.factor, posterior(center.factor))
-    out = []
-    for term, basis in zip(assembly.problem.terms, assembly.term_bases, strict=True):
-        own = np.moveaxis(blocks[term.factor][term.columns, term.columns], 2, 0)
-        back = np.linalg.inv(basis)
-        out.append(back @ own @ back.T)
-    return tuple(out)
-
-
-def laplace_at(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> Laplace:
-    """The Laplace approximation at an estimate, from its modes: zero ones may lie outside the support."""
-    problem = assembly.problem
-    templates = [
-        change_basis(t, np.asarray(np.linalg.inv(basis), dtype=float))
-        for t, basis in zip(estimate.templates, assembly.term_bases, strict=True)
-    ]
-    u = [np.zeros((k, 1, q)) for k, q in zip(problem.k, problem.n_levels, strict=True)]
-    for term, t, basis, b in zip(problem.terms, templates, assembly.term_bases, estimate.modes, strict=True):
-        u[term.factor][term.columns, 0] = np.linalg.pinv(t) @ basis @ b.T
-    return laplace(problem, assembly.fixed.triangle @ estimate.beta, templates, estimate.phi, u)

@@ -8,10 +8,25 @@ working linear model, iterated. With B = Lambda'Z'WQ, each Newton step solves
 
 with the observed curvature as weights (the expected one in rows where the log density is not concave), and is halved
 until the objective falls: :mod:`mixfit.glmm.pirls` with unpenalized columns.
+
+The fast approximation (lme4's nAGQ = 0) has beta there, theta and phi where the Laplace criterion of that mode is
+least:
+
+    f(theta, phi) = -2 l(eta~) + |u~|^2 + log|A(W(eta~))|,   (gamma~, u~) the joint mode.
+
+log|A| is not stationary in the joint mode, which moves with theta. Differentiating its equations, the adjoint of that
+movement is (v, x),
+
+    [A_o              Lambda'Z'W_o Q] [v]   [Lambda'Z'c]
+    [Q'W_o Z Lambda   Q'W_o Q       ] [x] = [Q'c       ],      c = h dW/d eta,
+
+and the gradient is the Laplace approximation's (:mod:`mixfit.glmm.laplace`) with this v, and Z Lambda v + Q x in place
+of Z Lambda v: the mode of an augmented u, whose first columns are not penalized.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +34,8 @@ from scipy.linalg.lapack import dposv
 
 from mixfit.covariance.steps import relative_factors
 from mixfit.errors import FitError
-from mixfit.glmm.laplace import Laplace
+from mixfit.glmm.laplace import Laplace, add_random, laplace_gradient, pull_back
+from mixfit.glmm.objective import LikelihoodPoint, Objective
 from mixfit.glmm.pirls import Mode, penalized_deviance, predictor
 from mixfit.gram import levels as lv
 from mixfit.gram.levels import column_products
@@ -30,16 +46,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.covariance.directions import Direction
     from mixfit.factor.factor import Factor
-    from mixfit.glmm.problem import GeneralizedProblem
+    from mixfit.glmm.problem import GeneralizedParameters, GeneralizedProblem, LikelihoodSlopes
 
     Array = NDArray[np.float64]
-    # Values of gamma and of u, in blocks (k_i, 1, q_i).
     Effects = tuple[Array, list[Array]]
 
-__all__ = ["joint_laplace", "solve_joint"]
+__all__ = ["FastObjective", "fast_gradient", "joint_laplace", "solve_joint"]
 
-_DECREMENT = 1e-14
+_DECREMENT = 1e-18
 _NEAR = 1e-3
 _SURE = 1e-6
 _MAX_STEPS = 60
@@ -166,3 +182,48 @@ def _from(
 
 def _inner(a: Sequence[Array], b: Sequence[Array]) -> float:
     return sum(float(np.vdot(x, y)) for x, y in zip(a, b, strict=True))
+
+
+class FastObjective(Objective[LikelihoodPoint]):
+    """The Laplace criterion at the joint mode, a function of theta and phi: points have no gamma.
+
+    Parameters
+    ----------
+    problem : GeneralizedProblem
+    gamma : ndarray, shape (p,)
+        Where the search for the joint mode starts.
+    """
+
+    def __init__(self, problem: GeneralizedProblem, gamma: Array) -> None:
+        super().__init__(problem)
+        self._start: tuple[Array, list[Array] | None] = gamma, None
+
+    def evaluate(self, at: GeneralizedParameters) -> LikelihoodPoint:
+        """-2 log-likelihood by the Laplace approximation at the joint mode."""
+        center = joint_laplace(self.problem, at.points, at.phi, *self._start)
+        return LikelihoodPoint(at, center, center.value)
+
+    def slopes(self, point: LikelihoodPoint) -> LikelihoodSlopes:
+        """Exact gradient in theta and log phi."""
+        return fast_gradient(point.center)
+
+    def settle(self, point: LikelihoodPoint) -> None:
+        """Look for the next joint modes from this one."""
+        self._start = point.center.gamma, point.center.mode.u
+
+    def information(self, point: LikelihoodPoint, directions: Sequence[Direction]) -> Array:
+        """Curvature of the working linear model, beta profiled out."""
+        whole = super().information(point, directions)
+        m = len(directions)
+        kept = np.r_[:m, m + self.problem.p : len(whole)]
+        return whole[np.ix_(kept, kept)]
+
+
+def fast_gradient(at: Laplace) -> LikelihoodSlopes:
+    """Exact gradient in (theta, phi) of the Laplace criterion at a joint mode."""
+    return replace(laplace_gradient(at, _joint_adjoint), gamma=np.empty(0))
+
+
+def _joint_adjoint(at: Laplace, c: Array) -> tuple[list[Array], Array]:
+    x, v = solve_joint(at.mode.observed, at.problem.fixed @ c, pull_back(at, c))
+    return v, x @ at.problem.fixed + add_random(at, v)

@@ -25,7 +25,7 @@ from mixfit.covariance.directions import regular_columns
 from mixfit.covariance.steps import relative_factors
 from mixfit.factor.posterior import full_posterior, inverse_sums, projected_sums, row_leverages
 from mixfit.glmm.pirls import find_mode
-from mixfit.glmm.point import Slopes
+from mixfit.glmm.problem import LikelihoodSlopes
 from mixfit.gram import levels as lv
 from mixfit.gram.products import random_predictor, random_sums
 from mixfit.lmm.derivatives import share_of
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Adjoint = Callable[["Laplace", Array], tuple[list[Array], Array]]
 
-__all__ = ["Laplace", "add_random", "laplace", "laplace_gradient", "pull_back"]
+__all__ = ["Laplace", "add_random", "laplace", "laplace_gradient", "laplace_of", "pull_back"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,11 +81,22 @@ def laplace(
     near: Factor | None = None,
 ) -> Laplace:
     """Evaluate the Laplace approximation, the mode's search starting from `start`: see `find_mode`."""
-    templates = relative_factors(problem.terms, points)
+    return laplace_of(problem, gamma, relative_factors(problem.terms, points), phi, start, near)
+
+
+def laplace_of(
+    problem: GeneralizedProblem,
+    gamma: Array,
+    templates: Sequence[Array],
+    phi: float,
+    start: Sequence[Array] | None = None,
+    near: Factor | None = None,
+) -> Laplace:
+    """The Laplace approximation at the relative factors `templates`, one a term, of any structure."""
     mode = find_mode(problem, problem.offset + gamma @ problem.fixed, templates, phi, start, near)
     same = mode.terms.weight is mode.terms.observed
     factor = mode.observed if same else problem.factorize(mode.terms.weight, templates)
-    return Laplace(problem, gamma, templates, phi, mode, factor, mode.objective + factor.logdet)
+    return Laplace(problem, gamma, tuple(templates), phi, mode, factor, mode.objective + factor.logdet)
 
 
 def pull_back(at: Laplace, c: Array) -> list[Array]:
@@ -106,7 +117,7 @@ def _mode_adjoint(at: Laplace, c: Array) -> tuple[list[Array], Array]:
     return v, add_random(at, v)
 
 
-def laplace_gradient(at: Laplace, adjoint: Adjoint = _mode_adjoint) -> Slopes:
+def laplace_gradient(at: Laplace, adjoint: Adjoint = _mode_adjoint) -> LikelihoodSlopes:
     """Exact gradient of the Laplace approximation; `adjoint` is how the mode moves: v and Z Lambda v from c."""
     problem, mode, terms = at.problem, at.mode, at.mode.terms
     post = full_posterior(at.factor)
@@ -130,7 +141,7 @@ def laplace_gradient(at: Laplace, adjoint: Adjoint = _mode_adjoint) -> Slopes:
         relative.append((known - quadratic) * (regular[:, None] & regular))
         quadratic_share.append(share_of(quadratic.diagonal(), known.diagonal()))
         inverse_share.append(inverse[i][own, own].diagonal() / problem.n_levels[i])
-    return Slopes(
+    return LikelihoodSlopes(
         relative=tuple(relative),
         absolute=_singular_terms(at, post, terms.score, c - terms.observed * shift),
         gamma=problem.fixed @ row,

@@ -1,90 +1,225 @@
 """Joint minimization of -2 log-likelihood over (theta, beta, phi) from exact gradients.
 
-Quasi-Newton steps from the working model's curvature lead near the optimum; there the exact Hessian is formed
-from differences of the gradient, and serves both the last Newton steps and the standard errors.
+A marginal likelihood becomes what the optimizer minimizes (see `mixfit.optimize.descent`) in the coordinates
+(directions of the templates, gamma, log phi). The cheap curvature is the working linear model's; the exact second
+derivatives are differences of the exact gradient, and serve both the last Newton steps and the standard errors.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Generic
 
 import numpy as np
 
 from mixfit.covariance.boundary import boundary_parameters
-from mixfit.covariance.steps import free_directions, leave_boundary, pivots, turned
+from mixfit.covariance.directions import regular_columns
+from mixfit.covariance.steps import free_directions, leave_boundary, move, pivots, turned, units
 from mixfit.errors import FitError
-from mixfit.glmm.coordinates import exact_hessian, shifted, slope_vector
-from mixfit.glmm.point import Parameters
+from mixfit.glmm.objective import AnyPoint
+from mixfit.glmm.problem import GeneralizedParameters
+from mixfit.glmm.working import edge_curvature
+from mixfit.optimize import descent
 from mixfit.optimize.bounds import LONGEST_STEP
-from mixfit.optimize.certificate import TOLERANCE, Certificate
-from mixfit.optimize.quasi_newton import bfgs
-from mixfit.optimize.steps import (
-    limited_step,
-    negligible,
-    newton_step,
-    scaled_step,
-)
+from mixfit.optimize.criterion import Local, Price
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from mixfit.covariance.directions import Direction
     from mixfit.glmm.objective import Objective
-    from mixfit.glmm.point import Slopes
-    from mixfit.optimize.certificate import BoundaryParameter
+    from mixfit.glmm.problem import LikelihoodSlopes
+    from mixfit.optimize.certificate import BoundaryParameter, Certificate
 
     Array = NDArray[np.float64]
 
-__all__ = ["Optimum", "minimize"]
+__all__ = ["GeneralizedCriterion", "GeneralizedMinimum", "minimize"]
 
-_MAX_ITERATIONS = 100
-_MAX_HALVINGS = 20
-_PATIENCE = 20
-_NEAR = 1e-6
-_FAR = 0.1
-_FLAT = 1e-8
+# Of log phi: a precision may lie orders of magnitude from where the data are first guessed to put it.
 _LONGEST_LOG_PHI = 3.0
-_RELATIVE_NOISE = 1e-12
-_LAST_DIGITS = 1e-3
+# Steps of the differences, in standard errors: their error is in the fourth digit of the second derivatives.
+_DIFFERENCE = 1e-3
+# No coordinate without curvature is moved farther than this times _DIFFERENCE; fixed effects by their own size.
+_LONGEST_DIFFERENCE = 10.0
+_LONGEST_FIXED_DIFFERENCE = 1e4
 
 
 @dataclass(frozen=True, eq=False)
-class Optimum:
+class GeneralizedMinimum(Generic[AnyPoint]):
     """Where the optimizer stopped.
 
     Attributes
     ----------
-    at : Parameters
-    value : float
+    point : LikelihoodPoint
     directions : list of Direction
         Free directions of the templates there.
     hessian : ndarray, shape (m + p (+ 1),) twice
-        Exact Hessian of (directions, gamma, log phi), from differences of the exact gradient.
+        Second derivatives in (directions, gamma, log phi), made positive definite where they are not.
     certificate : Certificate
     """
 
-    at: Parameters
-    value: float
+    point: AnyPoint
     directions: list[Direction]
     hessian: Array
     certificate: Certificate
 
 
 @dataclass(frozen=True, eq=False)
-class _State:
-    at: Parameters
-    value: float
-    slopes: Slopes
+class _GeneralizedLocal(Local):
+    """The likelihood beside a point, with its slopes and the directions they are in."""
+
     directions: list[Direction]
-    gradient: Array
-    curvature: Array
-    exact: bool
+    slopes: LikelihoodSlopes
 
 
-def minimize(objective: Objective, start: Parameters) -> Optimum:
+class GeneralizedCriterion(Generic[AnyPoint]):
+    """A marginal -2 log-likelihood; places are `GeneralizedParameters`.
+
+    Parameters
+    ----------
+    objective : Objective
+    """
+
+    price = Price.DEAR
+
+    def __init__(self, objective: Objective[AnyPoint]) -> None:
+        self._objective = objective
+        self._problem = objective.problem
+        self._n_differences = 0
+
+    @property
+    def n_aside(self) -> int:
+        """Evaluations for differences, of gradients and off the boundary."""
+        return self._n_differences + self._objective.n_aside
+
+    def evaluate(self, place: GeneralizedParameters) -> AnyPoint:
+        """The likelihood at a point."""
+        return self._objective.evaluate(place)
+
+    def tolerance(self, found: AnyPoint) -> float:
+        """A promised decrease below this is none."""
+        return found.tolerance
+
+    def rank(self, found: AnyPoint) -> int:
+        """Columns with variance."""
+        return sum(int(regular_columns(t).sum()) for t in found.center.templates)
+
+    def local(self, found: AnyPoint) -> _GeneralizedLocal:
+        """Exact gradient and the working model's curvature."""
+        objective, problem, at = self._objective, self._problem, found.at
+        objective.settle(found)
+        slopes = objective.slopes(found)
+        directions = free_directions(problem.terms, at.points, problem.seen)
+        m, p = len(directions), len(at.gamma)
+        curvature = objective.information(found, directions)
+        dispersion = problem.family.has_dispersion
+        longest = np.full(m + p + dispersion, np.inf)
+        longest[:m] = LONGEST_STEP
+        unit = np.ones(m + p + dispersion)
+        unit[:m] = units(directions)
+        # Fixed effects by what they add to the root of every row's deviance.
+        unit[m : m + p] = np.sqrt(curvature.diagonal()[m : m + p] / len(problem.y))
+        unit[unit <= 0.0] = 1.0
+        if dispersion:
+            longest[-1] = _LONGEST_LOG_PHI
+        return _GeneralizedLocal(
+            gradient=_slope_vector(slopes, directions, dispersion),
+            curvature=curvature,
+            pivots=pivots(directions, slopes.quadratic_share, slopes.inverse_share),
+            longest=longest,
+            unit=unit,
+            exits=self._exits(found, slopes),
+            directions=directions,
+            slopes=slopes,
+        )
+
+    def _exits(self, found: AnyPoint, slopes: LikelihoodSlopes) -> tuple[BoundaryParameter, ...]:
+        problem, points = self._problem, found.at.points
+        if not any(term.structure.is_on_bound(point) for term, point in zip(problem.terms, points, strict=True)):
+            return ()
+        # In units of the predictor: the mean square of the working response, eta and its deviation of variance 1 / W.
+        mode = found.center.mode
+        largest = float(np.mean(mode.eta**2)) + 1.0 / max(float(np.mean(mode.terms.expected)), np.finfo(float).tiny)
+
+        def curvature(term: int, change: Array) -> tuple[float, float]:
+            return edge_curvature(found.center, term, change)
+
+        absolute = self._objective.boundary_slopes(found, slopes)
+        return boundary_parameters(problem.terms, points, problem.seen, slopes.relative, absolute, curvature, largest)
+
+    def hessian(self, found: AnyPoint, local: _GeneralizedLocal) -> Array:
+        """Forward differences of the exact gradient over a small step."""
+        at, gradient = found.at, local.gradient
+        m, p = len(local.directions), len(at.gamma)
+        information = self._objective.information(found, local.directions)
+        scale = 1.0 / np.sqrt(np.maximum(information.diagonal(), np.finfo(float).tiny))
+        longest = np.full(len(gradient), _LONGEST_DIFFERENCE)
+        longest[m : m + p] = max(_LONGEST_FIXED_DIFFERENCE, float(np.linalg.norm(at.gamma)))
+        step = _DIFFERENCE * np.minimum(scale, longest)
+        out = np.empty((len(gradient), len(gradient)))
+        for a in range(len(gradient)):
+            delta = np.zeros(len(gradient))
+            delta[a] = step[a]
+            moved = self._objective.evaluate(self.move(found, local, delta, ()))
+            out[a] = (self._along(moved, local) - gradient) / step[a]
+        self._n_differences += len(gradient)
+        return 0.5 * (out + out.T)
+
+    def _along(self, moved: AnyPoint, local: _GeneralizedLocal) -> Array:
+        """Gradient at a point close by, in the coordinates centred where `local` is."""
+        slopes = self._objective.slopes(moved)
+        out = np.empty(len(local.directions))
+        for index, (term, point) in enumerate(zip(self._problem.terms, moved.at.points, strict=True)):
+            own = [a for a, d in enumerate(local.directions) if d.term == index]
+            known = slopes.relative[index], slopes.absolute.get(index)
+            out[own] = term.structure.slopes_after([local.directions[a] for a in own], point, *known)
+        tail = [slopes.log_phi] if self._problem.family.has_dispersion else []
+        return np.concatenate([out, slopes.gamma, tail])
+
+    def move(
+        self, found: AnyPoint, local: _GeneralizedLocal, step: Array, vanishing: tuple[int, ...]
+    ) -> GeneralizedParameters:
+        """The point a step away; the pivots that `vanishing` names are zero there."""
+        at, m, p = found.at, len(local.directions), len(found.at.gamma)
+        points = move(self._problem.terms, at.points, local.directions, step[:m], vanishing)
+        phi = at.phi * float(np.exp(step[-1])) if len(step) > m + p else at.phi
+        return GeneralizedParameters(tuple(points), at.gamma + step[m : m + p], phi)
+
+    def leave(self, found: AnyPoint, exit_: BoundaryParameter, variance: float) -> GeneralizedParameters:
+        """The point with some variance along a direction without, or some way off a bound."""
+        points = leave_boundary(self._problem.terms, found.at.points, exit_, variance)
+        return replace(found.at, points=tuple(points))
+
+    def place(self, found: AnyPoint) -> GeneralizedParameters:
+        """Its parameters."""
+        return found.at
+
+    def turned(self, place: GeneralizedParameters) -> GeneralizedParameters:
+        """The same covariances by orthogonal columns: where T T' is nearly singular, others bend the way."""
+        if all(term.k == 1 for term in self._problem.terms):
+            return place
+        return replace(place, points=tuple(turned(self._problem.terms, place.points)))
+
+    def refusal(self, error: FitError) -> FitError:
+        """A support with an edge is what leads nowhere."""
+        family = self._problem.family
+        if not family.has_edge:
+            return error
+        return FitError(
+            f"The likelihood of the {family!r} model rises up to the edge of its support, where a linear predictor "
+            "reaches zero: no estimate exists inside. Choose another link, such as log, or fewer columns."
+        )
+
+
+def _slope_vector(slopes: LikelihoodSlopes, directions: Sequence[Direction], dispersion: bool) -> Array:
+    """The gradient in (directions, gamma, log phi), of the slopes at one point."""
+    out = [d.slope(slopes.relative[d.term], slopes.absolute.get(d.term)) for d in directions]
+    return np.concatenate([out, slopes.gamma, [slopes.log_phi] if dispersion else []])
+
+
+def minimize(objective: Objective[AnyPoint], start: GeneralizedParameters) -> GeneralizedMinimum[AnyPoint]:
     """Minimize from `start`.
 
     Raises
@@ -92,176 +227,5 @@ def minimize(objective: Objective, start: Parameters) -> Optimum:
     FitError
         Where the likelihood is not finite at the start.
     """
-    value = objective.value(start)
-    if not np.isfinite(value):
-        raise FitError("The log-likelihood is not finite at the start values: rescale the covariates.")
-    state = _arrive(objective, start, value)
-    evaluations, message, polished, sharpened = 1, "iteration limit", False, False
-    tolerance = max(TOLERANCE, _RELATIVE_NOISE * abs(value))
-    can_turn = objective.is_invariant and any(term.k > 1 for term in objective.problem.terms)
-    for iteration in range(_MAX_ITERATIONS):
-        if iteration and iteration % _PATIENCE == 0 and can_turn:
-            state, sharpened, evaluations = _turn(objective, state), False, evaluations + 1
-        full, decrease = newton_step(state.curvature, state.gradient)
-        # Where steps go on without an end in sight, the exact Hessian is worth its price from farther away.
-        near = min(_NEAR * 2.0 ** max(iteration - _PATIENCE, 0), _FAR)
-        if decrease < near and not (state.exact or sharpened):
-            state, sharpened = _sharpen(objective, state), True
-            evaluations += len(state.gradient)
-            continue
-        boundary = _boundary(objective, state)
-        away = max(boundary, key=lambda b: b.predicted_decrease, default=None)
-        off = 0.0 if away is None else away.predicted_decrease
-        # With the exact Hessian at hand the last digits cost one step; more may be rounding.
-        worth = tolerance if polished else _LAST_DIGITS * tolerance
-        polished = max(decrease, off) <= tolerance
-        if max(decrease, off) <= worth:
-            message = "optimality conditions hold"
-            break
-        trials = _candidates(objective, state, full, away if off > decrease else None)
-        found, tries = _first_lower(objective, trials, state.value + 0.1 * tolerance)
-        evaluations += tries
-        if found is not None:
-            state, sharpened = _advance(objective, state, *found, cut=tries > 2), False
-        elif state.exact or sharpened:
-            message = "no step decreases the criterion"
-            objective.value(state.at)
-            break
-        else:
-            objective.value(state.at)
-            state, sharpened = _sharpen(objective, state), True
-            evaluations += len(state.gradient)
-    boundary = _boundary(objective, state)
-    off = max((b.predicted_decrease for b in boundary), default=0.0)
-    _, decrease = newton_step(state.curvature, state.gradient)
-    certificate = Certificate(
-        converged=bool(max(decrease, off) <= tolerance and state.exact),
-        projected_gradient=float(np.abs(state.gradient).max(initial=0.0)),
-        predicted_decrease=decrease,
-        boundary=boundary,
-        tolerance=tolerance,
-        n_evaluations=evaluations + objective.n_aside,
-        message=message,
-    )
-    return Optimum(state.at, state.value, state.directions, state.curvature, certificate)
-
-
-def _first_lower(
-    objective: Objective, trials: Iterator[tuple[Parameters, Array | None]], bound: float
-) -> tuple[tuple[Parameters, float, Array | None] | None, int]:
-    """The first trial whose value is below `bound`, with its value and step, and how many were tried.
-
-    A trial without conditional modes, such as one outside the support, is no lower; FitError if none has them.
-    """
-    tries, failed, error = 0, 0, None
-    for at, step in trials:
-        tries += 1
-        try:
-            value = objective.value(at)
-        except FitError as raised:
-            failed, error = failed + 1, raised
-            continue
-        if value < bound:
-            return (at, value, step), tries
-    if error is not None and failed == tries:
-        family = objective.problem.family
-        if not family.has_edge:
-            raise error
-        raise FitError(
-            f"The likelihood of the {family!r} model rises up to the edge of its support, where a linear predictor "
-            "reaches zero: no estimate exists inside. Choose another link, such as log, or fewer columns."
-        ) from error
-    return None, tries
-
-
-def _arrive(objective: Objective, at: Parameters, value: float) -> _State:
-    """The state at a point whose value was just computed, with the cheap curvature."""
-    slopes = objective.slopes()
-    directions = free_directions(objective.problem.terms, at.points, objective.problem.seen)
-    gradient = slope_vector(slopes, directions, objective.problem.family.has_dispersion)
-    return _State(at, value, slopes, directions, gradient, objective.information(directions), exact=False)
-
-
-def _turn(objective: Objective, state: _State) -> _State:
-    """The same point with orthogonal columns: where T T' is nearly singular, others bend the way to the boundary."""
-    at = Parameters(tuple(turned(objective.problem.terms, state.at.points)), state.at.gamma, state.at.phi)
-    return _arrive(objective, at, objective.value(at))
-
-
-def _sharpen(objective: Objective, state: _State) -> _State:
-    hessian = exact_hessian(objective, state.at, state.directions, state.gradient)
-    scale = np.sqrt(np.maximum(np.abs(hessian.diagonal()), np.finfo(float).tiny))
-    values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
-    if values.min(initial=1.0) < _FLAT:
-        # Not at a minimum yet: bend the negative directions up so that steps still descend.
-        hessian = (vectors * np.maximum(np.abs(values), 1e-3)) @ vectors.T * np.outer(scale, scale)
-        return _State(
-            state.at, state.value, state.slopes, state.directions, state.gradient, hessian, exact=values.min() > -1e-6
-        )
-    return _State(state.at, state.value, state.slopes, state.directions, state.gradient, hessian, exact=True)
-
-
-def _advance(
-    objective: Objective, old: _State, at: Parameters, value: float, step: Array | None, *, cut: bool
-) -> _State:
-    """The state at an accepted point: curvature kept when exact, updated by BFGS otherwise."""
-    slopes = objective.slopes()
-    directions = free_directions(objective.problem.terms, at.points, objective.problem.seen)
-    gradient = slope_vector(slopes, directions, objective.problem.family.has_dispersion)
-    # Far out the working model's curvature, made anew, is worth more than what old steps remember, unless its
-    # steps have to be cut.
-    far = not cut and newton_step(old.curvature, old.gradient)[1] > _FAR
-    if far or step is None or len(directions) != len(old.directions):
-        return _State(at, value, slopes, directions, gradient, objective.information(directions), exact=False)
-    if old.exact and newton_step(old.curvature, gradient)[1] < _NEAR:
-        return _State(at, value, slopes, directions, gradient, old.curvature, exact=True)
-    curvature = bfgs(old.curvature, step, gradient - old.gradient)
-    return _State(at, value, slopes, directions, gradient, curvature, exact=False)
-
-
-def _boundary(objective: Objective, state: _State) -> tuple[BoundaryParameter, ...]:
-    terms = objective.problem.terms
-    if not any(term.structure.is_on_bound(point) for term, point in zip(terms, state.at.points, strict=True)):
-        return ()
-    # In units of the predictor: the mean square of the working response, eta and its deviation of variance 1 / W.
-    mode = objective.center.mode
-    largest = float(np.mean(mode.eta**2)) + 1.0 / max(float(np.mean(mode.terms.expected)), np.finfo(float).tiny)
-    return boundary_parameters(
-        terms,
-        state.at.points,
-        objective.problem.seen,
-        state.slopes.relative,
-        objective.boundary_slopes(state.slopes),
-        objective.edge_curvature,
-        largest,
-    )
-
-
-def _candidates(
-    objective: Objective, state: _State, full: Array, away: BoundaryParameter | None
-) -> Iterator[tuple[Parameters, Array | None]]:
-    """Points to try, best first, with the step to each in the state's coordinates where it is one."""
-    terms = objective.problem.terms
-    if away is not None:
-        for halvings in range(_MAX_HALVINGS):
-            points = leave_boundary(terms, state.at.points, away, away.newton_variance * 0.25**halvings)
-            yield Parameters(tuple(points), state.at.gamma, state.at.phi), None
-        return
-    m = len(state.directions)
-    own = pivots(state.directions, state.slopes.quadratic_share, state.slopes.inverse_share)
-    longest = np.full(len(state.gradient), np.inf)
-    longest[:m] = LONGEST_STEP
-    step, vanishing = scaled_step(own, longest, state.gradient, state.curvature, full)
-    if state.exact:
-        step = limited_step(state.curvature, state.gradient, longest)
-    if len(step) > m + len(state.at.gamma):
-        step[-1] = np.clip(step[-1], -_LONGEST_LOG_PHI, _LONGEST_LOG_PHI)
-    if vanishing:
-        yield shifted(terms, state.at, state.directions, step, vanishing), None
-    # Where they are among others that are not to vanish after all.
-    if (nothing := negligible(own)) and nothing != vanishing:
-        yield shifted(terms, state.at, state.directions, step, nothing), None
-    length = 1.0
-    for _ in range(_MAX_HALVINGS):
-        yield shifted(terms, state.at, state.directions, length * step), length * step
-        length *= 0.5
+    optimum = descent.minimize(GeneralizedCriterion(objective), [start])
+    return GeneralizedMinimum(optimum.found, optimum.local.directions, optimum.curvature, optimum.certificate)

@@ -1,11 +1,17 @@
-"""What the joint optimizer asks of a marginal likelihood, what objectives share, and the one by Laplace."""
+"""Marginal likelihoods as what the joint optimizer asks: values, exact slopes and a cheap curvature at points.
+
+Three have it: the Laplace approximation here, adaptive quadrature (`mixfit.glmm.aghq`) and the fast approximation
+(`mixfit.glmm.joint`). All share the working linear model at the Laplace approximation for a curvature.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from mixfit.glmm.curvature import edge_curvature, working_information
 from mixfit.glmm.laplace import laplace, laplace_gradient
+from mixfit.glmm.working import working_information
+from mixfit.optimize.certificate import TOLERANCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,89 +22,99 @@ if TYPE_CHECKING:
     from mixfit.covariance.directions import Direction
     from mixfit.factor.factor import Factor
     from mixfit.glmm.laplace import Laplace
-    from mixfit.glmm.point import Parameters, Slopes
-    from mixfit.glmm.problem import GeneralizedProblem
+    from mixfit.glmm.problem import GeneralizedParameters, GeneralizedProblem, LikelihoodSlopes
 
     Array = NDArray[np.float64]
 
-__all__ = ["LaplaceObjective", "Objective", "WorkingCurvature"]
+__all__ = ["LaplaceObjective", "LikelihoodPoint", "Objective"]
+
+# What the value is not known to, of its size: modes settle to about 1e-14 of the decrement.
+_RELATIVE_NOISE = 1e-12
+# Share of the tolerance that counts as no difference between two values.
+_NO_DIFFERENCE = 0.1
 
 
-class Objective(Protocol):
-    """A marginal -2 log-likelihood. Points are evaluated one after another; modes start from the last accepted."""
+@dataclass(frozen=True, eq=False)
+class LikelihoodPoint:
+    """A marginal likelihood at one point.
 
-    problem: GeneralizedProblem
-    n_aside: int
-    """Evaluations beside those of `value`, for slopes on the boundary."""
-    is_invariant: bool
-    """Whether the value depends on the templates T through T T' alone."""
+    Attributes
+    ----------
+    at : GeneralizedParameters
+    center : Laplace
+        The Laplace approximation there, with the conditional modes.
+    value : float
+        -2 log-likelihood.
+    """
 
-    def value(self, at: Parameters) -> float:
-        """-2 log-likelihood."""
-
-    def slopes(self) -> Slopes:
-        """Exact gradient at the point last evaluated, whose modes become the next start."""
-
-    def information(self, directions: Sequence[Direction]) -> Array:
-        """Cheap curvature of (directions, gamma, log phi) at the point of the last `slopes`."""
-
-    def edge_curvature(self, term: int, change: Array) -> tuple[float, float]:
-        """Cheap curvature along a change of a term's covariance off a bound, and the quadratic part of the slope."""
-
-    @property
-    def center(self) -> Laplace:
-        """The Laplace approximation at the point last evaluated."""
-
-    def boundary_slopes(self, slopes: Slopes) -> dict[int, Array]:
-        """N_t of the terms with a singular template, exact on its null space, at the point of the last `slopes`."""
-
-
-class WorkingCurvature:
-    """The part of an objective that the working linear model at its Laplace approximation answers."""
+    at: GeneralizedParameters
+    center: Laplace
+    value: float
 
     @property
-    def center(self) -> Laplace:
-        """The Laplace approximation at the point last evaluated."""
-        raise NotImplementedError
+    def tolerance(self) -> float:
+        """A promised decrease below this is none."""
+        return max(TOLERANCE, _RELATIVE_NOISE * abs(self.value))
 
-    def information(self, directions: Sequence[Direction]) -> Array:
-        """Curvature of the working linear model."""
-        return working_information(self.center, directions)
-
-    def edge_curvature(self, term: int, change: Array) -> tuple[float, float]:
-        """Working-model curvature along a change of a term's covariance."""
-        return edge_curvature(self.center, term, change)
-
-    def boundary_slopes(self, slopes: Slopes) -> dict[int, Array]:
-        """N_t of the terms with a singular template: known with the gradient of a Laplace criterion."""
-        return slopes.absolute
+    @property
+    def resolution(self) -> float:
+        """Differences of the value smaller than this are rounding."""
+        return _NO_DIFFERENCE * self.tolerance
 
 
-class LaplaceObjective(WorkingCurvature):
-    """The Laplace approximation as an objective."""
+AnyPoint = TypeVar("AnyPoint", bound=LikelihoodPoint)
 
-    is_invariant = True
+
+class Objective(Generic[AnyPoint]):
+    """A marginal -2 log-likelihood. The search for modes starts from those of the point `settle` was given last.
+
+    Attributes
+    ----------
+    problem : GeneralizedProblem
+    n_aside : int
+        Evaluations beside those that were asked for, for slopes on the boundary.
+    """
 
     def __init__(self, problem: GeneralizedProblem) -> None:
         self.problem = problem
         self.n_aside = 0
-        self.at: Laplace | None = None
         self._near: tuple[()] | tuple[list[Array], Factor] = ()
 
-    def value(self, at: Parameters) -> float:
+    def evaluate(self, at: GeneralizedParameters) -> AnyPoint:
+        """The likelihood at a point.
+
+        Raises
+        ------
+        FitError
+            Where it has no conditional modes.
+        """
+        raise NotImplementedError
+
+    def slopes(self, point: AnyPoint) -> LikelihoodSlopes:
+        """Exact gradient at a point."""
+        raise NotImplementedError
+
+    def settle(self, point: AnyPoint) -> None:
+        """Let the modes of the points to come be looked for from this one's."""
+        self._near = point.center.mode.u, point.center.mode.observed
+
+    def information(self, point: AnyPoint, directions: Sequence[Direction]) -> Array:
+        """Cheap curvature of (directions, gamma, log phi): that of the working linear model."""
+        return working_information(point.center, directions)
+
+    def boundary_slopes(self, point: AnyPoint, slopes: LikelihoodSlopes) -> dict[int, Array]:
+        """N_t of the terms with a singular template, exact on its null space: known with the gradient of Laplace."""
+        return slopes.absolute
+
+
+class LaplaceObjective(Objective[LikelihoodPoint]):
+    """The Laplace approximation as an objective."""
+
+    def evaluate(self, at: GeneralizedParameters) -> LikelihoodPoint:
         """-2 log-likelihood by the Laplace approximation."""
-        self.at = laplace(self.problem, at.gamma, at.points, at.phi, *self._near)
-        return self.at.value
+        center = laplace(self.problem, at.gamma, at.points, at.phi, *self._near)
+        return LikelihoodPoint(at, center, center.value)
 
-    def slopes(self) -> Slopes:
-        """Exact gradient at the point last evaluated."""
-        mode = self.center.mode
-        self._near = mode.u, mode.observed
-        return laplace_gradient(self.center)
-
-    @property
-    def center(self) -> Laplace:
-        """The approximation at the point last evaluated."""
-        if self.at is None:
-            raise RuntimeError("evaluate a point first")
-        return self.at
+    def slopes(self, point: LikelihoodPoint) -> LikelihoodSlopes:
+        """Exact gradient."""
+        return laplace_gradient(point.center)

@@ -30,9 +30,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Mode", "find_mode", "penalized_deviance", "predictor"]
 
-_DECREMENT = 1e-14
+# The mode has settled where a Newton step promises less than this: log|A| is not stationary in the mode, and is then
+# known to the root of it.
+_DECREMENT = 1e-18
+# Below this a promise that no longer falls is rounding.
+_LAST_DIGITS = 1e-12
+# Newton's whole steps need no damping from here on: they square what is left.
 _NEAR = 1e-3
+# What a step by an old factor must leave at most of the promise, to be worth more than a new one.
 _CONTRACTION = 1e-2
+# The objective's own rounding, where a step changes less than this.
 _ROUNDING = 1e-6
 _MAX_STEPS = 60
 _MAX_HALVINGS = 30
@@ -117,6 +124,7 @@ def _search(
     old = near if costly else None
     decrement, refused, trusted = np.inf, np.inf, True
     for step in range(_MAX_STEPS):
+        before = decrement
         terms = problem.family.terms(problem.y, problem.prior, eta, phi)
         gradient = [
             lv.left_multiply(t.T, z) - x
@@ -138,7 +146,8 @@ def _search(
         if not decrement >= 0.0:
             decrement, trusted = np.inf, False
             continue
-        if decrement <= _DECREMENT or (refused < _ROUNDING and decrement > 0.5 * refused):
+        stalled = 0.5 * before < decrement < _LAST_DIGITS
+        if decrement <= _DECREMENT or stalled or (refused < _ROUNDING and decrement > 0.5 * refused):
             if old is not None or not concave:
                 factor = problem.factorize(terms.observed, templates)
             return Mode(u, eta, terms, factor, objective, step)

@@ -19,8 +19,7 @@ import numpy as np
 
 from mixfit.errors import FitError
 from mixfit.families.continuous import Gaussian
-from mixfit.glmm.fast import FastObjective
-from mixfit.glmm.joint import joint_laplace
+from mixfit.glmm.joint import FastObjective, joint_laplace
 from mixfit.glmm.minimize import minimize
 
 if TYPE_CHECKING:
@@ -28,9 +27,9 @@ if TYPE_CHECKING:
 
     from mixfit.families.base import Family
     from mixfit.glmm.laplace import Laplace
-    from mixfit.glmm.minimize import Optimum
-    from mixfit.glmm.point import Parameters
-    from mixfit.glmm.problem import GeneralizedProblem
+    from mixfit.glmm.minimize import GeneralizedMinimum
+    from mixfit.glmm.objective import LikelihoodPoint
+    from mixfit.glmm.problem import GeneralizedParameters, GeneralizedProblem
 
     Array = NDArray[np.float64]
 
@@ -51,15 +50,15 @@ class PenalizedQuasi:
     ----------
     center : Laplace
         The joint mode.
-    optimum : Optimum
+    optimum : GeneralizedMinimum
         Of the last working model; the certificate says whether it is the one it was made at.
     """
 
     center: Laplace
-    optimum: Optimum
+    optimum: GeneralizedMinimum[LikelihoodPoint]
 
 
-def penalized_quasi(problem: GeneralizedProblem, start: Parameters) -> PenalizedQuasi:
+def penalized_quasi(problem: GeneralizedProblem, start: GeneralizedParameters) -> PenalizedQuasi:
     """Iterate working linear mixed models from `start`.
 
     Raises
@@ -74,8 +73,8 @@ def penalized_quasi(problem: GeneralizedProblem, start: Parameters) -> Penalized
     for _ in range(_MAX_WORKING_MODELS):
         optimum = minimize(FastObjective(working_problem(center), center.gamma), at)
         evaluations += optimum.certificate.n_evaluations
-        settled = optimum.at is at
-        at = optimum.at
+        settled = optimum.point.at is at
+        at = optimum.point.at
         if settled:
             break
         center = joint_laplace(problem, at.points, at.phi, center.gamma, center.mode.u)
@@ -85,7 +84,7 @@ def penalized_quasi(problem: GeneralizedProblem, start: Parameters) -> Penalized
         n_evaluations=evaluations,
         message=optimum.certificate.message if settled else "the working models did not settle",
     )
-    return PenalizedQuasi(center, replace(optimum, value=np.nan, certificate=certificate))
+    return PenalizedQuasi(center, replace(optimum, certificate=certificate))
 
 
 def working_problem(center: Laplace) -> GeneralizedProblem:

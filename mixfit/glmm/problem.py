@@ -1,8 +1,11 @@
-"""A generalized mixed model as the fitter sees it: rows, patterns and a plan, fixed while parameters vary."""
+r"""A generalized mixed model as the fitter sees it: rows, patterns and a plan, fixed while parameters vary.
+
+Beside it the points of its parameter space with the slopes of a likelihood there, and how a design becomes one.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -10,8 +13,12 @@ import numpy as np
 
 from mixfit.covariance.term import factor_templates
 from mixfit.factor.factor import factorize
-from mixfit.factor.plan import refill
+from mixfit.factor.plan import make_plan, refill
+from mixfit.gram.basis import FixedBasis, fixed_basis
+from mixfit.gram.pattern import row_pattern
 from mixfit.gram.products import weighted_products
+from mixfit.gram.residual import ResidualStage
+from mixfit.lmm.assemble import random_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.term import Term
+    from mixfit.design.types import Design
     from mixfit.factor.factor import Factor
     from mixfit.factor.plan import Plan
     from mixfit.families.base import Family
@@ -26,7 +34,14 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["GeneralizedProblem"]
+__all__ = [
+    "GeneralizedAssembly",
+    "GeneralizedParameters",
+    "GeneralizedProblem",
+    "LikelihoodSlopes",
+    "assemble_generalized",
+    "with_fixed",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,3 +114,84 @@ class GeneralizedProblem:
         empty = np.empty((0, len(self.y))) if columns is None else columns
         gram = weighted_products(self.pattern, empty, weights)
         return factorize(gram, refill(self.plan, gram), self.factor_templates(templates))
+
+
+@dataclass(frozen=True, eq=False)
+class GeneralizedParameters:
+    """A point.
+
+    Attributes
+    ----------
+    points : tuple of ndarray
+        Of the terms' structures: relative factors, or what is moved instead; see :mod:`mixfit.covariance.structure`.
+    gamma : ndarray, shape (p,)
+        Coefficients of the orthonormal fixed columns.
+    phi : float
+        Dispersion; 1 for families without.
+    """
+
+    points: tuple[Array, ...]
+    gamma: Array
+    phi: float
+
+
+@dataclass(frozen=True, eq=False)
+class LikelihoodSlopes:
+    """Exact first derivatives of -2 log-likelihood.
+
+    Attributes
+    ----------
+    relative : tuple of ndarray, shape (k_t, k_t)
+        T'N_t T of every term: half the derivative in T E_ij is its (i, j).
+    absolute : dict of int to ndarray, shape (k_t, k_t)
+        N_t of the terms with a singular template; of adaptive quadrature only what N_t T_t says.
+    gamma : ndarray, shape (p,)
+    log_phi : float
+    quadratic_share, inverse_share : tuple of ndarray, shape (k_t,)
+        As in :class:`mixfit.lmm.derivatives.Derivatives`.
+    """
+
+    relative: tuple[Array, ...]
+    absolute: dict[int, Array]
+    gamma: Array
+    log_phi: float
+    quadratic_share: tuple[Array, ...]
+    inverse_share: tuple[Array, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class GeneralizedAssembly:
+    """A problem with the bases that lead back to the user's columns.
+
+    Attributes
+    ----------
+    problem : GeneralizedProblem
+    fixed : FixedBasis
+    term_bases : tuple of ndarray, shape (k_t, k_t)
+        R_t with Z = Z_basis R_t.
+    """
+
+    problem: GeneralizedProblem
+    fixed: FixedBasis
+    term_bases: tuple[Array, ...]
+
+
+def assemble_generalized(design: Design, family: Family) -> GeneralizedAssembly:
+    """Bases, patterns and plan of a design; `design.weights` are the prior weights (binomial: trials)."""
+    n = len(design.y)
+    prior = np.ones(n) if design.weights is None else design.weights
+    offset = np.zeros(n) if design.offset is None else design.offset
+    fixed = fixed_basis(np.ascontiguousarray(design.X.T))
+    rows, terms, bases = random_rows(design.random, ResidualStage())
+    pattern = row_pattern(rows)
+    plan = make_plan(weighted_products(pattern, np.empty((0, n)), np.ones(n)))
+    problem = GeneralizedProblem(family, design.y, prior, offset, fixed.rows, pattern, plan, terms)
+    return GeneralizedAssembly(problem, fixed, bases)
+
+
+def with_fixed(assembly: GeneralizedAssembly, columns: Array) -> GeneralizedAssembly:
+    """The model whose fixed effects have the coordinates `columns`, shape (p, c), in the orthonormal basis."""
+    basis = fixed_basis(np.ascontiguousarray(columns.T))
+    rows = basis.rows @ assembly.fixed.rows
+    fixed = FixedBasis(rows, basis.triangle, basis.kept)
+    return replace(assembly, fixed=fixed, problem=replace(assembly.problem, fixed=rows))

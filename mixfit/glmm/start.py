@@ -9,7 +9,7 @@ import numpy as np
 
 from mixfit.covariance.steps import relative_factors
 from mixfit.errors import FitError
-from mixfit.glmm.point import Parameters
+from mixfit.glmm.problem import GeneralizedParameters
 from mixfit.gram.basis import fixed_basis, response_basis
 from mixfit.gram.products import cross_products
 from mixfit.lmm.problem import Problem
@@ -107,14 +107,14 @@ def central_predictor(problem: GeneralizedProblem) -> Array:
     return gamma if found.x is None else np.asarray(found.x[:-1]) * np.sqrt(len(y))
 
 
-def nearer_starts(problem: GeneralizedProblem, first: Parameters) -> Iterator[Parameters]:
+def nearer_starts(problem: GeneralizedProblem, first: GeneralizedParameters) -> Iterator[GeneralizedParameters]:
     """Starts nearer and nearer to the central predictor, with smaller random effects, for supports with an edge."""
     central = central_predictor(problem)
     for share in _NEARER:
         gamma = central + share * (first.gamma - central)
         phi = _dispersion(problem, problem.offset + gamma @ problem.fixed, first.phi)
         points = [t.structure.scaled(own, share) for t, own in zip(problem.terms, first.points, strict=True)]
-        yield Parameters(tuple(points), gamma, phi)
+        yield GeneralizedParameters(tuple(points), gamma, phi)
 
 
 def _dispersion(problem: GeneralizedProblem, eta: Array, last: float) -> float:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixfit.errors import FitError
+from mixfit.glmm.aghq import QuadratureObjective
 from mixfit.glmm.minimize import minimize
 from mixfit.glmm.objective import LaplaceObjective
-from mixfit.glmm.point import Parameters
-from mixfit.glmm.quadrature import QuadratureObjective
+from mixfit.glmm.problem import GeneralizedParameters
 from mixfit.lmm.surface import FARTHEST_LOG, Frames, Slope, standardized_terms
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.glmm.assemble import GeneralizedAssembly
     from mixfit.glmm.objective import Objective
+    from mixfit.glmm.problem import GeneralizedAssembly
 
     Array = NDArray[np.float64]
 
@@ -30,10 +30,10 @@ __all__ = ["GeneralizedSurface"]
 class GeneralizedSurface:
     """-2 log-likelihood, by Laplace or quadrature, in covariances, fixed effects and the dispersion.
 
-    Parameters
+    GeneralizedParameters
     ----------
     assembly : GeneralizedAssembly
-    at : Parameters
+    at : GeneralizedParameters
         The minimum.
     errors : ndarray, shape (p,)
         Standard errors of the fixed effects there.
@@ -41,10 +41,12 @@ class GeneralizedSurface:
         Quadrature points a dimension; 1 is the Laplace approximation.
     """
 
-    def __init__(self, assembly: GeneralizedAssembly, at: Parameters, errors: Array, n_agq: int) -> None:
+    def __init__(self, assembly: GeneralizedAssembly, at: GeneralizedParameters, errors: Array, n_agq: int) -> None:
         self._assembly, self._at, self.errors, self._n_agq = assembly, at, errors, n_agq
         problem = assembly.problem
-        self._objective: Objective = LaplaceObjective(problem) if n_agq == 1 else QuadratureObjective(problem, n_agq)
+        self._objective: Objective[Any] = (
+            LaplaceObjective(problem) if n_agq == 1 else QuadratureObjective(problem, n_agq)
+        )
         self.tail_unit = at.phi
         # Product rules depend, a little, on how the columns of a factor are turned.
         self.resolution = 1e-5 if n_agq == 1 or max(problem.k) == 1 else 1e-2
@@ -63,7 +65,7 @@ class GeneralizedSurface:
         """The surface around the minimum that is reached from a place."""
         starts = self.terms.unstandardized(points, 1.0, len(self._assembly.problem.y))
         at = replace(self._parameters([np.eye(len(b)) for b in self.terms.bases], tail)[0], points=starts)
-        return GeneralizedSurface(self._assembly, minimize(self._objective, at).at, self.errors, self._n_agq)
+        return GeneralizedSurface(self._assembly, minimize(self._objective, at).point.at, self.errors, self._n_agq)
 
     def evaluate(self, factors: Sequence[Array], tail: Array) -> Slope:
         """Evaluate at S of every term, the fixed effects and log(phi / phi^)."""
@@ -73,21 +75,22 @@ class GeneralizedSurface:
         problem, fixed = self._assembly.problem, self._assembly.fixed
         beta = fixed.coefficients(at.gamma)
         try:
-            value = self._objective.value(at)
+            point = self._objective.evaluate(at)
         except FitError:
             # Too far out for the mode to be found: no place for a step.
-            value = np.inf
-        if not np.isfinite(value):
+            point = None
+        if point is None or not np.isfinite(point.value):
             return Slope(np.inf, (), np.empty(0), beta)
-        slopes = self._objective.slopes()
+        self._objective.settle(point)
+        slopes = self._objective.slopes(point)
         dispersion = [slopes.log_phi] if problem.family.has_dispersion else []
         tail_slope = np.concatenate([self.errors * (fixed.triangle.T @ slopes.gamma), dispersion])
-        return Slope(value, frames.slopes(slopes.relative, slopes.absolute), tail_slope, beta)
+        return Slope(point.value, frames.slopes(slopes.relative, slopes.absolute), tail_slope, beta)
 
-    def _parameters(self, factors: Sequence[Array], tail: Array) -> tuple[Parameters, Frames]:
+    def _parameters(self, factors: Sequence[Array], tail: Array) -> tuple[GeneralizedParameters, Frames]:
         problem = self._assembly.problem
         p = problem.p
         frames = Frames(self.terms, factors, 1.0, len(problem.y))
         gamma = self._at.gamma + self._assembly.fixed.triangle @ (self.errors * tail[:p])
         phi = self._at.phi * float(np.exp(tail[p])) if problem.family.has_dispersion else self._at.phi
-        return Parameters(frames.templates, gamma, phi), frames
+        return GeneralizedParameters(frames.templates, gamma, phi), frames

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
+
+from mixfit.lmm.types import Kept
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mixfit.glmm.laplace import Laplace
     from mixfit.optimize.certificate import Certificate
 
 __all__ = ["GeneralizedEstimate"]
@@ -46,6 +49,9 @@ class GeneralizedEstimate:
     eta : ndarray, shape (n,)
         Linear predictor at the modes, offset included.
     certificate : Certificate
+    at : Kept of Laplace
+        The Laplace approximation at the estimates, with modes and factor: what follows from the fit reuses it (see
+        `mixfit.glmm.conditional.laplace_at`).
     """
 
     method: str
@@ -62,6 +68,7 @@ class GeneralizedEstimate:
     modes: tuple[NDArray[np.float64], ...]
     eta: NDArray[np.float64]
     certificate: Certificate
+    at: Kept[Laplace] = field(default_factory=Kept, init=False, repr=False)
 
     reml: ClassVar[bool] = False
 

@@ -1,34 +1,99 @@
-"""The linear mixed model of the last scoring step of a generalized fit (see `mixfit.lmm.working`)."""
+r"""The working linear model at a Laplace approximation: a cheap curvature to step by.
+
+2 X'V^{-1}X for beta, the average information w_a'P w_b for theta (w_a = Z Sigma'_a Z'l'), and nothing between them.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg.lapack import dpotrf
 
-from mixfit.glmm.estimate import laplace_at
-from mixfit.gram.pattern import FactorRows
-from mixfit.lmm.working import WorkingModel
+from mixfit.gram.levels import column_products
+from mixfit.gram.products import random_sums
+from mixfit.lmm.criterion import whiten
 
 if TYPE_CHECKING:
-    from mixfit.glmm.assemble import GeneralizedAssembly
-    from mixfit.glmm.types import GeneralizedEstimate
+    from collections.abc import Sequence
 
-__all__ = ["generalized_working_model"]
+    from numpy.typing import NDArray
+
+    from mixfit.covariance.directions import Direction
+    from mixfit.glmm.laplace import Laplace
+
+    Array = NDArray[np.float64]
+
+__all__ = ["edge_curvature", "working_covariance", "working_information"]
+
+# A likelihood that rises for ever with phi is followed in steps of this many log units.
+_LONGEST_LOG_PHI = 3.0
+# Share of the largest curvature below which a combination of coefficients is not determined.
+_UNDETERMINED = 1e-14
 
 
-def generalized_working_model(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> WorkingModel:
-    """The linear model of the scoring step at the conditional modes."""
-    problem = assembly.problem
-    center = laplace_at(assembly, estimate)
-    mode, templates = center.mode, center.templates
-    weights = mode.terms.expected
-    working = mode.eta - problem.offset + mode.terms.score / weights
-    columns = np.concatenate([problem.fixed, working[None]])
-    factor = problem.factorize(weights, templates, columns)
-    root = np.sqrt(weights)
-    rows = tuple(
-        FactorRows(f.codes, f.n_levels, root[None] if f.columns is None else f.columns * root)
-        for f in problem.pattern.factors
-    )
-    return WorkingModel(rows, columns * root, factor, assembly.fixed, 1.0, None, reml=False)
+def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
+    """Block-diagonal curvature of (directions, gamma, log phi if any) in the working linear model."""
+    problem = at.problem
+    factor = problem.factorize(at.mode.terms.expected, at.templates, problem.fixed)
+    gram = factor.gram
+    border = factor.half(gram.border)
+    fixed = gram.corner - factor.inner(border, border)
+    m, p = len(directions), problem.p
+    size = m + p + problem.family.has_dispersion
+    out = np.zeros((size, size))
+    out[m : m + p, m : m + p] = 2.0 * fixed
+    if problem.family.has_dispersion:
+        out[-1, -1] = _dispersion_information(at)
+    if not m:
+        return out
+    scores = random_sums(problem.pattern.factors, at.mode.terms.score[None])
+    loadings = [np.zeros((k, m, q)) for k, q in zip(gram.k, gram.n_levels, strict=True)]
+    for a, d in enumerate(directions):
+        term = problem.terms[d.term]
+        s = scores[term.factor][term.columns, 0]
+        loadings[term.factor][term.columns, a] = d.change() @ s
+    images = gram.matvec(loadings)
+    forward = factor.half(images)
+    direct = sum(column_products(c, f) for c, f in zip(loadings, images, strict=True))
+    schur = direct - factor.inner(forward, forward)
+    if p:
+        coupling = sum(column_products(c, b) for c, b in zip(loadings, gram.border, strict=True))
+        root, info = dpotrf(fixed, lower=1, clean=1)
+        if info == 0:
+            to_x = whiten(root, coupling - factor.inner(forward, border))
+            schur = schur - to_x @ to_x.T
+    out[:m, :m] = 0.5 * (schur + schur.T)
+    return out
+
+
+def _dispersion_information(at: Laplace) -> float:
+    """Information of log phi: n / 2 for a factor of the variance, else the sum of squares of its scores.
+
+    Where the likelihood rises for ever like -1 / phi, its slope is its curvature too, and bounds the step.
+    """
+    problem = at.problem
+    if problem.family.is_scaled:
+        return len(problem.y) / 2.0
+    scores = problem.family.dispersion_terms(problem.y, problem.prior, at.mode.eta, at.phi).loglik
+    return 2.0 * max(float(scores @ scores), abs(float(scores.sum())) / _LONGEST_LOG_PHI)
+
+
+def working_covariance(at: Laplace) -> Array:
+    """(Q'V^{-1}Q)^{-1} of the working linear model with expected weights: Cov(gamma~) at known theta and phi."""
+    p = at.problem.p
+    information = working_information(at, [])[:p, :p]
+    return 2.0 * np.asarray(np.linalg.pinv(information, rcond=_UNDETERMINED, hermitian=True))
+
+
+def edge_curvature(at: Laplace, index: int, change: Array) -> tuple[float, float]:
+    """w'V^{-1}w along a change of a term's covariance on its boundary, and the quadratic part of the slope."""
+    problem, term = at.problem, at.problem.terms[index]
+    factor = problem.factorize(at.mode.terms.expected, at.templates)
+    s = random_sums(problem.pattern.factors, at.mode.terms.score[None])[term.factor][term.columns, 0]
+    loadings = [np.zeros((k, 1, q)) for k, q in zip(problem.k, problem.n_levels, strict=True)]
+    loadings[term.factor][term.columns, 0] = change @ s
+    images = factor.gram.matvec(loadings)
+    forward = factor.half(images)
+    direct = sum(float(np.vdot(c, f)) for c, f in zip(loadings, images, strict=True))
+    return direct - float(factor.inner(forward, forward)[0, 0]), float(np.vdot(change @ s, s))

@@ -113,6 +113,14 @@ class LinearCriterion:
         """Points with some variance along a direction without, or some way off a bound."""
         return leave_boundary(self.problem.terms, found.points, exit_, variance)
 
+    def place(self, found: Profile) -> Sequence[Array]:
+        """Its points."""
+        return found.points
+
+    def turned(self, place: Sequence[Array]) -> Sequence[Array]:
+        """The place itself: `evaluate` turns it."""
+        return place
+
     def refusal(self, error: FitError) -> FitError:
         """The error itself."""
         return error

@@ -12,10 +12,10 @@ import numpy as np
 from mixfit.design.build import build
 from mixfit.design.types import MEAN
 from mixfit.errors import BiasWarning, DataError, FitError
-from mixfit.glmm.assemble import assemble_generalized
-from mixfit.glmm.estimate import conditional_covariance, estimate_generalized
+from mixfit.glmm.conditional import conditional_covariance, predictor_variance
+from mixfit.glmm.estimate import estimate_generalized
 from mixfit.glmm.pql import few_counts
-from mixfit.glmm.prediction import predictor_variance
+from mixfit.glmm.problem import assemble_generalized
 from mixfit.glmm.separation import (
     CERTAIN,
     PERFECT,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mixfit.design.types import Design
     from mixfit.families.base import Family
     from mixfit.formula import MixedFormula
-    from mixfit.glmm.assemble import GeneralizedAssembly
+    from mixfit.glmm.problem import GeneralizedAssembly
     from mixfit.glmm.types import GeneralizedEstimate
     from mixfit.lmm.surface import Surface
     from mixfit.lmm.working import WorkingModel
@@ -64,7 +64,7 @@ def generalized(
 class GeneralizedMixedModel(MixedModel):
     """A mixed model of one response with a conditional distribution and a link.
 
-    Parameters
+    GeneralizedParameters
     ----------
     formula : str
     design : Design
@@ -97,7 +97,7 @@ class GeneralizedMixedModel(MixedModel):
     def fit(self, n_agq: int = 1, method: Literal["ml", "pql"] = "ml") -> GeneralizedResults:
         """Estimate by maximum likelihood, or by penalized quasi-likelihood.
 
-        Parameters
+        GeneralizedParameters
         ----------
         n_agq : int
             Quadrature points a random column: 1 is the Laplace approximation, more is adaptive
@@ -171,7 +171,7 @@ class GeneralizedMixedModel(MixedModel):
     def with_response(self, y: ArrayLike) -> GeneralizedMixedModel:
         """The same model of another response, shape (n,) (binomial: proportions).
 
-        Parameters
+        GeneralizedParameters
         ----------
         y : array_like, shape (n,)
             In the order of the rows used; proportions for a binomial model.
@@ -204,7 +204,7 @@ class GeneralizedMixedModel(MixedModel):
     def conditional_covariance(self, estimate: GeneralizedEstimate) -> tuple[Array, ...]:
         """Cov(b_j | y) of every level of every term at the mode, shapes (q_t, k_t, k_t).
 
-        Parameters
+        GeneralizedParameters
         ----------
         estimate : GeneralizedEstimate
 
@@ -218,7 +218,7 @@ class GeneralizedMixedModel(MixedModel):
     def likelihood_surface(self, estimate: GeneralizedEstimate, *, reml: bool) -> Surface:
         """-2 log-likelihood around an estimate, for profiles and curvatures; there is no REML for these models.
 
-        Parameters
+        GeneralizedParameters
         ----------
         estimate : GeneralizedEstimate
         reml : bool
@@ -228,10 +228,10 @@ class GeneralizedMixedModel(MixedModel):
         Surface
         """
         from mixfit.glmm.estimate import points_at
-        from mixfit.glmm.point import Parameters
+        from mixfit.glmm.problem import GeneralizedParameters
         from mixfit.glmm.surface import GeneralizedSurface
 
-        at = Parameters(
+        at = GeneralizedParameters(
             points_at(self._assembly, estimate.theta), self._assembly.fixed.triangle @ estimate.beta, estimate.phi
         )
         errors = np.sqrt(np.diagonal(estimate.cov_beta))
@@ -246,7 +246,7 @@ class GeneralizedMixedModel(MixedModel):
     ) -> Array:
         """Variance of the linear predictor x'beta + z'b about its true value, for new rows: shape (m,).
 
-        Parameters
+        GeneralizedParameters
         ----------
         estimate : GeneralizedEstimate
         X : ndarray, shape (m, p)
@@ -265,7 +265,7 @@ class GeneralizedMixedModel(MixedModel):
     def working_model(self, estimate: GeneralizedEstimate) -> WorkingModel:
         """The linear model of the scoring step at the modes: what leverages and deletions are computed from.
 
-        Parameters
+        GeneralizedParameters
         ----------
         estimate : GeneralizedEstimate
 
@@ -273,7 +273,7 @@ class GeneralizedMixedModel(MixedModel):
         -------
         WorkingModel
         """
-        from mixfit.glmm.working import generalized_working_model
+        from mixfit.glmm.conditional import generalized_working_model
 
         return generalized_working_model(self._assembly, estimate)
 

@@ -103,5 +103,11 @@ class Criterion(Protocol[Place, Found, AnyLocal]):
     def leave(self, found: Found, exit_: BoundaryParameter, variance: float, /) -> Place:
         """The place with some variance along a direction without."""
 
+    def place(self, found: Found, /) -> Place:
+        """Where a value was found."""
+
+    def turned(self, place: Place, /) -> Place:
+        """The same place in the coordinates that steps are best made in; `evaluate` may do that by itself."""
+
     def refusal(self, error: FitError, /) -> FitError:
         """What to say where no step leads to a place with a value."""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Descent", "Optimum", "minimize"]
+__all__ = ["Descent", "Optimum", "descend", "minimize"]
 
 # No model of any kind has needed a third of these.
 _MAX_ITERATIONS = 200
@@ -56,8 +56,11 @@ _FAR = 0.1
 _PATIENCE = 20
 # Steps cut more often than this say that the cheap curvature is wrong there.
 _FEW_CUTS = 2
-# Where the exact second derivatives are at hand the last digits cost one step more.
-_LAST_DIGITS = 1e-3
+# Share of the tolerance at which the search stops without one step more: where the exact second derivatives are at hand
+# the last digits cost no more than that, and where they are of this very place Newton's step squares what is left.
+_LAST_DIGITS = {Price.FREE: 1e-5, Price.DEAR: 1e-3, Price.CHEAP: 1.0}
+# What further steps must leave at most of the promise to be worth another: none where they are dear.
+_HALVED = {Price.FREE: 0.5, Price.DEAR: 0.0, Price.CHEAP: 0.0}
 
 CONVERGED = "optimality conditions hold"
 
@@ -102,7 +105,14 @@ def minimize(criterion: Criterion[Place, Found, AnyLocal], starts: Sequence[Plac
         Where the criterion has no finite value at a start, or at no place that a step leads to.
     """
     tried = [criterion.evaluate(start) for start in starts]
-    search = Descent(criterion, min(tried, key=lambda found: found.value), len(tried))
+    return descend(criterion, min(tried, key=lambda found: found.value), len(tried))
+
+
+def descend(
+    criterion: Criterion[Place, Found, AnyLocal], found: Found, n_evaluations: int = 1
+) -> Optimum[Found, AnyLocal]:
+    """Minimize from a place whose value is known; `n_evaluations` led there."""
+    search = Descent(criterion, found, n_evaluations)
     for _ in range(_MAX_ITERATIONS):
         if not search.advance():
             break
@@ -156,7 +166,8 @@ class Descent(Generic[Place, Found, AnyLocal]):
         self._patience = _Patience()
         self._region = TrustRegion()
         self._last = np.inf
-        self._creeps = self._polished = self._sharpened = False
+        self._creeps = self._sharpened = False
+        self._arrived = np.inf
         self._use(self.local.curvature, _Kind.CHEAP)
         if criterion.price is Price.FREE:
             self._sharpen()
@@ -175,7 +186,11 @@ class Descent(Generic[Place, Found, AnyLocal]):
             self._full, self.decrease = newton_step(curvature, g)
 
     def _sharpen(self) -> None:
-        self._use(self._criterion.hessian(self.found, self.local), _Kind.EXACT)
+        try:
+            hessian = self._criterion.hessian(self.found, self.local)
+        except FitError as error:
+            raise self._criterion.refusal(error) from error
+        self._use(hessian, _Kind.EXACT)
         self._sharpened = True
 
     @property
@@ -207,6 +222,8 @@ class Descent(Generic[Place, Found, AnyLocal]):
         if self._is_done():
             self.message = CONVERGED
             return False
+        if criterion.price is Price.DEAR and self._iterations % _PATIENCE == 0:
+            self._turn()
         before = self.n_evaluations
         reached = self._first_lower()
         if reached is None:
@@ -219,16 +236,31 @@ class Descent(Generic[Place, Found, AnyLocal]):
         self._arrive(*reached, cut=self.n_evaluations - before > _FEW_CUTS)
         return True
 
+    def _turn(self) -> None:
+        """Go on from the same place in better coordinates."""
+        before = self._criterion.place(self.found)
+        place = self._criterion.turned(before)
+        if place is before:
+            return
+        self.found = self._criterion.evaluate(place)
+        self.n_evaluations += 1
+        self.local, self._sharpened = self._criterion.local(self.found), False
+        self._use(self.local.curvature, _Kind.CHEAP)
+
     def _is_done(self) -> bool:
         tolerance = self._criterion.tolerance(self.found)
-        if self._criterion.price is Price.CHEAP or self._polished:
-            return self.promise <= tolerance
-        self._polished = self.promise <= tolerance
-        return self.promise <= _LAST_DIGITS * tolerance
+        price, promise, before = self._criterion.price, self.promise, self._arrived
+        if promise > tolerance:
+            return False
+        self._arrived = promise
+        return promise <= _LAST_DIGITS[price] * tolerance or promise > _HALVED[price] * before
 
     def _first_lower(self) -> tuple[Found, Array | None] | None:
         """The first trial whose value is lower, and the step to it in the place's coordinates where it is one."""
         bound = self.found.value + self.found.resolution
+        if self._model is not None and self.promise < self.found.resolution:
+            # Values say nothing of so small a step: the promise of the next one judges it.
+            bound = np.inf
         error, with_value = None, False
         self._region.promised = 0.0
         for place, step in self._trials():
@@ -260,11 +292,16 @@ class Descent(Generic[Place, Found, AnyLocal]):
             vanishing = self._vanishing()
         if vanishing and self._patience.allows():
             for which in self._together(vanishing):
-                yield criterion.move(found, local, step, which), None
+                yield criterion.turned(criterion.move(found, local, step, which)), None
         if self._model is None:
             for halvings in range(_MAX_HALVINGS):
                 part = step * 0.5**halvings
-                yield criterion.move(found, local, part, ()), part
+                place = criterion.move(found, local, part, ())
+                # Where the curvature is made anew in any case, so may the coordinates.
+                if self.decrease > _FAR and halvings < _FEW_CUTS:
+                    yield criterion.turned(place), None
+                else:
+                    yield place, part
         else:
             for part in self._region.steps(self._model):
                 yield criterion.move(found, local, part / local.unit, ()), part / local.unit

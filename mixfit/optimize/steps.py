@@ -28,8 +28,13 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Pivots", "limited_step", "negligible", "newton_step", "scaled_step"]
+__all__ = ["Pivots", "balanced", "limited_step", "negligible", "newton_step", "scaled_step"]
 
+# A target this close to 1 is the optimum, where the rescaled information is the information itself.
+_AT_TARGET = 1e-8
+# The model is trusted to change the information by no more than these.
+_STRETCH = (0.05, 100.0)
+# Raises of the curvature of coordinates on their way to zero, and the largest of each.
 _MAX_RAISES = 20
 _LARGEST_RAISE = 4.0
 
@@ -86,22 +91,46 @@ def scaled_step(
 
     `longest` is the longest step of each coordinate; `full` the step in the information as it is.
     """
-    stretch = np.ones(len(gradient))
-    vanishing = []
-    for a, rho, share in zip(pivots.index, pivots.quadratic, pivots.inverse, strict=True):
-        if share > NEGLIGIBLE or (np.isnan(share) and gradient[a] > 0 and 2.0 * full[a] <= -1.0):
-            vanishing.append(a)
-        if not (np.isfinite(rho) and share < 1.0):
-            continue
-        # tau = 1 / share; the balanced model's optimum is v * target.
-        target = (rho - share) / (1.0 - share)
-        if a not in vanishing and gradient[a] > 0 and (target <= 0.0 or 2.0 * full[a] <= -1.0):
-            vanishing.append(a)
-        target = max(target, SMALLEST_SHARE)
-        if abs(target - 1.0) > 1e-8:
-            stretch[a] = np.clip((target - 1.0) / (max(rho, SMALLEST_SHARE) * np.log(target)), 0.05, 100.0)
-    root = np.sqrt(stretch)
-    return limited_step(information * np.outer(root, root), gradient, longest), tuple(vanishing)
+    root = np.ones(len(gradient))
+    vanishing: tuple[int, ...] = ()
+    if pivots.index:
+        at = np.array(pivots.index)
+        root[at], gone = balanced(np.array(pivots.quadratic), np.array(pivots.inverse), gradient[at], full[at])
+        vanishing = tuple(at[gone].tolist())
+    return limited_step(information * np.outer(root, root), gradient, longest), vanishing
+
+
+def balanced(rho: Array, share: Array, gradient: Array, full: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """What the balanced model makes of log standard deviations, whatever the shape of the arrays.
+
+    Parameters
+    ----------
+    rho, share : ndarray
+        `Pivots.quadratic` and `Pivots.inverse`.
+    gradient, full : ndarray
+        Slope, and the step in the information as it is.
+
+    Returns
+    -------
+    root : ndarray
+        What rows and columns of the information are multiplied by, for its step to be the model's.
+    vanishing : ndarray of bool
+        Whether the model sends it to zero, or nothing is lost where it is.
+    """
+    usable = (share < 1.0) & np.isfinite(rho)
+    safe_share, safe_rho = np.where(usable, share, 0.0), np.where(usable, rho, 1.0)
+    # tau = 1 / share; the balanced model's optimum is v * target.
+    target = (safe_rho - safe_share) / (1.0 - safe_share)
+    falling = (gradient > 0.0) & (2.0 * full <= -1.0)
+    # Where the model does not say, the step alone does.
+    vanishing = (
+        (share > NEGLIGIBLE) | (np.isnan(share) & falling) | (usable & (falling | ((gradient > 0.0) & (target <= 0.0))))
+    )
+    target = np.maximum(target, SMALLEST_SHARE)
+    far = np.abs(target - 1.0) > _AT_TARGET
+    target = np.where(far, target, 2.0)
+    stretch = (target - 1.0) / (np.maximum(safe_rho, SMALLEST_SHARE) * np.log(target))
+    return np.where(far, np.sqrt(np.clip(stretch, *_STRETCH)), 1.0), vanishing
 
 
 def negligible(pivots: Pivots) -> tuple[int, ...]:

@@ -123,10 +123,11 @@ class TrustRegion:
 
     def learn(self, decrease: float, resolution: float) -> None:
         """Compare the decrease with the promise of the step that was taken."""
-        if self.promised <= 0.0:
+        if self.promised <= resolution:
+            # Rounding says nothing of the model.
             self.radius = LONGEST_STEP
             return
-        gain = decrease / max(self.promised, resolution)
+        gain = decrease / self.promised
         if gain > _TRUSTED:
             self.radius = min(_GROWTH * self.radius, LONGEST_STEP)
         elif gain < _DISTRUSTED:

@@ -15,7 +15,7 @@ from scipy.sparse import csc_array
 from scipy.sparse.linalg import splu
 
 import mixfit
-import mixfit.glmm.assemble
+import mixfit.glmm.problem
 import mixfit.lmm.assemble
 from mixfit.factor.plan import make_plan
 from mixfit.factor.trailing import Cost
@@ -240,7 +240,7 @@ def test_another_block_gives_the_same_models(
         made.append(columns)
         return SolvedBlock(columns, patterns, gram)
 
-    for room in (mixfit.lmm.assemble, mixfit.glmm.assemble):
+    for room in (mixfit.lmm.assemble, mixfit.glmm.problem):
         monkeypatch.setattr(room, "make_plan", partial(make_plan, make_trailing=make_trailing))
     for name, values in model().items():
         assert_allclose(values, ours[name], rtol=1e-6, atol=1e-6, err_msg=name)

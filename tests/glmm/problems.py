@@ -11,10 +11,9 @@ from mixfit.covariance.diagonal import Diagonal
 from mixfit.covariance.term import Term
 from mixfit.covariance.unstructured import Unstructured
 from mixfit.factor.plan import make_plan
+from mixfit.glmm.aghq import QuadratureObjective
 from mixfit.glmm.laplace import laplace, laplace_gradient
-from mixfit.glmm.point import Parameters
-from mixfit.glmm.problem import GeneralizedProblem
-from mixfit.glmm.quadrature import QuadratureObjective
+from mixfit.glmm.problem import GeneralizedParameters, GeneralizedProblem
 from mixfit.gram.basis import fixed_basis
 from mixfit.gram.pattern import FactorRows, row_pattern
 from mixfit.gram.products import weighted_products
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.families.base import Family
-    from mixfit.glmm.point import Slopes
+    from mixfit.glmm.problem import LikelihoodSlopes
 
     Array = NDArray[np.float64]
 
@@ -53,7 +52,7 @@ class At:
     """A problem and a point of its parameter space."""
 
     problem: GeneralizedProblem
-    point: Parameters
+    point: GeneralizedParameters
 
 
 def point(shape: Shape, family: Family, seed: int = 1) -> At:
@@ -89,43 +88,42 @@ def point(shape: Shape, family: Family, seed: int = 1) -> At:
     pattern = row_pattern(factors)
     plan = make_plan(weighted_products(pattern, np.empty((0, N)), np.ones(N)))
     problem = GeneralizedProblem(family, y, prior, offset, X.rows, pattern, plan, tuple(terms))
-    return At(problem, Parameters(tuple(templates), X.triangle @ beta, phi))
+    return At(problem, GeneralizedParameters(tuple(templates), X.triangle @ beta, phi))
 
 
 def without(at: At, term: int, column: int) -> At:
     """The same point with one column of a template zero: a singular covariance."""
     templates = [t.copy() for t in at.point.points]
     templates[term][:, column] = 0.0
-    return At(at.problem, Parameters(tuple(templates), at.point.gamma, at.point.phi))
+    return At(at.problem, GeneralizedParameters(tuple(templates), at.point.gamma, at.point.phi))
 
 
-def laplace_at(at: At, point: Parameters) -> float:
+def laplace_at(at: At, point: GeneralizedParameters) -> float:
     """Laplace criterion."""
     return laplace(at.problem, point.gamma, point.points, point.phi).value
 
 
-def laplace_slopes(at: At) -> Slopes:
+def laplace_slopes(at: At) -> LikelihoodSlopes:
     """Its gradient."""
     return laplace_gradient(laplace(at.problem, at.point.gamma, at.point.points, at.point.phi))
 
 
-def quadrature_at(nodes: int) -> Callable[[At, Parameters], float]:
+def quadrature_at(nodes: int) -> Callable[[At, GeneralizedParameters], float]:
     """Criterion by adaptive quadrature."""
-    return lambda at, point: QuadratureObjective(at.problem, nodes).value(point)
+    return lambda at, point: QuadratureObjective(at.problem, nodes).evaluate(point).value
 
 
-def quadrature_slopes(at: At, nodes: int) -> Slopes:
+def quadrature_slopes(at: At, nodes: int) -> LikelihoodSlopes:
     """Its gradient."""
     objective = QuadratureObjective(at.problem, nodes)
-    objective.value(at.point)
-    return objective.slopes()
+    return objective.slopes(objective.evaluate(at.point))
 
 
 def quadrature_boundary(at: At, nodes: int) -> dict[int, Array]:
     """Its slopes in the variances that are zero."""
     objective = QuadratureObjective(at.problem, nodes)
-    objective.value(at.point)
-    return objective.boundary_slopes(objective.slopes())
+    point = objective.evaluate(at.point)
+    return objective.boundary_slopes(point, objective.slopes(point))
 
 
 def difference(f: Callable[[float], float], h: float = 2e-4) -> float:
@@ -133,16 +131,18 @@ def difference(f: Callable[[float], float], h: float = 2e-4) -> float:
     return (8.0 * (f(h) - f(-h)) - (f(2.0 * h) - f(-2.0 * h))) / (12.0 * h)
 
 
-def check_gradient(at: At, slopes: Slopes, value: Callable[[At, Parameters], float], tolerance: float = 1e-6) -> None:
+def check_gradient(
+    at: At, slopes: LikelihoodSlopes, value: Callable[[At, GeneralizedParameters], float], tolerance: float = 1e-6
+) -> None:
     """Every entry of an exact gradient against the criterion's central difference."""
     templates, gamma, phi = at.point.points, at.point.gamma, at.point.phi
 
-    def close(actual: float, f: Callable[[float], Parameters], what: str) -> None:
+    def close(actual: float, f: Callable[[float], GeneralizedParameters], what: str) -> None:
         wanted = difference(lambda h: value(at, f(h)))
         assert abs(actual - wanted) <= tolerance * max(1.0, abs(wanted)), f"{what}: {actual} instead of {wanted}"
 
     for a, e in enumerate(np.eye(len(gamma))):
-        close(slopes.gamma[a], lambda h, e=e: Parameters(templates, gamma + h * e, phi), f"gamma[{a}]")
+        close(slopes.gamma[a], lambda h, e=e: GeneralizedParameters(templates, gamma + h * e, phi), f"gamma[{a}]")
     for x, (t, term) in enumerate(zip(templates, at.problem.terms, strict=True)):
         for i, j in zip(*np.tril_indices(term.k), strict=True):
             if (term.structure.is_separable and i != j) or not (t[i, i] and t[j, j]):
@@ -150,21 +150,23 @@ def check_gradient(at: At, slopes: Slopes, value: Callable[[At, Parameters], flo
             step = np.zeros_like(t)
             step[:, j] = t[:, i]
 
-            def moved(h: float, x: int = x, step: Array = step) -> Parameters:
-                return Parameters(tuple(s + h * step if y == x else s for y, s in enumerate(templates)), gamma, phi)
+            def moved(h: float, x: int = x, step: Array = step) -> GeneralizedParameters:
+                return GeneralizedParameters(
+                    tuple(s + h * step if y == x else s for y, s in enumerate(templates)), gamma, phi
+                )
 
             close(2.0 * slopes.relative[x][i, j], moved, f"template {x} [{i}, {j}]")
     if at.problem.family.has_dispersion:
-        close(slopes.log_phi, lambda h: Parameters(templates, gamma, phi * float(np.exp(h))), "log phi")
+        close(slopes.log_phi, lambda h: GeneralizedParameters(templates, gamma, phi * float(np.exp(h))), "log phi")
 
 
-def variance_difference(at: At, term: int, column: int, value: Callable[[At, Parameters], float]) -> float:
+def variance_difference(at: At, term: int, column: int, value: Callable[[At, GeneralizedParameters], float]) -> float:
     """One-sided difference of the criterion in a variance that is zero."""
 
     def along(variance: float) -> float:
         templates = [t.copy() for t in at.point.points]
         templates[term][column, column] = np.sqrt(variance)
-        return value(at, Parameters(tuple(templates), at.point.gamma, at.point.phi))
+        return value(at, GeneralizedParameters(tuple(templates), at.point.gamma, at.point.phi))
 
     h = 1e-5
     return (-11.0 * along(0.0) + 18.0 * along(h) - 9.0 * along(2.0 * h) + 2.0 * along(3.0 * h)) / (6.0 * h)

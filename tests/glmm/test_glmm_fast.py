@@ -17,8 +17,7 @@ from mixfit.errors import FitError
 from mixfit.families.continuous import Gamma
 from mixfit.families.counts import NegativeBinomial, Poisson
 from mixfit.families.proportions import Binomial
-from mixfit.glmm.fast import FastObjective, fast_gradient
-from mixfit.glmm.joint import joint_laplace
+from mixfit.glmm.joint import FastObjective, fast_gradient, joint_laplace
 from tests.families.cases import EVERY
 from tests.glmm.data import load
 from tests.glmm.problems import SHAPES, At, check_gradient, point, variance_difference, without
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from mixfit.families.base import Family
     from mixfit.glmm.laplace import Laplace
-    from mixfit.glmm.point import Parameters
+    from mixfit.glmm.problem import GeneralizedParameters
 
 FITS: dict[str, dict[str, Any]] = json.loads((Path(__file__).parents[1] / "reference" / "fast_pql.json").read_text())[
     "fast"
@@ -42,9 +41,9 @@ def mode_of(at: At) -> Laplace:
     return joint_laplace(at.problem, at.point.points, at.point.phi, at.point.gamma)
 
 
-def fast_at(at: At) -> Callable[[At, Parameters], float]:
+def fast_at(at: At) -> Callable[[At, GeneralizedParameters], float]:
     """The criterion, its search for the joint mode starting where `at` is."""
-    return lambda _, other: FastObjective(at.problem, at.point.gamma).value(other)
+    return lambda _, other: FastObjective(at.problem, at.point.gamma).evaluate(other).value
 
 
 def bare(at: At) -> At:

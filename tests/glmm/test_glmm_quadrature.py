@@ -14,6 +14,7 @@ from mixfit.families.continuous import Gamma, InverseGaussian
 from mixfit.families.counts import NegativeBinomial, Poisson
 from mixfit.families.proportions import Beta, BetaBinomial, Binomial
 from mixfit.families.resolve import resolve_family
+from mixfit.glmm.aghq import QuadratureObjective, lower_triangular
 from mixfit.glmm.nodes import product_rule
 from tests.families.cases import EVERY
 from tests.glmm.problems import (
@@ -195,3 +196,39 @@ def test_nodes_outside_the_support_add_nothing(name: str) -> None:
     slopes = quadrature_slopes(at, 9)
     assert np.isfinite(slopes.gamma).all()
     assert np.isfinite(slopes.relative[0]).all()
+
+
+@pytest.mark.usefixtures("sharp_modes")
+@pytest.mark.parametrize("empty", [(), (1,)], ids=["regular", "singular"])
+@pytest.mark.parametrize("family", [Binomial(), NegativeBinomial()], ids=repr)
+def test_the_sum_depends_on_the_covariance_alone(family: Family, empty: tuple[int, ...]) -> None:
+    at = point(SLOPE, family)
+    for column in empty:
+        at = without(at, 0, column)
+    objective = QuadratureObjective(at.problem, 3)
+    here = objective.evaluate(at.point)
+    slopes = objective.slopes(here)
+    regular = [c for c in range(2) if c not in empty]
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(2, 2)))[0]
+    if empty:
+        turn = np.diag([-1.0, 1.0])
+    turned = objective.evaluate(replace(at.point, templates=(at.point.templates[0] @ turn,)))
+    assert_allclose(turned.value, here.value, rtol=1e-12)
+    other = objective.slopes(turned)
+    assert_allclose(other.gamma, slopes.gamma, rtol=1e-6, atol=1e-8)
+    wanted = (turn.T @ slopes.relative[0] @ turn)[np.ix_(regular, regular)]
+    assert_allclose(other.relative[0][np.ix_(regular, regular)], wanted, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("rank", [0, 1, 2, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_lower_triangular_factors(rank: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    t = np.zeros((3, 3))
+    t[:, rng.permutation(3)[:rank]] = rng.normal(size=(3, rank)) * 10.0 ** rng.uniform(-6, 6, rank)
+    low, turn = lower_triangular(t)
+    assert_allclose(low @ turn, t, atol=1e-12 * np.abs(t).max(initial=1.0))
+    assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
+    assert_allclose(low, np.tril(low))
+    assert (low.diagonal() >= 0.0).all()
+    assert not low[:, rank:].any()

@@ -16,9 +16,9 @@ from scipy.optimize import minimize
 
 import mixfit
 from mixfit.errors import DataError, FitError, MixfitError
+from mixfit.glmm.aghq import QuadratureObjective
 from mixfit.glmm.objective import LaplaceObjective
-from mixfit.glmm.point import Parameters
-from mixfit.glmm.quadrature import QuadratureObjective
+from mixfit.glmm.problem import GeneralizedParameters
 
 pytestmark = pytest.mark.filterwarnings("error")
 N = 120
@@ -174,7 +174,9 @@ def test_no_other_start_leads_lower(formula: str, family: str) -> None:
     def criterion(v: np.ndarray) -> float:
         phi = estimate.phi * float(np.exp(v[-1])) if dispersion else 1.0
         try:
-            value = objective.value(Parameters((np.array([[abs(v[0])]]),), gamma + scale * v[1 : p + 1], phi))
+            value = objective.evaluate(
+                GeneralizedParameters((np.array([[abs(v[0])]]),), gamma + scale * v[1 : p + 1], phi)
+            ).value
         except MixfitError:
             return 1e10
         return value if np.isfinite(value) else 1e10
@@ -376,7 +378,7 @@ def test_quadrature_of_a_singular_slope_is_at_its_own_minimum() -> None:
     basis = fit.model._assembly.term_bases[0]
     gamma = fit.model._assembly.fixed.triangle @ fit.estimate.beta
     at = np.linalg.qr((basis @ fit.estimate.templates[0]).T, mode="r").T
-    here = objective.value(Parameters((at,), gamma, 1.0))
+    here = objective.evaluate(GeneralizedParameters((at,), gamma, 1.0)).value
     assert_allclose(here, fit.estimate.criterion, atol=1e-6)
 
 

@@ -204,7 +204,7 @@ def _refits(fit: Fit, columns: Sequence[Array]) -> tuple[Minimum, list[Minimum]]
         full = minimum(assembly.problem, reml=False) if fit.reml else own
         return full, [minimum(with_fixed(assembly, c), reml=False) for c in columns]
     from mixfit.glmm.estimate import estimate_generalized
-    from mixfit.glmm.submodel import with_fixed as with_fixed_generalized
+    from mixfit.glmm.problem import with_fixed as with_fixed_generalized
 
     whole = _generalized(fit)
     smaller = [

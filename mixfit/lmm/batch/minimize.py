@@ -14,8 +14,7 @@ from mixfit.lmm.batch.boundary import examine, leave, null_curvature
 from mixfit.lmm.batch.frame import Frame, directions, frame
 from mixfit.lmm.batch.profile import evaluate
 from mixfit.lmm.batch.slopes import differentiate, gradient, information
-from mixfit.lmm.batch.steps import newton_step, scaled_step
-from mixfit.optimize.bounds import LONGEST_STEP
+from mixfit.optimize.many import ManyPatience, newton_steps, scaled_steps, stretched
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,8 +38,6 @@ _STOP = 1e-12
 _CONVERGED = 1e-8
 # Of every so many steps the last is stretched.
 _CYCLE = 3
-_SLOW = 0.7
-_FASTEST_STRETCH = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +65,14 @@ def minimize(moments: Moments, start: Array, *, reml: bool) -> Optima:
     toward = directions(blocks)
     current, value, resolution = _best_start(moments, start, reml=reml)
     decrease = np.zeros(len(moments))
-    patience = _Patience(np.zeros(len(moments), dtype=int), np.zeros(len(moments), dtype=int))
+    patience = ManyPatience.of(len(moments))
     live = np.flatnonzero(np.isfinite(value))
     decrease[~np.isfinite(value)] = np.inf
     for iteration in range(_MAX_ITERATIONS):
         part, here, before = moments.take(live), current.take(live), decrease[live]
         plan, decrease[live] = _plan(part, here, toward, reml=reml)
-        stretched = iteration % _CYCLE == _CYCLE - 1
-        reach = _reach(before, decrease[live], plan.step) if stretched else np.ones(len(live))
+        last = iteration % _CYCLE == _CYCLE - 1
+        reach = stretched(before, decrease[live], plan.step) if last else np.ones(len(live))
         going = np.flatnonzero(decrease[live] > np.maximum(_STOP, resolution[live]))
         live = live[going]
         if not len(live):
@@ -108,23 +105,6 @@ def _best_start(moments: Moments, start: Array, *, reml: bool) -> tuple[Frame, A
             best[1][better], best[2][better] = at.value[better], at.resolution[better]
     assert best is not None
     return best
-
-
-@dataclass(frozen=True, eq=False)
-class _Patience:
-    """How long each replicate waits before it tries zero variances again: longer after every trial."""
-
-    trials: NDArray[np.int_]
-    wait: NDArray[np.int_]
-
-    def allows(self, live: Index, vanishing: Flags) -> Flags:
-        """Which of the live replicates try now."""
-        now = vanishing & (self.wait[live] == 0)
-        self.wait[live[vanishing & ~now]] -= 1
-        tried = live[now]
-        self.wait[tried] = 2 ** self.trials[tried] - 1
-        self.trials[tried] += 1
-        return now
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,12 +156,16 @@ def _plan(moments: Moments, here: Frame, toward: Directions, *, reml: bool) -> t
     g, curvature = gradient(slopes, toward, weights), information(slopes, toward, weights)
     if here.null.any():
         curvature += null_curvature(boundary, toward, here, weights)
-    full, decrease = newton_step(curvature, g)
-    step, vanishing = scaled_step(toward, g, curvature, slopes, full)
+    full, decrease = newton_steps(curvature, g)
+    pivot = np.flatnonzero(toward.pivot)
+    column = toward.column[pivot]
+    rho, share = slopes.quadratic_share[column], slopes.inverse_share[column]
+    vanishing = np.zeros(slopes.quadratic_share.shape, dtype=bool)
+    step, vanishing[column] = scaled_steps(pivot, rho, share, g, curvature, full)
     leaving = boundary.decrease > decrease
     vanishing &= ~here.null & ~leaving
-    share = np.where(vanishing, slopes.inverse_share, -1.0)
-    least = vanishing & (np.arange(len(share))[:, None] == share.argmax(axis=0))
+    informed = np.where(vanishing, slopes.inverse_share, -1.0)
+    least = vanishing & (np.arange(len(informed))[:, None] == informed.argmax(axis=0))
     return (
         _Plan(step, vanishing, least, boundary, leaving, leaving, np.ones(len(leaving))),
         np.maximum(decrease, boundary.decrease),
@@ -195,18 +179,6 @@ class _Moved:
     frame: Frame
     value: Array
     resolution: Array
-
-
-def _reach(before: Array, after: Array, step: Array) -> Array:
-    """How far to go where the average information is much too large and steps shrink slowly, (R,).
-
-    The promised decrease falls by the square of the rate at which steps shrink; steps that shrink by rho each add up
-    to the first over 1 - rho (Aitken's acceleration). The steps between put right what such a step overshoots.
-    """
-    tiny = np.finfo(float).tiny
-    rate = np.sqrt(np.minimum(after / np.maximum(before, tiny), 1.0))
-    wanted = np.where(rate > _SLOW, 1.0 / np.maximum(1.0 - rate, _FASTEST_STRETCH), 1.0)
-    return np.minimum(wanted, LONGEST_STEP / np.maximum(np.abs(step).max(axis=0), tiny))
 
 
 def _advance(moments: Moments, here: Frame, plan: _Plan, toward: Directions, bound: Array, *, reml: bool) -> _Moved:

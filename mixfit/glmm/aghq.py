@@ -1,4 +1,4 @@
-r"""Exact derivatives of adaptive quadrature.
+r"""Adaptive Gauss-Hermite quadrature as an objective, for models of one grouping factor, and its exact derivatives.
 
 With p_r the nodes' shares in the sum and q_r = grad g(u_r), the nodes move with the parameters through u~ and L;
 the derivative of a Cholesky factor, dL = L Phi(L^{-1} dA L'^{-1}), collects what they contribute in 2 B_j, symmetric,
@@ -20,25 +20,129 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.covariance.directions import regular_columns
-from mixfit.glmm.laplace import laplace
-from mixfit.glmm.nodes import evaluate_nodes, node_rows
-from mixfit.glmm.point import Slopes
+from mixfit.covariance.steps import relative_factors
+from mixfit.glmm.laplace import laplace_of
+from mixfit.glmm.nodes import evaluate_nodes, node_rows, product_rule
+from mixfit.glmm.objective import LikelihoodPoint, Objective
+from mixfit.glmm.problem import LikelihoodSlopes
 from mixfit.gram import levels as lv
 from mixfit.gram.products import random_predictor, random_sums
 from mixfit.lmm.derivatives import share_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from mixfit.glmm.laplace import Laplace
     from mixfit.glmm.nodes import NodePoint, Rule
+    from mixfit.glmm.problem import GeneralizedParameters, GeneralizedProblem
 
     Array = NDArray[np.float64]
 
-__all__ = ["quadrature_slopes", "slope_off_boundary"]
+__all__ = ["QuadratureObjective", "QuadraturePoint", "lower_triangular", "quadrature_slopes", "slope_off_boundary"]
 
+# So small a variance, where the data tell of it, changes A by this much: it stands for the limit at zero.
 _OFF = 1e-6
+# Of that variance, the step of its difference.
 _RELATIVE = 1e-4
+# Rows of T below this share of their length are rounding.
+_ROUNDING = 1e-14
+
+
+@dataclass(frozen=True, eq=False)
+class QuadraturePoint(LikelihoodPoint):
+    """Adaptive quadrature at one point.
+
+    Attributes
+    ----------
+    nodes : NodePoint
+        At lower-triangular templates of the same covariances.
+    turns : tuple of ndarray, shape (k_t, k_t)
+        Q, orthogonal, with T = T_low Q for the templates T of `at`.
+    """
+
+    nodes: NodePoint
+    turns: tuple[Array, ...]
+
+
+class QuadratureObjective(Objective[QuadraturePoint]):
+    """Adaptive quadrature of -2 log-likelihood, for models of one grouping factor.
+
+    A product rule turns with the columns of T. The sum is taken at the lower-triangular T, so that it is a function of
+    T T' alone like every other criterion.
+
+    Parameters
+    ----------
+    problem : GeneralizedProblem
+    n_nodes : int
+        A dimension.
+    """
+
+    def __init__(self, problem: GeneralizedProblem, n_nodes: int) -> None:
+        super().__init__(problem)
+        self._rule = product_rule(n_nodes, problem.k[0])
+
+    def evaluate(self, at: GeneralizedParameters) -> QuadraturePoint:
+        """-2 log-likelihood by adaptive quadrature."""
+        factors = relative_factors(self.problem.terms, at.points)
+        low, turns = zip(*map(lower_triangular, factors), strict=True)
+        center = laplace_of(self.problem, at.gamma, low, at.phi, *self._near)
+        nodes = evaluate_nodes(center, self._rule)
+        return QuadraturePoint(at, center, nodes.value, nodes, turns)
+
+    def slopes(self, point: QuadraturePoint) -> LikelihoodSlopes:
+        """Exact gradient."""
+        return quadrature_slopes(point.nodes, self._rule, point.turns)
+
+    def boundary_slopes(self, point: QuadraturePoint, slopes: LikelihoodSlopes) -> dict[int, Array]:
+        """N_t on the null space of every singular term, one evaluation aside for each of its entries."""
+        return {x: self._null_slopes(point.center, x) for x in slopes.absolute}
+
+    def _null_slopes(self, center: Laplace, index: int) -> Array:
+        structure = self.problem.terms[index].structure
+        null = structure.null_space(center.templates[index], self.problem.seen[index])
+        form = np.diag([self._slope_off(center, index, n) for n in null.T])
+        if not structure.is_separable:
+            for a, b in zip(*np.tril_indices(len(form), -1), strict=True):
+                mixed = self._slope_off(center, index, np.sqrt(0.5) * (null[:, a] + null[:, b]))
+                form[a, b] = form[b, a] = mixed - 0.5 * (form[a, a] + form[b, b])
+        return np.asarray(null @ form @ null.T)
+
+    def _slope_off(self, center: Laplace, index: int, direction: Array) -> float:
+        self.n_aside += 1
+        return slope_off_boundary(center, self._rule, index, direction)
+
+
+def lower_triangular(t: Array) -> tuple[Array, Array]:
+    """The lower-triangular T_low of the same T T', its columns without variance last, and Q with T = T_low Q.
+
+    Examples
+    --------
+    >>> low, turn = lower_triangular(np.array([[0.0, 1.0], [2.0, 0.0]]))
+    >>> low.round(12).tolist(), (low @ turn).round(12).tolist()
+    ([[1.0, 0.0], [0.0, 2.0]], [[0.0, 1.0], [2.0, 0.0]])
+    """
+    k = len(t)
+    low, turn = np.array(t), np.eye(k)
+    pivot = 0
+    for row in range(k):
+        if pivot == k:
+            break
+        rest = low[row, pivot:].copy()
+        size = float(np.linalg.norm(rest))
+        if size <= _ROUNDING * float(np.linalg.norm(low[row])):
+            low[row, pivot:] = 0.0
+            continue
+        # Householder's reflection that sends the rest of the row to (size, 0, ...).
+        rest[0] -= size
+        if (length := float(rest @ rest)) > 0.0:
+            low[:, pivot:] -= np.outer(low[:, pivot:] @ rest, 2.0 / length * rest)
+            turn[pivot:] -= np.outer(2.0 / length * rest, rest @ turn[pivot:])
+            low[row, pivot + 1 :] = 0.0
+        pivot += 1
+    low[:, pivot:] = 0.0
+    return low, turn
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +194,11 @@ def _moments(at: NodePoint, rule: Rule) -> _Moments:
     return _Moments(score_mean, node_scores, loglik_phi, s, twice_b, leverage, c, shift, v)
 
 
-def quadrature_slopes(at: NodePoint, rule: Rule) -> Slopes:
-    """Exact gradient of the sum over the nodes."""
+def quadrature_slopes(at: NodePoint, rule: Rule, turns: Sequence[Array]) -> LikelihoodSlopes:
+    """Exact gradient of the sum over the nodes, for the templates T = T_low Q of the `turns` Q.
+
+    Along lower-triangular T the derivatives are the lower triangle of T'N T, which is symmetric.
+    """
     center = at.center
     problem, mode, t = center.problem, center.mode, center.factor.templates[0]
     q, m = problem.n_levels[0], _moments(at, rule)
@@ -105,21 +212,27 @@ def quadrature_slopes(at: NodePoint, rule: Rule) -> Slopes:
     a_less_one = lv.congruence(t, center.factor.gram.diagonal[0])
     spread = 2.0 * lv.matmul(a_less_one, m.twice_b).sum(axis=2)
     whole = 0.5 * (drift + spread + (m.v + 2.0 * m.s) @ u.T + u @ m.v.T)
-    relative, absolute, quadratic, inverse = [], {}, [], []
-    # What Laplace takes from A^{-1}: the variances of u given y, here those among the nodes.
-    mean = (at.u * at.share).sum(axis=1)
-    share = (((at.u - mean[:, None]) ** 2 * at.share).sum(axis=1)).mean(axis=1)
-    for index, (term, own) in enumerate(zip(problem.terms, center.templates, strict=True)):
+    relative: list[Array] = []
+    quadratic: list[Array] = []
+    inverse: list[Array] = []
+    absolute: dict[int, Array] = {}
+    # What Laplace takes from A^{-1}: the covariances of u given y, here those among the nodes.
+    centred = at.u - (at.u * at.share).sum(axis=1)[:, None]
+    among = np.einsum("arq,rq,brq->ab", centred, at.share, centred) / q
+    for index, (term, own, turn) in enumerate(zip(problem.terms, center.templates, turns, strict=True)):
         part = whole[term.columns, term.columns]
+        part = np.tril(part) + np.tril(part, -1).T
         regular = regular_columns(own)
-        relative.append(part * (regular[:, None] & regular))
-        known = q * (1.0 - share[term.columns])
+        part = turn.T @ (part * (regular[:, None] & regular)) @ turn
+        relative.append(part)
+        share = np.einsum("ia,ij,ja->a", turn, among[term.columns, term.columns], turn)
+        known = q * (1.0 - share)
         quadratic.append(share_of(known - part.diagonal(), known))
-        inverse.append(share[term.columns])
+        inverse.append(share)
         if not regular.all():
             slope = _template_slopes(at, m)[term.columns, term.columns]
             absolute[index] = np.asarray(slope @ np.linalg.pinv(own))
-    return Slopes(tuple(relative), absolute, problem.fixed @ row, log_phi, tuple(quadratic), tuple(inverse))
+    return LikelihoodSlopes(tuple(relative), absolute, problem.fixed @ row, log_phi, tuple(quadratic), tuple(inverse))
 
 
 def _template_slopes(at: NodePoint, m: _Moments) -> Array:
@@ -141,7 +254,7 @@ def slope_off_boundary(center: Laplace, rule: Rule, index: int, direction: Array
     v = _OFF / max(float(direction @ h @ direction), _OFF)
     low, up, down = (_triangular(t, direction, v * x) for x in (1.0, 1.0 + _RELATIVE, 1.0 - _RELATIVE))
     templates = [*center.templates[:index], low, *center.templates[index + 1 :]]
-    at = evaluate_nodes(laplace(center.problem, center.gamma, templates, center.phi, center.mode.u), rule)
+    at = evaluate_nodes(laplace_of(center.problem, center.gamma, templates, center.phi, center.mode.u), rule)
     slopes = _template_slopes(at, _moments(at, rule))[own, own]
     return float(np.vdot(slopes, up - down)) / (_RELATIVE * v)
 

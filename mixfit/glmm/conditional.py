@@ -1,0 +1,98 @@
+r"""What follows from a generalized fit through its conditional modes.
+
+The mode moves with beta by db~/dbeta = -Q Z'WX (implicit function theorem, Q = Lambda A^{-1} Lambda' with the
+observed curvature W), and Cov(b | y, beta) is Q in the Gaussian approximation at the mode. So the formulas of
+the linear model hold, with the working weights for weights and sigma = 1; the uncertainty of theta enters
+through Cov(beta^) alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.covariance.templates import change_basis
+from mixfit.factor.posterior import conditional_covariances, posterior
+from mixfit.glmm.laplace import laplace_of
+from mixfit.gram.pattern import FactorRows
+from mixfit.lmm.prediction import Basis, Spread, joint_variance
+from mixfit.lmm.working import WorkingModel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.glmm.laplace import Laplace
+    from mixfit.glmm.problem import GeneralizedAssembly
+    from mixfit.glmm.types import GeneralizedEstimate
+
+    Array = NDArray[np.float64]
+
+__all__ = ["conditional_covariance", "generalized_working_model", "laplace_at", "predictor_variance"]
+
+
+def laplace_at(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> Laplace:
+    """The Laplace approximation at the estimates, modes and factor included.
+
+    As the fit left it; after a pickle evaluated anew from the modes, for zero ones may lie outside the support.
+    """
+    return estimate.at.get(lambda: _evaluated(assembly, estimate))
+
+
+def _evaluated(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> Laplace:
+    problem = assembly.problem
+    templates = [
+        change_basis(t, np.asarray(np.linalg.inv(basis), dtype=float))
+        for t, basis in zip(estimate.templates, assembly.term_bases, strict=True)
+    ]
+    u = [np.zeros((k, 1, q)) for k, q in zip(problem.k, problem.n_levels, strict=True)]
+    for term, t, basis, b in zip(problem.terms, templates, assembly.term_bases, estimate.modes, strict=True):
+        u[term.factor][term.columns, 0] = np.linalg.pinv(t) @ basis @ b.T
+    return laplace_of(problem, assembly.fixed.triangle @ estimate.beta, templates, estimate.phi, u)
+
+
+def conditional_covariance(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> tuple[Array, ...]:
+    """Cov(b_j | y) of every level of every term at the mode, (q_t, k_t, k_t)."""
+    center = laplace_at(assembly, estimate)
+    blocks = conditional_covariances(center.factor, posterior(center.factor))
+    out = []
+    for term, basis in zip(assembly.problem.terms, assembly.term_bases, strict=True):
+        own = np.moveaxis(blocks[term.factor][term.columns, term.columns], 2, 0)
+        back = np.linalg.inv(basis)
+        out.append(back @ own @ back.T)
+    return tuple(out)
+
+
+def predictor_variance(
+    assembly: GeneralizedAssembly,
+    estimate: GeneralizedEstimate,
+    X: Array,
+    Z: Sequence[Array | None],
+    codes: Sequence[NDArray[np.intp] | None],
+) -> Array:
+    """Variance of x'beta + z'b about its true value, rows of X (m, p), Z (m, k_t) and codes (m,)."""
+    problem = assembly.problem
+    center = laplace_at(assembly, estimate)
+    factor = problem.factorize(center.mode.terms.observed, center.templates, problem.fixed)
+    forward = factor.half(factor.gram.border)
+    basis = Basis(problem.terms, assembly.term_bases, assembly.fixed)
+    return joint_variance(factor, forward, basis, Spread(estimate.cov_beta, 1.0), X, Z, codes)
+
+
+def generalized_working_model(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> WorkingModel:
+    """The linear mixed model of the last scoring step, at the conditional modes (see `mixfit.lmm.working`)."""
+    problem = assembly.problem
+    center = laplace_at(assembly, estimate)
+    mode, templates = center.mode, center.templates
+    weights = mode.terms.expected
+    working = mode.eta - problem.offset + mode.terms.score / weights
+    columns = np.concatenate([problem.fixed, working[None]])
+    factor = problem.factorize(weights, templates, columns)
+    root = np.sqrt(weights)
+    rows = tuple(
+        FactorRows(f.codes, f.n_levels, root[None] if f.columns is None else f.columns * root)
+        for f in problem.pattern.factors
+    )
+    return WorkingModel(rows, columns * root, factor, assembly.fixed, 1.0, None, reml=False)
