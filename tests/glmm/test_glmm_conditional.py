@@ -27,7 +27,7 @@ def test_the_modes_are_kept(options: dict[str, object], monkeypatch: pytest.Monk
     def refuse(*_: object) -> None:
         raise AssertionError("the modes are known")
 
-    monkeypatch.setattr(conditional, "laplace", refuse)
+    monkeypatch.setattr(conditional, "laplace_of", refuse)
     kept = laplace_at(assembly, fit.estimate)
     assert_allclose(kept.mode.eta, fit.estimate.eta)
     covariance = conditional_covariance(assembly, fit.estimate)

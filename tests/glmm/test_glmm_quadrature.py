@@ -212,7 +212,7 @@ def test_the_sum_depends_on_the_covariance_alone(family: Family, empty: tuple[in
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(2, 2)))[0]
     if empty:
         turn = np.diag([-1.0, 1.0])
-    turned = objective.evaluate(replace(at.point, templates=(at.point.templates[0] @ turn,)))
+    turned = objective.evaluate(replace(at.point, points=(at.point.points[0] @ turn,)))
     assert_allclose(turned.value, here.value, rtol=1e-12)
     other = objective.slopes(turned)
     assert_allclose(other.gamma, slopes.gamma, rtol=1e-6, atol=1e-8)
