@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.errors import FitError
-from mixfit.inference.means.multiplicity import TestedTogether, adjusted_p_values, critical_values, resolve
+from mixfit.inference.means.multiplicity import ComparisonFamily, adjusted_p_values, critical_values, resolve
 from mixfit.inference.means.reference_grid import estimable
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def by_groups(names: pd.DataFrame, by: Sequence[str]) -> Groups:
 
 
 def adjust_tests(
-    estimates: Estimates, groups: Groups, families: Sequence[TestedTogether], adjust: str
+    estimates: Estimates, groups: Groups, families: Sequence[ComparisonFamily], adjust: str
 ) -> tuple[Array, Array, tuple[str, ...]]:
     """Ratios to standard errors, their adjusted p-values, and what was done about several tests."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -144,7 +144,7 @@ def adjust_tests(
 
 
 def intervals(
-    estimates: Estimates, groups: Groups, families: Sequence[TestedTogether], adjust: str, level: float
+    estimates: Estimates, groups: Groups, families: Sequence[ComparisonFamily], adjust: str, level: float
 ) -> tuple[Array, Array, tuple[str, ...]]:
     """Limits of confidence intervals, and what was done about several of them."""
     half = np.full(len(estimates.se), np.nan)
@@ -155,7 +155,7 @@ def intervals(
     return estimates.estimate - half, estimates.estimate + half, notes
 
 
-def _said(what: str, adjust: str, families: Sequence[TestedTogether], *, intervals: bool) -> tuple[str, ...]:
+def _said(what: str, adjust: str, families: Sequence[ComparisonFamily], *, intervals: bool) -> tuple[str, ...]:
     family = max(families, key=lambda f: f.size)
     applied, notes = resolve(adjust, family, intervals=intervals)
     if applied == "none":

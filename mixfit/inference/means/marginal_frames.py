@@ -12,7 +12,7 @@ import pandas as pd
 from mixfit.fitted.protocols import is_linear
 from mixfit.inference.means.contrast_coefficients import contrast_family, level_text, mean_labels
 from mixfit.inference.means.linear_functions import adjust_tests, by_groups, intervals
-from mixfit.inference.means.multiplicity import JOINT, TestedTogether
+from mixfit.inference.means.multiplicity import JOINT, ComparisonFamily
 from mixfit.inference.prediction_results import response_limits
 from mixfit.tables.numbers import fixed_decimals, format_common
 from mixfit.tables.table import Table
@@ -167,16 +167,16 @@ class Settings:
 
 def families_of(
     settings: Settings, L: Array, estimates: Estimates, groups: Groups, kind: tuple[int, bool], adjust: str
-) -> list[TestedTogether]:
+) -> list[ComparisonFamily]:
     """Families of tests or intervals, one a group; `kind` is the number of means, and whether these are all pairs."""
     if adjust not in JOINT:
-        return [TestedTogether(len(rows), *kind) for rows in groups]
+        return [ComparisonFamily(len(rows), *kind) for rows in groups]
     uncertain = np.flatnonzero(estimates.se > 0.0)
     whole = correlation(settings.covariance(L[uncertain]))
     families = []
     for rows in groups:
         own = np.isin(uncertain, rows)
-        families.append(TestedTogether(len(rows), *kind, whole[np.ix_(own, own)]))
+        families.append(ComparisonFamily(len(rows), *kind, whole[np.ix_(own, own)]))
     return families
 
 

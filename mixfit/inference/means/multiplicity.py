@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["ADJUSTMENTS", "JOINT", "TestedTogether", "adjusted_p_values", "critical_values", "resolve"]
+__all__ = ["ADJUSTMENTS", "JOINT", "ComparisonFamily", "adjusted_p_values", "critical_values", "resolve"]
 
 _STEPWISE = {
     "holm": "holm",
@@ -48,7 +48,7 @@ _RANK = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
-class TestedTogether:
+class ComparisonFamily:
     """Tests that are adjusted together.
 
     Attributes
@@ -69,7 +69,7 @@ class TestedTogether:
     correlation: Array = field(default_factory=lambda: np.eye(0))
 
 
-def resolve(adjust: str, family: TestedTogether, *, intervals: bool = False) -> tuple[str, tuple[str, ...]]:
+def resolve(adjust: str, family: ComparisonFamily, *, intervals: bool = False) -> tuple[str, tuple[str, ...]]:
     """The adjustment that is applied for the one asked for, and notes on the difference.
 
     Raises
@@ -90,7 +90,7 @@ def resolve(adjust: str, family: TestedTogether, *, intervals: bool = False) -> 
     return ("bonferroni" if intervals and adjust in _STEPWISE else adjust), ()
 
 
-def adjusted_p_values(statistics: Array, df: Array, adjust: str, family: TestedTogether) -> Array:
+def adjusted_p_values(statistics: Array, df: Array, adjust: str, family: ComparisonFamily) -> Array:
     """Two-sided p-values of t statistics, adjusted.
 
     Parameters
@@ -99,7 +99,7 @@ def adjusted_p_values(statistics: Array, df: Array, adjust: str, family: TestedT
         NaN where there is no test; df may be infinite.
     adjust : str
         From `resolve`.
-    family : TestedTogether
+    family : ComparisonFamily
 
     Returns
     -------
@@ -107,7 +107,7 @@ def adjusted_p_values(statistics: Array, df: Array, adjust: str, family: TestedT
 
     Examples
     --------
-    >>> family = TestedTogether(3, 3, True)
+    >>> family = ComparisonFamily(3, 3, True)
     >>> adjusted_p_values(np.array([2.5]), np.array([10.0]), "tukey", family).round(4).tolist()
     [0.074]
     """
@@ -123,7 +123,7 @@ def adjusted_p_values(statistics: Array, df: Array, adjust: str, family: TestedT
     return out
 
 
-def critical_values(df: Array, adjust: str, family: TestedTogether, level: float) -> Array:
+def critical_values(df: Array, adjust: str, family: ComparisonFamily, level: float) -> Array:
     """What standard errors are multiplied by, so that all intervals of the family cover with probability `level`.
 
     Parameters
@@ -132,7 +132,7 @@ def critical_values(df: Array, adjust: str, family: TestedTogether, level: float
         NaN where there is no interval.
     adjust : str
         From `resolve`, for intervals.
-    family : TestedTogether
+    family : ComparisonFamily
     level : float
         Between 0 and 1.
 
@@ -147,7 +147,7 @@ def critical_values(df: Array, adjust: str, family: TestedTogether, level: float
 
     Examples
     --------
-    >>> critical_values(np.array([10.0, np.inf]), "none", TestedTogether(1, 2, True), 0.95).round(3).tolist()
+    >>> critical_values(np.array([10.0, np.inf]), "none", ComparisonFamily(1, 2, True), 0.95).round(3).tolist()
     [2.228, 1.96]
     """
     if not 0.0 < level < 1.0:
@@ -159,7 +159,7 @@ def critical_values(df: Array, adjust: str, family: TestedTogether, level: float
     return out
 
 
-def _critical(df: float, adjust: str, family: TestedTogether, alpha: float) -> float:
+def _critical(df: float, adjust: str, family: ComparisonFamily, alpha: float) -> float:
     from scipy.optimize import brentq
 
     single, n = _two_sided_quantile(alpha, df), family.size
@@ -184,7 +184,7 @@ def _critical(df: float, adjust: str, family: TestedTogether, alpha: float) -> f
     )
 
 
-def _tail(x: Array, df: Array, adjust: str, family: TestedTogether) -> Array:
+def _tail(x: Array, df: Array, adjust: str, family: ComparisonFamily) -> Array:
     """Probability that the largest of the |t| of the family exceeds x, or its bound."""
     n = family.size
     if adjust == "none":

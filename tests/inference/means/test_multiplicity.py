@@ -6,7 +6,13 @@ from scipy.stats import f, multivariate_normal, norm, studentized_range, t
 
 from mixfit.errors import FitError
 from mixfit.inference.means.contrast_coefficients import contrast_family, polynomials
-from mixfit.inference.means.multiplicity import ADJUSTMENTS, TestedTogether, adjusted_p_values, critical_values, resolve
+from mixfit.inference.means.multiplicity import (
+    ADJUSTMENTS,
+    ComparisonFamily,
+    adjusted_p_values,
+    critical_values,
+    resolve,
+)
 from mixfit.inference.means.reference_grid import estimable
 
 X = np.array([0.4, 1.7, 2.9, 4.1])
@@ -14,7 +20,7 @@ X = np.array([0.4, 1.7, 2.9, 4.1])
 
 def pairs(k):
     C = contrast_family("pairwise", list("abcdefgh"[:k])).coefficients
-    return TestedTogether(len(C), k, True, C @ C.T / 2.0)
+    return ComparisonFamily(len(C), k, True, C @ C.T / 2.0)
 
 
 @pytest.mark.parametrize("k", [3, 4])
@@ -29,7 +35,7 @@ def test_joint_distribution_of_pairs_is_the_studentized_range(k, df):
 
 def test_joint_distribution_with_correlation():
     R = np.array([[1.0, 0.6], [0.6, 1.0]])
-    found = adjusted_p_values(np.array([1.0, -2.5]), np.full(2, np.inf), "mvt", TestedTogether(2, 3, False, R))
+    found = adjusted_p_values(np.array([1.0, -2.5]), np.full(2, np.inf), "mvt", ComparisonFamily(2, 3, False, R))
     inside = [multivariate_normal.cdf([x, x], cov=R, lower_limit=[-x, -x]) for x in (1.0, 2.5)]
     np.testing.assert_allclose(found, 1.0 - np.array(inside), rtol=1e-4)
 
@@ -62,13 +68,13 @@ def test_critical_values_have_the_p_value_they_are_for(adjust, df):
 
 
 def test_tests_that_cannot_be_made_count():
-    found = adjusted_p_values(np.array([3.0, np.nan, 2.0]), np.full(3, 20.0), "holm", TestedTogether(3, 3, True))
+    found = adjusted_p_values(np.array([3.0, np.nan, 2.0]), np.full(3, 20.0), "holm", ComparisonFamily(3, 3, True))
     single = 2.0 * t.sf([3.0, 2.0], 20.0)
     np.testing.assert_allclose(found, [3.0 * single[0], np.nan, 2.0 * single[1]])
 
 
 def test_what_is_applied():
-    alone, several = TestedTogether(1, 2, True), TestedTogether(3, 3, False)
+    alone, several = ComparisonFamily(1, 2, True), ComparisonFamily(3, 3, False)
     for adjust in ADJUSTMENTS:
         assert resolve(adjust, alone) == ("none", ())
     assert resolve("tukey", several)[0] == "sidak"
