@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from mixfit.covariance.registry import structure_named
 from mixfit.design.types import Design, Grouping, RandomDesign
 from mixfit.gram.pattern import FactorRows
+from tests.structures import structure_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

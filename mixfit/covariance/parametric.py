@@ -35,6 +35,8 @@ __all__ = ["Parametric"]
 
 # A squared pivot of the Cholesky factor below this share of its variance is zero: the matrix is singular.
 _SINGULAR = 1e-12
+# Rounding errors of a pivot count in log|A|, in r^2 and in log|G_XX|, each several times over.
+_LOSSES = 10.0
 # Share of the distance between two bounds that a step off one of them goes at most.
 _REACH = 0.5
 
@@ -150,6 +152,14 @@ class Parametric(Structure):
         out = psi.copy()
         out[: self.n_deviations] *= scale[: self.n_deviations]
         return out
+
+    def cancellation(self, template: Array, squares: Array) -> float:
+        """T is made from Sigma: a pivot p^2 is known to the rounding of its variance s^2, A to s^2 f / (1 + p^2 f).
+
+        The residual sum of squares and the fixed effects' determinant lose as much, and all add up.
+        """
+        variances = np.einsum("ij,ij->i", template, template)
+        return _LOSSES * float((variances * squares / (1.0 + template.diagonal() ** 2 * squares)).sum())
 
     # Newton steps
 

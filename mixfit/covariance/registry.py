@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mixfit.covariance.autoregressive import Autoregressive, HeterogeneousAutoregressive
 from mixfit.covariance.diagonal import Diagonal
+from mixfit.covariance.spatial import Exponential, Gaussian, Matern, OrnsteinUhlenbeck
+from mixfit.covariance.symmetric import CompoundSymmetry, HomogeneousCompoundSymmetry, HomogeneousDiagonal
+from mixfit.covariance.toeplitz import HomogeneousToeplitz, Toeplitz
 from mixfit.covariance.unstructured import Unstructured
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from mixfit.covariance.columns import GivenColumns, Recoding
     from mixfit.covariance.structure import Structure
 
-__all__ = ["is_structure", "register", "structure_named", "structure_names"]
+__all__ = ["is_structure", "read_structure", "register", "structure_names"]
 
 _STRUCTURES: dict[str, type[Structure]] = {}
 
@@ -49,16 +52,30 @@ def structure_names() -> tuple[str, ...]:
     return tuple(_STRUCTURES)
 
 
-def structure_named(name: str, columns: Sequence[str], options: Sequence[str] = ()) -> Structure:
-    """The structure of a term of these columns, with the `options` that the formula gives it.
+def read_structure(name: str, given: GivenColumns) -> tuple[Structure, Recoding | None]:
+    """The structure of a term with these columns left of its bar, and how its own columns are made of them.
 
     Raises
     ------
-    FormulaError
+    FormulaError, DataError
         For columns or options that the structure does not take.
     """
-    return _STRUCTURES[name].of(columns, options)
+    return _STRUCTURES[name].read(given)
 
 
-register(Unstructured.name, Unstructured)
-register(Diagonal.name, Diagonal)
+for _structure in (
+    Unstructured,
+    Diagonal,
+    HomogeneousDiagonal,
+    CompoundSymmetry,
+    HomogeneousCompoundSymmetry,
+    Autoregressive,
+    HeterogeneousAutoregressive,
+    Toeplitz,
+    HomogeneousToeplitz,
+    OrnsteinUhlenbeck,
+    Exponential,
+    Gaussian,
+    Matern,
+):
+    register(_structure.name, _structure)

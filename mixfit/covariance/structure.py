@@ -23,7 +23,7 @@ One template serves all levels. Two generalizations have their place here, and i
   that occurs a level that lacks some has rows of zeros there, and one template is enough.
 - *A known covariance across levels*, b ~ N(0, sigma^2 T T' (x) K), K = L L' of q levels: Z L in place of Z, and
   T as ever. For q levels of one column that is the structure sd^2 K of q columns at one level, which
-  `Structure.of` may ask for by changing columns and levels; it costs O(q^3). A sparse precision Q = K^{-1} costs
+  `Structure.read` may ask for by changing columns and levels; it costs O(q^3). A sparse precision Q = K^{-1} costs
   less where b itself, not u, is what the factor eliminates: A = Q(psi) + Z'Z, with log|A| - log|Q| in place of
   log|Lambda'Z'Z Lambda + I|. Such a structure gives Q(psi), its pattern, and dQ/dpsi on it.
 """
@@ -33,17 +33,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from mixfit.errors import FormulaError
+from mixfit.covariance.columns import without_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from mixfit.covariance.columns import GivenColumns, Recoding
     from mixfit.covariance.coordinates import Coordinates
     from mixfit.covariance.directions import Direction, Edge
     from mixfit.covariance.parameter import NaturalParameter, VarianceForm
@@ -82,19 +83,22 @@ class Structure(ABC):
     invariance: ClassVar[Invariance]
     is_separable: ClassVar[bool] = False
     """Whether the columns are independent, each with a variance of its own: as many terms in one."""
+    needs_levels: ClassVar[bool] = True
+    """Whether one level of the grouping factor tells nothing of it."""
+    absorbs_residual: ClassVar[bool] = False
+    """Whether Sigma + c I has the structure too: with one row a cell that is a residual variance."""
 
     @classmethod
-    def of(cls, columns: Sequence[str], options: Sequence[str]) -> Self:
-        """The structure of a term of these columns, with what its formula says after the grouping factor.
+    def read(cls, given: GivenColumns) -> tuple[Structure, Recoding | None]:
+        """The structure of a term with these columns left of the bar, and how its own columns are made of them.
 
         Raises
         ------
-        FormulaError
+        FormulaError, DataError
             For columns or options that it does not take.
         """
-        if options:
-            raise FormulaError(f"{cls.name}(... | ...) takes no option, and was given {options[0]!r}.")
-        return cls(len(columns))
+        without_options(given, cls.name)
+        return cls(len(given.names)), None
 
     # Parameters
 
@@ -146,6 +150,10 @@ class Structure(ABC):
     def variance_bends(self, theta: Array, sigma: float, n: Array) -> Array | None:
         """<N, d^2 Sigma> in these parameters for a symmetric N, (m, m); None where Sigma is linear in them."""
         return None
+
+    def cancellation(self, template: Array, squares: Array) -> float:
+        """By how much the rounding of log|A| is above that of its own size, from the mean z'z of a level by column."""
+        return 0.0
 
     # Submodels
 

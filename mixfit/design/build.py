@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from formulaic.parser.types import Factor
 
-from mixfit.covariance.registry import structure_named
+from mixfit.covariance.columns import GivenColumns
+from mixfit.covariance.registry import read_structure
 from mixfit.design.columns import Coded, Columns, MissingRows, Variables, code_factor
 from mixfit.design.environment import Environment
 from mixfit.design.grouping import GroupingReader, check_random, cross
@@ -122,7 +123,7 @@ def build(
     for plan in planned:
         parts = slice(at, at + len(plan.parts))
         link = (links or {}).get(plan.name)
-        reader, random = _random_terms(plan, built.parts[parts], matrices[parts], groups)
+        reader, random = _random_terms(plan, built.parts[parts], matrices[parts], groups, used)
         structure = fixed_structure(reader.fixed, matrices[at], environment, built.coded, rows.keep, rows.kept_of_built)
         total = None if plan.offset is None else _rows(plan.offset, rows.keep)
         predictors.append(Predictor(plan.name, matrices[at], reader.fixed.names, random, total, structure, link))
@@ -253,7 +254,11 @@ class _Groups:
 
 
 def _random_terms(
-    plan: _Plan, parts: Sequence[Part], matrices: Sequence[NDArray[np.float64]], groups: _Groups
+    plan: _Plan,
+    parts: Sequence[Part],
+    matrices: Sequence[NDArray[np.float64]],
+    groups: _Groups,
+    context: Mapping[str, Any],
 ) -> tuple[PredictorReader, tuple[RandomDesign, ...]]:
     """How a predictor reads new rows, and its random terms; the first part and matrix are those of its fixed terms."""
     random: list[RandomDesign] = []
@@ -261,11 +266,13 @@ def _random_terms(
     for term, Z, part in zip(plan.formula.random, matrices[1:], parts[1:], strict=True):
         # `a:b` and `b:a` are one grouping factor, under the name that comes first.
         factors = groups.first.setdefault(frozenset(factor.expr for factor in term.groups), term.groups)
-        names = tuple(factor.expr for factor in factors)
-        grouping, reader = cross(names, groups.coded, groups.keep, groups.known)
-        structure = structure_named(term.structure, part.names, term.options)
-        random.append(RandomDesign(grouping, part.names, Z, structure, term.text))
-        readers.append(RandomReader(part, factors, reader))
+        grouping, reader = cross(tuple(factor.expr for factor in factors), groups.coded, groups.keep, groups.known)
+        check_finite(Z, part.names, term.text)
+        given = GivenColumns(term.text, part.names, Z, term.options, context.__getitem__)
+        structure, recoding = read_structure(term.structure, given)
+        names = part.names if recoding is None else recoding.names
+        random.append(RandomDesign(grouping, names, Z if recoding is None else recoding.apply(Z), structure, term.text))
+        readers.append(RandomReader(part, factors, reader, recoding))
     return PredictorReader(plan.name, parts[0], tuple(readers), plan.expressions, plan.array_offset), tuple(random)
 
 

@@ -145,14 +145,14 @@ def check_random(random: Sequence[RandomDesign], n_rows: int, *, residual: bool 
     """
     for term in random:
         n_levels, k = term.grouping.n_levels, len(term.columns)
-        if n_levels < 2:
+        if n_levels < 2 and term.structure.needs_levels:
             raise DesignError(
                 f"{term.text}: grouping factor {term.grouping.name!r} has one level "
                 f"({term.grouping.levels[0]!s}) in the rows used; it needs at least two."
             )
         if not residual:
             continue
-        if n_levels >= n_rows:
+        if n_levels > 1 and n_levels >= n_rows:
             raise DesignError(
                 f"{term.text}: grouping factor {term.grouping.name!r} has {n_levels} levels for {n_rows} "
                 "observations; an effect for each observation cannot be told from the residual."
@@ -164,3 +164,17 @@ def check_random(random: Sequence[RandomDesign], n_rows: int, *, residual: bool 
                 f"({n_levels} levels of {term.grouping.name!r} times {k} columns); "
                 "they cannot be told from the residual."
             )
+        if term.structure.absorbs_residual and _has_single_rows(term):
+            raise DesignError(
+                f"{term.text}: no column has two rows in one level of {term.grouping.name!r}, so that the term's own "
+                "variance cannot be told from the residual variance. Leave the term out, or take a structure whose "
+                "correlations fall with the lag, such as ar1 or ou."
+            )
+
+
+def _has_single_rows(term: RandomDesign) -> bool:
+    """Whether the columns are indicators that no two rows of a level share."""
+    if not ((term.Z == 0.0) | (term.Z == 1.0)).all() or (term.Z.sum(axis=1) != 1.0).any():
+        return False
+    cells = term.grouping.codes * term.Z.shape[1] + term.Z.argmax(axis=1)
+    return len(np.unique(cells)) == len(cells)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from formulaic.parser.types import Factor
     from numpy.typing import NDArray
 
+    from mixfit.covariance.columns import Recoding
     from mixfit.design.grouping import GroupingReader
 
 __all__ = ["FittedReader", "PredictorReader", "RandomReader"]
@@ -32,6 +33,11 @@ class RandomReader:
     part: Part
     groups: tuple[Factor, ...]
     grouping: GroupingReader
+    recoding: Recoding | None = None
+
+    def recoded(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The columns that its structure makes of those in the formula."""
+        return values if self.recoding is None else self.recoding.apply(values)
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,8 @@ class FittedReader:
         try:
             for part in parts:
                 environment.require(part.variables)
-            return tuple(read_parts(parts, environment))
+            matrices = read_parts(parts, environment)
+            return tuple(term.recoded(z) for term, z in zip(self.random, matrices, strict=True))
         except FormulaError as error:
             raise DataError(str(error)) from error
 
@@ -159,7 +166,7 @@ def _read_predictors(
     out = []
     for reader, terms, flag in zip(readers, wanted, flags, strict=True):
         X = next(matrices)
-        Z = iter([next(matrices) for _ in terms])
+        Z = iter([term.recoded(next(matrices)) for term in terms])
         codes = iter([term.grouping.read([environment.series(factor) for factor in term.groups]) for term in terms])
         out.append(
             NewPredictor(

@@ -23,10 +23,7 @@ __all__ = ["NamedStructure", "lift_structures"]
 _CALL = re.compile(r"(?<![\w.`])([A-Za-z_]\w*)\(")
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`')
 # Structures of lme4 and glmmTMB, which must not be read as Python expressions.
-_ELSEWHERE = frozenset(
-    {"ar1", "cs", "equalto", "exp", "gau", "hetar1", "homcs", "homdiag"}
-    | {"homtoep", "mat", "ou", "propto", "rr", "toep"}
-)
+_ELSEWHERE = frozenset({"equalto", "propto", "rr"})
 
 
 @dataclass(frozen=True)

@@ -134,8 +134,8 @@ def response_basis(fixed: FixedBasis, y: Array) -> ResponseBasis | None:
 def term_basis(columns: Array, invariance: Invariance) -> tuple[Array, Array]:
     """Rows (k, n) of a random term in a basis of its own, of unit mean square, and R with Z = Z_basis R.
 
-    R is any that the structure of its covariance is closed under; of one scale for all columns, their mean square
-    over rows and columns is 1.
+    R is any that the structure of its covariance is closed under; where that is one scale for all columns, rows have
+    a mean square length of 1.
     """
     k, n = columns.shape
     norms = np.sqrt(np.einsum("kn,kn->k", columns, columns))
@@ -150,5 +150,5 @@ def term_basis(columns: Array, invariance: Invariance) -> tuple[Array, Array]:
         return rows * np.sqrt(n), triangle * norms / np.sqrt(n)
     scale = norms / np.sqrt(n)
     if invariance is Invariance.COMMON_SCALE:
-        scale = np.full(k, np.sqrt(np.mean(scale**2)))
+        scale = np.full(k, np.sqrt(np.sum(scale**2)))
     return columns / scale[:, None], np.diag(scale)

@@ -1,7 +1,8 @@
 """Small dense algebra done for all levels of a factor at once.
 
 Arrays hold the level as their *last* axis: a k x k matrix a level is an array of shape (k, k, q). Every
-loop here runs over the k columns of a random term, never over levels.
+loop here runs over the k columns of a random term, never over levels, unless there are many columns: then each level
+is work enough for a call of LAPACK.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg.lapack import dtrtri
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +34,18 @@ __all__ = [
 ]
 
 
+# A loop over this many columns costs more than bringing the level first, for LAPACK to do each by itself.
+_MANY_COLUMNS = 8
+
+
+def _levels_first(a: Array) -> Array:
+    return np.ascontiguousarray(np.moveaxis(a, 2, 0))
+
+
+def _levels_last(a: Array) -> Array:
+    return np.ascontiguousarray(np.moveaxis(a, 0, 2))
+
+
 def transpose(a: Array) -> Array:
     """Transpose of every level's matrix."""
     return a.swapaxes(0, 1)
@@ -40,7 +54,11 @@ def transpose(a: Array) -> Array:
 def matmul(a: Array, b: Array) -> Array:
     """A_j B_j for every level j: (r, k, q) and (k, c, q) give (r, c, q)."""
     # One column needs no sum, and broadcasting is the outer product.
-    return a * b if len(b) == 1 else np.einsum("rkq,kcq->rcq", a, b)
+    if len(b) == 1:
+        return a * b
+    if len(b) > _MANY_COLUMNS:
+        return _levels_last(np.matmul(_levels_first(a), _levels_first(b)))
+    return np.einsum("rkq,kcq->rcq", a, b)
 
 
 def left_multiply(t: Array, b: Array) -> Array:
@@ -69,6 +87,8 @@ def cholesky(m: Array) -> Array:
     k = len(m)
     if k == 1:
         return np.sqrt(m)
+    if k > _MANY_COLUMNS:
+        return _levels_last(np.asarray(np.linalg.cholesky(_levels_first(m)), dtype=float))
     low = np.zeros(m.shape)
     for j in range(k):
         low[j, j] = np.sqrt(m[j, j] - _dot(low[j, :j], low[j, :j]) if j else m[j, j])
@@ -82,6 +102,11 @@ def lower_inverse(low: Array) -> Array:
     k = len(low)
     if k == 1:
         return 1.0 / low
+    if k > _MANY_COLUMNS:
+        inverse = np.empty((low.shape[2], k, k))
+        for own, level in zip(inverse, _levels_first(low), strict=True):
+            own[:] = dtrtri(level, lower=1)[0]
+        return _levels_last(inverse)
     inverse = np.zeros(low.shape)
     for i in range(k):
         inverse[i, i] = 1.0 / low[i, i]

@@ -109,7 +109,11 @@ def evaluate(problem: Problem, points: Sequence[Array], *, reml: bool) -> Profil
     )
     if reml:
         value += 2.0 * float(np.log(root.diagonal()).sum()) + problem.log_x
-    resolution = _ROUNDING * (abs(value) + nu * schur_scale / residual)
+    lost = sum(
+        term.structure.cancellation(t, squares) * gram.n_levels[term.factor]
+        for term, t, squares in zip(problem.terms, templates, problem.squares, strict=True)
+    )
+    resolution = _ROUNDING * (abs(value) + nu * schur_scale / residual + lost)
     return Profile(
         problem,
         reml,

@@ -58,6 +58,12 @@ class Problem:
         rows = [np.asarray(d.any(axis=(1, 2))) for d in self.gram.diagonal]
         return tuple(rows[t.factor][t.columns] for t in self.terms)
 
+    @cached_property
+    def squares(self) -> tuple[Array, ...]:
+        """Mean z'z of a level, by column of each term."""
+        means = [np.einsum("aaq->a", d) / d.shape[2] for d in self.gram.diagonal]
+        return tuple(means[t.factor][t.columns] for t in self.terms)
+
     def degrees(self, *, reml: bool) -> int:
         """n for maximum likelihood, n - p for REML."""
         return self.gram.n - self.p if reml else self.gram.n

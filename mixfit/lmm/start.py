@@ -8,7 +8,6 @@ analysis of variance.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.gram.products import Pairs
+    from mixfit.covariance.term import Term
     from mixfit.lmm.problem import Problem
 
     Array = NDArray[np.float64]
@@ -27,6 +26,8 @@ _SMALLEST_SHARE = 0.1
 _LARGEST_RATIO = 1e10
 _DOUBTFUL_SHARE = 0.1
 _MIDDLING_SHARE = 0.3
+# Terms of more columns and few parameters start at an equal share: their equations would cost more than the fit.
+_MANY_COLUMNS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,43 +56,28 @@ class MomentEquations:
 def moment_equations(problem: Problem) -> MomentEquations:
     """Expectations of the sums of squares between levels of every random column, and of the total."""
     gram = problem.gram
-    columns = [(i, a) for i, k in enumerate(gram.k) for a in range(k)]
+    terms = sorted((t for t in problem.terms if _has_moments(t)), key=lambda t: (t.factor, t.first))
+    columns = [(t.factor, t.first + a) for t in terms for a in range(t.k)]
     size = len(columns)
-    own = [slice(a, b) for a, b in pairwise(accumulate(gram.k, initial=0))]
     expected = np.zeros((size + 1, size + 1))
-    fixed = [z[:, :-1] for z in gram.border]
+    fixed = [gram.border[i][a, :-1] for i, a in columns]
+    outer = [b @ b.T for b in fixed]
     weights = []
-    for i, f in enumerate(gram.diagonal):
-        squares = np.einsum("aaq->aq", f)
-        there = squares > 0
-        weights.append(np.divide(1.0, squares, out=np.zeros(squares.shape), where=there))
-        explained = np.einsum("apq,apq->aq", fixed[i], fixed[i])
-        expected[own[i], size] = there.sum(axis=1) - np.einsum("aq,aq->a", explained, weights[i])
-        expected[size, own[i]] = squares.sum(axis=1) - explained.sum(axis=1)
-    # (F - b_x'b_y)^2 = F (F - 2 b_x'b_y) + b_x'(b_y b_y')b_x, F = z_x'z_y: the first part where levels meet
-    weighed = [np.matmul(b * w[:, None], b.swapaxes(1, 2)) for b, w in zip(fixed, weights, strict=True)]
-    outer = [np.matmul(b, b.swapaxes(1, 2)) for b in fixed]
-    for i, f in enumerate(gram.diagonal):
-        for j in range(gram.n_factors):
-            expected[own[i], own[j]] = np.einsum("aru,bru->ab", weighed[i], outer[j])
-        met = f * (f - 2.0 * np.einsum("apq,bpq->abq", fixed[i], fixed[i]))
-        expected[own[i], own[i]] += np.einsum("abq,aq->ab", met, weights[i])
-    for (i, j), pairs in gram.pairs.items():
-        met = pairs.values * (pairs.values - 2.0 * _explained_pairs(fixed[i], fixed[j], pairs))
-        expected[own[i], own[j]] += np.einsum("abe,ae->ab", met, weights[i].take(pairs.row, axis=1))
-        expected[own[j], own[i]] += np.einsum("abe,be->ba", met, weights[j].take(pairs.col, axis=1))
+    for x, (i, a) in enumerate(columns):
+        own = gram.diagonal[i][a, a]
+        weight = np.divide(1.0, own, out=np.zeros_like(own), where=own > 0)
+        weights.append(weight)
+        expected[x, size] = np.count_nonzero(own) - np.sum(fixed[x] ** 2 @ weight)
+        for y, (j, b) in enumerate(columns):
+            expected[x, y] = _squared_coupling(problem, (i, a), (j, b), fixed[x], fixed[y], outer[y], weight)
+        expected[size, x] = own.sum() - np.sum(fixed[x] ** 2)
     expected[size, size] = gram.n - problem.p
-    return MomentEquations(
-        columns, [w for of_factor in weights for w in of_factor], expected, _bounds(problem, columns, expected[size])
-    )
+    return MomentEquations(columns, weights, expected, _bounds(problem, columns, expected[size]))
 
 
-def _explained_pairs(left: Array, right: Array, pairs: Pairs) -> Array:
-    """b_x'b_y at the pairs of levels of two factors, b of shape (k, p, q): (k_i, k_j, pairs)."""
-    out = np.zeros(pairs.values.shape)
-    for x, y in zip(left.swapaxes(0, 1), right.swapaxes(0, 1), strict=True):
-        out += x.take(pairs.row, axis=1)[:, None] * y.take(pairs.col, axis=1)
-    return out
+def _has_moments(term: Term) -> bool:
+    """Whether a term's columns have equations of their own: not the many columns of a few parameters."""
+    return bool(term.structure.free_blocks) or term.k <= _MANY_COLUMNS
 
 
 def _bounds(problem: Problem, columns: list[tuple[int, int]], traces: Array) -> tuple[Array, Array]:
@@ -133,8 +119,7 @@ def start_variances(equations: MomentEquations, observed: Array) -> list[Array]:
     residuals = [residual]
     if doubtful.any():
         residuals.append(np.where(doubtful, middling, residual))
-    least, most = equations.bounds
-    return [np.minimum(np.maximum(solution[:-1] / r, least), most) for r in residuals]
+    return [np.clip(solution[:-1] / r, *equations.bounds) for r in residuals]
 
 
 def start_points(problem: Problem) -> list[list[Array]]:
@@ -145,8 +130,45 @@ def start_points(problem: Problem) -> list[list[Array]]:
     place = {column: x for x, column in enumerate(equations.columns)}
     out = []
     for variances in start_variances(equations, observed):
-        own = [np.array([variances[place[t.factor, t.first + a], 0] for a in range(t.k)]) for t in problem.terms]
+        own = [
+            np.array([variances[place[t.factor, t.first + a], 0] for a in range(t.k)])
+            if _has_moments(t)
+            else _equal_share(problem, t)
+            for t in problem.terms
+        ]
         starts = [t.structure.starts(v) for t, v in zip(problem.terms, own, strict=True)]
         # The structures with several go through them side by side.
         out += [[s[x % len(s)] for s in starts] for x in range(max(map(len, starts)))]
     return out
+
+
+def _equal_share(problem: Problem, term: Term) -> Array:
+    """Relative variances with which the columns together have as much variance as the residual, on average."""
+    squares = np.einsum("aaq->a", problem.gram.diagonal[term.factor][term.columns, term.columns])
+    return np.divide(problem.gram.n, term.k * squares, out=np.zeros(term.k), where=squares > 0.0)
+
+
+def _squared_coupling(
+    problem: Problem,
+    x: tuple[int, int],
+    y: tuple[int, int],
+    fixed_x: Array,
+    fixed_y: Array,
+    outer_y: Array,
+    weight: Array,
+) -> float:
+    """sum over levels of x: weight * sum over levels of y of (z_x'M z_y)^2, M the projection off X."""
+    (i, a), (j, b) = x, y
+    gram = problem.gram
+    if i == j:
+        coupling = gram.diagonal[i][a, b]
+        squares, along = coupling**2, coupling * fixed_y
+    else:
+        pairs = gram.pairs[min(i, j), max(i, j)]
+        values = pairs.values[a, b] if i < j else pairs.values[b, a]
+        own, other = (pairs.row, pairs.col) if i < j else (pairs.col, pairs.row)
+        q = gram.n_levels[i]
+        squares = np.bincount(own, values**2, q)
+        along = np.array([np.bincount(own, values * f.take(other), q) for f in fixed_y]).reshape(len(fixed_y), q)
+    # (F - b_x'b_y)^2 = F^2 - 2 F b_x'b_y + b_x'(b_y b_y')b_x
+    return float((squares + (fixed_x * (outer_y @ fixed_x - 2.0 * along)).sum(axis=0)) @ weight)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from mixfit.covariance.registry import structure_named
 from mixfit.covariance.templates import change_basis, semidefinite_cholesky
+from tests.structures import structure_named
 
 sizes = st.integers(1, 4)
 seeds = st.integers(0, 2**20)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mixfit.covariance.registry import structure_named
 from mixfit.design.types import Design, Grouping, NewDesign, RandomDesign
 from mixfit.results import LinearResults
 from tests import dense
 from tests.dense import DenseModel
+from tests.structures import structure_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable

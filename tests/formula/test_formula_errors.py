@@ -50,8 +50,8 @@ BAD = [
     ("y ~ (1|g) + (1|g)", "said twice", "(1|g)"),
     ("y ~ x:offset(z) + (1|g)", "offset is added on its own", "x"),
     ("y ~ offset(a, b) + (1|g)", "offset is added on its own", "offset(a, b)"),
-    ("y ~ cs(x | g)", "structure is not available", "cs(x | g)"),
-    ("y ~ ar1(0 + time | g)", "structure is not available", "ar1(0 + time | g)"),
+    ("y ~ rr(x | g)", "structure is not available", "rr(x | g)"),
+    ("y ~ propto(0 + time | g)", "structure is not available", "propto(0 + time | g)"),
     ("cbind(a) ~ (1|g)", "cbind takes two columns", "cbind(a)"),
 ]
 

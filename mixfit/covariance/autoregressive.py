@@ -1,0 +1,67 @@
+"""Autoregression of order one over levels in their order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from mixfit.covariance.columns import ordered_levels, without_options
+from mixfit.covariance.correlation import CorrelationStructure
+from mixfit.covariance.parameter import NaturalParameter
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixfit.covariance.columns import GivenColumns, Recoding
+    from mixfit.covariance.structure import Structure
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Autoregressive", "HeterogeneousAutoregressive"]
+
+
+class Autoregressive(CorrelationStructure):
+    """``ar1(0 + time | g)``: correlations rho^|i - j|, -1 <= rho <= 1, and one variance."""
+
+    name: ClassVar[str] = "ar1"
+    needs_levels: ClassVar[bool] = False
+
+    @classmethod
+    def read(cls, given: GivenColumns) -> tuple[Structure, Recoding | None]:
+        """Levels in their order, or the values of an equally spaced number."""
+        without_options(given, cls.name)
+        recoding = ordered_levels(given, cls.name)
+        return cls(len(given.names) if recoding is None else len(recoding.names)), recoding
+
+    @property
+    def shape(self) -> tuple[NaturalParameter, ...]:
+        """The correlation of neighbours."""
+        return (NaturalParameter("cor", of=self.name, lower=-1.0, upper=1.0, scale="atanh"),)
+
+    @property
+    def _lag(self) -> Array:
+        place = np.arange(self.k, dtype=float)
+        return np.abs(place[:, None] - place)
+
+    def correlation(self, rho: Array) -> Array:
+        """rho^|i - j|."""
+        return np.asarray(rho[0] ** self._lag)
+
+    def correlation_slopes(self, rho: Array) -> Array:
+        """Lag times rho^(lag - 1)."""
+        lag = self._lag
+        return np.asarray(lag * rho[0] ** np.maximum(lag - 1.0, 0.0))[None]
+
+    def correlation_bends(self, rho: Array) -> Array:
+        """Lag (lag - 1) rho^(lag - 2)."""
+        lag = self._lag
+        return np.asarray(lag * np.maximum(lag - 1.0, 0.0) * rho[0] ** np.maximum(lag - 2.0, 0.0))[None, None]
+
+
+class HeterogeneousAutoregressive(Autoregressive):
+    """``hetar1(0 + time | g)``: the same with a variance for each level."""
+
+    name: ClassVar[str] = "hetar1"
+    is_homogeneous: ClassVar[bool] = False
+    needs_levels: ClassVar[bool] = True
