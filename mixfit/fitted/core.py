@@ -51,7 +51,7 @@ class Fitted:
     def _series(self, values: object) -> pd.Series[float]:
         return pd.Series(np.asarray(values, dtype=np.float64), index=self._names)
 
-    @property
+    @cached_property
     def _names(self) -> pd.Index:
         return pd.Index(self.model.exog_names, dtype=object)
 
