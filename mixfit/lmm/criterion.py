@@ -1,6 +1,6 @@
 r"""Profiled deviance and REML criterion of a linear mixed model at one theta.
 
-With G the Schur complement of [X y] in the bordered cross-products (DESIGN 2.1),
+With G the Schur complement of [X y] in the bordered cross-products,
 
     d(theta)    = log|A| - sum log w + n [1 + log(2 pi r^2 / n)]
     REML(theta) = log|A| + log|G_XX| - sum log w + (n - p) [1 + log(2 pi r^2 / (n - p))]
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Profile", "evaluate", "whiten"]
+__all__ = ["Evaluation", "evaluate", "whiten"]
 
 
 _ROUNDING = 4.0 * float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, eq=False)
-class Profile:
+class Evaluation:
     """The criterion at one theta, with all that its derivatives reuse.
 
     Attributes
@@ -89,7 +89,7 @@ class Profile:
         return self.residual / self.problem.degrees(reml=self.reml)
 
 
-def evaluate(problem: Problem, points: Sequence[Array], *, reml: bool) -> Profile:
+def evaluate(problem: Problem, points: Sequence[Array], *, reml: bool) -> Evaluation:
     """Evaluate the criterion at one point a term: a relative factor, or what its structure moves instead."""
     templates = relative_factors(problem.terms, points)
     gram, p = problem.gram, problem.p
@@ -114,7 +114,7 @@ def evaluate(problem: Problem, points: Sequence[Array], *, reml: bool) -> Profil
         for term, t, squares in zip(problem.terms, templates, problem.squares, strict=True)
     )
     resolution = _ROUNDING * (abs(value) + nu * schur_scale / residual + lost)
-    return Profile(
+    return Evaluation(
         problem,
         reml,
         tuple(points),

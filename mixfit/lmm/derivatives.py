@@ -4,7 +4,7 @@ Everything follows from the derivative in the relative covariance Sigma_t = T T'
 
     N_t = dd/dSigma_t = sum_j (Z'V^{-1}Z)_jj - (nu / r^2) sum_j s_j s_j' [- sum_j s_Xj G_XX^{-1} s_Xj'],
 
-s = Z'V^{-1}(y - X beta), the last part for REML only, nu = n or n - p (DESIGN 2.1). In the coordinates that
+s = Z'V^{-1}(y - X beta), the last part for REML only, nu = n or n - p. In the coordinates that
 a template is *relative* to itself, T -> T(I + Delta), only T'N T is needed, and with T's = u that is
 
     T'N_t T = sum_j [I - (A^{-1})_jj] - (nu / r^2) sum_j u_j u_j' [- sum_j u_Xj G_XX^{-1} u_Xj'],
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from mixfit.covariance.directions import Direction
     from mixfit.factor.posterior import Posterior
-    from mixfit.lmm.criterion import Profile
+    from mixfit.lmm.criterion import Evaluation
 
     Array = NDArray[np.float64]
 
@@ -94,7 +94,7 @@ class Derivatives:
     scores: dict[int, Array]
 
 
-def differentiate(at: Profile) -> Derivatives:
+def differentiate(at: Evaluation) -> Derivatives:
     """Exact gradient and average information of the criterion at a profile."""
     problem = at.problem
     columns = _residual_columns(at)
@@ -141,7 +141,7 @@ def share_of(part: Array, whole: Array) -> Array:
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0.0)
 
 
-def template_slopes(at: Profile) -> tuple[Array, ...]:
+def template_slopes(at: Evaluation) -> tuple[Array, ...]:
     """N_t T_t of every term, (k_t, k_t): half the derivative of the criterion in the entries of T_t."""
     derivatives = differentiate(at)
     return tuple(
@@ -152,12 +152,12 @@ def template_slopes(at: Profile) -> tuple[Array, ...]:
     )
 
 
-def modes(at: Profile) -> list[Array]:
+def modes(at: Evaluation) -> list[Array]:
     """Conditional modes b of every factor, (k_i, 1, q_i), in units of the residual length."""
     return at.factor.backward(*residual_forward(at))[1]
 
 
-def _residual_columns(at: Profile) -> Array:
+def _residual_columns(at: Evaluation) -> Array:
     """Combinations of [X y], as rows: y - X beta and, for REML, the columns of X in the metric of G_XX."""
     p = at.problem.p
     if not (at.reml and p):
@@ -175,7 +175,7 @@ def _outer_products(u: Array) -> Array:
 
 
 def _singular_terms(
-    at: Profile, columns: Array, b: list[Array], post: Posterior
+    at: Evaluation, columns: Array, b: list[Array], post: Posterior
 ) -> tuple[dict[int, Array], dict[int, Array]]:
     """N_t, and s with s_X beside it, of every term whose template is singular."""
     problem, gram = at.problem, at.problem.gram
@@ -196,7 +196,7 @@ def _singular_terms(
     return absolute, scores
 
 
-def load_direction(at: Profile, d: Direction, u: Sequence[Array], scores: Mapping[int, Array]) -> Array:
+def load_direction(at: Evaluation, d: Direction, u: Sequence[Array], scores: Mapping[int, Array]) -> Array:
     """c = Sigma'_a s, so that V_a V^{-1}C = Z c, in the block of the term's factor: (k_i, r, q_i).
 
     From u = T's of every factor, (k_i, r, q_i), and s of the terms with a singular template, (k_t, r, q_t).
@@ -224,7 +224,7 @@ def _boundary_curvature(directions: list[Direction], absolute: dict[int, Array])
     return out
 
 
-def edge_curvature(at: Profile, derivatives: Derivatives, index: int, change: Array) -> tuple[float, float]:
+def edge_curvature(at: Evaluation, derivatives: Derivatives, index: int, change: Array) -> tuple[float, float]:
     """Average information along a change of a term's Sigma on its boundary, and the quadratic part of the slope."""
     term = at.problem.terms[index]
     s: Array
@@ -237,7 +237,7 @@ def edge_curvature(at: Profile, derivatives: Derivatives, index: int, change: Ar
     return float(average_information(at, [c], [term.factor])[0, 0]), float(np.vdot(c[term.columns], s)) / at.scale
 
 
-def average_information(at: Profile, loadings: list[Array], factors: list[int]) -> Array:
+def average_information(at: Evaluation, loadings: list[Array], factors: list[int]) -> Array:
     """(1 / sigma^2) times the Schur complement of [X y] in the V^{-1}-products of w_a = Z c_a.
 
     `loadings` are c_a, shape (k_i, q_i), each in the block of its factor.

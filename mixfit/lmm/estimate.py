@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.lmm.assemble import Assembly
-    from mixfit.lmm.criterion import Profile
+    from mixfit.lmm.criterion import Evaluation
 
     Array = NDArray[np.float64]
 
@@ -70,14 +70,14 @@ def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | Array |
     return found
 
 
-def at_estimates(assembly: Assembly, estimate: LinearEstimate) -> Profile:
+def at_estimates(assembly: Assembly, estimate: LinearEstimate) -> Evaluation:
     """The criterion at the estimates of a fit: as the fit left it, evaluated anew after a pickle."""
     return estimate.at.get(
         lambda: evaluate(assembly.problem, to_basis(assembly, estimate.templates), reml=estimate.reml)
     )
 
 
-def _fixed_covariance(assembly: Assembly, profile: Profile, sigma: float) -> Array:
+def _fixed_covariance(assembly: Assembly, profile: Evaluation, sigma: float) -> Array:
     """sigma^2 (X'V^{-1}X)^{-1} = sigma^2 R^{-1} G_XX^{-1} R'^{-1}."""
     p = len(profile.fixed_root)
     if not p:
@@ -87,7 +87,7 @@ def _fixed_covariance(assembly: Assembly, profile: Profile, sigma: float) -> Arr
     return sigma**2 * (half @ half.T)
 
 
-def _modes(assembly: Assembly, profile: Profile) -> tuple[Array, ...]:
+def _modes(assembly: Assembly, profile: Evaluation) -> tuple[Array, ...]:
     b = modes(profile)
     out = []
     for term, basis in zip(assembly.problem.terms, assembly.term_bases, strict=True):
@@ -143,7 +143,7 @@ def gradient(assembly: Assembly, templates: Sequence[Array], *, reml: bool) -> t
     return tuple(out)
 
 
-def conditional_covariance(assembly: Assembly, at: Profile, sigma: float) -> tuple[Array, ...]:
+def conditional_covariance(assembly: Assembly, at: Evaluation, sigma: float) -> tuple[Array, ...]:
     """Cov(b_j | y, beta) = sigma^2 Lambda A^{-1} Lambda' of each level of every term: (q_t, k_t, k_t)."""
     blocks = conditional_covariances(at.factor, posterior(at.factor))
     out = []

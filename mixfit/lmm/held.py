@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.factor.posterior import Posterior
-    from mixfit.lmm.criterion import Profile
+    from mixfit.lmm.criterion import Evaluation
     from mixfit.lmm.problem import Problem
 
     Array = NDArray[np.float64]
@@ -97,7 +97,7 @@ def evaluate_held(
     return HeldPoint(float(value), beta, relative, absolute, 2.0 * (nu - residual / scale), effect)
 
 
-def _hold(at: Profile, a: Array, c: float) -> tuple[float, Array, float]:
+def _hold(at: Evaluation, a: Array, c: float) -> tuple[float, Array, float]:
     """r^2 and beta with a'beta = c, and 2 (c - a'beta^) / a'G_XX^{-1}a."""
     half = dtrsv(at.fixed_root, a, lower=1)
     variance = float(half @ half)
@@ -106,7 +106,7 @@ def _hold(at: Profile, a: Array, c: float) -> tuple[float, Array, float]:
     return at.residual + gap**2 / variance, beta, 2.0 * gap / variance
 
 
-def _slopes(at: Profile, beta: Array, scale: float) -> tuple[tuple[Array, ...], dict[int, Array]]:
+def _slopes(at: Evaluation, beta: Array, scale: float) -> tuple[tuple[Array, ...], dict[int, Array]]:
     problem, factor, p = at.problem, at.factor, at.problem.p
     own, trailing = at.forward
     columns = np.concatenate([-beta, [1.0]])[:, None]
@@ -128,7 +128,9 @@ def _slopes(at: Profile, beta: Array, scale: float) -> tuple[tuple[Array, ...], 
     return tuple(relative), _singular_slopes(at, b, columns, weight, post)
 
 
-def _singular_slopes(at: Profile, b: list[Array], columns: Array, weight: Array, post: Posterior) -> dict[int, Array]:
+def _singular_slopes(
+    at: Evaluation, b: list[Array], columns: Array, weight: Array, post: Posterior
+) -> dict[int, Array]:
     problem, gram = at.problem, at.problem.gram
     singular = [x for x, t in enumerate(at.templates) if not regular_columns(t).all()]
     if not singular:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.directions import Direction
-    from mixfit.lmm.criterion import Profile
+    from mixfit.lmm.criterion import Evaluation
     from mixfit.lmm.derivatives import Derivatives
 
     Array = NDArray[np.float64]
@@ -39,7 +39,7 @@ __all__ = ["exact_hessian"]
 _CELLS_AT_ONCE = 4_000_000
 
 
-def exact_hessian(at: Profile, derivatives: Derivatives) -> Array:
+def exact_hessian(at: Evaluation, derivatives: Derivatives) -> Array:
     """Second derivatives of the criterion along `derivatives.directions`, (m, m), at the profile they belong to."""
     directions = derivatives.directions
     if not directions:
@@ -53,7 +53,7 @@ def exact_hessian(at: Profile, derivatives: Derivatives) -> Array:
     return hessian + _bend(at, derivatives)
 
 
-def _covariance_direction(at: Profile, d: Direction) -> CovarianceDirection:
+def _covariance_direction(at: Evaluation, d: Direction) -> CovarianceDirection:
     """Sigma'_a in the columns of the factor."""
     term = at.problem.terms[d.term]
     whole = np.zeros((at.problem.gram.k[term.factor],) * 2)
@@ -61,7 +61,7 @@ def _covariance_direction(at: Profile, d: Direction) -> CovarianceDirection:
     return CovarianceDirection(term.factor, whole)
 
 
-def _quadratics(at: Profile, derivatives: Derivatives, modes: list[Array], first: int, last: int) -> Array:
+def _quadratics(at: Evaluation, derivatives: Derivatives, modes: list[Array], first: int, last: int) -> Array:
     """C'V^{-1}V_a V^{-1}C for the columns whose u are `modes`, (m, r, r).
 
     Their s are the columns `first` to `last` of the scores.
@@ -74,7 +74,7 @@ def _quadratics(at: Profile, derivatives: Derivatives, modes: list[Array], first
     return np.array(out)
 
 
-def _restricted(at: Profile, derivatives: Derivatives) -> Array:
+def _restricted(at: Evaluation, derivatives: Derivatives) -> Array:
     """Second derivatives of log|G_XX| less the share of Sigma'': 2 tr(X'V^{-1}V_a V^{-1}V_b V^{-1}X) - tr(X_a X_b)."""
     p, m = at.problem.p, len(derivatives.directions)
     slopes = _quadratics(at, derivatives, derivatives.modes_x, 1, 1 + p).reshape(m, p * p)
@@ -98,7 +98,7 @@ def _restricted(at: Profile, derivatives: Derivatives) -> Array:
     return products + products.T - slopes @ slopes.T
 
 
-def _bend(at: Profile, derivatives: Derivatives) -> Array:
+def _bend(at: Evaluation, derivatives: Derivatives) -> Array:
     """<N, Sigma''_ab>: what Sigma curves by in the coordinates of the steps."""
     directions = derivatives.directions
     out = np.zeros((len(directions),) * 2)

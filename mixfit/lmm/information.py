@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mixfit.covariance.parameter import VarianceForm
     from mixfit.covariance.term import Term
     from mixfit.lmm.assemble import Assembly
-    from mixfit.lmm.criterion import Profile
+    from mixfit.lmm.criterion import Evaluation
     from mixfit.lmm.types import LinearEstimate
 
     Array = NDArray[np.float64]
@@ -178,7 +178,7 @@ def _directions(
     return tuple(parameters), directions
 
 
-def _bends(at: Profile, assembly: Assembly, estimate: LinearEstimate) -> Array:
+def _bends(at: Evaluation, assembly: Assembly, estimate: LinearEstimate) -> Array:
     """<dd/dSigma, d^2 Sigma> with dd/dSigma = sum_j (Z'V^{-1}Z)_jj - s_j s_j' [- s_Xj G_XX^{-1} s_Xj']."""
     structures = [term.structure for term in assembly.problem.terms]
     parts, sigma = split_theta(structures, estimate.theta), estimate.sigma
@@ -193,7 +193,7 @@ def _bends(at: Profile, assembly: Assembly, estimate: LinearEstimate) -> Array:
     return out
 
 
-def _covariance_slopes(at: Profile, term: Term) -> tuple[Array, Array]:
+def _covariance_slopes(at: Evaluation, term: Term) -> tuple[Array, Array]:
     """The slope of -2 log-likelihood in a term's relative covariance, and what REML adds."""
     p, rows = at.problem.p, term.columns
     s = score_columns(at)[term.factor][rows]
@@ -202,7 +202,7 @@ def _covariance_slopes(at: Profile, term: Term) -> tuple[Array, Array]:
     return traces - s[:, p] @ s[:, p].T / at.scale, -x @ x.T
 
 
-def _quadratic_forms(at: Profile, directions: Sequence[CovarianceDirection]) -> tuple[Array, Array]:
+def _quadratic_forms(at: Evaluation, directions: Sequence[CovarianceDirection]) -> tuple[Array, Array]:
     """C'H^{-1}V_i H^{-1}C and C'H^{-1}V_i H^{-1}V_j H^{-1}C for C = [X, y - X beta] and V_i, the last being H.
 
     Shapes (m + 1, p + 1, p + 1) and (m + 1, m + 1, p + 1, p + 1).

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.errors import FitError
-    from mixfit.lmm.criterion import Profile
+    from mixfit.lmm.criterion import Evaluation
     from mixfit.lmm.derivatives import Derivatives
     from mixfit.lmm.problem import Problem
     from mixfit.optimize.certificate import BoundaryParameter, Certificate
@@ -41,7 +41,7 @@ __all__ = ["LinearCriterion", "LinearLocal", "LinearMinimum", "minimize"]
 class LinearMinimum:
     """Where the optimizer stopped, with the derivatives there."""
 
-    profile: Profile
+    profile: Evaluation
     derivatives: Derivatives
     certificate: Certificate
 
@@ -68,19 +68,19 @@ class LinearCriterion:
     def __init__(self, problem: Problem, *, reml: bool) -> None:
         self.problem, self.reml = problem, reml
 
-    def evaluate(self, place: Sequence[Array]) -> Profile:
+    def evaluate(self, place: Sequence[Array]) -> Evaluation:
         """The criterion at the same covariances by the points that steps are best made from."""
         return evaluate(self.problem, turned(self.problem.terms, place), reml=self.reml)
 
-    def tolerance(self, found: Profile) -> float:
+    def tolerance(self, found: Evaluation) -> float:
         """As the certificate's, unless the criterion is not known that well."""
         return max(TOLERANCE, found.resolution)
 
-    def rank(self, found: Profile) -> int:
+    def rank(self, found: Evaluation) -> int:
         """Columns with variance."""
         return sum(int(regular_columns(t).sum()) for t in found.templates)
 
-    def local(self, found: Profile) -> LinearLocal:
+    def local(self, found: Evaluation) -> LinearLocal:
         """Exact gradient and average information."""
         derivatives = differentiate(found)
         directions = derivatives.directions
@@ -94,26 +94,26 @@ class LinearCriterion:
             derivatives=derivatives,
         )
 
-    def _exits(self, found: Profile, derivatives: Derivatives) -> tuple[BoundaryParameter, ...]:
+    def _exits(self, found: Evaluation, derivatives: Derivatives) -> tuple[BoundaryParameter, ...]:
         def curvature(index: int, change: Array) -> tuple[float, float]:
             return edge_curvature(found, derivatives, index, change)
 
         problem, slopes = self.problem, (derivatives.relative, derivatives.absolute)
         return boundary_parameters(problem.terms, found.points, problem.seen, *slopes, curvature)
 
-    def hessian(self, found: Profile, local: LinearLocal) -> Array:
+    def hessian(self, found: Evaluation, local: LinearLocal) -> Array:
         """Exact second derivatives."""
         return exact_hessian(found, local.derivatives)
 
-    def move(self, found: Profile, local: LinearLocal, step: Array, vanishing: tuple[int, ...]) -> list[Array]:
+    def move(self, found: Evaluation, local: LinearLocal, step: Array, vanishing: tuple[int, ...]) -> list[Array]:
         """Points a step away."""
         return move(self.problem.terms, found.points, local.derivatives.directions, step, vanishing)
 
-    def leave(self, found: Profile, exit_: BoundaryParameter, variance: float) -> list[Array]:
+    def leave(self, found: Evaluation, exit_: BoundaryParameter, variance: float) -> list[Array]:
         """Points with some variance along a direction without, or some way off a bound."""
         return leave_boundary(self.problem.terms, found.points, exit_, variance)
 
-    def place(self, found: Profile) -> Sequence[Array]:
+    def place(self, found: Evaluation) -> Sequence[Array]:
         """Its points."""
         return found.points
 

@@ -11,25 +11,25 @@ from mixfit.gram.levels import column_products
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.lmm.criterion import Profile
+    from mixfit.lmm.criterion import Evaluation
 
     Array = NDArray[np.float64]
 
 __all__ = ["loaded_products", "residual_columns", "residual_forward", "score_columns"]
 
 
-def residual_columns(at: Profile, blocks: Array) -> Array:
+def residual_columns(at: Evaluation, blocks: Array) -> Array:
     """The column of y - X beta from columns [X y], on axis 1."""
     return np.matmul(at.contrast, blocks)
 
 
-def residual_forward(at: Profile) -> tuple[dict[int, Array], Array]:
+def residual_forward(at: Evaluation) -> tuple[dict[int, Array], Array]:
     """L^{-1} Lambda'Z'(y - X beta)."""
     own, trailing = at.forward
     return {i: residual_columns(at, y) for i, y in own.items()}, trailing @ at.contrast.T
 
 
-def loaded_products(at: Profile, columns: dict[int, Array]) -> Array:
+def loaded_products(at: Evaluation, columns: dict[int, Array]) -> Array:
     """W'V^{-1}[W X y] over sigma^2 = 1 for W = [Z_i c_i], c_i of shape (k_i, r_i, q_i), factor by factor."""
     gram = at.problem.gram
     products: list[list[Array]] = [[] for _ in range(gram.n_factors)]
@@ -49,7 +49,7 @@ def loaded_products(at: Profile, columns: dict[int, Array]) -> Array:
     return np.concatenate(direct) - at.factor.inner(half, both_half)
 
 
-def score_columns(at: Profile) -> list[Array]:
+def score_columns(at: Evaluation) -> list[Array]:
     """Z'V^{-1}[X, y - X beta] over sigma^2 = 1, in blocks (k_i, p + 1, q_i)."""
     p = at.problem.p
     own, trailing = residual_forward(at)

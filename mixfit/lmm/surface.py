@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mixfit.covariance.structure import Structure
     from mixfit.covariance.term import Term
     from mixfit.lmm.assemble import Assembly
-    from mixfit.lmm.criterion import Profile
+    from mixfit.lmm.criterion import Evaluation
 
     Array = NDArray[np.float64]
 
@@ -182,13 +182,13 @@ class LinearSurface:
     Parameters
     ----------
     assembly : Assembly
-    at : Profile
+    at : Evaluation
         The criterion's minimum.
     effect : int, optional
         Fixed effect that is held; the last of the tail.
     """
 
-    def __init__(self, assembly: Assembly, at: Profile, effect: int | None = None) -> None:
+    def __init__(self, assembly: Assembly, at: Evaluation, effect: int | None = None) -> None:
         self._assembly, self._at, self._effect = assembly, at, effect
         problem, response = assembly.problem, assembly.response
         self.tail_unit = float(np.sqrt(at.scale)) * response.scale

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mixfit.lmm.criterion import Profile
+    from mixfit.lmm.criterion import Evaluation
     from mixfit.optimize.certificate import Certificate
 
 __all__ = ["Kept", "LinearEstimate"]
@@ -65,7 +65,7 @@ class LinearEstimate:
     modes : tuple of ndarray, shape (q_t, k_t)
         Conditional modes b of every term, a row a level.
     certificate : Certificate
-    at : Kept of Profile
+    at : Kept of Evaluation
         The criterion at the estimates, with the factor: what follows from the fit reuses it.
     """
 
@@ -78,7 +78,7 @@ class LinearEstimate:
     cov_beta: NDArray[np.float64]
     modes: tuple[NDArray[np.float64], ...]
     certificate: Certificate
-    at: Kept[Profile] = field(default_factory=Kept, init=False, repr=False)
+    at: Kept[Evaluation] = field(default_factory=Kept, init=False, repr=False)
 
     @property
     def unit(self) -> float:

@@ -7,7 +7,7 @@ With A = Lambda'Z'WZ Lambda + I and Q = Lambda A^{-1} Lambda',
 
     V^{-1} = I - Z Q Z'   (relative to sigma^2, rows scaled),   d = V^{-1}[X y],   G = [X y]'V^{-1}[X y],
 
-from which leverages and the deletion of rows follow at fixed theta (DESIGN 2.1).
+from which leverages and the deletion of rows follow at fixed theta.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Profiles:
     fixed_root : ndarray, shape (p, p, R)
         Inverse of the lower Cholesky factor of G_XX.
     beta : ndarray, shape (p, R)
-        As in :class:`mixfit.lmm.criterion.Profile`.
+        As in :class:`mixfit.lmm.criterion.Evaluation`.
     residual, value, resolution : ndarray, shape (R,)
         Likewise; the value is infinite where A or G_XX is not positive definite in double precision.
     scale : ndarray, shape (R,)
