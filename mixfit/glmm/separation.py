@@ -53,7 +53,7 @@ def fitted_doubt(problem: GeneralizedProblem, eta: Array, phi: float) -> Array:
 def separating_direction(X: Array, sides: Array, doubt: Array | None = None) -> Array | None:
     """A direction b that separates with columns none of which can be spared.
 
-    GeneralizedParameters
+    Parameters
     ----------
     X : ndarray, shape (n, p)
         Columns of full rank.

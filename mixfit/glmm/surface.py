@@ -30,7 +30,7 @@ __all__ = ["GeneralizedSurface"]
 class GeneralizedSurface:
     """-2 log-likelihood, by Laplace or quadrature, in covariances, fixed effects and the dispersion.
 
-    GeneralizedParameters
+    Parameters
     ----------
     assembly : GeneralizedAssembly
     at : GeneralizedParameters

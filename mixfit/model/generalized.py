@@ -64,7 +64,7 @@ def generalized(
 class GeneralizedMixedModel(MixedModel):
     """A mixed model of one response with a conditional distribution and a link.
 
-    GeneralizedParameters
+    Parameters
     ----------
     formula : str
     design : Design
@@ -97,7 +97,7 @@ class GeneralizedMixedModel(MixedModel):
     def fit(self, n_agq: int = 1, method: Literal["ml", "pql"] = "ml") -> GeneralizedResults:
         """Estimate by maximum likelihood, or by penalized quasi-likelihood.
 
-        GeneralizedParameters
+        Parameters
         ----------
         n_agq : int
             Quadrature points a random column: 1 is the Laplace approximation, more is adaptive
@@ -171,7 +171,7 @@ class GeneralizedMixedModel(MixedModel):
     def with_response(self, y: ArrayLike) -> GeneralizedMixedModel:
         """The same model of another response, shape (n,) (binomial: proportions).
 
-        GeneralizedParameters
+        Parameters
         ----------
         y : array_like, shape (n,)
             In the order of the rows used; proportions for a binomial model.
@@ -204,7 +204,7 @@ class GeneralizedMixedModel(MixedModel):
     def conditional_covariance(self, estimate: GeneralizedEstimate) -> tuple[Array, ...]:
         """Cov(b_j | y) of every level of every term at the mode, shapes (q_t, k_t, k_t).
 
-        GeneralizedParameters
+        Parameters
         ----------
         estimate : GeneralizedEstimate
 
@@ -218,7 +218,7 @@ class GeneralizedMixedModel(MixedModel):
     def likelihood_surface(self, estimate: GeneralizedEstimate, *, reml: bool) -> Surface:
         """-2 log-likelihood around an estimate, for profiles and curvatures; there is no REML for these models.
 
-        GeneralizedParameters
+        Parameters
         ----------
         estimate : GeneralizedEstimate
         reml : bool
@@ -246,7 +246,7 @@ class GeneralizedMixedModel(MixedModel):
     ) -> Array:
         """Variance of the linear predictor x'beta + z'b about its true value, for new rows: shape (m,).
 
-        GeneralizedParameters
+        Parameters
         ----------
         estimate : GeneralizedEstimate
         X : ndarray, shape (m, p)
@@ -265,7 +265,7 @@ class GeneralizedMixedModel(MixedModel):
     def working_model(self, estimate: GeneralizedEstimate) -> WorkingModel:
         """The linear model of the scoring step at the modes: what leverages and deletions are computed from.
 
-        GeneralizedParameters
+        Parameters
         ----------
         estimate : GeneralizedEstimate
 
