@@ -71,7 +71,8 @@ def assert_deletions(design: Design, templates: list[Array], codes: NDArray[np.i
     beta = generalized_least_squares(design, V, np.ones(len(codes), bool), reml)[0]
     for j in range(int(codes.max()) + 1):
         keep = codes != j
-        if np.linalg.matrix_rank(design.X[keep]) < design.X.shape[1] or keep.sum() <= design.X.shape[1] + 1:
+        p = design.X.shape[1]
+        if (p and np.linalg.matrix_rank(design.X[keep]) < p) or keep.sum() <= p + 1:
             continue
         without, errors, sigma = generalized_least_squares(design, V, keep, reml)
         scale = np.abs(beta) + errors
