@@ -157,7 +157,7 @@ def test_without_the_package_the_error_says_what_to_install(linear, monkeypatch)
             raise ModuleNotFoundError("No module named 'marginaleffects'", name="marginaleffects")
         return load(name, *arguments, **options)
 
-    monkeypatch.delitem(__import__("sys").modules, "mixfit.inference.means.marginaleffects_adapter", raising=False)
+    monkeypatch.delitem(__import__("sys").modules, "mixfit.inference.means.marginaleffects_model", raising=False)
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match=r"pip install 'mixfit\[marginaleffects\]'"):
         marginaleffects_adapter(linear)
