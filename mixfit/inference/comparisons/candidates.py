@@ -194,6 +194,9 @@ def outside(larger: Sequence[RandomDesign], smaller: Sequence[RandomDesign]) -> 
 
 def contains_term(outer: RandomDesign, inner: RandomDesign) -> bool:
     """Whether every covariance of the inner term is one of the outer term."""
+    if not outer.structure.free_blocks:
+        # Of a structure with parameters of its own only the same one is known to be contained.
+        return outer.structure == inner.structure and outer.columns == inner.columns and same_levels(outer, inner)
     # Independent columns are terms of their own; the outer term may have them all where each is contained.
     return all(_contains(_covariances(outer), _covariances(part)) for part in single_terms([inner]))
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
 
 import mixfit
 from mixfit.errors import ComparisonError
-from mixfit.inference.comparisons.candidates import candidate
+from mixfit.inference.comparisons.candidates import candidate, contains_term
 from mixfit.inference.comparisons.likelihood_ratio import check_nested
 from tests.inference.cases import REFERENCE, assert_column, data, fitted, generalized
 
@@ -215,3 +216,23 @@ def test_bad_arguments_are_refused():
         mixfit.anova(fit, "Reaction ~ Days")
     with pytest.raises(ComparisonError, match="m1 is a fit of GLM"):
         mixfit.anova(fit, sm.GLM(data("pulp")["bright"], np.ones(20)).fit())
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "contained"),
+    [
+        ("us(0 + f | g)", "cs(0 + f | g)", True),
+        ("us(0 + f | g)", "ar1(0 + f | g)", True),
+        ("cs(0 + f | g)", "us(0 + f | g)", False),
+        ("hetar1(0 + f | g)", "homcs(0 + f | g)", False),
+        ("homcs(0 + f | g)", "homcs(0 + f | g)", True),
+        ("homcs(0 + f | g)", "homcs(0 + f | h)", False),
+        ("diag(0 + f | g)", "homcs(0 + f | g)", False),
+    ],
+)
+def test_a_structure_of_few_parameters_contains_no_other(outer: str, inner: str, contained: bool) -> None:
+    rows = np.arange(120)
+    groups = {"g": (rows // 12).astype(str), "h": (rows // 15 % 7).astype(str)}
+    data = pd.DataFrame({"f": list("abc") * 40, "y": np.sin(rows), **groups})
+    terms = [mixfit.mixed(f"y ~ 1 + {term}", data).design.random[0] for term in (outer, inner)]
+    assert contains_term(*terms) == contained
