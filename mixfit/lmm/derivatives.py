@@ -48,7 +48,6 @@ __all__ = [
     "load_direction",
     "modes",
     "share_of",
-    "template_slopes",
 ]
 
 
@@ -139,17 +138,6 @@ def differentiate(at: Evaluation) -> Derivatives:
 def share_of(part: Array, whole: Array) -> Array:
     """part / whole, NaN where there is no whole."""
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0.0)
-
-
-def template_slopes(at: Evaluation) -> tuple[Array, ...]:
-    """N_t T_t of every term, (k_t, k_t): half the derivative of the criterion in the entries of T_t."""
-    derivatives = differentiate(at)
-    return tuple(
-        derivatives.absolute[x] @ t
-        if x in derivatives.absolute
-        else np.asarray(np.linalg.solve(t.T, derivatives.relative[x]))
-        for x, t in enumerate(at.templates)
-    )
 
 
 def modes(at: Evaluation) -> list[Array]:

@@ -12,7 +12,7 @@ from mixfit.covariance.templates import change_basis
 from mixfit.errors import FitError
 from mixfit.factor.posterior import conditional_covariances, posterior
 from mixfit.lmm.criterion import evaluate
-from mixfit.lmm.derivatives import modes, template_slopes
+from mixfit.lmm.derivatives import modes
 from mixfit.lmm.minimize import minimize
 from mixfit.lmm.start import start_points
 from mixfit.lmm.types import LinearEstimate
@@ -35,7 +35,6 @@ __all__ = [
     "conditional_covariance",
     "criterion",
     "estimate",
-    "gradient",
     "points_of",
     "to_basis",
 ]
@@ -126,21 +125,6 @@ def to_basis(assembly: Assembly, templates: Sequence[Array]) -> list[Array]:
 def criterion(assembly: Assembly, templates: Sequence[Array], *, reml: bool) -> float:
     """Profiled deviance, or REML criterion, at relative factors of the user's columns."""
     return evaluate(assembly.problem, to_basis(assembly, templates), reml=reml).value
-
-
-def gradient(assembly: Assembly, templates: Sequence[Array], *, reml: bool) -> tuple[Array, ...]:
-    """Derivative of the criterion in every entry of each template of the user's columns, (k_t, k_t).
-
-    With Sigma_basis = R Sigma R', N = R' N_basis R, so that 2 N T = 2 R' N_basis (R T).
-    """
-    moved = to_basis(assembly, templates)
-    slopes = template_slopes(evaluate(assembly.problem, moved, reml=reml))
-    out = []
-    for t, t_basis, basis, slope in zip(templates, moved, assembly.term_bases, slopes, strict=True):
-        # R T = T_basis O with O orthogonal on the range of T_basis.
-        rotation = np.linalg.lstsq(t_basis, basis @ t, rcond=None)[0]
-        out.append(2.0 * basis.T @ slope @ rotation)
-    return tuple(out)
 
 
 def conditional_covariance(assembly: Assembly, at: Evaluation, sigma: float) -> tuple[Array, ...]:

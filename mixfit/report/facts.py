@@ -51,34 +51,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class SummaryFacts:
-    """What a summary says.
-
-    Attributes
-    ----------
-    title : str
-    family : str or None
-    formula : str
-    data_name : str or None
-    criteria : dict of str to float
-        ``REML``, or ``AIC``, ``BIC``, ``logLik``, ``-2*log(L)``, ``df.resid``; empty where there is no likelihood.
-    quantiles : ndarray, shape (5,)
-        Minimum, quartiles and maximum of the scaled residuals.
-    varcorr : RandomCovariances
-    nobs : int
-    n_dropped : int
-        Rows left out for missing values.
-    groups : dict of str to int
-        Number of levels of every grouping factor.
-    coefficients : DataFrame, shape (p, 3), (p, 4) or (p, 5)
-        Columns ``Estimate``, ``Std. Error``, ``t value`` or ``z value``, and ``Pr(>|z|)`` with the latter;
-        where degrees of freedom were asked for, ``df`` before ``t value`` and ``Pr(>|t|)`` after it.
-    dispersion : str or None
-        A line on the dispersion where one is estimated.
-    correlation : ndarray, shape (p, p), or None
-        Of the fixed effects; None where it is not shown.
-    notes : tuple of str
-        What a reader must know before trusting the numbers.
-    """
+    """What a summary says: the attributes are described at `Summary`, which prints them."""
 
     title: str
     family: str | None

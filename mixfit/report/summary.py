@@ -33,7 +33,7 @@ class Summary(SummaryFacts):
         ``REML``, or ``AIC``, ``BIC``, ``logLik``, ``-2*log(L)``, ``df.resid``; empty where there is no likelihood.
     quantiles : ndarray, shape (5,)
         Minimum, quartiles and maximum of the scaled residuals.
-    varcorr : VarCorr
+    varcorr : RandomCovariances
     nobs : int
     n_dropped : int
         Rows left out for missing values.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Constrained", "Held", "LowerDevianceError", "root_slope"]
+__all__ = ["Constrained", "Held", "LowerDevianceError"]
 
 _MAX_STEPS = 100
 _MAX_HALVINGS = 30
@@ -240,9 +240,3 @@ class Constrained:
     @staticmethod
     def _update(curvature: Array, old: ChartPoint, new: ChartPoint) -> Array:
         return bfgs(curvature, new.x - old.x, new.gradient - old.gradient)
-
-
-def root_slope(held: Held) -> float:
-    """|d zeta / d f| = |dD/df| / (2 |zeta|)."""
-    root = np.sqrt(held.deviance)
-    return float(abs(held.slope) / (2.0 * root)) if root > 0.0 else np.nan

@@ -95,28 +95,9 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class ProfileCurves:
-    """Likelihood profiles of some parameters of a fit.
+    """Likelihood profiles and what is computed from them; `LikelihoodProfile` adds what is drawn.
 
-    Attributes
-    ----------
-    frame : DataFrame
-        A row a constrained minimum, as R's ``as.data.frame(profile(m))``: ``.zeta``, all parameters there,
-        ``.par`` (which one is profiled) and ``.focal`` (its value).
-    curves : mapping of str to Curve
-        zeta of each parameter, forward and backward. A correlation of effects without variance has none.
-    estimates : Series
-        The maximum-likelihood estimates of all parameters, where zeta is 0.
-    cutoff : float
-        Absolute zeta up to which the curves go.
-
-    Examples
-    --------
-    >>> import mixfit
-    >>> sleep = mixfit.datasets.load("sleepstudy")
-    >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
-    >>> profile = fit.profile(which="sigma")
-    >>> profile.conf_int().round(2).to_numpy().tolist()
-    [[27.81, 34.59]]
+    Its attributes and an example are there.
     """
 
     frame: pd.DataFrame
