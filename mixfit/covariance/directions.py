@@ -184,6 +184,8 @@ class ParameterDirection(Direction):
     logarithmic : bool
     is_deviation : bool
         Whether it is a standard deviation.
+    may_vanish : bool
+        Whether its bound, zero, is worth trying.
     """
 
     parameter: int
@@ -191,11 +193,12 @@ class ParameterDirection(Direction):
     relative: Array | None
     logarithmic: bool
     is_deviation: bool
+    may_vanish: bool
 
     @property
     def is_pivot(self) -> bool:
-        """Whether it is a logarithm."""
-        return self.logarithmic
+        """Whether it is a logarithm that may go to zero."""
+        return self.may_vanish
 
     def slope(self, relative: Array, absolute: Array | None) -> float:
         """<T'N T, T^{-1} Sigma' T'^{-1}>, or <N, Sigma'>."""

@@ -37,6 +37,8 @@ __all__ = ["Parametric"]
 _SINGULAR = 1e-12
 # Rounding errors of a pivot count in log|A|, in r^2 and in log|G_XX|, each several times over.
 _LOSSES = 10.0
+# The bound of a shape parameter is tried where no entry of Sigma changes by more than this share of the largest.
+_NEAR_ZERO = 0.1
 # Share of the distance between two bounds that a step off one of them goes at most.
 _REACH = 0.5
 
@@ -192,9 +194,29 @@ class Parametric(Structure):
             inverse = solve_triangular(t, np.eye(self.k), lower=True)
             relative = list(inverse @ slopes @ inverse.T)
         return [
-            ParameterDirection(term, t, m, slopes[m], relative[m], bool(logarithmic[m]), m < self.n_deviations)
+            ParameterDirection(
+                term,
+                t,
+                m,
+                slopes[m],
+                relative[m],
+                bool(logarithmic[m]),
+                m < self.n_deviations,
+                bool(logarithmic[m]) and (m < self.n_deviations or self._is_near_zero(point, m)),
+            )
             for m in free
         ]
+
+    def _is_near_zero(self, psi: Array, parameter: int) -> bool:
+        """Whether Sigma is nearly what it is where a shape parameter is zero.
+
+        From afar a step to zero says nothing of what lies between, and a correlation that is flat at its bound, as
+        exp(-(kappa d)^2) is, shows no way back.
+        """
+        at_zero = psi.copy()
+        at_zero[parameter] = 0.0
+        here, there = self.covariance(psi), self.covariance(at_zero)
+        return bool(np.abs(here - there).max() <= _NEAR_ZERO * np.abs(here).max())
 
     def moved(self, point: Array, steps: Sequence[tuple[Direction, float]], vanishing: Sequence[Direction]) -> Array:
         """Logarithms by the step, other parameters up to their bounds; those that vanish are at their lower bound."""
