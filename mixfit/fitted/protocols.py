@@ -35,9 +35,10 @@ __all__ = [
     "is_fit",
     "is_generalized",
     "is_linear",
+    "is_nonlinear",
 ]
 
-Kind = Literal["linear", "generalized"]
+Kind = Literal["linear", "generalized", "nonlinear"]
 
 
 class Estimate(Protocol):
@@ -351,3 +352,8 @@ def is_linear(fit: object) -> TypeGuard[LinearFit]:
 def is_generalized(fit: object) -> TypeGuard[GeneralizedFit]:
     """Whether `fit` is a generalized linear mixed model's."""
     return getattr(fit, "kind", None) == "generalized"
+
+
+def is_nonlinear(fit: object) -> bool:
+    """Whether `fit` is a nonlinear mixed model's."""
+    return getattr(fit, "kind", None) == "nonlinear"
