@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mixfit.families.base import Family
     from mixfit.glmm.problem import GeneralizedAssembly
     from mixfit.glmm.types import GeneralizedEstimate
+    from mixfit.gram.row_space import RowSpace
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.information import VarianceInformation
     from mixfit.lmm.surface import Surface
@@ -111,6 +112,10 @@ class Model(Protocol):
     @property
     def kept(self) -> NDArray[np.intp]:
         """Position in ``design.X`` of every column of `exog`."""
+
+    @property
+    def row_space(self) -> RowSpace:
+        """Which linear functions of the columns of ``design.X`` the data tell."""
 
     def conditional_covariance(self, estimate: Any, /) -> tuple[Array, ...]:
         """Cov(b_j | y) of every level at fixed beta, shape (q_t, k_t, k_t) a term, all scales included."""
