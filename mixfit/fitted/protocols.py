@@ -36,9 +36,10 @@ __all__ = [
     "is_fit",
     "is_generalized",
     "is_linear",
+    "is_nonlinear",
 ]
 
-Kind = Literal["linear", "generalized"]
+Kind = Literal["linear", "generalized", "nonlinear"]
 
 
 class Estimate(Protocol):
@@ -356,3 +357,8 @@ def is_linear(fit: object) -> TypeGuard[LinearFit]:
 def is_generalized(fit: object) -> TypeGuard[GeneralizedFit]:
     """Whether `fit` is a generalized linear mixed model's."""
     return getattr(fit, "kind", None) == "generalized"
+
+
+def is_nonlinear(fit: object) -> bool:
+    """Whether `fit` is a nonlinear mixed model's."""
+    return getattr(fit, "kind", None) == "nonlinear"
