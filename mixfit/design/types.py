@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.structure import Structure
+    from mixfit.design.transformation import Transformation
     from mixfit.families.links import Link
 
 __all__ = [
@@ -306,6 +307,8 @@ class Design:
     link : Link, or None
     further : tuple of Predictor
         Those after the mean, over the same rows.
+    transformation : Transformation, or None
+        How the response is made of what was measured; None where it is a column of the data.
     """
 
     y: NDArray[np.float64]
@@ -322,6 +325,7 @@ class Design:
     variables: Mapping[str, pd.Series] | None = None
     link: Link | None = None
     further: tuple[Predictor, ...] = ()
+    transformation: Transformation | None = None
 
     @cached_property
     def mean(self) -> Predictor:

@@ -115,7 +115,8 @@ def predict_observations(
     own = design.weights if newdata is None else None
     residual = 1.0 / residual_weights(weights, own, len(mean))
     added = fit.scale * (unpredicted_variance(Z, codes, selection, templates) + residual)
-    return PredictionResults(mean, np.sqrt(variance), np.sqrt(variance + added), labels)
+    scale = None if design.transformation is None else design.transformation.text
+    return PredictionResults(mean, np.sqrt(variance), np.sqrt(variance + added), labels, scale)
 
 
 def predict_means(
