@@ -12,6 +12,7 @@ __all__ = [
     "ConvergenceWarning",
     "DataError",
     "DesignError",
+    "EstimabilityWarning",
     "FitError",
     "FormulaError",
     "MissingPackageError",
@@ -85,6 +86,15 @@ class BiasWarning(MixfitWarning):
 
     Penalized quasi-likelihood issues it where at least half of the rows expect fewer than five events or, binomial,
     fewer than five non-events. Use the Laplace approximation or quadrature.
+    """
+
+
+class EstimabilityWarning(MixfitWarning):
+    """Rows of new data ask for what the data of the fit do not tell; their predictions are NaN.
+
+    Columns of X that others determine are left out of a fit. In a row in which they are not what those others make of
+    them, such as one of a combination of levels that no row of the fit has, a prediction would depend on which columns
+    were left out.
     """
 
 

@@ -13,10 +13,11 @@ import pandas as pd
 from formulaic.errors import FormulaicError
 from formulaic.materializers.types import FactorValues
 from formulaic.parser.types import Factor
-from formulaic.transforms import TRANSFORMS, C, stateful_transform
+from formulaic.transforms import TRANSFORMS, stateful_transform
 from formulaic.utils.stateful_transforms import stateful_eval
 
 from mixfit.design.columns import Columns, normalise, null_rows
+from mixfit.design.contrasts import categorical, contr
 from mixfit.design.materializer import MixedMaterializer
 from mixfit.errors import FormulaError, MixfitError
 from mixfit.formula import variables_of
@@ -99,23 +100,12 @@ def _spread(values: Any, rows: Any) -> Any:
     return spread
 
 
-def categorical(data: Any, contrasts: Any = None, **options: Any) -> FactorValues:
-    """formulaic's ``C``, which takes patsy's ``C(x, Treatment)`` for a matrix of contrasts."""
-    if contrasts is TRANSFORMS["Treatment"]:
-        contrasts = contrasts()
-    if isinstance(contrasts, str):
-        raise FormulaError(
-            f"C(x, {contrasts!r}): contrasts are not named by a string. Write C(x, contr.sum) for sum contrasts, "
-            f"C(x, contr.treatment({contrasts!r})) to make {contrasts!r} the baseline."
-        )
-    return C(data, contrasts, **options)
-
-
 #: Found after the data and the caller's context, before formulaic's own names.
 EXTRA_TRANSFORMS: Mapping[str, Any] = {
     **{name: _skipping_missing(name) for name in ("scale", "center", "standardize", "bs", "cc", "cr", "cs")},
     "sqrt": np.sqrt,
     "C": categorical,
+    "contr": contr,
     "factor": categorical,
 }
 #: Names that a formula may use although no column has them.
