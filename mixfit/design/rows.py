@@ -49,6 +49,7 @@ def subset(design: Design, keep: NDArray[np.bool_]) -> Design:
         further=tuple(further),
         weights=None if design.weights is None else design.weights[keep],
         index=design.index[keep],
+        frame=None,
     )
 
 

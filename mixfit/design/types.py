@@ -306,6 +306,9 @@ class Design:
     link : Link, or None
     further : tuple of Predictor
         Those after the mean, over the same rows.
+    frame : mapping of str to Series, shape (n,), or None
+        Every column of the data that the model looks up, on the rows used; None for a design of other rows than those
+        that were read.
     """
 
     y: NDArray[np.float64]
@@ -322,6 +325,7 @@ class Design:
     variables: Mapping[str, pd.Series] | None = None
     link: Link | None = None
     further: tuple[Predictor, ...] = ()
+    frame: Mapping[str, pd.Series] | None = None
 
     @cached_property
     def mean(self) -> Predictor:

@@ -102,9 +102,9 @@ class FittedLinear(Fitted):
 
         Parameters
         ----------
-        kind : {"response", "pearson", "scaled"}
-            Response less fitted values; times the square root of the weights; that divided by
-            sigma.
+        kind : {"response", "working", "deviance", "pearson", "scaled"}
+            Response less fitted values, which are the working residuals too; times the square root of the weights,
+            which are deviance and Pearson's residuals, as in lme4; that divided by sigma.
 
         Returns
         -------
