@@ -124,6 +124,20 @@ class Factor:
         total = sum(others, start=first)
         return total if self.trailing is None else total + a[1].T @ self.trailing.dual(b[1])
 
+    def cancellation(self) -> float:
+        """By how much the rounding of log|A| is above that of its own size: sum of what pivots were over what is left.
+
+        Of the trailing block, whose pivots are its own affair, one level of each factor: where all levels meet, the
+        sums over the levels of two factors are what they share.
+        """
+        lost = 0.0
+        for i, block in self.chain.items():
+            before = _diagonal(lv.congruence(self.templates[i], self.gram.diagonal[i]))
+            lost += float(((before + 1.0) * _diagonal(block.inverse) ** 2 - 1.0).sum())
+        for j in self.plan.trailing:
+            lost += float(_diagonal(lv.congruence(self.templates[j], self.gram.diagonal[j])).sum(axis=0).max())
+        return lost
+
     def squares(self, half: Halves) -> Array:
         """d'A^{-1}d of every column: the diagonal of `inner`."""
         first, *others = [np.einsum("krq,krq->r", y, y) for y in half[0].values()]
@@ -157,6 +171,11 @@ class Factor:
         """A^{-1} d for scaled right-hand sides in blocks (k_i, r, q_i), factor by factor."""
         own = {i: blocks[i] for i in self.plan.chain}
         return self.backward(*self.forward(own, self.plan.columns.stack(blocks)))[0]
+
+
+def _diagonal(blocks: Array) -> Array:
+    """Diagonals of blocks (k, k, q): (k, q)."""
+    return np.einsum("aaq->aq", blocks)
 
 
 def factorize(gram: Gram, plan: Plan, templates: Sequence[Array]) -> Factor:
