@@ -12,6 +12,8 @@ from mixfit.model.mixed import mixed
 
 if TYPE_CHECKING:
     from mixfit import plots
+    from mixfit.covariance.pedigree import pedigree
+    from mixfit.covariance.phylogeny import phylogeny
     from mixfit.inference.comparisons.exact import exact_lrt, exact_rlrt
     from mixfit.inference.comparisons.likelihood_ratio import anova
     from mixfit.inference.fixed_effects.modcomp import kr_modcomp, sat_modcomp
@@ -37,6 +39,8 @@ __all__ = [
     "marginaleffects_adapter",
     "mixed",
     "pb_modcomp",
+    "pedigree",
+    "phylogeny",
     "plots",
     "sat_modcomp",
 ]
@@ -56,6 +60,8 @@ _LAZY = {
     "kr_modcomp": "mixfit.inference.fixed_effects.modcomp",
     "marginaleffects_adapter": "mixfit.inference.means.marginaleffects_adapter",
     "pb_modcomp": "mixfit.inference.pb_modcomp",
+    "pedigree": "mixfit.covariance.pedigree",
+    "phylogeny": "mixfit.covariance.phylogeny",
     "sat_modcomp": "mixfit.inference.fixed_effects.modcomp",
 }
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.columns import Recoding
+    from mixfit.design.across import AcrossReader
     from mixfit.design.grouping import GroupingReader
 
 __all__ = ["FittedReader", "PredictorReader", "RandomReader"]
@@ -34,9 +35,21 @@ class RandomReader:
     groups: tuple[Factor, ...]
     grouping: GroupingReader
     recoding: Recoding | None = None
+    across: AcrossReader | None = None
 
-    def recoded(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The columns that its structure makes of those in the formula."""
+    def rows(
+        self, values: NDArray[np.float64], environment: Environment
+    ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """The columns that its structure makes of those in the formula, and the levels."""
+        groups = [environment.series(factor) for factor in self.groups]
+        if self.across is not None:
+            return self.across.read(groups, values)
+        return self.recoded(values, environment), self.grouping.read(groups)
+
+    def recoded(self, values: NDArray[np.float64], environment: Environment) -> NDArray[np.float64]:
+        """The columns alone: of most terms these do not depend on the levels."""
+        if self.across is not None:
+            return self.rows(values, environment)[0]
         return values if self.recoding is None else self.recoding.apply(values)
 
 
@@ -134,7 +147,7 @@ class FittedReader:
             for part in parts:
                 environment.require(part.variables)
             matrices = read_parts(parts, environment)
-            return tuple(term.recoded(z) for term, z in zip(self.random, matrices, strict=True))
+            return tuple(term.recoded(z, environment) for term, z in zip(self.random, matrices, strict=True))
         except FormulaError as error:
             raise DataError(str(error)) from error
 
@@ -166,8 +179,8 @@ def _read_predictors(
     out = []
     for reader, terms, flag in zip(readers, wanted, flags, strict=True):
         X = next(matrices)
-        Z = iter([term.recoded(next(matrices)) for term in terms])
-        codes = iter([term.grouping.read([environment.series(factor) for factor in term.groups]) for term in terms])
+        rows = [term.rows(next(matrices), environment) for term in terms]
+        Z, codes = iter([z for z, _ in rows]), iter([code for _, code in rows])
         out.append(
             NewPredictor(
                 name=reader.name,
