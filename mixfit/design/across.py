@@ -48,6 +48,12 @@ class AcrossReader:
     size: int
     name: str
 
+    def codes(self, levels: Index) -> Index:
+        """The codes of rows in the columns `levels`."""
+        back = np.full(self.size, -1, dtype=np.intp)
+        back[self.place] = np.arange(len(self.place))
+        return back[levels]
+
     def read(self, columns: list[pd.Series], values: Array) -> tuple[Array, Index]:
         """Columns (m, size) and codes of rows with one column (m, 1); NaN and -1 where the level is missing.
 

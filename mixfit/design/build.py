@@ -14,8 +14,9 @@ from mixfit.design.across import spread
 from mixfit.design.columns import Coded, Columns, MissingRows, Variables, code_factor
 from mixfit.design.environment import Environment
 from mixfit.design.grouping import GroupingReader, as_text, check_random, cross
-from mixfit.design.parts import build_parts, check_finite, fixed_structure, materialize, plan_part
-from mixfit.design.reader import FittedReader, PredictorReader, RandomReader
+from mixfit.design.parts import build_parts, check_finite, check_names, fixed_structure, materialize, plan_part
+from mixfit.design.probe import make_probe
+from mixfit.design.reader import FittedReader, PredictorReader, RandomReader, probed_items
 from mixfit.design.types import MEAN, Design, Grouping, Predictor, RandomDesign
 from mixfit.design.vectors import argument_vector, check_weights, read_binomial, read_response, sum_offsets
 from mixfit.errors import DataError
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["build"]
 
 
+# What an expression computes of values outside its domain is missing, and said.
+@np.errstate(divide="ignore", invalid="ignore")
 def build(
     formula: MixedFormula,
     data: object,
@@ -118,6 +121,7 @@ def build(
         missing.refuse()
 
     rows = _rows_to_keep(missing, zero)
+    missing.say_undefined()
     matrices = build_parts(built, columns, rows.keep, rows.kept_of_built)
     groups = _Groups(coded, rows.keep, {}, {})
     predictors, readers, at = [], [], 0
@@ -148,6 +152,7 @@ def build(
             predictors=tuple(readers),
             context={name: value for name, value in used.items() if name in needed},
             state=environment.state,
+            probe=make_probe(probed_items(predictors, readers), columns, rows.keep),
         ),
         fixed=mean.fixed,
         variables=_variables(planned, columns, rows.keep),
@@ -216,7 +221,8 @@ def _code_groups(terms: Sequence[RandomTerm], environment: Environment, missing:
                 code = environment.columns.coded(factor.expr) if series is None else code_factor(series, factor.expr)
                 coded[factor.expr] = code
                 unknown = code.codes < 0
-                missing.note(factor.expr, unknown if unknown.any() else None)
+                if unknown.any():
+                    missing.note(factor.expr, unknown, environment.without(factor.expr))
     return coded
 
 
@@ -284,11 +290,14 @@ def _random_terms(
 
 
 def _check(predictors: Sequence[Predictor], *, residual: bool) -> None:
-    """Refuse infinite columns, and random terms that the rows cannot tell apart."""
+    """Refuse columns of one name, infinite columns, and random terms that the rows cannot tell apart."""
     for predictor in predictors:
         where = "the fixed effects" if predictor.name == MEAN else f"the fixed effects of {predictor.name}"
-        check_finite(predictor.X, predictor.exog_names, where)
-        for term in predictor.random:
-            check_finite(term.Z, term.columns, term.text)
+        for matrix, names, part in (
+            (predictor.X, predictor.exog_names, where),
+            *((term.Z, term.columns, term.text) for term in predictor.random),
+        ):
+            check_names(names, part)
+            check_finite(matrix, names, part)
         # Only the mean's effects are lost in the residual.
         check_random(predictor.random, len(predictor.X), residual=residual and predictor.name == MEAN)

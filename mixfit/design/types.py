@@ -267,10 +267,18 @@ class NewDesign:
 class DesignReader(Protocol):
     """Reads new data with the encodings (levels, poly, scale, ...) of the fit. Pickles."""
 
-    def read(self, newdata: object, terms: tuple[bool, ...], further: tuple[tuple[bool, ...], ...] = ()) -> NewDesign:
+    def read(
+        self,
+        newdata: object,
+        terms: tuple[bool, ...],
+        further: tuple[tuple[bool, ...], ...] = (),
+        *,
+        own: bool = False,
+    ) -> NewDesign:
         """Build the rows of `newdata`; `terms` says which random terms are wanted of the mean.
 
-        `further` says it for each predictor after the mean; these are left out without it.
+        `further` says it for each predictor after the mean; these are left out without it. `own` says that `newdata`
+        are the data of the fit, of which terms may use whole columns; of others they are an error.
 
         Unknown levels of a *fixed* categorical raise NewLevelError naming column and level;
         missing values in a needed column give NaN rows in X or Z.

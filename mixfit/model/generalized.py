@@ -163,7 +163,7 @@ class GeneralizedMixedModel(MixedModel):
         doubt = None if estimate is None else fitted_doubt(problem, estimate.eta, estimate.phi)
         found = estimate is not None and estimate.certificate.converged
         if not found or doubt is None or doubt.min() < CERTAIN:
-            refuse_separation(self.exog, self.exog_names, self.design.endog_name, sides, doubt)
+            refuse_separation(self.exog, self.exog_names, self.design.endog_name, sides, doubt, self.design.fixed)
         if not found or doubt is None or doubt.max() < PERFECT:
             columns = [r.grouping.name for r in self.design.random for _ in range(r.grouping.n_levels * r.Z.shape[1])]
             refuse_random_separation(self.exog, self.exog_re, columns, self.design.endog_name, sides)
