@@ -12,6 +12,8 @@ from mixfit.model.mixed import mixed
 
 if TYPE_CHECKING:
     from mixfit import plots
+    from mixfit.covariance.pedigree import pedigree
+    from mixfit.covariance.phylogeny import phylogeny
     from mixfit.inference.comparisons.exact import exact_lrt, exact_rlrt
     from mixfit.inference.comparisons.likelihood_ratio import anova
     from mixfit.inference.fixed_effects.modcomp import kr_modcomp, sat_modcomp
@@ -40,6 +42,8 @@ __all__ = [
     "mixed",
     "nonlinear",
     "pb_modcomp",
+    "pedigree",
+    "phylogeny",
     "plots",
     "sat_modcomp",
 ]
@@ -61,6 +65,8 @@ _LAZY = {
     "marginaleffects_adapter": "mixfit.inference.means.marginaleffects_adapter",
     "nonlinear": "mixfit.model.nonlinear",
     "pb_modcomp": "mixfit.inference.pb_modcomp",
+    "pedigree": "mixfit.covariance.pedigree",
+    "phylogeny": "mixfit.covariance.phylogeny",
     "sat_modcomp": "mixfit.inference.fixed_effects.modcomp",
 }
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from formulaic.parser.types import Factor
 
-from mixfit.covariance.columns import GivenColumns
+from mixfit.covariance.columns import Across, GivenColumns
 from mixfit.covariance.registry import read_structure
+from mixfit.design.across import spread
 from mixfit.design.columns import Coded, Columns, MissingRows, code_factor
 from mixfit.design.environment import Environment
-from mixfit.design.grouping import GroupingReader, check_random, cross
+from mixfit.design.grouping import GroupingReader, as_text, check_random, cross
 from mixfit.design.parts import build_parts, check_finite, check_names, fixed_structure, materialize, plan_part
 from mixfit.design.probe import make_probe
 from mixfit.design.reader import FittedReader, PredictorReader, RandomReader, probed_items
@@ -296,8 +297,14 @@ def _random_terms(
         factors = groups.first.setdefault(frozenset(factor.expr for factor in term.groups), term.groups)
         grouping, reader = cross(tuple(factor.expr for factor in factors), groups.coded, groups.keep, groups.known)
         check_finite(Z, part.names, term.text)
-        given = GivenColumns(term.text, part.names, Z, term.options, context.__getitem__)
+        labels = tuple(as_text(grouping.levels))
+        given = GivenColumns(term.text, part.names, Z, term.options, context.__getitem__, labels)
         structure, recoding = read_structure(term.structure, given)
+        if isinstance(recoding, Across):
+            one, columns, levels, across = spread(grouping, reader, recoding, Z)
+            random.append(RandomDesign(one, recoding.names, columns, structure, term.text, levels))
+            readers.append(RandomReader(part, factors, reader, recoding, across))
+            continue
         names = part.names if recoding is None else recoding.names
         random.append(RandomDesign(grouping, names, Z if recoding is None else recoding.apply(Z), structure, term.text))
         readers.append(RandomReader(part, factors, reader, recoding))

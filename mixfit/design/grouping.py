@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mixfit.design.columns import Coded
     from mixfit.design.types import RandomDesign
 
-__all__ = ["GroupingReader", "check_random", "cross"]
+__all__ = ["GroupingReader", "as_text", "check_random", "cross"]
 
 # A table of flags over all combinations is faster than sorting as long as it is no larger than a few columns.
 _TABLE_ROWS = 4
@@ -88,7 +88,7 @@ def _cross_two(
     (a, read_a), (b, read_b) = first, second
     codes, pairs = _observed_pairs(a.codes, b.codes, a.n_levels, b.n_levels)
     in_a, in_b = np.divmod(pairs, b.n_levels)
-    levels = _as_text(a.levels).take(in_a) + ":" + _as_text(b.levels).take(in_b)
+    levels = as_text(a.levels).take(in_a) + ":" + as_text(b.levels).take(in_b)
     reader = GroupingReader(read_a.names + read_b.names, read_a.levels + read_b.levels, (*read_a.keys, pairs))
     return Grouping(f"{a.name}:{b.name}", codes, levels), reader
 
@@ -129,7 +129,7 @@ def _observed(codes: NDArray[np.intp], n_codes: int) -> tuple[NDArray[np.intp], 
     return (np.cumsum(seen, dtype=np.intp) - 1)[codes], np.flatnonzero(seen).astype(np.intp, copy=False)
 
 
-def _as_text(levels: pd.Index) -> pd.Index:
+def as_text(levels: pd.Index) -> pd.Index:
     """Level names as R prints them: a whole number without its ``.0``."""
     if levels.dtype.kind == "f" and np.all(levels.to_numpy() == np.trunc(levels.to_numpy())):
         levels = levels.astype(np.int64)

@@ -28,6 +28,7 @@ __all__ = [
     "NewPredictor",
     "Predictor",
     "RandomDesign",
+    "SpreadLevels",
     "TermCoding",
 ]
 
@@ -69,6 +70,22 @@ class Grouping:
 
 
 @dataclass(frozen=True, eq=False)
+class SpreadLevels:
+    """The levels that the columns of a term stand for, where their covariance is known.
+
+    Attributes
+    ----------
+    grouping : Grouping
+        With all levels of the known covariance, those that no row has included.
+    column : str
+        What is written left of the bar: ``"Intercept"``.
+    """
+
+    grouping: Grouping
+    column: str
+
+
+@dataclass(frozen=True, eq=False)
 class RandomDesign:
     """One random-effects term ``(columns | grouping)``.
 
@@ -85,6 +102,8 @@ class RandomDesign:
         Of the covariance of the columns' effects: unstructured (``|``), independent (``||``), or as named.
     text : str
         The term as it was written, for messages and printing.
+    spread : SpreadLevels, or None
+        Where the grouping factor's levels are the columns, of one level that all rows are in.
 
     Examples
     --------
@@ -100,6 +119,12 @@ class RandomDesign:
     Z: NDArray[np.float64]
     structure: Structure
     text: str
+    spread: SpreadLevels | None = None
+
+    @property
+    def written(self) -> Grouping:
+        """The grouping factor right of the bar, whose levels may be the columns."""
+        return self.grouping if self.spread is None else self.spread.grouping
 
 
 @dataclass(frozen=True, eq=False)

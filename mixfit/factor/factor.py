@@ -110,7 +110,7 @@ class Factor:
         for i, block in self.chain.items():
             y = out[i] = starts[i] - lv.matmul(block.root, done[i]) if i in done else starts[i]
             for j, nested in block.nested.items():
-                update = lv.segment_sum(lv.matmul(lv.transpose(nested), y), plan.parent[i, j], plan.width[j])
+                update = lv.segment_products(nested, y, plan.parent[i, j], plan.width[j])
                 done[j] = done[j] + update if j in done else update
             if block.crossed is not None:
                 carry += plan.crossed[i].rmatmul(block.crossed, y)
@@ -159,7 +159,7 @@ class Factor:
         for i, block in reversed(self.chain.items()):
             rhs = own[i]
             for j, nested in block.nested.items():
-                rhs = rhs - lv.matmul(nested, b[j].take(plan.parent[i, j], axis=2))
+                rhs = rhs - lv.matmul_at(nested, b[j], plan.parent[i, j])
             if block.crossed is not None:
                 rhs = rhs - plan.crossed[i].matmul(block.crossed, b_trailing)
             u[i] = lv.matmul(lv.transpose(block.inverse), rhs)
@@ -199,11 +199,11 @@ def factorize(gram: Gram, plan: Plan, templates: Sequence[Array]) -> Factor:
         )
         for a, j in enumerate(after):
             parent, q = plan.parent[i, j], plan.width[j]
-            left = lv.transpose(nested[j])
-            swept[j] = swept[j] - lv.segment_sum(lv.matmul(left, nested[j]), parent, q)
+            swept[j] = swept[j] - lv.segment_products(nested[j], nested[j], parent, q)
             for h in after[a + 1 :]:
-                coupling[j, h] = coupling[j, h] - lv.segment_sum(lv.matmul(left, nested[h]), parent, q)
+                coupling[j, h] = coupling[j, h] - lv.segment_products(nested[j], nested[h], parent, q)
             if crossed is not None:
+                left = lv.transpose(nested[j])
                 product = lv.gather_matmul(left, plan.crossed[i].level, crossed)
                 crossing[j] = crossing[j] - lv.segment_sum(product, plan.fill[i, j], crossing[j].shape[1])
     if plan.block is None:

@@ -250,6 +250,8 @@ def _column_values(f: FactorRows, block: Array, a: int, r: int) -> Array:
 def _diagonal(f: FactorRows, weights: Array | None) -> Array:
     if f.columns is None:
         return np.asarray(np.bincount(f.codes, weights, f.n_levels), dtype=float)[None, None]
+    if f.n_levels == 1:
+        return ((f.columns if weights is None else f.columns * weights) @ f.columns.T)[:, :, None]
     out = np.empty((f.k, f.k, f.n_levels))
     for a in range(f.k):
         left = f.columns[a] if weights is None else f.columns[a] * weights
@@ -259,6 +261,8 @@ def _diagonal(f: FactorRows, weights: Array | None) -> Array:
 
 
 def _border(f: FactorRows, columns: Array) -> Array:
+    if f.n_levels == 1 and f.columns is not None:
+        return (f.columns @ columns.T)[:, :, None]
     out = np.empty((f.k, len(columns), f.n_levels))
     for a in range(f.k):
         for c, column in enumerate(columns):

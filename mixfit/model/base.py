@@ -93,7 +93,7 @@ class MixedModel:
     @property
     def groups(self) -> dict[str, Grouping]:
         """Grouping factors by name."""
-        return {r.grouping.name: r.grouping for r in self.design.random}
+        return {r.grouping.name: r.written for r in self.design.random}
 
     @cached_property
     def exog_re(self) -> csr_array:

@@ -115,7 +115,7 @@ def model_frame(design: Design) -> pd.DataFrame:
             pairs = zip(term.columns, term.Z.T, strict=True)
             columns |= {name: z for name, z in pairs if name != "Intercept" and name not in columns}
         for term in design.random:
-            columns[term.grouping.name] = term.grouping.levels.take(term.grouping.codes)
+            columns[term.grouping.name] = term.written.levels.take(term.written.codes)
     if design.weights is not None:
         columns["(weights)"] = design.weights
     if design.offset is not None:
