@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["quantile_frame", "summary_frame"]
 
+# As rstanarm prints them.
 _LEVELS = (0.05, 0.5, 0.95)
 
 
