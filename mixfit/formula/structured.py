@@ -18,7 +18,7 @@ from mixfit.formula.errors import error_at
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["NamedStructure", "lift_structures", "structure_around"]
+__all__ = ["NamedStructure", "lift_structures"]
 
 _CALL = re.compile(r"(?<![\w.`])([A-Za-z_]\w*)\(")
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`')
@@ -72,16 +72,6 @@ def lift_structures(source: str) -> tuple[str, dict[int, NamedStructure]]:
         options = tuple(source[a + 1 : b].strip() for a, b in pairwise([*cuts, closing]))
         found[opening] = NamedStructure(name, options)
     return "".join(out), found
-
-
-def structure_around(source: str, place: int) -> NamedStructure | None:
-    """The named structure whose parentheses a place of the formula is in."""
-    before = {opening: named for opening, named in lift_structures(source)[1].items() if opening < place}
-    if not before:
-        return None
-    opening = max(before)
-    closing = next(at for at, char in _at_depth_one(_masked(source), opening) if char == ")")
-    return before[opening] if place < closing else None
 
 
 def _masked(source: str) -> str:
