@@ -12,6 +12,7 @@ from mixfit.covariance.columns import GivenColumns
 from mixfit.covariance.directions import ParameterDirection, regular_columns
 from mixfit.covariance.parametric import Parametric
 from mixfit.covariance.registry import read_structure, structure_names
+from mixfit.covariance.unstructured import Unstructured
 from mixfit.optimize.certificate import BoundaryParameter
 
 if TYPE_CHECKING:
@@ -213,3 +214,9 @@ def test_directions_are_of_parameters() -> None:
     (edge,) = structure.edges(psi, np.eye(3), np.ones(3, dtype=bool))
     assert edge.parameter == 1
     assert np.isfinite(edge.reach)
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_one_column_is_a_scalar_term(name: str) -> None:
+    structure, _ = read_structure(name, GivenColumns(name, ("f[a]",), np.empty((0, 1))))
+    assert structure == Unstructured(1)
