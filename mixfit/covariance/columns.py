@@ -23,6 +23,7 @@ __all__ = ["GivenColumns", "Permuted", "Places", "Recoding", "ordered_levels", "
 _LEVEL = re.compile(r"(.+)\[(?:T\.)?([^\[\]]*)\]")
 # Steps between equally spaced numbers differ by rounding only.
 _SAME_STEP = 1e-8
+# A place has one to three numbers.
 _MOST_COORDINATES = 3
 # Digits of a place in a column's name.
 _DIGITS = 6

@@ -21,6 +21,7 @@ __all__ = [
     "semidefinite_cholesky",
 ]
 
+# Entries of a row of T below this share of its length are what rotations leave of a zero.
 _ROUNDING = 1e-14
 
 

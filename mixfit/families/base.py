@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DispersionKind", "DispersionTerms", "Family", "Kind", "Support", "Terms", "check_rows"]
 
+# e^100, times five, is below the largest double, e^709.
 _LARGEST_LOG_MEAN = 100.0
 
 #: Measurements; counts without a bound; shares of a number of trials, which is the prior weight.

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = ["NegativeBinomial", "Poisson", "digamma_rise", "log_rise"]
 
+# exp(600) times any count is still a double.
 _LARGEST_EXPONENT = 600.0
 _COUNTS = Support(lower=0.0, closed=True, whole=True)
 # The latent variance of a square root of a Poisson count.
 _SQUARE_ROOT_VARIANCE = 0.25
 # Beyond it the series is exact to rounding.
 _SERIES = 20.0
+# B_2m / (2m (2m - 1)) of Stirling's series, m = 1 to 5.
 _BERNOULLI = (1.0 / 12.0, -1.0 / 360.0, 1.0 / 1260.0, -1.0 / 1680.0, 1.0 / 1188.0)
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "rows_to_predict",
 ]
 
+# Unknown levels that an error names: enough to see what is wrong with them.
 _SHOWN = 5
 
 

@@ -37,9 +37,11 @@ if TYPE_CHECKING:
 
 __all__ = ["estimate_generalized", "points_at"]
 
+# A product rule of 10 nodes in four columns would be 10,000 nodes a group.
 _MAX_COLUMNS = 3
 # numpy's nodes and weights are no longer finite in double precision from about 375 on.
 _MAX_NODES = 300
+# Curvature that is not even a rounding error of any response: means at the end of the range of doubles.
 _NO_INFORMATION = 1e-100
 
 

@@ -43,6 +43,7 @@ _LONGEST_LOG_PHI = 3.0
 _DIFFERENCE = 1e-3
 # No coordinate without curvature is moved farther than this times _DIFFERENCE; fixed effects by their own size.
 _LONGEST_DIFFERENCE = 10.0
+# On an orthonormal basis a coefficient is sqrt(n) times a predictor: 1e4 times _DIFFERENCE is 10 of them.
 _LONGEST_FIXED_DIFFERENCE = 1e4
 
 

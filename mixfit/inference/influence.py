@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
+# What a screen holds.
 _SHOWN = 20
 
 __all__ = [

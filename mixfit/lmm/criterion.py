@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Evaluation", "evaluate", "whiten"]
 
 
+# A sum's rounding, two bits above the last.
 _ROUNDING = 4.0 * float(np.finfo(float).eps)
 
 

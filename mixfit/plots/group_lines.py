@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Curves", "containing_factors", "fitted_lines", "group_curves", "group_regressions", "typical_rows"]
 
+# A curve of 60 pieces looks smooth; nine columns of panels can still be read.
 _GRID = 61
 _MOST_COLUMNS = 9
 

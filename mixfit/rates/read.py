@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["UnitData", "read_units"]
 
+# Columns of a unit without trials are combinations of the others to about 1e-12.
 _SAME = 1e-8
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["REFITTED", "anova", "check_comparable", "check_nested", "chi_square_tail"]
 
 REFITTED = "refitting model(s) with ML (instead of REML)"
+# log|X'X| of one column space in two codings is equal to about 1e-12.
 _SAME = 1e-8
 
 

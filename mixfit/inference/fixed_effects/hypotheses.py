@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["containing_terms", "parse_type", "sequential_hypotheses", "type2_hypotheses", "type3_hypotheses"]
 
+# Entries of a hypothesis in an orthonormal basis of X are known to about 1e-14.
 _ROUNDING = 1e-10
 _TYPES = {"1": 1, "2": 2, "3": 3, "I": 1, "II": 2, "III": 3}
 

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["kr_modcomp", "restriction_matrix", "sat_modcomp"]
 
+# pbkrtest's bound, below which the scaled statistic is not to be relied on.
 _SMALL_SCALE = 0.2
+# Entries of unit rows below this are zero but for rounding, and print so.
 _ROUNDING = 1e-9
 
 
