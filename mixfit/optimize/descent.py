@@ -25,7 +25,7 @@ from mixfit.optimize.bounds import CREEPING, LONGEST_STEP
 from mixfit.optimize.certificate import COARSEST, TOLERANCE, Certificate
 from mixfit.optimize.criterion import AnyLocal, Found, Place, Price
 from mixfit.optimize.quasi_newton import bfgs, positive
-from mixfit.optimize.steps import negligible, newton_step, scaled_step
+from mixfit.optimize.steps import compensated, negligible, newton_step, scaled_step
 from mixfit.optimize.trust_region import TrustRegion, quadratic_model
 
 if TYPE_CHECKING:
@@ -309,7 +309,8 @@ class Descent(Generic[Place, Found, AnyLocal]):
             vanishing = self._vanishing()
         if vanishing and self._patience.allows():
             for which in self._together(vanishing):
-                yield criterion.turned(criterion.move(found, local, step, which)), None
+                beside = compensated(self._curvature, local.gradient, step, local.longest, local.pivots, which)
+                yield criterion.turned(criterion.move(found, local, beside, which)), None
         if self._model is None:
             for halvings in range(_MAX_HALVINGS):
                 part = step * 0.5**halvings
@@ -334,12 +335,20 @@ class Descent(Generic[Place, Found, AnyLocal]):
         return tuple(a for a in pivots.index if a in nothing or (g[a] > 0.0 and h[a, a] <= 4.0 * g[a]))
 
     def _together(self, vanishing: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-        """Which pivots to try at zero: all; together they may be too many, so the one that the data say least of."""
+        """Which pivots to try at zero: all; together they may be too many, so the one that the data say least of.
+
+        And each by itself of which the balanced model does not say what the data say.
+        """
         yield vanishing
         if len(vanishing) > 1:
             pivots = self.local.pivots
             share = dict(zip(pivots.index, pivots.inverse, strict=True))
-            yield (max(vanishing, key=lambda a: share[a]),)
+            known = [a for a in vanishing if not np.isnan(share[a])]
+            if known:
+                yield (max(known, key=lambda a: share[a]),)
+            for a in vanishing:
+                if np.isnan(share[a]):
+                    yield (a,)
             nothing = negligible(pivots)
             if 1 < len(nothing) < len(vanishing):
                 yield nothing
@@ -357,13 +366,17 @@ class Descent(Generic[Place, Found, AnyLocal]):
         self.found, self.local, self._sharpened = found, criterion.local(found), False
         if criterion.price is Price.FREE or (criterion.price is Price.CHEAP and self._creeps):
             self._sharpen()
-        elif criterion.price is Price.CHEAP or far or step is None or change:
+        elif criterion.price is Price.CHEAP or far or step is None or change or not self._is_as_wide_as(old):
             self._use(self.local.curvature, _Kind.CHEAP)
         elif old_kind is _Kind.EXACT and newton_step(old_curvature, self.local.gradient)[1] < _NEAR:
             self._use(old_curvature, _Kind.EXACT)
         else:
             base = positive(old_curvature) if old_kind is _Kind.EXACT else old_curvature
             self._use(bfgs(base, step, self.local.gradient - old.gradient), _Kind.UPDATED)
+
+    def _is_as_wide_as(self, old: AnyLocal) -> bool:
+        """Whether the place has the coordinates of the one before: one that no longer changes anything is none."""
+        return len(self.local.gradient) == len(old.gradient)
 
     # The end
 
