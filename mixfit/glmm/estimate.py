@@ -17,7 +17,7 @@ from mixfit.glmm.minimize import minimize
 from mixfit.glmm.objective import LaplaceObjective
 from mixfit.glmm.pql import penalized_quasi
 from mixfit.glmm.problem import GeneralizedParameters
-from mixfit.glmm.start import linear_start, nearer_starts, theta_start
+from mixfit.glmm.start import linear_start, nearer_starts, start_shapes, theta_start
 from mixfit.glmm.types import GeneralizedEstimate
 from mixfit.glmm.working import working_covariance
 from mixfit.gram import levels as lv
@@ -51,7 +51,8 @@ def estimate_generalized(
     if n_agq > 1:
         check_quadrature(assembly, n_agq)
     gamma, phi = linear_start(problem)
-    start = GeneralizedParameters(tuple(theta_start(problem, gamma, phi)), gamma, phi)
+    shape = start_shapes(problem, gamma)
+    start = GeneralizedParameters(tuple(theta_start(problem.at(shape), gamma, phi)), gamma, phi, shape)
     if method == "pql":
         quasi = penalized_quasi(problem, start)
         return _collect(assembly, "pql", n_agq, quasi.optimum, quasi.center, _working_spread(quasi.center))
@@ -141,6 +142,7 @@ def _collect(
     value = np.nan if method == "pql" else optimum.point.value
     m = len(optimum.directions)
     covariance = _covariance(optimum.hessian)
+    tail_errors = np.sqrt(covariance.diagonal()[len(covariance) - problem.family.n_tail :])
     modes = tuple(
         np.ascontiguousarray(np.linalg.solve(basis, b[t.factor][t.columns, 0]).T)
         for t, basis in zip(problem.terms, assembly.term_bases, strict=True)
@@ -152,7 +154,9 @@ def _collect(
         templates=tuple(t.structure.template(own) for t, own in zip(problem.terms, thetas, strict=True)),
         theta=np.concatenate(thetas),
         phi=at.phi,
-        log_phi_error=float(np.sqrt(covariance[-1, -1])) if problem.family.has_dispersion else np.nan,
+        log_phi_error=float(tail_errors[0]) if problem.family.has_dispersion else np.nan,
+        shape=at.shape,
+        shape_errors=tail_errors[int(problem.family.has_dispersion) :],
         beta=assembly.fixed.coefficients(center.gamma),
         cov_beta=_back(assembly, spread[0]),
         cov_beta_conditional=_back(assembly, spread[1]),
