@@ -166,7 +166,7 @@ def conditional_residuals(
     [2.0]
     """
     mu = family.link.mean(eta)
-    response = y - mu
+    response = y - family.response(eta, phi)[0]
     if kind == "response":
         return response
     if kind == "working":

@@ -122,17 +122,17 @@ def predict_means(
     fit: GeneralizedFit, newdata: object, re_form: ReForm, allow_new_levels: bool
 ) -> PredictionResultsMean:
     """Means: `GeneralizedResults.get_prediction`."""
-    family = fit.model.family
+    link = fit.response_link
     selection = select(re_form, fit.model.design.random)
     rows = rows_to_predict(fit, newdata, selection, allow_new_levels)
     eta, variance, labels = predictors_of(fit, rows, selection, variance=True)
     assert variance is not None
     error = np.sqrt(variance)
     return PredictionResultsMean(
-        predicted_mean=family.link.mean(eta),
-        se_mean=error * np.abs(family.link.slope(eta)),
+        predicted_mean=link.mean(eta),
+        se_mean=error * np.abs(link.slope(eta)),
         linpred=eta,
         se_linpred=error,
-        family=family,
+        link=link,
         row_labels=labels,
     )
