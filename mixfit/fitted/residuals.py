@@ -25,14 +25,14 @@ __all__ = [
     "scale_residuals",
 ]
 
-ResidualKind = Literal["response", "pearson", "scaled"]
+ResidualKind = Literal["response", "pearson", "scaled", "normalized"]
 GeneralizedResidualKind = Literal["deviance", "pearson", "response", "working", "scaled"]
 
 
 def scale_residuals(
     response: NDArray[np.float64],
     weights: NDArray[np.float64] | None,
-    sigma: float,
+    deviations: NDArray[np.float64] | float,
     kind: ResidualKind = "response",
 ) -> NDArray[np.float64]:
     """Bring response residuals to another scale, as lme4's ``residuals(m, type, scaled)``.
@@ -43,10 +43,10 @@ def scale_residuals(
         ``y`` less fitted values, in units of the response.
     weights : ndarray, shape (n,), or None
         Prior weights.
-    sigma : float
-        Residual standard deviation of an observation of weight 1.
+    deviations : ndarray, shape (n,), or float
+        Residual standard deviation of every row, were its weight 1.
     kind : {"response", "pearson", "scaled"}
-        As they are; times ``sqrt(weights)``; that divided by `sigma`.
+        As they are; times ``sqrt(weights)``; that divided by the deviations.
 
     Returns
     -------
@@ -65,10 +65,10 @@ def scale_residuals(
     if kind == "response":
         return response
     if kind not in ("pearson", "scaled"):
-        msg = f"residuals are 'response', 'pearson' or 'scaled', not {kind!r}"
+        msg = f"residuals are 'response', 'pearson', 'scaled' or 'normalized', not {kind!r}"
         raise ValueError(msg)
     pearson = response if weights is None else np.sqrt(weights) * response
-    return pearson if kind == "pearson" else pearson / sigma
+    return pearson if kind == "pearson" else pearson / deviations
 
 
 class Overdispersion(NamedTuple):
