@@ -163,13 +163,13 @@ def check_random(random: Sequence[RandomDesign], n_rows: int, *, residual: bool 
             raise DesignError(
                 f"{term.text}: {n_levels * k} random effects for {n_rows} observations "
                 f"({n_levels} levels of {term.grouping.name!r} times {k} columns); "
-                "they cannot be told from the residual."
+                f"they cannot be told from the residual.{_as_residuals(term)}"
             )
         if term.structure.absorbs_residual and _has_single_rows(term):
             raise DesignError(
                 f"{term.text}: no column has two rows in one level of {term.grouping.name!r}, so that the term's own "
                 "variance cannot be told from the residual variance. Leave the term out, or take a structure whose "
-                "correlations fall with the lag, such as ar1 or ou."
+                f"correlations fall with the lag, such as ar1 or ou.{_as_residuals(term)}"
             )
 
 
@@ -218,6 +218,17 @@ def _rank(columns: NDArray[np.float64]) -> int:
     lengths = np.linalg.norm(columns, axis=0)
     lengths[lengths == 0.0] = 1.0
     return int(np.linalg.matrix_rank(np.linalg.qr(columns / lengths, mode="r"), tol=_DEPENDENT))
+
+
+def _as_residuals(term: RandomDesign) -> str:
+    """What to write where the columns are places that no two rows of a level share."""
+    if len(term.columns) < 2 or not _has_single_rows(term):
+        return ""
+    place = term.columns[0].partition("[")[0]
+    return (
+        " A covariance of the residuals themselves is written "
+        f"residual='{term.structure.name}({place} | {term.grouping.name})'."
+    )
 
 
 def _has_single_rows(term: RandomDesign) -> bool:

@@ -91,6 +91,10 @@ class Model(Protocol):
         """The formula as it was written."""
 
     @property
+    def description(self) -> str:
+        """The formula, and what else says which model it is."""
+
+    @property
     def data_name(self) -> str | None:
         """Name of the data set where one is known."""
 
