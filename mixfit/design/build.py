@@ -8,22 +8,24 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from formulaic.parser.types import Factor
 
-from mixfit.covariance.columns import GivenColumns
+from mixfit.covariance.columns import Across, GivenColumns
 from mixfit.covariance.registry import read_structure
-from mixfit.design.columns import Coded, Columns, MissingRows, Variables, code_factor
+from mixfit.design.across import spread
+from mixfit.design.columns import Coded, Columns, MissingRows, code_factor
 from mixfit.design.environment import Environment
-from mixfit.design.grouping import GroupingReader, check_random, cross
+from mixfit.design.grouping import GroupingReader, as_text, check_random, cross
 from mixfit.design.parts import build_parts, check_finite, check_names, fixed_structure, materialize, plan_part
 from mixfit.design.probe import make_probe
 from mixfit.design.reader import FittedReader, PredictorReader, RandomReader, probed_items
 from mixfit.design.response_steps import transformation_of
 from mixfit.design.types import MEAN, Design, Grouping, Predictor, RandomDesign
+from mixfit.design.variables import Variables
 from mixfit.design.vectors import argument_vector, check_weights, read_binomial, read_response, sum_offsets
 from mixfit.errors import DataError
 from mixfit.formula import MixedFormula, PredictorFormula, RandomTerm, Response, parse, parse_predictor, variables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -137,6 +139,8 @@ def build(
     _check(predictors, residual=residual)
     needed = {name for given in formulas.values() for name in given.variables}
     needed |= {name for plan in planned for name in _names_in(plan.expressions, used)}
+    variables = _variables(planned, columns)
+    frame = _frame(formulas.values(), variables, weights, columns, rows.keep)
     mean, *others = predictors
     return Design(
         y=_rows(y, rows.keep),
@@ -155,7 +159,8 @@ def build(
             probe=make_probe(probed_items(predictors, readers), columns, rows.keep),
         ),
         fixed=mean.fixed,
-        variables=_variables(planned, columns, rows.keep),
+        variables=frame.only(variables),
+        frame=frame,
         link=mean.link,
         further=tuple(others),
         transformation=None if binomial else transformation_of(formula.response, environment, y),
@@ -193,22 +198,43 @@ def _expand_dot(
     for term in formula.random:
         taken.update(name for factor in term.groups for name in variables_of(factor))
     taken.update(value for value in (weights, offset, *formula.offsets) if isinstance(value, str))
-    read = parse if isinstance(formula, MixedFormula) else parse_predictor
-    return read(formula.text, tuple(name for name in columns if name not in taken))
+    names = tuple(name for name in columns if name not in taken)
+    # Whether there must be random terms was asked when the text was read.
+    if isinstance(formula, MixedFormula):
+        return parse(formula.text, names, random=None)
+    return parse_predictor(formula.text, names)
 
 
 def _names_in(expressions: Sequence[str], names: Mapping[str, object]) -> set[str]:
     return {name for name in names for expression in expressions if name in expression}
 
 
-def _variables(planned: Sequence[_Plan], columns: Columns, keep: NDArray[np.bool_] | None) -> Variables:
-    """Columns that the fixed terms and the offsets look up, as they were when the model was read."""
+def _variables(planned: Sequence[_Plan], columns: Columns) -> list[str]:
+    """Columns that the fixed terms and the offsets look up."""
     factors = [factor for plan in planned for term in plan.formula.fixed for factor in term.factors]
-    for expression in (expression for plan in planned for expression in plan.expressions):
-        method = Factor.EvalMethod.LOOKUP if expression in columns else Factor.EvalMethod.PYTHON
-        factors.append(Factor(expression, eval_method=method))
-    names = dict.fromkeys(name for factor in factors for name in variables_of(factor) if name in columns)
-    return Variables(columns, names, keep)
+    expressions = (expression for plan in planned for expression in plan.expressions)
+    factors += [_factor(expression, columns) for expression in expressions]
+    return list(dict.fromkeys(name for factor in factors for name in variables_of(factor) if name in columns))
+
+
+def _frame(
+    formulas: Iterable[PredictorFormula],
+    variables: Sequence[str],
+    weights: object,
+    columns: Columns,
+    keep: NDArray[np.bool_] | None,
+) -> Variables:
+    """All columns that the model looks up, as they were when it was read: the response first, the weights last."""
+    names = [name for formula in formulas for name in formula.variables] + list(variables)
+    if isinstance(weights, str):
+        names += variables_of(_factor(weights, columns))
+    return Variables(columns, dict.fromkeys(name for name in names if name in columns), keep)
+
+
+def _factor(expression: str, columns: Columns) -> Factor:
+    """A column, or an expression over columns, as formulas have it."""
+    method = Factor.EvalMethod.LOOKUP if expression in columns else Factor.EvalMethod.PYTHON
+    return Factor(expression, eval_method=method)
 
 
 def _code_groups(terms: Sequence[RandomTerm], environment: Environment, missing: MissingRows) -> dict[str, Coded]:
@@ -276,8 +302,14 @@ def _random_terms(
         factors = groups.first.setdefault(frozenset(factor.expr for factor in term.groups), term.groups)
         grouping, reader = cross(tuple(factor.expr for factor in factors), groups.coded, groups.keep, groups.known)
         check_finite(Z, part.names, term.text)
-        given = GivenColumns(term.text, part.names, Z, term.options, context.__getitem__)
+        labels = tuple(as_text(grouping.levels))
+        given = GivenColumns(term.text, part.names, Z, term.options, context.__getitem__, labels)
         structure, recoding = read_structure(term.structure, given)
+        if isinstance(recoding, Across):
+            one, columns, levels, across = spread(grouping, reader, recoding, Z)
+            random.append(RandomDesign(one, recoding.names, columns, structure, term.text, levels))
+            readers.append(RandomReader(part, factors, reader, recoding, across))
+            continue
         names = part.names if recoding is None else recoding.names
         random.append(RandomDesign(grouping, names, Z if recoding is None else recoding.apply(Z), structure, term.text))
         readers.append(RandomReader(part, factors, reader, recoding))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Kind = Literal["number", "factor", "other"]
 
 
-__all__ = ["Coded", "Columns", "MissingRows", "Variables", "code_factor", "is_factor", "normalise", "null_rows"]
+__all__ = ["Coded", "Columns", "MissingRows", "code_factor", "is_factor", "normalise", "null_rows"]
 
 # What pandas calls dates in a column of objects.
 _DATES = ("date", "datetime", "datetime64")
@@ -115,39 +115,6 @@ class Columns(Mapping[str, pd.Series]):
         if name not in self._coded:
             self._coded[name] = code_factor(self.labelled(name), name)
         return self._coded[name]
-
-
-class Variables(Mapping[str, pd.Series]):
-    """Columns as they were when a model was read, on the rows it uses; Series are made when something asks for them.
-
-    Parameters
-    ----------
-    columns : Columns
-    names : iterable of str
-    keep : ndarray of bool, shape (n,), or None
-        Rows used; None for all.
-    """
-
-    def __init__(self, columns: Columns, names: Iterable[str], keep: NDArray[np.bool_] | None):
-        self._index = None if keep is None else pd.Index(np.flatnonzero(keep))
-        self._values: dict[str, Any] = {}
-        for name in names:
-            series = columns.labelled(name)
-            values = series.to_numpy() if isinstance(series.dtype, np.dtype) else series.array
-            # A copy in any case: a model must not change with the user's frame.
-            self._values[name] = values.copy() if keep is None else values[keep]
-
-    def __getitem__(self, name: str) -> pd.Series:
-        return pd.Series(self._values[name], index=self._index, name=name, copy=True)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._values
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
 
 
 def duplicate_names(names: list[str], what: str) -> DataError:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mixfit.design.columns import Coded
     from mixfit.design.types import RandomDesign
 
-__all__ = ["GroupingReader", "check_random", "cross"]
+__all__ = ["GroupingReader", "as_text", "check_random", "cross"]
 
 # A table of flags over all combinations is faster than sorting as long as it is no larger than a few columns.
 _TABLE_ROWS = 4
@@ -90,7 +90,7 @@ def _cross_two(
     (a, read_a), (b, read_b) = first, second
     codes, pairs = _observed_pairs(a.codes, b.codes, a.n_levels, b.n_levels)
     in_a, in_b = np.divmod(pairs, b.n_levels)
-    levels = _as_text(a.levels).take(in_a) + ":" + _as_text(b.levels).take(in_b)
+    levels = as_text(a.levels).take(in_a) + ":" + as_text(b.levels).take(in_b)
     reader = GroupingReader(read_a.names + read_b.names, read_a.levels + read_b.levels, (*read_a.keys, pairs))
     return Grouping(f"{a.name}:{b.name}", codes, levels), reader
 
@@ -131,7 +131,7 @@ def _observed(codes: NDArray[np.intp], n_codes: int) -> tuple[NDArray[np.intp], 
     return (np.cumsum(seen, dtype=np.intp) - 1)[codes], np.flatnonzero(seen).astype(np.intp, copy=False)
 
 
-def _as_text(levels: pd.Index) -> pd.Index:
+def as_text(levels: pd.Index) -> pd.Index:
     """Level names as R prints them: a whole number without its ``.0``."""
     if levels.dtype.kind == "f" and np.all(levels.to_numpy() == np.trunc(levels.to_numpy())):
         levels = levels.astype(np.int64)
@@ -163,13 +163,13 @@ def check_random(random: Sequence[RandomDesign], n_rows: int, *, residual: bool 
             raise DesignError(
                 f"{term.text}: {n_levels * k} random effects for {n_rows} observations "
                 f"({n_levels} levels of {term.grouping.name!r} times {k} columns); "
-                "they cannot be told from the residual."
+                f"they cannot be told from the residual.{_as_residuals(term)}"
             )
         if term.structure.absorbs_residual and _has_single_rows(term):
             raise DesignError(
                 f"{term.text}: no column has two rows in one level of {term.grouping.name!r}, so that the term's own "
                 "variance cannot be told from the residual variance. Leave the term out, or take a structure whose "
-                "correlations fall with the lag, such as ar1 or ou."
+                f"correlations fall with the lag, such as ar1 or ou.{_as_residuals(term)}"
             )
 
 
@@ -218,6 +218,17 @@ def _rank(columns: NDArray[np.float64]) -> int:
     lengths = np.linalg.norm(columns, axis=0)
     lengths[lengths == 0.0] = 1.0
     return int(np.linalg.matrix_rank(np.linalg.qr(columns / lengths, mode="r"), tol=_DEPENDENT))
+
+
+def _as_residuals(term: RandomDesign) -> str:
+    """What to write where the columns are places that no two rows of a level share."""
+    if len(term.columns) < 2 or not _has_single_rows(term):
+        return ""
+    place = term.columns[0].partition("[")[0]
+    return (
+        " A covariance of the residuals themselves is written "
+        f"residual='{term.structure.name}({place} | {term.grouping.name})'."
+    )
 
 
 def _has_single_rows(term: RandomDesign) -> bool:

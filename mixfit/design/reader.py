@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.columns import Recoding
+    from mixfit.design.across import AcrossReader
     from mixfit.design.grouping import GroupingReader
     from mixfit.design.probe import Probe
     from mixfit.design.types import Predictor
@@ -39,9 +40,25 @@ class RandomReader:
     groups: tuple[Factor, ...]
     grouping: GroupingReader
     recoding: Recoding | None = None
+    across: AcrossReader | None = None
 
-    def recoded(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The columns that its structure makes of those in the formula."""
+    def rows(
+        self, values: NDArray[np.float64], environment: Environment
+    ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """The columns that its structure makes of those in the formula, and the levels."""
+        columns = [environment.series(factor) for factor in self.groups]
+        if self.across is not None:
+            return self.across.read(columns, values)
+        z, codes = self.recoded(values, environment), self.grouping.read(columns)
+        if (codes < 0).any():
+            for column in columns:
+                z[column.isna().to_numpy()] = np.nan
+        return z, codes
+
+    def recoded(self, values: NDArray[np.float64], environment: Environment) -> NDArray[np.float64]:
+        """The columns alone: of most terms these do not depend on the levels."""
+        if self.across is not None:
+            return self.rows(values, environment)[0]
         return values if self.recoding is None else self.recoding.apply(values)
 
 
@@ -155,7 +172,7 @@ class FittedReader:
             for part in parts:
                 environment.require(part.variables)
             matrices = read_parts(parts, environment)
-            return tuple(term.recoded(z) for term, z in zip(self.random, matrices, strict=True))
+            return tuple(term.recoded(z, environment) for term, z in zip(self.random, matrices, strict=True))
         except FormulaError as error:
             raise DataError(str(error)) from error
 
@@ -195,6 +212,10 @@ def probed_items(predictors: Sequence[Predictor], readers: Sequence[PredictorRea
         if reader.offsets and not reader.array_offset and predictor.offset is not None:
             yield Probed((j, "offset"), Offsets(reader.offsets), predictor.offset)
         for t, (term, random) in enumerate(zip(predictor.random, reader.random, strict=True)):
+            if random.across is not None:
+                codes = random.across.codes(term.written.codes)
+                yield Probed((j, "group", t), Groups(random.groups, random.across.grouping), codes)
+                continue
             yield Probed((j, "Z", t), Matrix(random.part, random.recoding), term.Z)
             yield Probed((j, "group", t), Groups(random.groups, random.grouping), term.grouping.codes)
 
@@ -218,15 +239,8 @@ def _read_predictors(
     out = []
     for reader, terms, flag in zip(readers, wanted, flags, strict=True):
         X = next(matrices)
-        Z, codes = [], []
-        for term in terms:
-            columns = [environment.series(factor) for factor in term.groups]
-            Z.append(term.recoded(next(matrices)))
-            codes.append(term.grouping.read(columns))
-            for column in columns:
-                if (codes[-1] < 0).any():
-                    Z[-1][column.isna().to_numpy()] = np.nan
-        columns_left, levels = iter(Z), iter(codes)
+        rows = [term.rows(next(matrices), environment) for term in terms]
+        columns_left, levels = iter([z for z, _ in rows]), iter([codes for _, codes in rows])
         out.append(
             NewPredictor(
                 name=reader.name,
@@ -246,7 +260,8 @@ def _no_rows(reader: PredictorReader, flag: tuple[bool, ...]) -> NewPredictor:
         name=reader.name,
         X=np.zeros((0, len(reader.fixed.names))),
         Z=tuple(
-            np.zeros((0, len(t.part.names))) if want else None for t, want in zip(reader.random, flag, strict=True)
+            np.zeros((0, len((t.recoding or t.part).names))) if want else None
+            for t, want in zip(reader.random, flag, strict=True)
         ),
         codes=tuple(empty if want else None for want in flag),
         offset=np.zeros(0),

@@ -29,6 +29,7 @@ __all__ = [
     "NewPredictor",
     "Predictor",
     "RandomDesign",
+    "SpreadLevels",
     "TermCoding",
 ]
 
@@ -70,6 +71,22 @@ class Grouping:
 
 
 @dataclass(frozen=True, eq=False)
+class SpreadLevels:
+    """The levels that the columns of a term stand for, where their covariance is known.
+
+    Attributes
+    ----------
+    grouping : Grouping
+        With all levels of the known covariance, those that no row has included.
+    column : str
+        What is written left of the bar: ``"Intercept"``.
+    """
+
+    grouping: Grouping
+    column: str
+
+
+@dataclass(frozen=True, eq=False)
 class RandomDesign:
     """One random-effects term ``(columns | grouping)``.
 
@@ -86,6 +103,8 @@ class RandomDesign:
         Of the covariance of the columns' effects: unstructured (``|``), independent (``||``), or as named.
     text : str
         The term as it was written, for messages and printing.
+    spread : SpreadLevels, or None
+        Where the grouping factor's levels are the columns, of one level that all rows are in.
 
     Examples
     --------
@@ -101,6 +120,12 @@ class RandomDesign:
     Z: NDArray[np.float64]
     structure: Structure
     text: str
+    spread: SpreadLevels | None = None
+
+    @property
+    def written(self) -> Grouping:
+        """The grouping factor right of the bar, whose levels may be the columns."""
+        return self.grouping if self.spread is None else self.spread.grouping
 
 
 @dataclass(frozen=True, eq=False)
@@ -309,6 +334,9 @@ class Design:
         Those after the mean, over the same rows.
     transformation : Transformation, or None
         How the response is made of what was measured; None where it is a column of the data.
+    frame : mapping of str to Series, shape (n,), or None
+        Every column of the data that the model looks up, on the rows used; None for a design of other rows than those
+        that were read.
     """
 
     y: NDArray[np.float64]
@@ -326,6 +354,7 @@ class Design:
     link: Link | None = None
     further: tuple[Predictor, ...] = ()
     transformation: Transformation | None = None
+    frame: Mapping[str, pd.Series] | None = None
 
     @cached_property
     def mean(self) -> Predictor:
