@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Family"]
 
-# The fifth power of such a mean is a double.
+# e^100, times five, is below the largest double, e^709.
 _LARGEST_LOG_MEAN = 100.0
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COUNTS", "NegativeBinomial", "Poisson", "check_counts"]
 
+# exp(600) times any count is still a double.
 _LARGEST_EXPONENT = 600.0
 COUNTS = Support(lower=0.0, closed=True, whole=True)
 # The latent variance of a square root of a Poisson count.

@@ -43,6 +43,7 @@ _LONGEST_LOG_PHI = 3.0
 _DIFFERENCE = 1e-3
 # No coordinate without curvature is moved farther than this times _DIFFERENCE; fixed effects by their own size.
 _LONGEST_DIFFERENCE = 10.0
+# On an orthonormal basis a coefficient is sqrt(n) times a predictor: 1e4 times _DIFFERENCE is 10 of them.
 _LONGEST_FIXED_DIFFERENCE = 1e4
 
 
@@ -216,13 +217,13 @@ def _slope_vector(slopes: LikelihoodSlopes, directions: Sequence[Direction]) -> 
     return np.concatenate([out, slopes.gamma, slopes.tail])
 
 
-def minimize(objective: Objective[AnyPoint], start: GeneralizedParameters) -> GeneralizedMinimum[AnyPoint]:
-    """Minimize from `start`.
+def minimize(objective: Objective[AnyPoint], *starts: GeneralizedParameters) -> GeneralizedMinimum[AnyPoint]:
+    """Minimize from the best of `starts`.
 
     Raises
     ------
     FitError
-        Where the likelihood is not finite at the start.
+        Where the likelihood is finite at none of them.
     """
-    optimum = descent.minimize(GeneralizedCriterion(objective), [start])
+    optimum = descent.minimize(GeneralizedCriterion(objective), starts)
     return GeneralizedMinimum(optimum.found, optimum.local.directions, optimum.curvature, optimum.certificate)

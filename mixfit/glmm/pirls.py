@@ -41,6 +41,7 @@ _NEAR = 1e-3
 _CONTRACTION = 1e-2
 # The objective's own rounding, where a step changes less than this.
 _ROUNDING = 1e-6
+# Newton takes 5 to 15 of them; more do not end at all.
 _MAX_STEPS = 60
 _MAX_HALVINGS = 30
 

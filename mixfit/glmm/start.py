@@ -26,11 +26,17 @@ if TYPE_CHECKING:
 
 __all__ = ["linear_start", "nearer_starts", "start_shapes", "theta_start"]
 
+# Of the model without random effects, 4 to 8; only a start is wanted.
 _ITERATIONS = 25
+# Relative change of the deviance: far below what the random effects will change.
 _SETTLED = 1e-4
+# 2^-30 of a step is 1e-9 of it: a direction that is still not lower is none.
 _HALVINGS = 30
+# A row that says nothing still has a working response, score / weight.
 _SMALLEST_WEIGHT = 1e-10
+# Standard deviations of the working residuals: a random effect explains no more than them, twice for safety.
 _LARGEST_SHARE = 2.0
+# Shares of the way from the central predictor, which every support contains.
 _NEARER = (0.7, 0.4, 0.1, 0.01)
 
 
