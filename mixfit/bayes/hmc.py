@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Trajectories", "sample_hmc"]
 
+# A quarter of the period of a normal density of unit variance.
 _DURATION = 0.5 * np.pi
 # Shares of the duration between which a trajectory's own is drawn.
 _JITTER = (0.6, 1.2)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["energy_moved", "mean_effects", "quantile_frame", "summary_frame"]
 
+# As rstanarm prints them.
 _LEVELS = (0.05, 0.5, 0.95)
 
 

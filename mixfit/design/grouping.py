@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.covariance.structure import Invariance
+from mixfit.design.labels import match
 from mixfit.design.types import Grouping
 from mixfit.errors import DesignError
 
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from mixfit.design.columns import Coded
     from mixfit.design.types import RandomDesign
 
-__all__ = ["GroupingReader", "check_random", "cross"]
+__all__ = ["GroupingReader", "as_text", "check_random", "cross"]
 
 # A table of flags over all combinations is faster than sorting as long as it is no larger than a few columns.
 _TABLE_ROWS = 4
+# Columns of unit length are dependent below it, as lme4's rank of X takes them.
+_DEPENDENT = 1e-7
 
 
 @dataclass(frozen=True)
@@ -32,20 +35,29 @@ class GroupingReader:
 
     Attributes
     ----------
+    names : tuple of str
+        The columns that make up the factor, mostly one.
     levels : tuple of pandas.Index
-        The levels of each column of the (interaction) factor.
+        The levels of each of them.
     keys : tuple of ndarray of int
         For every column after the first, the observed pairs ``code so far * n_levels + code``, sorted.
     """
 
+    names: tuple[str, ...]
     levels: tuple[pd.Index, ...]
     keys: tuple[NDArray[np.intp], ...]
 
     def read(self, columns: list[pd.Series]) -> NDArray[np.intp]:
-        """Return the codes of the rows of `columns`, -1 for a level (or pair) that the fit never saw."""
-        codes = _lookup(self.levels[0], columns[0])
-        for column, levels, keys in zip(columns[1:], self.levels[1:], self.keys, strict=True):
-            more = _lookup(levels, column)
+        """Return the codes of the rows of `columns`, -1 for a missing level or one (or a pair) that the fit never saw.
+
+        Raises
+        ------
+        DataError
+            For labels of another type that cannot be those of the fit.
+        """
+        coded = [match(*pair) for pair in zip(columns, self.levels, self.names, strict=True)]
+        codes = coded[0]
+        for more, levels, keys in zip(coded[1:], self.levels[1:], self.keys, strict=True):
             pair = codes * len(levels) + more
             place = np.minimum(np.searchsorted(keys, pair), len(keys) - 1)
             known = (codes >= 0) & (more >= 0) & (keys[place] == pair)
@@ -66,7 +78,7 @@ def cross(
     if names not in known:
         if len(names) == 1:
             codes, levels = _compact(coded[names[0]], keep)
-            known[names] = Grouping(names[0], codes, levels), GroupingReader((levels,), ())
+            known[names] = Grouping(names[0], codes, levels), GroupingReader(names, (levels,), ())
         else:
             known[names] = _cross_two(cross(names[:-1], coded, keep, known), cross(names[-1:], coded, keep, known))
     return known[names]
@@ -78,8 +90,8 @@ def _cross_two(
     (a, read_a), (b, read_b) = first, second
     codes, pairs = _observed_pairs(a.codes, b.codes, a.n_levels, b.n_levels)
     in_a, in_b = np.divmod(pairs, b.n_levels)
-    levels = _as_text(a.levels).take(in_a) + ":" + _as_text(b.levels).take(in_b)
-    reader = GroupingReader(read_a.levels + read_b.levels, (*read_a.keys, pairs))
+    levels = as_text(a.levels).take(in_a) + ":" + as_text(b.levels).take(in_b)
+    reader = GroupingReader(read_a.names + read_b.names, read_a.levels + read_b.levels, (*read_a.keys, pairs))
     return Grouping(f"{a.name}:{b.name}", codes, levels), reader
 
 
@@ -119,23 +131,11 @@ def _observed(codes: NDArray[np.intp], n_codes: int) -> tuple[NDArray[np.intp], 
     return (np.cumsum(seen, dtype=np.intp) - 1)[codes], np.flatnonzero(seen).astype(np.intp, copy=False)
 
 
-def _as_text(levels: pd.Index) -> pd.Index:
+def as_text(levels: pd.Index) -> pd.Index:
     """Level names as R prints them: a whole number without its ``.0``."""
     if levels.dtype.kind == "f" and np.all(levels.to_numpy() == np.trunc(levels.to_numpy())):
         levels = levels.astype(np.int64)
     return levels.astype(str)
-
-
-def _lookup(levels: pd.Index, values: pd.Series) -> NDArray[np.intp]:
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        codes, found = values.cat.codes.to_numpy(np.intp), values.cat.categories
-    else:
-        raw, unique = pd.factorize(values)
-        codes, found = np.asarray(raw, dtype=np.intp), pd.Index(unique)
-    if len(found) == 0:
-        return np.full(len(values), -1, dtype=np.intp)
-    places = levels.get_indexer(found).astype(np.intp)
-    return np.where(codes >= 0, places[codes], -1)
 
 
 def check_random(random: Sequence[RandomDesign], n_rows: int, *, residual: bool = True) -> None:
@@ -143,6 +143,7 @@ def check_random(random: Sequence[RandomDesign], n_rows: int, *, residual: bool 
 
     Without a residual variance an effect for each observation is fine (overdispersion), but no more.
     """
+    _check_repeated(random)
     for term in random:
         n_levels, k = term.grouping.n_levels, len(term.columns)
         if n_levels < 2 and term.structure.needs_levels:
@@ -162,14 +163,72 @@ def check_random(random: Sequence[RandomDesign], n_rows: int, *, residual: bool 
             raise DesignError(
                 f"{term.text}: {n_levels * k} random effects for {n_rows} observations "
                 f"({n_levels} levels of {term.grouping.name!r} times {k} columns); "
-                "they cannot be told from the residual."
+                f"they cannot be told from the residual.{_as_residuals(term)}"
             )
         if term.structure.absorbs_residual and _has_single_rows(term):
             raise DesignError(
                 f"{term.text}: no column has two rows in one level of {term.grouping.name!r}, so that the term's own "
                 "variance cannot be told from the residual variance. Leave the term out, or take a structure whose "
-                "correlations fall with the lag, such as ar1 or ou."
+                f"correlations fall with the lag, such as ar1 or ou.{_as_residuals(term)}"
             )
+
+
+def _check_repeated(random: Sequence[RandomDesign]) -> None:
+    """Refuse two terms of the same groups of rows between which the data cannot divide a covariance."""
+    for i, term in enumerate(random):
+        for other in random[:i]:
+            if not _same_groups(term.grouping, other.grouping) or not _undivided(other, term):
+                continue
+            if term.grouping.name == other.grouping.name:
+                raise DesignError(f"{other.text} and {term.text} are one term: leave one of them out.")
+            raise DesignError(
+                f"{other.text} and {term.text}: the grouping factors {other.grouping.name!r} and "
+                f"{term.grouping.name!r} are one factor under two names, with the same groups of rows; the data cannot "
+                "tell the variance of one from that of the other. Leave one of the terms out."
+            )
+
+
+def _same_groups(one: Grouping, other: Grouping) -> bool:
+    """Whether two factors divide the rows alike."""
+    if one is other:
+        return True
+    if one.n_levels != other.n_levels:
+        return False
+    partner = np.empty(one.n_levels, dtype=np.intp)
+    partner[one.codes] = other.codes
+    return bool((partner[one.codes] == other.codes).all())
+
+
+def _undivided(one: RandomDesign, other: RandomDesign) -> bool:
+    """Whether the covariances of two terms of the same groups have a part that either of them could have.
+
+    Terms of one factor are taken for that only where they are the same: (1 | g) beside (x | g) is lme4's to allow. A
+    structure with parameters of its own says what others do not.
+    """
+    structures = (one.structure, other.structure)
+    if not all(s.invariance is Invariance.ANY_BASIS or s.is_separable for s in structures):
+        return False
+    mine, theirs, both = _rank(one.Z), _rank(other.Z), _rank(np.hstack([one.Z, other.Z]))
+    if one.grouping.name != other.grouping.name:
+        return both < mine + theirs
+    return mine == theirs == both and (type(one.structure) is type(other.structure) or mine == 1)
+
+
+def _rank(columns: NDArray[np.float64]) -> int:
+    lengths = np.linalg.norm(columns, axis=0)
+    lengths[lengths == 0.0] = 1.0
+    return int(np.linalg.matrix_rank(np.linalg.qr(columns / lengths, mode="r"), tol=_DEPENDENT))
+
+
+def _as_residuals(term: RandomDesign) -> str:
+    """What to write where the columns are places that no two rows of a level share."""
+    if len(term.columns) < 2 or not _has_single_rows(term):
+        return ""
+    place = term.columns[0].partition("[")[0]
+    return (
+        " A covariance of the residuals themselves is written "
+        f"residual='{term.structure.name}({place} | {term.grouping.name})'."
+    )
 
 
 def _has_single_rows(term: RandomDesign) -> bool:

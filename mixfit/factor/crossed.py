@@ -25,6 +25,7 @@ __all__ = ["Crossed"]
 # A multiply-add costs about 0.02 ns in a dense symmetric update and 1.2 ns in a sparse product, so that
 # a row pays as dense from an eighth of the columns on; below this many of them overheads decide.
 _DENSE_SHARE = 0.125
+# 32 MB of cells: the dense product takes tens of milliseconds.
 _DENSE_ALWAYS = 4_000_000
 # Rows of a product that are wanted only in places are made a few at a time, so that they stay in the cache.
 _CELLS_AT_ONCE = 100_000

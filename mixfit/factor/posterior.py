@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Posterior",
+    "between_pairs",
     "conditional_covariances",
     "full_posterior",
     "inverse_sums",
+    "own_blocks",
     "posterior",
     "projected_sums",
     "row_leverages",
@@ -100,7 +102,7 @@ def _extend(factor: Factor, position: int, post: Posterior) -> None:
             at += lv.gather_matmul(block.nested[j], pattern.level, post.entries[j].take(plan.fill[i, j], axis=1))
         post.entries[i] = lv.gather_matmul(back, pattern.level, at)
     for j in after:
-        half = lv.matmul(block.nested[j], post.own[j].take(plan.parent[i, j], axis=2))
+        half = lv.matmul_at(block.nested[j], post.own[j], plan.parent[i, j])
         for h in after:
             if h != j:
                 half += lv.matmul(block.nested[h], _between_ancestors(factor, i, h, j, post))
@@ -133,7 +135,7 @@ def _ancestors(factor: Factor, i: int, nested: dict[int, Array], crossed: Array 
     after = list(nested)
     for position, j in enumerate(after):
         parent = plan.parent[i, j]
-        half = lv.matmul(nested[j], post.own[j].take(parent, axis=2))
+        half = lv.matmul_at(nested[j], post.own[j], parent)
         out += lv.matmul(half, lv.transpose(nested[j]))
         for h in after[position + 1 :]:
             half = lv.matmul(nested[j], _between_ancestors(factor, i, j, h, post))
@@ -214,15 +216,22 @@ def row_leverages(factor: Factor, post: Posterior, pattern: RowPattern) -> Array
     """z_i'Q z_i of every row, for a posterior made by `full_posterior`: shape (n,)."""
     out = np.zeros(len(pattern.factors[0].codes))
     for i, f in enumerate(pattern.factors):
-        own = post.own[i] if post.trailing is None or i in post.own else post.trailing.blocks(i)
-        _add_forms(out, f.columns, f.columns, own, f.codes)
+        _add_forms(out, f.columns, f.columns, own_blocks(post, i), f.codes)
     for (i, j), (row, _, entry) in pattern.entries.items():
         f, g = pattern.factors[i], pattern.factors[j]
-        _add_forms(out, f.columns, g.columns, 2.0 * _between_pairs(factor, post, i, j, row), entry)
+        _add_forms(out, f.columns, g.columns, 2.0 * between_pairs(factor, post, i, j, row), entry)
     return out
 
 
+def own_blocks(post: Posterior, i: int) -> Array:
+    """Q_ll at every level of factor i, for a posterior made by `full_posterior`: (k_i, k_i, q_i)."""
+    return post.own[i] if post.trailing is None or i in post.own else post.trailing.blocks(i)
+
+
 def _add_forms(out: Array, left: Array | None, right: Array | None, blocks: Array, at: Index) -> None:
+    if blocks.shape[2] == 1 and left is not None and right is not None:
+        out += np.einsum("bn,bn->n", blocks[:, :, 0].T @ left, right)
+        return
     for a in range(blocks.shape[0]):
         for b in range(blocks.shape[1]):
             part = blocks[a, b].take(at)
@@ -233,7 +242,7 @@ def _add_forms(out: Array, left: Array | None, right: Array | None, blocks: Arra
             out += part
 
 
-def _between_pairs(factor: Factor, post: Posterior, i: int, j: int, row: Index) -> Array:
+def between_pairs(factor: Factor, post: Posterior, i: int, j: int, row: Index) -> Array:
     """Q_ij at the pairs of levels that occur together, `row` being those of i: (k_i, k_j, pairs)."""
     plan = factor.plan
     if (i, j) in post.nested:

@@ -26,11 +26,17 @@ if TYPE_CHECKING:
 
 __all__ = ["LINKS", "TAILS", "Hazards", "Link", "Tails", "logistic"]
 
+# The largest double is exp(709.78).
 _LARGEST_EXPONENT = 700.0
+# 1 - exp(-exp(3.6)) differs from 1 by less than its rounding.
 _CLOGLOG_END = 3.6
+# Probabilities and their complements both keep a digit.
 _PROBABILITY = 1e-15
+# The third power of exp(200) is a double; a hazard beyond it is exp(-exp(200)), zero, from one or the other end.
 _LARGEST_HAZARD_EXPONENT = 200.0
+# The largest log of a probability that is not 1 in doubles.
 _EDGE = 1e-15
+# sqrt(2 / pi) and sqrt(1 / 2), of the normal density by erfcx.
 _NORMAL = np.sqrt(2.0 / np.pi)
 _HALF = np.sqrt(0.5)
 

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
     from mixfit.design.types import Design
     from mixfit.families.base import Family
+    from mixfit.families.links import Link
     from mixfit.glmm.problem import GeneralizedAssembly
     from mixfit.glmm.types import GeneralizedEstimate
+    from mixfit.gram.row_space import RowSpace
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.information import VarianceInformation
     from mixfit.lmm.surface import Surface
@@ -35,9 +37,10 @@ __all__ = [
     "is_fit",
     "is_generalized",
     "is_linear",
+    "is_nonlinear",
 ]
 
-Kind = Literal["linear", "generalized"]
+Kind = Literal["linear", "generalized", "nonlinear"]
 
 
 class Estimate(Protocol):
@@ -88,6 +91,10 @@ class Model(Protocol):
         """The formula as it was written."""
 
     @property
+    def description(self) -> str:
+        """The formula, and what else says which model it is."""
+
+    @property
     def data_name(self) -> str | None:
         """Name of the data set where one is known."""
 
@@ -110,6 +117,10 @@ class Model(Protocol):
     @property
     def kept(self) -> NDArray[np.intp]:
         """Position in ``design.X`` of every column of `exog`."""
+
+    @property
+    def row_space(self) -> RowSpace:
+        """Which linear functions of the columns of ``design.X`` the data tell."""
 
     def conditional_covariance(self, estimate: Any, /) -> tuple[Array, ...]:
         """Cov(b_j | y) of every level at fixed beta, shape (q_t, k_t, k_t) a term, all scales included."""
@@ -334,6 +345,14 @@ class GeneralizedFit(Fit, Protocol):
         """The family's dispersion phi; 1 where it has none."""
 
     @property
+    def family(self) -> Family:
+        """The family at the estimates of its shapes."""
+
+    @property
+    def response_link(self) -> Link:
+        """What leads from the linear predictor to the mean response."""
+
+    @property
     def linear_predictor(self) -> pd.Series[float]:
         """Linear predictor at the modes, offset included, on the rows used."""
 
@@ -351,3 +370,8 @@ def is_linear(fit: object) -> TypeGuard[LinearFit]:
 def is_generalized(fit: object) -> TypeGuard[GeneralizedFit]:
     """Whether `fit` is a generalized linear mixed model's."""
     return getattr(fit, "kind", None) == "generalized"
+
+
+def is_nonlinear(fit: object) -> bool:
+    """Whether `fit` is a nonlinear mixed model's."""
+    return getattr(fit, "kind", None) == "nonlinear"

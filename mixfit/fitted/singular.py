@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["any_singular", "column_scales", "singular", "undetermined"]
 
+# Of a matrix with a unit diagonal, the smallest eigenvalue below which its columns are dependent but for rounding.
 _DEPENDENT = 1e-10
 
 

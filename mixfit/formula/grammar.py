@@ -153,7 +153,8 @@ class BarTerm(Term):  # type: ignore[misc]
         text = f"{' + '.join(map(repr, self.columns))} {symbol} {' + '.join(map(repr, self.groups))}"
         # Group names come from the formula's text, so that this token tells where the term stands.
         token: Token = self.groups[0].factors[0].token
-        super().__init__([Factor(text, eval_method="lookup", token=token)])
+        # Terms of one text stay apart, so that one that is said twice can be told.
+        super().__init__([Factor(f"{text} @ {token.source_start}", eval_method="lookup", token=token)])
 
     def __mul__(self, other: object) -> NoReturn:
         self._refuse_product()

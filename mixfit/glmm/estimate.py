@@ -17,7 +17,7 @@ from mixfit.glmm.minimize import minimize
 from mixfit.glmm.objective import LaplaceObjective
 from mixfit.glmm.pql import penalized_quasi
 from mixfit.glmm.problem import GeneralizedParameters
-from mixfit.glmm.start import linear_start, nearer_starts, theta_start
+from mixfit.glmm.start import linear_start, nearer_starts, start_shapes, theta_start
 from mixfit.glmm.types import GeneralizedEstimate
 from mixfit.glmm.working import working_covariance
 from mixfit.gram import levels as lv
@@ -37,31 +37,42 @@ if TYPE_CHECKING:
 
 __all__ = ["estimate_generalized", "points_at"]
 
+# A product rule of 10 nodes in four columns would be 10,000 nodes a group.
 _MAX_COLUMNS = 3
 # numpy's nodes and weights are no longer finite in double precision from about 375 on.
 _MAX_NODES = 300
+# Curvature that is not even a rounding error of any response: means at the end of the range of doubles.
 _NO_INFORMATION = 1e-100
 
 
 def estimate_generalized(
-    assembly: GeneralizedAssembly, n_agq: int, method: Literal["ml", "pql"] = "ml"
+    assembly: GeneralizedAssembly,
+    n_agq: int,
+    method: Literal["ml", "pql"] = "ml",
+    theta: Sequence[Array] | None = None,
+    beta: Array | None = None,
 ) -> GeneralizedEstimate:
-    """Maximize the Laplace approximation (`n_agq` = 1), its fast version (0) or the adaptive quadrature; or PQL."""
+    """Maximize the Laplace approximation (`n_agq` = 1), its fast version (0) or the adaptive quadrature; or PQL.
+
+    `theta`, one for each term, and `beta` of the user's columns are tried as a start beside the one from the data.
+    """
     problem = assembly.problem
     if n_agq > 1:
         check_quadrature(assembly, n_agq)
     gamma, phi = linear_start(problem)
-    start = GeneralizedParameters(tuple(theta_start(problem, gamma, phi)), gamma, phi)
+    shape = start_shapes(problem, gamma)
+    start = GeneralizedParameters(tuple(theta_start(problem.at(shape), gamma, phi)), gamma, phi, shape)
+    given = _given(assembly, start, theta, beta)
     if method == "pql":
-        quasi = penalized_quasi(problem, start)
+        quasi = penalized_quasi(problem, (*given, start)[0])
         return _collect(assembly, "pql", n_agq, quasi.optimum, quasi.center, _working_spread(quasi.center))
     if n_agq == 0:
         fast = FastObjective(problem, gamma)
-        optimum = minimize(fast, replace(start, gamma=np.empty(0)))
+        optimum = minimize(fast, *(replace(at, gamma=np.empty(0)) for at in (*given, start)))
         center = optimum.point.center
         return _collect(assembly, "joint", n_agq, optimum, center, _working_spread(center))
     objective: Objective[Any] = LaplaceObjective(problem) if n_agq == 1 else QuadratureObjective(problem, n_agq)
-    optimum = minimize(objective, _feasible(objective, start))
+    optimum = minimize(objective, *given, _feasible(objective, start))
     information = optimum.hessian.diagonal()[len(optimum.directions) :][: problem.p]
     if problem.p and not information.max() > _NO_INFORMATION:
         raise FitError(
@@ -70,6 +81,17 @@ def estimate_generalized(
         )
     method_name = "laplace" if n_agq == 1 else "quadrature"
     return _collect(assembly, method_name, n_agq, optimum, optimum.point.center, _joint_spread(optimum, problem.p))
+
+
+def _given(
+    assembly: GeneralizedAssembly, start: GeneralizedParameters, theta: Sequence[Array] | None, beta: Array | None
+) -> list[GeneralizedParameters]:
+    """The start with what is given in the place of its own, if anything is."""
+    if theta is None and beta is None:
+        return []
+    points = start.points if theta is None else points_at(assembly, theta)
+    gamma = start.gamma if beta is None else assembly.fixed.triangle @ beta
+    return [replace(start, points=tuple(points), gamma=gamma)]
 
 
 def _feasible(objective: Objective[Any], start: GeneralizedParameters) -> GeneralizedParameters:
@@ -141,6 +163,7 @@ def _collect(
     value = np.nan if method == "pql" else optimum.point.value
     m = len(optimum.directions)
     covariance = _covariance(optimum.hessian)
+    tail_errors = np.sqrt(covariance.diagonal()[len(covariance) - problem.family.n_tail :])
     modes = tuple(
         np.ascontiguousarray(np.linalg.solve(basis, b[t.factor][t.columns, 0]).T)
         for t, basis in zip(problem.terms, assembly.term_bases, strict=True)
@@ -152,7 +175,9 @@ def _collect(
         templates=tuple(t.structure.template(own) for t, own in zip(problem.terms, thetas, strict=True)),
         theta=np.concatenate(thetas),
         phi=at.phi,
-        log_phi_error=float(np.sqrt(covariance[-1, -1])) if problem.family.has_dispersion else np.nan,
+        log_phi_error=float(tail_errors[0]) if problem.family.has_dispersion else np.nan,
+        shape=at.shape,
+        shape_errors=tail_errors[int(problem.family.has_dispersion) :],
         beta=assembly.fixed.coefficients(center.gamma),
         cov_beta=_back(assembly, spread[0]),
         cov_beta_conditional=_back(assembly, spread[1]),
@@ -187,9 +212,9 @@ def _theta_errors(
     return np.array(out)
 
 
-def points_at(assembly: GeneralizedAssembly, theta: Array) -> tuple[Array, ...]:
-    """Points in the problem's bases."""
+def points_at(assembly: GeneralizedAssembly, theta: Array | Sequence[Array]) -> tuple[Array, ...]:
+    """Points in the problem's bases, of theta as a whole or of one for each term."""
     terms = assembly.problem.terms
-    parts = split_theta([t.structure for t in terms], theta)
+    parts = split_theta([t.structure for t in terms], theta) if isinstance(theta, np.ndarray) else theta
     triples = zip(terms, parts, assembly.term_bases, strict=True)
     return tuple(t.structure.point_of(own, basis) for t, own, basis in triples)

@@ -55,11 +55,17 @@ if TYPE_CHECKING:
 
 __all__ = ["FastObjective", "fast_gradient", "joint_laplace", "solve_joint"]
 
+# The mode has settled where a Newton step promises less than this (see `mixfit.glmm.pirls`).
 _DECREMENT = 1e-18
+# A promise below this is of the quadratic part of the objective, where Newton's whole steps square what is left.
 _NEAR = 1e-3
+# A change below this is of the order of the objective's own rounding, 1e-16 of some millions.
 _SURE = 1e-6
+# Newton takes 5 to 15 of them; more do not end at all.
 _MAX_STEPS = 60
+# 2^-30 of a step is 1e-9 of it: a direction that is still not lower is none.
 _MAX_HALVINGS = 30
+# Of X in an orthonormal basis, so about n times the smallest weight: below it means are 0 or 1 to 12 digits.
 _NO_INFORMATION = 1e-12
 _SEPARATED = (
     "The data say nothing of a fixed effect at the joint mode: fitted means are at the end of their range, or the "
@@ -200,7 +206,7 @@ class FastObjective(Objective[LikelihoodPoint]):
 
     def evaluate(self, at: GeneralizedParameters) -> LikelihoodPoint:
         """-2 log-likelihood by the Laplace approximation at the joint mode."""
-        center = joint_laplace(self.problem, at.points, at.phi, *self._start)
+        center = joint_laplace(self.problem.at(at.shape), at.points, at.phi, *self._start)
         return LikelihoodPoint(at, center, center.value)
 
     def slopes(self, point: LikelihoodPoint) -> LikelihoodSlopes:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NodePoint", "Rule", "evaluate_nodes", "node_rows", "product_rule"]
 
+# 16 MB an array, a few of which fit the cache that rows stream through.
 _CELLS_AT_ONCE = 2_000_000
 
 

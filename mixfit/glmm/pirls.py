@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.factor.factor import Factor
-    from mixfit.families.base import Terms
+    from mixfit.families.declared import Terms
     from mixfit.glmm.problem import GeneralizedProblem
 
     Array = NDArray[np.float64]
@@ -41,6 +41,7 @@ _NEAR = 1e-3
 _CONTRACTION = 1e-2
 # The objective's own rounding, where a step changes less than this.
 _ROUNDING = 1e-6
+# Newton takes 5 to 15 of them; more do not end at all.
 _MAX_STEPS = 60
 _MAX_HALVINGS = 30
 

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PenalizedQuasi", "few_counts", "penalized_quasi"]
 
+# Working models settle within some ten; ones that cycle end here.
 _MAX_WORKING_MODELS = 200
+# A row that says nothing still has a working response, score / weight.
 _SMALLEST_WEIGHT = 1e-10
 # Below this the conditional distribution of a count is far from normal, which is what PQL takes it for
 # (the rule of Bolker et al. 2009, Trends in Ecology & Evolution 24, 127-135).
@@ -106,7 +108,7 @@ def few_counts(family: Family, prior: Array, mu: Array) -> bool:
 
 
 def _check_family(family: Family) -> None:
-    if family.has_dispersion and not family.is_scaled:
+    if (family.has_dispersion and not family.is_scaled) or family.response_link(1.0) is not family.link:
         raise FitError(
             f"method='pql' takes families whose variance is a known function of the mean, or one times a factor; that "
             f"of {family.name} depends on its dispersion in another way. Use method='ml'."

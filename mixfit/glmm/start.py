@@ -24,13 +24,19 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["linear_start", "nearer_starts", "theta_start"]
+__all__ = ["linear_start", "nearer_starts", "start_shapes", "theta_start"]
 
+# Of the model without random effects, 4 to 8; only a start is wanted.
 _ITERATIONS = 25
+# Relative change of the deviance: far below what the random effects will change.
 _SETTLED = 1e-4
+# 2^-30 of a step is 1e-9 of it: a direction that is still not lower is none.
 _HALVINGS = 30
+# A row that says nothing still has a working response, score / weight.
 _SMALLEST_WEIGHT = 1e-10
+# Standard deviations of the working residuals: a random effect explains no more than them, twice for safety.
 _LARGEST_SHARE = 2.0
+# Shares of the way from the central predictor, which every support contains.
 _NEARER = (0.7, 0.4, 0.1, 0.01)
 
 
@@ -81,6 +87,12 @@ def linear_start(problem: GeneralizedProblem) -> tuple[Array, float]:
     return gamma, phi
 
 
+def start_shapes(problem: GeneralizedProblem, gamma: Array) -> Array:
+    """First coordinates of the family's shapes, from the means without random effects."""
+    eta = problem.offset + gamma @ problem.fixed
+    return problem.family.start_shapes(problem.y, problem.prior, problem.family.link.mean(eta))
+
+
 def central_predictor(problem: GeneralizedProblem) -> Array:
     """Coefficients of the predictor nearest the constant one at the mean response, inside the support if any is.
 
@@ -114,7 +126,7 @@ def nearer_starts(problem: GeneralizedProblem, first: GeneralizedParameters) -> 
         gamma = central + share * (first.gamma - central)
         phi = _dispersion(problem, problem.offset + gamma @ problem.fixed, first.phi)
         points = [t.structure.scaled(own, share) for t, own in zip(problem.terms, first.points, strict=True)]
-        yield GeneralizedParameters(tuple(points), gamma, phi)
+        yield GeneralizedParameters(tuple(points), gamma, phi, first.shape)
 
 
 def _dispersion(problem: GeneralizedProblem, eta: Array, last: float) -> float:

@@ -29,6 +29,7 @@ __all__ = ["AnovaEstimate", "SumsOfSquares", "anova_estimator", "sums_of_squares
 
 _FORM = "The ANOVA estimator is for one-way layouts, response ~ 1 + (1 | group)"
 _ELSE = "fit other models by mixfit.mixed(formula, data).fit()"
+# Groups that an error names: enough to see which are of another size.
 _SHOWN = 10
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Places", "compare", "quantile_residuals", "residual_tests"]
 
+# 160 MB an array.
 _CELLS_AT_ONCE = 20_000_000
 
 

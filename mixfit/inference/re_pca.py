@@ -29,6 +29,7 @@ __all__ = ["REPCA", "PrincipalComponents", "principal_components", "re_pca"]
 _ROWS = ("Standard deviation", "Proportion of Variance", "Cumulative Proportion")
 # What R's summary of principal components keeps of the proportions, and prints of all.
 _DECIMALS = 5
+# As lme4 prints them.
 _DIGITS = 4
 
 

@@ -33,7 +33,9 @@ __all__ = ["Refits", "Refitter", "checked_count", "progress_bar", "simulated_blo
 _PATIENCE = 2.0
 # Refits that a process does before it reports.
 _TASK = 20
+# Tasks that every process gets between two reports.
 _TASKS_A_ROUND = 4
+# 64 MB of responses.
 _CELLS_AT_ONCE = 8_000_000
 
 

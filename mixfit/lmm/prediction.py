@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Basis", "Spread", "joint_variance", "prediction_variance"]
 
+# 160 MB an array.
 _CELLS_AT_ONCE = 20_000_000
 
 

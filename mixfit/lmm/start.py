@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["MomentEquations", "moment_equations", "start_points", "start_variances"]
 
+# Of the information: a variance that changes A by a tenth, from where Newton's steps find zero or the optimum.
 _SMALLEST_SHARE = 0.1
+# Variances ten orders apart: beyond it the cross-products have no digits of the smaller one.
 _LARGEST_RATIO = 1e10
+# A moment estimate of the residual below this share of the total may be an error of theirs: the next is tried, too.
 _DOUBTFUL_SHARE = 0.1
 _MIDDLING_SHARE = 0.3
 # Terms of more columns and few parameters start at an equal share: their equations would cost more than the fit.

@@ -14,6 +14,8 @@ __all__ = [
 
 # Of one coordinate of a covariance, on the log scale.
 LONGEST_STEP = 1.5
+# A share of the variance that is the optimum of a column, or of the information: log(0.02) is more than two longest
+# steps.
 SMALLEST_SHARE = 0.02
 # A column whose variance changes A by less than this is at zero, and the boundary's own derivative can tell more.
 NEGLIGIBLE = 1.0 - 1e-6

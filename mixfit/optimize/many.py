@@ -24,6 +24,7 @@ __all__ = ["ManyPatience", "newton_steps", "scaled_steps", "stretched"]
 
 # Steps that shrink more slowly than this are stretched, and by no more than the reciprocal of the next.
 _SLOW = 0.7
+# At most 50 steps in one.
 _FASTEST_STRETCH = 0.02
 
 

@@ -35,7 +35,9 @@ _TRUSTED = 0.75
 _DISTRUSTED = 0.25
 _GROWTH = 2.0
 _SHRINKAGE = 0.25
+# Of the log scale: what is left of the criterion there is below its resolution.
 _SMALLEST_RADIUS = 1e-3
+# A quarter a trial: from the longest step to rounding.
 _MAX_TRIALS = 25
 
 

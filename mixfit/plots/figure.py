@@ -37,6 +37,7 @@ __all__ = [
 # Okabe & Ito's colours, told apart by colour-blind readers as well.
 BLUE, RED, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "0.55"
 
+# The typographer's point.
 _POINTS_AN_INCH = 72.0
 # Beyond this many points a scatter is drawn as pixels in vector files too.
 _RASTERIZED = 5000

@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 
 __all__ = ["caterpillar", "choose_columns", "choose_factor", "choose_factors", "response_name", "shrinkage"]
 
+# A line of text a level, up to what a screen shows; more panels stand side by side than one above another.
 _INCHES_A_LEVEL = 0.17
 _HEIGHTS = (2.2, 8.0)
 _SIDE_BY_SIDE = 4
 # Points that a level needs for the line at zero to be seen between the intervals.
 _WIDE = 3.0
+# More names than this cover one another.
 _MOST_NAMED = 30
 _INCHES_AN_ARROW = 0.19
 _HEIGHTS_OF_ARROWS = (2.6, 8.0)

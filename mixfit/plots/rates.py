@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["shrinkage_plot"]
 
+# A line of text a unit.
 _INCHES_A_UNIT = 0.32
 # In inches; more units than fit have smaller marks, and every m-th has its label.
 _TALLEST = 12.0

@@ -26,6 +26,7 @@ Against = Literal["response", "link"]
 
 # What R's panel.smooth takes.
 _SPAN = 2.0 / 3.0
+# As lowess (Cleveland 1979) takes them.
 _ROBUST_STEPS = 3
 
 

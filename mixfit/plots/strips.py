@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["side_by_side", "strip"]
 
+# A group's strip is as wide as its points side by side; figures stay between a column and a page.
 _INCHES_A_GROUP = 0.35
 _WIDTHS = (3.6, 11.0)
 _HALF_WIDTH = 0.36

@@ -47,6 +47,7 @@ class ProfileLike(Protocol):
         """Values at which zeta has given values."""
 
 
+# A curve of 200 pieces looks smooth, with a corner where there is one.
 _POINTS = 201
 
 

@@ -28,6 +28,7 @@ __all__ = ["INFINITE", "Estimate", "check", "estimate_joint", "estimate_marginal
 
 # Grid of the scan for peaks in log s.
 _GRID_STEP = 2.0
+# A precision below it is a rate that is 0 or 1 in every unit.
 _SMALLEST_START = 0.05
 # Times `binomial_scale`: a peak beyond gains less than TOLERANCE over the binomial.
 INFINITE = 1e6

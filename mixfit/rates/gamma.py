@@ -24,6 +24,7 @@ __all__ = ["digamma_rise", "log_gamma_rise", "trigamma_rise"]
 
 # From here on the series below are exact to rounding.
 _LARGE = 30.0
+# Of Stirling's series.
 _HALF_LOG_TWO_PI = 0.5 * np.log(2.0 * np.pi)
 
 

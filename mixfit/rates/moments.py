@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["estimate_moments", "moments"]
 
+# A fixed point that gains a digit in thirty rounds still ends.
 _MAX_ROUNDS = 500
+# Of an intraclass correlation, at most 1: its rounding.
 _STILL = 1e-14
 
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["exceedance", "greater", "mean_and_sd", "mode_variance", "modes", "quantiles"]
 
+# Of a probability: quad reaches it on each of its pieces.
 _ACCURACY = 1e-11
+# A probability printed with six digits is still right.
 _USABLE = 1e-6
 _TINY = float(np.finfo(float).tiny)
 

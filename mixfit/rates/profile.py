@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["profile_interval", "profile_loglik"]
 
+# Growing by half each, 60 steps go 1e11 times the first.
 _MAX_STEPS = 60
 _GROWTH = 1.5
+# Of log s: a factor of seven, where a standard error says more.
 _FIRST_STEP = 2.0
+# Of log s: relative to s itself.
 _ROOT = 1e-10
 # Twice a log-likelihood: peaks this near are one.
 _SAME = 1e-6

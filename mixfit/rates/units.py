@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Units", "aggregate", "name_of"]
 
+# The rows of one unit carry the same numbers, but for rounding of how they were computed.
 _SAME = 1e-9
 
 

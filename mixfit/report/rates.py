@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BetaBinomialSummary", "summarize"]
 
+# What a screen holds.
 _MOST_UNITS = 30
 _TITLES = {
     "marginal": "Beta-binomial rates fit by maximum (marginal) likelihood",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WIDTH", "abbreviate", "lay_out", "shown"]
 
+# Columns of a terminal and of a page.
 WIDTH = 80
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ContrastTests", "contrast_matrix", "contrast_tests", "independent_rows", "joint_test"]
 
+# Singular values of unit rows below this share of the largest are rounding of contrasts typed with 7 digits.
 _RANK = 1e-7
 
 

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Adjustment", "ScaledF", "adjust", "kenward_roger_df", "scaled_f"]
 
+# Eigenvalues of the scaled information below this share are those of parameters that cannot be told apart.
 _RANK = 1e-10
+# Two numbers of order one that would be equal but for rounding.
 _ZERO = 1e-14
+# pbkrtest's own tolerance, kept so that statistics agree.
 _NEARLY_TWO = 0.01
 
 

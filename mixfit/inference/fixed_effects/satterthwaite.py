@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["DfMoments", "combine_df", "moments", "satterthwaite_df"]
 
+# Of the scaled Hessian; differences know it to about 1e-7, exact derivatives to 1e-12.
 _SMALLEST_CURVATURE = 1e-10
+# lmerTest's own tolerance: equal degrees of freedom are not combined, but kept.
 _SAME_DF = 1e-8
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "ContrastFamily", "contrast_family", "level_text", "mean_labels", "polynomials"]
 
 _DEGREES = ("linear", "quadratic", "cubic", "quartic")
+# emmeans' `poly` ends there.
 _HIGHEST_DEGREE = 6
 
 

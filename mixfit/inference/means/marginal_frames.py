@@ -39,6 +39,7 @@ __all__ = [
     "tests_frame",
 ]
 
+# As emmeans prints: three significant digits, more where the errors are small, levels with seven.
 _DIGITS = 3
 _MOST_DIGITS = 9
 _LEVEL_DIGITS = 7

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Chart", "ChartPoint", "difference_hessian"]
 
+# Of a standard error: the difference's error is in the third digit of a curvature that only directs steps.
 _DIFFERENCE = 1e-3
 # A singular value of a factor below this share of its spacing is near zero.
 _SMALL = 0.1

@@ -25,12 +25,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Constrained", "Held", "LowerDevianceError"]
 
+# Few are needed from the neighbouring point of the path; more do not end at all.
 _MAX_STEPS = 100
+# 2^-30 of a step is 1e-9 of it: a direction that is still not lower is none.
 _MAX_HALVINGS = 30
+# Sharper Hessians asked of one point, each a difference in every coordinate.
 _MAX_CHECKS = 10
 # Directions are compared over this many times the lower bound of their standard errors.
 _UNITS = 10.0
+# Differences know the scaled curvature to about a thousandth of its largest.
 _NEGATIVE = 1e-4
+# Of a deviance: a lower branch by less is the same branch.
 _BETTER = 1e-3
 # No tolerance is finer than this share of what differences of the criterion mean.
 _FINEST = 1e-2

@@ -22,11 +22,17 @@ __all__ = ["ParameterScale", "find_end"]
 _DECREASE = 1e-4
 # The same beside a boundary, where the prediction is not to be trusted as far.
 _DELICATE = 1e-6
+# Of zeta: an interval's end is known to this share of a standard error.
 _CLOSE = 5e-3
+# Secants and interpolation take a few minima for an end; more do not end at all.
 _MAX_MINIMA = 60
+# Share of the way from the estimate: nearer to a bound than this, the bound decides.
 _NEAR_BOUND = 0.2
+# Standard errors of a logarithm beyond which it is not one to step in.
 _LONGEST_LOG = 1.5
+# A first step of e^2 in a standard deviation.
 _LONGEST_FIRST = 2.0
+# Of the distance walked: two ends as near as this with different zeta are a jump between branches.
 _COLLAPSED = 1e-3
 # Beyond this many times the first guess's distance an interval has no end.
 _FAR = 200.0

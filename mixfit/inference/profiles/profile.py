@@ -35,11 +35,17 @@ __all__ = [
     "trace",
 ]
 
+# Of a deviance: zeta is its root, known to 3e-4 where it matters least.
 _DECREASE = 1e-7
+# A smooth profile takes some ten points a side; more do not end at all.
 _MAX_POINTS = 100
+# Of one stride to the next, where the slope says nothing yet.
 _LONGEST_GROWTH = 3.0
+# Times the wanted step of zeta: more is perhaps a higher branch.
 _JUMP = 1.5
+# Times the wanted step: a profile that rises by less in one stride will not reach the cutoff.
 _FLAT = 1e-4
+# Each starts at a better maximum than the last.
 _MAX_RESTARTS = 5
 
 

@@ -27,6 +27,7 @@ _EXACT = 1e-13
 # the single fitter is as fast (10,000 distinct levels of two columns: 10 ms a fit, 26 ms here).
 _LARGEST_DESIGN = 20_000_000
 _LARGEST_REPLICATE = 150_000
+# 32 MB an array.
 _CELLS_AT_ONCE = 4_000_000
 
 

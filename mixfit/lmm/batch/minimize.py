@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Optima", "minimize"]
 
+# Most replicates end within 20; those that creep are refitted alone.
 _MAX_ITERATIONS = 200
+# 2^-25 of a step is 3e-8 of it: a direction that is still not lower is none.
 _MAX_HALVINGS = 25
 # The predicted decrease at which a replicate may stop, and that at which it counts as converged (see
 # `mixfit.optimize.certificate`): the steps between are cheap, and make estimates comparable to 1e-6.

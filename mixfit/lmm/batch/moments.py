@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Levels", "Moments", "Responses", "distinct_levels", "equal_levels", "moments", "start_roots"]
 
+# A residual below this share of the response is rounding of the response.
 _PERFECT_FIT = 1e-11
 # Bits of a level's F that must agree for it to count as the same.
 _SAME_BITS = 44

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Profiles", "evaluate"]
 
+# A sum's rounding, two bits above the last.
 _ROUNDING = 4.0 * float(np.finfo(float).eps)
 
 
