@@ -89,6 +89,8 @@ def kernels(core: str) -> str | None:
     asked = subprocess.run(
         [sys.executable, "-c", _KERNELS], env=environment(core), capture_output=True, text=True, check=False
     )
+    if asked.returncode > 0:
+        raise RuntimeError(f"The kernels of {core} could not be asked for:\n{asked.stderr}")
     return asked.stdout.strip() if asked.returncode == 0 else None
 
 

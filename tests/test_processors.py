@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests import processors
 
 FILE = """
@@ -35,3 +37,9 @@ def test_nothing_that_ran_is_no_success(monkeypatch, capsys):
     monkeypatch.setattr(processors, "kernels", lambda core: None)
     assert processors.main(["Haswell"]) == 1
     assert "not run" in capsys.readouterr().out
+
+
+def test_an_environment_that_cannot_be_asked_is_no_old_processor(monkeypatch):
+    monkeypatch.setattr(processors, "_KERNELS", "import no_such_module")
+    with pytest.raises(RuntimeError, match="no_such_module"):
+        processors.kernels("Haswell")

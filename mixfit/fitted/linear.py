@@ -102,9 +102,9 @@ class FittedLinear(Fitted):
 
         Parameters
         ----------
-        kind : {"response", "pearson", "scaled"}
-            Response less fitted values; times the square root of the weights; that divided by
-            sigma.
+        kind : {"response", "working", "deviance", "pearson", "scaled"}
+            Response less fitted values, which are the working residuals too; times the square root of the weights,
+            which are deviance and Pearson's residuals, as in lme4; that divided by sigma.
 
         Returns
         -------
@@ -156,6 +156,9 @@ class FittedLinear(Fitted):
         ------
         NewLevelError
             For an unseen level, naming factor and level, unless `allow_new_levels`.
+        DataError
+            For labels of groups that cannot be those of the fit, such as numbers where it had names, and for a term
+            computed from whole columns, such as ``I(x - x.mean())``, which new rows would compute from themselves.
         FormulaError
             For a `re_form` with a term that the model does not have.
 

@@ -63,7 +63,7 @@ def varcorr_cells(
     n_corr = max(len(cells) for rows in beside for cells in rows)
     columns = [
         [g for p in parts for g in (p.group, *[""] * (p.structure.n_deviations - 1))] + ["Residual"] * len(residual),
-        [name for p in parts for name in p.structure.row_names([shown(c) for c in p.columns])] + [""] * len(residual),
+        [shown(name) for p in parts for name in p.structure.row_names(p.columns)] + [""] * len(residual),
     ]
     if variances:
         columns.append(format_common([sd**2 for sd in deviations], digits))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mixfit.bayes.sample import sample
 from mixfit.fitted.linear import FittedLinear
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.comparisons.drop1 import drop1
@@ -88,6 +89,7 @@ class LinearResults(FittedLinear):
     influence = influence
     quantile_residuals = quantile_residuals
     residual_tests = residual_tests
+    sample = sample
     ranova = ranova
     vcov_kr = vcov_kr
 
