@@ -19,7 +19,7 @@ from mixfit.formula.errors import error_at
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["NamedStructure", "lift_structures", "structure_around"]
+__all__ = ["NamedStructure", "lift_structures"]
 
 _CALL = re.compile(r"(?<![\w.`])([A-Za-z_]\w*)\(")
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`')
@@ -87,24 +87,14 @@ def lift_structures(source: str) -> tuple[str, dict[int, NamedStructure]]:
     return "".join(out), found
 
 
-def _nearest(name: str) -> list[str]:
-    """The structure that a name is nearest to, if to any; one letter is a function's name, such as C and I."""
-    return get_close_matches(name.lower(), structure_names(), n=1) if len(name) > 1 else []
-
-
-def structure_around(source: str, place: int) -> NamedStructure | None:
-    """The named structure whose parentheses a place of the formula is in."""
-    before = {opening: named for opening, named in lift_structures(source)[1].items() if opening < place}
-    if not before:
-        return None
-    opening = max(before)
-    closing = next(at for at, char in _at_depth_one(_masked(source), opening) if char == ")")
-    return before[opening] if place < closing else None
-
-
 def _masked(source: str) -> str:
     """The text with quotes blotted out."""
     return _QUOTED.sub(lambda match: "_" * len(match.group()), source)
+
+
+def _nearest(name: str) -> list[str]:
+    """The structure that a name is nearest to, if to any; one letter is a function's name, such as C and I."""
+    return get_close_matches(name.lower(), structure_names(), n=1) if len(name) > 1 else []
 
 
 def _inside(masked: str, opening: int) -> tuple[int | None, list[int], bool]:

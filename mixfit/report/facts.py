@@ -94,7 +94,7 @@ def collect(fit: Fit, correlation: bool | None = None) -> SummaryFacts:
     return SummaryFacts(
         title=heading.title,
         family=heading.family,
-        formula=model.formula_text,
+        formula=model.description,
         data_name=model.data_name,
         criteria=heading.criteria,
         quantiles=np.quantile(residuals, [0.0, 0.25, 0.5, 0.75, 1.0]),

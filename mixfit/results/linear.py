@@ -62,7 +62,7 @@ class LinearResults(FittedLinear):
 
     def __repr__(self) -> str:
         method = "REML" if self.reml else "ML"
-        return f"<LinearResults: {self.model.formula_text}, {method}, {self.nobs} observations>"
+        return f"<LinearResults: {self.model.description}, {method}, {self.nobs} observations>"
 
     # Functions of a fit, as methods: each is documented where it is defined.
     summary = summary

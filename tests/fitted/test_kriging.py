@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
-from scipy.special import gamma, kv
 
 from mixfit import mixed
+from mixfit.covariance.matern import log_matern
 from mixfit.errors import NewLevelError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def correlation(fit: LinearResults, d: Array) -> Array:
         return np.exp(-((decay * d) ** 2))
     if "mat(" in formula:
         h, nu = np.where(d > 0.0, decay * d, 1.0), fit.theta[2]
-        return np.where(d > 0.0, 2.0 ** (1.0 - nu) / gamma(nu) * h**nu * kv(nu, h), 1.0)
+        return np.where(d > 0.0, np.exp(log_matern(h.ravel(), nu).reshape(h.shape)), 1.0)
     return np.exp(-decay * d)
 
 
