@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from mixfit.covariance.columns import ordered_levels, without_options
+from mixfit.covariance.columns import SAME_STEP, ordered_levels, without_options
 from mixfit.covariance.correlation import CorrelationStructure
 from mixfit.covariance.parameter import NaturalParameter
 
@@ -57,6 +57,15 @@ class Autoregressive(CorrelationStructure):
         """Lag (lag - 1) rho^(lag - 2)."""
         lag = self._lag
         return np.asarray(lag * np.maximum(lag - 1.0, 0.0) * rho[0] ** np.maximum(lag - 2.0, 0.0))[None, None]
+
+    def elsewhere(self, theta: Array, places: Array, known: Array) -> tuple[Array, Array] | None:
+        """By the steps to the times of the fit, where they are whole; of one variance only."""
+        if not self.is_homogeneous:
+            return None
+        lag = np.abs(places - known.T) / (known[1, 0] - known[0, 0])
+        whole = np.abs(lag - np.round(lag)) <= SAME_STEP * np.maximum(lag, 1.0)
+        c = np.where(whole, theta[1] ** np.round(lag), np.nan)
+        return theta[0] ** 2 * c, np.full(len(places), theta[0] ** 2)
 
 
 class HeterogeneousAutoregressive(Autoregressive):

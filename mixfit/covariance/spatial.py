@@ -6,6 +6,7 @@ one effect, which is evaluated as such. Starts follow the distances of the data.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -81,6 +82,20 @@ class _Spatial(CorrelationStructure):
         """The range, theta holding the decay."""
         return (NaturalParameter(self.kind, of=self.name, is_reciprocal=self.kind == "range"),)
 
+    @abstractmethod
+    def correlation_at(self, distances: Array, rho: Array) -> Array:
+        """C of distances of any shape."""
+
+    def correlation(self, rho: Array) -> Array:
+        """That of the distances between the places."""
+        return self.correlation_at(self.distances, rho)
+
+    def elsewhere(self, theta: Array, places: Array, known: Array) -> tuple[Array, Array]:
+        """By the distances to the places of the fit."""
+        between = places[:, None] - known
+        c = self.correlation_at(np.sqrt((between**2).sum(axis=-1)), theta[1:])
+        return theta[0] ** 2 * c, np.full(len(places), theta[0] ** 2)
+
     def at_origin(self, psi: Array) -> list[tuple[Array, float, float]]:
         """Psi, c and a of 1 - C = c (kappa d)^a + ... for kappa to 0."""
         return [(psi, 1.0, 1.0)]
@@ -114,9 +129,9 @@ class Exponential(_Spatial):
 
     name: ClassVar[str] = "exp"
 
-    def correlation(self, rho: Array) -> Array:
+    def correlation_at(self, distances: Array, rho: Array) -> Array:
         """exp(-kappa d)."""
-        return np.exp(-rho[0] * self.distances)
+        return np.exp(-rho[0] * distances)
 
     def correlation_slopes(self, rho: Array) -> Array:
         """-d C."""
@@ -143,9 +158,9 @@ class Gaussian(_Spatial):
         """1 - C = (kappa d)^2 - ..."""
         return [(psi, 1.0, 2.0)]
 
-    def correlation(self, rho: Array) -> Array:
+    def correlation_at(self, distances: Array, rho: Array) -> Array:
         """exp(-kappa^2 d^2)."""
-        return np.exp(-((rho[0] * self.distances) ** 2))
+        return np.exp(-((rho[0] * distances) ** 2))
 
     def correlation_slopes(self, rho: Array) -> Array:
         """-2 kappa d^2 C."""
@@ -190,8 +205,16 @@ class Matern(_Spatial):
         out[..., rows, columns] = out[..., columns, rows] = values
         return out
 
-    def correlation(self, rho: Array) -> Array:
+    def correlation_at(self, distances: Array, rho: Array) -> Array:
         """The formula; 1 at no distance."""
+        out = np.ones(distances.shape)
+        if rho[0] > 0.0:
+            apart = distances > 0.0
+            out[apart] = np.exp(log_matern(rho[0] * distances[apart], rho[1]))
+        return out
+
+    def correlation(self, rho: Array) -> Array:
+        """The same, once a pair."""
         kappa, nu = rho
         if kappa == 0.0:
             return np.ones((self.k, self.k))

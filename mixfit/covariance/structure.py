@@ -158,6 +158,14 @@ class Structure(ABC):
         """By how much the rounding of log|A| is above that of its own size, from the mean z'z of a level by column."""
         return 0.0
 
+    def elsewhere(self, theta: Array, places: Array, known: Array) -> tuple[Array, Array] | None:
+        """Relative covariances (r, k) of effects at new places (r, c) with the columns' effects, and variances (r,).
+
+        `known` are the columns' own places, (k, c). NaN for a place of which the structure says nothing; None where it
+        says nothing of any.
+        """
+        return None
+
     # Submodels
 
     @abstractmethod
