@@ -21,6 +21,8 @@ from mixfit.covariance.parameter import NaturalParameter
 from mixfit.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from mixfit.covariance.columns import GivenColumns, Recoding
@@ -72,6 +74,10 @@ class _Spatial(CorrelationStructure):
         if len(positions) < 2:
             raise DataError(f"{given.text}: all rows are at one place, which leaves no distance between any two.")
         return cls(len(positions), positions), recoding
+
+    def row_names(self, columns: Sequence[str]) -> list[str]:
+        """One row for all places."""
+        return [f"{columns[0].partition('[')[0]} ({self.k} places)"]
 
     def contains(self, inner: Structure) -> Containment | None:
         """Others of the same places, and independence as the limit of a range of 0."""
