@@ -25,6 +25,8 @@ class Autoregressive(CorrelationStructure):
     """``ar1(0 + time | g)``: correlations rho^|i - j|, -1 <= rho <= 1, and one variance."""
 
     name: ClassVar[str] = "ar1"
+    holds: ClassVar[frozenset[str]] = frozenset({"homdiag"})
+    holds_common_effect: ClassVar[bool] = True
     needs_levels: ClassVar[bool] = False
 
     @classmethod
@@ -72,5 +74,6 @@ class HeterogeneousAutoregressive(Autoregressive):
     """``hetar1(0 + time | g)``: the same with a variance for each level."""
 
     name: ClassVar[str] = "hetar1"
+    holds: ClassVar[frozenset[str]] = frozenset({"ar1", "diag", "homdiag"})
     is_homogeneous: ClassVar[bool] = False
     needs_levels: ClassVar[bool] = True

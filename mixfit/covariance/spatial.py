@@ -21,10 +21,12 @@ from mixfit.covariance.parameter import NaturalParameter
 from mixfit.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from mixfit.covariance.columns import GivenColumns, Recoding
-    from mixfit.covariance.structure import Structure
+    from mixfit.covariance.structure import Containment, Structure
 
     Array = NDArray[np.float64]
 
@@ -60,6 +62,8 @@ class _Spatial(CorrelationStructure):
     positions: tuple[tuple[float, ...], ...]
 
     needs_levels: ClassVar[bool] = False
+    holds_on_bound: ClassVar[frozenset[str]] = frozenset({"homdiag"})
+    holds_common_effect: ClassVar[bool] = True
     kind: ClassVar[str] = "range"
 
     @classmethod
@@ -70,6 +74,15 @@ class _Spatial(CorrelationStructure):
         if len(positions) < 2:
             raise DataError(f"{given.text}: all rows are at one place, which leaves no distance between any two.")
         return cls(len(positions), positions), recoding
+
+    def row_names(self, columns: Sequence[str]) -> list[str]:
+        """One row for all places."""
+        return [f"{columns[0].partition('[')[0]} ({self.k} places)"]
+
+    def contains(self, inner: Structure) -> Containment | None:
+        """Others of the same places, and independence as the limit of a range of 0."""
+        places = getattr(inner, "positions", self.positions)
+        return super().contains(inner) if places == self.positions else None
 
     @cached_property
     def distances(self) -> Array:
@@ -128,6 +141,7 @@ class Exponential(_Spatial):
     """``exp(0 + x + y | g)``: correlations exp(-kappa d), reported by the range 1 / kappa."""
 
     name: ClassVar[str] = "exp"
+    holds: ClassVar[frozenset[str]] = frozenset({"ou"})
 
     def correlation_at(self, distances: Array, rho: Array) -> Array:
         """exp(-kappa d)."""
@@ -146,6 +160,7 @@ class OrnsteinUhlenbeck(Exponential):
     """``ou(0 + t | g)``: the same over one number, reported by its rate kappa."""
 
     name: ClassVar[str] = "ou"
+    holds: ClassVar[frozenset[str]] = frozenset({"exp"})
     kind: ClassVar[str] = "rate"
 
 
@@ -182,6 +197,8 @@ class Matern(_Spatial):
     """
 
     name: ClassVar[str] = "mat"
+    holds: ClassVar[frozenset[str]] = frozenset({"exp", "ou"})
+    holds_on_bound: ClassVar[frozenset[str]] = frozenset({"gau", "homdiag"})
     rounding: ClassVar[float] = _BESSEL_ROUNDING
 
     @property
