@@ -12,6 +12,8 @@ from mixfit.model.mixed import mixed
 
 if TYPE_CHECKING:
     from mixfit import plots
+    from mixfit.covariance.pedigree import pedigree
+    from mixfit.covariance.phylogeny import phylogeny
     from mixfit.inference.comparisons.exact import exact_lrt, exact_rlrt
     from mixfit.inference.comparisons.likelihood_ratio import anova
     from mixfit.inference.fixed_effects.modcomp import kr_modcomp, sat_modcomp
@@ -20,11 +22,13 @@ if TYPE_CHECKING:
     from mixfit.inference.one_way import anova_estimator
     from mixfit.inference.pb_modcomp import pb_modcomp
     from mixfit.model.generalized import GeneralizedMixedModel
+    from mixfit.model.nonlinear import NonlinearMixedModel, nonlinear
     from mixfit.model.rates import beta_binomial
 
 __all__ = [
     "GeneralizedMixedModel",
     "LinearMixedModel",
+    "NonlinearMixedModel",
     "__version__",
     "anova",
     "anova_estimator",
@@ -36,7 +40,10 @@ __all__ = [
     "kr_modcomp",
     "marginaleffects_adapter",
     "mixed",
+    "nonlinear",
     "pb_modcomp",
+    "pedigree",
+    "phylogeny",
     "plots",
     "sat_modcomp",
 ]
@@ -47,6 +54,7 @@ __version__ = "0.1.0"
 # Imported when they are first asked for: `import mixfit` stays quick.
 _LAZY = {
     "GeneralizedMixedModel": "mixfit.model.generalized",
+    "NonlinearMixedModel": "mixfit.model.nonlinear",
     "anova": "mixfit.inference.comparisons.likelihood_ratio",
     "anova_estimator": "mixfit.inference.one_way",
     "beta_binomial": "mixfit.model.rates",
@@ -55,7 +63,10 @@ _LAZY = {
     "exact_rlrt": "mixfit.inference.comparisons.exact",
     "kr_modcomp": "mixfit.inference.fixed_effects.modcomp",
     "marginaleffects_adapter": "mixfit.inference.means.marginaleffects_adapter",
+    "nonlinear": "mixfit.model.nonlinear",
     "pb_modcomp": "mixfit.inference.pb_modcomp",
+    "pedigree": "mixfit.covariance.pedigree",
+    "phylogeny": "mixfit.covariance.phylogeny",
     "sat_modcomp": "mixfit.inference.fixed_effects.modcomp",
 }
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+from pathlib import Path
+
 __all__ = [
     "BiasWarning",
     "ComparisonError",
     "ConvergenceWarning",
     "DataError",
     "DesignError",
+    "EstimabilityWarning",
     "FitError",
     "FormulaError",
     "MissingPackageError",
     "MixfitError",
     "MixfitWarning",
     "NewLevelError",
+    "UndefinedValuesWarning",
 ]
+
+_PACKAGE = str(Path(__file__).parent)
 
 
 class MixfitError(ValueError):
@@ -66,6 +74,13 @@ class MixfitWarning(UserWarning):
     """Base of every warning that mixfit issues."""
 
 
+class UndefinedValuesWarning(MixfitWarning):
+    """An expression of the formula has no value in rows where none of its columns is missing, such as log(x) of x < 0.
+
+    The rows are left out, as rows with missing values are.
+    """
+
+
 class BiasWarning(MixfitWarning):
     """The method that was asked for is known to be biased for data like these.
 
@@ -74,8 +89,44 @@ class BiasWarning(MixfitWarning):
     """
 
 
+class EstimabilityWarning(MixfitWarning):
+    """Rows of new data ask for what the data of the fit do not tell; their predictions are NaN.
+
+    Columns of X that others determine are left out of a fit. In a row in which they are not what those others make of
+    them, such as one of a combination of levels that no row of the fit has, a prediction would depend on which columns
+    were left out.
+    """
+
+
 class ConvergenceWarning(MixfitWarning):
     """A better optimum than the fit's own has been found.
 
     Profiling may find one where the likelihood has several maxima; the profile is then made around the better one.
     """
+
+
+def warn(message: str, category: type[MixfitWarning]) -> None:
+    """Issue a warning where the caller's own code called mixfit, however deep inside it is found.
+
+    Parameters
+    ----------
+    message : str
+    category : type
+
+    Examples
+    --------
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warn("Look here.", MixfitWarning)
+    >>> str(caught[0].message)
+    'Look here.'
+    """
+    # For warnings.warn this function is level 1, the one that called it 2.
+    frame, depth, level = sys._getframe().f_back, 2, 2
+    while frame is not None:
+        depth += 1
+        if frame.f_code.co_filename.startswith(_PACKAGE):
+            level = depth
+        frame = frame.f_back
+    warnings.warn(message, category, stacklevel=level)

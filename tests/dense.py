@@ -13,6 +13,7 @@ import numpy as np
 from scipy.linalg import block_diag, cho_factor, cho_solve
 from scipy.optimize import minimize
 
+from mixfit.gram.row_space import row_space
 from mixfit.lmm.types import LinearEstimate
 
 if TYPE_CHECKING:
@@ -245,6 +246,7 @@ class DenseModel:
         self.exog = design.X[:, self.kept]
         self.exog_names = tuple(design.exog_names[j] for j in self.kept)
         self.aliased = tuple(name for name in design.exog_names if name not in self.exog_names)
+        self.row_space = row_space(design.X, self.kept)
 
     def fit(self, *, reml: bool = True) -> LinearResults:
         from mixfit.results import LinearResults

@@ -33,10 +33,10 @@ __all__ = [
 PUBLIC = ""
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "optimize", "tables", "wald"),
-    ("formula", "families", "covariance"),
+    ("formula", "families", "covariance", "curves"),
     ("design", "sources"),
     ("gram", "factor"),
-    ("lmm", "glmm", "rates"),
+    ("lmm", "glmm", "nlmm", "rates"),
     ("fitted",),
     ("inference", "bayes"),
     ("report", "plots"),

@@ -31,7 +31,19 @@ To add one, give the matrix C of its correlations as a function of parameters an
 
 from mixfit.covariance.correlation import CorrelationStructure
 from mixfit.covariance.parameter import NaturalParameter
+from mixfit.covariance.pedigree import Pedigree
+from mixfit.covariance.phylogeny import Phylogeny
 from mixfit.covariance.registry import register
+from mixfit.covariance.relationship import Relationship
 from mixfit.covariance.structure import Invariance, Structure
 
-__all__ = ["CorrelationStructure", "Invariance", "NaturalParameter", "Structure", "register"]
+__all__ = [
+    "CorrelationStructure",
+    "Invariance",
+    "NaturalParameter",
+    "Pedigree",
+    "Phylogeny",
+    "Relationship",
+    "Structure",
+    "register",
+]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["GivenColumns", "Permuted", "Places", "Recoding", "ordered_levels", "places", "without_options"]
+__all__ = ["Across", "GivenColumns", "Permuted", "Places", "Recoding", "ordered_levels", "places", "without_options"]
 
 # Levels of a factor, as formulaic names their columns.
 _LEVEL = re.compile(r"(.+)\[(?:T\.)?([^\[\]]*)\]")
@@ -46,6 +46,8 @@ class GivenColumns:
     options : tuple of str
     lookup : callable
         The value of a name of the formula's context; raises KeyError.
+    group_levels : tuple of str
+        The levels of the grouping factor that occur, as text.
     """
 
     text: str
@@ -53,6 +55,7 @@ class GivenColumns:
     values: Array
     options: tuple[str, ...] = ()
     lookup: Callable[[str], object] = _nothing
+    group_levels: tuple[str, ...] = ()
 
     @property
     def levels(self) -> tuple[str, ...] | None:
@@ -73,6 +76,32 @@ class Recoding(Protocol):
 
     def apply(self, values: Array) -> Array:
         """Rows (m, k) of them from rows (m, c) of those in the formula."""
+
+
+@dataclass(frozen=True)
+class Across:
+    """The levels of the grouping factor as the columns of one level, each times the one column that is written.
+
+    What a row has in them follows from its level: `apply` takes the column times the indicators of the levels.
+
+    Attributes
+    ----------
+    labels : tuple of str, length k
+        All levels, those that no row has included.
+    column : str
+    """
+
+    labels: tuple[str, ...]
+    column: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """``"Intercept[a]"``."""
+        return tuple(f"{self.column}[{label}]" for label in self.labels)
+
+    def apply(self, values: Array) -> Array:
+        """The same columns."""
+        return values
 
 
 @dataclass(frozen=True)

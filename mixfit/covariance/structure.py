@@ -85,8 +85,11 @@ class Structure(ABC):
     """Whether the columns are independent, each with a variance of its own: as many terms in one."""
     needs_levels: ClassVar[bool] = True
     """Whether one level of the grouping factor tells nothing of it."""
-    absorbs_residual: ClassVar[bool] = False
-    """Whether Sigma + c I has the structure too: with one row a cell that is a residual variance."""
+
+    @property
+    def absorbs_residual(self) -> bool:
+        """Whether Sigma + c I has the structure too: with one row a cell that is a residual variance."""
+        return False
 
     @classmethod
     def read(cls, given: GivenColumns) -> tuple[Structure, Recoding | None]:

@@ -21,7 +21,11 @@ class HomogeneousDiagonal(CorrelationStructure):
     """``homdiag(x | g)``: independent columns of one variance."""
 
     name: ClassVar[str] = "homdiag"
-    absorbs_residual: ClassVar[bool] = True
+
+    @property
+    def absorbs_residual(self) -> bool:
+        """Yes."""
+        return True
 
     @property
     def shape(self) -> tuple[NaturalParameter, ...]:
@@ -42,7 +46,11 @@ class CompoundSymmetry(CorrelationStructure):
 
     name: ClassVar[str] = "cs"
     is_homogeneous: ClassVar[bool] = False
-    absorbs_residual: ClassVar[bool] = True
+
+    @property
+    def absorbs_residual(self) -> bool:
+        """Yes."""
+        return True
 
     @property
     def shape(self) -> tuple[NaturalParameter, ...]:

@@ -34,7 +34,11 @@ class Toeplitz(CorrelationStructure):
 
     name: ClassVar[str] = "toep"
     is_homogeneous: ClassVar[bool] = False
-    absorbs_residual: ClassVar[bool] = True
+
+    @property
+    def absorbs_residual(self) -> bool:
+        """Yes."""
+        return True
 
     @classmethod
     def read(cls, given: GivenColumns) -> tuple[Structure, Recoding | None]:

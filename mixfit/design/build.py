@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from formulaic.parser.types import Factor
 
-from mixfit.covariance.columns import GivenColumns
+from mixfit.covariance.columns import Across, GivenColumns
 from mixfit.covariance.registry import read_structure
-from mixfit.design.columns import Coded, Columns, MissingRows, Variables, code_factor
+from mixfit.design.across import spread
+from mixfit.design.columns import Coded, Columns, MissingRows, code_factor
 from mixfit.design.environment import Environment
-from mixfit.design.grouping import GroupingReader, check_random, cross
-from mixfit.design.parts import build_parts, check_finite, fixed_structure, materialize, plan_part
-from mixfit.design.reader import FittedReader, PredictorReader, RandomReader
+from mixfit.design.grouping import GroupingReader, as_text, check_random, cross
+from mixfit.design.parts import build_parts, check_finite, check_names, fixed_structure, materialize, plan_part
+from mixfit.design.probe import make_probe
+from mixfit.design.reader import FittedReader, PredictorReader, RandomReader, probed_items
 from mixfit.design.types import MEAN, Design, Grouping, Predictor, RandomDesign
+from mixfit.design.variables import Variables
 from mixfit.design.vectors import argument_vector, check_weights, read_binomial, read_response, sum_offsets
 from mixfit.errors import DataError
 from mixfit.formula import MixedFormula, PredictorFormula, RandomTerm, Response, parse, parse_predictor, variables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["build"]
 
 
+# What an expression computes of values outside its domain is missing, and said.
+@np.errstate(divide="ignore", invalid="ignore")
 def build(
     formula: MixedFormula,
     data: object,
@@ -117,6 +122,7 @@ def build(
         missing.refuse()
 
     rows = _rows_to_keep(missing, zero)
+    missing.say_undefined()
     matrices = build_parts(built, columns, rows.keep, rows.kept_of_built)
     groups = _Groups(coded, rows.keep, {}, {})
     predictors, readers, at = [], [], 0
@@ -132,6 +138,8 @@ def build(
     _check(predictors, residual=residual)
     needed = {name for given in formulas.values() for name in given.variables}
     needed |= {name for plan in planned for name in _names_in(plan.expressions, used)}
+    variables = _variables(planned, columns)
+    frame = _frame(formulas.values(), variables, weights, columns, rows.keep)
     mean, *others = predictors
     return Design(
         y=_rows(y, rows.keep),
@@ -147,9 +155,11 @@ def build(
             predictors=tuple(readers),
             context={name: value for name, value in used.items() if name in needed},
             state=environment.state,
+            probe=make_probe(probed_items(predictors, readers), columns, rows.keep),
         ),
         fixed=mean.fixed,
-        variables=_variables(planned, columns, rows.keep),
+        variables=frame.only(variables),
+        frame=frame,
         link=mean.link,
         further=tuple(others),
     )
@@ -197,14 +207,32 @@ def _names_in(expressions: Sequence[str], names: Mapping[str, object]) -> set[st
     return {name for name in names for expression in expressions if name in expression}
 
 
-def _variables(planned: Sequence[_Plan], columns: Columns, keep: NDArray[np.bool_] | None) -> Variables:
-    """Columns that the fixed terms and the offsets look up, as they were when the model was read."""
+def _variables(planned: Sequence[_Plan], columns: Columns) -> list[str]:
+    """Columns that the fixed terms and the offsets look up."""
     factors = [factor for plan in planned for term in plan.formula.fixed for factor in term.factors]
-    for expression in (expression for plan in planned for expression in plan.expressions):
-        method = Factor.EvalMethod.LOOKUP if expression in columns else Factor.EvalMethod.PYTHON
-        factors.append(Factor(expression, eval_method=method))
-    names = dict.fromkeys(name for factor in factors for name in variables_of(factor) if name in columns)
-    return Variables(columns, names, keep)
+    expressions = (expression for plan in planned for expression in plan.expressions)
+    factors += [_factor(expression, columns) for expression in expressions]
+    return list(dict.fromkeys(name for factor in factors for name in variables_of(factor) if name in columns))
+
+
+def _frame(
+    formulas: Iterable[PredictorFormula],
+    variables: Sequence[str],
+    weights: object,
+    columns: Columns,
+    keep: NDArray[np.bool_] | None,
+) -> Variables:
+    """All columns that the model looks up, as they were when it was read: the response first, the weights last."""
+    names = [name for formula in formulas for name in formula.variables] + list(variables)
+    if isinstance(weights, str):
+        names += variables_of(_factor(weights, columns))
+    return Variables(columns, dict.fromkeys(name for name in names if name in columns), keep)
+
+
+def _factor(expression: str, columns: Columns) -> Factor:
+    """A column, or an expression over columns, as formulas have it."""
+    method = Factor.EvalMethod.LOOKUP if expression in columns else Factor.EvalMethod.PYTHON
+    return Factor(expression, eval_method=method)
 
 
 def _code_groups(terms: Sequence[RandomTerm], environment: Environment, missing: MissingRows) -> dict[str, Coded]:
@@ -218,7 +246,8 @@ def _code_groups(terms: Sequence[RandomTerm], environment: Environment, missing:
                 code = environment.columns.coded(factor.expr) if series is None else code_factor(series, factor.expr)
                 coded[factor.expr] = code
                 unknown = code.codes < 0
-                missing.note(factor.expr, unknown if unknown.any() else None)
+                if unknown.any():
+                    missing.note(factor.expr, unknown, environment.without(factor.expr))
     return coded
 
 
@@ -271,8 +300,14 @@ def _random_terms(
         factors = groups.first.setdefault(frozenset(factor.expr for factor in term.groups), term.groups)
         grouping, reader = cross(tuple(factor.expr for factor in factors), groups.coded, groups.keep, groups.known)
         check_finite(Z, part.names, term.text)
-        given = GivenColumns(term.text, part.names, Z, term.options, context.__getitem__)
+        labels = tuple(as_text(grouping.levels))
+        given = GivenColumns(term.text, part.names, Z, term.options, context.__getitem__, labels)
         structure, recoding = read_structure(term.structure, given)
+        if isinstance(recoding, Across):
+            one, columns, levels, across = spread(grouping, reader, recoding, Z)
+            random.append(RandomDesign(one, recoding.names, columns, structure, term.text, levels))
+            readers.append(RandomReader(part, factors, reader, recoding, across))
+            continue
         names = part.names if recoding is None else recoding.names
         random.append(RandomDesign(grouping, names, Z if recoding is None else recoding.apply(Z), structure, term.text))
         readers.append(RandomReader(part, factors, reader, recoding))
@@ -280,11 +315,14 @@ def _random_terms(
 
 
 def _check(predictors: Sequence[Predictor], *, residual: bool) -> None:
-    """Refuse infinite columns, and random terms that the rows cannot tell apart."""
+    """Refuse columns of one name, infinite columns, and random terms that the rows cannot tell apart."""
     for predictor in predictors:
         where = "the fixed effects" if predictor.name == MEAN else f"the fixed effects of {predictor.name}"
-        check_finite(predictor.X, predictor.exog_names, where)
-        for term in predictor.random:
-            check_finite(term.Z, term.columns, term.text)
+        for matrix, names, part in (
+            (predictor.X, predictor.exog_names, where),
+            *((term.Z, term.columns, term.text) for term in predictor.random),
+        ):
+            check_names(names, part)
+            check_finite(matrix, names, part)
         # Only the mean's effects are lost in the residual.
         check_random(predictor.random, len(predictor.X), residual=residual and predictor.name == MEAN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from mixfit.errors import DataError
+from mixfit.errors import DataError, UndefinedValuesWarning, warn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     Kind = Literal["number", "factor", "other"]
 
 
-__all__ = ["Coded", "Columns", "MissingRows", "Variables", "code_factor", "is_factor", "normalise", "null_rows"]
+__all__ = ["Coded", "Columns", "MissingRows", "code_factor", "is_factor", "normalise", "null_rows"]
+
+# What pandas calls dates in a column of objects.
+_DATES = ("date", "datetime", "datetime64")
+# What may stand in a cell of a column of objects, and is no label.
+_NESTED = (list, tuple, dict, set, frozenset, np.ndarray, pd.Series, pd.DataFrame)
 
 
 class Columns(Mapping[str, pd.Series]):
@@ -36,7 +41,7 @@ class Columns(Mapping[str, pd.Series]):
 
     def __init__(self, data: object, what: str = "data"):
         if isinstance(data, Mapping) and not isinstance(data, pd.DataFrame):
-            data = pd.DataFrame(data)
+            data = _mapping_frame(data, what)
         self.what = what
         self._frame: Any = data if isinstance(data, pd.DataFrame) else _narwhals_frame(data, what)
         self._is_pandas = isinstance(data, pd.DataFrame)
@@ -83,6 +88,11 @@ class Columns(Mapping[str, pd.Series]):
             if name not in self._names:
                 raise KeyError(name)
             series = self._frame[name] if self._is_pandas else _narwhals_series(self._frame, name)
+            if not isinstance(series, pd.Series):
+                raise DataError(
+                    f"Column {name!r} of the {self.what} is a table of {series.shape[1]} columns: give each a name of "
+                    "its own."
+                )
             self._read[name] = normalise(series, f"column {name!r} of the {self.what}")
         return self._read[name]
 
@@ -107,39 +117,6 @@ class Columns(Mapping[str, pd.Series]):
         return self._coded[name]
 
 
-class Variables(Mapping[str, pd.Series]):
-    """Columns as they were when a model was read, on the rows it uses; Series are made when something asks for them.
-
-    Parameters
-    ----------
-    columns : Columns
-    names : iterable of str
-    keep : ndarray of bool, shape (n,), or None
-        Rows used; None for all.
-    """
-
-    def __init__(self, columns: Columns, names: Iterable[str], keep: NDArray[np.bool_] | None):
-        self._index = None if keep is None else pd.Index(np.flatnonzero(keep))
-        self._values: dict[str, Any] = {}
-        for name in names:
-            series = columns.labelled(name)
-            values = series.to_numpy() if isinstance(series.dtype, np.dtype) else series.array
-            # A copy in any case: a model must not change with the user's frame.
-            self._values[name] = values.copy() if keep is None else values[keep]
-
-    def __getitem__(self, name: str) -> pd.Series:
-        return pd.Series(self._values[name], index=self._index, name=name, copy=True)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._values
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-
 def duplicate_names(names: list[str], what: str) -> DataError:
     """Make the error for column names that occur more than once."""
     return DataError(f"Duplicate column names in the {what}: {', '.join(map(repr, names))}. Rename them.")
@@ -160,7 +137,11 @@ def normalise(series: pd.Series, what: str) -> pd.Series:
         return _normalise_objects(series, what) if dtype == np.object_ else series
     if isinstance(dtype, pd.CategoricalDtype):
         levels = dtype.categories
-        return series.cat.rename_categories(list(levels)) if _marks_na(levels.dtype) else series
+        if _marks_na(levels.dtype):
+            return series.cat.rename_categories(list(levels))
+        if levels.inferred_type in (*_DATES, "period"):
+            return series.cat.rename_categories(pd.Index(normalise(pd.Series(levels), what)))
+        return series
     if isinstance(dtype, pd.StringDtype):
         return series.astype(object) if _marks_na(dtype) else series
     if isinstance(dtype, pd.SparseDtype):
@@ -173,7 +154,10 @@ def normalise(series: pd.Series, what: str) -> pd.Series:
         # Nullable numbers: floats hold their missing values as NaN.
         numbers = series.to_numpy(dtype=np.float64, na_value=np.nan)
         return pd.Series(numbers, index=series.index)
-    if isinstance(dtype, (pd.DatetimeTZDtype, pd.PeriodDtype, pd.IntervalDtype)):
+    if isinstance(dtype, pd.PeriodDtype):
+        # A date is the same date however it is stored.
+        return series.dt.to_timestamp()
+    if isinstance(dtype, (pd.DatetimeTZDtype, pd.IntervalDtype)):
         return series
     # Arrow strings, dictionaries, dates: as Python objects.
     return _normalise_objects(series.astype(object), what)
@@ -190,10 +174,33 @@ def _normalise_objects(series: pd.Series, what: str) -> pd.Series:
         return _booleans(series)
     if kind in ("integer", "floating", "mixed-integer-float", "decimal", "empty"):
         return pd.Series(pd.to_numeric(series, errors="coerce"), index=series.index).astype(np.float64)
+    if kind in _DATES:
+        return _dates(series)
+    if kind == "period":
+        return pd.Series(pd.PeriodIndex(series).to_timestamp(), index=series.index)
     if kind in ("mixed", "mixed-integer"):
-        kinds = sorted({type(value).__name__ for value in series.dropna().unique()})
-        raise DataError(f"{what[0].upper()}{what[1:]} mixes types ({', '.join(kinds)}): make it all one.")
+        present = series.notna()
+        if not present.all() and pd.api.types.infer_dtype(series[present]) not in ("mixed", "mixed-integer"):
+            # Only what stands for a missing value is of another type.
+            return _normalise_objects(series.where(present, None), what)
+        kinds = sorted({type(value).__name__ for value in series[present]})
+        what = f"{what[0].upper()}{what[1:]}"
+        if any(isinstance(value, _NESTED) for value in series[present]):
+            raise DataError(
+                f"{what} holds several values a row ({', '.join(kinds)}): give it one number or label a row."
+            )
+        if len(kinds) == 1:
+            raise DataError(f"{what} holds values that are neither numbers nor labels ({kinds[0]}).")
+        raise DataError(f"{what} mixes types ({', '.join(kinds)}): make it all one.")
     return series
+
+
+def _dates(series: pd.Series) -> pd.Series:
+    try:
+        return pd.to_datetime(series)
+    except (ValueError, TypeError):
+        # Of several zones, or beyond what a datetime64 can hold: labels as good as any.
+        return series
 
 
 def _booleans(series: pd.Series) -> pd.Series:
@@ -201,6 +208,21 @@ def _booleans(series: pd.Series) -> pd.Series:
         objects = series.astype(object)
         return objects.where(objects.notna(), None).astype(pd.CategoricalDtype([False, True]))
     return series.astype(np.bool_)
+
+
+def _mapping_frame(data: Mapping[Any, Any], what: str) -> pd.DataFrame:
+    tables = [
+        name for name, column in data.items() if isinstance(column, (np.ndarray, pd.DataFrame)) and column.ndim > 1
+    ]
+    if tables:
+        raise DataError(f"Column {tables[0]!r} of the {what} is a table: give each of its columns a name of its own.")
+    try:
+        return pd.DataFrame(data)
+    except ValueError as error:
+        lengths = [f"{name} ({len(column)})" for name, column in data.items() if np.ndim(column)]
+        if not lengths:
+            raise DataError(f"The columns of the {what} are single values: give one for each row.") from error
+        raise DataError(f"The columns of the {what} are of different lengths: {', '.join(lengths)}.") from error
 
 
 def _narwhals_frame(data: object, what: str) -> Any:
@@ -273,14 +295,31 @@ class MissingRows:
     def __init__(self, n_rows: int):
         self.n_rows = n_rows
         self.counts: dict[str, int] = {}
+        self.undefined: dict[str, int] = {}
         self.rows: NDArray[np.bool_] | None = None
 
-    def note(self, name: str, rows: NDArray[np.bool_] | None) -> None:
-        """Take down the rows in which `name` is missing (None for none)."""
+    def note(self, name: str, rows: NDArray[np.bool_] | None, without: NDArray[np.bool_] | None = None) -> None:
+        """Take down the rows in which `name` is missing (None for none).
+
+        Of an expression, `without` are the rows in which a column that it looks up is missing: that it has no value in
+        others is worth a word.
+        """
         if rows is None or name in self.counts:
             return
         self.counts[name] = int(np.count_nonzero(rows))
         self.rows = rows.copy() if self.rows is None else self.rows | rows
+        if without is not None and (undefined := int(np.count_nonzero(rows & ~without))):
+            self.undefined[name] = undefined
+
+    def say_undefined(self) -> None:
+        """Warn of expressions without a value where none of their columns is missing."""
+        if self.undefined:
+            listed = ", ".join(f"`{name}` ({count})" for name, count in self.undefined.items())
+            warn(
+                f"Expressions without a value in rows in which their columns have one: {listed}. These rows are left "
+                "out.",
+                UndefinedValuesWarning,
+            )
 
     def refuse(self) -> None:
         """Raise a DataError that names everything that is missing and how often."""
@@ -296,7 +335,11 @@ def null_rows(values: Any, n_rows: int, name: str) -> NDArray[np.bool_] | None:
         found = [null_rows(v, n_rows, name) for k, v in values.items() if not str(k).startswith("__")]
         masks = [mask for mask in found if mask is not None]
         return np.logical_or.reduce(masks) if masks else None
-    if values is None or np.ndim(values) == 0:
+    try:
+        n_dimensions = np.ndim(values)
+    except ValueError as error:
+        raise DataError(f"`{name}` gives lists of several lengths, not one number or label a row.") from error
+    if values is None or n_dimensions == 0:
         return None
     if len(values) != n_rows:
         raise DataError(f"`{name}` gives {len(values)} values for {n_rows} rows.")

@@ -13,16 +13,20 @@ import pandas as pd
 from formulaic.errors import FormulaicError
 from formulaic.materializers.types import FactorValues
 from formulaic.parser.types import Factor
-from formulaic.transforms import TRANSFORMS, C, stateful_transform
+from formulaic.transforms import TRANSFORMS, stateful_transform
 from formulaic.utils.stateful_transforms import stateful_eval
 
 from mixfit.design.columns import Columns, normalise, null_rows
+from mixfit.design.contrasts import categorical, contr
 from mixfit.design.materializer import MixedMaterializer
 from mixfit.errors import FormulaError, MixfitError
+from mixfit.formula import variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import CodeType
+
+    from numpy.typing import NDArray
 
 
 __all__ = ["EXTRA_TRANSFORMS", "KNOWN_NAMES", "Environment", "hint_for"]
@@ -34,7 +38,9 @@ _INSTEAD = {
     "FALSE": "Python writes False.",
     "TRUE": "Python writes True.",
     "c": "Python writes a list: [a, b].",
+    "dummy": "The indicator of a level is np.where(x == 'level', 1, 0).",
     "ifelse": "Write np.where(condition, a, b).",
+    "interaction": "Write a:b, for factors and for groups.",
     "ns": "A natural cubic spline is cr(x, df=3, constraints='center').",
     "ordered": "Write C(x, contr.poly), of a categorical column whose categories stand in order.",
     "pd": "Pass pandas by context={'pd': pandas}.",
@@ -94,23 +100,12 @@ def _spread(values: Any, rows: Any) -> Any:
     return spread
 
 
-def categorical(data: Any, contrasts: Any = None, **options: Any) -> FactorValues:
-    """formulaic's ``C``, which takes patsy's ``C(x, Treatment)`` for a matrix of contrasts."""
-    if contrasts is TRANSFORMS["Treatment"]:
-        contrasts = contrasts()
-    if isinstance(contrasts, str):
-        raise FormulaError(
-            f"C(x, {contrasts!r}): contrasts are not named by a string. Write C(x, contr.sum) for sum contrasts, "
-            f"C(x, contr.treatment({contrasts!r})) to make {contrasts!r} the baseline."
-        )
-    return C(data, contrasts, **options)
-
-
 #: Found after the data and the caller's context, before formulaic's own names.
 EXTRA_TRANSFORMS: Mapping[str, Any] = {
     **{name: _skipping_missing(name) for name in ("scale", "center", "standardize", "bs", "cc", "cr", "cs")},
     "sqrt": np.sqrt,
     "C": categorical,
+    "contr": contr,
     "factor": categorical,
 }
 #: Names that a formula may use although no column has them.
@@ -149,6 +144,10 @@ class Environment:
         """Make the error for a name that nothing provides, with what may have been meant."""
         import difflib
 
+        if name in self.columns.index.names:
+            return FormulaError(
+                f"The {self.columns.what} have no column {name!r}. It is in the index: pass data.reset_index({name!r})."
+            )
         if hint := hint_for(name, formula):
             return FormulaError(f"The {self.columns.what} have no column {name!r}. {hint}")
         dotted = [str(column) for column in self.columns if str(column).startswith(f"{name}.")]
@@ -193,6 +192,16 @@ class Environment:
             return False
         return self.columns.numbers(name).dtype in (np.int64, np.float64)
 
+    def without(self, expression: str) -> NDArray[np.bool_]:
+        """Rows in which a column that an expression looks up is missing."""
+        lookup, python = Factor.EvalMethod.LOOKUP, Factor.EvalMethod.PYTHON
+        factor = Factor(expression, eval_method=lookup if expression in self.columns else python)
+        missing = np.zeros(self.columns.n_rows, dtype=bool)
+        for name in variables_of(factor):
+            if name in self.columns:
+                missing |= self.columns.labelled(name).isna().to_numpy()
+        return missing
+
     def series(self, factor: Factor) -> pd.Series:
         """Return the value of one factor as a column."""
         value = self.evaluate(factor)
@@ -202,10 +211,10 @@ class Environment:
             raise FormulaError(f"`{factor.expr}` is not a column: it needs one value for each row.")
         return normalise(pd.Series(value), f"`{factor.expr}`")
 
-    def failed(self, expression: str, error: BaseException) -> FormulaError:
+    def failed(self, expression: str, error: BaseException) -> MixfitError:
         """Make the error for an expression that could not be evaluated."""
         cause = error.__cause__ if isinstance(error, FormulaicError) and error.__cause__ else error
-        if isinstance(cause, FormulaError):
+        if isinstance(cause, MixfitError):
             return cause
         name = getattr(cause, "name", None)
         if isinstance(cause, NameError) and name:

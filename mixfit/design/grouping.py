@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.covariance.structure import Invariance
+from mixfit.design.labels import match
 from mixfit.design.types import Grouping
 from mixfit.errors import DesignError
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from mixfit.design.columns import Coded
     from mixfit.design.types import RandomDesign
 
-__all__ = ["GroupingReader", "check_random", "cross"]
+__all__ = ["GroupingReader", "as_text", "check_random", "cross"]
 
 # A table of flags over all combinations is faster than sorting as long as it is no larger than a few columns.
 _TABLE_ROWS = 4
@@ -32,20 +33,29 @@ class GroupingReader:
 
     Attributes
     ----------
+    names : tuple of str
+        The columns that make up the factor, mostly one.
     levels : tuple of pandas.Index
-        The levels of each column of the (interaction) factor.
+        The levels of each of them.
     keys : tuple of ndarray of int
         For every column after the first, the observed pairs ``code so far * n_levels + code``, sorted.
     """
 
+    names: tuple[str, ...]
     levels: tuple[pd.Index, ...]
     keys: tuple[NDArray[np.intp], ...]
 
     def read(self, columns: list[pd.Series]) -> NDArray[np.intp]:
-        """Return the codes of the rows of `columns`, -1 for a level (or pair) that the fit never saw."""
-        codes = _lookup(self.levels[0], columns[0])
-        for column, levels, keys in zip(columns[1:], self.levels[1:], self.keys, strict=True):
-            more = _lookup(levels, column)
+        """Return the codes of the rows of `columns`, -1 for a missing level or one (or a pair) that the fit never saw.
+
+        Raises
+        ------
+        DataError
+            For labels of another type that cannot be those of the fit.
+        """
+        coded = [match(*pair) for pair in zip(columns, self.levels, self.names, strict=True)]
+        codes = coded[0]
+        for more, levels, keys in zip(coded[1:], self.levels[1:], self.keys, strict=True):
             pair = codes * len(levels) + more
             place = np.minimum(np.searchsorted(keys, pair), len(keys) - 1)
             known = (codes >= 0) & (more >= 0) & (keys[place] == pair)
@@ -66,7 +76,7 @@ def cross(
     if names not in known:
         if len(names) == 1:
             codes, levels = _compact(coded[names[0]], keep)
-            known[names] = Grouping(names[0], codes, levels), GroupingReader((levels,), ())
+            known[names] = Grouping(names[0], codes, levels), GroupingReader(names, (levels,), ())
         else:
             known[names] = _cross_two(cross(names[:-1], coded, keep, known), cross(names[-1:], coded, keep, known))
     return known[names]
@@ -78,8 +88,8 @@ def _cross_two(
     (a, read_a), (b, read_b) = first, second
     codes, pairs = _observed_pairs(a.codes, b.codes, a.n_levels, b.n_levels)
     in_a, in_b = np.divmod(pairs, b.n_levels)
-    levels = _as_text(a.levels).take(in_a) + ":" + _as_text(b.levels).take(in_b)
-    reader = GroupingReader(read_a.levels + read_b.levels, (*read_a.keys, pairs))
+    levels = as_text(a.levels).take(in_a) + ":" + as_text(b.levels).take(in_b)
+    reader = GroupingReader(read_a.names + read_b.names, read_a.levels + read_b.levels, (*read_a.keys, pairs))
     return Grouping(f"{a.name}:{b.name}", codes, levels), reader
 
 
@@ -119,23 +129,11 @@ def _observed(codes: NDArray[np.intp], n_codes: int) -> tuple[NDArray[np.intp], 
     return (np.cumsum(seen, dtype=np.intp) - 1)[codes], np.flatnonzero(seen).astype(np.intp, copy=False)
 
 
-def _as_text(levels: pd.Index) -> pd.Index:
+def as_text(levels: pd.Index) -> pd.Index:
     """Level names as R prints them: a whole number without its ``.0``."""
     if levels.dtype.kind == "f" and np.all(levels.to_numpy() == np.trunc(levels.to_numpy())):
         levels = levels.astype(np.int64)
     return levels.astype(str)
-
-
-def _lookup(levels: pd.Index, values: pd.Series) -> NDArray[np.intp]:
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        codes, found = values.cat.codes.to_numpy(np.intp), values.cat.categories
-    else:
-        raw, unique = pd.factorize(values)
-        codes, found = np.asarray(raw, dtype=np.intp), pd.Index(unique)
-    if len(found) == 0:
-        return np.full(len(values), -1, dtype=np.intp)
-    places = levels.get_indexer(found).astype(np.intp)
-    return np.where(codes >= 0, places[codes], -1)
 
 
 def check_random(random: Sequence[RandomDesign], n_rows: int, *, residual: bool = True) -> None:

@@ -102,6 +102,11 @@ class MixedMaterializer(PandasMaterializer):  # type: ignore[misc]
         if np.asarray(inner).dtype.kind not in "biuf":
             name = getattr(inner, "name", None)
             what = f"Column {name!r}" if name is not None else "A term of the formula"
+            if isinstance(inner, pd.Series) and pd.api.types.is_datetime64_any_dtype(inner.dtype):
+                raise DataError(
+                    f"{what} is not numeric but holds dates: write C({name}) for a factor, or make a column of numbers "
+                    "of it, such as the days since the first."
+                )
             raise DataError(f"{what} is not numeric ({np.asarray(inner).dtype}): convert it to numbers.")
         return super()._encode_numerical(values, metadata, encoder_state, spec, drop_rows)
 

@@ -47,6 +47,7 @@ __all__ = [
     "Part",
     "build_parts",
     "check_finite",
+    "check_names",
     "fixed_structure",
     "materialize",
     "plan_part",
@@ -175,7 +176,7 @@ def _materialize_encoded(
     matrices = _run(specs, environment, drop)
     # formulaic evaluates factors in the order of a set, which changes from run to run.
     for name, rows in sorted(materializer.nulls.items()):
-        missing.note(name, rows)
+        missing.note(name, rows, environment.without(name))
     # formulaic keeps the levels of a shared factor with the first part only.
     levels: dict[str, Any] = {}
     for name in specs:
@@ -207,6 +208,8 @@ def build_parts(built: Built, columns: Columns, keep: Rows, kept_of_built: Rows)
 def read_parts(parts: Sequence[Part], environment: Environment) -> list[NDArray[np.float64]]:
     """Build every row of new data under the fitted encodings; rows with missing values become NaN."""
     columns = environment.columns
+    if not columns.n_rows:
+        return [np.zeros((0, len(part.names))) for part in parts]
     specs = {
         f"part{i}": part.spec.update(na_action="ignore")
         for i, part in enumerate(parts)
@@ -281,6 +284,13 @@ def fixed_structure(
             values = environment.materializer.encoded_columns(name)
             factors[name] = FixedFactor(name, None, values if kept_of_built is None else values[kept_of_built])
     return FixedStructure(tuple(terms), factors)
+
+
+def check_names(names: Sequence[str], where: str) -> None:
+    """Refuse two columns of one name: a column called Intercept beside the constant, levels that print alike."""
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"Two columns of {where} would be named {twice!r}: rename a column or a category of the data.")
 
 
 def check_finite(matrix: NDArray[np.float64], names: Sequence[str], where: str) -> None:

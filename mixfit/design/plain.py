@@ -194,23 +194,13 @@ def refuse_new_levels(levels: Iterable[object], known: Iterable[object], name: s
 
 
 def fitted_part(part: PlainPart, coded: Mapping[str, Coded]) -> PlainPart:
-    """Give a planned part the levels that occur, and so its names.
-
-    Raises
-    ------
-    DataError
-        For two columns of one name, as those of levels that print alike.
-    """
+    """Give a planned part the levels that occur, and so its names."""
     if part.names:
         return part
     levels = {name: coded[name].levels for name in part.levels}
     names = [_term_names(term, {name: coded[name].labels for name in part.levels}) for term in part.codings]
     codings = tuple(replace(term, n_columns=len(found)) for term, found in zip(part.codings, names, strict=True))
-    flat = tuple(name for found in names for name in found)
-    if len(set(flat)) < len(flat):
-        twice = next(name for name in flat if flat.count(name) > 1)
-        raise DataError(f"Two columns of the design would be named {twice!r}: rename a category or a column.")
-    return PlainPart(codings, levels, flat)
+    return PlainPart(codings, levels, tuple(name for found in names for name in found))
 
 
 def _term_names(term: TermCoding, labels: Mapping[str, tuple[Any, ...]]) -> list[str]:

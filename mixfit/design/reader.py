@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from mixfit.design.columns import Columns
 from mixfit.design.environment import Environment
 from mixfit.design.parts import Part, read_parts
+from mixfit.design.probe import Groups, Matrix, Offsets, Probed, spelling_hint, whole_columns
 from mixfit.design.types import NewDesign, NewPredictor
 from mixfit.design.vectors import read_offsets
 from mixfit.errors import DataError, FormulaError
 from mixfit.formula import variables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
 
-    import numpy as np
     from formulaic.parser.types import Factor
     from numpy.typing import NDArray
 
     from mixfit.covariance.columns import Recoding
+    from mixfit.design.across import AcrossReader
     from mixfit.design.grouping import GroupingReader
+    from mixfit.design.probe import Probe
+    from mixfit.design.types import Predictor
 
-__all__ = ["FittedReader", "PredictorReader", "RandomReader"]
+__all__ = ["FittedReader", "PredictorReader", "RandomReader", "probed_items"]
 
 
 @dataclass(frozen=True)
@@ -34,9 +40,25 @@ class RandomReader:
     groups: tuple[Factor, ...]
     grouping: GroupingReader
     recoding: Recoding | None = None
+    across: AcrossReader | None = None
 
-    def recoded(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The columns that its structure makes of those in the formula."""
+    def rows(
+        self, values: NDArray[np.float64], environment: Environment
+    ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """The columns that its structure makes of those in the formula, and the levels."""
+        columns = [environment.series(factor) for factor in self.groups]
+        if self.across is not None:
+            return self.across.read(columns, values)
+        z, codes = self.recoded(values, environment), self.grouping.read(columns)
+        if (codes < 0).any():
+            for column in columns:
+                z[column.isna().to_numpy()] = np.nan
+        return z, codes
+
+    def recoded(self, values: NDArray[np.float64], environment: Environment) -> NDArray[np.float64]:
+        """The columns alone: of most terms these do not depend on the levels."""
+        if self.across is not None:
+            return self.rows(values, environment)[0]
         return values if self.recoding is None else self.recoding.apply(values)
 
 
@@ -74,11 +96,14 @@ class FittedReader:
         The caller's names that the formula uses. Whoever pickles the reader pickles them.
     state : dict
         What the stateful transforms outside X and Z learned.
+    probe : Probe, or None
+        Rows of the fit that tell whether terms can be computed from few rows.
     """
 
     predictors: tuple[PredictorReader, ...]
     context: Mapping[str, Any]
     state: dict[str, Any]
+    probe: Probe | None = None
 
     @property
     def fixed(self) -> Part:
@@ -90,10 +115,18 @@ class FittedReader:
         """How the random terms of the mean are read."""
         return self.predictors[0].random
 
-    def read(self, newdata: object, terms: tuple[bool, ...], further: tuple[tuple[bool, ...], ...] = ()) -> NewDesign:
+    def read(
+        self,
+        newdata: object,
+        terms: tuple[bool, ...],
+        further: tuple[tuple[bool, ...], ...] = (),
+        *,
+        own: bool = False,
+    ) -> NewDesign:
         """Build the rows of `newdata`; `terms` says which random terms are wanted of the mean.
 
-        `further` says it for each predictor after the mean; these are left out without it.
+        `further` says it for each predictor after the mean; these are left out without it. `own` says that `newdata`
+        are the data of the fit, of which terms may use whole columns.
 
         Raises
         ------
@@ -101,25 +134,29 @@ class FittedReader:
             If a factor in X or Z has a level that the fit never saw. Unknown levels of a grouping
             factor are no error here: their code is -1, as it is for a missing one.
         DataError
-            If a column that is needed is not there, or is of another kind than in the fit.
+            If a column that is needed is not there, or is of another kind than in the fit, or a term is computed
+            from whole columns.
         """
         if further and len(further) != len(self.predictors) - 1:
             raise ValueError(f"flags for {len(further)} predictors after the mean, not {len(self.predictors) - 1}")
-        columns = Columns(newdata, "new data")
-        environment = Environment(columns, self.context, dict(self.state))
+        environment = self._environment(newdata)
         flags = (terms, *further)
-        for predictor, wanted in zip(self.predictors, flags, strict=False):
+        for j, (predictor, wanted) in enumerate(zip(self.predictors, flags, strict=False)):
             if len(wanted) != len(predictor.random):
                 raise ValueError(f"{len(wanted)} flags for {len(predictor.random)} random terms")
+            places = [place for place, want in enumerate(wanted) if want]
+            if not own:
+                self._refuse((j, "fixed"), (j, "offset"), *((j, what, t) for t in places for what in ("Z", "group")))
         try:
             mean, *others = _read_predictors(self.predictors[: len(flags)], flags, environment)
         except FormulaError as error:
             raise DataError(str(error)) from error
-        return NewDesign(mean.X, mean.Z, mean.codes, mean.offset, columns.index, tuple(others))
+        return NewDesign(mean.X, mean.Z, mean.codes, mean.offset, environment.columns.index, tuple(others))
 
     def read_fixed(self, newdata: object) -> NDArray[np.float64]:
         """Build X of `newdata` alone, shape (m, p); raises as `read` does."""
-        environment = Environment(Columns(newdata, "new data"), self.context, dict(self.state))
+        environment = self._environment(newdata)
+        self._refuse((0, "fixed"))
         try:
             environment.require(self.fixed.variables)
             return read_parts([self.fixed], environment)[0]
@@ -128,13 +165,14 @@ class FittedReader:
 
     def read_random(self, newdata: object) -> tuple[NDArray[np.float64], ...]:
         """Build the columns left of every bar, shape (m, k_t) a term; raises as `read` does."""
-        environment = Environment(Columns(newdata, "new data"), self.context, dict(self.state))
+        environment = self._environment(newdata)
+        self._refuse(*((0, "Z", t) for t in range(len(self.random))))
         parts = [term.part for term in self.random]
         try:
             for part in parts:
                 environment.require(part.variables)
             matrices = read_parts(parts, environment)
-            return tuple(term.recoded(z) for term, z in zip(self.random, matrices, strict=True))
+            return tuple(term.recoded(z, environment) for term, z in zip(self.random, matrices, strict=True))
         except FormulaError as error:
             raise DataError(str(error)) from error
 
@@ -147,6 +185,39 @@ class FittedReader:
     def factor_names(self) -> frozenset[str]:
         """Names that the factors among the fixed terms look up: ``x`` of ``C(x)``, whatever x holds."""
         return self.fixed.factors
+
+    def _environment(self, newdata: object) -> Environment:
+        return Environment(Columns(newdata, "new data"), self.context, dict(self.state))
+
+    @cached_property
+    def _whole(self) -> dict[Hashable, Sequence[str]]:
+        return {} if self.probe is None else whole_columns(self.probe, self._environment)
+
+    def _refuse(self, *keys: Hashable) -> None:
+        for key in keys:
+            if self.probe is not None and key in self._whole:
+                whole = dict.fromkeys(self._whole[key])
+                raise DataError(
+                    f"{', '.join(f'`{name}`' for name in whole)} is computed from whole columns, not row by row: in "
+                    "new rows it would not be what it was in the fit. Write a transform that remembers what it "
+                    f"learned, such as {spelling_hint(list(whole), self.probe.samples[0].columns)}, or make a column "
+                    "of it."
+                )
+
+
+def probed_items(predictors: Sequence[Predictor], readers: Sequence[PredictorReader]) -> Iterator[Probed]:
+    """What the readers read, with what it is in the fit."""
+    for j, (predictor, reader) in enumerate(zip(predictors, readers, strict=True)):
+        yield Probed((j, "fixed"), Matrix(reader.fixed), predictor.X)
+        if reader.offsets and not reader.array_offset and predictor.offset is not None:
+            yield Probed((j, "offset"), Offsets(reader.offsets), predictor.offset)
+        for t, (term, random) in enumerate(zip(predictor.random, reader.random, strict=True)):
+            if random.across is not None:
+                codes = random.across.codes(term.written.codes)
+                yield Probed((j, "group", t), Groups(random.groups, random.across.grouping), codes)
+                continue
+            yield Probed((j, "Z", t), Matrix(random.part, random.recoding), term.Z)
+            yield Probed((j, "group", t), Groups(random.groups, random.grouping), term.grouping.codes)
 
 
 def _read_predictors(
@@ -161,23 +232,40 @@ def _read_predictors(
         for part in _parts(reader, terms):
             environment.require(part.variables)
         environment.require(name for term in terms for factor in term.groups for name in variables_of(factor))
+    if not environment.columns.n_rows:
+        return [_no_rows(reader, flag) for reader, flag in zip(readers, flags, strict=True)]
     parts = [part for reader, terms in zip(readers, wanted, strict=True) for part in _parts(reader, terms)]
     matrices = iter(read_parts(parts, environment))
     out = []
     for reader, terms, flag in zip(readers, wanted, flags, strict=True):
         X = next(matrices)
-        Z = iter([term.recoded(next(matrices)) for term in terms])
-        codes = iter([term.grouping.read([environment.series(factor) for factor in term.groups]) for term in terms])
+        rows = [term.rows(next(matrices), environment) for term in terms]
+        columns_left, levels = iter([z for z, _ in rows]), iter([codes for _, codes in rows])
         out.append(
             NewPredictor(
                 name=reader.name,
                 X=X,
-                Z=tuple(next(Z) if want else None for want in flag),
-                codes=tuple(next(codes) if want else None for want in flag),
+                Z=tuple(next(columns_left) if want else None for want in flag),
+                codes=tuple(next(levels) if want else None for want in flag),
                 offset=_offset(reader, environment),
             )
         )
     return out
+
+
+def _no_rows(reader: PredictorReader, flag: tuple[bool, ...]) -> NewPredictor:
+    """New data without rows, of whose columns not even the types are to be known."""
+    empty = np.zeros(0, dtype=np.intp)
+    return NewPredictor(
+        name=reader.name,
+        X=np.zeros((0, len(reader.fixed.names))),
+        Z=tuple(
+            np.zeros((0, len((t.recoding or t.part).names))) if want else None
+            for t, want in zip(reader.random, flag, strict=True)
+        ),
+        codes=tuple(empty if want else None for want in flag),
+        offset=np.zeros(0),
+    )
 
 
 def _parts(reader: PredictorReader, terms: Sequence[RandomReader]) -> list[Part]:

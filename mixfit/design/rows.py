@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Design, RandomDesign
+    from mixfit.design.types import Design, RandomDesign, SpreadLevels
 
 __all__ = ["subset"]
 
@@ -49,6 +49,7 @@ def subset(design: Design, keep: NDArray[np.bool_]) -> Design:
         further=tuple(further),
         weights=None if design.weights is None else design.weights[keep],
         index=design.index[keep],
+        frame=None,
     )
 
 
@@ -59,4 +60,17 @@ def _subset_terms(random: Sequence[RandomDesign], keep: NDArray[np.bool_]) -> tu
         if id(old) not in groupings:
             present, codes = np.unique(old.codes[keep], return_inverse=True)
             groupings[id(old)] = replace(old, codes=codes.astype(np.intp), levels=old.levels[present])
-    return tuple(replace(term, grouping=groupings[id(term.grouping)], Z=term.Z[keep]) for term in random)
+    return tuple(
+        replace(
+            term,
+            grouping=groupings[id(term.grouping)],
+            Z=term.Z[keep],
+            spread=None if term.spread is None else _subset_spread(term.spread, keep),
+        )
+        for term in random
+    )
+
+
+def _subset_spread(spread: SpreadLevels, keep: NDArray[np.bool_]) -> SpreadLevels:
+    """All levels stay: their covariance is known."""
+    return replace(spread, grouping=replace(spread.grouping, codes=spread.grouping.codes[keep]))

@@ -28,6 +28,7 @@ __all__ = [
     "NewPredictor",
     "Predictor",
     "RandomDesign",
+    "SpreadLevels",
     "TermCoding",
 ]
 
@@ -69,6 +70,22 @@ class Grouping:
 
 
 @dataclass(frozen=True, eq=False)
+class SpreadLevels:
+    """The levels that the columns of a term stand for, where their covariance is known.
+
+    Attributes
+    ----------
+    grouping : Grouping
+        With all levels of the known covariance, those that no row has included.
+    column : str
+        What is written left of the bar: ``"Intercept"``.
+    """
+
+    grouping: Grouping
+    column: str
+
+
+@dataclass(frozen=True, eq=False)
 class RandomDesign:
     """One random-effects term ``(columns | grouping)``.
 
@@ -85,6 +102,8 @@ class RandomDesign:
         Of the covariance of the columns' effects: unstructured (``|``), independent (``||``), or as named.
     text : str
         The term as it was written, for messages and printing.
+    spread : SpreadLevels, or None
+        Where the grouping factor's levels are the columns, of one level that all rows are in.
 
     Examples
     --------
@@ -100,6 +119,12 @@ class RandomDesign:
     Z: NDArray[np.float64]
     structure: Structure
     text: str
+    spread: SpreadLevels | None = None
+
+    @property
+    def written(self) -> Grouping:
+        """The grouping factor right of the bar, whose levels may be the columns."""
+        return self.grouping if self.spread is None else self.spread.grouping
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,10 +267,18 @@ class NewDesign:
 class DesignReader(Protocol):
     """Reads new data with the encodings (levels, poly, scale, ...) of the fit. Pickles."""
 
-    def read(self, newdata: object, terms: tuple[bool, ...], further: tuple[tuple[bool, ...], ...] = ()) -> NewDesign:
+    def read(
+        self,
+        newdata: object,
+        terms: tuple[bool, ...],
+        further: tuple[tuple[bool, ...], ...] = (),
+        *,
+        own: bool = False,
+    ) -> NewDesign:
         """Build the rows of `newdata`; `terms` says which random terms are wanted of the mean.
 
-        `further` says it for each predictor after the mean; these are left out without it.
+        `further` says it for each predictor after the mean; these are left out without it. `own` says that `newdata`
+        are the data of the fit, of which terms may use whole columns; of others they are an error.
 
         Unknown levels of a *fixed* categorical raise NewLevelError naming column and level;
         missing values in a needed column give NaN rows in X or Z.
@@ -298,6 +331,9 @@ class Design:
     link : Link, or None
     further : tuple of Predictor
         Those after the mean, over the same rows.
+    frame : mapping of str to Series, shape (n,), or None
+        Every column of the data that the model looks up, on the rows used; None for a design of other rows than those
+        that were read.
     """
 
     y: NDArray[np.float64]
@@ -314,6 +350,7 @@ class Design:
     variables: Mapping[str, pd.Series] | None = None
     link: Link | None = None
     further: tuple[Predictor, ...] = ()
+    frame: Mapping[str, pd.Series] | None = None
 
     @cached_property
     def mean(self) -> Predictor:

@@ -40,7 +40,7 @@ def read_response(response: Response, environment: Environment, missing: Missing
     y = numbers(environment.evaluate(response.factor), f"Response {response.text!r}", environment)
     if np.isfinite(y).all():
         return y
-    missing.note(response.text, null_rows(y, missing.n_rows, response.text))
+    _note(response.text, y, environment, missing)
     infinite = np.isinf(y)
     if infinite.any():
         first = environment.columns.index[int(np.argmax(infinite))]
@@ -53,6 +53,7 @@ def read_response(response: Response, environment: Environment, missing: Missing
 def argument_vector(value: object, name: str, environment: Environment, missing: MissingRows) -> Vector:
     """Read `weights=` or `offset=`: a column, an expression, or an array with one value for each row."""
     what = f"The {name}"
+    expression = value if isinstance(value, str) else None
     if isinstance(value, str):
         what, label = f"The {name} {value!r}", value
         value = environment.evaluate_text(value)
@@ -64,7 +65,10 @@ def argument_vector(value: object, name: str, environment: Environment, missing:
                 "or pass .to_numpy() to go by position."
             )
     vector = numbers(value, what, environment)
-    missing.note(label, null_rows(vector, missing.n_rows, label))
+    if expression is None:
+        missing.note(label, null_rows(vector, missing.n_rows, label))
+    else:
+        _note(label, vector, environment, missing)
     if np.isinf(vector).any():
         raise DataError(f"{what} must be finite; {int(np.isinf(vector).sum())} row(s) are not.")
     return vector
@@ -92,6 +96,13 @@ def sum_offsets(
     return np.asarray(sum(vectors[1:], vectors[0])) if vectors else None
 
 
+def _note(expression: str, values: Vector, environment: Environment, missing: MissingRows) -> None:
+    """Take down the rows in which an expression is missing, and those in which its columns are not."""
+    rows = null_rows(values, missing.n_rows, expression)
+    if rows is not None:
+        missing.note(expression, rows, environment.without(expression))
+
+
 def read_offsets(expressions: Sequence[str], environment: Environment) -> Vector:
     """Add up the offsets of new data, NaN where one is missing; zero if there are none."""
     total = np.zeros(environment.columns.n_rows)
@@ -108,7 +119,10 @@ def numbers(value: Any, what: str, environment: Environment) -> Vector:
     if plain and isinstance(value.dtype, np.dtype) and value.dtype.kind in "iuf" and value.shape == (n_rows,):
         return np.asarray(value, dtype=np.float64)
     if not isinstance(value, pd.Series):
-        shape = np.shape(value)
+        try:
+            shape = np.shape(value)
+        except ValueError as error:
+            raise DataError(f"{what} must be one column of {n_rows} numbers, not lists of several lengths.") from error
         if len(shape) != 1:
             raise DataError(f"{what} must be one column of {n_rows} numbers, not of shape {shape}.")
         # A list goes as it is: numpy would make strings of its numbers beside a string.
@@ -134,7 +148,7 @@ def read_binomial(response: Response, environment: Environment, missing: Missing
     y = _successes(series, response.text) if is_factor(series) or series.dtype.kind == "b" else None
     if y is None:
         y = numbers(value, f"Response {response.text!r}", environment)
-    missing.note(response.text, null_rows(y, missing.n_rows, response.text))
+    _note(response.text, y, environment, missing)
     if np.isinf(y).any():
         raise DataError(f"Response {response.text!r} is infinite in {int(np.isinf(y).sum())} row(s).")
     return y, None
@@ -165,7 +179,7 @@ def _counts(response: Response, environment: Environment, missing: MissingRows) 
         parts.append(part)
         if counts.all():
             continue
-        missing.note(expression, null_rows(part, missing.n_rows, expression))
+        _note(expression, part, environment, missing)
         bad = ~counts & ~np.isnan(part)
         if bad.any():
             first = environment.columns.index[int(np.argmax(bad))]

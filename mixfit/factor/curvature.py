@@ -148,7 +148,7 @@ def log_determinant_derivatives(factor: Factor, directions: Sequence[CovarianceD
             parent, q = plan.parent[i, j], gram.n_levels[j]
             left = coupling[i, j].map(lv.transpose).times(kernel, lv.matmul)
             for h in after[a:]:
-                update = left.times(coupling[i, h], lv.matmul).map(partial(lv.segment_sum, segment=parent, size=q))
+                update = left.times(coupling[i, h], partial(_segment_products, parent, q))
                 (swept[j] if h == j else coupling[j, h]).subtract_derivatives(update)
             if i in crossing:
                 update = left.times(crossing[i], partial(_gather_matmul, plan.crossed[i].level))
@@ -213,6 +213,10 @@ def _eliminate(block: ChainBlock, swept: _Jet, own: dict[int, Array], sums: _Sum
 
 def _gather_matmul(at: Index, a: Array, entries: Array) -> Array:
     return lv.gather_matmul(a, at, entries)
+
+
+def _segment_products(segment: Index, size: int, a: Array, b: Array) -> Array:
+    return lv.segment_products(lv.transpose(a), b, segment, size)
 
 
 def _constant(d: Array) -> Array:

@@ -110,7 +110,7 @@ class Factor:
         for i, block in self.chain.items():
             y = out[i] = starts[i] - lv.matmul(block.root, done[i]) if i in done else starts[i]
             for j, nested in block.nested.items():
-                update = lv.segment_sum(lv.matmul(lv.transpose(nested), y), plan.parent[i, j], plan.width[j])
+                update = lv.segment_products(nested, y, plan.parent[i, j], plan.width[j])
                 done[j] = done[j] + update if j in done else update
             if block.crossed is not None:
                 carry += plan.crossed[i].rmatmul(block.crossed, y)
@@ -123,6 +123,20 @@ class Factor:
         first, *others = [lv.column_products(y, b[0][i]) for i, y in a[0].items()] or [np.zeros(())]
         total = sum(others, start=first)
         return total if self.trailing is None else total + a[1].T @ self.trailing.dual(b[1])
+
+    def cancellation(self) -> float:
+        """By how much the rounding of log|A| is above that of its own size: sum of what pivots were over what is left.
+
+        Of the trailing block, whose pivots are its own affair, one level of each factor: where all levels meet, the
+        sums over the levels of two factors are what they share.
+        """
+        lost = 0.0
+        for i, block in self.chain.items():
+            before = _diagonal(lv.congruence(self.templates[i], self.gram.diagonal[i]))
+            lost += float(((before + 1.0) * _diagonal(block.inverse) ** 2 - 1.0).sum())
+        for j in self.plan.trailing:
+            lost += float(_diagonal(lv.congruence(self.templates[j], self.gram.diagonal[j])).sum(axis=0).max())
+        return lost
 
     def squares(self, half: Halves) -> Array:
         """d'A^{-1}d of every column: the diagonal of `inner`."""
@@ -145,7 +159,7 @@ class Factor:
         for i, block in reversed(self.chain.items()):
             rhs = own[i]
             for j, nested in block.nested.items():
-                rhs = rhs - lv.matmul(nested, b[j].take(plan.parent[i, j], axis=2))
+                rhs = rhs - lv.matmul_at(nested, b[j], plan.parent[i, j])
             if block.crossed is not None:
                 rhs = rhs - plan.crossed[i].matmul(block.crossed, b_trailing)
             u[i] = lv.matmul(lv.transpose(block.inverse), rhs)
@@ -157,6 +171,11 @@ class Factor:
         """A^{-1} d for scaled right-hand sides in blocks (k_i, r, q_i), factor by factor."""
         own = {i: blocks[i] for i in self.plan.chain}
         return self.backward(*self.forward(own, self.plan.columns.stack(blocks)))[0]
+
+
+def _diagonal(blocks: Array) -> Array:
+    """Diagonals of blocks (k, k, q): (k, q)."""
+    return np.einsum("aaq->aq", blocks)
 
 
 def factorize(gram: Gram, plan: Plan, templates: Sequence[Array]) -> Factor:
@@ -180,11 +199,11 @@ def factorize(gram: Gram, plan: Plan, templates: Sequence[Array]) -> Factor:
         )
         for a, j in enumerate(after):
             parent, q = plan.parent[i, j], plan.width[j]
-            left = lv.transpose(nested[j])
-            swept[j] = swept[j] - lv.segment_sum(lv.matmul(left, nested[j]), parent, q)
+            swept[j] = swept[j] - lv.segment_products(nested[j], nested[j], parent, q)
             for h in after[a + 1 :]:
-                coupling[j, h] = coupling[j, h] - lv.segment_sum(lv.matmul(left, nested[h]), parent, q)
+                coupling[j, h] = coupling[j, h] - lv.segment_products(nested[j], nested[h], parent, q)
             if crossed is not None:
+                left = lv.transpose(nested[j])
                 product = lv.gather_matmul(left, plan.crossed[i].level, crossed)
                 crossing[j] = crossing[j] - lv.segment_sum(product, plan.fill[i, j], crossing[j].shape[1])
     if plan.block is None:

@@ -102,7 +102,7 @@ def _extend(factor: Factor, position: int, post: Posterior) -> None:
             at += lv.gather_matmul(block.nested[j], pattern.level, post.entries[j].take(plan.fill[i, j], axis=1))
         post.entries[i] = lv.gather_matmul(back, pattern.level, at)
     for j in after:
-        half = lv.matmul(block.nested[j], post.own[j].take(plan.parent[i, j], axis=2))
+        half = lv.matmul_at(block.nested[j], post.own[j], plan.parent[i, j])
         for h in after:
             if h != j:
                 half += lv.matmul(block.nested[h], _between_ancestors(factor, i, h, j, post))
@@ -135,7 +135,7 @@ def _ancestors(factor: Factor, i: int, nested: dict[int, Array], crossed: Array 
     after = list(nested)
     for position, j in enumerate(after):
         parent = plan.parent[i, j]
-        half = lv.matmul(nested[j], post.own[j].take(parent, axis=2))
+        half = lv.matmul_at(nested[j], post.own[j], parent)
         out += lv.matmul(half, lv.transpose(nested[j]))
         for h in after[position + 1 :]:
             half = lv.matmul(nested[j], _between_ancestors(factor, i, j, h, post))
@@ -229,6 +229,9 @@ def own_blocks(post: Posterior, i: int) -> Array:
 
 
 def _add_forms(out: Array, left: Array | None, right: Array | None, blocks: Array, at: Index) -> None:
+    if blocks.shape[2] == 1 and left is not None and right is not None:
+        out += np.einsum("bn,bn->n", blocks[:, :, 0].T @ left, right)
+        return
     for a in range(blocks.shape[0]):
         for b in range(blocks.shape[1]):
             part = blocks[a, b].take(at)

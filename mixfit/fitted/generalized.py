@@ -272,6 +272,9 @@ class FittedGeneralized(Fitted):
         ------
         NewLevelError
             For an unseen level, naming factor and level, unless `allow_new_levels`.
+        DataError
+            For labels of groups that cannot be those of the fit, such as numbers where it had names, and for a term
+            computed from whole columns, such as ``I(x - x.mean())``, which new rows would compute from themselves.
         FormulaError
             For a `re_form` with a term that the model does not have.
         FitError

@@ -108,10 +108,11 @@ class FittedLinear(Fitted):
 
         Parameters
         ----------
-        kind : {"response", "pearson", "scaled", "normalized"}
-            Response less fitted values; times the square root of the weights; that divided by
-            sigma, or by the standard deviation of each row where residuals have several; made independent and of
-            variance 1 by the estimated covariance of the residuals, as nlme's.
+        kind : {"response", "working", "deviance", "pearson", "scaled", "normalized"}
+            Response less fitted values, which are the working residuals too; times the square root of the weights,
+            which are deviance and Pearson's residuals, as in lme4; that divided by sigma, or by the standard
+            deviation of each row where residuals have several; made independent and of variance 1 by the estimated
+            covariance of the residuals, as nlme's.
 
         Returns
         -------
@@ -167,6 +168,9 @@ class FittedLinear(Fitted):
         ------
         NewLevelError
             For an unseen level, naming factor and level, unless `allow_new_levels`.
+        DataError
+            For labels of groups that cannot be those of the fit, such as numbers where it had names, and for a term
+            computed from whole columns, such as ``I(x - x.mean())``, which new rows would compute from themselves.
         FormulaError
             For a `re_form` with a term that the model does not have.
 

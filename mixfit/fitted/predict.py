@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.design.types import NewDesign
-from mixfit.errors import NewLevelError
+from mixfit.errors import EstimabilityWarning, NewLevelError
 from mixfit.fitted.linear_predictor import complete_variance, kept_columns, linear_predictor
 from mixfit.fitted.re_form import select
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from mixfit.design.types import Grouping, RandomDesign
     from mixfit.families.links import Link
-    from mixfit.fitted.protocols import Fit
+    from mixfit.fitted.protocols import Fit, Model
     from mixfit.fitted.re_form import ReForm, Selection
 
     Array = NDArray[np.float64]
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RowPredictors",
     "check_levels",
+    "estimable_rows",
     "predicted",
     "predictors_of",
     "row_predictors",
@@ -64,7 +66,22 @@ def rows_to_predict(fit: Fit, newdata: object, selection: Selection, allow_new_l
     new = design.reader.read(newdata, tuple(bool(keep.any()) for keep in selection))
     if not allow_new_levels:
         check_levels(new, design.random, newdata)
-    return replace(new, X=new.X[:, fit.model.kept])
+    return replace(new, X=estimable_rows(fit.model, new.X))
+
+
+def estimable_rows(model: Model, X: Array) -> Array:
+    """New rows of X (m, c) with the columns of `exog`; NaN, and a warning, where the data of the fit tell no x'beta."""
+    unknown = ~model.row_space.contains(X) & ~np.isnan(X).any(axis=1)
+    if not unknown.any():
+        return X[:, model.kept]
+    more = ", ..." if len(model.aliased) > _SHOWN else ""
+    warnings.warn(
+        f"The data of the fit do not tell {int(unknown.sum())} of {len(X)} predictions, which are NaN: columns that "
+        f"were left out of the fit ({', '.join(model.aliased[:_SHOWN])}{more}) are not what the others make of them.",
+        EstimabilityWarning,
+        stacklevel=5,
+    )
+    return np.where(unknown[:, None], np.nan, X[:, model.kept])
 
 
 def row_predictors(fit: Fit, newdata: object, re_form: ReForm, allow_new_levels: bool, variance: bool) -> RowPredictors:

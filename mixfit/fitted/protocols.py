@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mixfit.families.base import Family
     from mixfit.glmm.problem import GeneralizedAssembly
     from mixfit.glmm.types import GeneralizedEstimate
+    from mixfit.gram.row_space import RowSpace
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.information import VarianceInformation
     from mixfit.lmm.surface import Surface
@@ -35,9 +36,10 @@ __all__ = [
     "is_fit",
     "is_generalized",
     "is_linear",
+    "is_nonlinear",
 ]
 
-Kind = Literal["linear", "generalized"]
+Kind = Literal["linear", "generalized", "nonlinear"]
 
 
 class Estimate(Protocol):
@@ -114,6 +116,10 @@ class Model(Protocol):
     @property
     def kept(self) -> NDArray[np.intp]:
         """Position in ``design.X`` of every column of `exog`."""
+
+    @property
+    def row_space(self) -> RowSpace:
+        """Which linear functions of the columns of ``design.X`` the data tell."""
 
     def conditional_covariance(self, estimate: Any, /) -> tuple[Array, ...]:
         """Cov(b_j | y) of every level at fixed beta, shape (q_t, k_t, k_t) a term, all scales included."""
@@ -355,3 +361,8 @@ def is_linear(fit: object) -> TypeGuard[LinearFit]:
 def is_generalized(fit: object) -> TypeGuard[GeneralizedFit]:
     """Whether `fit` is a generalized linear mixed model's."""
     return getattr(fit, "kind", None) == "generalized"
+
+
+def is_nonlinear(fit: object) -> bool:
+    """Whether `fit` is a nonlinear mixed model's."""
+    return getattr(fit, "kind", None) == "nonlinear"

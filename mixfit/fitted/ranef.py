@@ -40,11 +40,25 @@ def effect_frames(random: Sequence[RandomDesign], values: Sequence[NDArray[np.fl
     frames = {}
     for name, terms in parts.items():
         # terms of equal size keep the formula's order, whatever other factors stand between
-        table = np.hstack([values[t] for t in sorted(terms)])
-        columns = [column for t in sorted(terms) for column in random[t].columns]
-        index = random[terms[0]].grouping.levels.rename(name)
-        frames[name] = pd.DataFrame(table, index=index, columns=pd.Index(columns, dtype=object))
+        tables = [_term_frame(random[t], values[t]) for t in sorted(terms)]
+        if any(not table.index.equals(tables[0].index) for table in tables):
+            # a known covariance may have levels that the data lack
+            every = tables[0].index
+            for table in tables[1:]:
+                every = every.union(table.index, sort=False)
+            tables = [table.reindex(every) for table in tables]
+        columns = [column for table in tables for column in table.columns]
+        index = tables[0].index.rename(name)
+        frames[name] = pd.DataFrame(
+            np.hstack([table.to_numpy() for table in tables]), index=index, columns=pd.Index(columns, dtype=object)
+        )
     return frames
+
+
+def _term_frame(term: RandomDesign, values: NDArray[np.float64]) -> pd.DataFrame:
+    if term.spread is not None:
+        return pd.DataFrame(values.T, index=term.written.levels, columns=pd.Index([term.spread.column], dtype=object))
+    return pd.DataFrame(values, index=term.grouping.levels, columns=pd.Index(term.columns, dtype=object))
 
 
 def standard_deviations(covariances: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64], ...]:

@@ -107,15 +107,20 @@ def _keep_bar(bar: str, random: Sequence[RandomDesign], kept: Selection) -> None
         for factors in wanted:
             found = False
             for t in terms:
-                match = np.array([_factors(column) == factors for column in random[t].columns])
+                match = np.array([_factors(column) == factors for column in _columns(random[t])])
                 kept[t][match] = True
                 found = found or bool(match.any())
             if not found:
                 raise FormulaError(_unknown(f"({bar})", random))
 
 
+def _columns(term: RandomDesign) -> tuple[str, ...]:
+    """What is written left of the bar, by column."""
+    return term.columns if term.spread is None else (term.spread.column,) * len(term.columns)
+
+
 def _unknown(request: str, random: Sequence[RandomDesign]) -> str:
-    terms = ", ".join(f"({' + '.join(term.columns)} | {term.grouping.name})" for term in random)
+    terms = ", ".join(f"({' + '.join(dict.fromkeys(_columns(term)))} | {term.grouping.name})" for term in random)
     return f"re_form asks for {request}, which the model does not have; its random terms are {terms}"
 
 

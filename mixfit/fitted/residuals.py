@@ -25,7 +25,7 @@ __all__ = [
     "scale_residuals",
 ]
 
-ResidualKind = Literal["response", "pearson", "scaled", "normalized"]
+ResidualKind = Literal["response", "working", "deviance", "pearson", "scaled", "normalized"]
 GeneralizedResidualKind = Literal["deviance", "pearson", "response", "working", "scaled"]
 
 
@@ -45,8 +45,9 @@ def scale_residuals(
         Prior weights.
     deviations : ndarray, shape (n,), or float
         Residual standard deviation of every row, were its weight 1.
-    kind : {"response", "pearson", "scaled"}
-        As they are; times ``sqrt(weights)``; that divided by the deviations.
+    kind : {"response", "working", "deviance", "pearson", "scaled"}
+        As they are, under the first two names; times ``sqrt(weights)``, under the next two; that divided by the
+        deviations.
 
     Returns
     -------
@@ -54,7 +55,7 @@ def scale_residuals(
 
     Raises
     ------
-    ValueError
+    FitError
         For another `kind`.
 
     Examples
@@ -62,13 +63,14 @@ def scale_residuals(
     >>> scale_residuals(np.array([1.0, -2.0]), np.array([4.0, 1.0]), 2.0, "scaled").tolist()
     [1.0, -1.0]
     """
-    if kind == "response":
+    if kind in ("response", "working"):
         return response
-    if kind not in ("pearson", "scaled"):
-        msg = f"residuals are 'response', 'pearson', 'scaled' or 'normalized', not {kind!r}"
-        raise ValueError(msg)
+    if kind not in ("deviance", "pearson", "scaled"):
+        raise FitError(
+            f"residuals are 'response', 'working', 'deviance', 'pearson', 'scaled' or 'normalized', not {kind!r}."
+        )
     pearson = response if weights is None else np.sqrt(weights) * response
-    return pearson if kind == "pearson" else pearson / deviations
+    return pearson / deviations if kind == "scaled" else pearson
 
 
 class Overdispersion(NamedTuple):
@@ -157,10 +159,8 @@ def conditional_residuals(
 
     Raises
     ------
-    ValueError
-        For another `kind`.
     FitError
-        For deviance residuals of a family without a deviance.
+        For another `kind`, and for deviance residuals of a family without a deviance.
 
     Examples
     --------
@@ -177,7 +177,7 @@ def conditional_residuals(
     if kind == "deviance":
         return np.sign(response) * np.sqrt(deviances(family, y, prior, mu, phi))
     if kind not in ("pearson", "scaled"):
-        raise ValueError(f"residuals are 'deviance', 'pearson', 'response', 'working' or 'scaled', not {kind!r}")
+        raise FitError(f"residuals are 'deviance', 'pearson', 'response', 'working' or 'scaled', not {kind!r}.")
     unscaled = kind == "pearson" and family.is_scaled
     return response / np.sqrt(family.row_variance(prior, mu, 1.0 if unscaled else phi))
 

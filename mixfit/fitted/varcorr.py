@@ -144,7 +144,7 @@ def term_order(random: Sequence[RandomDesign]) -> list[int]:
     -------
     list of int
     """
-    return sorted(range(len(random)), key=lambda t: -random[t].grouping.n_levels)
+    return sorted(range(len(random)), key=lambda t: -random[t].written.n_levels)
 
 
 def unique_names(names: Iterable[str]) -> list[str]:

@@ -18,12 +18,12 @@ from mixfit.formula.errors import error_at
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["NamedStructure", "lift_structures"]
+__all__ = ["NamedStructure", "lift_structures", "structure_around"]
 
 _CALL = re.compile(r"(?<![\w.`])([A-Za-z_]\w*)\(")
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`')
 # Structures of lme4 and glmmTMB, which must not be read as Python expressions.
-_ELSEWHERE = frozenset({"equalto", "propto", "rr"})
+_ELSEWHERE = frozenset({"equalto", "rr"})
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def lift_structures(source: str) -> tuple[str, dict[int, NamedStructure]]:
     FormulaError
         For the name of a structure that is not available.
     """
-    masked = _QUOTED.sub(lambda match: "_" * len(match.group()), source)
+    masked = _masked(source)
     out, found = list(source), {}
     for match in _CALL.finditer(masked):
         name, opening = match.group(1), match.end() - 1
@@ -72,6 +72,21 @@ def lift_structures(source: str) -> tuple[str, dict[int, NamedStructure]]:
         options = tuple(source[a + 1 : b].strip() for a, b in pairwise([*cuts, closing]))
         found[opening] = NamedStructure(name, options)
     return "".join(out), found
+
+
+def structure_around(source: str, place: int) -> NamedStructure | None:
+    """The named structure whose parentheses a place of the formula is in."""
+    before = {opening: named for opening, named in lift_structures(source)[1].items() if opening < place}
+    if not before:
+        return None
+    opening = max(before)
+    closing = next(at for at, char in _at_depth_one(_masked(source), opening) if char == ")")
+    return before[opening] if place < closing else None
+
+
+def _masked(source: str) -> str:
+    """The text with quotes blotted out."""
+    return _QUOTED.sub(lambda match: "_" * len(match.group()), source)
 
 
 def _inside(masked: str, opening: int) -> tuple[int | None, list[int], bool]:

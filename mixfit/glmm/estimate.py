@@ -46,24 +46,32 @@ _NO_INFORMATION = 1e-100
 
 
 def estimate_generalized(
-    assembly: GeneralizedAssembly, n_agq: int, method: Literal["ml", "pql"] = "ml"
+    assembly: GeneralizedAssembly,
+    n_agq: int,
+    method: Literal["ml", "pql"] = "ml",
+    theta: Sequence[Array] | None = None,
+    beta: Array | None = None,
 ) -> GeneralizedEstimate:
-    """Maximize the Laplace approximation (`n_agq` = 1), its fast version (0) or the adaptive quadrature; or PQL."""
+    """Maximize the Laplace approximation (`n_agq` = 1), its fast version (0) or the adaptive quadrature; or PQL.
+
+    `theta`, one for each term, and `beta` of the user's columns are tried as a start beside the one from the data.
+    """
     problem = assembly.problem
     if n_agq > 1:
         check_quadrature(assembly, n_agq)
     gamma, phi = linear_start(problem)
     start = GeneralizedParameters(tuple(theta_start(problem, gamma, phi)), gamma, phi)
+    given = _given(assembly, start, theta, beta)
     if method == "pql":
-        quasi = penalized_quasi(problem, start)
+        quasi = penalized_quasi(problem, (*given, start)[0])
         return _collect(assembly, "pql", n_agq, quasi.optimum, quasi.center, _working_spread(quasi.center))
     if n_agq == 0:
         fast = FastObjective(problem, gamma)
-        optimum = minimize(fast, replace(start, gamma=np.empty(0)))
+        optimum = minimize(fast, *(replace(at, gamma=np.empty(0)) for at in (*given, start)))
         center = optimum.point.center
         return _collect(assembly, "joint", n_agq, optimum, center, _working_spread(center))
     objective: Objective[Any] = LaplaceObjective(problem) if n_agq == 1 else QuadratureObjective(problem, n_agq)
-    optimum = minimize(objective, _feasible(objective, start))
+    optimum = minimize(objective, *given, _feasible(objective, start))
     information = optimum.hessian.diagonal()[len(optimum.directions) :][: problem.p]
     if problem.p and not information.max() > _NO_INFORMATION:
         raise FitError(
@@ -72,6 +80,17 @@ def estimate_generalized(
         )
     method_name = "laplace" if n_agq == 1 else "quadrature"
     return _collect(assembly, method_name, n_agq, optimum, optimum.point.center, _joint_spread(optimum, problem.p))
+
+
+def _given(
+    assembly: GeneralizedAssembly, start: GeneralizedParameters, theta: Sequence[Array] | None, beta: Array | None
+) -> list[GeneralizedParameters]:
+    """The start with what is given in the place of its own, if anything is."""
+    if theta is None and beta is None:
+        return []
+    points = start.points if theta is None else points_at(assembly, theta)
+    gamma = start.gamma if beta is None else assembly.fixed.triangle @ beta
+    return [GeneralizedParameters(points, gamma, start.phi)]
 
 
 def _feasible(objective: Objective[Any], start: GeneralizedParameters) -> GeneralizedParameters:
@@ -189,9 +208,9 @@ def _theta_errors(
     return np.array(out)
 
 
-def points_at(assembly: GeneralizedAssembly, theta: Array) -> tuple[Array, ...]:
-    """Points in the problem's bases."""
+def points_at(assembly: GeneralizedAssembly, theta: Array | Sequence[Array]) -> tuple[Array, ...]:
+    """Points in the problem's bases, of theta as a whole or of one for each term."""
     terms = assembly.problem.terms
-    parts = split_theta([t.structure for t in terms], theta)
+    parts = split_theta([t.structure for t in terms], theta) if isinstance(theta, np.ndarray) else theta
     triples = zip(terms, parts, assembly.term_bases, strict=True)
     return tuple(t.structure.point_of(own, basis) for t, own, basis in triples)

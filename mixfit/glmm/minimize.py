@@ -220,13 +220,13 @@ def _slope_vector(slopes: LikelihoodSlopes, directions: Sequence[Direction], dis
     return np.concatenate([out, slopes.gamma, [slopes.log_phi] if dispersion else []])
 
 
-def minimize(objective: Objective[AnyPoint], start: GeneralizedParameters) -> GeneralizedMinimum[AnyPoint]:
-    """Minimize from `start`.
+def minimize(objective: Objective[AnyPoint], *starts: GeneralizedParameters) -> GeneralizedMinimum[AnyPoint]:
+    """Minimize from the best of `starts`.
 
     Raises
     ------
     FitError
-        Where the likelihood is not finite at the start.
+        Where the likelihood is finite at none of them.
     """
-    optimum = descent.minimize(GeneralizedCriterion(objective), [start])
+    optimum = descent.minimize(GeneralizedCriterion(objective), starts)
     return GeneralizedMinimum(optimum.found, optimum.local.directions, optimum.curvature, optimum.certificate)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
+    from mixfit.design.types import FixedStructure
     from mixfit.glmm.problem import GeneralizedProblem
 
     Array = NDArray[np.float64]
@@ -45,6 +46,8 @@ _FEW_ROWS = 50
 _ROUNDING = 1e-6
 # A message is not worth longer: without it the error names no column.
 _SECONDS = 10.0
+# Levels that an error lists before it breaks off.
+_LISTED = 5
 
 
 def fitted_doubt(problem: GeneralizedProblem, eta: Array, phi: float) -> Array:
@@ -119,8 +122,18 @@ def _smallest_direction(columns: Array, sides: Array) -> Array | None:
     return b if (free @ b).min() > -_ROUNDING and np.abs(tied @ b).max(initial=0.0) < _ROUNDING else None
 
 
-def refuse_separation(X: Array, names: Sequence[str], response: str, sides: Array, doubt: Array | None = None) -> None:
-    """Raise FitError naming the columns of X (n, p) that separate the response, if any do."""
+def refuse_separation(
+    X: Array,
+    names: Sequence[str],
+    response: str,
+    sides: Array,
+    doubt: Array | None = None,
+    fixed: FixedStructure | None = None,
+) -> None:
+    """Raise FitError naming the columns of X (n, p) that separate the response, if any do.
+
+    With the structure of the fixed effects it names the levels that have one outcome only.
+    """
     b = separating_direction(X, sides, doubt)
     if b is None:
         return
@@ -136,7 +149,49 @@ def refuse_separation(X: Array, names: Sequence[str], response: str, sides: Arra
         f"{what} separates the response {response!r}: where it differs from zero (or from a threshold) the response "
         "is always at one end of its range, so that the likelihood grows with the coefficient for ever and no finite "
         "estimate exists. Leave the column out, merge the level with another, or add rows that overlap."
+        f"{'' if fixed is None else _one_sided(fixed, columns, names, sides)}"
     )
+
+
+def _one_sided(fixed: FixedStructure, columns: Sequence[str], names: Sequence[str], sides: Array) -> str:
+    """Levels, or else cells, with one outcome only of the factors whose columns separate, and what they compare with.
+
+    Cells of factors are looked at where no level of one of them has one outcome only.
+    """
+    said: list[str] = []
+    crossed = [[name for name in term.factors if fixed.factors[name].levels is not None] for term in fixed.terms]
+    for factors in sorted(map(tuple, crossed), key=len):
+        if not factors or not any(all(f"{name}[" in column for name in factors) for column in columns):
+            continue
+        if said and len(factors) > 1:
+            break
+        levels = [fixed.factors[name].levels or () for name in factors]
+        sizes = tuple(map(len, levels))
+        cells = np.ravel_multi_index([fixed.factors[name].values.astype(np.intp) for name in factors], sizes)
+        counts = np.bincount(cells)
+        ends = [np.bincount(cells, weights=sides == side) for side in (-1.0, 1.0)]
+        alone = np.flatnonzero((counts > 0) & ((counts == ends[0]) | (counts == ends[1])))
+        if not len(alone):
+            continue
+        labels = [
+            ":".join(repr(of[k]) for of, k in zip(levels, place, strict=True))
+            for place in zip(*np.unravel_index(alone[:_LISTED], sizes), strict=True)
+        ]
+        what = ("level" if len(factors) == 1 else "cell") + ("s" if len(alone) > 1 else "")
+        listed = ", ".join(labels) + (", ..." if len(alone) > _LISTED else "")
+        said.append(f"{what} {listed} of {':'.join(factors)!r}{_baselines(factors, levels, names)}")
+    return f" One outcome only: {'; '.join(dict.fromkeys(said))}." if said else ""
+
+
+def _baselines(factors: Sequence[str], levels: Sequence[Sequence[object]], names: Sequence[str]) -> str:
+    """Say which levels treatment contrasts compare with; nothing where a factor is coded otherwise."""
+    found = []
+    for name, own in zip(factors, levels, strict=True):
+        base = [level for level in own if not any(f"{name}[T.{level}]" in column for column in names)]
+        if len(base) != 1:
+            return ""
+        found.append(repr(base[0]))
+    return f" (the baseline is {':'.join(found)})"
 
 
 def refuse_random_separation(X: Array, Z: csr_array, groups: Sequence[str], response: str, sides: Array) -> None:

@@ -28,6 +28,8 @@ __all__ = [
     "level_sum",
     "lower_inverse",
     "matmul",
+    "matmul_at",
+    "segment_products",
     "segment_sum",
     "transpose",
     "triangular_logdet",
@@ -59,6 +61,14 @@ def matmul(a: Array, b: Array) -> Array:
     if len(b) > _MANY_COLUMNS:
         return _levels_last(np.matmul(_levels_first(a), _levels_first(b)))
     return np.einsum("rkq,kcq->rcq", a, b)
+
+
+def matmul_at(a: Array, b: Array, at: Index) -> Array:
+    """A_e B_at[e] for every e: (r, k, q) and (k, c, p) give (r, c, q)."""
+    if b.shape[2] == 1:
+        # One matrix for all: as many copies of a wide one would not fit.
+        return np.ascontiguousarray(np.tensordot(a, b[:, :, 0], (1, 0)).swapaxes(1, 2))
+    return matmul(a, b.take(at, axis=2))
 
 
 def left_multiply(t: Array, b: Array) -> Array:
@@ -146,6 +156,15 @@ def segment_sum(values: Array, segment: Index, size: int) -> Array:
     for row, target in zip(rows, out, strict=True):
         target[:] = np.bincount(segment, weights=row, minlength=size)
     return out.reshape(*values.shape[:-1], size)
+
+
+def segment_products(a: Array, b: Array, segment: Index, size: int) -> Array:
+    """Sums of A_j'B_j by segment: (r, k, q) and (r, c, q) give (k, c, size)."""
+    if size == 1:
+        # The k x c matrices of all levels at once would be far more than their sum.
+        k, c = a.shape[1], b.shape[1]
+        return (a.swapaxes(0, 1).reshape(k, -1) @ b.swapaxes(0, 1).reshape(c, -1).T)[:, :, None]
+    return segment_sum(matmul(transpose(a), b), segment, size)
 
 
 def gather_matmul(a: Array, at: Index, c: Array) -> Array:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Gram",
     "Pairs",
+    "Rows",
     "cross_products",
     "random_predictor",
     "random_sums",
@@ -54,6 +55,21 @@ class Pairs:
 
 
 @dataclass(frozen=True, eq=False)
+class Rows:
+    """What cross-products are products of.
+
+    Attributes
+    ----------
+    factors : tuple of FactorRows
+    columns : ndarray, shape (p + 1, n)
+        [X y].
+    """
+
+    factors: tuple[FactorRows, ...]
+    columns: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Gram:
     """Blocks of [Z X y]'W[Z X y].
 
@@ -68,6 +84,8 @@ class Gram:
         [X y]'[X y].
     n : int
         Number of rows.
+    rows : Rows or None
+        The rows themselves, where they are at hand.
     """
 
     diagonal: tuple[Array, ...]
@@ -75,6 +93,7 @@ class Gram:
     border: tuple[Array, ...]
     corner: Array
     n: int
+    rows: Rows | None = None
 
     @property
     def n_factors(self) -> int:
@@ -112,7 +131,8 @@ class Gram:
         corner = self.corner.copy()
         corner[-1, :-1] = corner[:-1, -1] = basis @ response
         corner[-1, -1] = response @ response
-        return replace(self, border=border, corner=corner)
+        rows = None if self.rows is None else Rows(tuple(factors), np.concatenate([basis, response[None]]))
+        return replace(self, border=border, corner=corner, rows=rows)
 
     def matvec(self, blocks: Sequence[Array | None]) -> list[Array]:
         """Z'Z c for block vectors c, each of shape (k_i, r, q_i) or None for zero."""
@@ -151,7 +171,8 @@ def cross_products(factors: Sequence[FactorRows], columns: Array) -> Gram:
     columns : ndarray, shape (p + 1, n)
         X and y as rows: X in an orthonormal basis, y its least-squares residual.
     """
-    return weighted_products(row_pattern(factors), columns, None)
+    gram = weighted_products(row_pattern(factors), columns, None)
+    return replace(gram, rows=Rows(tuple(factors), columns))
 
 
 def weighted_products(pattern: RowPattern, columns: Array, weights: Array | None) -> Gram:
@@ -229,6 +250,8 @@ def _column_values(f: FactorRows, block: Array, a: int, r: int) -> Array:
 def _diagonal(f: FactorRows, weights: Array | None) -> Array:
     if f.columns is None:
         return np.asarray(np.bincount(f.codes, weights, f.n_levels), dtype=float)[None, None]
+    if f.n_levels == 1:
+        return ((f.columns if weights is None else f.columns * weights) @ f.columns.T)[:, :, None]
     out = np.empty((f.k, f.k, f.n_levels))
     for a in range(f.k):
         left = f.columns[a] if weights is None else f.columns[a] * weights
@@ -238,6 +261,8 @@ def _diagonal(f: FactorRows, weights: Array | None) -> Array:
 
 
 def _border(f: FactorRows, columns: Array) -> Array:
+    if f.n_levels == 1 and f.columns is not None:
+        return (f.columns @ columns.T)[:, :, None]
     out = np.empty((f.k, len(columns), f.n_levels))
     for a in range(f.k):
         for c, column in enumerate(columns):

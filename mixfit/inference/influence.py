@@ -151,7 +151,8 @@ def partition(by: str | ArrayLike, design: Design) -> tuple[str, Index, pd.Index
             return by, np.arange(n), design.index
         for term in design.random:
             if _parts(term.grouping.name) == _parts(by):
-                return term.grouping.name, term.grouping.codes, term.grouping.levels
+                present, codes = np.unique(term.written.codes, return_inverse=True)
+                return term.grouping.name, codes.astype(np.intp), term.written.levels[present]
         names = ", ".join(dict.fromkeys(repr(term.grouping.name) for term in design.random))
         raise DataError(f"by={by!r} is neither 'observation' nor a grouping factor of the model, which has {names}.")
     codes, labels = pd.factorize(pd.Series(by), sort=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.errors import DataError, FitError
-from mixfit.fitted.predict import predictors_of, row_predictors, rows_to_predict
+from mixfit.fitted.predict import predictors_of, rows_to_predict
 from mixfit.fitted.re_form import select
 from mixfit.fitted.residual_covariance import is_structured
 from mixfit.inference.prediction_results import PredictionResults, PredictionResultsMean
@@ -142,7 +142,9 @@ def predict_means(
 ) -> PredictionResultsMean:
     """Means: `GeneralizedResults.get_prediction`."""
     family = fit.model.family
-    eta, variance, labels = row_predictors(fit, newdata, re_form, allow_new_levels, variance=True)
+    selection = select(re_form, fit.model.design.random)
+    rows = rows_to_predict(fit, newdata, selection, allow_new_levels)
+    eta, variance, labels = predictors_of(fit, rows, selection, variance=True)
     assert variance is not None
     error = np.sqrt(variance)
     return PredictionResultsMean(

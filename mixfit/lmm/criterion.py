@@ -22,6 +22,7 @@ from scipy.linalg.lapack import dpotrf
 from mixfit.covariance.steps import relative_factors
 from mixfit.errors import FitError
 from mixfit.factor.factor import factorize
+from mixfit.lmm.border import eliminate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Evaluation", "evaluate", "whiten"]
+__all__ = ["Evaluation", "evaluate", "strengths", "whiten"]
 
 
 # A sum's rounding, two bits above the last.
 _ROUNDING = 4.0 * float(np.finfo(float).eps)
+# What log|A| may lose without a closer look: its rounding is below the certificate's tolerance all the same.
+_FEW_DIGITS = 1e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,13 +98,14 @@ def evaluate(problem: Problem, points: Sequence[Array], *, reml: bool) -> Evalua
     templates = relative_factors(problem.terms, points)
     gram, p = problem.gram, problem.p
     factor = factorize(gram, problem.plan, problem.factor_templates(templates))
-    forward = factor.half(gram.border)
-    schur = gram.corner - factor.inner(forward, forward)
+    border = eliminate(factor)
+    schur = border.schur
     root, half = _fixed_root(schur, p)
     beta = dtrsv(root, half, lower=1, trans=1) if p else half
     schur_scale = float(gram.corner[p, p])
     # Rounding can leave a residual of nothing: keep the logarithm finite and the resolution honest.
-    residual = max(float(schur[p, p] - half @ half), _ROUNDING * schur_scale)
+    least = _ROUNDING**2 if border.from_rows else _ROUNDING
+    residual = max(float(schur[p, p] - half @ half), least * schur_scale)
     nu = problem.degrees(reml=reml)
     value = (
         factor.logdet
@@ -114,20 +118,36 @@ def evaluate(problem: Problem, points: Sequence[Array], *, reml: bool) -> Evalua
         term.structure.cancellation(t, squares) * gram.n_levels[term.factor]
         for term, t, squares in zip(problem.terms, templates, problem.squares, strict=True)
     )
-    resolution = _ROUNDING * (abs(value) + nu * schur_scale / residual + lost)
+    lost += nu * border.loss(schur_scale, residual) + _overlap(factor, problem, templates)
+    if reml:
+        lost += sum(border.loss(1.0, pivot**2) for pivot in root.diagonal().tolist())
+    resolution = _ROUNDING * (abs(value) + lost)
     return Evaluation(
         problem,
         reml,
         tuple(points),
         templates,
         factor,
-        forward,
+        border.forward,
         root,
         beta,
         residual,
         float(value),
         float(resolution),
     )
+
+
+def strengths(problem: Problem, templates: Sequence[Array]) -> list[float]:
+    """tr(T'FT) of every term, F the mean cross-product of its levels: the size of Lambda'Z'Z Lambda beside I."""
+    pairs = zip(templates, problem.squares, strict=True)
+    return [float(np.einsum("ab,ab,a->", t, t, squares)) for t, squares in pairs]
+
+
+def _overlap(factor: Factor, problem: Problem, templates: Sequence[Array]) -> float:
+    """What log|A| loses where columns of Z share what they span, and I is all that A = Lambda'Z'Z Lambda + I has."""
+    sizes = strengths(problem, templates)
+    bound = sum(problem.gram.n_levels[t.factor] * size for t, size in zip(problem.terms, sizes, strict=True))
+    return bound if bound < _FEW_DIGITS else factor.cancellation()
 
 
 def _fixed_root(schur: Array, p: int) -> tuple[Array, Array]:

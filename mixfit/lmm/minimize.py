@@ -13,7 +13,7 @@ import numpy as np
 from mixfit.covariance.boundary import boundary_parameters
 from mixfit.covariance.directions import regular_columns
 from mixfit.covariance.steps import leave_boundary, move, pivots, turned, units
-from mixfit.lmm.criterion import evaluate
+from mixfit.lmm.criterion import evaluate, strengths
 from mixfit.lmm.derivatives import differentiate, edge_curvature
 from mixfit.lmm.hessian import exact_hessian
 from mixfit.optimize import descent
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.covariance.directions import Direction
     from mixfit.errors import FitError
     from mixfit.lmm.criterion import Evaluation
     from mixfit.lmm.derivatives import Derivatives
@@ -33,6 +34,14 @@ if TYPE_CHECKING:
     from mixfit.optimize.certificate import BoundaryParameter, Certificate
 
     Array = NDArray[np.float64]
+
+# By how much log|A| may be rounded above its size: its second derivatives by the square of that, which leaves a Newton
+# step the digits that it needs.
+_STRONG = 1e6
+# Size of Lambda'Z'Z Lambda beside I at which its own rounding is a hundredth of I.
+_STRONGEST = 1e14
+# Steps of the differences in coordinates of size 1, logarithms: their error is in the fourth digit.
+_DIFFERENCE = 1e-4
 
 __all__ = ["LinearCriterion", "LinearLocal", "LinearMinimum", "minimize"]
 
@@ -63,10 +72,10 @@ class LinearCriterion:
     """
 
     price = Price.CHEAP
-    n_aside = 0
 
     def __init__(self, problem: Problem, *, reml: bool) -> None:
         self.problem, self.reml = problem, reml
+        self.n_aside = 0
 
     def evaluate(self, place: Sequence[Array]) -> Evaluation:
         """The criterion at the same covariances by the points that steps are best made from."""
@@ -102,8 +111,28 @@ class LinearCriterion:
         return boundary_parameters(problem.terms, found.points, problem.seen, *slopes, curvature)
 
     def hessian(self, found: Evaluation, local: LinearLocal) -> Array:
-        """Exact second derivatives."""
-        return exact_hessian(found, local.derivatives)
+        """Exact second derivatives; forward differences of the exact gradient where rounding has taken those."""
+        strength = max(strengths(self.problem, found.templates))
+        if strength < _STRONG or (strength < _STRONGEST and found.factor.cancellation() < _STRONG):
+            return exact_hessian(found, local.derivatives)
+        directions = local.derivatives.directions
+        out = np.empty((len(directions), len(directions)))
+        for a, row in enumerate(out):
+            step = _DIFFERENCE * (np.arange(len(directions)) == a)
+            moved = evaluate(self.problem, self.move(found, local, step, ()), reml=self.reml)
+            row[:] = (self._along(moved, directions) - local.gradient) / _DIFFERENCE
+        self.n_aside += len(directions)
+        return 0.5 * (out + out.T)
+
+    def _along(self, moved: Evaluation, directions: Sequence[Direction]) -> Array:
+        """Gradient at a point close by, in the coordinates centred where `directions` are."""
+        slopes = differentiate(moved)
+        out = np.empty(len(directions))
+        for index, (term, point) in enumerate(zip(self.problem.terms, moved.points, strict=True)):
+            own = [a for a, d in enumerate(directions) if d.term == index]
+            known = slopes.relative[index], slopes.absolute.get(index)
+            out[own] = term.structure.slopes_after([directions[a] for a in own], point, *known)
+        return out
 
     def move(self, found: Evaluation, local: LinearLocal, step: Array, vanishing: tuple[int, ...]) -> list[Array]:
         """Points a step away."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.gram.levels import column_products
+from mixfit.covariance.directions import regular_columns
+from mixfit.gram.levels import column_products, left_multiply
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +31,31 @@ def residual_forward(at: Evaluation) -> tuple[dict[int, Array], Array]:
 
 
 def loaded_products(at: Evaluation, columns: dict[int, Array]) -> Array:
-    """W'V^{-1}[W X y] over sigma^2 = 1 for W = [Z_i c_i], c_i of shape (k_i, r_i, q_i), factor by factor."""
+    """W'V^{-1}[W X y] over sigma^2 = 1 for W = [Z_i c_i], c_i of shape (k_i, r_i, q_i), factor by factor.
+
+    Where c = Lambda v they are v'(I - A^{-1})v and v'u of X and y, which lose no digits however large Lambda is.
+    """
+    scaled = {}
+    for i, c in columns.items():
+        t = at.factor.templates[i]
+        if not regular_columns(t).all():
+            return _general_products(at, columns)
+        scaled[i] = c / t[0, 0] if t.shape == (1, 1) else left_multiply(np.asarray(np.linalg.inv(t), dtype=float), c)
+    width = [v.shape[1] for v in scaled.values()]
+    ends = np.cumsum(width)
+    r = int(ends[-1])
+    blocks = [np.zeros((k, r, q)) for k, q in zip(at.problem.gram.k, at.problem.gram.n_levels, strict=True)]
+    own_products = np.zeros((r, r))
+    for (i, v), end, size in zip(scaled.items(), ends, width, strict=True):
+        part = slice(end - size, end)
+        blocks[i][:, part] = v
+        own_products[part, part] = column_products(v, v)
+    half = at.factor.forward({i: blocks[i] for i in at.factor.plan.chain}, at.factor.plan.columns.stack(blocks))
+    return np.concatenate([own_products - at.factor.inner(half, half), at.factor.inner(half, at.forward)], axis=1)
+
+
+def _general_products(at: Evaluation, columns: dict[int, Array]) -> Array:
+    """The same for any c."""
     gram = at.problem.gram
     products: list[list[Array]] = [[] for _ in range(gram.n_factors)]
     for i, c in columns.items():

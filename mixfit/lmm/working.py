@@ -21,6 +21,7 @@ import numpy as np
 from mixfit.factor.posterior import full_posterior, row_leverages
 from mixfit.gram.pattern import FactorRows, row_pattern
 from mixfit.gram.products import random_predictor
+from mixfit.lmm.border import inner_products
 from mixfit.lmm.estimate import at_estimates
 
 if TYPE_CHECKING:
@@ -82,15 +83,19 @@ class WorkingModel:
         return self.factor.half(self.factor.gram.border)
 
     @cached_property
+    def _modes(self) -> tuple[list[Array], list[Array]]:
+        """u = A^{-1} Lambda'Z'[X y], and Lambda u."""
+        return self.factor.backward(*self.forward)
+
+    @cached_property
     def schur(self) -> Array:
-        """G, shape (p + 1, p + 1)."""
-        return self.factor.gram.corner - self.factor.inner(self.forward, self.forward)
+        """G = d'd + u'u, shape (p + 1, p + 1)."""
+        return np.asarray(self.whitened @ self.whitened.T) + inner_products(self._modes[0])
 
     @cached_property
     def whitened(self) -> Array:
         """V^{-1}[X y], shape (p + 1, n)."""
-        modes = self.factor.backward(*self.forward)[1]
-        return self.columns - random_predictor(self.factors, modes)
+        return self.columns - random_predictor(self.factors, self._modes[1])
 
 
 def linear_working_model(assembly: Assembly, estimate: LinearEstimate) -> WorkingModel:

@@ -11,12 +11,14 @@ from mixfit.covariance.steps import split_theta
 from mixfit.covariance.templates import expand
 from mixfit.design.rows import subset
 from mixfit.errors import DataError, FitError
+from mixfit.gram.row_space import row_space
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from scipy.sparse import csr_array
 
     from mixfit.design.types import Design, Grouping
+    from mixfit.gram.row_space import RowSpace
 
     Array = NDArray[np.float64]
 
@@ -89,10 +91,15 @@ class MixedModel:
         kept = set(self.kept.tolist())
         return tuple(name for j, name in enumerate(self.design.exog_names) if j not in kept)
 
+    @cached_property
+    def row_space(self) -> RowSpace:
+        """Which linear functions of the columns of ``design.X`` the data tell."""
+        return row_space(self.design.X, self.kept)
+
     @property
     def groups(self) -> dict[str, Grouping]:
         """Grouping factors by name."""
-        return {r.grouping.name: r.grouping for r in self.design.random}
+        return {r.grouping.name: r.written for r in self.design.random}
 
     @cached_property
     def exog_re(self) -> csr_array:

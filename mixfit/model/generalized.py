@@ -24,6 +24,7 @@ from mixfit.glmm.separation import (
     refuse_separation,
 )
 from mixfit.model.base import MixedModel
+from mixfit.model.starts import read_fixed_start, read_start
 from mixfit.results.generalized import GeneralizedResults
 
 if TYPE_CHECKING:
@@ -94,7 +95,13 @@ class GeneralizedMixedModel(MixedModel):
         """Rows, patterns and bases of the design."""
         return self._assembly
 
-    def fit(self, n_agq: int = 1, method: Literal["ml", "pql"] = "ml") -> GeneralizedResults:
+    def fit(
+        self,
+        n_agq: int = 1,
+        method: Literal["ml", "pql"] = "ml",
+        start: Sequence[ArrayLike] | ArrayLike | None = None,
+        start_fixed: ArrayLike | None = None,
+    ) -> GeneralizedResults:
         """Estimate by maximum likelihood, or by penalized quasi-likelihood.
 
         Parameters
@@ -112,6 +119,13 @@ class GeneralizedMixedModel(MixedModel):
             families, where glmmPQL estimates one, and is estimated for Gaussian, Gamma and inverse
             Gaussian ones. Standard errors are those of the last working model. A quasi-likelihood
             is no likelihood: such a fit has no ``llf``, ``aic`` or ``bic``.
+        start : sequence of array-like, or array-like of shape (m,), optional
+            Where to start from: for each random term its relative factor, shape (k_t, k_t), or its parameters, shape
+            (m_t,); or all of theta. Otherwise, and where they turn out to be the better start, moment estimates of
+            the working linear model.
+        start_fixed : array-like, shape (p,), optional
+            Fixed effects to start from, in the order of ``params``; otherwise those of the generalized linear model
+            without random effects.
 
         Returns
         -------
@@ -120,8 +134,8 @@ class GeneralizedMixedModel(MixedModel):
         Raises
         ------
         FitError
-            Where `n_agq` or `method` does not suit the model, no finite likelihood can be found, or fixed
-            or random effects separate the response, so that no finite estimate exists.
+            Where `n_agq` or `method` does not suit the model, a start has another shape, no finite likelihood can be
+            found, or fixed or random effects separate the response, so that no finite estimate exists.
 
         Warns
         -----
@@ -144,8 +158,10 @@ class GeneralizedMixedModel(MixedModel):
             raise FitError(f"n_agq is 0 or a positive whole number of quadrature points, not {n_agq!r}.")
         if method == "pql" and n_agq != 1:
             raise FitError("n_agq is for method='ml': penalized quasi-likelihood has no integral to approximate.")
+        theta = None if start is None else read_start(self.design.random, start)
+        beta = None if start_fixed is None else read_fixed_start(self.design, self._assembly.fixed.kept, start_fixed)
         try:
-            estimate = estimate_generalized(self._assembly, int(n_agq), method)
+            estimate = estimate_generalized(self._assembly, int(n_agq), method, theta, beta)
         except FitError:
             self._refuse_separation(None)
             raise
@@ -163,7 +179,7 @@ class GeneralizedMixedModel(MixedModel):
         doubt = None if estimate is None else fitted_doubt(problem, estimate.eta, estimate.phi)
         found = estimate is not None and estimate.certificate.converged
         if not found or doubt is None or doubt.min() < CERTAIN:
-            refuse_separation(self.exog, self.exog_names, self.design.endog_name, sides, doubt)
+            refuse_separation(self.exog, self.exog_names, self.design.endog_name, sides, doubt, self.design.fixed)
         if not found or doubt is None or doubt.max() < PERFECT:
             columns = [r.grouping.name for r in self.design.random for _ in range(r.grouping.n_levels * r.Z.shape[1])]
             refuse_random_separation(self.exog, self.exog_re, columns, self.design.endog_name, sides)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mixfit.lmm.assemble import assemble, with_response
 from mixfit.lmm.estimate import at_estimates, conditional_covariance, criterion, estimate, points_of
 from mixfit.model.base import MixedModel
+from mixfit.model.starts import read_start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,18 +64,24 @@ class LinearMixedModel(MixedModel):
         """Cross-products of the design and their bases."""
         return self._assembly
 
-    def fit(self, reml: bool = True, start: Sequence[Array] | None = None) -> LinearResults:
+    def fit(self, reml: bool = True, start: Sequence[ArrayLike] | ArrayLike | None = None) -> LinearResults:
         """Estimate by REML or maximum likelihood.
 
         Parameters
         ----------
         reml : bool
-        start : sequence of ndarray, shape (k_t, k_t), optional
-            Relative factors to start from; moment estimates otherwise.
+        start : sequence of array-like, or array-like of shape (m,), optional
+            Where to start from: for each random term its relative factor, shape (k_t, k_t), or its parameters, shape
+            (m_t,); or all of theta. Moment estimates otherwise, and where they turn out to be the better start.
 
         Returns
         -------
         LinearResults
+
+        Raises
+        ------
+        FitError
+            Where `start` has another shape, or the response leaves no residual variance to estimate.
 
         Examples
         --------
@@ -87,7 +94,8 @@ class LinearMixedModel(MixedModel):
         # Tables, predictions and summaries are not needed to read a model: `import mixfit` stays quick.
         from mixfit.results.linear import LinearResults
 
-        return LinearResults(self, estimate(self._assembly, reml=reml, start=start))
+        given = None if start is None else read_start(self.design.random, start)
+        return LinearResults(self, estimate(self._assembly, reml=reml, start=given))
 
     def criterion(self, theta: ArrayLike, reml: bool = True) -> float:
         """What `fit` minimizes: -2 log-likelihood at its best beta and sigma for one theta, with all constants.

@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["TOLERANCE", "BoundaryParameter", "Certificate"]
+__all__ = ["COARSEST", "TOLERANCE", "BoundaryParameter", "Certificate"]
 
 # A predicted decrease of the criterion (-2 log-likelihood) below this is no decrease: the parameters are
 # then within sqrt(1e-8) = 1e-4 of their standard errors of the optimum.
 TOLERANCE = 1e-8
+# A criterion that rounding leaves known no better than this certifies nothing: a tenth of a standard error is lost.
+COARSEST = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,7 @@ class Certificate:
     Attributes
     ----------
     converged : bool
-        Whether `predicted_decrease` and that of every boundary parameter is below `tolerance`.
+        Whether `predicted_decrease` and that of every boundary parameter is below `tolerance`, and that below 0.01.
     projected_gradient : float
         Largest derivative of the criterion along a free direction (a log standard deviation, or a
         relative entry of a Cholesky factor).

@@ -22,7 +22,7 @@ import numpy as np
 
 from mixfit.errors import FitError
 from mixfit.optimize.bounds import CREEPING, LONGEST_STEP
-from mixfit.optimize.certificate import Certificate
+from mixfit.optimize.certificate import COARSEST, TOLERANCE, Certificate
 from mixfit.optimize.criterion import AnyLocal, Found, Place, Price
 from mixfit.optimize.quasi_newton import bfgs, positive
 from mixfit.optimize.steps import negligible, newton_step, scaled_step
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Descent", "Optimum", "descend", "minimize"]
+__all__ = ["Descent", "Optimum", "best_of", "descend", "minimize"]
 
 # No model of any kind has needed a third of these.
 _MAX_ITERATIONS = 200
@@ -63,6 +63,7 @@ _LAST_DIGITS = {Price.FREE: 1e-5, Price.DEAR: 1e-3, Price.CHEAP: 1.0}
 _HALVED = {Price.FREE: 0.5, Price.DEAR: 0.0, Price.CHEAP: 0.0}
 
 CONVERGED = "optimality conditions hold"
+_BLURRED = "the criterion is not known well enough: the ratios of the variances are too large for double precision"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +95,7 @@ def minimize(criterion: Criterion[Place, Found, AnyLocal], starts: Sequence[Plac
     ----------
     criterion : Criterion
     starts : sequence of places
+        At some of them the criterion may have no value.
 
     Returns
     -------
@@ -102,10 +104,22 @@ def minimize(criterion: Criterion[Place, Found, AnyLocal], starts: Sequence[Plac
     Raises
     ------
     FitError
-        Where the criterion has no finite value at a start, or at no place that a step leads to.
+        Where the criterion has no finite value at any start, or at no place that a step leads to.
     """
-    tried = [criterion.evaluate(start) for start in starts]
-    return descend(criterion, min(tried, key=lambda found: found.value), len(tried))
+    return descend(criterion, best_of(criterion, starts), len(starts))
+
+
+def best_of(criterion: Criterion[Place, Found, AnyLocal], places: Sequence[Place]) -> Found:
+    """The lowest of places; the error of the first where none has a value."""
+    found, errors = [], []
+    for place in places:
+        try:
+            found.append(criterion.evaluate(place))
+        except FitError as error:
+            errors.append(error)
+    if not found:
+        raise errors[0]
+    return min(found, key=lambda at: at.value if np.isfinite(at.value) else np.inf)
 
 
 def descend(
@@ -253,6 +267,9 @@ class Descent(Generic[Place, Found, AnyLocal]):
         if promise > tolerance:
             return False
         self._arrived = promise
+        if price is Price.CHEAP and tolerance > TOLERANCE:
+            # The slopes may know more than the values do.
+            return promise <= TOLERANCE or promise > _HALVED[Price.FREE] * before
         return promise <= _LAST_DIGITS[price] * tolerance or promise > _HALVED[price] * before
 
     def _first_lower(self) -> tuple[Found, Array | None] | None:
@@ -355,13 +372,15 @@ class Descent(Generic[Place, Found, AnyLocal]):
         tolerance = self._criterion.tolerance(self.found)
         exact = self._kind is _Kind.EXACT
         certificate = Certificate(
-            converged=bool(self.promise <= tolerance and (exact or self._criterion.price is not Price.DEAR)),
+            converged=bool(
+                self.promise <= tolerance <= COARSEST and (exact or self._criterion.price is not Price.DEAR)
+            ),
             projected_gradient=float(np.abs(self.local.gradient).max(initial=0.0)),
             predicted_decrease=self.decrease,
             boundary=self.local.exits,
             tolerance=tolerance,
             n_evaluations=self.n_evaluations + self._criterion.n_aside,
-            message=self.message,
+            message=_BLURRED if tolerance > COARSEST else self.message,
         )
         curvature = positive(self._curvature) if exact else self._curvature
         return Optimum(self.found, self.local, curvature, exact, certificate)

@@ -71,7 +71,7 @@ def group_curves(fit: Fit, x: str, grouping: Grouping, shown: NDArray[np.intp], 
     shown : ndarray of intp, shape (g,)
         Codes of levels.
     data : frame, optional
-        That of the fit; without it the formula may use bare numeric columns and grouping factors only.
+        That of the fit; without it there are the columns of the formula.
 
     Returns
     -------
@@ -96,14 +96,7 @@ def group_curves(fit: Fit, x: str, grouping: Grouping, shown: NDArray[np.intp], 
     new = rows.iloc[np.repeat(np.arange(len(shown)), len(at))].reset_index(drop=True)
     new[x] = pd.concat([grid] * len(shown), ignore_index=True)
     factors = containing_factors(design.random, grouping)
-    try:
-        mixed, population = (np.asarray(fit.predict(new, re_form=r), dtype=float) for r in (factors, "population"))
-    except DataError as error:
-        if data is not None:
-            raise
-        raise DataError(
-            f"{error} The fit keeps columns of its formula only: pass the frame of the fit as data=."
-        ) from error
+    mixed, population = (np.asarray(fit.predict(new, re_form=r), dtype=float) for r in (factors, "population"))
     shape = (len(shown), len(at))
     return Curves(places, values, at, mixed.reshape(shape), population.reshape(shape))
 
@@ -243,7 +236,7 @@ def fitted_lines(
     group : str, optional
         Grouping factor; by default the one with the most levels.
     data : frame, optional
-        That of the fit. Needed where the formula has more than bare numeric columns and grouping factors.
+        That of the fit. Needed for a variable that the formula does not have.
     levels : str or sequence, optional
         Groups to show, in this order.
     sort : bool

@@ -184,7 +184,7 @@ def _read_formula(
         )
     # A row without trials has no weight in a model, and yet its unit has a mean: the fitted encodings read all rows.
     design = build(parsed, data, binomial=True, residual=False)
-    rows = design.reader.read(data, ())
+    rows = design.reader.read(data, (), own=True)
     missing.note("the covariates", null_rows(np.column_stack([rows.X, rows.offset]), missing.n_rows, "the covariates"))
     return np.round(rates * n), n, rows.X, rows.offset, design.exog_names
 

@@ -60,8 +60,8 @@ def augment(fit: Fit, data: object = None) -> pd.DataFrame:
     Parameters
     ----------
     data : frame, optional
-        The data of the fit, whose columns are to be kept. By default the response, the columns of the design
-        and the grouping factors.
+        The data of the fit, all of whose columns are to be kept. By default those that the model uses, as they were
+        in the data, with ``(weights)`` and ``(offset)`` where it has them.
 
     Returns
     -------
@@ -93,7 +93,9 @@ def augment(fit: Fit, data: object = None) -> pd.DataFrame:
 
 
 def model_frame(design: Design) -> pd.DataFrame:
-    """Lay out what a design holds of the data: response, columns, groups, weights and offset.
+    """Lay out what a design holds of the data: the columns that it was read from, weights and offset.
+
+    Of a design that was not read from data: response, columns and groups.
 
     Parameters
     ----------
@@ -103,18 +105,22 @@ def model_frame(design: Design) -> pd.DataFrame:
     -------
     DataFrame, shape (nobs, ...)
     """
-    columns: dict[str, object] = {design.endog_name: design.y}
-    columns |= {name: x for name, x in zip(design.exog_names, design.X.T, strict=True) if name != "Intercept"}
-    for term in design.random:
-        pairs = zip(term.columns, term.Z.T, strict=True)
-        columns |= {name: z for name, z in pairs if name != "Intercept" and name not in columns}
-    for term in design.random:
-        columns[term.grouping.name] = term.grouping.levels.take(term.grouping.codes)
+    columns: dict[str, Any] = {}
+    if design.frame is not None:
+        columns |= {name: series.array for name, series in design.frame.items()}
+    else:
+        columns[design.endog_name] = design.y
+        columns |= {name: x for name, x in zip(design.exog_names, design.X.T, strict=True) if name != "Intercept"}
+        for term in design.random:
+            pairs = zip(term.columns, term.Z.T, strict=True)
+            columns |= {name: z for name, z in pairs if name != "Intercept" and name not in columns}
+        for term in design.random:
+            columns[term.grouping.name] = term.written.levels.take(term.written.codes)
     if design.weights is not None:
         columns["(weights)"] = design.weights
     if design.offset is not None:
         columns["(offset)"] = design.offset
-    return pd.DataFrame({name: np.asarray(values) for name, values in columns.items()}, index=design.index)
+    return pd.DataFrame(columns, index=design.index)
 
 
 def used_rows(data: object, design: Design) -> pd.DataFrame:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from mixfit.fitted.protocols import is_generalized
+from mixfit.fitted.protocols import is_generalized, is_nonlinear
 from mixfit.fitted.varcorr import random_covariances, term_order
 from mixfit.tables.numbers import P_HEADER, format_common
 from mixfit.wald import correlation as as_correlation
@@ -82,7 +82,10 @@ def collect(fit: Fit, correlation: bool | None = None) -> SummaryFacts:
     -------
     SummaryFacts
     """
-    heading = _generalized_heading(fit) if is_generalized(fit) else _linear_heading(fit)
+    if is_generalized(fit):
+        heading = _generalized_heading(fit)
+    else:
+        heading = _nonlinear_heading(fit) if is_nonlinear(fit) else _linear_heading(fit)
     model, estimate = fit.model, fit.estimate
     random = model.design.random
     p = len(estimate.beta)
@@ -98,7 +101,7 @@ def collect(fit: Fit, correlation: bool | None = None) -> SummaryFacts:
         varcorr=random_covariances(fit),
         nobs=fit.nobs,
         n_dropped=model.design.n_dropped,
-        groups={random[t].grouping.name: random[t].grouping.n_levels for t in term_order(random)},
+        groups={random[t].grouping.name: random[t].written.n_levels for t in term_order(random)},
         coefficients=pd.DataFrame({"Estimate": fit.params, "Std. Error": fit.bse, **heading.tests}),
         dispersion=heading.dispersion,
         correlation=as_correlation(estimate.cov_beta) if show and p > 1 else None,
@@ -114,6 +117,13 @@ def _linear_heading(fit: Fit) -> Heading:
         tests={"t value": fit.tvalues},
         dispersion=None,
     )
+
+
+def _nonlinear_heading(fit: Fit) -> Heading:
+    method = "maximum likelihood (Laplace Approximation)"
+    if fit.estimate.method == "lb":
+        method = f"{'REML' if fit.reml else 'maximum likelihood'} (Lindstrom and Bates' algorithm)"
+    return replace(_linear_heading(fit), title=f"Nonlinear mixed model fit by {method}")
 
 
 def _generalized_heading(fit: GeneralizedFit) -> Heading:

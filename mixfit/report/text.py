@@ -67,7 +67,7 @@ def varcorr_cells(
         [g for p in parts for g in (p.group, *[""] * (p.structure.n_deviations - 1))]
         + ["Residual"] * len(residual)
         + [""] * len(log_sd),
-        [name for p in parts for name in p.structure.row_names([shown(c) for c in p.columns])]
+        [shown(name) for p in parts for name in p.structure.row_names(p.columns)]
         + [""] * len(residual)
         + [name for name, _ in log_sd],
     ]

@@ -219,3 +219,19 @@ def test_no_new_rows():
     new = found.reader.read(DATA.head(0), (True,))
     assert new.X.shape == (0, found.X.shape[1])
     assert new.Z[0].shape == (0, 2)
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+@pytest.mark.parametrize("dtype", [None, object, "float64", "category", "string"])
+def test_no_rows_of_any_type(formula, dtype):
+    found = build(parse(formula), DATA)
+    new = DATA.head(0) if dtype is None else DATA.head(0).astype(dtype)
+    read = found.reader.read(new, (True,) * len(found.random))
+    assert read.X.shape == (0, found.X.shape[1])
+    assert [Z.shape for Z in read.Z] == [(0, term.Z.shape[1]) for term in found.random]
+    assert all(codes.shape == (0,) for codes in read.codes)
+    assert read.offset.shape == (0,)
+    assert found.reader.read_fixed(new).shape == (0, found.X.shape[1])
+    assert [Z.shape for Z in found.reader.read_random(new)] == [(0, term.Z.shape[1]) for term in found.random]
+    with pytest.raises(DataError, match="no column"):
+        found.reader.read(new[["x"]], (True,) * len(found.random)) if "g" in formula or "h" in formula else None

@@ -1,11 +1,14 @@
 """Which rows a design uses: missing values, weights, offsets."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 
+import mixfit
 from mixfit.design import build
-from mixfit.errors import DataError
+from mixfit.errors import DataError, UndefinedValuesWarning
 from mixfit.formula import parse
 
 N = 40
@@ -65,7 +68,7 @@ def test_columns_that_the_model_does_not_use_do_not_matter():
 
 
 def test_values_that_a_transformation_makes_missing():
-    with np.errstate(invalid="ignore"):
+    with pytest.warns(UndefinedValuesWarning):
         found = design("y ~ np.log(z) + (1|g)")
     assert found.n_dropped == int((DATA.z <= 0).sum()) > 0
     np.testing.assert_allclose(found.X[:, 1], np.log(DATA.z[DATA.z > 0]))
@@ -159,3 +162,50 @@ def test_arithmetic_of_columns_is_pandas(offset):
     found = design("y ~ 1 + (1|g)", data, offset=offset)
     expected = data.eval(offset).dropna().to_numpy(dtype=float)
     np.testing.assert_array_equal(found.offset, expected)
+
+
+@pytest.mark.parametrize(
+    ("formula", "options", "message"),
+    [
+        ("y ~ log(x) + (1|g)", {}, r"`log\(x\)` \(3\)\. These rows are left out"),
+        ("y ~ np.log(x) + (1|g)", {}, r"`np.log\(x\)` \(3\)"),
+        ("y ~ np.sqrt(x):f + (1|g)", {}, r"`np.sqrt\(x\)` \(3\)"),
+        ("y ~ z + (0 + np.log(x)|g)", {}, r"`np.log\(x\)` \(3\)"),
+        ("log(x) ~ z + (1|g)", {}, r"`log\(x\)` \(3\)"),
+        ("y ~ z + offset(log(x)) + (1|g)", {}, r"`log\(x\)` \(3\)"),
+        ("y ~ z + (1|g)", {"offset": "np.log(x)"}, r"`np.log\(x\)` \(3\)"),
+        ("y ~ z + (1|g)", {"weights": "np.sqrt(x)"}, r"`np.sqrt\(x\)` \(3\)"),
+        ("y ~ I(z.shift(2)) + (1|g)", {}, r"`I\(z.shift\(2\)\)` \(2\)"),
+    ],
+)
+def test_rows_that_an_expression_loses_are_counted(formula, options, message):
+    data = DATA.assign(x=DATA.x.where(~DATA.index.isin([1, 5, 20]), -1.0))
+    with pytest.warns(
+        UndefinedValuesWarning,
+        match=r"^Expressions without a value in rows in which their columns have one: " + message,
+    ):
+        found = design(formula, data, **options)
+    assert found.n_dropped == (2 if "shift" in formula else 3)
+    # A value missing beside them is no such row.
+    more = data.assign(x=data.x.where(data.index != 7))
+    with pytest.warns(UndefinedValuesWarning, match=message):
+        design(formula, more, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        design(formula.replace("I(z.shift(2))", "z"), DATA, **options)
+        with pytest.raises(DataError, match="Missing values"):
+            design(formula, data, na_action="raise", **options)
+
+
+def test_missing_columns_are_no_undefined_values():
+    data = DATA.assign(x=DATA.x.where(DATA.index != 7), f=DATA.f.where(DATA.index != 9))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert design("y ~ np.log(x) + scale(x):C(f) + (1|g)", data).n_dropped == 2
+
+
+@pytest.mark.parametrize("family", ["gaussian", "binomial"])
+def test_the_warning_points_at_the_user(family):
+    with pytest.warns(UndefinedValuesWarning) as caught:
+        mixfit.mixed("I(1.0 * (y > 0)) ~ np.log(z) + (1 | g)", DATA, family=family)
+    assert [warning.filename for warning in caught] == [__file__]

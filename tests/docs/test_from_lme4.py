@@ -126,3 +126,12 @@ def test_what_the_differences_say(names: dict) -> None:
     np.testing.assert_allclose(g.predict(), g.fittedvalues)
     assert "Pr(>|t|)" not in str(m.summary())
     assert "Pr(>|t|)" in str(m.summary(ddf="satterthwaite"))
+
+
+def test_standard_errors_of_predictions_beside_those_of_glmmtmb(names: dict) -> None:
+    theirs = np.reshape(numbers(r_output("0.3783")), (2, 4))
+    mine = np.array(names["errors"])
+    ratio = mine[0] / theirs[0]
+    assert (ratio > 0.97 - 5e-4).all()
+    assert (ratio < 0.985).all()
+    np.testing.assert_allclose(mine[1], theirs[1], atol=1e-4)

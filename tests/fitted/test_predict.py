@@ -56,11 +56,12 @@ def test_deficient_columns_are_left_out_of_new_rows() -> None:
 
         def read(self, newdata: pd.DataFrame, terms: tuple[bool, ...]) -> NewDesign:
             new = fit.model.design.reader.read(newdata, terms)
-            return replace(new, X=np.column_stack([new.X, np.full(len(newdata), 1e6)]))
+            return replace(new, X=np.column_stack([new.X, newdata["D2"]]))
 
     model = dense.DenseModel(replace(fit.model.design, reader=Wider()), "")
-    mine = LinearResults(model, fit.estimate).predict(NEW.iloc[:1], re_form="population")
-    assert_allclose(mine, fit.params["Intercept"])
+    new = pd.DataFrame({"Days": [0.0, 3.0], "D2": [0.0, 6.0]})
+    mine = LinearResults(model, fit.estimate).predict(new, re_form="population")
+    assert_allclose(mine, fit.params["Intercept"] + fit.params["Days"] * new["Days"])
 
 
 def test_unseen_level_is_named() -> None:

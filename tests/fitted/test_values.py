@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
+import mixfit
+from mixfit.errors import FitError
 from mixfit.tables.layout import shown
 from tests import dense
 from tests.fitted.models import MODELS, fitted, numbers
@@ -139,3 +141,19 @@ def test_reference_optimizer_is_no_worse_than_lme4s(name: str) -> None:
     assert -1e-9 < best.llf - fitted(name).llf < 1e-4
     slope = dense.gradient(best.model.design, best.estimate.templates, reml)
     assert np.abs(slope).max() < 1e-5 * len(best.model.design.y)
+
+
+def test_residuals_of_every_kind_are_those_of_lme4() -> None:
+    # lmer(Reaction ~ Days + (Days | Subject), sleepstudy, weights = rep(c(1, 2, 4), 60)), R 4.2.2, lme4 1.1-31
+    fit = mixfit.mixed(
+        "Reaction ~ Days + (Days | Subject)", mixfit.datasets.load("sleepstudy"), weights=[1, 2, 4] * 60
+    ).fit()
+    for kind, values in {
+        "response": [-4.717167, -15.511390],
+        "working": [-4.717167, -15.511390],
+        "deviance": [-4.717167, -21.936419],
+        "pearson": [-4.717167, -21.936419],
+    }.items():
+        assert_allclose(fit.residuals(kind)[:2], values, rtol=1e-4)
+    with pytest.raises(FitError, match="'scaled' or 'normalized', not 'partial'"):
+        fit.residuals("partial")

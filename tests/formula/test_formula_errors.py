@@ -51,7 +51,7 @@ BAD = [
     ("y ~ x:offset(z) + (1|g)", "offset is added on its own", "x"),
     ("y ~ offset(a, b) + (1|g)", "offset is added on its own", "offset(a, b)"),
     ("y ~ rr(x | g)", "structure is not available", "rr(x | g)"),
-    ("y ~ propto(0 + time | g)", "structure is not available", "propto(0 + time | g)"),
+    ("y ~ rr(0 + time | g)", "structure is not available", "rr(0 + time | g)"),
     ("cbind(a) ~ (1|g)", "cbind takes two columns", "cbind(a)"),
 ]
 

@@ -111,11 +111,13 @@ def test_dates_are_legible() -> None:
     assert not any(one.overlaps(other) for one, other in pairwise(boxes))
 
 
-def test_transformed_variables_need_the_data() -> None:
+def test_transformed_variables_are_drawn_along_their_columns() -> None:
     fit = mixfit.mixed("Reaction ~ poly(Days, 2) + (1|Subject)", sleep()).fit()
-    with pytest.raises(DataError, match="no column 'Days'; without data="):
-        fitted_lines(fit, "Days")
-    curve = lines(fitted_lines(fit, "Days", data=sleep(), levels=["308"])[0])["mixed model"]
+    with pytest.raises(DataError, match="no column 'days'; without data="):
+        fitted_lines(fit, "days")
+    curve = lines(fitted_lines(fit, "Days", levels=["308"])[0])["mixed model"]
+    given = lines(fitted_lines(fit, "Days", data=sleep(), levels=["308"])[0])["mixed model"]
+    np.testing.assert_array_equal(curve, given)
     seen = np.isin(np.round(curve[:, 0], 9), np.arange(10))
     np.testing.assert_allclose(curve[seen, 1], fit.fittedvalues[:10][np.round(curve[seen, 0]).astype(int)])
     logs = mixfit.mixed("Reaction ~ Days + np.log(Days + 1) + (1|Subject)", sleep()).fit()
@@ -138,9 +140,9 @@ def test_other_columns_are_held_and_other_factors_are_zero() -> None:
     np.testing.assert_allclose(lines(axes)["mixed model"], np.column_stack([grid, wanted]))
 
 
-def test_a_missing_column_of_the_formula_is_asked_for() -> None:
-    with pytest.raises(DataError, match="pass the frame of the fit as data="):
-        fitted_lines(crossed_fit(), "x", "g")
+def test_a_missing_column_is_asked_for() -> None:
+    with pytest.raises(DataError, match="Pass the frame of the fit as data="):
+        fitted_lines(sleep_fit(), "days")
     with pytest.raises(DataError, match="no column 'days'; data= has"):
         fitted_lines(sleep_fit(), "days", data=sleep())
 

@@ -79,5 +79,5 @@ def test_the_line_is_optional_and_left_out_where_fitted_values_are_all_the_same(
 def test_another_scale_is_refused() -> None:
     with pytest.raises(FitError, match="'response' or 'link', not 'log'"):
         residuals_fitted(cbpp_fit(), against="log")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="not 'deviance'"):
-        residuals_fitted(sleep_fit(), "deviance")
+    with pytest.raises(FitError, match="not 'partial'"):
+        residuals_fitted(sleep_fit(), "partial")  # type: ignore[arg-type]

@@ -246,7 +246,26 @@ def test_rows_of_other_libraries() -> None:
 
 def test_rows_without_the_data() -> None:
     table = linear_fit(weights=True).augment()
-    assert list(table.columns)[:5] == ["Reaction", "Days", "Subject", "(weights)", "(offset)"]
+    assert list(table.columns)[:7] == ["Reaction", "Days", "Subject", "o", "w", "(weights)", "(offset)"]
     assert table["Subject"].tolist() == [str(s) for s in sleep()["Subject"]]
     other = mixfit.mixed("strength ~ 1 + (1|batch/cask)", mixfit.datasets.load("pastes")).fit().augment()
-    assert list(other.columns)[:3] == ["strength", "batch", "batch:cask"]
+    assert list(other.columns)[:3] == ["strength", "batch", "cask"]
+
+
+def test_without_the_data_there_are_the_columns_that_the_model_uses_as_they_were() -> None:
+    data = sleep().assign(w=1.0 + np.arange(180) % 3, Night=lambda d: d["Days"].astype("int32"), unused=1)
+    data.loc[data.index[7], "Reaction"] = np.nan
+    model = mixfit.mixed("log(Reaction) ~ np.log1p(Night) + (scale(Night) | Subject)", data, weights="2 * w")
+    table = model.fit().augment()
+    names = ["Reaction", "Night", "Subject", "w"]
+    assert list(table.columns)[:5] == [*names, "(weights)"]
+    pd.testing.assert_frame_equal(table[names], data[names].drop(data.index[7]))
+    np.testing.assert_array_equal(table["(weights)"], 2 * table["w"])
+
+
+def test_a_binomial_response_stays_in_its_columns() -> None:
+    data = mixfit.datasets.load("cbpp")
+    formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    table = mixfit.mixed(formula, data, family="binomial").fit().augment()
+    assert {"incidence", "size", "period", "herd"} <= set(table.columns)
+    pd.testing.assert_frame_equal(table[list(data.columns)], data)

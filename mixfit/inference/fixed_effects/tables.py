@@ -10,6 +10,7 @@ from scipy.linalg import cholesky
 
 from mixfit.errors import FitError
 from mixfit.inference.fixed_effects import hypotheses
+from mixfit.inference.fixed_effects.cells import cell_space
 from mixfit.inference.fixed_effects.contrasts import contrast_matrix, contrast_tests, joint_test
 from mixfit.inference.fixed_effects.denominator import denominator, parse_ddf
 from mixfit.tables.table import Table
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from mixfit.design.types import FixedStructure
     from mixfit.fitted.protocols import Fit, LinearFit
     from mixfit.inference.fixed_effects.kenward_roger import ScaledF
 
@@ -156,11 +158,14 @@ def anova(fit: Fit, type: int | str = 3, ddf: str | None = None) -> Table:  # no
     Parameters
     ----------
     type : {3, 2, 1, "III", "II", "I"}
-        Type III: hypotheses on marginal means, whatever the coding of the factors. Type II: each term
-        given all that do not contain it. Type I: each given those before it. A term contains another
-        when it has all its variables and further factors, but no other covariates, as SAS defines it;
-        lmerTest overlooks that where a margin is missing (``a`` in ``a / b``), and then tests a
-        hypothesis that depends on the coding.
+        Type III: hypotheses on marginal means. Type II: each term given all that do not contain it.
+        Type I: each given those before it. Hypotheses depend on the column space of X alone, not on the
+        coding of the factors; types II and III of ``0 + a * b`` are those of ``a * b``, so that `a` has
+        a degree of freedom less than it has columns. A term contains another when it has all its
+        variables and further factors, but no other covariates, as SAS defines it; lmerTest overlooks
+        that where a margin is missing (``a`` in ``a / b``), and then tests a hypothesis that depends on
+        the coding. One hypothesis has one Satterthwaite denominator whichever type names it: that of
+        its reduced echelon rows under treatment coding, which lmerTest's type III has.
     ddf : {"satterthwaite", "kenward-roger", "residual", "none"}, optional
         As in `contest`. With ``"none"``, and for generalized models, the tests are Wald chi-squares of
         type II or III as those of car's ``Anova``, type II by the information at the estimate.
@@ -206,25 +211,30 @@ def deletion_f_table(fit: Fit, contrasts: dict[str, Array], ddf: str | None) -> 
     """Test what each deletion sets to zero."""
     if parse_ddf(fit, ddf) == "none":
         raise FitError("F tests need denominator degrees of freedom: use drop1(test='chisq').")
-    method = denominator(fit, ddf)
-    tests = {name: joint_test(method, L, np.zeros(len(L))) for name, L in contrasts.items()}
+    method, space = denominator(fit, ddf), cell_space(_structure(fit), fit.model.design.X, fit.model.kept)
+    tests = {name: joint_test(method, space.canonical(L), np.zeros(len(L))) for name, L in contrasts.items()}
     heading = (f"Single term deletions using {method.label}", "", "Model:", fit.model.formula_text)
     return _joint_table(tests, method.sigma, chisq=False, heading=heading, notes=method.notes)
 
 
-def _hypotheses(fit: Fit, number: int, *, asymptotic: bool) -> dict[str, Array]:
-    design, kept = fit.model.design, fit.model.kept
-    structure = design.fixed
+def _structure(fit: Fit) -> FixedStructure:
+    structure = fit.model.design.fixed
     if structure is None:
         raise FitError("The design does not say which term each fixed effect belongs to.")
-    if number == 3:
-        return hypotheses.type3_hypotheses(structure, kept, design.X)
+    return structure
+
+
+def _hypotheses(fit: Fit, number: int, *, asymptotic: bool) -> dict[str, Array]:
+    structure = _structure(fit)
     if asymptotic and number == 1:
         raise FitError("Wald tests are of type 2 or 3; for sequential tests, compare nested fits.")
+    space = cell_space(structure, fit.model.design.X, fit.model.kept)
+    if number == 3:
+        return hypotheses.marginal_hypotheses(structure, space)
     # Asymptotically, given the other terms by the information at the estimate: the Wald tests of car's Anova.
     root = cholesky(np.linalg.inv(fit.estimate.cov_beta)) if asymptotic else np.linalg.qr(fit.model.exog)[1]
-    find = hypotheses.sequential_hypotheses if number == 1 else hypotheses.type2_hypotheses
-    return find(structure, kept, root)
+    find = hypotheses.sequential_hypotheses if number == 1 else hypotheses.partial_hypotheses
+    return find(structure, space, root)
 
 
 def ttest(fit: Fit, ddf: str | None = None) -> Table:

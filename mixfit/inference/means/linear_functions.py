@@ -9,7 +9,6 @@ import numpy as np
 
 from mixfit.errors import FitError
 from mixfit.inference.means.multiplicity import ComparisonFamily, adjusted_p_values, critical_values, resolve
-from mixfit.inference.means.reference_grid import estimable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,7 +108,7 @@ def evaluate(fit: Fit, L: Array, offset: Array, ddf: str) -> Estimates:
     from mixfit.inference.fixed_effects.contrasts import contrast_tests
 
     kept = fit.model.kept
-    possible = estimable(L, fit.model.design.X, kept)
+    possible = fit.model.row_space.contains(L)
     estimate = np.where(possible, offset, np.nan)
     se = np.where(possible, 0.0, np.nan)
     df = np.full(len(L), np.nan)

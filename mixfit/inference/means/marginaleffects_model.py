@@ -11,6 +11,7 @@ from marginaleffects.classes import ModelAbstract, ModelVault
 
 from mixfit.design.columns import is_factor
 from mixfit.errors import FitError
+from mixfit.fitted.predict import estimable_rows
 from mixfit.inference.means.contrast_coefficients import level_text
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class MixedModelAdapter(ModelAbstract):  # type: ignore[misc]
             pl.col(name).cast(pl.String).replace_strict(labels, default=None) for name, labels in named.items()
         )
         new = model.design.reader.read(rows, (False,) * len(model.design.random))
-        X = np.asarray(new.X[:, model.kept])
+        X = estimable_rows(model, new.X)
         return np.column_stack([X, new.offset]) if self._has_offset else X
 
     def get_predict(self, params: Array, newdata: Any) -> pl.DataFrame:

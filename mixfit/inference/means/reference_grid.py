@@ -31,7 +31,6 @@ __all__ = [
     "Weights",
     "average",
     "combinations",
-    "estimable",
     "grid_variables",
     "reference_grid",
 ]
@@ -39,8 +38,6 @@ __all__ = [
 # Rows with all their covariances: 800 MB at 10,000.
 _LARGEST = 10_000
 Weights = Literal["equal", "proportional", "outer", "cells", "flat"]
-# The rank-deficient columns are combinations of the others to about 1e-12.
-_TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,40 +264,3 @@ def _weights(grid: ReferenceGrid, weights: str) -> Array:
         return np.broadcast_to(outer.reshape(-1, 1), counts.shape)
     known = ", ".join(map(repr, get_args(Weights)))
     raise FitError(f"weights is one of {known}, not {weights!r}.")
-
-
-def estimable(L: Array, X: Array, kept: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Which rows of L beta do not depend on how the aliasing of X is resolved.
-
-    L beta is estimable where L is in the row space of X (Searle 1971, Linear Models, 5.4). With X_a = X_k A the
-    aliased columns in terms of those kept, that is L_a = L_k A.
-
-    Parameters
-    ----------
-    L : ndarray, shape (q, c)
-    X : ndarray, shape (n, c)
-    kept : ndarray of intp
-        Columns that are not aliased, a basis of the column space.
-
-    Returns
-    -------
-    ndarray of bool, shape (q,)
-        False also for rows with NaN.
-
-    Examples
-    --------
-    >>> X = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
-    >>> estimable(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, -1.0]]), X, np.array([0, 1])).tolist()
-    [True, False, True]
-    """
-    known = np.asarray(~np.isnan(L).any(axis=1))
-    aliased = np.setdiff1d(np.arange(X.shape[1]), kept)
-    if not len(aliased):
-        return known
-    # in units of the columns, so that rounding is the same for all
-    lengths = np.linalg.norm(X, axis=0)
-    lengths[lengths == 0.0] = 1.0
-    A = np.linalg.lstsq((X / lengths)[:, kept], (X / lengths)[:, aliased], rcond=None)[0]
-    values = np.where(known[:, None], L, 0.0) / lengths
-    distance = np.abs(values[:, aliased] - values[:, kept] @ A).max(axis=1)
-    return np.asarray(known & (distance <= _TOLERANCE * np.abs(values).max(axis=1)))

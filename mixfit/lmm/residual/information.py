@@ -110,8 +110,7 @@ def fixed_products(d: JointDerivatives) -> Array:
 
 def _restricted(d: JointDerivatives, slopes: Array) -> Array:
     """tr(G^{-1}X_i G^{-1}X_j)."""
-    flat = slopes.reshape(len(slopes), -1)
-    return np.asarray(flat @ flat.T)
+    return np.asarray(np.tensordot(slopes, slopes, ([1, 2], [1, 2])))
 
 
 def bends(d: JointDerivatives) -> Array:
@@ -165,7 +164,7 @@ def loaded_rows(d: JointDerivatives, which: Part) -> Array:
             out.append(random_predictor([FactorRows(own.codes, own.n_levels, own.columns[term.columns])], [loaded]))
     every = range(len(d.along[0]))
     out += [np.concatenate([w.reshape(-1, c) for w in _loaded(d, i, which)]).T for i in every]
-    return np.array(out).reshape(len(out), c, -1)
+    return np.array(out).reshape(len(out), c, sum(m.error[..., 0].size for m in d.moments))
 
 
 def flat_rows(d: JointDerivatives, which: Part) -> Array:

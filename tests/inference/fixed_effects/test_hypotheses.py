@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 import mixfit
 from mixfit.inference.fixed_effects import hypotheses
+from mixfit.inference.fixed_effects.cells import cell_space
 
 DATA = pd.read_csv(Path(__file__).parents[1] / "reference" / "unbalanced.csv")
 
@@ -23,11 +25,11 @@ def fitted(fixed: str) -> Any:
 
 def rows(fixed: str, kind: str) -> dict[str, np.ndarray]:
     model = fitted(fixed).model
-    structure, kept = model.design.fixed, model.kept
+    structure, space = model.design.fixed, cell_space(model.design.fixed, model.design.X, model.kept)
     if kind == "III":
-        return hypotheses.type3_hypotheses(structure, kept, model.design.X)
-    find = hypotheses.sequential_hypotheses if kind == "I" else hypotheses.type2_hypotheses
-    return find(structure, kept, np.linalg.qr(model.exog)[1])
+        return hypotheses.marginal_hypotheses(structure, space)
+    find = hypotheses.sequential_hypotheses if kind == "I" else hypotheses.partial_hypotheses
+    return find(structure, space, np.linalg.qr(model.exog)[1])
 
 
 def f_values(fixed: str, kind: str, ddf: str = "kenward-roger") -> list[float]:
@@ -50,6 +52,55 @@ def test_the_coding_does_not_matter(codings: tuple[str, str], kind: str) -> None
     one, other = (f_values(fixed, kind) for fixed in codings)
     # Of one optimum, to the tolerance of the optimizer
     np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
+CODINGS = [
+    ("a", "0 + a"),
+    ("a + b", "0 + a + b"),
+    ("a + b", "0 + b + a"),
+    ("a * b", "0 + a * b"),
+    ("a * b", "0 + C(a, contr.sum) * C(b, contr.helmert)"),
+    ("a:b", "0 + a:b"),
+    ("a / b", "0 + C(a, contr.sum) / b"),
+    ("a * x", "0 + a * x"),
+    ("a + a:x", "0 + a + a:x"),
+    ("a * b * x", "0 + a * b * x"),
+]
+
+
+@pytest.mark.parametrize("kind", ["II", "III"])
+@pytest.mark.parametrize(("with_constant", "without"), CODINGS)
+def test_a_constant_that_factors_imply_may_be_left_out(with_constant: str, without: str, kind: str) -> None:
+    tables = [fitted(fixed).anova(type=kind).frame for fixed in (with_constant, without)]
+    one, other = (frame.set_axis([_plain(name) for name in frame.index]) for frame in tables)
+    assert set(one.index) == set(other.index)
+    np.testing.assert_allclose(other.loc[one.index], one, rtol=1e-6)
+
+
+def _plain(term: str) -> str:
+    return re.sub(r"C\((\w), contr\.\w+\)", r"\1", term)
+
+
+def test_columns_that_add_up_to_a_constant_are_tested_each() -> None:
+    """A mixture: the shares have slopes of their own, and no constant beside them."""
+    shares = DATA.assign(p=1.0 / (1.0 + DATA["x"].abs()), q=lambda d: 1.0 - d["p"])
+    table = mixfit.mixed("y ~ 0 + p + q + (1 | g)", shares).fit().anova()
+    assert table["NumDF"].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("fixed", ["a + b", "a * b", "a * x + b", "a / b", "a * b * x", "0 + a * b", "a * b + h"])
+def test_one_hypothesis_has_one_denominator(fixed: str) -> None:
+    fit = fitted(fixed)
+    tables = [fit.anova(type=kind).frame for kind in ("I", "II", "III")] + [fit.drop1(test="F").frame]
+    same = 0
+    for i, one in enumerate(tables):
+        for other in tables[i + 1 :]:
+            for term in set(one.index) & set(other.index):
+                mine, theirs = one.loc[term], other.loc[term]
+                if mine["NumDF"] == theirs["NumDF"] and mine["F value"] == pytest.approx(theirs["F value"], rel=1e-10):
+                    assert mine["DenDF"] == pytest.approx(theirs["DenDF"], rel=1e-9)
+                    same += 1
+    assert same >= 3
 
 
 def test_type_three_compares_marginal_means() -> None:

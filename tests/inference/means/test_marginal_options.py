@@ -244,7 +244,6 @@ def test_a_variable_named_as_a_column_of_the_result_is_refused():
 
 
 MODULES = [
-    "mixfit.inference.means.reference_grid",
     "mixfit.inference.means.contrast_coefficients",
     "mixfit.inference.means.emmeans",
     "mixfit.inference.means.marginaleffects_adapter",

@@ -13,7 +13,6 @@ from mixfit.inference.means.multiplicity import (
     critical_values,
     resolve,
 )
-from mixfit.inference.means.reference_grid import estimable
 
 X = np.array([0.4, 1.7, 2.9, 4.1])
 
@@ -94,18 +93,3 @@ def test_polynomials_are_orthogonal_whole_numbers():
         assert (P.sum(axis=1) == 0).all()
         assert (np.round(P) == P).all()
         assert (np.gcd.reduce(P.astype(int), axis=1) == 1).all()
-
-
-def test_estimable_functions_do_not_depend_on_the_solution():
-    rng = np.random.default_rng(3)
-    cells = np.repeat([[0, 0], [0, 1], [1, 0], [1, 2]], 5, axis=0)
-    a, b = np.eye(2)[cells[:, 0]], np.eye(3)[cells[:, 1]]
-    X = np.column_stack([np.ones(20), a, b])
-    kept = np.array([0, 2, 4, 5])
-    L = np.vstack([X[::5], X[0] - X[5], [0, 1, 0, 0, 0, 0], [1, 1, 0, 1, 0, 0], rng.normal(size=6)])
-    y = rng.normal(size=20)
-    solution = np.linalg.pinv(X) @ y
-    other = solution + np.linalg.svd(X)[2][4:].T @ rng.normal(size=2)
-    same = np.isclose(L @ solution, L @ other, atol=1e-9)
-    assert estimable(L, X, kept).tolist() == same.tolist() == [True] * 5 + [False, True, False]
-    assert not estimable(np.full((1, 6), np.nan), X, kept).any()

@@ -58,9 +58,30 @@ models <- list(
   singular = fit(flat ~ a * b + x + (1 | g) + (1 | h)),
   singular_slopes = fit(line ~ a * x + (x | g)))
 
-reml <- fit(y ~ a * b + x + (1 | g) + (1 | h))
-reml <- fit(y ~ a * b + x + (1 | g) + (1 | h))
 table_of <- function(t) c(list(rows = rownames(t)), lapply(as.list(as.data.frame(t)), function(v) v))
+reml <- fit(y ~ a * b + x + (1 | g) + (1 | h))
+small <- fit(y ~ a + b + (1 | g))
+# lmerTest's degrees of freedom depend on the rows of a hypothesis: those of one that has them in the reduced echelon
+# form of treatment coding. Its own type III has them so, and its type II of terms that no other contains.
+usual <- list(sum = models$treatment, poly = models$treatment, means = small)
+echelon <- function(K) {
+  K[abs(K) < 1e-9] <- 0
+  pivots <- integer(0)
+  for (j in seq_len(ncol(K)))
+    if (length(pivots) < nrow(K) && qr(K[, c(pivots, j), drop = FALSE], tol = 1e-9)$rank > length(pivots))
+      pivots <- c(pivots, j)
+  solve(K[, pivots, drop = FALSE]) %*% K
+}
+in_echelon <- function(m, name, type) {
+  tests <- show_tests(anova(m, type = type), fractions = FALSE)
+  X <- getME(m, "X")
+  Xt <- if (is.null(usual[[name]])) X else getME(usual[[name]], "X")
+  to_usual <- solve(crossprod(X), crossprod(X, Xt))
+  columns <- names(contestMD(m, diag(ncol(X))[1, ]))
+  table_of(do.call(rbind, lapply(tests, function(L)
+    if (nrow(L)) contestMD(m, echelon(L %*% to_usual) %*% solve(to_usual))
+    else setNames(data.frame(t(rep(NA_real_, length(columns)))), columns))))
+}
 out <- lapply(names(models), function(name) {
   m <- models[[name]]
   values <- list(theta = getME(m, "theta"), sigma = sigma(m))
@@ -71,6 +92,8 @@ out <- lapply(names(models), function(name) {
     for (type in c("I", "II", "III"))
       values[[paste0("anova_", tolower(method), "_", type)]] <-
         table_of(suppressMessages(anova(own, type = type, ddf = method)))
+    if (method == "Satterthwaite" && name != "cells")
+      for (type in c("I", "II")) values[[paste0("echelon_", type)]] <- in_echelon(m, name, type)
     values[[paste0("coef_", tolower(method))]] <- table_of(coef(summary(own, ddf = method)))
     k <- length(fixef(own)); L <- diag(k)[1:min(3, k), ]
     values[[paste0("contest_", tolower(method))]] <- table_of(contest(own, L, ddf = method, rhs = c(9, .5, 1)[1:nrow(L)]))
@@ -79,7 +102,10 @@ out <- lapply(names(models), function(name) {
   values
 })
 names(out) <- names(models)
-small <- fit(y ~ a + b + (1 | g))
+# A model without a constant has the hypotheses that it has with one; types II and III of lmerTest do not see that.
+for (type in c("II", "III")) for (method in c("Satterthwaite", "Kenward-Roger"))
+  out$means[[paste0("anova_", tolower(method), "_", type)]] <- table_of(anova(small, type = type, ddf = method))
+out$means$echelon_II <- in_echelon(small, "small", "II")
 large <- models$treatment
 kr <- KRmodcomp(large, small)$test["Ftest", ]
 sat <- SATmodcomp(large, small)$test

@@ -1,0 +1,199 @@
+"""What is known once a nonlinear mixed model is fitted."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from mixfit.design.columns import Columns
+from mixfit.errors import FitError
+from mixfit.fitted.core import Fitted
+from mixfit.fitted.predict import row_predictors
+from mixfit.fitted.residuals import scale_residuals
+from mixfit.fitted.simulate import add_noise, draw_predictors
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from mixfit.fitted.protocols import Kind
+    from mixfit.fitted.re_form import ReForm
+    from mixfit.fitted.residuals import ResidualKind
+    from mixfit.nlmm.estimate import NonlinearEstimate
+
+__all__ = ["FittedNonlinear"]
+
+
+class FittedNonlinear(Fitted):
+    """Estimates of a nonlinear mixed model, with all that follows from them alone."""
+
+    kind: ClassVar[Kind] = "nonlinear"
+    model: Any
+    estimate: NonlinearEstimate
+
+    @property
+    def nobs(self) -> int:
+        """Number of observations used."""
+        return len(self.model.endog)
+
+    @property
+    def deviance(self) -> float:
+        """``-2 llf``."""
+        return self.estimate.criterion
+
+    @property
+    def sigma(self) -> float:
+        """Residual standard deviation of an observation of weight 1."""
+        return self.estimate.sigma
+
+    @property
+    def scale(self) -> float:
+        """Residual variance, ``sigma**2``."""
+        return self.estimate.sigma**2
+
+    @property
+    def residual_sd(self) -> float:
+        """The same as `sigma`."""
+        return self.estimate.sigma
+
+    @cached_property
+    def _index(self) -> pd.Index:
+        return self.model.design.index[: self.nobs]
+
+    @cached_property
+    def fittedvalues(self) -> pd.Series[float]:
+        """The curve at the modes, on the rows used."""
+        return pd.Series(self.estimate.fitted, index=self._index)
+
+    @property
+    def resid(self) -> pd.Series[float]:
+        """Response less fitted values."""
+        return self.residuals("response")
+
+    def residuals(self, kind: ResidualKind = "response") -> pd.Series[float]:
+        """Return residuals.
+
+        Parameters
+        ----------
+        kind : {"response", "pearson", "scaled"}
+            Response less fitted values; times the square root of the weights; that divided by sigma.
+
+        Returns
+        -------
+        Series, shape (n,)
+        """
+        weights = self.model.design.weights
+        own = None if weights is None else weights[: self.nobs]
+        response = self.model.endog - self.estimate.fitted
+        return pd.Series(scale_residuals(response, own, self.sigma, kind), index=self._index)
+
+    def refit(self, y: ArrayLike) -> FittedNonlinear:
+        """Fit the same model to another response, by the same method, from these estimates.
+
+        Parameters
+        ----------
+        y : array_like, shape (nobs,)
+
+        Returns
+        -------
+        NonlinearResults
+        """
+        model = self.model.with_response(y)
+        model.start = self.estimate.beta
+        found: FittedNonlinear = model.fit(method=self.estimate.method, reml=self.reml)
+        return found
+
+    def parameters(
+        self, newdata: object = None, re_form: ReForm = None, allow_new_levels: bool = False
+    ) -> pd.DataFrame:
+        """Return the curve's parameters of every row.
+
+        Parameters
+        ----------
+        newdata, re_form, allow_new_levels
+            As of `predict`.
+
+        Returns
+        -------
+        DataFrame, shape (m, P)
+        """
+        names = list(self.model.parameters)
+        stacked = None if newdata is None else self.model.stack.frame(Columns(newdata, "new data"))
+        eta, _, labels = row_predictors(self, stacked, re_form, allow_new_levels, False)
+        m = len(eta) // len(names)
+        return pd.DataFrame(eta.reshape(len(names), m).T, index=labels[:m], columns=names)
+
+    def predict(
+        self, newdata: object = None, re_form: ReForm = None, allow_new_levels: bool = False
+    ) -> pd.Series[float]:
+        """Predict the curve.
+
+        Parameters
+        ----------
+        newdata : frame, optional
+            Rows to predict, with the curve's covariates; the rows of the fit by default.
+        re_form : None, str, False or sequence of str
+            Random effects to include: all of them (None), none (``"population"``, ``False``, ``"~0"``), or those of
+            the named grouping factors. The curve of the population is that of a level without random effects.
+        allow_new_levels : bool
+            Whether a level that the fit never saw is predicted with random effects of zero.
+
+        Returns
+        -------
+        Series, shape (m,)
+
+        Raises
+        ------
+        NewLevelError
+            For an unseen level, naming factor and level, unless `allow_new_levels`.
+        """
+        phi = self.parameters(newdata, re_form, allow_new_levels)
+        curve = self.model.curve if newdata is None else self.model.stack.curve(Columns(newdata, "new data"))
+        return pd.Series(curve.values(phi.to_numpy().T), index=phi.index)
+
+    def simulate(
+        self, n: int = 1, seed: int | np.random.Generator | None = None, re_form: ReForm = "population"
+    ) -> pd.DataFrame:
+        """Draw new responses from the fitted model, on the rows of the fit.
+
+        Parameters
+        ----------
+        n : int
+            Number of replicates.
+        seed : int, Generator or None
+        re_form : None, str, False or sequence of str
+            Random terms to hold at their modes; all others are drawn anew.
+
+        Returns
+        -------
+        DataFrame, shape (nobs, n)
+            Columns ``sim_1``, ``sim_2``, ...
+        """
+        rng = np.random.default_rng(seed)
+        stacked = draw_predictors(self, n, re_form, rng)
+        phi = stacked.reshape(len(self.model.parameters), self.nobs, n)
+        weights = self.model.design.weights
+        own = None if weights is None else weights[: self.nobs]
+        values = add_noise(self.model.curve.values(phi), self.sigma, own, rng)
+        return pd.DataFrame(values, index=self._index, columns=[f"sim_{i + 1}" for i in range(n)])
+
+    def conf_int(self, alpha: float = 0.05) -> pd.DataFrame:
+        """Return Wald intervals of the fixed effects.
+
+        Parameters
+        ----------
+        alpha : float
+            One less the coverage.
+
+        Returns
+        -------
+        DataFrame, shape (p, 2)
+            Columns 0 and 1, as in statsmodels.
+        """
+        if not 0.0 < alpha < 1.0:
+            raise FitError(f"alpha must lie between 0 and 1, not {alpha!r}.")
+        half = ndtri(1.0 - alpha / 2.0) * self._errors
+        return pd.DataFrame({0: self.estimate.beta - half, 1: self.estimate.beta + half}, index=self.params.index)

@@ -1,0 +1,1 @@
+"""Nonlinear mixed models: penalized least squares, the Laplace approximation, and its minimum."""

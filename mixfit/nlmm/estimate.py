@@ -1,0 +1,148 @@
+"""Fit a nonlinear mixed model's problem, and what the fit hands to the results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from mixfit.nlmm.alternate import alternate
+from mixfit.nlmm.minimize import minimize
+from mixfit.nlmm.problem import NonlinearParameters
+from mixfit.optimize.certificate import Certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.nlmm.alternate import Alternation
+    from mixfit.nlmm.mode import NonlinearMode
+    from mixfit.nlmm.problem import NonlinearProblem
+
+    Array = NDArray[np.float64]
+
+__all__ = ["NonlinearEstimate", "estimate"]
+
+# Rounds of the alternating algorithm that a start is worth: more of them are slower than Newton's steps.
+_ROUNDS_OF_START = 8
+
+
+@dataclass(frozen=True, eq=False)
+class NonlinearEstimate:
+    """The estimates of a nonlinear mixed model.
+
+    Attributes
+    ----------
+    method : {"laplace", "lb"}
+    reml : bool
+        Only of the alternating algorithm.
+    criterion : float
+        -2 log-likelihood with all its constants: the Laplace approximation, or that of the linear model beside the
+        estimates.
+    templates : tuple of ndarray, shape (k_t, k_t)
+        Relative factors: Cov(b of one level of term t) = sigma**2 T_t T_t'.
+    theta : ndarray, shape (m,)
+    sigma : float
+    beta : ndarray, shape (p,)
+    cov_beta : ndarray, shape (p, p)
+        From the exact Hessian in (theta, beta); of the alternating algorithm sigma^2 (X'V^-1X)^-1.
+    modes : tuple of ndarray, shape (q_t, k_t)
+    fitted : ndarray, shape (n,)
+        The curve at the modes.
+    certificate : Certificate
+    """
+
+    method: Literal["laplace", "lb"]
+    reml: bool
+    criterion: float
+    templates: tuple[Array, ...]
+    theta: Array
+    sigma: float
+    beta: Array
+    cov_beta: Array
+    modes: tuple[Array, ...]
+    fitted: Array
+    certificate: Certificate
+
+    @property
+    def unit(self) -> float:
+        """What the templates are relative to: sigma."""
+        return self.sigma
+
+
+def estimate(
+    problem: NonlinearProblem,
+    bases: Sequence[Array],
+    beta: Array,
+    points: Sequence[Array],
+    *,
+    method: Literal["laplace", "lb"],
+    reml: bool,
+) -> NonlinearEstimate:
+    """Fit from `beta` and `points`; `bases` carry the terms back to the user's columns."""
+    if method == "lb":
+        return _of_alternation(problem, bases, alternate(problem, beta, points, reml=reml))
+    start = alternate(problem, beta, points, reml=False, rounds=_ROUNDS_OF_START)
+    first = NonlinearParameters(tuple(start.optimum.profile.points), start.mode.beta)
+    optimum = minimize(problem, first)
+    point, m = optimum.found, len(optimum.local.directions)
+    covariance = 2.0 * np.asarray(np.linalg.pinv(optimum.curvature, hermitian=True))[m:, m:]
+    thetas = _thetas(problem, bases, point.at.points)
+    return NonlinearEstimate(
+        method="laplace",
+        reml=False,
+        criterion=point.value,
+        templates=tuple(t.structure.template(own) for t, own in zip(problem.terms, thetas, strict=True)),
+        theta=np.concatenate(thetas),
+        sigma=float(np.sqrt(point.scale)),
+        beta=point.at.beta,
+        cov_beta=covariance,
+        modes=_modes(problem, bases, point.mode),
+        fitted=point.mode.mean.value / problem.root,
+        certificate=optimum.certificate,
+    )
+
+
+def _of_alternation(problem: NonlinearProblem, bases: Sequence[Array], found: Alternation) -> NonlinearEstimate:
+    profile, mode = found.optimum.profile, found.mode
+    thetas = _thetas(problem, bases, profile.points)
+    sigma = float(np.sqrt(profile.scale)) * found.beside.response.scale
+    inner = found.optimum.certificate
+    certificate = Certificate(
+        converged=found.settled and inner.converged,
+        projected_gradient=inner.projected_gradient,
+        predicted_decrease=inner.predicted_decrease,
+        boundary=inner.boundary,
+        tolerance=inner.tolerance,
+        n_evaluations=found.n_rounds,
+        message="theta stands still" if found.settled else "the alternating algorithm did not settle",
+    )
+    return NonlinearEstimate(
+        method="lb",
+        reml=profile.reml,
+        criterion=profile.value,
+        templates=tuple(t.structure.template(own) for t, own in zip(problem.terms, thetas, strict=True)),
+        theta=np.concatenate(thetas),
+        sigma=sigma,
+        beta=mode.beta,
+        cov_beta=sigma**2 * np.asarray(np.linalg.pinv(found.beside.information(profile), hermitian=True)),
+        modes=_modes(problem, bases, mode),
+        fitted=mode.mean.value / problem.root,
+        certificate=certificate,
+    )
+
+
+def _thetas(problem: NonlinearProblem, bases: Sequence[Array], points: Sequence[Array]) -> list[Array]:
+    return [
+        term.structure.theta_of(point, basis) for term, point, basis in zip(problem.terms, points, bases, strict=True)
+    ]
+
+
+def _modes(problem: NonlinearProblem, bases: Sequence[Array], mode: NonlinearMode) -> tuple[Array, ...]:
+    out = []
+    for term, basis in zip(problem.terms, bases, strict=True):
+        own = mode.b[term.factor][term.columns, 0]
+        out.append(np.ascontiguousarray(np.linalg.solve(basis, own).T))
+    return tuple(out)

@@ -1,0 +1,166 @@
+r"""The Laplace approximation of a nonlinear mixed model and its exact gradient.
+
+    d(beta, theta) = log|A| + n [1 + log(2 pi r^2 / n)] - sum log w_i,    A = Lambda'Z'Z Lambda + I,
+
+at the mode u~ of r^2, with sigma^2 = r^2 / n profiled out: lme4's criterion for ``nlmer``. r^2 is stationary in u~;
+log|A| moves with the slopes J of the curve, and so with the mode. With H_i the second derivatives of the curve,
+M_i = [z_ip'Q z_i]_p (Q = Lambda A^{-1} Lambda'), c_i = H_i M_i and the exact curvature of r^2 / 2 in u,
+
+    K = A - Lambda' [sum_i e_i Z_i'H_i Z_i] Lambda,    K v = Lambda'Z'c,
+    w_i = c_i + (e_i H_i - J_i J_i')(Z Lambda v)_i,
+
+the implicit-function theorem gives
+
+    dd/dbeta = -(2 n / r^2) X'e + 2 sum_ip w_ip x_ip
+    T'N_t T  = sum_j [I - (A^{-1})_jj] - (n / r^2) sum_j u_j u_j' + sum_j (u_j v_j' + v_j u_j')
+
+in the coordinates of :mod:`mixfit.lmm.derivatives`: half of dd/dT in T E_ij is (T'N T)_ij.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.covariance.directions import regular_columns
+from mixfit.factor.posterior import full_posterior, inverse_sums, projected_sums, row_leverages
+from mixfit.gram import levels as lv
+from mixfit.lmm.derivatives import share_of
+from mixfit.nlmm.mode import find_mode, pulled, solve_exact
+from mixfit.optimize.certificate import TOLERANCE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.factor.posterior import Posterior
+    from mixfit.nlmm.mode import NonlinearMode
+    from mixfit.nlmm.problem import NonlinearParameters, NonlinearProblem
+
+    Array = NDArray[np.float64]
+
+__all__ = ["NonlinearPoint", "NonlinearSlopes", "laplace", "laplace_slopes"]
+
+# Of the value: what the mode leaves of it, and rounding.
+_RELATIVE_NOISE = 1e-11
+# Share of the tolerance that counts as no difference between two values.
+_NO_DIFFERENCE = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class NonlinearPoint:
+    """The approximation at one point: `value` is -2 log-likelihood."""
+
+    problem: NonlinearProblem
+    at: NonlinearParameters
+    mode: NonlinearMode
+    value: float
+
+    @property
+    def scale(self) -> float:
+        """sigma^2."""
+        return self.mode.squares / self.problem.n
+
+    @property
+    def tolerance(self) -> float:
+        """A promised decrease below this is none."""
+        return max(TOLERANCE, _RELATIVE_NOISE * abs(self.value))
+
+    @property
+    def resolution(self) -> float:
+        """Differences of the value smaller than this are rounding."""
+        return _NO_DIFFERENCE * self.tolerance
+
+
+@dataclass(frozen=True, eq=False)
+class NonlinearSlopes:
+    """Exact first derivatives.
+
+    Attributes
+    ----------
+    relative : tuple of ndarray, shape (k_t, k_t)
+        T'N_t T of every term.
+    absolute : dict of int to ndarray, shape (k_t, k_t)
+        N_t of the terms with a singular template.
+    beta : ndarray, shape (p,)
+    quadratic_share, inverse_share : tuple of ndarray, shape (k_t,)
+        As in :class:`mixfit.lmm.derivatives.Derivatives`.
+    """
+
+    relative: tuple[Array, ...]
+    absolute: dict[int, Array]
+    beta: Array
+    quadratic_share: tuple[Array, ...]
+    inverse_share: tuple[Array, ...]
+
+
+def laplace(problem: NonlinearProblem, at: NonlinearParameters, start: Sequence[Array] | None = None) -> NonlinearPoint:
+    """-2 log-likelihood at a point, the mode looked for from `start`."""
+    mode = find_mode(problem, at.beta, at.points, start)
+    n = problem.n
+    value = mode.factor.logdet + n * (1.0 + np.log(2.0 * np.pi * mode.squares / n)) - problem.log_weights
+    return NonlinearPoint(problem, at, mode, float(value))
+
+
+def laplace_slopes(point: NonlinearPoint) -> NonlinearSlopes:
+    """Exact gradient at a point."""
+    problem, mode = point.problem, point.mode
+    slope, bend, e = mode.mean.slope, mode.mean.bend, mode.residual
+    post = full_posterior(mode.factor)
+    c = np.einsum("abn,bn->an", bend, _between(point, post))
+    v = solve_exact(problem, mode, pulled(problem, mode, c))
+    moved = problem.spread([lv.left_multiply(t, x) for t, x in zip(mode.factor.templates, v, strict=True)])
+    w = c + np.einsum("abn,bn->an", bend, moved) * e - slope * np.einsum("an,an->n", slope, moved)
+    inverse = inverse_sums(mode.factor, post)
+    relative, quadratic_share, inverse_share = [], [], []
+    for term, t in zip(problem.terms, mode.templates, strict=True):
+        own, i = term.columns, term.factor
+        u, x = mode.u[i][own, 0], v[i][own, 0]
+        known = problem.pattern.n_levels[i] * np.eye(term.k) - inverse[i][own, own]
+        cross = u @ x.T
+        quadratic = u @ u.T / point.scale - (cross + cross.T)
+        regular = regular_columns(t)
+        relative.append((known - quadratic) * (regular[:, None] & regular))
+        quadratic_share.append(share_of(quadratic.diagonal(), known.diagonal()))
+        inverse_share.append(inverse[i][own, own].diagonal() / problem.pattern.n_levels[i])
+    row = 2.0 * w - 2.0 * slope * e / point.scale
+    return NonlinearSlopes(
+        relative=tuple(relative),
+        absolute=_singular_terms(point, post, w),
+        beta=np.einsum("pan,an->p", problem.X, row),
+        quadratic_share=tuple(quadratic_share),
+        inverse_share=tuple(inverse_share),
+    )
+
+
+def _between(point: NonlinearPoint, post: Posterior) -> Array:
+    """z_ip'Q z_i of every parameter, shape (P, n): [|z_ip + z_i|^2 - |z_ip - z_i|^2] / 4 in the metric of Q."""
+    problem, mode = point.problem, point.mode
+    out = np.zeros(mode.mean.slope.shape)
+    for p in problem.loaded:
+        plus, minus = mode.mean.slope.copy(), mode.mean.slope.copy()
+        plus[p] += 1.0
+        minus[p] -= 1.0
+        sums = [row_leverages(mode.factor, post, problem.rows_at(s)) for s in (plus, minus)]
+        out[p] = 0.25 * (sums[0] - sums[1])
+    return out
+
+
+def _singular_terms(point: NonlinearPoint, post: Posterior, w: Array) -> dict[int, Array]:
+    """N_t of every term whose template is singular: s = Z'e and g = Z'w for u = T's and v = T'g."""
+    problem, mode = point.problem, point.mode
+    singular = [x for x, t in enumerate(mode.templates) if not regular_columns(t).all()]
+    if not singular:
+        return {}
+    s, g = problem.gathered(mode.mean.slope * mode.residual), problem.gathered(w)
+    out = {}
+    for index in singular:
+        term = problem.terms[index]
+        own = term.columns
+        a, b = s[term.factor][own, 0], g[term.factor][own, 0]
+        cross = a @ b.T
+        out[index] = projected_sums(mode.factor, post, term.factor)[own, own] - a @ a.T / point.scale + cross + cross.T
+    return out
