@@ -188,8 +188,7 @@ def _along(at: JointEvaluation, directions: Sequence[Direction]) -> tuple[Array,
     out = []
     for patterns, f in zip(form.layout.patterns, at.factors, strict=True):
         own = np.empty((len(directions) + form.g, *f.root.shape))
-        for a, change in enumerate(changes):
-            own[a] = f.along(restricted(change, patterns))
+        own[: len(directions)] = f.along(restricted(changes, patterns))
         for g in range(form.g):
             own[len(directions) + g] = f.along_spread(patterns.spread[..., g])
         out.append(own)
