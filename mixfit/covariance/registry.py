@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mixfit.covariance.autoregressive import Autoregressive, HeterogeneousAutoregressive
 from mixfit.covariance.diagonal import Diagonal
 from mixfit.covariance.known import Proportional
+from mixfit.covariance.reduced_rank import ReducedRank
 from mixfit.covariance.spatial import Exponential, Gaussian, Matern, OrnsteinUhlenbeck
 from mixfit.covariance.symmetric import CompoundSymmetry, HomogeneousCompoundSymmetry, HomogeneousDiagonal
 from mixfit.covariance.toeplitz import HomogeneousToeplitz, Toeplitz
@@ -79,5 +80,6 @@ for _structure in (
     Gaussian,
     Matern,
     Proportional,
+    ReducedRank,
 ):
     register(_structure.name, _structure)

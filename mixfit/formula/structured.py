@@ -23,7 +23,7 @@ __all__ = ["NamedStructure", "lift_structures", "structure_around"]
 _CALL = re.compile(r"(?<![\w.`])([A-Za-z_]\w*)\(")
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`')
 # Structures of lme4 and glmmTMB, which must not be read as Python expressions.
-_ELSEWHERE = frozenset({"equalto", "rr"})
+_ELSEWHERE = frozenset({"equalto"})
 
 
 @dataclass(frozen=True)

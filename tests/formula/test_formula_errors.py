@@ -50,8 +50,8 @@ BAD = [
     ("y ~ (1|g) + (1|g)", "said twice", "(1|g)"),
     ("y ~ x:offset(z) + (1|g)", "offset is added on its own", "x"),
     ("y ~ offset(a, b) + (1|g)", "offset is added on its own", "offset(a, b)"),
-    ("y ~ rr(x | g)", "structure is not available", "rr(x | g)"),
-    ("y ~ rr(0 + time | g)", "structure is not available", "rr(0 + time | g)"),
+    ("y ~ equalto(x | g)", "structure is not available", "equalto(x | g)"),
+    ("y ~ equalto(0 + time | g)", "structure is not available", "equalto(0 + time | g)"),
     ("cbind(a) ~ (1|g)", "cbind takes two columns", "cbind(a)"),
 ]
 
