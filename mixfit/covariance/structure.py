@@ -121,6 +121,11 @@ class Structure(ABC):
     # Parameters
 
     @property
+    def rank(self) -> int:
+        """The largest rank of Sigma."""
+        return self.k
+
+    @property
     @abstractmethod
     def n_parameters(self) -> int:
         """Length m of theta."""

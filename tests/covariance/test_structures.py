@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 PLACES = ("ou", "exp", "gau", "mat")
-LEVELS = tuple(name for name in structure_names() if name not in ("us", "diag", "toy", "exchangeable", *PLACES))
+LEVELS = tuple(name for name in structure_names() if name not in ("us", "diag", "rr", "toy", "exchangeable", *PLACES))
 EVERY = [(name, k) for name in (*LEVELS, *PLACES) for k in (2, 5)]
 
 
