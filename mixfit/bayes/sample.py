@@ -8,10 +8,12 @@ import numpy as np
 
 from mixfit.bayes.collapsed import CollapsedPosterior
 from mixfit.bayes.convergence import FEWEST
+from mixfit.bayes.draws import Draws, Evidence, Sampler
 from mixfit.bayes.hmc import sample_hmc
 from mixfit.bayes.importance import sample_importance
 from mixfit.bayes.mode import find_mode
-from mixfit.bayes.posterior import Draws, Evidence, Posterior, Sampler
+from mixfit.bayes.posterior import Posterior
+from mixfit.bayes.prior_draws import draw_priors
 from mixfit.bayes.resolve import resolve
 from mixfit.bayes.split_t import split_t
 from mixfit.errors import FitError
@@ -44,6 +46,7 @@ def sample(
     chains: int = 4,
     seed: int | np.random.Generator | None = None,
     method: Method = "auto",
+    prior_only: bool = False,
 ) -> Posterior:
     r"""Draw from the posterior of the fit's model under priors.
 
@@ -63,6 +66,8 @@ def sample(
         sigma by importance sampling from a split t distribution at their mode, with Pareto-smoothed weights, and then
         coefficients and effects from their exact conditional distribution. ``"hmc"`` draws the former by Hamiltonian
         Monte Carlo. ``"auto"`` is the first with up to 6 parameters and weights that serve, and else the second.
+    prior_only : bool
+        Whether to draw from the priors alone, as if there were no data: ``simulate`` then draws what they predict.
 
     Returns
     -------
@@ -95,8 +100,10 @@ def sample(
         raise FitError("There is no posterior of generalized models yet.")
     rng = np.random.default_rng(seed)
     resolved = resolve(priors, fit.model, residual=True)
-    density = CollapsedPosterior(fit, resolved)
     a_chain = -(-draws // chains)
+    if prior_only:
+        return Posterior(fit, resolved, draw_priors(fit, resolved, a_chain, chains, rng), Sampler("prior"))
+    density = CollapsedPosterior(fit, resolved)
     mode = find_mode(density, density.start())
     proposal = split_t(density, mode)
     points = None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.structure import Structure
+    from mixfit.design.transformation import Transformation
     from mixfit.families.links import Link
 
 __all__ = [
@@ -361,6 +362,8 @@ class Design:
     link : Link, or None
     further : tuple of Predictor
         Those after the mean, over the same rows.
+    transformation : Transformation, or None
+        How the response is made of what was measured; None where it is a column of the data.
     frame : mapping of str to Series, shape (n,), or None
         Every column of the data that the model looks up, on the rows used; None for a design of other rows than those
         that were read.
@@ -380,6 +383,7 @@ class Design:
     variables: Mapping[str, pd.Series] | None = None
     link: Link | None = None
     further: tuple[Predictor, ...] = ()
+    transformation: Transformation | None = None
     frame: Mapping[str, pd.Series] | None = None
 
     @cached_property

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.design.transformation import Transformation
     from mixfit.design.types import Grouping, RandomDesign
     from mixfit.families.links import Link
     from mixfit.fitted.protocols import Fit, Model
@@ -106,7 +107,11 @@ def predictors_of(fit: Fit, rows: NewDesign, selection: Selection, variance: boo
 
 
 def predicted(
-    eta: NDArray[np.float64], variance: NDArray[np.float64] | None, index: pd.Index, link: Link | None = None
+    eta: NDArray[np.float64],
+    variance: NDArray[np.float64] | None,
+    index: pd.Index,
+    link: Link | Transformation | None = None,
+    scale: str | None = None,
 ) -> pd.Series[float] | pd.DataFrame:
     """Predictions under the names of their rows, with standard errors where there is a variance.
 
@@ -117,8 +122,10 @@ def predicted(
     variance : ndarray, shape (m,), or None
         Of eta's error.
     index : pandas.Index, shape (m,)
-    link : Link, optional
+    link : Link or Transformation, optional
         Predict the mean, its standard error by the delta method; eta itself by default.
+    scale : str, optional
+        Names the scale of the predictions: the name of the series, and of the columns of the frame.
 
     Returns
     -------
@@ -133,9 +140,9 @@ def predicted(
     """
     mean = eta if link is None else link.mean(eta)
     if variance is None:
-        return pd.Series(mean, index=index)
+        return pd.Series(mean, index=index, name=scale)
     error = np.sqrt(variance) if link is None else np.sqrt(variance) * np.abs(link.slope(eta))
-    return pd.DataFrame({"mean": mean, "mean_se": error}, index=index)
+    return pd.DataFrame({"mean": mean, "mean_se": error}, index=index).rename_axis(columns=scale)
 
 
 def check_levels(new: NewDesign, random: Sequence[RandomDesign], newdata: object) -> None:

@@ -126,7 +126,8 @@ def predict_observations(
         if one is not None:
             # That of a known level is in the variance of the mean.
             added += one if code is None else np.where(code >= 0, 0.0, one)
-    return PredictionResults(mean, np.sqrt(variance), np.sqrt(variance + added), labels)
+    scale = None if design.transformation is None else design.transformation.text
+    return PredictionResults(mean, np.sqrt(variance), np.sqrt(variance + added), labels, scale)
 
 
 def _relative_variances(fit: StructuredFit, newdata: object) -> Array | float:
