@@ -112,7 +112,7 @@ def draw_predictors(fit: Fit, n: int, re_form: ReForm, rng: np.random.Generator)
 def draw_responses(fit: Fit, predictors: Array, rng: np.random.Generator) -> Array:
     """Responses of the rows of the fit given their linear predictors: both (nobs, n), a column a replicate."""
     if is_generalized(fit):
-        family = fit.model.family
+        family = fit.family
         # Replicates as rows, since prior weights broadcast on the last axis.
         return family.simulate(family.link.mean(predictors).T, fit.prior, fit.dispersion, rng).T
     if is_structured(fit):

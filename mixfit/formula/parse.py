@@ -216,20 +216,24 @@ def _refuse_response(ast: ASTNode | Token | None, source: str) -> None:
 def _read_random(found: _Read) -> Iterator[RandomTerm]:
     source, raw = found.source, found.raw
     bar_terms = [term for term in found.terms if isinstance(term, BarTerm)]
+    said: dict[object, str] = {}
     for bar in found.bars:
         start = raw[bar.opening].source_start
         end = raw[bar.closing].source_start
         here = [term for term in bar_terms if start <= term.factors[0].token.source_start <= end]
         if not here:
             raise error_at(
-                "This random term is taken out of the formula or said twice; random terms can only be added, "
-                "each once.",
-                source,
-                start,
-                end,
+                "This random term is taken out of the formula; random terms can only be added.", source, start, end
             )
         left = source[start + 1 : raw[bar.bar].source_start].strip()
-        yield from _expand(here[0], left, source, start, end, found.named.get(start))
+        for term in _expand(here[0], left, source, start, end, found.named.get(start)):
+            groups = frozenset(factor.expr for factor in term.groups)
+            same = frozenset(term.terms), groups, term.structure, term.options
+            if same in said:
+                message = f"{term.text} is said twice: {said[same]} is the same. Leave one out."
+                raise error_at(message, source, start, end)
+            said[same] = term.text
+            yield term
 
 
 def _expand(

@@ -12,6 +12,7 @@ from mixfit.errors import FitError
 from mixfit.glmm.problem import GeneralizedParameters
 from mixfit.gram.basis import fixed_basis, response_basis
 from mixfit.gram.products import cross_products
+from mixfit.lmm.minimize import minimize
 from mixfit.lmm.problem import Problem
 from mixfit.lmm.start import start_points
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["linear_start", "nearer_starts", "theta_start"]
+__all__ = ["linear_start", "nearer_starts", "start_shapes", "theta_start"]
 
 # Of the model without random effects, 4 to 8; only a start is wanted.
 _ITERATIONS = 25
@@ -87,6 +88,12 @@ def linear_start(problem: GeneralizedProblem) -> tuple[Array, float]:
     return gamma, phi
 
 
+def start_shapes(problem: GeneralizedProblem, gamma: Array) -> Array:
+    """First coordinates of the family's shapes, from the means without random effects."""
+    eta = problem.offset + gamma @ problem.fixed
+    return problem.family.start_shapes(problem.y, problem.prior, problem.family.link.mean(eta))
+
+
 def central_predictor(problem: GeneralizedProblem) -> Array:
     """Coefficients of the predictor nearest the constant one at the mean response, inside the support if any is.
 
@@ -120,7 +127,7 @@ def nearer_starts(problem: GeneralizedProblem, first: GeneralizedParameters) -> 
         gamma = central + share * (first.gamma - central)
         phi = _dispersion(problem, problem.offset + gamma @ problem.fixed, first.phi)
         points = [t.structure.scaled(own, share) for t, own in zip(problem.terms, first.points, strict=True)]
-        yield GeneralizedParameters(tuple(points), gamma, phi)
+        yield GeneralizedParameters(tuple(points), gamma, phi, first.shape)
 
 
 def _dispersion(problem: GeneralizedProblem, eta: Array, last: float) -> float:
@@ -155,6 +162,8 @@ def theta_start(problem: GeneralizedProblem, gamma: Array, phi: float) -> list[A
     # Groups that differ in everything or nothing make a ratio of variances without bounds.
     largest = _LARGEST_SHARE * float(np.sqrt(np.mean((terms.score / root**2) ** 2)))
     points = start_points(linear)[0]
+    if any(term.structure.rank < term.k for term in problem.terms):
+        points = list(minimize(linear, [points], reml=False).profile.points)
     sizes = [float(np.abs(t).max()) for t in relative_factors(problem.terms, points)]
     return [
         term.structure.scaled(point, min(sigma, 1.0, largest / max(size, largest)))

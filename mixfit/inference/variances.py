@@ -152,7 +152,7 @@ def distribution_variance(fit: GeneralizedFit, per_trial: bool = False) -> float
     """
     weights = fit.model.design.weights
     trials = 1.0 if per_trial or weights is None else float(np.mean(weights))
-    variance = fit.model.family.latent_variance(fit.dispersion, lambda: _null_mean(fit), trials)
+    variance = fit.family.latent_variance(fit.dispersion, lambda: _null_mean(fit), trials)
     if variance is not None:
         return variance
     raise FitError(

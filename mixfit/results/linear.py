@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mixfit.bayes.sample import sample
 from mixfit.fitted.linear import FittedLinear
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.ranova import ranova
 from mixfit.inference.fixed_effects.tables import anova, contest, ttest, vcov_kr
+from mixfit.inference.heritability import heritability
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
+from mixfit.inference.loadings import loadings
 from mixfit.inference.means.emmeans import emmeans
 from mixfit.inference.prediction import predict_observations
 from mixfit.inference.profiles.intervals import conf_int
@@ -82,12 +85,15 @@ class LinearResults(FittedLinear):
     icc = icc
     r2 = r2
     re_pca = re_pca
+    heritability = heritability
+    loadings = loadings
     hatvalues = hatvalues
     cooks_distance = cooks_distance
     dfbeta = dfbeta
     influence = influence
     quantile_residuals = quantile_residuals
     residual_tests = residual_tests
+    sample = sample
     ranova = ranova
     vcov_kr = vcov_kr
 
