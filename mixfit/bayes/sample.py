@@ -37,7 +37,7 @@ __all__ = ["sample"]
 # Coordinates of a density up to which nets of points fill it.
 _MOST_FOR_POINTS = 6
 # Iterations that adapt the steps, and the acceptance that they are adapted to.
-_WARMUP, _TARGET = 400, 0.85
+_WARMUP, _TARGET = 300, 0.85
 # Chains start at draws of the mode's normal distribution with this share of its standard deviations.
 _START_SPREAD = 0.5
 
