@@ -154,11 +154,15 @@ class Family(ABC):
         return self.link.name in self.edged
 
     def response(self, eta: Array, phi: float) -> tuple[Array, Array]:
-        """E[y] and its slope in eta; the link's mean, but for distributions that are cut off."""
+        """What is predicted, E[y] with few exceptions, and its slope in eta."""
         return self.link.mean(eta), self.link.slope(eta)
 
+    def expectation(self, eta: Array, phi: float) -> Array:
+        """E[y], where `response` is not it."""
+        return self.response(eta, phi)[0]
+
     def response_link(self, phi: float) -> Link:
-        """What leads from the predictor to E[y]: the link, but for distributions that are cut off."""
+        """What leads from the predictor to `response`: the link, but for distributions that are cut off."""
         if type(self).response is Family.response:
             return self.link
         mean, slope = (partial(self._response_part, part, phi) for part in (0, 1))

@@ -35,6 +35,10 @@ class Composed(Family):
     def log_density(self, y: Array, eta: Jet, phi: Jet, shapes: tuple[Jet, ...]) -> Jet:
         """Log density of an observation of weight 1, with all constants; `shapes` are coordinates."""
 
+    def quasi_variance(self, mu: Array, phi: float) -> Array:
+        """What stands for the variance in the expected curvature."""
+        return self.variance(mu, phi)
+
     def mean(self, eta: Jet) -> Jet:
         """The inverse link of a jet."""
         link, at = self.link, eta.value
@@ -63,7 +67,7 @@ class Composed(Family):
         with np.errstate(all="ignore"):
             jet = self.log_density(y, Jet(eta, (_ONE, _ZERO, _ZERO)), fixed(phi), self._fixed_shapes())
         first, second, third = self._derivatives(jet.eta, prior, eta)
-        variance = np.maximum(self.variance(self.link.mean(eta), phi), np.finfo(float).tiny)
+        variance = np.maximum(self.quasi_variance(self.link.mean(eta), phi), np.finfo(float).tiny)
         expected = prior * self.link.slope(eta) ** 2 / variance
         return Terms(first, -second, -third, -second, expected)
 

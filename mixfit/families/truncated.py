@@ -77,6 +77,10 @@ class Truncated(CountFamily):
         # A mean of m with zeros is about m + 1/2 without, where m is small.
         return np.maximum(y - 0.5, 0.5)
 
+    def start_dispersion(self, y: Array, prior: Array, mu: Array) -> float:
+        # A mean mu with zeros is no mean of these responses: moments about it would lead on to more and more zeros.
+        return 1.0
+
 
 class TruncatedPoisson(Truncated):
     """Positive counts, Poisson but for their zeros."""
@@ -98,9 +102,6 @@ class TruncatedNegativeBinomial(Truncated):
     def log_whole(self, y: Array, eta: Jet, phi: Jet) -> Jet:
         # (y + phi) log(1 + mu / phi) and y eta - R(y, phi), as of nbinom2.
         return rise(y, phi) + y * eta - (phi + y) * log1p(self.mean(eta) / phi) - gammaln(y + 1.0)
-
-    def _start_of(self, ratio: float) -> float:
-        return 1.0
 
 
 class TruncatedNegativeBinomial1(Truncated):

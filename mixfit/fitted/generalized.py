@@ -96,6 +96,20 @@ class FittedGeneralized(Fitted):
         return self.model.family.at(self.estimate.shape)
 
     @property
+    def shapes(self) -> dict[str, float]:
+        """Parameters of the distribution beside mean and dispersion, by name: df, power, alpha, cut points.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep, family="t").fit()
+        >>> {name: round(value, 1) for name, value in fit.shapes.items()}
+        {'df': 3.2}
+        """
+        return self.family.shape_values
+
+    @property
     def response_link(self) -> Link:
         """What leads from the linear predictor to the mean response."""
         return self.family.response_link(self.estimate.phi)

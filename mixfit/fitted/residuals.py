@@ -169,7 +169,7 @@ def conditional_residuals(
     [2.0]
     """
     mu = family.link.mean(eta)
-    response = y - family.response(eta, phi)[0]
+    response = y - family.expectation(eta, phi)
     if kind == "response":
         return response
     if kind == "working":

@@ -9,7 +9,9 @@ from mixfit.fitted.generalized import FittedGeneralized
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.fixed_effects.tables import anova, contest, ttest
+from mixfit.inference.heritability import heritability
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
+from mixfit.inference.loadings import loadings
 from mixfit.inference.means.emmeans import emmeans
 from mixfit.inference.prediction import predict_means
 from mixfit.inference.profiles.intervals import conf_int
@@ -82,6 +84,8 @@ class GeneralizedResults(FittedGeneralized):
     icc = icc
     r2 = r2
     re_pca = re_pca
+    heritability = heritability
+    loadings = loadings
     hatvalues = hatvalues
     cooks_distance = cooks_distance
     dfbeta = dfbeta
