@@ -11,7 +11,7 @@ from mixfit.model.linear import LinearMixedModel
 from mixfit.model.mixed import mixed
 
 if TYPE_CHECKING:
-    from mixfit import plots
+    from mixfit import bayes, plots
     from mixfit.covariance.pedigree import pedigree
     from mixfit.covariance.phylogeny import phylogeny
     from mixfit.inference.comparisons.exact import exact_lrt, exact_rlrt
@@ -32,6 +32,7 @@ __all__ = [
     "__version__",
     "anova",
     "anova_estimator",
+    "bayes",
     "beta_binomial",
     "datasets",
     "emmeans",
@@ -75,8 +76,8 @@ def __getattr__(name: str) -> Any:
     """Import what is not needed to fit a linear model."""
     from importlib import import_module
 
-    if name == "plots":
-        return import_module("mixfit.plots")
+    if name in ("bayes", "plots"):
+        return import_module(f"mixfit.{name}")
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'mixfit' has no attribute {name!r}")

@@ -19,6 +19,7 @@ __all__ = [
     "MixfitError",
     "MixfitWarning",
     "NewLevelError",
+    "PriorError",
     "UndefinedValuesWarning",
 ]
 
@@ -60,6 +61,10 @@ class NewLevelError(DataError):
 
 class FitError(MixfitError):
     """The estimates asked for do not exist, or an option contradicts the fit."""
+
+
+class PriorError(FitError):
+    """A prior names what the model does not have, cannot be what it is asked to be, or leaves no posterior."""
 
 
 class ComparisonError(MixfitError):

@@ -309,7 +309,7 @@ class OwnCoordinates:
         out = np.empty(len(x))
         for a, p in enumerate(self.structure.natural):
             seen = levels * (1 if p.first >= 0 else self.structure.k)
-            size = 0.5 * (p.upper - p.lower) if np.isfinite(p.upper) else abs(x[a])
+            size = abs(x[a]) if p.scale == "log" else 0.5 * (p.upper - p.lower)
             out[a] = (max(size, smallest) if a < self.structure.n_deviations else size) / np.sqrt(2.0 * seen)
         return out
 

@@ -173,7 +173,7 @@ class TurningDirection(Direction):
 
 @dataclass(frozen=True, eq=False)
 class ParameterDirection(Direction):
-    """A parameter of the structure, or its logarithm, that moves.
+    """A coordinate of the structure's parameters that moves.
 
     Attributes
     ----------
@@ -182,17 +182,15 @@ class ParameterDirection(Direction):
         Sigma'.
     relative : ndarray, shape (k, k), or None
         T^{-1} Sigma' T'^{-1}, where T is regular.
-    logarithmic : bool
     is_deviation : bool
         Whether it is a standard deviation.
     may_vanish : bool
-        Whether its bound, zero, is worth trying.
+        Whether it is a logarithm, and the bound that it falls to worth trying.
     """
 
     parameter: int
     matrix: Array
     relative: Array | None
-    logarithmic: bool
     is_deviation: bool
     may_vanish: bool
 

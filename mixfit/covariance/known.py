@@ -98,7 +98,7 @@ class Proportional(CorrelationStructure):
             return []
         twice = 2.0 * np.eye(self.k)
         t = self.relative_factor(point)
-        return [ParameterDirection(term, t, 0, 2.0 * self.covariance(point), twice, True, True, True)]
+        return [ParameterDirection(term, t, 0, 2.0 * self.covariance(point), twice, True, True)]
 
 
 def read_known(given: GivenColumns, name: str) -> tuple[KnownMatrix, Across | None]:

@@ -29,6 +29,8 @@ def expand(templates: Sequence[Array], n_levels: Sequence[int]) -> csr_array:
     """Lambda of all levels of all terms, shape (q, q): a template on the diagonal for every level."""
     from scipy.sparse import block_diag, csr_array, kron
 
+    if not templates:
+        return csr_array((0, 0))
     blocks = [kron(np.eye(q), t) for t, q in zip(templates, n_levels, strict=True)]
     return csr_array(block_diag(blocks, format="csr"))
 

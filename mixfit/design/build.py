@@ -196,8 +196,11 @@ def _expand_dot(
     for term in formula.random:
         taken.update(name for factor in term.groups for name in variables_of(factor))
     taken.update(value for value in (weights, offset, *formula.offsets) if isinstance(value, str))
-    read = parse if isinstance(formula, MixedFormula) else parse_predictor
-    return read(formula.text, tuple(name for name in columns if name not in taken))
+    names = tuple(name for name in columns if name not in taken)
+    # Whether there must be random terms was asked when the text was read.
+    if isinstance(formula, MixedFormula):
+        return parse(formula.text, names, random=None)
+    return parse_predictor(formula.text, names)
 
 
 def _names_in(expressions: Sequence[str], names: Mapping[str, object]) -> set[str]:

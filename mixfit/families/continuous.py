@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from mixfit.families.base import Family, Support, check_rows
+from mixfit.families.base import Family
+from mixfit.families.declared import Support, check_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,11 +1,6 @@
 """Counts: Poisson and negative binomial (NB2).
 
-phi is glmmTMB's: Var = mu + mu^2 / phi. The gamma-function difference of the negative binomial
-
-    r(y, phi) = log Gamma(y + phi) - log Gamma(phi) - y log phi
-
-tends to zero like y (y - 1) / (2 phi), which the difference of two log-gammas of size phi log phi cannot show.
-Stirling's series log Gamma(z) = (z - 1/2) log z - z + log(2 pi) / 2 + s(z) leaves small terms only.
+phi is glmmTMB's: Var = mu + mu^2 / phi.
 """
 
 from __future__ import annotations
@@ -13,9 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import digamma, gammaln, xlogy
+from scipy.special import gammaln, xlogy
 
-from mixfit.families.base import Family, Support, Terms, check_rows
+from mixfit.families.base import Family
+from mixfit.families.declared import Support, Terms, check_rows
+from mixfit.families.rises import digamma_rise, log_rise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,21 +21,20 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["NegativeBinomial", "Poisson", "digamma_rise", "log_rise"]
+__all__ = ["COUNTS", "NegativeBinomial", "Poisson", "check_counts"]
 
 # exp(600) times any count is still a double.
 _LARGEST_EXPONENT = 600.0
-_COUNTS = Support(lower=0.0, closed=True, whole=True)
+COUNTS = Support(lower=0.0, closed=True, whole=True)
 # The latent variance of a square root of a Poisson count.
 _SQUARE_ROOT_VARIANCE = 0.25
-# Beyond it the series is exact to rounding.
-_SERIES = 20.0
-# B_2m / (2m (2m - 1)) of Stirling's series, m = 1 to 5.
-_BERNOULLI = (1.0 / 12.0, -1.0 / 360.0, 1.0 / 1260.0, -1.0 / 1680.0, 1.0 / 1188.0)
 
 
-def _check_counts(family: Family, y: Array, name: str) -> None:
-    check_rows(family.support.outside(y), f"A {family.name} response is not negative; {name!r} is")
+def check_counts(family: Family, y: Array, name: str) -> None:
+    """Refuse responses that are no counts, or outside the family's support."""
+    lowest = family.support.lower
+    what = f"not negative; {name!r} is" if lowest == 0.0 else f"at least {lowest:.0f}; {name!r} is not"
+    check_rows(family.support.outside(y), f"A {family.name} response is {what}")
     check_rows(y != np.round(y), f"A {family.name} response is a whole number; {name!r} is not")
 
 
@@ -47,7 +43,7 @@ class Poisson(Family):
 
     name = "poisson"
     kind = "count"
-    support = _COUNTS
+    support = COUNTS
     mean_name = "rate"
     links = ("log", "sqrt", "identity")
     edged = ("identity",)
@@ -55,7 +51,7 @@ class Poisson(Family):
     expected_weights = True
 
     def check(self, y: Array, prior: Array, name: str) -> None:
-        _check_counts(self, y, name)
+        check_counts(self, y, name)
 
     def latent_variance(self, phi: float, null_mean: Callable[[], float], trials: float) -> float | None:
         if self.link.name == "log":
@@ -113,13 +109,13 @@ class NegativeBinomial(Family):
 
     name = "nbinom2"
     kind = "count"
-    support = _COUNTS
+    support = COUNTS
     links = ("log", "sqrt", "identity")
     edged = ("identity",)
     dispersion = "shape"
 
     def check(self, y: Array, prior: Array, name: str) -> None:
-        _check_counts(self, y, name)
+        check_counts(self, y, name)
 
     def latent_variance(self, phi: float, null_mean: Callable[[], float], trials: float) -> float | None:
         return float(np.log1p(1.0 / null_mean() + 1.0 / phi)) if self.link.name == "log" else None
@@ -182,37 +178,3 @@ class NegativeBinomial(Family):
     def start_dispersion(self, y: Array, prior: Array, mu: Array) -> float:
         excess = float(np.mean(((y - mu) ** 2 - mu) / mu**2))
         return 1.0 / min(max(excess, 0.02), 10.0)
-
-
-def log_rise(y: Array, phi: float) -> Array:
-    """r(y, phi)."""
-    if phi < _SERIES:
-        return np.asarray(gammaln(y + phi) - gammaln(phi) - y * np.log(phi))
-    return np.asarray((y + phi - 0.5) * np.log1p(y / phi) - y + _remainder(y + phi) - _remainder(phi))
-
-
-def digamma_rise(y: Array, phi: float) -> Array:
-    """psi(y + phi) - psi(phi) - log(1 + y / phi)."""
-    if phi < _SERIES:
-        return np.asarray(digamma(y + phi) - digamma(phi) - np.log1p(y / phi))
-    z = y + phi
-    return np.asarray(0.5 * y / (phi * z) + _remainder_slope(z) - _remainder_slope(phi))
-
-
-def _remainder(z: Array | float) -> Array:
-    """s(z)."""
-    inverse = 1.0 / np.asarray(z)
-    square = inverse * inverse
-    out = np.zeros_like(inverse)
-    for b in reversed(_BERNOULLI):
-        out = out * square + b
-    return out * inverse
-
-
-def _remainder_slope(z: Array | float) -> Array:
-    """ds/dz."""
-    square = 1.0 / np.square(np.asarray(z, dtype=float))
-    out = np.zeros_like(square)
-    for power, b in reversed(list(enumerate(_BERNOULLI))):
-        out = out * square - (2 * power + 1) * b
-    return out * square

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma, xlogy
 
-from mixfit.families.base import Family, Support, Terms, check_rows
+from mixfit.families.base import Family
+from mixfit.families.declared import Support, Terms, check_rows
 from mixfit.families.links import TAILS, logistic
 
 if TYPE_CHECKING:

@@ -218,4 +218,4 @@ class Fitted:
         """
         # u = Lambda'Z'(score of the predictor) is in the range of T': of all solutions of b = Tu the shortest.
         pairs = zip(self.estimate.templates, self.estimate.modes, strict=True)
-        return np.concatenate([(b @ np.linalg.pinv(t).T).ravel() for t, b in pairs])
+        return np.concatenate([np.empty(0), *((b @ np.linalg.pinv(t).T).ravel() for t, b in pairs)])

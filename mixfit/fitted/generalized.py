@@ -16,6 +16,8 @@ from mixfit.fitted.residuals import conditional_residuals, overdispersion_test
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from mixfit.families.base import Family
+    from mixfit.families.links import Link
     from mixfit.fitted.protocols import GeneralizedFit, GeneralizedModel, Kind
     from mixfit.fitted.re_form import ReForm
     from mixfit.fitted.residuals import GeneralizedResidualKind, Overdispersion
@@ -89,8 +91,32 @@ class FittedGeneralized(Fitted):
         return self.estimate.theta_errors
 
     @property
+    def family(self) -> Family:
+        """The family at the estimates of its shapes."""
+        return self.model.family.at(self.estimate.shape)
+
+    @property
+    def shapes(self) -> dict[str, float]:
+        """Parameters of the distribution beside mean and dispersion, by name: df, power, alpha, cut points.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep, family="t").fit()
+        >>> {name: round(value, 1) for name, value in fit.shapes.items()}
+        {'df': 3.2}
+        """
+        return self.family.shape_values
+
+    @property
+    def response_link(self) -> Link:
+        """What leads from the linear predictor to the mean response."""
+        return self.family.response_link(self.estimate.phi)
+
+    @property
     def _n_scale(self) -> int:
-        return int(self.model.family.has_dispersion)
+        return int(self.model.family.has_dispersion) + len(self.model.family.free)
 
     @property
     def dispersion(self) -> float:
@@ -143,7 +169,7 @@ class FittedGeneralized(Fitted):
     @cached_property
     def fittedvalues(self) -> pd.Series[float]:
         """Fitted means at the modes, on the rows used."""
-        return pd.Series(self.model.family.link.mean(self.estimate.eta), index=self.model.design.index)
+        return pd.Series(self.response_link.mean(self.estimate.eta), index=self.model.design.index)
 
     @property
     def resid(self) -> pd.Series[float]:
@@ -205,7 +231,7 @@ class FittedGeneralized(Fitted):
         [-1.34, 1.075]
         """
         design, estimate = self.model.design, self.estimate
-        values = conditional_residuals(self.model.family, design.y, self.prior, estimate.eta, estimate.phi, kind)
+        values = conditional_residuals(self.family, design.y, self.prior, estimate.eta, estimate.phi, kind)
         return pd.Series(values, index=design.index)
 
     def overdispersion(self) -> Overdispersion:
@@ -296,4 +322,4 @@ class FittedGeneralized(Fitted):
         if type not in ("response", "link"):
             raise FitError(f"predict has the types 'response' and 'link', not {type!r}")
         prediction = row_predictors(self, newdata, re_form, allow_new_levels, se)
-        return predicted(*prediction, None if type == "link" else self.model.family.link)
+        return predicted(*prediction, None if type == "link" else self.response_link)

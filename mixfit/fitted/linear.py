@@ -12,6 +12,7 @@ from mixfit.fitted.core import Fitted
 from mixfit.fitted.linear_predictor import training_predictor
 from mixfit.fitted.predict import predicted, row_predictors
 from mixfit.fitted.re_form import select
+from mixfit.fitted.residual_covariance import residual_deviations, whitened
 from mixfit.fitted.residuals import scale_residuals
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ class FittedLinear(Fitted):
     kind: ClassVar[Kind] = "linear"
     model: LinearModel
     estimate: LinearEstimate
+
+    @property
+    def _n_scale(self) -> int:
+        """Sigma, and what else describes the residuals."""
+        return 1 + self.estimate.n_residual
 
     @property
     def deviance(self) -> float:
@@ -102,9 +108,11 @@ class FittedLinear(Fitted):
 
         Parameters
         ----------
-        kind : {"response", "working", "deviance", "pearson", "scaled"}
+        kind : {"response", "working", "deviance", "pearson", "scaled", "normalized"}
             Response less fitted values, which are the working residuals too; times the square root of the weights,
-            which are deviance and Pearson's residuals, as in lme4; that divided by sigma.
+            which are deviance and Pearson's residuals, as in lme4; that divided by sigma, or by the standard deviation
+            of each row where residuals have several; made independent and of variance 1 by the estimated covariance of
+            the residuals, as nlme's.
 
         Returns
         -------
@@ -120,7 +128,11 @@ class FittedLinear(Fitted):
         """
         design = self.model.design
         response = design.y - self.fittedvalues.to_numpy()
-        return pd.Series(scale_residuals(response, design.weights, self.sigma, kind), index=design.index)
+        if kind == "normalized":
+            return pd.Series(whitened(self, response), index=design.index)
+        root = 1.0 if design.weights is None else np.sqrt(design.weights)
+        deviations = residual_deviations(self) * root
+        return pd.Series(scale_residuals(response, design.weights, deviations, kind), index=design.index)
 
     def predict(
         self,

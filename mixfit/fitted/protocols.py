@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from mixfit.design.types import Design
     from mixfit.families.base import Family
+    from mixfit.families.links import Link
     from mixfit.glmm.problem import GeneralizedAssembly
     from mixfit.glmm.types import GeneralizedEstimate
     from mixfit.gram.row_space import RowSpace
@@ -88,6 +89,10 @@ class Model(Protocol):
     @property
     def formula_text(self) -> str:
         """The formula as it was written."""
+
+    @property
+    def description(self) -> str:
+        """The formula, and what else says which model it is."""
 
     @property
     def data_name(self) -> str | None:
@@ -338,6 +343,14 @@ class GeneralizedFit(Fit, Protocol):
     @property
     def dispersion(self) -> float:
         """The family's dispersion phi; 1 where it has none."""
+
+    @property
+    def family(self) -> Family:
+        """The family at the estimates of its shapes."""
+
+    @property
+    def response_link(self) -> Link:
+        """What leads from the linear predictor to the mean response."""
 
     @property
     def linear_predictor(self) -> pd.Series[float]:

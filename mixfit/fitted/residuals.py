@@ -25,14 +25,14 @@ __all__ = [
     "scale_residuals",
 ]
 
-ResidualKind = Literal["response", "working", "deviance", "pearson", "scaled"]
+ResidualKind = Literal["response", "working", "deviance", "pearson", "scaled", "normalized"]
 GeneralizedResidualKind = Literal["deviance", "pearson", "response", "working", "scaled"]
 
 
 def scale_residuals(
     response: NDArray[np.float64],
     weights: NDArray[np.float64] | None,
-    sigma: float,
+    deviations: NDArray[np.float64] | float,
     kind: ResidualKind = "response",
 ) -> NDArray[np.float64]:
     """Bring response residuals to another scale, as lme4's ``residuals(m, type, scaled)``.
@@ -43,10 +43,11 @@ def scale_residuals(
         ``y`` less fitted values, in units of the response.
     weights : ndarray, shape (n,), or None
         Prior weights.
-    sigma : float
-        Residual standard deviation of an observation of weight 1.
+    deviations : ndarray, shape (n,), or float
+        Residual standard deviation of every row, were its weight 1.
     kind : {"response", "working", "deviance", "pearson", "scaled"}
-        As they are, under the first two names; times ``sqrt(weights)``, under the next two; that divided by `sigma`.
+        As they are, under the first two names; times ``sqrt(weights)``, under the next two; that divided by the
+        deviations.
 
     Returns
     -------
@@ -65,9 +66,11 @@ def scale_residuals(
     if kind in ("response", "working"):
         return response
     if kind not in ("deviance", "pearson", "scaled"):
-        raise FitError(f"residuals are 'response', 'working', 'deviance', 'pearson' or 'scaled', not {kind!r}.")
+        raise FitError(
+            f"residuals are 'response', 'working', 'deviance', 'pearson', 'scaled' or 'normalized', not {kind!r}."
+        )
     pearson = response if weights is None else np.sqrt(weights) * response
-    return pearson / sigma if kind == "scaled" else pearson
+    return pearson / deviations if kind == "scaled" else pearson
 
 
 class Overdispersion(NamedTuple):
@@ -166,7 +169,7 @@ def conditional_residuals(
     [2.0]
     """
     mu = family.link.mean(eta)
-    response = y - mu
+    response = y - family.expectation(eta, phi)
     if kind == "response":
         return response
     if kind == "working":

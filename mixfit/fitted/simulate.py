@@ -11,6 +11,7 @@ from mixfit.errors import FitError
 from mixfit.fitted.linear_predictor import term_effect, training_predictor
 from mixfit.fitted.protocols import is_generalized
 from mixfit.fitted.re_form import select
+from mixfit.fitted.residual_covariance import is_structured, residual_noise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,9 +112,11 @@ def draw_predictors(fit: Fit, n: int, re_form: ReForm, rng: np.random.Generator)
 def draw_responses(fit: Fit, predictors: Array, rng: np.random.Generator) -> Array:
     """Responses of the rows of the fit given their linear predictors: both (nobs, n), a column a replicate."""
     if is_generalized(fit):
-        family = fit.model.family
+        family = fit.family
         # Replicates as rows, since prior weights broadcast on the last axis.
         return family.simulate(family.link.mean(predictors).T, fit.prior, fit.dispersion, rng).T
+    if is_structured(fit):
+        return predictors + residual_noise(fit, predictors.shape[1], rng)
     return add_noise(predictors, fit.sigma, fit.model.design.weights, rng)
 
 

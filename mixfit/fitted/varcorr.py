@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.covariance.steps import split_theta
+from mixfit.fitted.residual_covariance import is_structured
 from mixfit.wald import correlation
 
 if TYPE_CHECKING:
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
     from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import Fit
 
-__all__ = ["Component", "RandomCovariances", "covariance_frame", "random_covariances", "term_order", "unique_names"]
+__all__ = [
+    "Component",
+    "RandomCovariances",
+    "covariance_frame",
+    "random_covariances",
+    "residual_parts",
+    "term_order",
+    "unique_names",
+]
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,11 @@ class Component:
     structure: Structure
     values: NDArray[np.float64]
 
+    def matrix(self) -> pd.DataFrame:
+        """The covariance matrix by the names of the columns."""
+        names = list(self.columns)
+        return pd.DataFrame(self.vcov.copy(), index=names, columns=names)
+
     @property
     def sd(self) -> NDArray[np.float64]:
         """Standard deviations, shape (k,)."""
@@ -75,10 +89,16 @@ class RandomCovariances:
         Terms by decreasing number of levels, ties in the order of the formula.
     sigma : float or None
         Residual standard deviation; None where the model has none.
+    residual : tuple of Component
+        Of residuals that are correlated, or have standard deviations of their own: one a part.
+    log_sd : tuple of (str, float)
+        What columns of ``dispersion=`` add to the logarithm of the residual standard deviation.
     """
 
     components: tuple[Component, ...]
     sigma: float | None
+    residual: tuple[Component, ...] = ()
+    log_sd: tuple[tuple[str, float], ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a variance or covariance, as R's ``as.data.frame(VarCorr(m))``.
@@ -89,7 +109,8 @@ class RandomCovariances:
             Columns ``grp``, ``var1``, ``var2`` (None for a variance), ``vcov`` (variance or
             covariance) and ``sdcor`` (standard deviation or correlation). A structure's own parameter has the
             structure in ``var1``, its kind in ``var2`` and its value in ``sdcor``. Within a group the
-            variances come first, then the covariances column by column; the residual, if there is one, is last.
+            variances come first, then the covariances column by column; the residual, if there is one, is last, with
+            a row for each parameter of it.
 
         Examples
         --------
@@ -106,10 +127,9 @@ class RandomCovariances:
         return covariance_frame(self)
 
     def __getitem__(self, group: str) -> pd.DataFrame:
-        for component in self.components:
+        for component in (*self.components, *self.residual):
             if component.group == group:
-                names = list(component.columns)
-                return pd.DataFrame(component.vcov.copy(), index=names, columns=names)
+                return component.matrix()
         raise KeyError(group)
 
 
@@ -172,7 +192,38 @@ def random_covariances(fit: Fit) -> RandomCovariances:
         factor = estimate.unit * estimate.templates[t]
         values = random[t].structure.natural_values(thetas[t], estimate.unit)
         parts.append(Component(name, random[t].columns, factor @ factor.T, random[t].structure, values))
-    return RandomCovariances(tuple(parts), fit.residual_sd)
+    return RandomCovariances(tuple(parts), fit.residual_sd, *residual_parts(fit))
+
+
+def residual_parts(fit: Fit) -> tuple[tuple[Component, ...], tuple[tuple[str, float], ...]]:
+    """Covariances of residuals at their places, in squared units of the response, and log standard deviations.
+
+    Both are empty for independent residuals of one variance.
+
+    Parameters
+    ----------
+    fit : Fit
+
+    Returns
+    -------
+    components : tuple of Component
+    log_sd : tuple of (str, float)
+    """
+    if not is_structured(fit):
+        return (), ()
+    residual, psi, sigma = fit.model.residual, fit.estimate.psi, fit.estimate.sigma
+    own = psi[: len(psi) - len(residual.spread_names)]
+    log_sd = tuple(zip(residual.spread_names, psi[len(own) :].tolist(), strict=True))
+    if residual.blocks is None:
+        return (), log_sd
+    parts = []
+    for name, structure, theta in zip(
+        residual.part_names, residual.structures, split_theta(residual.structures, own), strict=True
+    ):
+        factor = sigma * structure.template(theta)
+        values = structure.natural_values(theta, sigma)
+        parts.append(Component(name, residual.columns, factor @ factor.T, structure, values))
+    return tuple(parts), log_sd
 
 
 def covariance_frame(varcorr: RandomCovariances) -> pd.DataFrame:
@@ -187,7 +238,7 @@ def covariance_frame(varcorr: RandomCovariances) -> pd.DataFrame:
     DataFrame
     """
     rows: list[tuple[str, str | None, str | None, float, float]] = []
-    for part in varcorr.components:
+    for part in (*varcorr.components, *varcorr.residual):
         names, values, structure = part.columns, part.values.tolist(), part.structure
         n = structure.n_deviations
         rows += [(part.group, a, None, s**2, s) for a, s in zip(structure.row_names(names), values[:n], strict=True)]
@@ -197,8 +248,9 @@ def covariance_frame(varcorr: RandomCovariances) -> pd.DataFrame:
                 rows.append((part.group, names[p.first], names[p.second], covariance, value))
             else:
                 rows.append((part.group, p.of, p.kind, float("nan"), value))
-    if varcorr.sigma is not None:
+    if varcorr.sigma is not None and not varcorr.residual:
         rows.append(("Residual", None, None, varcorr.sigma**2, varcorr.sigma))
+    rows += [("Residual", name, "log sd", float("nan"), value) for name, value in varcorr.log_sd]
     grp, var1, var2, vcov, sdcor = zip(*rows, strict=True)
     return pd.DataFrame(
         {

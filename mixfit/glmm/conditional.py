@@ -50,7 +50,7 @@ def _evaluated(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> 
     u = [np.zeros((k, 1, q)) for k, q in zip(problem.k, problem.n_levels, strict=True)]
     for term, t, basis, b in zip(problem.terms, templates, assembly.term_bases, estimate.modes, strict=True):
         u[term.factor][term.columns, 0] = np.linalg.pinv(t) @ basis @ b.T
-    return laplace_of(problem, assembly.fixed.triangle @ estimate.beta, templates, estimate.phi, u)
+    return laplace_of(problem.at(estimate.shape), assembly.fixed.triangle @ estimate.beta, templates, estimate.phi, u)
 
 
 def conditional_covariance(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> tuple[Array, ...]:

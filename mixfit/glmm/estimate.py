@@ -17,7 +17,7 @@ from mixfit.glmm.minimize import minimize
 from mixfit.glmm.objective import LaplaceObjective
 from mixfit.glmm.pql import penalized_quasi
 from mixfit.glmm.problem import GeneralizedParameters
-from mixfit.glmm.start import linear_start, nearer_starts, theta_start
+from mixfit.glmm.start import linear_start, nearer_starts, start_shapes, theta_start
 from mixfit.glmm.types import GeneralizedEstimate
 from mixfit.glmm.working import working_covariance
 from mixfit.gram import levels as lv
@@ -60,7 +60,8 @@ def estimate_generalized(
     if n_agq > 1:
         check_quadrature(assembly, n_agq)
     gamma, phi = linear_start(problem)
-    start = GeneralizedParameters(tuple(theta_start(problem, gamma, phi)), gamma, phi)
+    shape = start_shapes(problem, gamma)
+    start = GeneralizedParameters(tuple(theta_start(problem.at(shape), gamma, phi)), gamma, phi, shape)
     given = _given(assembly, start, theta, beta)
     if method == "pql":
         quasi = penalized_quasi(problem, (*given, start)[0])
@@ -90,7 +91,7 @@ def _given(
         return []
     points = start.points if theta is None else points_at(assembly, theta)
     gamma = start.gamma if beta is None else assembly.fixed.triangle @ beta
-    return [GeneralizedParameters(points, gamma, start.phi)]
+    return [replace(start, points=tuple(points), gamma=gamma)]
 
 
 def _feasible(objective: Objective[Any], start: GeneralizedParameters) -> GeneralizedParameters:
@@ -162,6 +163,7 @@ def _collect(
     value = np.nan if method == "pql" else optimum.point.value
     m = len(optimum.directions)
     covariance = _covariance(optimum.hessian)
+    tail_errors = np.sqrt(covariance.diagonal()[len(covariance) - problem.family.n_tail :])
     modes = tuple(
         np.ascontiguousarray(np.linalg.solve(basis, b[t.factor][t.columns, 0]).T)
         for t, basis in zip(problem.terms, assembly.term_bases, strict=True)
@@ -173,7 +175,9 @@ def _collect(
         templates=tuple(t.structure.template(own) for t, own in zip(problem.terms, thetas, strict=True)),
         theta=np.concatenate(thetas),
         phi=at.phi,
-        log_phi_error=float(np.sqrt(covariance[-1, -1])) if problem.family.has_dispersion else np.nan,
+        log_phi_error=float(tail_errors[0]) if problem.family.has_dispersion else np.nan,
+        shape=at.shape,
+        shape_errors=tail_errors[int(problem.family.has_dispersion) :],
         beta=assembly.fixed.coefficients(center.gamma),
         cov_beta=_back(assembly, spread[0]),
         cov_beta_conditional=_back(assembly, spread[1]),

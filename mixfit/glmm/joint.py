@@ -206,7 +206,7 @@ class FastObjective(Objective[LikelihoodPoint]):
 
     def evaluate(self, at: GeneralizedParameters) -> LikelihoodPoint:
         """-2 log-likelihood by the Laplace approximation at the joint mode."""
-        center = joint_laplace(self.problem, at.points, at.phi, *self._start)
+        center = joint_laplace(self.problem.at(at.shape), at.points, at.phi, *self._start)
         return LikelihoodPoint(at, center, center.value)
 
     def slopes(self, point: LikelihoodPoint) -> LikelihoodSlopes:

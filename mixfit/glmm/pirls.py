@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.factor.factor import Factor
-    from mixfit.families.base import Terms
+    from mixfit.families.declared import Terms
     from mixfit.glmm.problem import GeneralizedProblem
 
     Array = NDArray[np.float64]

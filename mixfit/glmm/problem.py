@@ -5,7 +5,7 @@ Beside it the points of its parameter space with the slopes of a likelihood ther
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -80,6 +80,10 @@ class GeneralizedProblem:
         """Conditional log-likelihood of linear predictors (n,), with all constants."""
         return float(self.family.log_kernel(self.y, self.prior, eta, phi).sum()) + self.log_constant
 
+    def at(self, shape: Array) -> GeneralizedProblem:
+        """The problem at coordinates of the family's shapes; itself where none is estimated."""
+        return replace(self, family=self.family.at(shape)) if len(shape) else self
+
     @cached_property
     def seen(self) -> tuple[NDArray[np.bool_], ...]:
         """Which columns of each term are not zero in every row: dependent columns span fewer than they are."""
@@ -128,11 +132,20 @@ class GeneralizedParameters:
         Coefficients of the orthonormal fixed columns.
     phi : float
         Dispersion; 1 for families without.
+    shape : ndarray, shape (s,)
+        Coordinates of the family's other parameters, those that are estimated.
     """
 
     points: tuple[Array, ...]
     gamma: Array
     phi: float
+    shape: Array = field(default_factory=lambda: np.empty(0))
+
+    def stepped(self, family: Family, tail: Array) -> tuple[float, Array]:
+        """phi and shape, a step away in log phi, if it is estimated, and the coordinates of the shapes."""
+        if not family.has_dispersion:
+            return self.phi, self.shape + tail
+        return self.phi * float(np.exp(tail[0])), self.shape + tail[1:]
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +159,8 @@ class LikelihoodSlopes:
     absolute : dict of int to ndarray, shape (k_t, k_t)
         N_t of the terms with a singular template; of adaptive quadrature only what N_t T_t says.
     gamma : ndarray, shape (p,)
-    log_phi : float
+    tail : ndarray
+        In log phi, if it is estimated, and in the coordinates of the shapes that are.
     quadratic_share, inverse_share : tuple of ndarray, shape (k_t,)
         As in :class:`mixfit.lmm.derivatives.Derivatives`.
     """
@@ -154,7 +168,7 @@ class LikelihoodSlopes:
     relative: tuple[Array, ...]
     absolute: dict[int, Array]
     gamma: Array
-    log_phi: float
+    tail: Array
     quadratic_share: tuple[Array, ...]
     inverse_share: tuple[Array, ...]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["linear_start", "nearer_starts", "theta_start"]
+__all__ = ["linear_start", "nearer_starts", "start_shapes", "theta_start"]
 
 # Of the model without random effects, 4 to 8; only a start is wanted.
 _ITERATIONS = 25
@@ -88,6 +88,12 @@ def linear_start(problem: GeneralizedProblem) -> tuple[Array, float]:
     return gamma, phi
 
 
+def start_shapes(problem: GeneralizedProblem, gamma: Array) -> Array:
+    """First coordinates of the family's shapes, from the means without random effects."""
+    eta = problem.offset + gamma @ problem.fixed
+    return problem.family.start_shapes(problem.y, problem.prior, problem.family.link.mean(eta))
+
+
 def central_predictor(problem: GeneralizedProblem) -> Array:
     """Coefficients of the predictor nearest the constant one at the mean response, inside the support if any is.
 
@@ -121,7 +127,7 @@ def nearer_starts(problem: GeneralizedProblem, first: GeneralizedParameters) -> 
         gamma = central + share * (first.gamma - central)
         phi = _dispersion(problem, problem.offset + gamma @ problem.fixed, first.phi)
         points = [t.structure.scaled(own, share) for t, own in zip(problem.terms, first.points, strict=True)]
-        yield GeneralizedParameters(tuple(points), gamma, phi)
+        yield GeneralizedParameters(tuple(points), gamma, phi, first.shape)
 
 
 def _dispersion(problem: GeneralizedProblem, eta: Array, last: float) -> float:

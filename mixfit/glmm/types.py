@@ -37,6 +37,8 @@ class GeneralizedEstimate:
         Dispersion; 1 for families without one.
     log_phi_error : float
         Standard error of log phi; NaN for families without one.
+    shape, shape_errors : ndarray, shape (s,)
+        Coordinates of the family's other parameters, those that are estimated, and their standard errors.
     beta : ndarray, shape (p,)
     cov_beta : ndarray, shape (p, p)
         From the exact Hessian of all parameters; n_agq = 0 and PQL: from the working linear model, theta known.
@@ -61,6 +63,8 @@ class GeneralizedEstimate:
     theta: NDArray[np.float64]
     phi: float
     log_phi_error: float
+    shape: NDArray[np.float64]
+    shape_errors: NDArray[np.float64]
     beta: NDArray[np.float64]
     cov_beta: NDArray[np.float64]
     cov_beta_conditional: NDArray[np.float64]

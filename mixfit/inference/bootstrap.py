@@ -257,7 +257,7 @@ def bootstrap(
         estimates=estimates,
         failures=dict(failures.most_common()),
         n_singular=int(np.count_nonzero(done.singular)),
-        formula=fit.model.formula_text,
+        formula=fit.model.description,
     )
 
 

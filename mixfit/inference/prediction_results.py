@@ -13,7 +13,6 @@ from mixfit.wald import interval
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.families.base import Family
     from mixfit.families.links import Link
 
     Array = NDArray[np.float64]
@@ -132,7 +131,8 @@ class PredictionResultsMean(_ShownAsFrame):
         Their standard errors by the delta method.
     linpred, se_linpred : ndarray, shape (m,)
         Linear predictors and their standard errors, from which the intervals are made.
-    family : Family
+    link : Link
+        Leads from the linear predictor to the mean.
         It holds the link.
     row_labels : pandas.Index, shape (m,)
         Index of the new data, or of the rows of the fit.
@@ -151,7 +151,7 @@ class PredictionResultsMean(_ShownAsFrame):
     se_mean: Array
     linpred: Array
     se_linpred: Array
-    family: Family
+    link: Link
     row_labels: pd.Index
 
     def conf_int(self, alpha: float = 0.05) -> Array:
@@ -172,7 +172,7 @@ class PredictionResultsMean(_ShownAsFrame):
         FitError
             When `alpha` is not between 0 and 1.
         """
-        return response_limits(self.family.link, self.linpred, interval(self.linpred, self.se_linpred, alpha))
+        return response_limits(self.link, self.linpred, interval(self.linpred, self.se_linpred, alpha))
 
     def summary_frame(self, alpha: float = 0.05) -> pd.DataFrame:
         """Return the means with their intervals.

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal, overload
 
 import pandas as pd
 
+from mixfit.errors import FitError
+from mixfit.fitted.residual_covariance import is_structured
 from mixfit.inference.variances import variance_components
 from mixfit.tables.table import Table
 
@@ -233,7 +235,8 @@ def icc(fit: Fit, by_group: bool = False, *, per_trial: bool = False) -> ICC | T
     Raises
     ------
     FitError
-        For a family and link whose variance is none of these.
+        For a family and link whose variance is none of these, and for correlated residuals: two rows of a level then
+        have a correlation that depends on their places.
 
     Examples
     --------
@@ -246,6 +249,11 @@ def icc(fit: Fit, by_group: bool = False, *, per_trial: bool = False) -> ICC | T
         Adjusted ICC: 0.391
       Unadjusted ICC: 0.391
     """
+    if is_structured(fit) and fit.model.residual.blocks is not None:
+        raise FitError(
+            f"The residuals are correlated by {fit.model.residual.text}, so that rows of one level have no single "
+            "correlation: that of residuals is in varcorr(), and R2 in r2()."
+        )
     variances = variance_components(fit, per_trial)
     return icc_by_group(variances) if by_group else icc_of(variances)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.criterion import Evaluation
+    from mixfit.optimize.certificate import Certificate
 
     Array = NDArray[np.float64]
 
@@ -35,6 +36,7 @@ __all__ = [
     "conditional_covariance",
     "criterion",
     "estimate",
+    "packed",
     "points_of",
     "to_basis",
 ]
@@ -45,7 +47,18 @@ def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | Array |
     problem = assembly.problem
     starts = start_points(problem) if start is None else [points_of(assembly, start)]
     optimum = minimize(problem, starts, reml=reml)
-    profile = optimum.profile
+    return packed(assembly, optimum.profile, optimum.certificate)
+
+
+def packed(assembly: Assembly, profile: Evaluation, certificate: Certificate) -> LinearEstimate:
+    """The estimates at the minimum of the criterion, in the user's columns.
+
+    Raises
+    ------
+    FitError
+        Where the random effects explain the response exactly.
+    """
+    problem = assembly.problem
     if profile.residual < _EXACT * problem.gram.corner[-1, -1]:
         raise FitError(
             f"The random effects explain the response {assembly.endog_name!r} exactly: nothing is left to estimate "
@@ -55,15 +68,15 @@ def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | Array |
     scale = assembly.response.scale
     sigma = float(np.sqrt(profile.scale)) * scale
     found = LinearEstimate(
-        reml=reml,
+        reml=profile.reml,
         criterion=profile.value,
         templates=tuple(t.structure.template(own) for t, own in zip(problem.terms, thetas, strict=True)),
-        theta=np.concatenate(thetas),
+        theta=np.concatenate([np.empty(0), *thetas]),
         sigma=sigma,
         beta=assembly.fixed.coefficients(assembly.response.gamma + scale * profile.beta),
         cov_beta=_fixed_covariance(assembly, profile, sigma),
         modes=_modes(assembly, profile),
-        certificate=optimum.certificate,
+        certificate=certificate,
     )
     found.at.keep(profile)
     return found
@@ -87,6 +100,8 @@ def _fixed_covariance(assembly: Assembly, profile: Evaluation, sigma: float) -> 
 
 
 def _modes(assembly: Assembly, profile: Evaluation) -> tuple[Array, ...]:
+    if not assembly.problem.terms:
+        return ()
     b = modes(profile)
     out = []
     for term, basis in zip(assembly.problem.terms, assembly.term_bases, strict=True):

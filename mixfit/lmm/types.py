@@ -84,3 +84,8 @@ class LinearEstimate:
     def unit(self) -> float:
         """What the templates are relative to: sigma."""
         return self.sigma
+
+    @property
+    def n_residual(self) -> int:
+        """Parameters of the residuals beside sigma: none where they are independent, of one variance."""
+        return 0

@@ -51,11 +51,17 @@ class MixedModel:
 
     def __repr__(self) -> str:
         levels = ", ".join(f"{name} {grouping.n_levels}" for name, grouping in self.groups.items())
-        return f"<{type(self).__name__}: {self.formula}, {len(self.endog)} observations, groups {levels}>"
+        groups = f", groups {levels}" if levels else ""
+        return f"<{type(self).__name__}: {self.formula}, {len(self.endog)} observations{groups}>"
 
     @property
     def formula_text(self) -> str:
         """The formula as it was written."""
+        return self.formula
+
+    @property
+    def description(self) -> str:
+        """The formula, and what else says which model it is."""
         return self.formula
 
     @property
@@ -101,7 +107,7 @@ class MixedModel:
         from scipy.sparse import csr_array, hstack
 
         n = len(self.design.y)
-        blocks = []
+        blocks = [csr_array((n, 0))] if not self.design.random else []
         for r in self.design.random:
             k = r.Z.shape[1]
             columns = r.grouping.codes[:, None] * k + np.arange(k)

@@ -176,7 +176,7 @@ class GeneralizedMixedModel(MixedModel):
         sides = problem.family.certain_sides(problem.y)
         if sides is None:
             return
-        doubt = None if estimate is None else fitted_doubt(problem, estimate.eta, estimate.phi)
+        doubt = None if estimate is None else fitted_doubt(problem.at(estimate.shape), estimate.eta, estimate.phi)
         found = estimate is not None and estimate.certificate.converged
         if not found or doubt is None or doubt.min() < CERTAIN:
             refuse_separation(self.exog, self.exog_names, self.design.endog_name, sides, doubt, self.design.fixed)
@@ -248,7 +248,10 @@ class GeneralizedMixedModel(MixedModel):
         from mixfit.glmm.surface import GeneralizedSurface
 
         at = GeneralizedParameters(
-            points_at(self._assembly, estimate.theta), self._assembly.fixed.triangle @ estimate.beta, estimate.phi
+            points_at(self._assembly, estimate.theta),
+            self._assembly.fixed.triangle @ estimate.beta,
+            estimate.phi,
+            estimate.shape,
         )
         errors = np.sqrt(np.diagonal(estimate.cov_beta))
         return GeneralizedSurface(self._assembly, at, errors, estimate.n_agq)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from mixfit.design.build import build
+from mixfit.errors import FormulaError
 from mixfit.formula import parse
 from mixfit.model.linear import LinearMixedModel
 
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from mixfit.formula import MixedFormula
     from mixfit.model.generalized import GeneralizedMixedModel
+    from mixfit.model.residual import ResidualMixedModel
 
 __all__ = ["mixed"]
 
@@ -25,9 +28,11 @@ def mixed(
     *,
     weights: str | ArrayLike | None = None,
     offset: str | ArrayLike | None = None,
+    residual: str | None = None,
+    dispersion: str | None = None,
     na_action: Literal["drop", "raise"] = "drop",
     context: Mapping[str, Any] | None = None,
-) -> LinearMixedModel | GeneralizedMixedModel:
+) -> LinearMixedModel | ResidualMixedModel | GeneralizedMixedModel:
     """A mixed-effects model from a formula and a data frame.
 
     Parameters
@@ -45,6 +50,13 @@ def mixed(
         is a proportion, the number of trials. A column, an expression, or one value a row.
     offset : str or array-like, shape (n,), optional
         A known part of the linear predictor.
+    residual : str, optional
+        How the residuals of a linear model are correlated: ``"us(visit | subject)"``, ``"ar1(time | subject)"``,
+        ``"exp(x + y | field)"``, ..., a structure of places within blocks of rows; followed by ``", by=arm"`` for
+        parameters of each arm. ``"none"`` leaves all variance to the structured term of the formula. The formula may
+        then be without random terms.
+    dispersion : str, optional
+        A formula of the log standard deviation of residuals, ``"~ sex"``; alone or beside `residual`.
     na_action : {"drop", "raise"}
         What to do with rows in which something that the model uses is missing.
     context : mapping, optional
@@ -52,7 +64,7 @@ def mixed(
 
     Returns
     -------
-    LinearMixedModel or GeneralizedMixedModel
+    LinearMixedModel, ResidualMixedModel or GeneralizedMixedModel
 
     Raises
     ------
@@ -67,7 +79,8 @@ def mixed(
     >>> round(fit.sigma, 4)
     0.326
     """
-    parsed = parse(formula)
+    structured = residual is not None or dispersion is not None
+    parsed = parse(formula, random=None if structured else True)
     if family is not None and family != "gaussian":
         # Families bring scipy.special along: who fits linear models need not wait for it.
         from mixfit.families.resolve import resolve_family
@@ -75,5 +88,30 @@ def mixed(
 
         resolved = resolve_family(family)
         if not resolved.is_linear:
+            if structured:
+                raise FormulaError(
+                    f"residual= and dispersion= describe the residuals of linear models, and the {resolved.name} "
+                    "family has none: describe correlation by a structured random effect, ar1(0 + time | subject)."
+                )
             return generalized(formula, parsed, data, resolved, weights, offset, na_action, context)
+    if structured:
+        return _with_residuals(formula, parsed, data, weights, offset, residual, dispersion, na_action, context)
     return LinearMixedModel(formula, build(parsed, data, weights, offset, na_action, context))
+
+
+def _with_residuals(
+    formula: str,
+    parsed: MixedFormula,
+    data: Any,
+    weights: str | ArrayLike | None,
+    offset: str | ArrayLike | None,
+    residual: str | None,
+    dispersion: str | None,
+    na_action: Literal["drop", "raise"],
+    context: Mapping[str, Any] | None,
+) -> ResidualMixedModel:
+    from mixfit.design.residual import residual_formulas
+    from mixfit.model.residual import ResidualMixedModel
+
+    mean, further = residual_formulas(parsed, residual, dispersion)
+    return ResidualMixedModel(formula, build(mean, data, weights, offset, na_action, context, further=further))

@@ -92,7 +92,7 @@ def _suits(structure: Structure, part: Array) -> bool:
 
 
 def _refusal(random: Sequence[RandomDesign], start: Any) -> FitError:
-    wanted = "; ".join(f"{r.text}: {_wanted(r.structure)}" for r in random)
+    wanted = "; ".join(f"{r.text}: {_wanted(r)}" for r in random)
     return FitError(
         f"start= takes a list with finite numbers for each random term, in the order of the formula: {wanted}. Or all "
         f"of theta in one array of shape ({sum(r.structure.n_parameters for r in random)},). It was given "
@@ -100,10 +100,12 @@ def _refusal(random: Sequence[RandomDesign], start: Any) -> FitError:
     )
 
 
-def _wanted(structure: Structure) -> str:
+def _wanted(r: RandomDesign) -> str:
+    structure = r.structure
     m, k = structure.n_parameters, structure.k
     if not structure.free_blocks:
-        return f"its parameters, shape ({m},)"
+        names = ", ".join(p.label(list(r.columns), r.grouping.name) for p in structure.natural)
+        return f"its {m} parameters ({names}), shape ({m},)"
     kind = "diagonal" if structure.is_separable else "lower triangular"
     return f"a relative factor, {kind}, shape ({k}, {k}), or its free entries, shape ({m},)"
 

@@ -25,7 +25,7 @@ from mixfit.optimize.bounds import CREEPING, LONGEST_STEP
 from mixfit.optimize.certificate import COARSEST, TOLERANCE, Certificate
 from mixfit.optimize.criterion import AnyLocal, Found, Place, Price
 from mixfit.optimize.quasi_newton import bfgs, positive
-from mixfit.optimize.steps import negligible, newton_step, scaled_step
+from mixfit.optimize.steps import compensated, negligible, newton_step, scaled_step
 from mixfit.optimize.trust_region import TrustRegion, quadratic_model
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ _NEAR = 1e-6
 # That above which the memory of quasi-Newton steps is worth less than a new cheap curvature, and dear second
 # derivatives do not describe the way down.
 _FAR = 0.1
-# Iterations after which it is not: a cheap curvature that has not arrived by then, as that of factor models of counts,
-# leads on in small steps for ever. Half as many, and others keep the memory of a poor beginning.
+# Iterations after which it is not: from there a cheap curvature, as of factor models of counts, leads on for ever.
 _LONG = 10
 # Iterations after which dear second derivatives are worth their price from farther and farther away.
 _PATIENCE = 20
@@ -220,11 +219,6 @@ class Descent(Generic[Place, Found, AnyLocal]):
         """Decrease that a step, inside or off the boundary, promises."""
         return max(self.decrease, max((b.predicted_decrease for b in self.local.exits), default=0.0))
 
-    @property
-    def _is_far(self) -> bool:
-        """Whether a curvature made anew is worth more than what steps have taught."""
-        return self.decrease > _FAR and self._iterations < _LONG
-
     # Steps
 
     def advance(self) -> bool:
@@ -317,13 +311,15 @@ class Descent(Generic[Place, Found, AnyLocal]):
             vanishing = self._vanishing()
         if vanishing and self._patience.allows():
             for which in self._together(vanishing):
-                yield criterion.turned(criterion.move(found, local, step, which)), None
+                beside = compensated(self._curvature, local.gradient, step, local.longest, local.pivots, which)
+                yield criterion.turned(criterion.move(found, local, beside, which)), None
         if self._model is None:
+            far = self.decrease > _FAR and self._iterations < _LONG
             for halvings in range(_MAX_HALVINGS):
                 part = step * 0.5**halvings
                 place = criterion.move(found, local, part, ())
                 # Where the curvature is made anew in any case, so may the coordinates.
-                if self._is_far and halvings < _FEW_CUTS:
+                if far and halvings < _FEW_CUTS:
                     yield criterion.turned(place), None
                 else:
                     yield place, part
@@ -342,12 +338,20 @@ class Descent(Generic[Place, Found, AnyLocal]):
         return tuple(a for a in pivots.index if a in nothing or (g[a] > 0.0 and h[a, a] <= 4.0 * g[a]))
 
     def _together(self, vanishing: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-        """Which pivots to try at zero: all; together they may be too many, so the one that the data say least of."""
+        """Which pivots to try at zero: all; together they may be too many, so the one that the data say least of.
+
+        And each by itself of which the balanced model does not say what the data say.
+        """
         yield vanishing
         if len(vanishing) > 1:
             pivots = self.local.pivots
             share = dict(zip(pivots.index, pivots.inverse, strict=True))
-            yield (max(vanishing, key=lambda a: share[a]),)
+            known = [a for a in vanishing if not np.isnan(share[a])]
+            if known:
+                yield (max(known, key=lambda a: share[a]),)
+            for a in vanishing:
+                if np.isnan(share[a]):
+                    yield (a,)
             nothing = negligible(pivots)
             if 1 < len(nothing) < len(vanishing):
                 yield nothing
@@ -355,7 +359,7 @@ class Descent(Generic[Place, Found, AnyLocal]):
     def _arrive(self, found: Found, step: Array | None, *, cut: bool) -> None:
         """Go on from an accepted place."""
         criterion, old, old_curvature, old_kind = self._criterion, self.local, self._curvature, self._kind
-        far = not cut and self._is_far
+        far = not cut and self.decrease > _FAR and self._iterations < _LONG
         self._region.learn(self.found.value - found.value, self.found.resolution)
         change = criterion.rank(found) - criterion.rank(self.found)
         if change < 0:
@@ -365,13 +369,17 @@ class Descent(Generic[Place, Found, AnyLocal]):
         self.found, self.local, self._sharpened = found, criterion.local(found), False
         if criterion.price is Price.FREE or (criterion.price is Price.CHEAP and self._creeps):
             self._sharpen()
-        elif criterion.price is Price.CHEAP or far or step is None or change:
+        elif criterion.price is Price.CHEAP or far or step is None or change or not self._is_as_wide_as(old):
             self._use(self.local.curvature, _Kind.CHEAP)
         elif old_kind is _Kind.EXACT and newton_step(old_curvature, self.local.gradient)[1] < _NEAR:
             self._use(old_curvature, _Kind.EXACT)
         else:
             base = positive(old_curvature) if old_kind is _Kind.EXACT else old_curvature
             self._use(bfgs(base, step, self.local.gradient - old.gradient), _Kind.UPDATED)
+
+    def _is_as_wide_as(self, old: AnyLocal) -> bool:
+        """Whether the place has the coordinates of the one before: one that no longer changes anything is none."""
+        return len(self.local.gradient) == len(old.gradient)
 
     # The end
 

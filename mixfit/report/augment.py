@@ -182,7 +182,7 @@ def _linear(fit: LinearFit) -> dict[str, object]:
 
 
 def _generalized(fit: GeneralizedFit) -> dict[str, object]:
-    family, eta, prior = fit.model.family, fit.estimate.eta, fit.prior
+    family, eta, prior = fit.family, fit.estimate.eta, fit.prior
     mu = family.link.mean(eta)
     root = 1.0 / np.sqrt(family.row_variance(prior, mu, 1.0 if family.is_scaled else fit.dispersion))
     hat, cooks = _influence(fit)
@@ -196,7 +196,7 @@ def _generalized(fit: GeneralizedFit) -> dict[str, object]:
         ".hat": hat,
         ".cooksd": cooks,
         ".fixed": fit.predict(type="link", re_form="population"),
-        ".mu": mu,
+        ".mu": fit.fittedvalues,
         ".offset": _offset(fit.model.design),
         ".sqrtXwt": root * np.abs(family.link.slope(eta)),
         ".sqrtrwt": root,

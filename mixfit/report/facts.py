@@ -94,7 +94,7 @@ def collect(fit: Fit, correlation: bool | None = None) -> SummaryFacts:
     return SummaryFacts(
         title=heading.title,
         family=heading.family,
-        formula=model.formula_text,
+        formula=model.description,
         data_name=model.data_name,
         criteria=heading.criteria,
         quantiles=np.quantile(residuals, [0.0, 0.25, 0.5, 0.75, 1.0]),
@@ -136,6 +136,9 @@ def _generalized_heading(fit: GeneralizedFit) -> Heading:
     dispersion = None
     if family.dispersion_label is not None:
         dispersion = f"{family.dispersion_label}: {format_common([fit.dispersion], 3)[0]}"
+    shapes = [f"{name}: {value:.3g}" for name, value in fit.family.shape_values.items()]
+    if shapes:
+        dispersion = "\n".join(filter(None, [dispersion, f"Other parameters of {family.name}: {', '.join(shapes)}"]))
     return Heading(
         title=f"Generalized linear mixed model fit by {method}",
         family=f"{family.name}  ( {family.link.name} )",

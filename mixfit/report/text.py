@@ -56,23 +56,29 @@ def varcorr_cells(
         One row a random column, and the residual's if there is one. Correlations with the columns of the same
         term stand to the right, under one heading.
     """
-    parts = varcorr.components
-    residual = [] if varcorr.sigma is None else [varcorr.sigma]
+    parts = (*varcorr.components, *varcorr.residual)
+    residual = [] if varcorr.sigma is None or varcorr.residual else [varcorr.sigma]
     deviations = [sd for p in parts for sd in p.values[: p.structure.n_deviations].tolist()] + residual
     beside = [_cells_beside(part, max(2, digits - 2)) for part in parts]
-    n_corr = max(len(cells) for rows in beside for cells in rows)
+    # What dispersion= adds to the logarithm of the residual's, beside blanks.
+    log_sd = [(f"{shown(name)}, log sd", f"{value:.{max(2, digits - 2)}f}") for name, value in varcorr.log_sd]
+    n_corr = max([*(len(cells) for rows in beside for cells in rows), int(bool(log_sd))], default=0)
     columns = [
-        [g for p in parts for g in (p.group, *[""] * (p.structure.n_deviations - 1))] + ["Residual"] * len(residual),
-        [shown(name) for p in parts for name in p.structure.row_names(p.columns)] + [""] * len(residual),
+        [g for p in parts for g in (p.group, *[""] * (p.structure.n_deviations - 1))]
+        + ["Residual"] * len(residual)
+        + [""] * len(log_sd),
+        [shown(name) for p in parts for name in p.structure.row_names(p.columns)]
+        + [""] * len(residual)
+        + [name for name, _ in log_sd],
     ]
     if variances:
-        columns.append(format_common([sd**2 for sd in deviations], digits))
-    columns.append(format_common(deviations, digits))
+        columns.append(format_common([sd**2 for sd in deviations], digits) + [""] * len(log_sd))
+    columns.append(format_common(deviations, digits) + [""] * len(log_sd))
     rows = [list(cells) for cells in zip(*columns, strict=True)]
     header = ["Groups", "Name", *(["Variance"] if variances else []), "Std.Dev."]
     if n_corr:
         header += ["Corr", *[""] * (n_corr - 1)]
-        extras = [*(cells for part in beside for cells in part), *([] for _ in residual)]
+        extras = [*(cells for part in beside for cells in part), *([] for _ in residual), *([c] for _, c in log_sd)]
         rows = [[*row, *extra, *[""] * (n_corr - len(extra))] for row, extra in zip(rows, extras, strict=True)]
     return header, rows
 
@@ -212,7 +218,8 @@ def summary_text(summary: SummaryFacts) -> str:
     names = [shown(name) for name in summary.coefficients.index]
     coefficients = summary.coefficients
     cells = coefficient_cells(summary)
-    groups = "; ".join(f"{name}, {count}" for name, count in summary.groups.items())
+    levels = "; ".join(f"{name}, {count}" for name, count in summary.groups.items())
+    groups = f", groups:  {levels}" if levels else ""
     missing = ""
     if summary.n_dropped:
         plural = "s" if summary.n_dropped > 1 else ""
@@ -234,6 +241,6 @@ def summary_text(summary: SummaryFacts) -> str:
         f"{title}\n{family}Formula: {summary.formula}\n{data}\n{criteria}"
         f"Scaled residuals:\n{_named(list(QUANTILES), quantile_cells(summary))}\n\n"
         f"Random effects:\n{lay_out(*varcorr_cells(summary.varcorr, DIGITS, variances=True))}\n"
-        f"Number of obs: {summary.nobs}, groups:  {groups}\n{missing}{dispersion}\n"
+        f"Number of obs: {summary.nobs}{groups}\n{missing}{dispersion}\n"
         f"Fixed effects:\n{fixed}\n{legend}{_correlation_text(summary)}{notes}"
     ).rstrip("\n")

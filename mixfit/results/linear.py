@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mixfit.bayes.sample import sample
 from mixfit.fitted.linear import FittedLinear
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.comparisons.drop1 import drop1
@@ -63,7 +64,7 @@ class LinearResults(FittedLinear):
 
     def __repr__(self) -> str:
         method = "REML" if self.reml else "ML"
-        return f"<LinearResults: {self.model.formula_text}, {method}, {self.nobs} observations>"
+        return f"<LinearResults: {self.model.description}, {method}, {self.nobs} observations>"
 
     # Functions of a fit, as methods: each is documented where it is defined.
     summary = summary
@@ -92,6 +93,7 @@ class LinearResults(FittedLinear):
     influence = influence
     quantile_residuals = quantile_residuals
     residual_tests = residual_tests
+    sample = sample
     ranova = ranova
     vcov_kr = vcov_kr
 

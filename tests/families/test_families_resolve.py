@@ -12,13 +12,13 @@ from statsmodels.genmod.families import links as sm_links
 
 from mixfit.errors import DataError
 from mixfit.families.resolve import resolve_family
-from tests.families.cases import CLASSES, EVERY, case
+from tests.families.cases import CLASSES, COMPOSED, COMPOSED_CLASSES, EVERY, case
 
 if TYPE_CHECKING:
     from mixfit.families.base import Family
 
 
-@pytest.mark.parametrize("family", EVERY, ids=repr)
+@pytest.mark.parametrize("family", EVERY + COMPOSED, ids=repr)
 def test_names_lead_back_to_the_family(family: Family) -> None:
     for text in (
         repr(family),
@@ -30,7 +30,7 @@ def test_names_lead_back_to_the_family(family: Family) -> None:
     assert resolve_family(family) is family
 
 
-@pytest.mark.parametrize("cls", CLASSES)
+@pytest.mark.parametrize("cls", CLASSES + COMPOSED_CLASSES)
 def test_the_first_link_is_the_default(cls: type[Family]) -> None:
     assert resolve_family(cls.name).link.name == cls.links[0]
     assert resolve_family(cls).link.name == cls.links[0]
@@ -77,7 +77,7 @@ def test_other_objects_are_refused_by_name(family: object) -> None:
         resolve_family(family)
 
 
-@pytest.mark.parametrize("family", EVERY, ids=repr)
+@pytest.mark.parametrize("family", EVERY + COMPOSED, ids=repr)
 def test_pickles(family: Family) -> None:
     back = pickle.loads(pickle.dumps(family))
     c = case(family)
@@ -111,7 +111,7 @@ def test_responses_outside_the_support_are_named(name: str, y: list[float], prio
         resolve_family(name).check(np.array(y), np.array(prior, dtype=float), "y")
 
 
-@pytest.mark.parametrize("family", EVERY, ids=repr)
+@pytest.mark.parametrize("family", EVERY + COMPOSED, ids=repr)
 def test_responses_inside_the_support_pass(family: Family) -> None:
     # Gaussian draws, all of them negative, would be refused by a log or square-root link.
     c = case(family)

@@ -13,7 +13,7 @@ from mixfit import wald
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_linear
 from mixfit.gram.basis import fixed_basis
-from mixfit.inference.comparisons.candidates import Candidate, candidate, outside, outside_columns
+from mixfit.inference.comparisons.candidates import Candidate, candidate, contains_residuals, outside, outside_columns
 from mixfit.tables.table import Table
 
 if TYPE_CHECKING:
@@ -229,6 +229,11 @@ def check_nested(smaller: Candidate, larger: Candidate) -> None:
         raise ComparisonError(
             f"{smaller.name} is not nested in {larger.name}: random terms that are not contained in one of "
             f"{larger.name}: {', '.join(t.text for t in terms)}. Compare their AIC instead."
+        )
+    if not contains_residuals(larger.residual, smaller.residual):
+        raise ComparisonError(
+            f"{smaller.name} is not known to be nested in {larger.name}: the residuals of {larger.name} have other "
+            f"covariances than those of {smaller.name}. Compare their AIC instead."
         )
 
 
