@@ -319,10 +319,7 @@ class Descent(Generic[Place, Found, AnyLocal]):
                 part = step * 0.5**halvings
                 place = criterion.move(found, local, part, ())
                 # Where the curvature is made anew in any case, so may the coordinates.
-                if far and halvings < _FEW_CUTS:
-                    yield criterion.turned(place), None
-                else:
-                    yield place, part
+                yield (criterion.turned(place), None) if far and halvings < _FEW_CUTS else (place, part)
         else:
             for part in self._region.steps(self._model):
                 yield criterion.move(found, local, part / local.unit, ()), part / local.unit
