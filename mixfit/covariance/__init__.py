@@ -35,3 +35,8 @@ from mixfit.covariance.registry import register
 from mixfit.covariance.structure import Invariance, Structure
 
 __all__ = ["CorrelationStructure", "Invariance", "NaturalParameter", "Structure", "register"]
+
+
+def __dir__() -> list[str]:
+    """What is public."""
+    return sorted(__all__)

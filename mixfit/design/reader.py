@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixfit.brief import brief
 from mixfit.design.columns import Columns
 from mixfit.design.environment import Environment
 from mixfit.design.parts import Part, read_parts
@@ -87,6 +88,8 @@ class FittedReader:
     context: Mapping[str, Any]
     state: dict[str, Any]
     probe: Probe | None = None
+
+    __repr__ = brief
 
     @property
     def fixed(self) -> Part:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mixfit.brief import brief
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -62,6 +64,8 @@ class Grouping:
     codes: NDArray[np.intp]
     levels: pd.Index
 
+    __repr__ = brief
+
     @property
     def n_levels(self) -> int:
         """Number of observed levels."""
@@ -101,6 +105,8 @@ class RandomDesign:
     structure: Structure
     text: str
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class FixedFactor:
@@ -119,6 +125,8 @@ class FixedFactor:
     name: str
     levels: tuple[object, ...] | None
     values: NDArray[Any]
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True)
@@ -169,6 +177,8 @@ class FixedStructure:
     terms: tuple[FixedTerm, ...]
     factors: dict[str, FixedFactor]
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
@@ -195,6 +205,8 @@ class Predictor:
     fixed: FixedStructure | None = None
     link: Link | None = None
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class NewPredictor:
@@ -205,6 +217,8 @@ class NewPredictor:
     Z: tuple[NDArray[np.float64] | None, ...]
     codes: tuple[NDArray[np.intp] | None, ...]
     offset: NDArray[np.float64]
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,6 +246,8 @@ class NewDesign:
     offset: NDArray[np.float64]
     index: pd.Index
     further: tuple[NewPredictor, ...] = ()
+
+    __repr__ = brief
 
     @property
     def predictors(self) -> tuple[NewPredictor, ...]:
@@ -326,6 +342,8 @@ class Design:
     link: Link | None = None
     further: tuple[Predictor, ...] = ()
     frame: Mapping[str, pd.Series] | None = None
+
+    __repr__ = brief
 
     @cached_property
     def mean(self) -> Predictor:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mixfit.brief import brief
 from mixfit.covariance.steps import split_theta
 from mixfit.wald import correlation
 
@@ -54,6 +55,8 @@ class Component:
     structure: Structure
     values: NDArray[np.float64]
 
+    __repr__ = brief
+
     @property
     def sd(self) -> NDArray[np.float64]:
         """Standard deviations, shape (k,)."""
@@ -79,6 +82,8 @@ class RandomCovariances:
 
     components: tuple[Component, ...]
     sigma: float | None
+
+    __repr__ = brief
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a variance or covariance, as R's ``as.data.frame(VarCorr(m))``.

@@ -94,7 +94,7 @@ class GeneralizedMixedModel(MixedModel):
         """Rows, patterns and bases of the design."""
         return self._assembly
 
-    def fit(self, n_agq: int = 1, method: Literal["ml", "pql"] = "ml") -> GeneralizedResults:
+    def fit(self, *, n_agq: int = 1, method: Literal["ml", "pql"] = "ml") -> GeneralizedResults:
         """Estimate by maximum likelihood, or by penalized quasi-likelihood.
 
         Parameters
