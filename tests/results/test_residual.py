@@ -128,7 +128,7 @@ def test_what_a_fit_prints_of_its_residuals() -> None:
         "          age[14] 2.2330   0.522 0.725 0.740"
     )
     assert str(teeth("ar1(age | Subject)", "~ Sex").varcorr()).splitlines()[1:] == [
-        " Residual age[8] .. age[14]     3.0828   0.747  (ar1)",
+        " Residual age[8] .. age[14]     3.0828   0.747 (ar1)",
         "          Sex[T.Female], log sd          -0.571",
     ]
 
