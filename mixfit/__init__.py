@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from mixfit.model.generalized import GeneralizedMixedModel
     from mixfit.model.nonlinear import NonlinearMixedModel, nonlinear
     from mixfit.model.rates import beta_binomial
+    from mixfit.model.residual import ResidualMixedModel
 
 __all__ = [
     "GeneralizedMixedModel",
     "LinearMixedModel",
     "NonlinearMixedModel",
+    "ResidualMixedModel",
     "__version__",
     "anova",
     "anova_estimator",
@@ -56,6 +58,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "GeneralizedMixedModel": "mixfit.model.generalized",
     "NonlinearMixedModel": "mixfit.model.nonlinear",
+    "ResidualMixedModel": "mixfit.model.residual",
     "anova": "mixfit.inference.comparisons.likelihood_ratio",
     "anova_estimator": "mixfit.inference.one_way",
     "beta_binomial": "mixfit.model.rates",

@@ -88,7 +88,7 @@ class FittedGeneralized(Fitted):
     @property
     def bse_theta(self) -> Array:
         """Standard errors of `theta`, shape (m,); NaN on the boundary."""
-        return self.estimate.theta_errors
+        return self.estimate.theta_errors[self.model.theta_order]
 
     @property
     def family(self) -> Family:

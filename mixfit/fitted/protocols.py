@@ -119,6 +119,10 @@ class Model(Protocol):
         """Position in ``design.X`` of every column of `exog`."""
 
     @property
+    def theta_order(self) -> NDArray[np.intp]:
+        """Where the entries of theta in lme4's order stand in the formula's."""
+
+    @property
     def row_space(self) -> RowSpace:
         """Which linear functions of the columns of ``design.X`` the data tell."""
 

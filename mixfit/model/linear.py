@@ -94,7 +94,7 @@ class LinearMixedModel(MixedModel):
         # Tables, predictions and summaries are not needed to read a model: `import mixfit` stays quick.
         from mixfit.results.linear import LinearResults
 
-        given = None if start is None else read_start(self.design.random, start)
+        given = None if start is None else read_start(self.design.random, start, self.in_formula_order)
         return LinearResults(self, estimate(self._assembly, reml=reml, start=given))
 
     def criterion(self, theta: ArrayLike, reml: bool = True) -> float:

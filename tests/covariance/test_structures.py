@@ -224,7 +224,6 @@ def test_directions_are_of_parameters() -> None:
     assert np.isfinite(edge.reach)
 
 
-# One column of a known matrix stands for the levels of its groups.
 @pytest.mark.parametrize("name", [name for name in LEVELS if name != "propto"])
 def test_one_column_is_a_scalar_term(name: str) -> None:
     structure, _ = read_structure(name, GivenColumns(name, ("f[a]",), np.empty((0, 1))))

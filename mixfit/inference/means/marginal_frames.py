@@ -204,6 +204,8 @@ def means_frame(
         notes.append(f"Intervals are back-transformed from the {link.name} scale")
     elif link is not None:
         notes.insert(len(settings.heading_notes), f"Results are given on the {link.name} (not the response) scale.")
+    if scale.written is not None:
+        notes.append(f"The response is {scale.written}")
     frame = names.copy() if names.shape[1] else pd.DataFrame({"1": ["overall"] * len(names)})
     frame[scale.mean if scale.transforms else "emmean"] = mean
     return frame.assign(**{"SE": se, "df": estimates.df, "lower.CL": lower, "upper.CL": upper}), tuple(notes)
@@ -274,8 +276,9 @@ def tests_frame(
     families = families_of(settings, rows.L, estimates, groups, rows.kind, adjust)
     statistics, p, adjusted = adjust_tests(estimates, groups, families, adjust)
     if settings.as_ratios and scale.ratio is not None:
-        ratio = np.exp(estimates.estimate)
-        columns: dict[str, Any] = {scale.ratio: ratio, "SE": ratio * estimates.se, "df": estimates.df, "null": 1.0}
+        ratio = np.exp(scale.log_base * estimates.estimate)
+        error = ratio * scale.log_base * estimates.se
+        columns: dict[str, Any] = {scale.ratio: ratio, "SE": error, "df": estimates.df, "null": 1.0}
         notes = (*settings.df_notes, *adjusted, f"Tests are performed on the {scale.contrast} scale")
     else:
         columns = {"estimate": estimates.estimate, "SE": estimates.se, "df": estimates.df}

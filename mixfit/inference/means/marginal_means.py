@@ -135,7 +135,7 @@ class Contrasts(Functions):
         limits = intervals(self.estimates, groups, families, adjust, settings.level if level is None else level)
         frame = self.frame.loc[:, :"df"].copy()
         for name, values in zip(LIMITS, limits[:2], strict=True):
-            frame[name] = np.exp(values) if settings.as_ratios else values
+            frame[name] = np.exp(settings.scale.log_base * values) if settings.as_ratios else values
         return frame
 
 
