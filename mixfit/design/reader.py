@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixfit.brief import brief
 from mixfit.covariance.columns import Places
 from mixfit.design.columns import Columns
 from mixfit.design.environment import Environment
@@ -114,6 +115,8 @@ class FittedReader:
     context: Mapping[str, Any]
     state: dict[str, Any]
     probe: Probe | None = None
+
+    __repr__ = brief
 
     @property
     def fixed(self) -> Part:

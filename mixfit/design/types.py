@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mixfit.brief import brief
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -64,6 +66,8 @@ class Grouping:
     name: str
     codes: NDArray[np.intp]
     levels: pd.Index
+
+    __repr__ = brief
 
     @property
     def n_levels(self) -> int:
@@ -128,6 +132,8 @@ class RandomDesign:
         """The grouping factor right of the bar, whose levels may be the columns."""
         return self.grouping if self.spread is None else self.spread.grouping
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class FixedFactor:
@@ -146,6 +152,8 @@ class FixedFactor:
     name: str
     levels: tuple[object, ...] | None
     values: NDArray[Any]
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True)
@@ -196,6 +204,8 @@ class FixedStructure:
     terms: tuple[FixedTerm, ...]
     factors: dict[str, FixedFactor]
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
@@ -221,6 +231,8 @@ class Predictor:
     offset: NDArray[np.float64] | None
     fixed: FixedStructure | None = None
     link: Link | None = None
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,6 +263,8 @@ class NewPredictor:
     codes: tuple[NDArray[np.intp] | None, ...]
     offset: NDArray[np.float64]
     places: tuple[NewPlaces | None, ...] = ()
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,6 +299,8 @@ class NewDesign:
     further: tuple[NewPredictor, ...] = ()
     places: tuple[NewPlaces | None, ...] = ()
     own_variance: tuple[NDArray[np.float64] | None, ...] = ()
+
+    __repr__ = brief
 
     @property
     def predictors(self) -> tuple[NewPredictor, ...]:
@@ -385,6 +401,8 @@ class Design:
     further: tuple[Predictor, ...] = ()
     transformation: Transformation | None = None
     frame: Mapping[str, pd.Series] | None = None
+
+    __repr__ = brief
 
     @cached_property
     def mean(self) -> Predictor:

@@ -58,7 +58,7 @@ class FittedGeneralized(Fitted):
         """Ratio of `params` to `bse`; the same as `tvalues`."""
         return self.tvalues
 
-    def cov_params(self, conditional: bool = False) -> pd.DataFrame:
+    def cov_params(self, *, conditional: bool = False) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects.
 
         Parameters
@@ -261,6 +261,7 @@ class FittedGeneralized(Fitted):
     def predict(
         self,
         newdata: object = None,
+        *,
         type: Literal["response", "link"] = "response",  # noqa: A002
         re_form: ReForm = None,
         allow_new_levels: bool = False,

@@ -295,7 +295,7 @@ class Fit(Protocol):
     def information_criteria(self) -> dict[str, float]:
         """Return the line of criteria that a summary by maximum likelihood shows, by name."""
 
-    def ranef(self, condsd: bool = False) -> dict[str, pd.DataFrame]:
+    def ranef(self, *, condsd: bool = False) -> dict[str, pd.DataFrame]:
         """Return the conditional modes of the random effects."""
 
     def coef(self) -> dict[str, pd.DataFrame]:

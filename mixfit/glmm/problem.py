@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.brief import brief
 from mixfit.covariance.term import factor_templates
 from mixfit.factor.factor import factorize
 from mixfit.factor.plan import make_plan, refill
@@ -69,6 +70,8 @@ class GeneralizedProblem:
     pattern: RowPattern
     plan: Plan
     terms: tuple[Term, ...]
+
+    __repr__ = brief
 
     @cached_property
     def log_constant(self) -> float:
@@ -188,6 +191,8 @@ class GeneralizedAssembly:
     problem: GeneralizedProblem
     fixed: FixedBasis
     term_bases: tuple[Array, ...]
+
+    __repr__ = brief
 
 
 def assemble_generalized(design: Design, family: Family) -> GeneralizedAssembly:

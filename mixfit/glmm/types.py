@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from mixfit.brief import brief
 from mixfit.lmm.types import Kept
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class GeneralizedEstimate:
     at: Kept[Laplace] = field(default_factory=Kept, init=False, repr=False)
 
     reml: ClassVar[bool] = False
+
+    __repr__ = brief
 
     @property
     def unit(self) -> float:

@@ -97,6 +97,7 @@ class GeneralizedMixedModel(MixedModel):
 
     def fit(
         self,
+        *,
         n_agq: int = 1,
         method: Literal["ml", "pql"] = "ml",
         start: Sequence[ArrayLike] | ArrayLike | None = None,
