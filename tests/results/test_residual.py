@@ -256,6 +256,21 @@ def test_nested_residuals_are_compared_and_others_refused() -> None:
     assert mixfit.anova(plain.fit(), strata.fit()).frame["Df"].iloc[1] == 1
 
 
+def test_irregular_times_take_no_matrix_of_all_times() -> None:
+    """By the limit of a power of equal steps."""
+    data = mixfit.datasets.load("orthodont")
+    free = teeth("car1(age | Subject)")
+    steps = teeth("ar1(age | Subject)")
+    assert free.llf == pytest.approx(steps.llf, abs=1e-7)
+    rate, rho = free.varcorr().residual[0].values[1], steps.varcorr().residual[0].values[1]
+    assert np.exp(-2.0 * rate) == pytest.approx(rho, rel=1e-4)
+    assert_allclose(free.varcorr()["Residual"], steps.varcorr()["Residual"], rtol=1e-3)
+    jittered = data.assign(age=data["age"] + 1e-6 * np.arange(len(data)))
+    again = mixfit.mixed("distance ~ age * Sex", jittered, residual="car1(age | Subject)").fit()
+    assert len(again.model.residual.columns) == len(data)
+    assert again.llf == pytest.approx(free.llf, abs=1e-3)
+
+
 def test_prior_weights_divide_the_residual_variance() -> None:
     data = mixfit.datasets.load("orthodont").assign(w=4.0)
     fit = mixfit.mixed("distance ~ age", data, weights="w", residual="ar1(age | Subject)").fit()
