@@ -23,7 +23,20 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Three = tuple[Array, Array, Array]
 
-__all__ = ["Jet", "exp", "fixed", "log", "log1mexp", "log1p", "log_gamma", "power", "softplus", "square"]
+__all__ = [
+    "Jet",
+    "choose",
+    "exp",
+    "fixed",
+    "log",
+    "log1mexp",
+    "log1p",
+    "log_gamma",
+    "logistic",
+    "power",
+    "softplus",
+    "square",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +160,32 @@ def power(x: Jet, exponent: float) -> Jet:
 def square(x: Jet) -> Jet:
     """x^2."""
     return x.through(x.value**2, 2.0 * x.value, np.full_like(x.value, 2.0), np.zeros_like(x.value))
+
+
+def logistic(x: Jet) -> Jet:
+    """1 / (1 + e^-x)."""
+    p, q = expit(x.value), expit(-x.value)
+    slope = p * q
+    return x.through(p, slope, slope * (q - p), slope * (1.0 - 6.0 * slope))
+
+
+def choose(where: NDArray[np.bool_], one: Jet, other: Jet) -> Jet:
+    """One of two jets at every point; what the other is there does not count, be it no number."""
+    return Jet(
+        np.where(where, one.value, other.value),
+        _chosen(where, one.eta, other.eta),
+        _chosen(where, one.psi, other.psi),
+    )
+
+
+def _chosen(where: NDArray[np.bool_], one: Three | None, other: Three | None) -> Three | None:
+    if one is None and other is None:
+        return None
+    zero = np.zeros(())
+    first, second, third = (
+        np.where(where, a, b) for a, b in zip(one or (zero,) * 3, other or (zero,) * 3, strict=True)
+    )
+    return first, second, third
 
 
 def softplus(x: Jet) -> Jet:

@@ -11,9 +11,10 @@ import numpy as np
 from mixfit.errors import FitError
 from mixfit.families.base import Family
 from mixfit.families.compois import ConwayMaxwellPoisson
-from mixfit.families.continuous import Gamma, Gaussian, InverseGaussian
+from mixfit.families.continuous import Gamma, Gaussian, InverseGaussian, ZeroInflatedGamma
 from mixfit.families.counts import NegativeBinomial, Poisson
 from mixfit.families.dispersed import Bell, GeneralizedPoisson, NegativeBinomial1
+from mixfit.families.ordered_beta import OrderedBeta
 from mixfit.families.proportions import Beta, BetaBinomial, Binomial
 from mixfit.families.skewed import LogNormal
 from mixfit.families.truncated import (
@@ -23,6 +24,8 @@ from mixfit.families.truncated import (
     TruncatedNegativeBinomial1,
     TruncatedPoisson,
 )
+from mixfit.families.tweedie import Tweedie
+from mixfit.families.unbounded import SkewNormal, StudentT
 
 __all__ = ["FAMILIES", "resolve_family"]
 
@@ -31,6 +34,7 @@ FAMILIES: dict[str, type[Family]] = {
     "binomial": Binomial,
     "poisson": Poisson,
     "gamma": Gamma,
+    "zigamma": ZeroInflatedGamma,
     "inverse.gaussian": InverseGaussian,
     "inversegaussian": InverseGaussian,
     "inverse_gaussian": InverseGaussian,
@@ -44,6 +48,10 @@ FAMILIES: dict[str, type[Family]] = {
     "compois": ConwayMaxwellPoisson,
     "bell": Bell,
     "lognormal": LogNormal,
+    "t": StudentT,
+    "skewnormal": SkewNormal,
+    "tweedie": Tweedie,
+    "ordbeta": OrderedBeta,
     "truncated_poisson": TruncatedPoisson,
     "truncated_nbinom1": TruncatedNegativeBinomial1,
     "truncated_nbinom2": TruncatedNegativeBinomial,
@@ -53,6 +61,8 @@ FAMILIES: dict[str, type[Family]] = {
 # What a parameter is called, in a call that gives its value, besides `phi`.
 _DISPERSION_NAMES = frozenset({"phi", "theta"})
 
+# Classes of statsmodels, in small letters.
+_STATSMODELS = frozenset({"gaussian", "binomial", "poisson", "gamma", "inversegaussian", "negativebinomial"})
 # Attributes of a statsmodels family that are read, or say how it is checked and used elsewhere.
 _READ = frozenset({"alpha", "link", "_link", "_check_link", "n"})
 
@@ -134,7 +144,7 @@ def _from_statsmodels(family: Any) -> Family:
     if isinstance(family.link, type):
         raise FitError(f"The link is the class {family.link.__name__}: give an instance, {family.link.__name__}().")
     name, link = type(family).__name__, type(family.link).__name__
-    if name.lower() not in FAMILIES or link not in _LINK_NAMES:
+    if name.lower() not in _STATSMODELS or link not in _LINK_NAMES:
         raise FitError(f"The family {name} with link {link} is not one that mixfit fits.")
     for part in (family, family.link):
         # A class of one's own may compute anything.

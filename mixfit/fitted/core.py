@@ -13,7 +13,7 @@ from mixfit import wald
 from mixfit.covariance.templates import expand
 from mixfit.fitted.ranef import coef, ranef
 from mixfit.fitted.simulate import simulate
-from mixfit.fitted.singular import any_singular, column_scales, undetermined
+from mixfit.fitted.singular import any_singular, undetermined
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -202,7 +202,7 @@ class Fitted:
         where a term's columns are proportional within every group, which leaves its effects undetermined.
         """
         random = self.model.design.random
-        boundary = any_singular(self.estimate.templates, column_scales(random))
+        boundary = any_singular(random, self.estimate.templates)
         return boundary or any(undetermined(term) for term in random)
 
     @cached_property

@@ -169,7 +169,7 @@ def _parts(name: str) -> frozenset[str]:
     return frozenset(re.sub(r"[\s`]", "", part) for part in name.split(":"))
 
 
-def influence(fit: Fit, by: str | ArrayLike, refit: bool = False) -> Influence:
+def influence(fit: Fit, by: str | ArrayLike, *, refit: bool = False) -> Influence:
     """Leave out each group of rows in turn, as lme4's ``influence(model, groups=)``.
 
     Parameters
@@ -286,7 +286,7 @@ def hatvalues(fit: Fit) -> pd.Series[float]:
     return pd.Series(leverages(fit.model.working_model(fit.estimate)), index=fit.model.design.index)
 
 
-def cooks_distance(fit: Fit, by: str | ArrayLike = "observation", refit: bool = False) -> pd.Series[float]:
+def cooks_distance(fit: Fit, by: str | ArrayLike = "observation", *, refit: bool = False) -> pd.Series[float]:
     """Return Cook's distances of observations or of the groups of a grouping factor.
 
     Parameters
@@ -325,10 +325,10 @@ def cooks_distance(fit: Fit, by: str | ArrayLike = "observation", refit: bool = 
     if isinstance(by, str) and by == "observation" and not refit:
         hat, scaled = hatvalues(fit), np.asarray(fit.residuals("scaled"), dtype=float)
         return pd.Series(cooks_distances(scaled, np.asarray(hat), len(fit.params)), index=hat.index)
-    return influence(fit, by, refit).cooks
+    return influence(fit, by, refit=refit).cooks
 
 
-def dfbeta(fit: Fit, by: str | ArrayLike = "observation", refit: bool = False) -> pd.DataFrame:
+def dfbeta(fit: Fit, by: str | ArrayLike = "observation", *, refit: bool = False) -> pd.DataFrame:
     """Return how the fixed effects move when each group is left out: those without it less those with it.
 
     Parameters
@@ -351,4 +351,4 @@ def dfbeta(fit: Fit, by: str | ArrayLike = "observation", refit: bool = False) -
     308      0.424 -0.665
     309      2.726  0.483
     """
-    return influence(fit, by, refit).dfbeta
+    return influence(fit, by, refit=refit).dfbeta

@@ -11,6 +11,7 @@ from mixfit.families.compois import ConwayMaxwellPoisson
 from mixfit.families.continuous import Gamma, Gaussian, InverseGaussian
 from mixfit.families.counts import NegativeBinomial, Poisson
 from mixfit.families.dispersed import Bell, GeneralizedPoisson, NegativeBinomial1
+from mixfit.families.ordered_beta import OrderedBeta
 from mixfit.families.proportions import Beta, BetaBinomial, Binomial
 from mixfit.families.skewed import LogNormal
 from mixfit.families.truncated import (
@@ -20,6 +21,8 @@ from mixfit.families.truncated import (
     TruncatedNegativeBinomial1,
     TruncatedPoisson,
 )
+from mixfit.families.tweedie import Tweedie
+from mixfit.families.unbounded import SkewNormal, StudentT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,6 +54,10 @@ COMPOSED_CLASSES: tuple[type[Family], ...] = (
     TruncatedGeneralizedPoisson,
     TruncatedConwayMaxwellPoisson,
     LogNormal,
+    StudentT,
+    SkewNormal,
+    Tweedie,
+    OrderedBeta,
 )
 COMPOSED = tuple(cls(link) for cls in COMPOSED_CLASSES for link in cls.links)
 TRIALS = ("binomial", "betabinomial")
@@ -69,6 +76,10 @@ PHI = {
     "truncated_genpois": 1.7,
     "truncated_compois": 0.6,
     "lognormal": 1.3,
+    "t": 0.7,
+    "skewnormal": 1.4,
+    "tweedie": 0.8,
+    "ordbeta": 5.0,
 }
 # A predictor in the middle of the link's range, and how far it may vary from there.
 MIDDLE = {

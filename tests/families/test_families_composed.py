@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from decimal import Decimal, localcontext
 from math import comb, factorial
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
+from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import gammaln, lambertw, logsumexp
 
@@ -17,6 +19,7 @@ from mixfit.families.compois import ConwayMaxwellPoisson
 from mixfit.families.counts import Poisson
 from mixfit.families.dispersed import GeneralizedPoisson, NegativeBinomial1, log_bell_numbers, log_lambert
 from mixfit.families.resolve import resolve_family
+from mixfit.families.tweedie import Tweedie
 from tests.families.cases import COMPOSED, case
 
 if TYPE_CHECKING:
@@ -72,7 +75,30 @@ def density(name: str, y: Array, mu: Array, phi: float) -> Array:
         case "lognormal":
             s2 = np.log1p((phi / mu) ** 2)
             return np.asarray(stats.lognorm.logpdf(y, np.sqrt(s2), scale=mu * np.exp(-0.5 * s2)))
+        case "t":
+            return np.asarray(stats.t.logpdf(y, 5.0, mu, phi))
+        case "skewnormal":
+            # The default, alpha = 1.
+            delta = np.sqrt(0.5)
+            omega = phi / np.sqrt(1.0 - 2.0 * delta**2 / np.pi)
+            return np.asarray(stats.skewnorm.logpdf(y, 1.0, mu - omega * delta * np.sqrt(2.0 / np.pi), omega))
+        case "tweedie":
+            return tweedie(y, mu, phi, 1.5)
+        case "ordbeta":
+            eta = np.log(mu / (1.0 - mu))
+            above, top = 1.0 / (1.0 + np.exp(-2.0 - eta)), 1.0 / (1.0 + np.exp(2.0 - eta))
+            inside = stats.beta.logpdf(np.clip(y, 1e-9, 1.0 - 1e-9), mu * phi, (1.0 - mu) * phi)
+            middle = np.log(above - top) + inside
+            return np.where(y == 0.0, np.log(1.0 - above), np.where(y == 1.0, np.log(top), middle))
     raise AssertionError(name)
+
+
+def tweedie(y: Array, mu: Array, phi: float, p: float) -> Array:
+    """A Poisson number of gamma variables, one by one."""
+    rate, shape, scale = mu ** (2.0 - p) / (phi * (2.0 - p)), (2.0 - p) / (p - 1.0), phi * (p - 1.0) * mu ** (p - 1.0)
+    n = np.arange(1.0, 3000.0)[:, None]
+    parts = stats.poisson.logpmf(n, rate) + stats.gamma.logpdf(np.maximum(y, 1e-9), n * shape, scale=scale)
+    return np.where(y > 0.0, logsumexp(parts, axis=0), -rate)
 
 
 @pytest.mark.parametrize("family", COMPOSED, ids=repr)
@@ -141,6 +167,63 @@ def test_compois_of_a_large_mean_is_normalized() -> None:
     assert_allclose(p.sum(), 1.0, rtol=1e-9)
 
 
+@pytest.mark.parametrize("phi", [1e-4, 0.3, 20.0])
+@pytest.mark.parametrize("p", [1.05, 1.3, 1.7, 1.95])
+def test_tweedie_densities_near_and_far_from_zero(p: float, phi: float) -> None:
+    mu = np.array([0.05, 0.7, 3.0])
+    y = np.array([0.02, 0.9, 2.5])
+    wanted = tweedie(y, mu, phi, p) if phi > 1e-3 else None
+    ours = Tweedie(power=p).loglik(y, np.ones(3), np.log(mu), phi)
+    if wanted is not None:
+        assert_allclose(ours, wanted, rtol=1e-10, atol=1e-10)
+    assert np.isfinite(ours).all()
+
+
+@pytest.mark.parametrize("name", ["t", "skewnormal", "lognormal", "tweedie", "ordbeta"])
+def test_continuous_densities_integrate_to_one_with_the_mean_and_variance_stated(name: str) -> None:
+    family = resolve_family(name)
+    eta, phi = np.full(1, 0.4), 1.3
+    lower, upper = family.support.lower, family.support.upper
+    density = lambda y: np.exp(family.loglik(np.array([y]), np.ones(1), eta, phi))[0]  # noqa: E731
+    ends = [e for e in (lower, upper) if family.support.closed and np.isfinite(e)]
+    moments = np.zeros(3)
+    for k in range(3):
+        moments[k] = quad(lambda y, k=k: y**k * density(y), lower, upper, limit=400, epsabs=1e-11)[0]
+        moments[k] += sum(e**k * density(e) for e in ends)
+    mean = family.expectation(eta, phi)[0]
+    assert_allclose(moments[:2], [1.0, mean], rtol=1e-7)
+    assert_allclose(moments[2] - moments[1] ** 2, family.variance(family.link.mean(eta), phi)[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [("t(df=4)", {"df": 4.0}), ("tweedie(log, power=1.6)", {"power": 1.6}), ("skewnormal(alpha=-2)", {"alpha": -2.0})],
+)
+def test_shapes_may_be_known(text: str, values: dict[str, float]) -> None:
+    family = resolve_family(text)
+    assert family.shape_values == pytest.approx(values)
+    assert family.free == ()
+    assert family.at(np.empty(0)) is family
+    assert repr(resolve_family(repr(family))) == repr(family)
+    assert pickle.loads(pickle.dumps(family)).shape_values == family.shape_values
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("t(df=-1)", "df of t cannot be -1"),
+        ("tweedie(power=2)", "power of tweedie cannot be 2"),
+        ("tweedie(pwer=1.5)", "tweedie has the parameters power, and none called 'pwer'"),
+        ("poisson(df=3)", "poisson has no further parameters, and none called 'df'"),
+        ("nbinom2(theta=high)", "theta = high in nbinom2.* is no number"),
+        ("t(identity, log)", "has two links"),
+    ],
+)
+def test_shapes_that_cannot_be_are_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        resolve_family(text)
+
+
 def test_bell_numbers() -> None:
     wanted = [float(np.log(float(b))) for b in bell_numbers(60)]
     assert_allclose(log_bell_numbers(np.arange(61.0)), wanted, rtol=1e-13, atol=1e-13)
@@ -155,6 +238,8 @@ def test_lambert_of_any_size() -> None:
 @pytest.mark.parametrize(
     ("name", "y", "message"),
     [
+        ("tweedie", [1.0, -1.0, 2.0], r"tweedie response is not negative; 'y' is \(1 of 3 rows, the first is row 1"),
+        ("ordbeta", [1.0, 0.5, 2.0], r"ordbeta response lies in \[0, 1\]; 'y' does not \(1 of 3 rows"),
         ("truncated_poisson", [1.0, 0.0, 2.0], r"truncated_poisson response is at least 1; 'y' is not \(1 of 3 rows"),
         ("truncated_nbinom2", [1.0, 1.5, 2.0], r"truncated_nbinom2 response is a whole number"),
         ("nbinom1", [1.0, -1.0, 2.0], r"nbinom1 response is not negative; 'y' is"),

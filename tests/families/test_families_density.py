@@ -92,7 +92,7 @@ def test_draws_have_the_mean_and_variance_that_the_family_states(family: Family)
     mu = family.link.mean(c.eta)
     draws = family.simulate(np.broadcast_to(mu, (40_000, 6)), prior, c.phi, np.random.default_rng(1))
     variance = family.variance(mu, c.phi)
-    mean = family.response(c.eta, c.phi)[0]
+    mean = family.expectation(c.eta, c.phi)
     assert (np.abs(draws.mean(axis=0) - mean) < 5.0 * np.sqrt(variance / 40_000)).all()
     assert_allclose(draws.var(axis=0), variance, rtol=0.1)
 

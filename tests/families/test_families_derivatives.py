@@ -54,6 +54,17 @@ def test_derivatives_in_the_dispersion(family: Family) -> None:
     close(at.weight, central(lambda h: family.terms(c.y, c.prior, c.eta, c.phi * np.exp(h)).weight))
 
 
+@pytest.mark.parametrize("family", [f for f in COMPOSED if f.free], ids=repr)
+def test_derivatives_in_the_shapes(family: Family) -> None:
+    c = case(family)
+    psi = np.array(family.psi)
+    for a, at in enumerate(family.shape_terms(c.y, c.prior, c.eta, c.phi)):
+        e = np.eye(len(psi))[a]
+        close(at.loglik, central(lambda h, e=e: family.at(psi + h * e).loglik(c.y, c.prior, c.eta, c.phi)))
+        close(at.score, central(lambda h, e=e: family.at(psi + h * e).terms(c.y, c.prior, c.eta, c.phi).score))
+        close(at.weight, central(lambda h, e=e: family.at(psi + h * e).terms(c.y, c.prior, c.eta, c.phi).weight))
+
+
 @pytest.mark.parametrize("family", EVERY, ids=repr)
 def test_weight_is_the_curvature_that_the_family_promises(family: Family) -> None:
     c = case(family)
@@ -114,6 +125,8 @@ def far_responses(family: Family) -> list[float]:
         return [0.0, 0.5, 1.0]
     if family.kind == "count":
         return [family.support.lower, 3.0, 1000.0]
+    if family.name in ("tweedie", "ordbeta"):
+        return [0.0, 0.5, 1.0]
     return [0.01, 0.5, 0.99] if family.name == "beta" else [0.01, 1.0, 50.0]
 
 

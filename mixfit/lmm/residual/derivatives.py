@@ -36,8 +36,12 @@ if TYPE_CHECKING:
     from mixfit.lmm.residual.criterion import JointEvaluation
 
     Array = NDArray[np.float64]
+    Index = NDArray[np.intp]
 
 __all__ = ["BlockMoments", "JointDerivatives", "differentiate_joint", "residual_directions"]
+
+# Numbers that the covariances of random effects, one matrix a block, may hold at a time: 160 MB.
+_CELLS_AT_ONCE = 20_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,9 +155,19 @@ def residual_directions(form: ResidualForm, points: Sequence[Array]) -> tuple[Di
     """Every direction of the structures but one, of the first, that with the others would scale all residuals."""
     out: list[Direction] = []
     for part, (structure, point) in enumerate(zip(form.structures, points, strict=True)):
-        own = structure.directions(part, point, np.ones(structure.k, dtype=bool))
+        own = _own_directions(form, structure, part, point)
         out += own if part else _without_scale(structure, own)
     return tuple(out)
+
+
+def _own_directions(form: ResidualForm, structure: Structure, part: int, point: Array) -> list[Direction]:
+    if form.within is None:
+        return structure.directions(part, point, np.ones(structure.k, dtype=bool))
+    # Matrices of all places are not formed: `along` has what the directions change.
+    within, nothing = form.within[0], np.empty((0, 0))
+    lower, upper = within.box()
+    free = np.flatnonzero((point > lower) & (point < upper)).tolist()
+    return [ParameterDirection(part, nothing, m, nothing, None, m < within.n_deviations, False) for m in free]
 
 
 def _without_scale(structure: Structure, directions: list[Direction]) -> list[Direction]:
@@ -177,19 +191,35 @@ def differentiate_joint(at: JointEvaluation) -> JointDerivatives:
 
 def _along(at: JointEvaluation, directions: Sequence[Direction]) -> tuple[Array, ...]:
     form = at.problem.form
-    k, parts = form.structures[0].k, len(form.structures)
-    changes = np.zeros((len(directions), parts, k, k))
-    for change, d in zip(changes, directions, strict=True):
-        change[d.term] = d.change()
     out = []
-    for patterns, f in zip(form.layout.patterns, at.factors, strict=True):
+    for patterns, f, changes in zip(form.layout.patterns, at.factors, _changes(at, directions), strict=True):
         own = np.empty((len(directions) + form.g, *f.root.shape))
-        for a, change in enumerate(changes):
-            own[a] = f.along(restricted(change, patterns))
+        own[: len(directions)] = f.along(changes)
         for g in range(form.g):
             own[len(directions) + g] = f.along_spread(patterns.spread[..., g])
         out.append(own)
     return tuple(out)
+
+
+def _changes(at: JointEvaluation, directions: Sequence[Direction]) -> list[Array]:
+    """Sigma'_v of the directions in the patterns of each size, (I, P, m, m)."""
+    form, points = at.problem.form, at.place.residual.points
+    k, parts = form.structures[0].k, len(form.structures)
+    if form.within is None:
+        changes = np.zeros((len(directions), parts, k, k))
+        for change, d in zip(changes, directions, strict=True):
+            change[d.term] = d.change()
+        return [restricted(changes, patterns) for patterns in form.layout.patterns]
+    out = []
+    for patterns, within in zip(form.layout.patterns, form.within, strict=True):
+        slopes = [np.tensordot(within.rates(point).T, within.slopes(point), 1) for point in points]
+        own = np.zeros((len(directions), *slopes[0].shape[1:]))
+        for a, d in enumerate(directions):
+            assert isinstance(d, ParameterDirection)
+            mine = patterns.part == d.term
+            own[a, mine] = slopes[d.term][d.parameter, mine]
+        out.append(own)
+    return out
 
 
 def residual_rows(at: JointEvaluation) -> Array:
@@ -236,19 +266,32 @@ def _random_moments(at: JointEvaluation) -> list[Array]:
     post = full_posterior(factor)
     own = [own_blocks(post, i) for i in range(len(pattern.factors))]
     pairs = {(i, j): between_pairs(factor, post, i, j, row) for (i, j), (row, _, _) in pattern.entries.items()}
-    ends = np.cumsum([0, *problem.rows.k])
     out, start = [], 0
     for blocks, z in zip(problem.rows.blocks, in_blocks(at, at.rows[problem.p + 1 :]), strict=True):
         b, m, width = z.shape
         first = start + np.arange(b) * m
-        q = np.empty((b, width, width))
-        for i, f in enumerate(pattern.factors):
-            mine = slice(ends[i], ends[i + 1])
-            q[:, mine, mine] = np.moveaxis(own[i][..., f.codes[first]], -1, 0)
-            for j in range(i + 1, len(pattern.factors)):
-                theirs = slice(ends[j], ends[j + 1])
-                between = np.moveaxis(pairs[i, j][..., pattern.entries[i, j][2][first]], -1, 0)
-                q[:, mine, theirs], q[:, theirs, mine] = between, between.swapaxes(1, 2)
-        out.append(pattern_sums(blocks, z @ q, z))
+        through = np.empty(z.shape)
+        step = max(1, _CELLS_AT_ONCE // width**2)
+        for begin in range(0, b, step):
+            part = slice(begin, min(begin + step, b))
+            through[part] = z[part] @ _covariances_at(at, own, pairs, first[part], width)
+        out.append(pattern_sums(blocks, through, z))
         start += b * m
     return out
+
+
+def _covariances_at(
+    at: JointEvaluation, own: Sequence[Array], pairs: dict[tuple[int, int], Array], rows: Index, width: int
+) -> Array:
+    """Q of the levels that each of some rows is of, all columns side by side: (rows, width, width)."""
+    pattern = at.problem.rows.pattern
+    ends = np.cumsum([0, *at.problem.rows.k])
+    q = np.empty((len(rows), width, width))
+    for i, f in enumerate(pattern.factors):
+        mine = slice(ends[i], ends[i + 1])
+        q[:, mine, mine] = np.moveaxis(own[i][..., f.codes[rows]], -1, 0)
+        for j in range(i + 1, len(pattern.factors)):
+            theirs = slice(ends[j], ends[j + 1])
+            between = np.moveaxis(pairs[i, j][..., pattern.entries[i, j][2][rows]], -1, 0)
+            q[:, mine, theirs], q[:, theirs, mine] = between, between.swapaxes(1, 2)
+    return q
