@@ -353,6 +353,10 @@ class GeneralizedFit(Fit, Protocol):
         """The family at the estimates of its shapes."""
 
     @property
+    def row_dispersion(self) -> Array | float:
+        """The dispersion phi, of every row where it has a predictor."""
+
+    @property
     def response_link(self) -> Link:
         """What leads from the linear predictor to the mean response."""
 
