@@ -169,7 +169,7 @@ class MixedModel:
     def theta_order(self) -> NDArray[np.intp]:
         """Where the entries of the results' ``theta``, in lme4's order, stand in the formula's."""
         random = self.design.random
-        return theta_order([r.structure for r in random], [r.grouping.n_levels for r in random])
+        return theta_order([r.structure for r in random], [r.written.n_levels for r in random])
 
     def in_formula_order(self, theta: Array) -> Array:
         """Theta (m,) of terms in the order of the formula, from that of results."""

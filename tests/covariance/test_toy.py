@@ -190,7 +190,7 @@ def test_a_generalized_model(response: str, family: str) -> None:
     assert fit.llf == pytest.approx(nested.llf, abs=1e-6)
     assert_allclose(fit.params, nested.params, rtol=1e-3, atol=1e-4)
     assert_allclose(fit.bse, nested.bse, rtol=1e-3)
-    one, two = nested.theta
+    two, one = nested.theta
     assert_allclose(fit.theta, [np.hypot(one, two), one**2 / (one**2 + two**2)], rtol=1e-3)
     assert np.isfinite(fit.conf_int(method="profile", which="cor(toy|g)")).all(axis=None)
     assert np.isfinite(fit.estimate.theta_errors).all()
