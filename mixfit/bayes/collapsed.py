@@ -28,8 +28,9 @@ import numpy as np
 from mixfit.bayes.distributions import Flat, Normal, StudentT
 from mixfit.bayes.positive import InvGamma
 from mixfit.covariance.steps import split_theta
-from mixfit.errors import PriorError
+from mixfit.errors import FitError, PriorError
 from mixfit.lmm.batch.singly import many_thetas
+from mixfit.lmm.batch.thetas import Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +51,10 @@ _LOG_2PI = float(np.log(2.0 * np.pi))
 # exp(16)^2 is 8e13, times the squares of a column near 1 / eps.
 _FARTHEST = 16.0
 _FARTHEST_OTHER = 300.0
+# Correlations, and what else has two bounds, beyond which a covariance is singular: 1 - tanh(10) is 4e-9.
+_FARTHEST_SHAPE = 10.0
+# Numbers of rows times places that are held at a time.
+_CELLS_AT_ONCE = 400_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,20 +180,19 @@ class CollapsedPosterior:
         return Evaluated(value, slope, likelihood)
 
     def _inside(self, x: Array) -> NDArray[np.intp]:
-        farthest = np.full(self.size, _FARTHEST_OTHER)
-        lengths = [np.sqrt(np.mean(r.Z**2, axis=0)) for r in self.fit.model.design.random]
-        size = np.abs(x)
-        for at, own, length in zip(self.terms, self.priors.coordinates, lengths, strict=True):
-            deviations = slice(at.start, at.start + own.n_deviations)
-            shift = np.log(length) if own.n_deviations == len(length) else np.log(length).mean()
-            size[:, deviations] = x[:, deviations] + shift
-            farthest[deviations] = _FARTHEST
-            low = x[:, deviations] < -_FARTHEST_OTHER
-            size[:, deviations][low] = np.inf
-        return np.flatnonzero((size < farthest).all(axis=1))
+        """The places where double precision has a density."""
+        least, most = np.full(self.size, -_FARTHEST_OTHER), np.full(self.size, _FARTHEST_OTHER)
+        random = self.fit.model.design.random
+        for at, own, r in zip(self.terms, self.priors.coordinates, random, strict=True):
+            length = 0.5 * np.log(np.mean(r.Z**2, axis=0))
+            d = own.n_deviations
+            most[at.start : at.start + d] = _FARTHEST - (length if d == len(length) else length.mean())
+            least[at.start + d : at.stop], most[at.start + d : at.stop] = -_FARTHEST_SHAPE, _FARTHEST_SHAPE
+        return np.flatnonzero(((x > least) & (x < most)).all(axis=1))
 
-    def _blocks(self, places: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
-        step = self._thetas.block
+    def _blocks(self, places: NDArray[np.intp], cells: int = 1) -> Iterator[NDArray[np.intp]]:
+        """Places side by side, fewer where each takes many cells."""
+        step = min(self._thetas.block, max(1, _CELLS_AT_ONCE // cells))
         return (places[a : a + step] for a in range(0, len(places), step))
 
     def _draw_blocks(self, x: Array) -> Iterator[NDArray[np.intp]]:
@@ -295,6 +299,34 @@ class CollapsedPosterior:
                 own_b = response.scale * b[term.factor][:, term.columns]
                 effects[t][block] = np.linalg.solve(basis, own_b).swapaxes(1, 2)
         return Conditional(beta, tuple(effects))
+
+    def row_densities(self, x: Array) -> tuple[Array, Array]:
+        """Log densities (R, n) of every row given theta and sigma: given all other rows, and given all rows.
+
+        Raises
+        ------
+        FitError
+            Where places are evaluated one by one: dense products of all rows would be too large.
+        """
+        sweep, assembly = self._thetas, self._assembly
+        if not isinstance(sweep, Sweep):
+            raise FitError("The design is too large for leave-one-out densities of its rows.")
+        scale = assembly.response.scale
+        constant = -0.5 * _LOG_2PI - np.log(scale)
+        if assembly.stage.root_weights is not None:
+            constant = constant + np.log(assembly.stage.root_weights)
+        rows = sweep.rows(assembly.rows, assembly.fixed.rows)
+        without, with_all = (np.empty((len(x), len(assembly.response.row))) for _ in range(2))
+        for block in self._blocks(np.arange(len(x)), cells=without.shape[1]):
+            at, c = sweep.at(self._templates(x[block])), self._coefficients(x[block])
+            solved, variance = _solve(at, c), c.scale2[:, None]
+            mean, leverage = at.rows(rows, solved.residual, solved.inverse)
+            e, rest = assembly.response.row - mean, 1.0 - leverage
+            without[block] = constant - 0.5 * (np.log(variance / rest) + e**2 / rest / variance)
+            # N(y; eta, sigma^2 + Var(eta)): what the row's own density is on average over the effects.
+            own = variance * (1.0 + leverage)
+            with_all[block] = constant - 0.5 * (np.log(own) + e**2 / own)
+        return without, with_all
 
 
 @dataclass(frozen=True, eq=False)

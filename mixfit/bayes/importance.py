@@ -101,7 +101,7 @@ def sample_importance(
     """Points for `draws` draws in each of some chains; of a `dear` density no more than needed."""
     pilot = _points(density, proposal, _PILOT_DEAR if dear else _PILOT, 1, rng)
     wanted = draws * (_OVERSAMPLING_DEAR if dear else _OVERSAMPLING / max(pilot.efficiency, 1.0 / _MOST))
-    size = max(_FEWEST, 2 ** int(np.ceil(np.log2(min(wanted, _MOST * draws)))))
+    size = max(_FEWEST, 2 ** int(np.rint(np.log2(min(wanted, _MOST * draws)))))
     return _points(density, proposal, size, chains, rng)
 
 

@@ -8,6 +8,7 @@ from mixfit.covariance.autoregressive import Autoregressive, HeterogeneousAutore
 from mixfit.covariance.correlation import CorrelationStructure
 from mixfit.covariance.diagonal import Diagonal
 from mixfit.covariance.known import Proportional
+from mixfit.covariance.reduced_rank import ReducedRank
 from mixfit.covariance.spatial import Exponential, Gaussian, Matern, OrnsteinUhlenbeck
 from mixfit.covariance.symmetric import CompoundSymmetry, HomogeneousCompoundSymmetry, HomogeneousDiagonal
 from mixfit.covariance.toeplitz import HomogeneousToeplitz, Toeplitz
@@ -84,5 +85,6 @@ for _structure in (
     Gaussian,
     Matern,
     Proportional,
+    ReducedRank,
 ):
     register(_structure.name, _structure)

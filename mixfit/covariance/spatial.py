@@ -6,6 +6,7 @@ one effect, which is evaluated as such. Starts follow the distances of the data.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -20,10 +21,12 @@ from mixfit.covariance.parameter import NaturalParameter
 from mixfit.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from mixfit.covariance.columns import GivenColumns, Recoding
-    from mixfit.covariance.structure import Structure
+    from mixfit.covariance.structure import Containment, Structure
 
     Array = NDArray[np.float64]
 
@@ -59,6 +62,8 @@ class _Spatial(CorrelationStructure):
     positions: tuple[tuple[float, ...], ...]
 
     needs_levels: ClassVar[bool] = False
+    holds_on_bound: ClassVar[frozenset[str]] = frozenset({"homdiag"})
+    holds_common_effect: ClassVar[bool] = True
     kind: ClassVar[str] = "range"
 
     @classmethod
@@ -70,6 +75,15 @@ class _Spatial(CorrelationStructure):
             raise DataError(f"{given.text}: all rows are at one place, which leaves no distance between any two.")
         return cls(len(positions), positions), recoding
 
+    def row_names(self, columns: Sequence[str]) -> list[str]:
+        """One row for all places."""
+        return [f"{columns[0].partition('[')[0]} ({self.k} places)"]
+
+    def contains(self, inner: Structure) -> Containment | None:
+        """Others of the same places, and independence as the limit of a range of 0."""
+        places = getattr(inner, "positions", self.positions)
+        return super().contains(inner) if places == self.positions else None
+
     @cached_property
     def distances(self) -> Array:
         """Euclidean distances, (k, k)."""
@@ -80,6 +94,20 @@ class _Spatial(CorrelationStructure):
     def shape(self) -> tuple[NaturalParameter, ...]:
         """The range, theta holding the decay."""
         return (NaturalParameter(self.kind, of=self.name, is_reciprocal=self.kind == "range"),)
+
+    @abstractmethod
+    def correlation_at(self, distances: Array, rho: Array) -> Array:
+        """C of distances of any shape."""
+
+    def correlation(self, rho: Array) -> Array:
+        """That of the distances between the places."""
+        return self.correlation_at(self.distances, rho)
+
+    def elsewhere(self, theta: Array, places: Array, known: Array) -> tuple[Array, Array]:
+        """By the distances to the places of the fit."""
+        between = places[:, None] - known
+        c = self.correlation_at(np.sqrt((between**2).sum(axis=-1)), theta[1:])
+        return theta[0] ** 2 * c, np.full(len(places), theta[0] ** 2)
 
     def at_origin(self, psi: Array) -> list[tuple[Array, float, float]]:
         """Psi, c and a of 1 - C = c (kappa d)^a + ... for kappa to 0."""
@@ -113,10 +141,11 @@ class Exponential(_Spatial):
     """``exp(0 + x + y | g)``: correlations exp(-kappa d), reported by the range 1 / kappa."""
 
     name: ClassVar[str] = "exp"
+    holds: ClassVar[frozenset[str]] = frozenset({"ou"})
 
-    def correlation(self, rho: Array) -> Array:
+    def correlation_at(self, distances: Array, rho: Array) -> Array:
         """exp(-kappa d)."""
-        return np.exp(-rho[0] * self.distances)
+        return np.exp(-rho[0] * distances)
 
     def correlation_slopes(self, rho: Array) -> Array:
         """-d C."""
@@ -131,6 +160,7 @@ class OrnsteinUhlenbeck(Exponential):
     """``ou(0 + t | g)``: the same over one number, reported by its rate kappa."""
 
     name: ClassVar[str] = "ou"
+    holds: ClassVar[frozenset[str]] = frozenset({"exp"})
     kind: ClassVar[str] = "rate"
 
 
@@ -143,9 +173,9 @@ class Gaussian(_Spatial):
         """1 - C = (kappa d)^2 - ..."""
         return [(psi, 1.0, 2.0)]
 
-    def correlation(self, rho: Array) -> Array:
+    def correlation_at(self, distances: Array, rho: Array) -> Array:
         """exp(-kappa^2 d^2)."""
-        return np.exp(-((rho[0] * self.distances) ** 2))
+        return np.exp(-((rho[0] * distances) ** 2))
 
     def correlation_slopes(self, rho: Array) -> Array:
         """-2 kappa d^2 C."""
@@ -167,6 +197,8 @@ class Matern(_Spatial):
     """
 
     name: ClassVar[str] = "mat"
+    holds: ClassVar[frozenset[str]] = frozenset({"exp", "ou"})
+    holds_on_bound: ClassVar[frozenset[str]] = frozenset({"gau", "homdiag"})
     rounding: ClassVar[float] = _BESSEL_ROUNDING
 
     @property
@@ -190,8 +222,16 @@ class Matern(_Spatial):
         out[..., rows, columns] = out[..., columns, rows] = values
         return out
 
-    def correlation(self, rho: Array) -> Array:
+    def correlation_at(self, distances: Array, rho: Array) -> Array:
         """The formula; 1 at no distance."""
+        out = np.ones(distances.shape)
+        if rho[0] > 0.0:
+            apart = distances > 0.0
+            out[apart] = np.exp(log_matern(rho[0] * distances[apart], rho[1]))
+        return out
+
+    def correlation(self, rho: Array) -> Array:
+        """The same, once a pair."""
         kappa, nu = rho
         if kappa == 0.0:
             return np.ones((self.k, self.k))

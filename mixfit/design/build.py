@@ -17,6 +17,7 @@ from mixfit.design.grouping import GroupingReader, as_text, check_random, cross
 from mixfit.design.parts import build_parts, check_finite, check_names, fixed_structure, materialize, plan_part
 from mixfit.design.probe import make_probe
 from mixfit.design.reader import FittedReader, PredictorReader, RandomReader, probed_items
+from mixfit.design.response_steps import transformation_of
 from mixfit.design.types import MEAN, Design, Grouping, Predictor, RandomDesign
 from mixfit.design.variables import Variables
 from mixfit.design.vectors import argument_vector, check_weights, read_binomial, read_response, sum_offsets
@@ -162,6 +163,7 @@ def build(
         frame=frame,
         link=mean.link,
         further=tuple(others),
+        transformation=None if binomial else transformation_of(formula.response, environment, y),
     )
 
 

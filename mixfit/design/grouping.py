@@ -159,6 +159,7 @@ def check_random(random: Sequence[RandomDesign], n_rows: int, *, residual: bool 
                 "observations; an effect for each observation cannot be told from the residual."
             )
         # Columns that are scaled one by one tell a covariance even of as many effects as rows.
+        k = min(k, term.structure.rank)
         if term.structure.invariance is Invariance.ANY_BASIS and n_levels * k >= n_rows:
             raise DesignError(
                 f"{term.text}: {n_levels * k} random effects for {n_rows} observations "

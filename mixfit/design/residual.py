@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.covariance.columns import GivenColumns, Places
+from mixfit.covariance.registry import read_structure
 from mixfit.covariance.symmetric import HomogeneousDiagonal
 from mixfit.errors import DataError, DesignError, FormulaError
 from mixfit.formula import PredictorFormula, parse_predictor
@@ -211,7 +212,8 @@ def _places(term: RandomDesign) -> tuple[Structure, tuple[str, ...], Index]:
         # One number: its values are the places, as the levels of a factor are.
         recoding = Places.of(GivenColumns(term.text, columns, Z))
         Z, columns = recoding.apply(Z), recoding.names
-        structure, again = type(structure).read(GivenColumns(term.text, columns, Z))
+        # Of one column it was any structure; which it is of several, its name says.
+        structure, again = read_structure(term.text.partition("(")[0], GivenColumns(term.text, columns, Z))
         if again is not None:
             Z, columns = again.apply(Z), again.names
     if not _are_indicators(Z):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mixfit.brief import brief
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.structure import Structure
+    from mixfit.design.transformation import Transformation
     from mixfit.families.links import Link
 
 __all__ = [
@@ -25,6 +28,7 @@ __all__ = [
     "FixedTerm",
     "Grouping",
     "NewDesign",
+    "NewPlaces",
     "NewPredictor",
     "Predictor",
     "RandomDesign",
@@ -62,6 +66,8 @@ class Grouping:
     name: str
     codes: NDArray[np.intp]
     levels: pd.Index
+
+    __repr__ = brief
 
     @property
     def n_levels(self) -> int:
@@ -126,6 +132,8 @@ class RandomDesign:
         """The grouping factor right of the bar, whose levels may be the columns."""
         return self.grouping if self.spread is None else self.spread.grouping
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class FixedFactor:
@@ -144,6 +152,8 @@ class FixedFactor:
     name: str
     levels: tuple[object, ...] | None
     values: NDArray[Any]
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True)
@@ -194,6 +204,8 @@ class FixedStructure:
     terms: tuple[FixedTerm, ...]
     factors: dict[str, FixedFactor]
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
@@ -220,6 +232,26 @@ class Predictor:
     fixed: FixedStructure | None = None
     link: Link | None = None
 
+    __repr__ = brief
+
+
+@dataclass(frozen=True, eq=False)
+class NewPlaces:
+    """Rows whose columns left of the bar are NaN because the fit has no effect for their place or time.
+
+    Attributes
+    ----------
+    rows : ndarray of intp, shape (r,)
+    positions : ndarray, shape (r, c)
+        Coordinates as the formula has them.
+    known : ndarray, shape (k, c)
+        Those of the columns.
+    """
+
+    rows: NDArray[np.intp]
+    positions: NDArray[np.float64]
+    known: NDArray[np.float64]
+
 
 @dataclass(frozen=True, eq=False)
 class NewPredictor:
@@ -230,6 +262,9 @@ class NewPredictor:
     Z: tuple[NDArray[np.float64] | None, ...]
     codes: tuple[NDArray[np.intp] | None, ...]
     offset: NDArray[np.float64]
+    places: tuple[NewPlaces | None, ...] = ()
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,6 +284,11 @@ class NewDesign:
         Row labels of the new data.
     further : tuple of NewPredictor
         Of the predictors after the mean, where they are asked for.
+    places : tuple of NewPlaces
+        Of every term of the mean, rows at places that it has no columns for; None where there are none.
+    own_variance : tuple of ndarray, shape (m,)
+        Of every term of the mean, the variance of effects at such places beside that of the effects that they follow
+        from, once the fit has said so; None where there is none.
     """
 
     X: NDArray[np.float64]
@@ -257,11 +297,15 @@ class NewDesign:
     offset: NDArray[np.float64]
     index: pd.Index
     further: tuple[NewPredictor, ...] = ()
+    places: tuple[NewPlaces | None, ...] = ()
+    own_variance: tuple[NDArray[np.float64] | None, ...] = ()
+
+    __repr__ = brief
 
     @property
     def predictors(self) -> tuple[NewPredictor, ...]:
         """The mean's first."""
-        return NewPredictor(MEAN, self.X, self.Z, self.codes, self.offset), *self.further
+        return NewPredictor(MEAN, self.X, self.Z, self.codes, self.offset, self.places), *self.further
 
 
 class DesignReader(Protocol):
@@ -287,8 +331,11 @@ class DesignReader(Protocol):
     def read_fixed(self, newdata: object) -> NDArray[np.float64]:
         """Build X of `newdata` alone, shape (m, p): neither groups nor offset are looked up."""
 
-    def read_random(self, newdata: object) -> tuple[NDArray[np.float64], ...]:
-        """Build the columns left of every bar, shape (m, k_t) a term: neither groups nor offset are looked up."""
+    def read_random(self, newdata: object) -> tuple[tuple[NDArray[np.float64], NewPlaces | None], ...]:
+        """Build the columns left of every bar, shape (m, k_t) a term, and the places that these have no columns for.
+
+        Neither groups nor offset are looked up.
+        """
 
     @property
     def fixed_terms(self) -> tuple[tuple[str, ...], ...]:
@@ -331,6 +378,8 @@ class Design:
     link : Link, or None
     further : tuple of Predictor
         Those after the mean, over the same rows.
+    transformation : Transformation, or None
+        How the response is made of what was measured; None where it is a column of the data.
     frame : mapping of str to Series, shape (n,), or None
         Every column of the data that the model looks up, on the rows used; None for a design of other rows than those
         that were read.
@@ -350,7 +399,10 @@ class Design:
     variables: Mapping[str, pd.Series] | None = None
     link: Link | None = None
     further: tuple[Predictor, ...] = ()
+    transformation: Transformation | None = None
     frame: Mapping[str, pd.Series] | None = None
+
+    __repr__ = brief
 
     @cached_property
     def mean(self) -> Predictor:

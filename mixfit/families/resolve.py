@@ -66,6 +66,8 @@ _STATSMODELS = frozenset({"gaussian", "binomial", "poisson", "gamma", "inversega
 # Attributes of a statsmodels family that are read, or say how it is checked and used elsewhere.
 _READ = frozenset({"alpha", "link", "_link", "_check_link", "n"})
 
+_THEIR_MODULES = "statsmodels."
+
 _LINK_NAMES = {
     "Logit": "logit",
     "Probit": "probit",
@@ -135,10 +137,20 @@ def _called(name: str, arguments: str) -> Family:
 
 def _from_statsmodels(family: Any) -> Family:
     """A statsmodels family by its class and link; all else that it carries is used, or refused by name."""
-    name, link = type(family).__name__, type(getattr(family, "link", None)).__name__
+    if isinstance(family, type):
+        raise FitError(f"family is the class {family.__name__}: give an instance, {family.__name__}().")
+    if not hasattr(family, "link"):
+        raise FitError(f"family is a name, such as 'binomial(probit)', or an instance of a family, not {family!r}.")
+    if isinstance(family.link, type):
+        raise FitError(f"The link is the class {family.link.__name__}: give an instance, {family.link.__name__}().")
+    name, link = type(family).__name__, type(family.link).__name__
     if name.lower() not in _STATSMODELS or link not in _LINK_NAMES:
         raise FitError(f"The family {name} with link {link} is not one that mixfit fits.")
-    alpha = getattr(family, "alpha", None)
+    for part in (family, family.link):
+        # A class of one's own may compute anything.
+        if not type(part).__module__.startswith(_THEIR_MODULES):
+            raise FitError(f"{type(part).__name__} is a class of {type(part).__module__}, which mixfit does not fit.")
+    alpha = _known_alpha(family)
     for part, usual in (
         (family.link, type(family.link)()),
         (family, type(family)(**({} if alpha is None else {"alpha": alpha}))),
@@ -147,7 +159,17 @@ def _from_statsmodels(family: Any) -> Family:
             if key not in _READ and not _alike(value, vars(usual).get(key)):
                 raise FitError(f"{type(part).__name__} has {key} = {value!r}, which mixfit does not fit.")
     # Var = mu + alpha mu^2 with a fixed alpha: statsmodels estimates none.
-    return FAMILIES[name.lower()](_LINK_NAMES[link], None if alpha is None else 1.0 / float(alpha))
+    return FAMILIES[name.lower()](_LINK_NAMES[link], None if alpha is None else 1.0 / alpha)
+
+
+def _known_alpha(family: Any) -> float | None:
+    """The dispersion that a statsmodels family carries; None for a family without one."""
+    alpha = getattr(family, "alpha", None)
+    if alpha is None:
+        return None
+    if np.ndim(alpha) > 0 or not np.isfinite(alpha) or alpha <= 0.0:
+        raise FitError(f"{type(family).__name__} has alpha = {alpha!r}: it is one positive number here.")
+    return float(alpha)
 
 
 def _alike(value: Any, usual: Any) -> bool:

@@ -61,7 +61,7 @@ class FittedGeneralized(Fitted):
         """Ratio of `params` to `bse`; the same as `tvalues`."""
         return self.tvalues
 
-    def cov_params(self, conditional: bool = False) -> pd.DataFrame:
+    def cov_params(self, *, conditional: bool = False) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects.
 
         Parameters
@@ -91,7 +91,7 @@ class FittedGeneralized(Fitted):
     @property
     def bse_theta(self) -> Array:
         """Standard errors of `theta`, shape (m,); NaN on the boundary."""
-        return self.estimate.theta_errors
+        return self.estimate.theta_errors[self.model.theta_order]
 
     @property
     def family(self) -> Family:
@@ -313,6 +313,7 @@ class FittedGeneralized(Fitted):
     def predict(
         self,
         newdata: object = None,
+        *,
         type: Literal["response", "link"] = "response",  # noqa: A002
         re_form: ReForm = None,
         allow_new_levels: bool = False,

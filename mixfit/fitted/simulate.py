@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from mixfit.arguments import check_count
 from mixfit.errors import FitError
 from mixfit.families.several import ZERO
 from mixfit.fitted.linear_predictor import term_effect, training_predictor
@@ -99,8 +100,7 @@ def add_noise(predictors: Array, sigma: float, weights: Array | None, rng: np.ra
 
 def draw_predictors(fit: Fit, n: int, re_form: ReForm, rng: np.random.Generator) -> Array:
     """Linear predictors with new random effects, but for the terms that `re_form` holds: (nobs, n)."""
-    if n < 1:
-        raise FitError(f"simulate needs a positive number of replicates, not {n}")
+    check_count("n", n)
     random, templates = fit.model.design.random, fit.estimate.templates
     selection = select(re_form, random)
     for term, keep in zip(random, selection, strict=True):
@@ -137,6 +137,7 @@ def draw_responses(fit: Fit, predictors: Array, rng: np.random.Generator, *, hel
 def simulate(
     fit: Fit,
     n: int = 1,
+    *,
     seed: int | np.random.Generator | None = None,
     re_form: ReForm = "population",
 ) -> pd.DataFrame:

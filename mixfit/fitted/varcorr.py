@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mixfit.brief import brief
 from mixfit.covariance.steps import split_theta
 from mixfit.fitted.residual_covariance import is_structured
 from mixfit.wald import correlation
@@ -63,6 +64,8 @@ class Component:
     structure: Structure
     values: NDArray[np.float64]
 
+    __repr__ = brief
+
     def matrix(self) -> pd.DataFrame:
         """The covariance matrix by the names of the columns."""
         names = list(self.columns)
@@ -99,6 +102,8 @@ class RandomCovariances:
     sigma: float | None
     residual: tuple[Component, ...] = ()
     log_sd: tuple[tuple[str, float], ...] = ()
+
+    __repr__ = brief
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a variance or covariance, as R's ``as.data.frame(VarCorr(m))``.

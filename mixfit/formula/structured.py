@@ -24,7 +24,7 @@ __all__ = ["NamedStructure", "lift_structures"]
 _CALL = re.compile(r"(?<![\w.`])([A-Za-z_]\w*)\(")
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`')
 # Structures of lme4 and glmmTMB, which must not be read as Python expressions.
-_ELSEWHERE = frozenset({"equalto", "rr"})
+_ELSEWHERE = frozenset({"equalto"})
 # What a random term may begin with, and a Python expression with a bar in it, such as I(a | b), hardly ever does.
 _INTERCEPT = re.compile(r"\s*(?:-\s*)?[01]\b")
 

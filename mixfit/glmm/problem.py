@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.brief import brief
 from mixfit.covariance.term import factor_templates
 from mixfit.factor.factor import factorize
 from mixfit.factor.plan import make_plan, refill
@@ -76,6 +77,8 @@ class GeneralizedProblem:
     plan: Plan
     terms: tuple[Term, ...]
     stack: Stack | None = None
+
+    __repr__ = brief
 
     @cached_property
     def log_constant(self) -> float:
@@ -237,6 +240,8 @@ class GeneralizedAssembly:
     fixed: FixedBasis
     term_bases: tuple[Array, ...]
     parts: tuple[PredictorPart, ...] = ()
+
+    __repr__ = brief
 
 
 def assemble_generalized(design: Design, family: Family) -> GeneralizedAssembly:

@@ -12,6 +12,7 @@ from mixfit.errors import FitError
 from mixfit.glmm.problem import GeneralizedParameters
 from mixfit.gram.basis import fixed_basis, response_basis
 from mixfit.gram.products import cross_products
+from mixfit.lmm.minimize import minimize
 from mixfit.lmm.problem import Problem
 from mixfit.lmm.start import start_points
 
@@ -204,6 +205,8 @@ def theta_start(problem: GeneralizedProblem, gamma: Array, phi: float) -> list[A
     # Groups that differ in everything or nothing make a ratio of variances without bounds.
     largest = _LARGEST_SHARE * float(np.sqrt(np.mean((terms.score / root**2) ** 2)))
     points = start_points(linear)[0]
+    if any(term.structure.rank < term.k for term in problem.terms):
+        points = list(minimize(linear, [points], reml=False).profile.points)
     sizes = [float(np.abs(t).max()) for t in relative_factors(problem.terms, points)]
     return [
         term.structure.scaled(point, min(sigma, 1.0, largest / max(size, largest)))

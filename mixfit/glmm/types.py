@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from mixfit.brief import brief
 from mixfit.lmm.types import Kept
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ class GeneralizedEstimate:
     at: Kept[Laplace] = field(default_factory=Kept, init=False, repr=False)
 
     reml: ClassVar[bool] = False
+
+    __repr__ = brief
 
     @property
     def every_beta(self) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.errors import DataError, FitError
+from mixfit.fitted.kriging import kriged
 from mixfit.fitted.predict import predictors_of, rows_to_predict
 from mixfit.fitted.re_form import select
 from mixfit.fitted.residual_covariance import is_structured
@@ -109,9 +110,11 @@ def predict_observations(
     rows = rows_to_predict(fit, newdata, selection, allow_new_levels)
     mean, variance, labels = predictors_of(fit, rows, selection, variance=True)
     assert variance is not None
-    Z = [z for z in rows.Z if z is not None]
+    Z, own_variance = [z for z in rows.Z if z is not None], rows.own_variance
     if len(Z) < len(rows.Z):
-        Z = list(design.reader.read_random(newdata))
+        columns, places = zip(*design.reader.read_random(newdata), strict=True)
+        every, own_variance = kriged(fit, columns, places)
+        Z = [z for z in every if z is not None]
     # the rows of the fit have the codes of all terms
     codes = [code if keep.any() else None for code, keep in zip(rows.codes, selection, strict=True)]
     own = design.weights if newdata is None else None
@@ -119,7 +122,12 @@ def predict_observations(
     if is_structured(fit):
         residual = residual * _relative_variances(fit, newdata)
     added = fit.scale * (unpredicted_variance(Z, codes, selection, templates) + residual)
-    return PredictionResults(mean, np.sqrt(variance), np.sqrt(variance + added), labels)
+    for one, code in zip(own_variance, codes, strict=False):
+        if one is not None:
+            # That of a known level is in the variance of the mean.
+            added += one if code is None else np.where(code >= 0, 0.0, one)
+    scale = None if design.transformation is None else design.transformation.text
+    return PredictionResults(mean, np.sqrt(variance), np.sqrt(variance + added), labels, scale)
 
 
 def _relative_variances(fit: StructuredFit, newdata: object) -> Array | float:

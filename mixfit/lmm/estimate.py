@@ -16,6 +16,7 @@ from mixfit.lmm.derivatives import modes
 from mixfit.lmm.minimize import minimize
 from mixfit.lmm.start import start_points
 from mixfit.lmm.types import LinearEstimate
+from mixfit.lmm.undetermined import determined_theta
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +66,8 @@ def packed(assembly: Assembly, profile: Evaluation, certificate: Certificate) ->
             "a residual variance from. Look whether the response is constant within groups, or whether rows repeat."
         )
     thetas = thetas_of(assembly, profile.points)
+    if profile.reml:
+        profile, thetas = _determined(assembly, profile, thetas)
     scale = assembly.response.scale
     sigma = float(np.sqrt(profile.scale)) * scale
     found = LinearEstimate(
@@ -80,6 +83,23 @@ def packed(assembly: Assembly, profile: Evaluation, certificate: Certificate) ->
     )
     found.at.keep(profile)
     return found
+
+
+def _determined(assembly: Assembly, profile: Evaluation, thetas: list[Array]) -> tuple[Evaluation, list[Array]]:
+    """The REML criterion at the same optimum without the variances that it does not depend on."""
+    problem = assembly.problem
+    found = [
+        determined_theta(problem.gram, term, basis, theta)
+        for term, basis, theta in zip(problem.terms, assembly.term_bases, thetas, strict=True)
+    ]
+    if all(theta is None for theta in found):
+        return profile, thetas
+    points, out = list(profile.points), list(thetas)
+    for i, (term, basis, theta) in enumerate(zip(problem.terms, assembly.term_bases, found, strict=True)):
+        if theta is not None:
+            own = np.eye(term.structure.k)
+            points[i], out[i] = term.structure.point_of(term.structure.point_of(theta, own), basis), theta
+    return evaluate(problem, points, reml=True), out
 
 
 def at_estimates(assembly: Assembly, estimate: LinearEstimate) -> Evaluation:

@@ -114,6 +114,7 @@ class GeneralizedMixedModel(MixedModel):
 
     def fit(
         self,
+        *,
         n_agq: int = 1,
         method: Literal["ml", "pql"] = "ml",
         start: Sequence[ArrayLike] | ArrayLike | None = None,
@@ -175,7 +176,7 @@ class GeneralizedMixedModel(MixedModel):
             raise FitError(f"n_agq is 0 or a positive whole number of quadrature points, not {n_agq!r}.")
         if method == "pql" and n_agq != 1:
             raise FitError("n_agq is for method='ml': penalized quasi-likelihood has no integral to approximate.")
-        theta = None if start is None else read_start(self.design.random, start)
+        theta = None if start is None else read_start(self.design.random, start, self.in_formula_order)
         beta = None if start_fixed is None else read_fixed_start(self.design, self._assembly.fixed.kept, start_fixed)
         try:
             estimate = estimate_generalized(self._assembly, int(n_agq), method, theta, beta)

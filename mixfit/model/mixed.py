@@ -40,7 +40,10 @@ def mixed(
     ----------
     formula : str
         ``response ~ fixed + (random | group)`` in lme4's language; everything outside the bars is
-        formulaic's.
+        formulaic's. Named covariance structures stand around a bar: ``us``, ``diag``, ``homdiag``, ``cs``,
+        ``homcs`` (one correlation), ``ar1``, ``hetar1`` (autoregressive), ``toep``, ``homtoep`` (one correlation a
+        lag) of levels or equally spaced times, ``ou(0 + t | g)`` of any times, ``exp``, ``gau``, ``mat`` of places
+        ``(0 + x + y | g)``, ``propto(1 | species, K)`` of a known matrix.
     data : pandas.DataFrame, or any table that narwhals reads eagerly (polars, pyarrow)
         String, categorical and boolean columns are factors. Never changed.
     family : str or family instance, optional

@@ -52,6 +52,8 @@ _NEAR = 1e-6
 # That above which the memory of quasi-Newton steps is worth less than a new cheap curvature, and dear second
 # derivatives do not describe the way down.
 _FAR = 0.1
+# Iterations after which it is not: from there a cheap curvature, as of factor models of counts, leads on for ever.
+_LONG = 10
 # Iterations after which dear second derivatives are worth their price from farther and farther away.
 _PATIENCE = 20
 # Steps cut more often than this say that the cheap curvature is wrong there.
@@ -312,14 +314,12 @@ class Descent(Generic[Place, Found, AnyLocal]):
                 beside = compensated(self._curvature, local.gradient, step, local.longest, local.pivots, which)
                 yield criterion.turned(criterion.move(found, local, beside, which)), None
         if self._model is None:
+            far = self.decrease > _FAR and self._iterations < _LONG
             for halvings in range(_MAX_HALVINGS):
                 part = step * 0.5**halvings
                 place = criterion.move(found, local, part, ())
                 # Where the curvature is made anew in any case, so may the coordinates.
-                if self.decrease > _FAR and halvings < _FEW_CUTS:
-                    yield criterion.turned(place), None
-                else:
-                    yield place, part
+                yield (criterion.turned(place), None) if far and halvings < _FEW_CUTS else (place, part)
         else:
             for part in self._region.steps(self._model):
                 yield criterion.move(found, local, part / local.unit, ()), part / local.unit
@@ -356,7 +356,7 @@ class Descent(Generic[Place, Found, AnyLocal]):
     def _arrive(self, found: Found, step: Array | None, *, cut: bool) -> None:
         """Go on from an accepted place."""
         criterion, old, old_curvature, old_kind = self._criterion, self.local, self._curvature, self._kind
-        far = not cut and self.decrease > _FAR
+        far = not cut and self.decrease > _FAR and self._iterations < _LONG
         self._region.learn(self.found.value - found.value, self.found.resolution)
         change = criterion.rank(found) - criterion.rank(self.found)
         if change < 0:

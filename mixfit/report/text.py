@@ -64,7 +64,6 @@ def varcorr_cells(
     beside = [_cells_beside(part, max(2, digits - 2)) for part in parts]
     # What dispersion= adds to the logarithm of the residual's, beside blanks.
     log_sd = [(f"{shown(name)}, log sd", f"{value:.{max(2, digits - 2)}f}") for name, value in varcorr.log_sd]
-    n_corr = max([*(len(cells) for rows in beside for cells in rows), int(bool(log_sd))], default=0)
     columns = [
         [g for p in parts for g in (p.group, *[""] * (p.structure.n_deviations - 1))]
         + ["Residual"] * len(residual)
@@ -78,11 +77,30 @@ def varcorr_cells(
     columns.append(format_common(deviations, digits) + [""] * len(log_sd))
     rows = [list(cells) for cells in zip(*columns, strict=True)]
     header = ["Groups", "Name", *(["Variance"] if variances else []), "Std.Dev."]
-    if n_corr:
-        header += ["Corr", *[""] * (n_corr - 1)]
-        extras = [*(cells for part in beside for cells in part), *([] for _ in residual), *([c] for _, c in log_sd)]
-        rows = [[*row, *extra, *[""] * (n_corr - len(extra))] for row, extra in zip(rows, extras, strict=True)]
-    return header, rows
+    # Left of a structure's own parameters stand the columns so far, each with a blank.
+    room = WIDTH - sum(1 + max(map(len, column)) for column in zip(header, *rows, strict=True))
+    extras = [_wrapped(cells, room) if p.structure.tag else cells for p, cells in zip(parts, beside, strict=True)]
+    whole: list[tuple[list[str], list[str]]] = []
+    for part, cells in zip(parts, extras, strict=True):
+        own, rows = rows[: part.structure.n_deviations], rows[part.structure.n_deviations :]
+        own += [[""] * len(header) for _ in cells[len(own) :]]
+        whole += zip(own, cells, strict=True)
+    whole += zip(rows, [*([] for _ in residual), *([c] for _, c in log_sd)], strict=True)
+    n_corr = max(len(cells) for _, cells in whole)
+    header += ["Corr", *[""] * (n_corr - 1)] if n_corr else []
+    return header, [[*own, *cells, *[""] * (n_corr - len(cells))] for own, cells in whole]
+
+
+def _wrapped(rows: list[list[str]], room: int) -> list[list[str]]:
+    """The cells of the first row, a structure's own parameters, in as many rows as they need."""
+    lines = [""]
+    for cell in rows[0]:
+        longer = f"{lines[-1]} {cell}".lstrip()
+        if lines[-1] and len(longer) >= room:
+            lines.append(cell)
+        else:
+            lines[-1] = longer
+    return [[line] for line in lines] + rows[len(lines) :]
 
 
 def _cells_beside(part: Component, decimals: int) -> list[list[str]]:

@@ -10,7 +10,9 @@ from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.ranova import ranova
 from mixfit.inference.fixed_effects.tables import anova, contest, ttest, vcov_kr
+from mixfit.inference.heritability import heritability
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
+from mixfit.inference.loadings import loadings
 from mixfit.inference.means.emmeans import emmeans
 from mixfit.inference.prediction import predict_observations
 from mixfit.inference.profiles.intervals import conf_int
@@ -83,6 +85,8 @@ class LinearResults(FittedLinear):
     icc = icc
     r2 = r2
     re_pca = re_pca
+    heritability = heritability
+    loadings = loadings
     hatvalues = hatvalues
     cooks_distance = cooks_distance
     dfbeta = dfbeta
@@ -104,6 +108,7 @@ class LinearResults(FittedLinear):
     def get_prediction(
         self,
         newdata: object = None,
+        *,
         re_form: ReForm = None,
         allow_new_levels: bool = False,
         weights: ArrayLike | None = None,

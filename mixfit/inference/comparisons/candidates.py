@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixfit.covariance.structure import Containment
 from mixfit.covariance.unstructured import Unstructured
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_fit, is_generalized, is_linear
@@ -36,6 +37,8 @@ __all__ = [
     "candidate",
     "contains_residuals",
     "contains_term",
+    "nested_structure",
+    "on_boundary",
     "outside",
     "outside_columns",
     "same_levels",
@@ -207,11 +210,40 @@ def outside(larger: Sequence[RandomDesign], smaller: Sequence[RandomDesign]) -> 
     return [inner for inner in smaller if not any(contains_term(outer, inner) for outer in larger)]
 
 
+def on_boundary(larger: Sequence[RandomDesign], smaller: Sequence[RandomDesign]) -> list[RandomDesign]:
+    """Terms of the smaller model that structures of the larger one have on their bounds alone."""
+    out = []
+    for inner in smaller:
+        found = [nested_structure(outer, inner) for outer in larger if contains_term(outer, inner)]
+        if found and all(how is Containment.BOUNDARY for how in found):
+            out.append(inner)
+    return out
+
+
+def nested_structure(outer: RandomDesign, inner: RandomDesign) -> Containment | None:
+    """Whether the outer term's structure has the inner term's, over the same columns and levels, and where."""
+    if not same_levels(outer, inner):
+        return None
+    a, b = outer.structure, inner.structure
+    place = {column.tobytes(): j for j, column in enumerate(np.ascontiguousarray(outer.Z.T))}
+    order = [place.get(column.tobytes(), -1) for column in np.ascontiguousarray(inner.Z.T)]
+    if sorted(order) == list(range(a.k)):
+        in_order = order == sorted(order)
+        if (in_order or a.is_exchangeable or b.is_exchangeable) and (how := a.contains(b)) is not None:
+            return how
+    if a.holds_common_effect and b.k == 1 and a.k > 1:
+        # One effect for all columns acts through their sum.
+        total = outer.Z.sum(axis=1, keepdims=True)
+        return None if outside_columns(total, inner.Z).any() else Containment.BOUNDARY
+    return None
+
+
 def contains_term(outer: RandomDesign, inner: RandomDesign) -> bool:
-    """Whether every covariance of the inner term is one of the outer term."""
+    """Whether every covariance of the inner term is known to be one of the outer term."""
+    if nested_structure(outer, inner) is not None:
+        return True
     if not outer.structure.free_blocks:
-        # Of a structure with parameters of its own only the same one is known to be contained.
-        return outer.structure == inner.structure and outer.columns == inner.columns and same_levels(outer, inner)
+        return False
     # Independent columns are terms of their own; the outer term may have them all where each is contained.
     return all(_contains(_covariances(outer), _covariances(part)) for part in single_terms([inner]))
 
@@ -233,7 +265,7 @@ def contains_residuals(outer: ResidualDesign | None, inner: ResidualDesign | Non
     if inner.parts is not None and not np.array_equal(outer.part, inner.part):
         return False
     free = outer.structures[0].free_blocks == (slice(0, len(outer.columns)),)
-    return free or outer.structures[0] == inner.structures[0]
+    return free or outer.structures[0].contains(inner.structures[0]) is not None
 
 
 def _may_vanish(residual: ResidualDesign) -> bool:

@@ -103,8 +103,10 @@ def working_errors(fit: Fit) -> pd.Series[float]:
     at = chart.evaluate(chart.center)
     factors, bound = chart.factors(at.x), (at.x <= chart.lower) | (at.x >= chart.upper)
     regular = [
-        float(np.linalg.svd(s, compute_uv=False)[-1]) > _SINGULAR * spacing and not bound[own].any()
-        for s, spacing, own in zip(factors, surface.terms.spacing, chart.slices, strict=True)
+        float(np.linalg.svd(s, compute_uv=False)[structure.rank - 1]) > _SINGULAR * spacing and not bound[own].any()
+        for s, spacing, structure, own in zip(
+            factors, surface.terms.spacing, surface.terms.structures, chart.slices, strict=True
+        )
     ]
     free = np.ones(len(at.x), dtype=bool)
     for own, keep in zip(chart.slices, regular, strict=True):
@@ -143,6 +145,7 @@ def _twice_inverse(hessian: Array) -> Array:
 def conf_int(
     fit: Fit,
     alpha: float = 0.05,
+    *,
     method: Literal["wald", "profile", "bootstrap"] = "wald",
     which: str | Sequence[str] | None = None,
     **options: Any,

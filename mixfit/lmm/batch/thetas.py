@@ -32,12 +32,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.gram.pattern import FactorRows
     from mixfit.gram.products import Gram
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["Sweep", "Swept", "sweep"]
+__all__ = ["Sweep", "SweepRows", "Swept", "sweep"]
 
 # Sums of products that are formed once, and dense columns of the other factors: beyond these one factorization at a
 # time, which knows what is sparse, costs less.
@@ -120,6 +121,39 @@ class Sweep:
             out[:, rows] = (t @ own).reshape(len(b), rows.stop - rows.start, b.shape[2])
         return out
 
+    def rows(self, factors: Sequence[FactorRows], x: Array) -> SweepRows:
+        """The rows of the data behind the products: those of every factor, and X as rows (p, n)."""
+        first, n = factors[0], x.shape[1]
+        z = np.ones((1, n)) if first.columns is None else first.columns
+        rest = np.zeros((n, self.m + len(x)))
+        rest[:, self.m :] = x.T
+        for j in self.columns.factors:
+            own = factors[j]
+            for a in range(own.k):
+                rest[np.arange(n), self.columns.at(j, a).start + own.codes] = (
+                    1.0 if own.columns is None else own.columns[a]
+                )
+        return SweepRows(first.codes, z, rest)
+
+
+@dataclass(frozen=True, eq=False)
+class SweepRows:
+    """Rows of the data, in the problem's bases and whitened.
+
+    Attributes
+    ----------
+    codes : ndarray of intp, shape (n,)
+        Level of the first factor.
+    z : ndarray, shape (k, n)
+        Its columns.
+    rest : ndarray, shape (n, m + p)
+        [Z_T X].
+    """
+
+    codes: Index
+    z: Array
+    rest: Array
+
 
 def _by_theta(m: Array, r: int) -> Array:
     """(k, k, R * U) as (R, k * k * U)."""
@@ -182,6 +216,38 @@ class Swept:
         rest = lv.add_identity(-lv.matmul(lv.transpose(self.inverse), self.inverse))
         own = total.reshape(k, k, r, u).sum(axis=3) + rest.reshape(k, k, r, u) @ sweep.count
         return [np.moveaxis(own, 2, 0), *(others[j] for j in sweep.columns.factors)]
+
+    def rows(self, rows: SweepRows, combination: Array, inverse: Array) -> tuple[Array, Array]:
+        """Means, and variances over sigma^2, (R, n), of x'beta + z'b given y.
+
+        Parameters
+        ----------
+        rows : SweepRows
+        combination : ndarray, shape (R, r)
+            [-beta_bar; 1].
+        inverse : ndarray, shape (R, p, p)
+            Cov(beta | y) / sigma^2.
+        """
+        sweep, r, c = self.sweep, len(combination), self.sweep.m
+        k, s, _ = sweep.cross.shape
+        m = lv.matmul(lv.transpose(self.root), self.root).reshape(k, k, r, -1)
+        mz = np.einsum("abrn,bn->arn", m[:, :, :, sweep.group[rows.codes]], rows.z)
+        cross = sweep.cross[:, :, rows.codes]
+        # What the effects of the first factor leave of [Z_T X] in each row, and of y in their mean.
+        left = rows.rest - np.einsum("arn,asn->rns", mz, cross[:, : s - 1], optimize=True)
+        own = np.einsum("arn,an->rn", mz, rows.z)
+        mean = np.einsum("arn,an->rn", mz, cross[:, s - 1])
+        coefficients = -combination[:, :-1]
+        x = left[:, :, c:]
+        if c:
+            fitted = sweep.multiply(self.templates, self.w)
+            t = left[:, :, :c]
+            mean = mean + np.einsum("rnm,rm->rn", t, fitted[:, :, -1])
+            x = x - t @ fitted[:, :, :-1]
+            half = np.linalg.solve(self.low, sweep.multiply(self.templates, t.swapaxes(1, 2), transposed=True))
+            own = own + np.einsum("rmn,rmn->rn", half, half)
+        mean = mean + np.einsum("rnp,rp->rn", x, coefficients)
+        return mean, own + np.einsum("rnp,rpq,rnq->rn", x, inverse, x, optimize=True)
 
     def effects(self, combination: Array, scale: Array, rng: np.random.Generator) -> list[Array]:
         """b (R, k_i, q_i) of every factor, drawn given y - X beta = [X y] `combination`, (R, r), and sigma (R,)."""

@@ -128,9 +128,9 @@ def factor_patterns(form: ResidualForm, at: ResidualPoint) -> tuple[PatternFacto
 
 
 def restricted(matrices: Array, patterns: Patterns) -> Array:
-    """The rows and columns that patterns have of one matrix a part, (parts, K, K): (P, m, m)."""
+    """The rows and columns that patterns have of one matrix a part, (..., parts, K, K): (..., P, m, m)."""
     v = patterns.place
-    return np.asarray(matrices[patterns.part[:, None, None], v[:, :, None], v[:, None, :]])
+    return np.asarray(matrices[..., patterns.part[:, None, None], v[:, :, None], v[:, None, :]])
 
 
 def _roots(sigma: Array) -> tuple[Array, Array]:

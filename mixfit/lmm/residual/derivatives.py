@@ -36,8 +36,12 @@ if TYPE_CHECKING:
     from mixfit.lmm.residual.criterion import JointEvaluation
 
     Array = NDArray[np.float64]
+    Index = NDArray[np.intp]
 
 __all__ = ["BlockMoments", "JointDerivatives", "differentiate_joint", "residual_directions"]
+
+# Numbers that the covariances of random effects, one matrix a block, may hold at a time: 160 MB.
+_CELLS_AT_ONCE = 20_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,8 +188,7 @@ def _along(at: JointEvaluation, directions: Sequence[Direction]) -> tuple[Array,
     out = []
     for patterns, f in zip(form.layout.patterns, at.factors, strict=True):
         own = np.empty((len(directions) + form.g, *f.root.shape))
-        for a, change in enumerate(changes):
-            own[a] = f.along(restricted(change, patterns))
+        own[: len(directions)] = f.along(restricted(changes, patterns))
         for g in range(form.g):
             own[len(directions) + g] = f.along_spread(patterns.spread[..., g])
         out.append(own)
@@ -236,19 +239,32 @@ def _random_moments(at: JointEvaluation) -> list[Array]:
     post = full_posterior(factor)
     own = [own_blocks(post, i) for i in range(len(pattern.factors))]
     pairs = {(i, j): between_pairs(factor, post, i, j, row) for (i, j), (row, _, _) in pattern.entries.items()}
-    ends = np.cumsum([0, *problem.rows.k])
     out, start = [], 0
     for blocks, z in zip(problem.rows.blocks, in_blocks(at, at.rows[problem.p + 1 :]), strict=True):
         b, m, width = z.shape
         first = start + np.arange(b) * m
-        q = np.empty((b, width, width))
-        for i, f in enumerate(pattern.factors):
-            mine = slice(ends[i], ends[i + 1])
-            q[:, mine, mine] = np.moveaxis(own[i][..., f.codes[first]], -1, 0)
-            for j in range(i + 1, len(pattern.factors)):
-                theirs = slice(ends[j], ends[j + 1])
-                between = np.moveaxis(pairs[i, j][..., pattern.entries[i, j][2][first]], -1, 0)
-                q[:, mine, theirs], q[:, theirs, mine] = between, between.swapaxes(1, 2)
-        out.append(pattern_sums(blocks, z @ q, z))
+        through = np.empty(z.shape)
+        step = max(1, _CELLS_AT_ONCE // width**2)
+        for begin in range(0, b, step):
+            part = slice(begin, min(begin + step, b))
+            through[part] = z[part] @ _covariances_at(at, own, pairs, first[part], width)
+        out.append(pattern_sums(blocks, through, z))
         start += b * m
     return out
+
+
+def _covariances_at(
+    at: JointEvaluation, own: Sequence[Array], pairs: dict[tuple[int, int], Array], rows: Index, width: int
+) -> Array:
+    """Q of the levels that each of some rows is of, all columns side by side: (rows, width, width)."""
+    pattern = at.problem.rows.pattern
+    ends = np.cumsum([0, *at.problem.rows.k])
+    q = np.empty((len(rows), width, width))
+    for i, f in enumerate(pattern.factors):
+        mine = slice(ends[i], ends[i + 1])
+        q[:, mine, mine] = np.moveaxis(own[i][..., f.codes[rows]], -1, 0)
+        for j in range(i + 1, len(pattern.factors)):
+            theirs = slice(ends[j], ends[j + 1])
+            between = np.moveaxis(pairs[i, j][..., pattern.entries[i, j][2][rows]], -1, 0)
+            q[:, mine, theirs], q[:, theirs, mine] = between, between.swapaxes(1, 2)
+    return q

@@ -41,18 +41,19 @@ __all__ = [
     "through_covariance",
 ]
 
+# Numbers that loaded rows may hold at a time: 32 MB.
+_CELLS_AT_ONCE = 4_000_000
+
 
 def expected_information(d: JointDerivatives) -> Array:
-    """Expected second derivatives in the residuals' parameters, sigma profiled out, without random effects: (I, I)."""
+    """Expected second derivatives in the residuals' parameters, sigma profiled out, without random effects: (I, I).
+
+    Those of maximum likelihood also for REML, which differ by the share that fixed effects have of the rows: what
+    tr(PV_i PV_j) takes is several times what it saves.
+    """
     at, patterns = d.at.at, d.at.problem.form.layout.patterns
     traces = sum_over_patterns(d.along, [p.count[:, None, None] * np.eye(p.size) for p in patterns])
-    out = _pair_traces(d)
-    if at.reml and d.at.problem.p:
-        slopes = fixed_products(d)
-        out += _restricted(d, slopes) - 2.0 * _through(d, [m.of_fixed for m in d.moments])
-        # tr(PV_i) in place of tr(V^{-1}V_i).
-        traces -= np.trace(slopes, axis1=1, axis2=2)
-    return out - np.outer(traces, traces) / d.at.at.problem.degrees(reml=at.reml)
+    return _pair_traces(d) - np.outer(traces, traces) / at.problem.gram.n
 
 
 def pattern_hessian(d: JointDerivatives) -> Array:
@@ -61,7 +62,7 @@ def pattern_hessian(d: JointDerivatives) -> Array:
     scale, p = at.scale, d.at.problem.p
     quadratic = 2.0 * _through(d, [m.of_error for m in d.moments])
     if p:
-        to_x = np.array([_fixed_error(d, i) for i in range(len(quadratic))]).reshape(len(quadratic), p)
+        to_x = _fixed_errors(d)
         quadratic -= 2.0 * to_x @ to_x.T
     out = quadratic / scale - np.outer(d.quadratics, d.quadratics) / (scale * at.residual) - _pair_traces(d)
     if at.reml and p:
@@ -83,35 +84,45 @@ def _through(d: JointDerivatives, sums: Sequence[Array]) -> Array:
     return np.asarray(0.5 * (out + out.T))
 
 
-def _loaded(d: JointDerivatives, i: int, which: Part) -> list[Array]:
-    """A_i times the rows of e or E in the blocks of every size, (B, m, c)."""
+def _loaded(d: JointDerivatives, which: Part, own: slice) -> list[Array]:
+    """A_i times the rows of e or E in the blocks of every size, for some i: (i, B, m, c)."""
     out = []
     for a, blocks, m in zip(d.along, d.at.problem.rows.blocks, d.moments, strict=True):
         values = m.error if which == "error" else m.fixed
-        out.append((a[i] if len(a[i]) == 1 else a[i][blocks.pattern]) @ values)
+        out.append((a[own] if a.shape[1] == 1 else a[own][:, blocks.pattern]) @ values)
     return out
 
 
-def _fixed_error(d: JointDerivatives, i: int) -> Array:
-    """E'A_i e, (p,)."""
-    parts = zip(_loaded(d, i, "error"), d.moments, strict=True)
-    return np.asarray(sum(np.tensordot(m.fixed, w[..., 0], ([0, 1], [0, 1])) for w, m in parts))
+def _slices(d: JointDerivatives) -> list[slice]:
+    """Parameters, as many at a time as memory allows."""
+    size = len(d.along[0])
+    cells = sum(b.values.size * b.values.shape[1] for b in d.at.problem.rows.blocks)
+    step = max(1, _CELLS_AT_ONCE // cells)
+    return [slice(first, min(first + step, size)) for first in range(0, size, step)]
+
+
+def _fixed_errors(d: JointDerivatives) -> Array:
+    """E'A_i e, (I, p)."""
+    out = np.zeros((len(d.along[0]), d.at.problem.p))
+    for own in _slices(d):
+        for w, m in zip(_loaded(d, "error", own), d.moments, strict=True):
+            out[own] += w.reshape(len(w), -1) @ m.fixed.reshape(-1, out.shape[1])
+    return out
 
 
 def fixed_products(d: JointDerivatives) -> Array:
     """E'A_i E, (I, p, p)."""
     p = d.at.problem.p
-    out = np.empty((len(d.along[0]), p, p))
-    for i, own in enumerate(out):
-        parts = zip(_loaded(d, i, "fixed"), d.moments, strict=True)
-        own[:] = sum(m.fixed.reshape(-1, p).T @ w.reshape(-1, p) for w, m in parts)
+    out = np.zeros((len(d.along[0]), p, p))
+    for own in _slices(d):
+        for w, m in zip(_loaded(d, "fixed", own), d.moments, strict=True):
+            out[own] += m.fixed.reshape(-1, p).T @ w.reshape(len(w), -1, p)
     return out
 
 
 def _restricted(d: JointDerivatives, slopes: Array) -> Array:
     """tr(G^{-1}X_i G^{-1}X_j)."""
-    flat = slopes.reshape(len(slopes), -1)
-    return np.asarray(flat @ flat.T)
+    return np.asarray(np.tensordot(slopes, slopes, ([1, 2], [1, 2])))
 
 
 def bends(d: JointDerivatives) -> Array:
@@ -163,9 +174,10 @@ def loaded_rows(d: JointDerivatives, which: Part) -> Array:
             assert own.columns is not None
             loaded = np.tensordot(direction.change(), sums[term.factor][term.columns], 1)
             out.append(random_predictor([FactorRows(own.codes, own.n_levels, own.columns[term.columns])], [loaded]))
-    every = range(len(d.along[0]))
-    out += [np.concatenate([w.reshape(-1, c) for w in _loaded(d, i, which)]).T for i in every]
-    return np.array(out).reshape(len(out), c, -1)
+    for some in _slices(d):
+        parts = [w.reshape(len(w), -1, c) for w in _loaded(d, which, some)]
+        out += list(np.concatenate(parts, axis=1).swapaxes(1, 2))
+    return np.array(out).reshape(len(out), c, sum(m.error[..., 0].size for m in d.moments))
 
 
 def flat_rows(d: JointDerivatives, which: Part) -> Array:

@@ -73,18 +73,15 @@ def test_informations_are_those_of_the_dense_covariance(name: str, reml: bool) -
     d = derivatives(model, 6, reml=reml)
     slopes, P, e = dense_parts(model, d)
     nu, r2 = d.at.at.problem.degrees(reml=reml), float(e @ np.linalg.solve(dense_covariance(model, d.at.place), e))
-    loaded = np.array([P @ s @ P @ model.design.y for s in slopes])
     quadratic = np.array([model.design.y @ P @ s @ P @ model.design.y for s in slopes])
     v = np.array([s @ P @ model.design.y for s in slopes])
     average = (v @ P @ v.T - np.outer(quadratic, quadratic) / r2) * nu / r2
     assert_allclose(average_information(d), average, atol=1e-8 * np.abs(average).max())
     if name in WITHOUT:
-        projector = P if reml else np.linalg.inv(dense_covariance(model, d.at.place))
-        products = np.array([projector @ s for s in slopes])
+        products = np.array([np.linalg.solve(dense_covariance(model, d.at.place), s) for s in slopes])
         traces = np.trace(products, axis1=1, axis2=2)
-        expected = np.einsum("iab,jba->ij", products, products) - np.outer(traces, traces) / nu
+        expected = np.einsum("iab,jba->ij", products, products) - np.outer(traces, traces) / len(e)
         assert_allclose(expected_information(d), expected, atol=1e-8 * np.abs(expected).max())
-    assert len(loaded) == len(d.gradient)
 
 
 def dense_parts(model: ResidualMixedModel, d: JointDerivatives) -> tuple[list[Array], Array, Array]:
