@@ -108,7 +108,7 @@ class FittedGeneralized(Fitted):
         >>> sleep = mixfit.datasets.load("sleepstudy")
         >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep, family="t").fit()
         >>> {name: round(value, 1) for name, value in fit.shapes.items()}
-        {'df': 3.2}
+        {'df': 4.5}
         """
         return self.family.shape_values
 
