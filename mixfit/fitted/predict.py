@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.arguments import check_flag
-from mixfit.design.types import NewDesign
+from mixfit.design.new_rows import NewDesign
 from mixfit.errors import EstimabilityWarning, NewLevelError
 from mixfit.fitted.kriging import kriged
 from mixfit.fitted.linear_predictor import complete_variance, kept_columns, linear_predictor

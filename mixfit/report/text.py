@@ -18,7 +18,7 @@ from mixfit.tables.numbers import (
 )
 
 if TYPE_CHECKING:
-    from mixfit.fitted.varcorr import Component, RandomCovariances
+    from mixfit.fitted.varcorr import Component, RandomCovariances, ResidualComponent
     from mixfit.report.facts import SummaryFacts
 
 __all__ = [
@@ -58,7 +58,7 @@ def varcorr_cells(
         One row a random column, and the residual's if there is one. Correlations with the columns of the same
         term stand to the right, under one heading.
     """
-    parts = (*varcorr.components, *varcorr.residual)
+    parts = varcorr.parts
     residual = [] if varcorr.sigma is None or varcorr.residual else [varcorr.sigma]
     deviations = [sd for p in parts for sd in p.values[: p.structure.n_deviations].tolist()] + residual
     beside = [_cells_beside(part, max(2, digits - 2)) for part in parts]
@@ -103,7 +103,7 @@ def _wrapped(rows: list[list[str]], room: int) -> list[list[str]]:
     return [[line] for line in lines] + rows[len(lines) :]
 
 
-def _cells_beside(part: Component, decimals: int) -> list[list[str]]:
+def _cells_beside(part: Component | ResidualComponent, decimals: int) -> list[list[str]]:
     """What stands beside every row: correlations and the other parameters of the structure."""
     structure, values = part.structure, part.values.tolist()
     natural = structure.natural

@@ -192,8 +192,8 @@ def reductions(fit: LinearFit, reduce_terms: bool) -> list[Reduction]:
 
 
 def _whole(name: str, place: int, term: RandomDesign) -> Reduction:
-    k = len(term.columns)
-    return Reduction(name, place, None, term.structure.n_parameters, 1 if k == 1 else None)
+    lost = term.structure.n_parameters
+    return Reduction(name, place, None, lost, 1 if lost == 1 else None)
 
 
 def _independent(place: int, term: RandomDesign, coded: Sequence[CodedTerm]) -> list[Reduction]:

@@ -169,7 +169,7 @@ def parameter_values(fit: Fit) -> pd.Series[float]:
     # varcorr's components come in the order of `parameters`, the random part of which is first.
     varcorr = random_covariances(fit)
     values: list[float] = []
-    for part in (*varcorr.components, *varcorr.residual):
+    for part in varcorr.parts:
         values += part.values.tolist()
     known = parameters(fit.model)
     if any(p.kind == "sigma" for p in known):
