@@ -104,6 +104,8 @@ class SeveralPredictors:
         inner, weight = self._weights(family, prior)
         response, zero = self._responses(family, y)
         value = family.loglik(response, inner, eta[0], self.phi(family, eta, phi))
+        # Where its parts overflow against one another there is no density left.
+        value = np.where(np.isnan(value), -np.inf, value)
         if self.zero is None:
             return value
         zeta = eta[self.zero]
