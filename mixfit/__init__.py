@@ -6,7 +6,7 @@ result with ``summary()``, ``ranef()`` and ``predict()``; with ``family=`` it fi
 
 from typing import TYPE_CHECKING, Any
 
-from mixfit import datasets
+from mixfit import covariance, datasets, errors
 from mixfit.model.linear import LinearMixedModel
 from mixfit.model.mixed import mixed
 
@@ -36,8 +36,10 @@ __all__ = [
     "anova_estimator",
     "bayes",
     "beta_binomial",
+    "covariance",
     "datasets",
     "emmeans",
+    "errors",
     "exact_lrt",
     "exact_rlrt",
     "kr_modcomp",
@@ -73,6 +75,11 @@ _LAZY = {
     "phylogeny": "mixfit.covariance.phylogeny",
     "sat_modcomp": "mixfit.inference.fixed_effects.modcomp",
 }
+
+
+def __dir__() -> list[str]:
+    """What is public, also what has not been imported yet, and nothing else."""
+    return sorted(__all__)
 
 
 def __getattr__(name: str) -> Any:

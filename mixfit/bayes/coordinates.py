@@ -57,6 +57,9 @@ class TermCoordinates(Protocol):
     def slopes(self, x: Array, h: Array) -> Array:
         """Derivatives (R, m) of a function of Sigma with T'N T = h, (R, k, k)."""
 
+    def template_slopes(self, x: Array, template: Array, slope: Array) -> Array:
+        """Derivatives (R, m) of a function of T from its lower-triangular slope in T, (R, k, k)."""
+
     def natural(self, x: Array, unit: Array) -> Array:
         """Natural parameters (R, m), standard deviations in units of the response; `unit` (R,) is sigma."""
 
@@ -103,6 +106,14 @@ class FreeCoordinates:
         root = self.root(x)
         half = np.asarray(2.0 * np.linalg.solve(root.swapaxes(1, 2), h), dtype=float)
         return np.concatenate([np.einsum("rij,rij->ri", half, root), root_slopes(x[:, self.k :], root, half)], axis=1)
+
+    def template_slopes(self, x: Array, template: Array, slope: Array) -> Array:
+        """Row sums of the slope times T, and what root_slopes makes of diag(exp x) times the slope."""
+        along = np.einsum("rij,rij->ri", slope, template)
+        if not self.is_correlated or self.k == 1:
+            return along
+        root, stretch = self.root(x), np.exp(x[:, : self.k, None])
+        return np.concatenate([along, root_slopes(x[:, self.k :], root, stretch * slope)], axis=1)
 
     def natural(self, x: Array, unit: Array) -> Array:
         """Standard deviations, then correlations."""
@@ -192,6 +203,15 @@ class OwnCoordinates:
         n = inverse.swapaxes(1, 2) @ h @ inverse
         changes = np.stack([self.structure.slopes(psi) for psi in self.psi(x)])
         return np.asarray(np.einsum("rij,raij->ra", n, changes) * self.rates(x))
+
+    def template_slopes(self, x: Array, template: Array, slope: Array) -> Array:
+        """By the differential of a Cholesky factor, dT = T tril(T^{-1} dSigma T'^{-1}), its diagonal halved."""
+        inverse = np.linalg.inv(template)[:, None]
+        changes = np.stack([self.structure.slopes(psi) for psi in self.psi(x)])
+        moved = np.tril(inverse @ changes @ inverse.swapaxes(2, 3))
+        every = np.arange(template.shape[1])
+        moved[..., every, every] *= 0.5
+        return np.asarray(np.einsum("rij,raij->ra", template.swapaxes(1, 2) @ slope, moved) * self.rates(x))
 
     def natural(self, x: Array, unit: Array) -> Array:
         """What the structure reports."""

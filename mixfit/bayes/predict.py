@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.bayes.draws import PosteriorDraws
-    from mixfit.design.types import Grouping, NewDesign
+    from mixfit.design.new_rows import NewDesign
+    from mixfit.design.types import Grouping
     from mixfit.fitted.re_form import ReForm
 
     Array = NDArray[np.float64]
@@ -163,12 +164,11 @@ def _of_kind(
     if kind == "linpred":
         return eta
     if is_generalized(fit):
-        family = fit.model.family
-        mean = family.link.mean(eta)
+        mean = fit.response_link.mean(eta)
         if kind == "epred":
             return mean
         prior = fit.prior if own_rows else np.ones(len(eta))
-        return family.simulate(mean.T, prior, fit.dispersion, rng).T
+        return fit.family.simulate(mean.T, prior, fit.dispersion, rng).T
     if kind == "epred":
         return eta
     weights = fit.model.design.weights if own_rows else None

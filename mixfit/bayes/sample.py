@@ -9,6 +9,7 @@ import numpy as np
 from mixfit.bayes.collapsed import CollapsedPosterior
 from mixfit.bayes.convergence import FEWEST
 from mixfit.bayes.draws import Draws, Evidence, Sampler
+from mixfit.bayes.generalized import GeneralizedPosterior
 from mixfit.bayes.hmc import sample_hmc
 from mixfit.bayes.importance import sample_importance
 from mixfit.bayes.mode import find_mode
@@ -17,14 +18,16 @@ from mixfit.bayes.prior_draws import draw_priors
 from mixfit.bayes.resolve import resolve
 from mixfit.bayes.split_t import split_t
 from mixfit.errors import FitError
-from mixfit.fitted.protocols import is_linear
+from mixfit.fitted.protocols import is_generalized, is_linear
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.bayes.mode import Mode
+    from mixfit.bayes.collapsed import Conditional
+    from mixfit.bayes.hmc import Trajectories
     from mixfit.bayes.priors import Priors
-    from mixfit.fitted.protocols import Fit
+    from mixfit.bayes.resolve import ResolvedPriors
+    from mixfit.fitted.protocols import Fit, GeneralizedFit
 
     Array = NDArray[np.float64]
     Method = Literal["auto", "collapsed", "hmc"]
@@ -34,7 +37,7 @@ __all__ = ["sample"]
 # Coordinates of a density up to which nets of points fill it.
 _MOST_FOR_POINTS = 6
 # Iterations that adapt the steps, and the acceptance that they are adapted to.
-_WARMUP, _TARGET = 400, 0.85
+_WARMUP, _TARGET = 300, 0.85
 # Chains start at draws of the mode's normal distribution with this share of its standard deviations.
 _START_SPREAD = 0.5
 
@@ -66,6 +69,8 @@ def sample(
         sigma by importance sampling from a split t distribution at their mode, with Pareto-smoothed weights, and then
         coefficients and effects from their exact conditional distribution. ``"hmc"`` draws the former by Hamiltonian
         Monte Carlo. ``"auto"`` is the first with up to 6 parameters and weights that serve, and else the second.
+        Binomial, Poisson and other generalized models without a dispersion draw coefficients, effects and covariance
+        parameters together, by ``"hmc"``: see that `Posterior.diagnostics` has an ``r_hat`` below 1.01.
     prior_only : bool
         Whether to draw from the priors alone, as if there were no data: ``simulate`` then draws what they predict.
 
@@ -96,51 +101,67 @@ def sample(
             f"{draws} draws in {chains} chains are too few to tell whether the chains agree: draw {2 * FEWEST} a chain "
             "at least."
         )
-    if not is_linear(fit):
-        raise FitError("There is no posterior of generalized models yet.")
     rng = np.random.default_rng(seed)
-    resolved = resolve(priors, fit.model, residual=True)
+    resolved = resolve(priors, fit.model, residual=is_linear(fit))
     a_chain = -(-draws // chains)
     if prior_only:
         return Posterior(fit, resolved, draw_priors(fit, resolved, a_chain, chains, rng), Sampler("prior"))
+    if is_generalized(fit):
+        if method == "collapsed":
+            raise FitError("The effects of a generalized model cannot be integrated out: method='hmc' draws them.")
+        kept, sampler = _generalized(fit, resolved, a_chain, chains, rng)
+        return Posterior(fit, resolved, kept, sampler)
+    if not is_linear(fit):
+        raise FitError("There is no posterior of this kind of model yet.")
     density = CollapsedPosterior(fit, resolved)
+    x, sampler, evidence = _covariances(density, a_chain, chains, rng, method)
+    conditional = density.draw(x.reshape(-1, density.size), rng)
+    return Posterior(fit, resolved, _kept(x, conditional), sampler, evidence if resolved.is_proper else None)
+
+
+def _kept(x: Array, drawn: Conditional) -> Draws:
+    """Draws by chain, from coordinates (chains, draws, m) and what was drawn at them."""
+    shape = x.shape[:2]
+    effects = tuple(b.reshape(*shape, *b.shape[1:]) for b in drawn.effects)
+    return Draws(x, drawn.beta.reshape(*shape, -1), effects)
+
+
+def _covariances(
+    density: CollapsedPosterior, draws: int, chains: int, rng: np.random.Generator, method: Method
+) -> tuple[Array, Sampler, Evidence | None]:
+    """Coordinates (chains, draws, d) of a linear model, how they were drawn, and the evidence that the points tell."""
     mode = find_mode(density, density.start())
-    proposal = split_t(density, mode)
-    points = None
-    if method == "collapsed" or (method == "auto" and density.size <= _MOST_FOR_POINTS) or density.is_dear:
-        points = sample_importance(density, proposal, a_chain, chains, rng, dear=density.is_dear)
-    if points is not None and method != "hmc" and (points.serves or density.is_dear):
-        index = points.resample(a_chain, rng)
+    points = sample_importance(density, split_t(density, mode), draws, chains, rng, dear=density.is_dear)
+    evidence = Evidence(*points.log_evidence) if points.serves else None
+    few = density.size <= _MOST_FOR_POINTS or density.is_dear
+    if points.serves and (method == "collapsed" or (method == "auto" and few)):
+        index = points.resample(draws, rng)
         x = np.take_along_axis(points.x, index[:, :, None], axis=1)
         sampler = Sampler("collapsed", k=points.k, efficiency=points.efficiency, n_points=points.log_weight.size)
-    elif method == "collapsed":
-        assert points is not None
+        return x, sampler, evidence
+    if method == "collapsed":
         raise FitError(
             f"The weights of the points do not serve (k-hat {points.k:.2f}): draw by method='hmc', or leave the choice "
             "to method='auto'."
         )
-    else:
-        x, sampler = _trajectories(density, mode, a_chain, chains, rng)
-    if points is None:
-        points = sample_importance(density, proposal, a_chain, chains, rng)
-    evidence = Evidence(*points.log_evidence) if resolved.is_proper and points.serves else None
-    conditional = density.draw(x.reshape(-1, density.size), rng)
-    shape = x.shape[:2]
-    kept = Draws(
-        x,
-        conditional.beta.reshape(*shape, -1),
-        tuple(b.reshape(*shape, *b.shape[1:]) for b in conditional.effects),
-    )
-    return Posterior(fit, resolved, kept, sampler, evidence)
-
-
-def _trajectories(
-    density: CollapsedPosterior, mode: Mode, draws: int, chains: int, rng: np.random.Generator
-) -> tuple[Array, Sampler]:
-    root = np.linalg.cholesky(np.linalg.inv(mode.curvature))
+    root = np.asarray(np.linalg.cholesky(np.linalg.inv(mode.curvature)), dtype=float)
     starts = mode.place + _START_SPREAD * rng.standard_normal((chains, density.size)) @ root.T
     found = sample_hmc(density, starts, root, draws=draws, warmup=_WARMUP, target=_TARGET, rng=rng)
-    return found.x, Sampler(
+    return found.x, _trajectories(found), evidence
+
+
+def _generalized(
+    fit: GeneralizedFit, priors: ResolvedPriors, draws: int, chains: int, rng: np.random.Generator
+) -> tuple[Draws, Sampler]:
+    density = GeneralizedPosterior(fit, priors)
+    starts, spread = density.start(chains, rng, _START_SPREAD)
+    found = sample_hmc(density, starts, spread, draws=draws, warmup=_WARMUP, target=_TARGET, rng=rng)
+    x, drawn = density.unpack(found.x.reshape(-1, density.size))
+    return _kept(x.reshape(*found.x.shape[:2], -1), drawn), _trajectories(found)
+
+
+def _trajectories(found: Trajectories) -> Sampler:
+    return Sampler(
         "hmc",
         accepted=found.accepted,
         divergences=found.divergences,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mixfit.brief import brief
 from mixfit.covariance.steps import split_theta
 from mixfit.fitted.residual_covariance import is_structured
 from mixfit.wald import correlation
@@ -64,6 +65,8 @@ class Component:
     vcov: NDArray[np.float64]
     structure: Structure
     values: NDArray[np.float64]
+
+    __repr__ = brief
 
     def matrix(self) -> pd.DataFrame:
         """The covariance matrix by the names of the columns."""
@@ -150,6 +153,8 @@ class RandomCovariances:
     sigma: float | None
     residual: tuple[ResidualComponent, ...] = ()
     log_sd: tuple[tuple[str, float], ...] = ()
+
+    __repr__ = brief
 
     @property
     def parts(self) -> tuple[Component | ResidualComponent, ...]:

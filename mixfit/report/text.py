@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mixfit.tables.layout import WIDTH, abbreviate, lay_out, shown
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DIGITS",
+    "FURTHER",
     "coefficient_cells",
     "criteria_cells",
     "quantile_cells",
@@ -222,6 +224,21 @@ def _correlation_text(summary: SummaryFacts) -> str:
     return f"\nCorrelation of Fixed Effects:\n{table}\n"
 
 
+#: What the tables of the predictors after the mean's are called.
+FURTHER = {"zi": "Zero-inflation model", "dispersion": "Dispersion model"}
+
+
+def _further_text(summary: SummaryFacts) -> str:
+    out = []
+    for name, table in summary.further.items():
+        cells = coefficient_cells(replace(summary, coefficients=table))
+        rows = [shown(column) for column in table.index]
+        printed = lay_out([str(c) for c in table.columns], list(zip(*cells, strict=True)), rows, right=True)
+        out.append(f"\n{FURTHER[name]}:\n{printed}\n")
+        out += [f"{summary.deviations[name]}\n"] if summary.deviations[name] else []
+    return "".join(out)
+
+
 def summary_text(summary: SummaryFacts) -> str:
     """Print a summary as lme4's ``print(summary(m))``.
 
@@ -260,5 +277,5 @@ def summary_text(summary: SummaryFacts) -> str:
         f"Scaled residuals:\n{_named(list(QUANTILES), quantile_cells(summary))}\n\n"
         f"Random effects:\n{lay_out(*varcorr_cells(summary.varcorr, DIGITS, variances=True))}\n"
         f"Number of obs: {summary.nobs}{groups}\n{missing}{dispersion}\n"
-        f"Fixed effects:\n{fixed}\n{legend}{_correlation_text(summary)}{notes}"
+        f"Fixed effects:\n{fixed}\n{legend}{_correlation_text(summary)}{_further_text(summary)}{notes}"
     ).rstrip("\n")

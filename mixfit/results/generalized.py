@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mixfit.bayes.sample import sample
 from mixfit.fitted.generalized import FittedGeneralized
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.comparisons.drop1 import drop1
@@ -89,6 +90,7 @@ class GeneralizedResults(FittedGeneralized):
     cooks_distance = cooks_distance
     dfbeta = dfbeta
     influence = influence
+    sample = sample
     quantile_residuals = quantile_residuals
     residual_tests = residual_tests
 
@@ -103,6 +105,7 @@ class GeneralizedResults(FittedGeneralized):
     def get_prediction(
         self,
         newdata: object = None,
+        *,
         re_form: ReForm = None,
         allow_new_levels: bool = False,
     ) -> PredictionResultsMean:

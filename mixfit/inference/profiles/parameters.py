@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
 
-from mixfit.errors import FitError
+from mixfit.errors import ArgumentError, FitError
 from mixfit.fitted.residual_covariance import is_structured_model
 from mixfit.fitted.varcorr import random_covariances, term_order, unique_names
 from mixfit.tables.layout import shown
@@ -239,6 +240,8 @@ def select(known: Sequence[Parameter], which: str | Sequence[str] | None, defaul
         }
         if asked in groups:
             return groups[asked]
+    if not isinstance(asked, Iterable):
+        raise ArgumentError(f"which is 'all', 'fixed', 'random', a name or several names, not {asked!r}.")
     chosen = [asked] if isinstance(asked, str) else list(asked)
     unknown = [name for name in chosen if name not in names]
     if unknown:
