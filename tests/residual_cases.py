@@ -74,9 +74,11 @@ def trial(seed: int = 0, subjects: int = 16, visits: int = 4, missing: float = 0
     return frame.sample(frac=1.0, random_state=seed).reset_index(drop=True)
 
 
-def model_of(case: Case, seed: int = 0) -> ResidualMixedModel:
+def model_of(case: Case, seed: int = 0, subjects: int = 16) -> ResidualMixedModel:
     """The model of a case."""
-    return mixed(case.formula, trial(seed), weights=case.weights, residual=case.residual, dispersion=case.dispersion)
+    return mixed(
+        case.formula, trial(seed, subjects), weights=case.weights, residual=case.residual, dispersion=case.dispersion
+    )
 
 
 def random_place(problem: ResidualProblem, seed: int) -> JointPlace:

@@ -52,6 +52,8 @@ def choose_factors(fit: Fit, groups: str | Sequence[str] | None) -> list[str]:
         For one that the model does not have.
     """
     known = list(dict.fromkeys(fit.ranef()))
+    if not known:
+        raise FitError("The model has no random effects to draw.")
     if groups is None:
         return known
     chosen = [groups] if isinstance(groups, str) else list(groups)
@@ -93,7 +95,7 @@ def response_name(fit: Fit) -> str:
     """Name of the response for an axis; of ``cbind(a, b)`` the proportion of the first."""
     from mixfit.formula import parse
 
-    arguments = parse(fit.model.formula_text).response.arguments
+    arguments = parse(fit.model.formula_text, random=None).response.arguments
     return fit.model.design.endog_name if arguments is None else f"proportion of {arguments[0]}"
 
 

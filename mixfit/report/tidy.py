@@ -237,6 +237,8 @@ def tidy_ran_pars(
 
 def _long(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """One row a level and column, columns one below the other."""
+    if not frames:
+        raise FitError("The model has no random effects, whose modes 'ran_vals' and 'ran_coefs' are.")
     parts = [
         pd.DataFrame(
             {

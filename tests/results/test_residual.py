@@ -241,6 +241,23 @@ def test_shares_of_variance_take_the_mean_over_the_rows() -> None:
         teeth().icc()
 
 
+@pytest.mark.parametrize("figure", ["caterpillar", "shrinkage", "qq_ranef"])
+def test_figures_of_random_effects_need_some(figure: str) -> None:
+    with pytest.raises(FitError, match="no random effects to draw"):
+        getattr(teeth().plot, figure)()
+
+
+def test_figures_of_residuals_need_no_random_effects() -> None:
+    assert teeth().plot.residuals_fitted().get_xlabel()
+    assert teeth().plot.qq_residuals(kind="scaled").get_ylabel()
+
+
+def test_tables_of_random_effects_need_some() -> None:
+    with pytest.raises(FitError, match="no random effects"):
+        teeth().tidy("ran_vals")
+    assert len(teeth().tidy("ran_pars")) == 10
+
+
 def test_nested_residuals_are_compared_and_others_refused() -> None:
     data = mixfit.datasets.load("orthodont")
     first, second, third = teeth("ar1(age | Subject)"), teeth("us(age | Subject)"), teeth("homcs(age | Subject)")

@@ -14,8 +14,10 @@ import numpy as np
 from mixfit.covariance.boundary import boundary_parameters
 from mixfit.covariance.directions import regular_columns
 from mixfit.covariance.steps import leave_boundary, move, pivots, turned, units
+from mixfit.covariance.term import Term
+from mixfit.errors import FitError
 from mixfit.lmm.derivatives import Derivatives, differentiate, edge_curvature
-from mixfit.lmm.residual.covariance import ResidualPoint
+from mixfit.lmm.residual.covariance import ResidualPoint, restricted
 from mixfit.lmm.residual.criterion import JointPlace, evaluate_joint
 from mixfit.lmm.residual.derivatives import differentiate_joint
 from mixfit.lmm.residual.information import average_information, expected_information, pattern_hessian
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.errors import FitError
     from mixfit.lmm.residual.criterion import JointEvaluation, ResidualProblem
     from mixfit.lmm.residual.derivatives import JointDerivatives
     from mixfit.optimize.certificate import BoundaryParameter, Certificate
@@ -141,8 +142,11 @@ class JointCriterion:
         return JointPlace(random, replace(place.residual, points=points))
 
     def refusal(self, error: FitError) -> FitError:
-        """The error itself."""
-        return error
+        """The edge of what covariances there are is where too many parameters lead."""
+        return FitError(
+            "The likelihood rises up to where the residuals of a block determine one another: their covariance has too "
+            "many parameters for these blocks. Take a structure with fewer, such as homcs, ar1 or homtoep."
+        )
 
 
 def _sizes(problem: ResidualProblem) -> Array:
@@ -157,18 +161,49 @@ def _random_pivots(d: JointDerivatives) -> Pivots:
 
 
 def _exits(found: JointEvaluation, d: JointDerivatives) -> tuple[BoundaryParameter, ...]:
-    """Ways off the bounds of random terms; then of residuals, whose structures count on from the terms."""
-    random = d.random
+    """Ways off the bounds of random terms; then of residuals, whose parts count on from the terms."""
+    return (*_random_exits(found, d), *_residual_exits(found, d))
+
+
+def _random_exits(found: JointEvaluation, d: JointDerivatives) -> tuple[BoundaryParameter, ...]:
+    random, problem = d.random, found.at.problem
     if random is None:
         return ()
 
     def curvature(index: int, change: Array) -> tuple[float, float]:
         return edge_curvature(found.at, random, index, change)
 
-    problem = found.at.problem
     return boundary_parameters(
         problem.terms, found.at.points, problem.seen, random.relative, random.absolute, curvature
     )
+
+
+def _residual_exits(found: JointEvaluation, d: JointDerivatives) -> tuple[BoundaryParameter, ...]:
+    """A structure may be on a bound where no block has rows at so many places that it is singular there."""
+    form, points = found.problem.form, found.place.residual.points
+    pairs = list(zip(form.structures, points, strict=True))
+    if form.within is not None or not any(structure.is_on_bound(point) for structure, point in pairs):
+        return ()
+    slopes = [d.structure_slope(part) for part in range(len(pairs))]
+
+    def curvature(part: int, change: Array) -> tuple[float, float]:
+        whole = np.zeros((len(pairs), *change.shape))
+        whole[part] = change
+        along = [f.along(restricted(whole, p)) for f, p in zip(found.factors, form.layout.patterns, strict=True)]
+        counts = [p.count[:, None, None] for p in form.layout.patterns]
+        second = sum(float((n * a * a).sum()) for n, a in zip(counts, along, strict=True))
+        quadratic = sum(float(np.vdot(a, m.of_error)) for a, m in zip(along, d.moments, strict=True))
+        return second, quadratic / found.at.scale
+
+    out = boundary_parameters(
+        [Term(0, 0, structure.k, structure) for structure, _ in pairs],
+        points,
+        [np.ones(structure.k, dtype=bool) for structure, _ in pairs],
+        [relative for relative, _ in slopes],
+        {part: n for part, (_, n) in enumerate(slopes) if n is not None},
+        curvature,
+    )
+    return tuple(replace(b, term=b.term + len(found.problem.terms)) for b in out)
 
 
 def moved_place(d: JointDerivatives, step: Array, vanishing: tuple[int, ...] = ()) -> JointPlace:

@@ -1,0 +1,63 @@
+"""Where the search for residuals' parameters ends: on a bound that holds, off one that does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mixfit import mixed
+from mixfit.errors import FitError
+from mixfit.lmm.residual.minimize import minimize_joint
+from mixfit.lmm.residual.start import joint_starts
+from mixfit.model.residual import ResidualMixedModel
+from tests.residual_cases import CASES, model_of
+
+
+def pairs_of_visits(correlation: float) -> pd.DataFrame:
+    """Two of four visits of each subject."""
+    rng = np.random.default_rng(1)
+    pairs = np.array([(a, b) for a in range(4) for b in range(a)])[np.arange(120) % 6]
+    root = np.linalg.cholesky([[1.0, correlation], [correlation, 1.0]])
+    y = rng.normal(size=(120, 2)) @ root.T
+    return pd.DataFrame({"y": y.ravel(), "visit": pairs.ravel().astype(str), "subject": np.repeat(np.arange(120), 2)})
+
+
+def test_a_correlation_at_its_bound_is_certified() -> None:
+    """A correlation of four visits is at least -1/3, and no pair of them is singular there."""
+    fit = mixed("y ~ 1", pairs_of_visits(-0.8), residual="homcs(visit | subject)").fit()
+    assert fit.converged
+    assert fit.varcorr().residual[0].values[1] == pytest.approx(-1.0 / 3.0)
+    (bound,) = fit.certificate.boundary
+    assert bound.derivative > 0.0
+    inside = [bound.predicted_decrease, bound.term, bound.parameter]
+    assert inside == [0.0, 0, 1]
+
+
+def test_a_bound_that_does_not_hold_is_left() -> None:
+    model = mixed("y ~ 1", pairs_of_visits(0.5), residual="homcs(visit | subject)")
+    assert isinstance(model, ResidualMixedModel)
+    (start, *_) = joint_starts(model.problem)
+    at_bound = replace(start, residual=replace(start.residual, points=(np.array([1.0, -1.0 / 3.0]),)))
+    found = minimize_joint(model.problem, [at_bound], reml=True)
+    assert found.certificate.converged
+    assert found.derivatives.at.value == pytest.approx(model.fit().deviance, abs=1e-7)
+
+
+def test_too_many_parameters_for_the_blocks_are_an_error() -> None:
+    with pytest.raises(FitError, match="too many parameters for these blocks"):
+        model_of(CASES["unstructured by arm"], seed=2).fit()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_optimum_has_no_slope(name: str) -> None:
+    model = model_of(CASES[name], seed=2, subjects=40)
+    fit = model.fit()
+    assert fit.converged, fit.certificate
+    known = model.variance_information(fit.estimate)
+    d = known.derivatives
+    curvature = np.maximum(known.hessian.diagonal()[:-1], 1.0)
+    assert (np.abs(d.gradient) / np.sqrt(curvature)).max(initial=0.0) < 1e-3
+    assert np.linalg.eigvalsh(known.hessian)[0] > -1e-6 * np.abs(known.hessian).max()
