@@ -1,7 +1,7 @@
 r"""The posterior of a generalized model: coefficients, random effects and covariance parameters together.
 
 Effects of level j of a term are *partially centred*: with T = D L, D the standard deviations, T0 = D0 L0 at the fit,
-and W_j = diag(w_j) the shares that the data leave of their prior variances there,
+and W_j = diag(w_j) the shares that the data leave of their prior standard deviations there,
 
     b_j = (D D0^{-1})^{W_j} D0 [I - W_j + W_j L L0^{-1}] D0^{-1} v_j.
 
@@ -158,7 +158,7 @@ class GeneralizedPosterior:
         for own, t, c in zip(self.priors.coordinates, templates, variance, strict=True):
             q, k, _ = c.shape
             sd = np.linalg.norm(t, axis=1)
-            share = np.minimum(np.einsum("qaa->qa", c) / sd**2, 1.0)
+            share = np.minimum(np.sqrt(np.einsum("qaa->qa", c)) / sd, 1.0)
             inverse = np.asarray(np.linalg.inv(t / sd[:, None]), dtype=float)
             rows, at = slice(first, first + q * k), slice(start, start + own.size)
             terms.append(_Term(own, rows, at, q, sd, inverse, share))
