@@ -6,7 +6,7 @@ result with ``summary()``, ``ranef()`` and ``predict()``; with ``family=`` it fi
 
 from typing import TYPE_CHECKING, Any
 
-from mixfit import datasets
+from mixfit import covariance, datasets, errors
 from mixfit.model.linear import LinearMixedModel
 from mixfit.model.mixed import mixed
 
@@ -24,18 +24,22 @@ if TYPE_CHECKING:
     from mixfit.model.generalized import GeneralizedMixedModel
     from mixfit.model.nonlinear import NonlinearMixedModel, nonlinear
     from mixfit.model.rates import beta_binomial
+    from mixfit.model.residual import ResidualMixedModel
 
 __all__ = [
     "GeneralizedMixedModel",
     "LinearMixedModel",
     "NonlinearMixedModel",
+    "ResidualMixedModel",
     "__version__",
     "anova",
     "anova_estimator",
     "bayes",
     "beta_binomial",
+    "covariance",
     "datasets",
     "emmeans",
+    "errors",
     "exact_lrt",
     "exact_rlrt",
     "kr_modcomp",
@@ -56,6 +60,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "GeneralizedMixedModel": "mixfit.model.generalized",
     "NonlinearMixedModel": "mixfit.model.nonlinear",
+    "ResidualMixedModel": "mixfit.model.residual",
     "anova": "mixfit.inference.comparisons.likelihood_ratio",
     "anova_estimator": "mixfit.inference.one_way",
     "beta_binomial": "mixfit.model.rates",
@@ -70,6 +75,11 @@ _LAZY = {
     "phylogeny": "mixfit.covariance.phylogeny",
     "sat_modcomp": "mixfit.inference.fixed_effects.modcomp",
 }
+
+
+def __dir__() -> list[str]:
+    """What is public, also what has not been imported yet, and nothing else."""
+    return sorted(__all__)
 
 
 def __getattr__(name: str) -> Any:

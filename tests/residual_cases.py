@@ -47,6 +47,8 @@ CASES = {
     "slopes and autoregression": Case("y ~ x + (x | subject)", "ar1(visit | subject)"),
     "nested and unstructured": Case("y ~ x + (1 | site) + (1 | subject)", "us(visit | subject)", weights="w"),
     "crossed in strata": Case("y ~ x + (1 | subject) + (1 | visit)", None, "~ arm + x"),
+    "fields of two arms": Case("y ~ x", "gau(time + x | subject), by=arm"),
+    "smooth field": Case("y ~ x", "mat(time + x | site)"),
     "slopes, continuous time and strata": Case("y ~ arm + (x || site)", "ou(time | subject)", "~ arm"),
 }
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.bayes.draws import PosteriorDraws
-    from mixfit.design.types import Grouping, NewDesign
+    from mixfit.design.new_rows import NewDesign
+    from mixfit.design.types import Grouping
     from mixfit.fitted.re_form import ReForm
 
     Array = NDArray[np.float64]

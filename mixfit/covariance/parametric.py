@@ -18,7 +18,7 @@ from mixfit.covariance.coordinates import OwnCoordinates
 from mixfit.covariance.directions import Edge, ParameterDirection, regular_columns
 from mixfit.covariance.parameter import VarianceForm
 from mixfit.covariance.structure import Structure
-from mixfit.covariance.templates import semidefinite_cholesky
+from mixfit.covariance.templates import spectral_factor, triangular
 from mixfit.errors import FitError
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class Parametric(Structure):
 
     def template(self, theta: Array) -> Array:
         """Lower-triangular templates (..., k, k) of theta (..., m)."""
-        flat = np.stack([self.relative_factor(psi) for psi in theta.reshape(-1, theta.shape[-1])])
+        flat = np.stack([triangular(self.relative_factor(psi)) for psi in theta.reshape(-1, theta.shape[-1])])
         return flat.reshape(*theta.shape[:-1], self.k, self.k)
 
     def restricted(self, k: int) -> Structure:
@@ -168,13 +168,13 @@ class Parametric(Structure):
     # Points: psi in the scale of the problem's columns
 
     def relative_factor(self, point: Array) -> Array:
-        """The Cholesky factor of Sigma, with zero columns where it is singular."""
+        """The Cholesky factor of Sigma; where it is singular, one of its eigenvectors, with zero columns."""
         if point.ndim == 2:
             return point
         sigma = self.covariance(point)
         low, info = dpotrf(sigma, lower=1, clean=1)
         if info or not (low.diagonal() ** 2 > _SINGULAR * sigma.diagonal()).all():
-            return semidefinite_cholesky(sigma)
+            return spectral_factor(sigma)
         return np.asarray(low)
 
     def theta_of(self, point: Array, basis: Array) -> Array:
@@ -207,7 +207,10 @@ class Parametric(Structure):
         The residual sum of squares and the fixed effects' determinant lose as much, and all add up.
         """
         variances = np.einsum("ij,ij->i", template, template)
-        return _LOSSES * self.rounding * float((variances * squares / (1.0 + template.diagonal() ** 2 * squares)).sum())
+        # Of a factor that is no triangle the columns' lengths stand for the pivots.
+        is_triangle = not np.triu(template, 1).any()
+        pivots = template.diagonal() ** 2 if is_triangle else np.minimum(np.sum(template**2, axis=0), variances)
+        return _LOSSES * self.rounding * float((variances * squares / (1.0 + pivots * squares)).sum())
 
     # Newton steps
 

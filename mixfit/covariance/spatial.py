@@ -7,7 +7,7 @@ one effect, which is evaluated as such. Starts follow the distances of the data.
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -89,6 +89,13 @@ class _Spatial(CorrelationStructure):
         """Euclidean distances, (k, k)."""
         x = np.array(self.positions)
         return np.asarray(np.sqrt(((x[:, None] - x) ** 2).sum(axis=-1)))
+
+    def among(self, place: NDArray[np.intp]) -> Structure | None:
+        """By the distances within each set."""
+        x = np.array(self.positions)[place]
+        out = replace(self, k=place.shape[1])
+        vars(out)["distances"] = np.sqrt(((x[..., :, None, :] - x[..., None, :, :]) ** 2).sum(axis=-1))
+        return out
 
     @property
     def shape(self) -> tuple[NaturalParameter, ...]:
@@ -210,6 +217,9 @@ class Matern(_Spatial):
     def shape_starts(self) -> list[Array]:
         """The ranges, with the smoothness of an exponential correlation."""
         return [np.append(start, _SMOOTHNESS_START) for start in super().shape_starts()]
+
+    def among(self, place: NDArray[np.intp]) -> None:
+        """Its Bessel functions are computed once a pair of all its places."""
 
     @cached_property
     def _pairs(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -186,6 +186,13 @@ class Structure(ABC):
         """
         return None
 
+    def among(self, place: NDArray[np.intp]) -> Structure | None:
+        """Itself at sets of its places, (P, m), whose matrices are then (..., P, m, m).
+
+        None of a structure whose matrices are those of all its columns, of which rows and columns are taken.
+        """
+        return None
+
     # Submodels
 
     def contains(self, inner: Structure) -> Containment | None:

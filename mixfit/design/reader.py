@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixfit.brief import brief
 from mixfit.covariance.columns import Places
 from mixfit.design.columns import Columns
 from mixfit.design.environment import Environment
+from mixfit.design.new_rows import NewDesign, NewPlaces, NewPredictor
 from mixfit.design.parts import Part, read_parts
 from mixfit.design.probe import Groups, Matrix, Offsets, Probed, spelling_hint, whole_columns
-from mixfit.design.types import NewDesign, NewPlaces, NewPredictor
 from mixfit.design.vectors import read_offsets
 from mixfit.errors import DataError, FormulaError
 from mixfit.formula import variables_of
@@ -114,6 +115,8 @@ class FittedReader:
     context: Mapping[str, Any]
     state: dict[str, Any]
     probe: Probe | None = None
+
+    __repr__ = brief
 
     @property
     def fixed(self) -> Part:

@@ -208,6 +208,9 @@ def residual_design(design: Design) -> ResidualDesign:
 def _places(term: RandomDesign) -> tuple[Structure, tuple[str, ...], Index]:
     """A residual term's structure, its columns' names and each row's column."""
     Z, structure, columns = term.Z, term.structure, term.columns
+    positions = np.array(getattr(structure, "positions", ()))
+    if has_blocks(structure) and Z.shape[1] == positions.shape[1] and not columns[0].endswith("]"):
+        return structure, Places(tuple(map(tuple, positions.tolist())), columns).names, _found(Z, positions)
     if not _are_indicators(Z) and Z.shape[1] == 1:
         # One number: its values are the places, as the levels of a factor are.
         recoding = Places.of(GivenColumns(term.text, columns, Z))
@@ -224,6 +227,19 @@ def _places(term: RandomDesign) -> tuple[Structure, tuple[str, ...], Index]:
     return structure, columns, Z.argmax(axis=1).astype(np.intp)
 
 
+def has_blocks(structure: Structure) -> bool:
+    """Whether a structure is known by the distances within blocks."""
+    return structure.among(np.zeros((1, 1), dtype=np.intp)) is not None
+
+
+def _found(values: Array, positions: Array) -> Index:
+    """The position of every row of coordinates, (n,)."""
+    number = np.unique(np.concatenate([positions, values]), axis=0, return_inverse=True)[1].ravel()
+    at = np.zeros(int(number.max()) + 1, dtype=np.intp)
+    at[number[: len(positions)]] = np.arange(len(positions))
+    return at[number[len(positions) :]]
+
+
 def _are_indicators(Z: Array) -> bool:
     return bool(((Z == 0.0) | (Z == 1.0)).all() and (Z.sum(axis=1) == 1.0).all())
 
@@ -231,13 +247,13 @@ def _are_indicators(Z: Array) -> bool:
 def _check_blocks(found: ResidualDesign) -> None:
     assert found.blocks is not None
     k, name = len(found.columns), found.blocks.name
-    cell = found.block * k + found.place
-    count = np.bincount(cell)
+    cells, count = np.unique(found.block * k + found.place, return_counts=True)
     if count.max() > 1:
-        at = int(count.argmax())
+        at = int(cells[count.argmax()])
         raise DataError(
-            f"{found.text}: {count[at]} rows of {name} {found.blocks.levels[at // k]} are at {found.columns[at % k]}; "
-            "a residual has a place of its own. Number the rows within each block, or drop the repeated ones."
+            f"{found.text}: {count.max()} rows of {name} {found.blocks.levels[at // k]} are at "
+            f"{found.columns[at % k]}; a residual has a place of its own. Number the rows within each "
+            "block, or drop the repeated ones."
         )
     if np.bincount(found.block).max() < 2 and found.structures[0].n_parameters > found.structures[0].n_deviations:
         raise DataError(

@@ -70,6 +70,8 @@ class Family(ABC):
         What a mean is called: ``"prob"``, ``"rate"``.
     expected_weights : bool
         Whether W is the expected curvature, as in lme4.
+    dispersion_power : float
+        log phi is this times the predictor of ``dispersion=``, which is that of glmmTMB.
     edged : tuple of str
         Links under which only predictors of one sign have a density, or it breaks off at zero.
     """
@@ -83,6 +85,7 @@ class Family(ABC):
     canonical: ClassVar[str] = ""
     expected_weights: ClassVar[bool] = False
     edged: ClassVar[tuple[str, ...]] = ()
+    dispersion_power: ClassVar[float] = 1.0
     largest_log_mean: ClassVar[float] = _LARGEST_LOG_MEAN
     shapes: tuple[Shape, ...] = ()
 
@@ -153,29 +156,29 @@ class Family(ABC):
         """Whether only predictors on one side of zero have a density, or it breaks off there."""
         return self.link.name in self.edged
 
-    def response(self, eta: Array, phi: float) -> tuple[Array, Array]:
+    def response(self, eta: Array, phi: Array | float) -> tuple[Array, Array]:
         """What is predicted, E[y] with few exceptions, and its slope in eta."""
         return self.link.mean(eta), self.link.slope(eta)
 
-    def expectation(self, eta: Array, phi: float) -> Array:
+    def expectation(self, eta: Array, phi: Array | float) -> Array:
         """E[y], where `response` is not it."""
         return self.response(eta, phi)[0]
 
-    def response_link(self, phi: float) -> Link:
+    def response_link(self, phi: Array | float) -> Link:
         """What leads from the predictor to `response`: the link, but for distributions that are cut off."""
         if type(self).response is Family.response:
             return self.link
         mean, slope = (partial(self._response_part, part, phi) for part in (0, 1))
         return replace(self.link, mean=mean, slope=slope)
 
-    def _response_part(self, part: int, phi: float, eta: Array) -> Array:
+    def _response_part(self, part: int, phi: Array | float, eta: Array) -> Array:
         return self.response(eta, phi)[part]
 
-    def loglik(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
+    def loglik(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> Array:
         """Log density of every row, with all constants."""
         return self.log_kernel(y, prior, eta, phi) + self.log_constant(y, prior)
 
-    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
+    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> Array:
         """Log density of every row less `log_constant`."""
         return self.kernel_mean(y, prior, self.link.mean(eta), phi)
 
@@ -183,11 +186,11 @@ class Family(ABC):
         """What of the log density depends on neither predictor nor dispersion, so that it is computed once: (n,)."""
         return np.zeros(1)
 
-    def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         """Log density at means mu, with all constants."""
         return self.kernel_mean(y, prior, mu, phi) + self.log_constant(y, prior)
 
-    def terms(self, y: Array, prior: Array, eta: Array, phi: float) -> Terms:
+    def terms(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> Terms:
         """Its derivatives in eta."""
         eta = self._within_range(eta)
         mu, d1, d2 = self.link.mean(eta), self.link.slope(eta), self.link.bend(eta)
@@ -201,7 +204,15 @@ class Family(ABC):
         third = f3 * d1**3 + 3.0 * f2 * d1 * d2 + f1 * self.link.twist(eta)
         return Terms(f1 * d1, observed, -third, observed, expected)
 
-    def dispersion_terms(self, y: Array, prior: Array, eta: Array, phi: float) -> DispersionTerms:
+    def observed_slope(self, y: Array, prior: Array, eta: Array, phi: Array | float, terms: Terms) -> Array:
+        """d(-l'') / d eta, beside the terms at eta: their slope of W where W is the observed curvature."""
+        if not self.expected_weights or self.link.name == self.canonical:
+            return terms.weight_slope
+        mu, d1, d2 = self.link.mean(eta), self.link.slope(eta), self.link.bend(eta)
+        f1, f2, f3 = self.mean_derivatives(y, prior, mu, phi)
+        return -(f3 * d1**3 + 3.0 * f2 * d1 * d2 + f1 * self.link.twist(eta))
+
+    def dispersion_terms(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> DispersionTerms:
         """Derivatives in log phi."""
         eta = self._within_range(eta)
         mu, d1, d2 = self.link.mean(eta), self.link.slope(eta), self.link.bend(eta)
@@ -209,16 +220,27 @@ class Family(ABC):
         return DispersionTerms(loglik, f1 * d1, -(f2 * d1**2 + f1 * d2))
 
     @property
+    def has_zero(self) -> bool:
+        """Whether zero has a probability, which a predictor of further zeros adds to."""
+        return self.support.closed and self.support.lower == 0.0
+
+    def with_predicted_dispersion(self) -> Self:
+        """The family where its dispersion comes from a predictor: no number for all rows is estimated."""
+        out = copy.copy(self)
+        out.known_phi = 1.0
+        return out
+
+    @property
     def n_tail(self) -> int:
         """How many parameters beside those of the mean are estimated."""
         return int(self.has_dispersion) + len(self.free)
 
-    def tail_terms(self, y: Array, prior: Array, eta: Array, phi: float) -> tuple[DispersionTerms, ...]:
+    def tail_terms(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> tuple[DispersionTerms, ...]:
         """Derivatives in each of them: log phi, where it is estimated, before the coordinates of the shapes."""
         dispersion = (self.dispersion_terms(y, prior, eta, phi),) if self.has_dispersion else ()
         return dispersion + self.shape_terms(y, prior, eta, phi)
 
-    def shape_terms(self, y: Array, prior: Array, eta: Array, phi: float) -> tuple[DispersionTerms, ...]:
+    def shape_terms(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> tuple[DispersionTerms, ...]:
         """Derivatives in the coordinate of every shape that is estimated."""
         return ()
 
@@ -231,15 +253,15 @@ class Family(ABC):
         """Raise DataError where the response (n,) is outside the support, naming column and row."""
 
     @abstractmethod
-    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         """Log density at means mu, less `log_constant`."""
 
     @abstractmethod
-    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array, Array]:
         """f_1, f_2, f_3: derivatives of the log density in mu."""
 
     @abstractmethod
-    def information(self, prior: Array, mu: Array, phi: float) -> tuple[Array, Array]:
+    def information(self, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array]:
         """I(mu) = E[-f_2] and its derivative."""
 
     @abstractmethod
@@ -247,26 +269,28 @@ class Family(ABC):
         """Unit deviance d(y, mu) of an observation of prior weight 1."""
 
     @abstractmethod
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         """Var(y | mu) of an observation of prior weight 1."""
 
     @abstractmethod
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         """Draw responses of the shape of mu; prior weights broadcast on the last axis."""
 
     @abstractmethod
     def start_mean(self, y: Array, prior: Array) -> Array:
         """Responses moved inside the support, to start iterations from."""
 
-    def deviances(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def deviances(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         """What each row adds to the deviance; NotImplementedError where there is none."""
         return prior * self.unit_deviance(y, mu)
 
-    def row_variance(self, prior: Array, mu: Array, phi: float) -> Array:
+    def row_variance(self, prior: Array, mu: Array, phi: Array | float) -> Array:
         """Var(y | mu) of every row."""
         return self.variance(mu, phi) / prior
 
-    def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def dispersion_derivatives(
+        self, y: Array, prior: Array, mu: Array, phi: Array | float
+    ) -> tuple[Array, Array, Array]:
         """dl, df_1, df_2 / d log phi."""
         raise NotImplementedError(f"{self.name} has no dispersion parameter")
 

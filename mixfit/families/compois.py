@@ -41,6 +41,8 @@ _LOG_NOTHING = 40.0
 _NODES = 48
 _CELLS_AT_ONCE = 2_000_000
 _MAX_STEPS = 100
+# Sums end at e^11 = 60,000 numbers: enough for phi up to some 1,000, where the distribution is all but geometric.
+_LARGEST_LOG_END = 11.0
 # Of the mean, relative.
 _SETTLED = 1e-14
 # Below this count Stirling's series is not exact, and the logarithm of the gamma function is.
@@ -141,7 +143,7 @@ def _moments(log_m: Array, nu: Array) -> _Moments:
     if len(near):
         # j (log(j / m) - 1) + m = reach by Lambert's function.
         log_ratio = np.log(np.maximum(reach[near] - m[near], np.finfo(float).tiny)) - log_m[near] - 1.0
-        end = np.exp(np.minimum(log_m[near] + 1.0 + log_lambert(log_ratio), 17.0))
+        end = np.exp(np.minimum(log_m[near] + 1.0 + log_lambert(log_ratio), _LARGEST_LOG_END))
         order = near[np.argsort(end)]
         ends = np.ceil(np.sort(end)) + 2.0
         begin = 0
@@ -209,14 +211,14 @@ class ConwayMaxwellPoisson(CountFamily):
     def log_density(self, y: Array, eta: Jet, phi: Jet, shapes: tuple[Jet, ...]) -> Jet:
         return compois(y, self.mean(eta), phi)
 
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         return _solved(mu, phi)[2].k2.reshape(np.broadcast_shapes(np.shape(mu), np.shape(phi)))
 
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         return draw_counts(compois_at(mu, phi), np.shape(mu), 0.0, rng)
 
 
-def compois_at(mu: Array, phi: float) -> Callable[[Array], Array]:
+def compois_at(mu: Array, phi: Array | float) -> Callable[[Array], Array]:
     """Log probability of a count at every mean, as a function of the count."""
     log_m, nu, at = _solved(mu, phi)
     log_total = at.log_total.reshape(nu.shape)

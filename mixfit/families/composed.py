@@ -35,7 +35,7 @@ class Composed(Family):
     def log_density(self, y: Array, eta: Jet, phi: Jet, shapes: tuple[Jet, ...]) -> Jet:
         """Log density of an observation of weight 1, with all constants; `shapes` are coordinates."""
 
-    def quasi_variance(self, mu: Array, phi: float) -> Array:
+    def quasi_variance(self, mu: Array, phi: Array | float) -> Array:
         """What stands for the variance in the expected curvature."""
         return self.variance(mu, phi)
 
@@ -53,16 +53,16 @@ class Composed(Family):
     def _fixed_shapes(self) -> tuple[Jet, ...]:
         return tuple(fixed(c) for c in self.psi)
 
-    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
+    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> Array:
         with np.errstate(all="ignore"):
             value = self.log_density(y, fixed(eta), fixed(phi), self._fixed_shapes()).value
         # Where the parts overflow against one another there is no density left.
         return prior * np.where(np.isnan(value), -np.inf, value)
 
-    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         return self.log_kernel(y, prior, self.link.eta(mu), phi)
 
-    def terms(self, y: Array, prior: Array, eta: Array, phi: float) -> Terms:
+    def terms(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> Terms:
         eta = self._within_range(eta)
         with np.errstate(all="ignore"):
             jet = self.log_density(y, Jet(eta, (_ONE, _ZERO, _ZERO)), fixed(phi), self._fixed_shapes())
@@ -71,12 +71,12 @@ class Composed(Family):
         expected = prior * self.link.slope(eta) ** 2 / variance
         return Terms(first, -second, -third, -second, expected)
 
-    def dispersion_terms(self, y: Array, prior: Array, eta: Array, phi: float) -> DispersionTerms:
+    def dispersion_terms(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> DispersionTerms:
         if self.dispersion == "none":
             raise NotImplementedError(f"{self.name} has no dispersion parameter")
         return self._in_parameter(y, prior, eta, Jet(np.asarray(phi), None, (np.asarray(phi), _ZERO, _ZERO)), None)
 
-    def shape_terms(self, y: Array, prior: Array, eta: Array, phi: float) -> tuple[DispersionTerms, ...]:
+    def shape_terms(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> tuple[DispersionTerms, ...]:
         return tuple(self._in_parameter(y, prior, eta, fixed(phi), i) for i in self.free)
 
     def _in_parameter(self, y: Array, prior: Array, eta: Array, phi: Jet, moved: int | None) -> DispersionTerms:
@@ -95,10 +95,10 @@ class Composed(Family):
             return (np.zeros(eta.shape),) * 3
         return tuple(np.broadcast_to(prior * d, eta.shape) for d in three)
 
-    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array, Array]:
         raise NotImplementedError(f"{self.name} is differentiated in the predictor")
 
-    def information(self, prior: Array, mu: Array, phi: float) -> tuple[Array, Array]:
+    def information(self, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array]:
         raise NotImplementedError(f"{self.name} has the information of its quasi-likelihood")
 
     def unit_deviance(self, y: Array, mu: Array) -> Array:

@@ -64,7 +64,7 @@ class Poisson(Family):
         most = np.maximum(y, 1.0)
         return prior * (y * np.log(most) - most - gammaln(y + 1.0))
 
-    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
+    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> Array:
         if self.link.name != "log":
             return super().log_kernel(y, prior, eta, phi)
         # About log y, where y eta - mu of a large count would lose the digits that tell predictors apart.
@@ -72,32 +72,32 @@ class Poisson(Family):
         distance = eta - np.log(most)
         return prior * (y * distance - most * np.expm1(np.minimum(distance, _LARGEST_EXPONENT)))
 
-    def terms(self, y: Array, prior: Array, eta: Array, phi: float) -> Terms:
+    def terms(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> Terms:
         if self.link.name != "log":
             return super().terms(y, prior, eta, phi)
         weight: Array = prior * self.link.mean(eta)
         return Terms(prior * y - weight, weight, weight, weight, weight)
 
-    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         with np.errstate(invalid="ignore"):
             kernel = prior * (xlogy(y, mu) - mu)
         # An identity link can leave the support: no density there, whatever the count.
         return np.where(mu > 0.0 if self.has_edge else mu >= 0.0, kernel, -np.inf)
 
-    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array, Array]:
         return prior * (y / mu - 1.0), -prior * y / mu**2, 2.0 * prior * y / mu**3
 
-    def information(self, prior: Array, mu: Array, phi: float) -> tuple[Array, Array]:
+    def information(self, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array]:
         return prior / mu, -prior / mu**2
 
     def unit_deviance(self, y: Array, mu: Array) -> Array:
         out: Array = 2.0 * (xlogy(y, y / mu) - (y - mu))
         return out
 
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         return mu
 
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         return rng.poisson(mu).astype(float)
 
     def start_mean(self, y: Array, prior: Array) -> Array:
@@ -123,20 +123,20 @@ class NegativeBinomial(Family):
     def log_constant(self, y: Array, prior: Array) -> Array:
         return -prior * gammaln(y + 1.0)
 
-    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
+    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> Array:
         if self.link.name != "log":
             return super().log_kernel(y, prior, eta, phi)
         # The Poisson density of the mean mu / (1 + mu / phi) with what phi adds to it: its limit for phi -> oo.
         odds = self.link.mean(eta) / phi
         return prior * (log_rise(y, phi) + y * eta - (y + phi) * np.log1p(odds))
 
-    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         constant = log_rise(y, phi)
         with np.errstate(invalid="ignore"):
             kernel = prior * (constant + xlogy(y, mu) - (y + phi) * np.log1p(mu / phi))
         return np.where(mu > 0.0 if self.has_edge else mu >= 0.0, kernel, -np.inf)
 
-    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array, Array]:
         s = mu + phi
         return (
             prior * (y / mu - (y + phi) / s),
@@ -144,7 +144,9 @@ class NegativeBinomial(Family):
             2.0 * prior * (y / mu**3 - (y + phi) / s**3),
         )
 
-    def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def dispersion_derivatives(
+        self, y: Array, prior: Array, mu: Array, phi: Array | float
+    ) -> tuple[Array, Array, Array]:
         s = mu + phi
         w = (y - mu) / s
         # log(1 + w), which rounds where w does: to zero for a large phi, to -1 for a large mean.
@@ -155,21 +157,21 @@ class NegativeBinomial(Family):
             prior * phi * (1.0 / s**2 - 2.0 * (y + phi) / s**3),
         )
 
-    def information(self, prior: Array, mu: Array, phi: float) -> tuple[Array, Array]:
+    def information(self, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array]:
         v = mu + mu**2 / phi
         return prior / v, -prior * (1.0 + 2.0 * mu / phi) / v**2
 
     def unit_deviance(self, y: Array, mu: Array) -> Array:
         raise NotImplementedError("The deviance of the negative binomial depends on phi.")
 
-    def deviances(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def deviances(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         # The saturated model's means are the responses themselves.
         return 2.0 * (self.loglik_mean(y, prior, y, phi) - self.loglik_mean(y, prior, mu, phi))
 
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         return mu + mu**2 / phi
 
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         return rng.poisson(rng.gamma(phi, mu / phi)).astype(float)
 
     def start_mean(self, y: Array, prior: Array) -> Array:

@@ -67,6 +67,15 @@ class Terms:
     observed: Array
     expected: Array
 
+    def slopes(self, leverage: Array) -> Array:
+        """Of log|A| along the predictor of every row, from the leverages: h dW / d eta."""
+        return leverage * self.weight_slope
+
+    @property
+    def concave(self) -> NDArray[np.bool_]:
+        """Where the observed curvature is positive, or of several predictors positive definite."""
+        return self.observed > 0.0
+
 
 @dataclass(frozen=True, eq=False)
 class DispersionTerms:

@@ -60,7 +60,7 @@ class CountFamily(Composed):
     def check(self, y: Array, prior: Array, name: str) -> None:
         check_counts(self, y, name)
 
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         one, eta = np.ones(()), self.link.eta(mu)
         return draw_counts(lambda y: self.loglik(y, one, eta, phi), np.shape(mu), self.support.lower, rng)
 
@@ -104,10 +104,10 @@ class NegativeBinomial1(CountFamily):
     def log_density(self, y: Array, eta: Jet, phi: Jet, shapes: tuple[Jet, ...]) -> Jet:
         return nbinom1(y, self.log_mean(eta), self.mean(eta), phi)
 
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         return mu * (1.0 + phi)
 
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         return rng.poisson(rng.gamma(mu / phi, phi)).astype(float)
 
     def _start_of(self, ratio: float) -> float:
@@ -128,7 +128,7 @@ class GeneralizedPoisson(CountFamily):
     def log_density(self, y: Array, eta: Jet, phi: Jet, shapes: tuple[Jet, ...]) -> Jet:
         return genpois(y, self.mean(eta), phi)
 
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         return mu * phi
 
     def _start_of(self, ratio: float) -> float:
@@ -151,7 +151,7 @@ class Bell(CountFamily):
         log_theta = log_mu.through(np.log(theta), one, -theta * one**3, theta * (2.0 * theta - 1.0) * one**5)
         return y * log_theta + 1.0 - exp(exp(log_theta)) + (log_bell_numbers(y) - gammaln(y + 1.0))
 
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         return mu * (1.0 + log_lambert(np.log(mu)))
 
     def check(self, y: Array, prior: Array, name: str) -> None:

@@ -70,20 +70,20 @@ class OrderedBeta(Composed):
     def _within_range(self, eta: Array) -> Array:
         return np.clip(eta, -_FARTHEST, _FARTHEST)
 
-    def expectation(self, eta: Array, phi: float) -> Array:
+    def expectation(self, eta: Array, phi: Array | float) -> Array:
         mu = self.link.mean(eta)
         first, log_gap = self.psi
         above, top = expit(eta - first), expit(eta - first - np.exp(log_gap))
         return np.asarray(top + (above - top) * mu)
 
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         eta = self.link.eta(mu)
         first, log_gap = self.psi
         above, top = expit(eta - first), expit(eta - first - np.exp(log_gap))
         square = top + (above - top) * (mu * (1.0 - mu) / (1.0 + phi) + mu**2)
         return np.asarray(square - self.expectation(eta, phi) ** 2)
 
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         eta = self.link.eta(mu)
         first, log_gap = self.psi
         inside = rng.beta(mu * phi, (1.0 - mu) * phi)

@@ -11,7 +11,7 @@ import numpy as np
 from mixfit.errors import FitError
 from mixfit.families.base import Family
 from mixfit.families.compois import ConwayMaxwellPoisson
-from mixfit.families.continuous import Gamma, Gaussian, InverseGaussian
+from mixfit.families.continuous import Gamma, Gaussian, InverseGaussian, ZeroInflatedGamma
 from mixfit.families.counts import NegativeBinomial, Poisson
 from mixfit.families.dispersed import Bell, GeneralizedPoisson, NegativeBinomial1
 from mixfit.families.ordered_beta import OrderedBeta
@@ -34,6 +34,7 @@ FAMILIES: dict[str, type[Family]] = {
     "binomial": Binomial,
     "poisson": Poisson,
     "gamma": Gamma,
+    "zigamma": ZeroInflatedGamma,
     "inverse.gaussian": InverseGaussian,
     "inversegaussian": InverseGaussian,
     "inverse_gaussian": InverseGaussian,

@@ -46,10 +46,10 @@ class LogNormal(Composed):
         s2 = softplus(2.0 * (log(phi) - log_mu))
         return -0.5 * (log(s2) + square(log_mu - log_y - 0.5 * s2) / s2) - log_y - 0.5 * np.log(2.0 * np.pi)
 
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         return np.broadcast_to(np.square(phi), np.shape(mu))
 
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         s2 = np.log1p(np.square(phi / mu))
         return rng.lognormal(np.log(mu) - 0.5 * s2, np.sqrt(s2))
 

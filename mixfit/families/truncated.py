@@ -59,13 +59,13 @@ class Truncated(CountFamily):
     def log_density(self, y: Array, eta: Jet, phi: Jet, shapes: tuple[Jet, ...]) -> Jet:
         return self.log_whole(y, eta, phi) - log1mexp(self.log_whole(np.zeros(()), eta, phi))
 
-    def response(self, eta: Array, phi: float) -> tuple[Array, Array]:
+    def response(self, eta: Array, phi: Array | float) -> tuple[Array, Array]:
         jet = Jet(eta, (np.ones(()), np.zeros(()), np.zeros(())))
         # log(mu / (1 - p(0))), which is log 1 at its lower end.
         mean = exp(jet - log1mexp(self.log_whole(np.zeros(()), jet, fixed(phi))))
         return mean.value, mean.value * 0.0 if mean.eta is None else mean.eta[0]
 
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         log_zero = self.log_whole(np.zeros(()), fixed(np.log(mu)), fixed(phi)).value
         with np.errstate(over="ignore", divide="ignore"):
             odds = 1.0 / np.expm1(-log_zero)
@@ -133,7 +133,7 @@ class TruncatedConwayMaxwellPoisson(Truncated):
     def log_whole(self, y: Array, eta: Jet, phi: Jet) -> Jet:
         return compois(y, self.mean(eta), phi)
 
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         whole = compois_at(mu, phi)
         positive = log1mexp(fixed(whole(np.zeros(())))).value
         return draw_counts(lambda y: whole(y) - positive, np.shape(mu), self.support.lower, rng)

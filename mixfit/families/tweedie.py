@@ -81,11 +81,11 @@ class Tweedie(Composed):
             out = out + _series(log_z, a)
         return choose(y > 0.0, out, -mean)
 
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         (p,) = self.shape_values.values()
         return np.asarray(phi * mu**p)
 
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         (p,) = self.shape_values.values()
         jumps = rng.poisson(mu ** (2.0 - p) / (phi * (2.0 - p)))
         sums = rng.gamma(np.maximum(jumps, 1) * (2.0 - p) / (p - 1.0), phi * (p - 1.0) * mu ** (p - 1.0))

@@ -70,16 +70,16 @@ class StudentT(_OnTheLine):
         gammas = rise(np.full((), 0.5), 0.5 * df)
         return gammas - 0.5 * np.log(2.0 * np.pi) - log(phi) - 0.5 * (df + 1.0) * log1p(z2 / df)
 
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         (df,) = self.shape_values.values()
         return np.broadcast_to(np.square(phi) * (df / (df - 2.0) if df > 2.0 else np.inf), np.shape(mu))
 
-    def quasi_variance(self, mu: Array, phi: float) -> Array:
+    def quasi_variance(self, mu: Array, phi: Array | float) -> Array:
         # 1 over Fisher's information.
         (df,) = self.shape_values.values()
         return np.broadcast_to(np.square(phi) * (df + 3.0) / (df + 1.0), np.shape(mu))
 
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         (df,) = self.shape_values.values()
         return mu + phi * rng.standard_t(df, np.shape(mu))
 
@@ -100,10 +100,10 @@ class SkewNormal(_OnTheLine):
         z = (y - self.mean(eta)) / omega + np.sqrt(2.0 / np.pi) * delta
         return np.log(2.0) - 0.5 * np.log(2.0 * np.pi) - log(omega) - 0.5 * square(z) + log_normal_tail(alpha * z)
 
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         return np.broadcast_to(np.square(phi), np.shape(mu))
 
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         (alpha,) = self.shape_values.values()
         delta = alpha / np.hypot(1.0, alpha)
         omega = phi / np.sqrt(1.0 - 2.0 * delta**2 / np.pi)

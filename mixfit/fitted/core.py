@@ -177,8 +177,12 @@ class Fitted:
 
     @property
     def theta(self) -> NDArray[np.float64]:
-        """Free entries of the relative covariance factors, column by column, term by term."""
-        return self.estimate.theta
+        """Free entries of the relative covariance factors, in the order of lme4's ``getME(fit, "theta")``.
+
+        Column by column of every term's lower triangle; terms by decreasing number of levels of their grouping
+        factors, as lme4 sorts them. ``varcorr()`` has the terms in the order of the formula.
+        """
+        return self.estimate.theta[self.model.theta_order]
 
     @property
     def certificate(self) -> Certificate:

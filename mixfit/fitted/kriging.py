@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.design.types import NewPlaces, RandomDesign
+    from mixfit.design.new_rows import NewPlaces
+    from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import Fit
 
     Array = NDArray[np.float64]

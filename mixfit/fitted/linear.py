@@ -138,6 +138,7 @@ class FittedLinear(Fitted):
     def predict(
         self,
         newdata: object = None,
+        *,
         re_form: ReForm = None,
         allow_new_levels: bool = False,
         se: bool = False,

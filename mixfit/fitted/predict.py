@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from mixfit.design.types import NewDesign
+from mixfit.arguments import check_flag
+from mixfit.design.new_rows import NewDesign
 from mixfit.errors import EstimabilityWarning, NewLevelError
 from mixfit.fitted.kriging import kriged
 from mixfit.fitted.linear_predictor import complete_variance, kept_columns, linear_predictor
@@ -90,6 +91,8 @@ def estimable_rows(model: Model, X: Array) -> Array:
 
 def row_predictors(fit: Fit, newdata: object, re_form: ReForm, allow_new_levels: bool, variance: bool) -> RowPredictors:
     """Linear predictors of new rows, or of those of the fit, and the variances of their errors."""
+    check_flag("allow_new_levels", allow_new_levels)
+    check_flag("se", variance)
     selection = select(re_form, fit.model.design.random)
     return predictors_of(fit, rows_to_predict(fit, newdata, selection, allow_new_levels), selection, variance)
 

@@ -119,6 +119,10 @@ class Model(Protocol):
         """Position in ``design.X`` of every column of `exog`."""
 
     @property
+    def theta_order(self) -> NDArray[np.intp]:
+        """Where the entries of theta in lme4's order stand in the formula's."""
+
+    @property
     def row_space(self) -> RowSpace:
         """Which linear functions of the columns of ``design.X`` the data tell."""
 
@@ -291,7 +295,7 @@ class Fit(Protocol):
     def information_criteria(self) -> dict[str, float]:
         """Return the line of criteria that a summary by maximum likelihood shows, by name."""
 
-    def ranef(self, condsd: bool = False) -> dict[str, pd.DataFrame]:
+    def ranef(self, *, condsd: bool = False) -> dict[str, pd.DataFrame]:
         """Return the conditional modes of the random effects."""
 
     def coef(self) -> dict[str, pd.DataFrame]:
@@ -347,6 +351,10 @@ class GeneralizedFit(Fit, Protocol):
     @property
     def family(self) -> Family:
         """The family at the estimates of its shapes."""
+
+    @property
+    def row_dispersion(self) -> Array | float:
+        """The dispersion phi, of every row where it has a predictor."""
 
     @property
     def response_link(self) -> Link:

@@ -21,6 +21,7 @@ __all__ = [
     "ResidualKind",
     "conditional_residuals",
     "deviances",
+    "mixture_residuals",
     "overdispersion_test",
     "scale_residuals",
 ]
@@ -103,7 +104,7 @@ class Overdispersion(NamedTuple):
     pvalue: float
 
 
-def deviances(family: Family, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+def deviances(family: Family, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
     """What every row adds to the deviance.
 
     Parameters
@@ -141,7 +142,7 @@ def deviances(family: Family, y: Array, prior: Array, mu: Array, phi: float) -> 
 
 
 def conditional_residuals(
-    family: Family, y: Array, prior: Array, eta: Array, phi: float, kind: GeneralizedResidualKind
+    family: Family, y: Array, prior: Array, eta: Array, phi: Array | float, kind: GeneralizedResidualKind
 ) -> Array:
     """Residuals of `kind` at a linear predictor, as lme4 defines them.
 
@@ -180,6 +181,40 @@ def conditional_residuals(
         raise FitError(f"residuals are 'deviance', 'pearson', 'response', 'working' or 'scaled', not {kind!r}.")
     unscaled = kind == "pearson" and family.is_scaled
     return response / np.sqrt(family.row_variance(prior, mu, 1.0 if unscaled else phi))
+
+
+def mixture_residuals(y: Array, mean: Array, variance: Array, kind: GeneralizedResidualKind) -> Array:
+    """Residuals of responses with further zeros, of which only the first two moments are used.
+
+    Parameters
+    ----------
+    y, mean, variance : ndarray, shape (n,)
+    kind : {"deviance", "pearson", "response", "working", "scaled"}
+
+    Returns
+    -------
+    ndarray, shape (n,)
+
+    Raises
+    ------
+    FitError
+        For deviance and working residuals, which a mixture does not have.
+
+    Examples
+    --------
+    >>> mixture_residuals(np.array([3.0]), np.ones(1), np.full(1, 4.0), "pearson").tolist()
+    [1.0]
+    """
+    if kind == "response":
+        return y - mean
+    if kind in ("pearson", "scaled"):
+        return (y - mean) / np.sqrt(variance)
+    if kind in ("deviance", "working"):
+        raise FitError(
+            f"A model with zi= has no {kind} residuals: a mixture has no deviance and no working response. Use "
+            "'pearson' or 'response', or quantile_residuals()."
+        )
+    raise ValueError(f"residuals are 'deviance', 'pearson', 'response', 'working' or 'scaled', not {kind!r}")
 
 
 def overdispersion_test(scaled: Array, df: int) -> Overdispersion:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from mixfit.brief import brief
 from mixfit.covariance.steps import split_theta
 from mixfit.fitted.residual_covariance import is_structured
 from mixfit.wald import correlation
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Component",
     "RandomCovariances",
+    "ResidualComponent",
     "covariance_frame",
     "random_covariances",
     "residual_parts",
@@ -63,6 +66,8 @@ class Component:
     structure: Structure
     values: NDArray[np.float64]
 
+    __repr__ = brief
+
     def matrix(self) -> pd.DataFrame:
         """The covariance matrix by the names of the columns."""
         names = list(self.columns)
@@ -80,6 +85,55 @@ class Component:
 
 
 @dataclass(frozen=True)
+class ResidualComponent:
+    """Covariance of the residuals of one part of the blocks, at all places.
+
+    Attributes
+    ----------
+    group : str
+        ``"Residual"``, and the part where there are several.
+    columns : tuple of str, length k
+        The places.
+    structure : Structure
+    theta : ndarray, shape (m,)
+        Its parameters, relative to `sigma`.
+    sigma : float
+    """
+
+    group: str
+    columns: tuple[str, ...]
+    structure: Structure
+    theta: NDArray[np.float64]
+    sigma: float
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """Of the natural parameters of the structure, standard deviations first, in units of the response."""
+        return self.structure.natural_values(self.theta, self.sigma)
+
+    @cached_property
+    def vcov(self) -> NDArray[np.float64]:
+        """Covariance matrix, (k, k): made when it is asked for, since a field may have many places."""
+        factor = self.sigma * self.structure.template(self.theta)
+        return factor @ factor.T
+
+    def matrix(self) -> pd.DataFrame:
+        """The covariance matrix by the names of the places."""
+        names = list(self.columns)
+        return pd.DataFrame(self.vcov.copy(), index=names, columns=names)
+
+    @property
+    def sd(self) -> NDArray[np.float64]:
+        """Standard deviations, shape (k,)."""
+        return np.sqrt(np.diagonal(self.vcov))
+
+    @property
+    def corr(self) -> NDArray[np.float64]:
+        """Correlation matrix, shape (k, k)."""
+        return correlation(self.vcov)
+
+
+@dataclass(frozen=True)
 class RandomCovariances:
     """The random-effects covariances of a fit, as numbers.
 
@@ -89,7 +143,7 @@ class RandomCovariances:
         Terms by decreasing number of levels, ties in the order of the formula.
     sigma : float or None
         Residual standard deviation; None where the model has none.
-    residual : tuple of Component
+    residual : tuple of ResidualComponent
         Of residuals that are correlated, or have standard deviations of their own: one a part.
     log_sd : tuple of (str, float)
         What columns of ``dispersion=`` add to the logarithm of the residual standard deviation.
@@ -97,8 +151,15 @@ class RandomCovariances:
 
     components: tuple[Component, ...]
     sigma: float | None
-    residual: tuple[Component, ...] = ()
+    residual: tuple[ResidualComponent, ...] = ()
     log_sd: tuple[tuple[str, float], ...] = ()
+
+    __repr__ = brief
+
+    @property
+    def parts(self) -> tuple[Component | ResidualComponent, ...]:
+        """Of the random terms, then of the residuals."""
+        return *self.components, *self.residual
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a variance or covariance, as R's ``as.data.frame(VarCorr(m))``.
@@ -127,7 +188,7 @@ class RandomCovariances:
         return covariance_frame(self)
 
     def __getitem__(self, group: str) -> pd.DataFrame:
-        for component in (*self.components, *self.residual):
+        for component in self.parts:
             if component.group == group:
                 return component.matrix()
         raise KeyError(group)
@@ -195,7 +256,7 @@ def random_covariances(fit: Fit) -> RandomCovariances:
     return RandomCovariances(tuple(parts), fit.residual_sd, *residual_parts(fit))
 
 
-def residual_parts(fit: Fit) -> tuple[tuple[Component, ...], tuple[tuple[str, float], ...]]:
+def residual_parts(fit: Fit) -> tuple[tuple[ResidualComponent, ...], tuple[tuple[str, float], ...]]:
     """Covariances of residuals at their places, in squared units of the response, and log standard deviations.
 
     Both are empty for independent residuals of one variance.
@@ -206,7 +267,7 @@ def residual_parts(fit: Fit) -> tuple[tuple[Component, ...], tuple[tuple[str, fl
 
     Returns
     -------
-    components : tuple of Component
+    components : tuple of ResidualComponent
     log_sd : tuple of (str, float)
     """
     if not is_structured(fit):
@@ -216,13 +277,11 @@ def residual_parts(fit: Fit) -> tuple[tuple[Component, ...], tuple[tuple[str, fl
     log_sd = tuple(zip(residual.spread_names, psi[len(own) :].tolist(), strict=True))
     if residual.blocks is None:
         return (), log_sd
-    parts = []
-    for name, structure, theta in zip(
-        residual.part_names, residual.structures, split_theta(residual.structures, own), strict=True
-    ):
-        factor = sigma * structure.template(theta)
-        values = structure.natural_values(theta, sigma)
-        parts.append(Component(name, residual.columns, factor @ factor.T, structure, values))
+    thetas = split_theta(residual.structures, own)
+    parts = [
+        ResidualComponent(name, residual.columns, structure, theta, sigma)
+        for name, structure, theta in zip(residual.part_names, residual.structures, thetas, strict=True)
+    ]
     return tuple(parts), log_sd
 
 
@@ -238,7 +297,7 @@ def covariance_frame(varcorr: RandomCovariances) -> pd.DataFrame:
     DataFrame
     """
     rows: list[tuple[str, str | None, str | None, float, float]] = []
-    for part in (*varcorr.components, *varcorr.residual):
+    for part in varcorr.parts:
         names, values, structure = part.columns, part.values.tolist(), part.structure
         n = structure.n_deviations
         rows += [(part.group, a, None, s**2, s) for a, s in zip(structure.row_names(names), values[:n], strict=True)]

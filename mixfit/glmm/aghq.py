@@ -187,7 +187,7 @@ def _moments(at: NodePoint, rule: Rule) -> _Moments:
         half[a, a] += 0.5
     twice_b = 2.0 * lv.matmul(lv.matmul(lv.transpose(at.low_inverse), half), at.low_inverse)
     leverage = _row_forms(factors[0].columns, factors[0].codes, lv.left_multiply(t, _right(twice_b, t)))
-    c = leverage * mode.terms.weight_slope
+    c = mode.terms.slopes(leverage)
     pulled = lv.left_multiply(t.T, random_sums(factors, c[None])[0]) - 2.0 * s[:, None]
     v = mode.observed.solve([pulled])[0][:, 0]
     shift = random_predictor(factors, [lv.left_multiply(t, v[:, None])])[0]

@@ -92,10 +92,10 @@ def joint_laplace(
     at, eta, objective = _from(problem, factor_templates, phi, gamma, start)
     decrement, trusted = np.inf, True
     for step in range(_MAX_STEPS):
-        terms = problem.family.terms(problem.y, problem.prior, eta, phi)
+        terms = problem.row_terms(eta, phi)
         # Near the mode the curvature is positive definite even where single rows are not concave.
-        concave = bool((trusted and decrement < _NEAR) or (terms.observed > 0.0).all())
-        weights = terms.observed if concave else np.where(terms.observed > 0.0, terms.observed, terms.expected)
+        concave = bool((trusted and decrement < _NEAR) or terms.concave.all())
+        weights = terms.observed if concave else np.where(terms.concave, terms.observed, terms.expected)
         factor = problem.factorize(weights, templates, problem.fixed)
         pulled = [
             lv.left_multiply(t.T, z) - u

@@ -39,6 +39,8 @@ __all__ = ["GeneralizedCriterion", "GeneralizedMinimum", "minimize"]
 
 # Of log phi and the shapes: a precision may lie orders of magnitude from where the data are first guessed to put it.
 _LONGEST_LOG_PHI = 3.0
+# Of the root mean square of a predictor of zeros or of dispersions: farther on, a mixture may have other modes.
+_LONGEST_LOGIT = 0.5
 # Steps of the differences, in standard errors: their error is in the fourth digit of the second derivatives.
 _DIFFERENCE = 1e-3
 # No coordinate without curvature is moved farther than this times _DIFFERENCE; fixed effects by their own size.
@@ -123,6 +125,9 @@ class GeneralizedCriterion(Generic[AnyPoint]):
         unit[m : m + p] = np.sqrt(curvature.diagonal()[m : m + p] / len(problem.y))
         unit[unit <= 0.0] = 1.0
         longest[m + p :] = _LONGEST_LOG_PHI
+        if problem.stack is not None:
+            # Logits and logarithms too, of orthonormal columns.
+            longest[m + problem.stack.n_fixed[0] : m + p] = _LONGEST_LOGIT * np.sqrt(len(problem.y))
         return _GeneralizedLocal(
             gradient=_slope_vector(slopes, directions),
             curvature=curvature,
@@ -156,6 +161,10 @@ class GeneralizedCriterion(Generic[AnyPoint]):
         scale = 1.0 / np.sqrt(np.maximum(information.diagonal(), np.finfo(float).tiny))
         longest = np.full(len(gradient), _LONGEST_DIFFERENCE)
         longest[m : m + p] = max(_LONGEST_FIXED_DIFFERENCE, float(np.linalg.norm(at.gamma)))
+        if self._problem.stack is not None:
+            # Predictors of zeros and of dispersions have no units: a logit where nothing is left of a slope is far out.
+            after = m + self._problem.stack.n_fixed[0]
+            longest[after : m + p] = _LONGEST_DIFFERENCE * np.sqrt(len(self._problem.y))
         step = _DIFFERENCE * np.minimum(scale, longest)
         out = np.empty((len(gradient), len(gradient)))
         for a in range(len(gradient)):

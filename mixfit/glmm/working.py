@@ -74,7 +74,7 @@ def _tail_information(at: Laplace) -> Array:
     problem = at.problem
     if problem.family.is_scaled and problem.family.n_tail == 1:
         return np.full((1, 1), len(problem.y) / 2.0)
-    terms = problem.family.tail_terms(problem.y, problem.prior, at.mode.eta, at.phi)
+    terms = problem.tail_terms(at.mode.eta, at.phi)
     scores = np.array([d.loglik for d in terms]).reshape(len(terms), len(problem.y))
     out = 2.0 * scores @ scores.T
     slopes = 2.0 * np.abs(scores.sum(axis=1)) / _LONGEST_LOG_PHI

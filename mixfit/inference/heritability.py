@@ -14,7 +14,7 @@ import pandas as pd
 
 from mixfit.covariance.steps import split_theta
 from mixfit.fitted.protocols import is_generalized
-from mixfit.fitted.varcorr import unique_names
+from mixfit.fitted.varcorr import term_order, unique_names
 from mixfit.inference.variances import distribution_variance
 from mixfit.tables.table import Table
 from mixfit.wald import normal_quantile
@@ -77,7 +77,9 @@ def heritability(fit: Fit, alpha: float = 0.05) -> Table:
         gradients.append(gradient)
     values = np.array(variances)
     share = values / (values.sum() + residual)
-    columns = {"Group": unique_names(term.grouping.name for term in random), "Variance": values, "Share": share}
+    order = term_order(random)
+    names = dict(zip(order, unique_names(random[t].grouping.name for t in order), strict=True))
+    columns = {"Group": [names[t] for t in range(len(random))], "Variance": values, "Share": share}
     if not is_generalized(fit):
         columns |= _intervals(fit, gradients, values.sum() + residual, share, alpha)
     return Table(

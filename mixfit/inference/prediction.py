@@ -149,6 +149,11 @@ def predict_means(
     fit: GeneralizedFit, newdata: object, re_form: ReForm, allow_new_levels: bool
 ) -> PredictionResultsMean:
     """Means: `GeneralizedResults.get_prediction`."""
+    if fit.estimate.further:
+        raise FitError(
+            "get_prediction is for models of the mean alone, and this one has zi= or dispersion=: use "
+            "predict(what='link', se=True), or predict(what='conditional', se=True)."
+        )
     link = fit.response_link
     selection = select(re_form, fit.model.design.random)
     rows = rows_to_predict(fit, newdata, selection, allow_new_levels)

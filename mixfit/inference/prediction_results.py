@@ -77,7 +77,7 @@ class PredictionResults(_ShownAsFrame):
     row_labels: pd.Index
     scale: str | None = None
 
-    def conf_int(self, obs: bool = False, alpha: float = 0.05) -> Array:
+    def conf_int(self, *, obs: bool = False, alpha: float = 0.05) -> Array:
         """Limits of the means, or of new observations.
 
         Parameters
@@ -160,7 +160,7 @@ class PredictionResultsMean(_ShownAsFrame):
     link: Link
     row_labels: pd.Index
 
-    def conf_int(self, alpha: float = 0.05) -> Array:
+    def conf_int(self, *, alpha: float = 0.05) -> Array:
         """Limits of the linear predictors, transformed to the response.
 
         Parameters
@@ -198,7 +198,7 @@ class PredictionResultsMean(_ShownAsFrame):
         FitError
             When `alpha` is not between 0 and 1.
         """
-        return _mean_frame(self.predicted_mean, self.se_mean, self.conf_int(alpha), self.row_labels)
+        return _mean_frame(self.predicted_mean, self.se_mean, self.conf_int(alpha=alpha), self.row_labels)
 
 
 def response_limits(link: Link | Transformation, eta: Array, limits: Array) -> Array:

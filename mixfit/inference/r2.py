@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, overload
 
 import pandas as pd
 
+from mixfit.arguments import check_flag
 from mixfit.errors import FitError
 from mixfit.fitted.residual_covariance import is_structured
 from mixfit.inference.variances import variance_components
@@ -194,14 +195,14 @@ def r2_of(variances: VarianceComponents) -> R2:
 
 
 @overload
-def icc(fit: Fit, by_group: Literal[False] = False, *, per_trial: bool = False) -> ICC: ...
+def icc(fit: Fit, *, by_group: Literal[False] = False, per_trial: bool = False) -> ICC: ...
 @overload
-def icc(fit: Fit, by_group: Literal[True], *, per_trial: bool = False) -> Table: ...
+def icc(fit: Fit, *, by_group: Literal[True], per_trial: bool = False) -> Table: ...
 @overload
-def icc(fit: Fit, by_group: bool, *, per_trial: bool = False) -> ICC | Table: ...
+def icc(fit: Fit, *, by_group: bool, per_trial: bool = False) -> ICC | Table: ...
 
 
-def icc(fit: Fit, by_group: bool = False, *, per_trial: bool = False) -> ICC | Table:
+def icc(fit: Fit, *, by_group: bool = False, per_trial: bool = False) -> ICC | Table:
     """Compute intraclass correlations, as ``performance::icc`` (Nakagawa, Johnson & Schielzeth 2017).
 
     The variance of the random effects is the mean over the rows of z'Sigma z (Johnson 2014). The residual
@@ -255,6 +256,7 @@ def icc(fit: Fit, by_group: bool = False, *, per_trial: bool = False) -> ICC | T
             "correlation: that of residuals is in varcorr(), and R2 in r2()."
         )
     variances = variance_components(fit, per_trial)
+    check_flag("by_group", by_group)
     return icc_by_group(variances) if by_group else icc_of(variances)
 
 

@@ -152,6 +152,11 @@ def distribution_variance(fit: GeneralizedFit, per_trial: bool = False) -> float
     """
     weights = fit.model.design.weights
     trials = 1.0 if per_trial or weights is None else float(np.mean(weights))
+    if fit.estimate.further:
+        raise FitError(
+            "ICC and R2 are for models of the mean alone, and this one has zi= or dispersion=: no "
+            "distribution-specific variance of such a mixture is known."
+        )
     variance = fit.family.latent_variance(fit.dispersion, lambda: _null_mean(fit), trials)
     if variance is not None:
         return variance

@@ -30,6 +30,7 @@ def mixed(
     offset: str | ArrayLike | None = None,
     residual: str | None = None,
     dispersion: str | None = None,
+    zi: str | None = None,
     na_action: Literal["drop", "raise"] = "drop",
     context: Mapping[str, Any] | None = None,
 ) -> LinearMixedModel | ResidualMixedModel | GeneralizedMixedModel:
@@ -39,7 +40,10 @@ def mixed(
     ----------
     formula : str
         ``response ~ fixed + (random | group)`` in lme4's language; everything outside the bars is
-        formulaic's.
+        formulaic's. Named covariance structures stand around a bar: ``us``, ``diag``, ``homdiag``, ``cs``,
+        ``homcs`` (one correlation), ``ar1``, ``hetar1`` (autoregressive), ``toep``, ``homtoep`` (one correlation a
+        lag) of levels or equally spaced times, ``ou(0 + t | g)`` of any times, ``exp``, ``gau``, ``mat`` of places
+        ``(0 + x + y | g)``, ``propto(1 | species, K)`` of a known matrix.
     data : pandas.DataFrame, or any table that narwhals reads eagerly (polars, pyarrow)
         String, categorical and boolean columns are factors. Never changed.
     family : str or family instance, optional
@@ -56,7 +60,11 @@ def mixed(
         parameters of each arm. ``"none"`` leaves all variance to the structured term of the formula. The formula may
         then be without random terms.
     dispersion : str, optional
-        A formula of the log standard deviation of residuals, ``"~ sex"``; alone or beside `residual`.
+        A formula of the log standard deviation of residuals, ``"~ sex"``; alone or beside `residual`. Of a
+        generalized model: of the logarithm of its dispersion, as glmmTMB has it (gamma: of its shape).
+    zi : str, optional
+        A formula of the log odds of a further zero, ``"~ x + (1 | g)"``, beside those of the family. With a family
+        that has none (``truncated_poisson``, ``gamma``, ``lognormal``, ``beta``) it is the hurdle: all zeros.
     na_action : {"drop", "raise"}
         What to do with rows in which something that the model uses is missing.
     context : mapping, optional
@@ -88,12 +96,15 @@ def mixed(
 
         resolved = resolve_family(family)
         if not resolved.is_linear:
-            if structured:
+            if residual is not None:
                 raise FormulaError(
-                    f"residual= and dispersion= describe the residuals of linear models, and the {resolved.name} "
-                    "family has none: describe correlation by a structured random effect, ar1(0 + time | subject)."
+                    f"residual= describes the residuals of linear models, and the {resolved.name} family has none: "
+                    "describe correlation by a structured random effect, ar1(0 + time | subject)."
                 )
-            return generalized(formula, parsed, data, resolved, weights, offset, na_action, context)
+            parsed = parse(formula)
+            return generalized(formula, parsed, data, resolved, weights, offset, na_action, context, zi, dispersion)
+    if zi is not None:
+        raise FormulaError("zi= models zeros, which Gaussian responses have none of: give a family with them.")
     if structured:
         return _with_residuals(formula, parsed, data, weights, offset, residual, dispersion, na_action, context)
     return LinearMixedModel(formula, build(parsed, data, weights, offset, na_action, context))

@@ -10,7 +10,7 @@ from mixfit.covariance.steps import split_theta
 from mixfit.errors import FitError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["read_fixed_start", "read_start"]
 
 
-def read_start(random: Sequence[RandomDesign], start: Any) -> list[Array]:
+def read_start(random: Sequence[RandomDesign], start: Any, in_formula_order: Callable[[Array], Array]) -> list[Array]:
     """Theta as a whole, or a theta or relative factor for every random term: an array for every term.
+
+    `in_formula_order` brings a whole theta from the order of results to that of the terms.
 
     Raises
     ------
@@ -33,7 +35,7 @@ def read_start(random: Sequence[RandomDesign], start: Any) -> list[Array]:
     structures = [r.structure for r in random]
     whole = _numbers(start)
     if whole is not None and whole.shape == (sum(s.n_parameters for s in structures),):
-        return split_theta(structures, whole)
+        return split_theta(structures, in_formula_order(whole.astype(np.float64)))
     own = None
     if not isinstance(start, str | bytes) and not hasattr(start, "keys"):
         try:

@@ -52,8 +52,7 @@ _NEAR = 1e-6
 # That above which the memory of quasi-Newton steps is worth less than a new cheap curvature, and dear second
 # derivatives do not describe the way down.
 _FAR = 0.1
-# Iterations after which it is not: a cheap curvature that has not arrived by then, as that of factor models of counts,
-# leads on in small steps for ever. Half as many, and others keep the memory of a poor beginning.
+# Iterations after which it is not: from there a cheap curvature, as of factor models of counts, leads on for ever.
 _LONG = 10
 # Iterations after which dear second derivatives are worth their price from farther and farther away.
 _PATIENCE = 20
@@ -220,11 +219,6 @@ class Descent(Generic[Place, Found, AnyLocal]):
         """Decrease that a step, inside or off the boundary, promises."""
         return max(self.decrease, max((b.predicted_decrease for b in self.local.exits), default=0.0))
 
-    @property
-    def _is_far(self) -> bool:
-        """Whether a curvature made anew is worth more than what steps have taught."""
-        return self.decrease > _FAR and self._iterations < _LONG
-
     # Steps
 
     def advance(self) -> bool:
@@ -320,14 +314,12 @@ class Descent(Generic[Place, Found, AnyLocal]):
                 beside = compensated(self._curvature, local.gradient, step, local.longest, local.pivots, which)
                 yield criterion.turned(criterion.move(found, local, beside, which)), None
         if self._model is None:
+            far = self.decrease > _FAR and self._iterations < _LONG
             for halvings in range(_MAX_HALVINGS):
                 part = step * 0.5**halvings
                 place = criterion.move(found, local, part, ())
                 # Where the curvature is made anew in any case, so may the coordinates.
-                if self._is_far and halvings < _FEW_CUTS:
-                    yield criterion.turned(place), None
-                else:
-                    yield place, part
+                yield (criterion.turned(place), None) if far and halvings < _FEW_CUTS else (place, part)
         else:
             for part in self._region.steps(self._model):
                 yield criterion.move(found, local, part / local.unit, ()), part / local.unit
@@ -364,7 +356,7 @@ class Descent(Generic[Place, Found, AnyLocal]):
     def _arrive(self, found: Found, step: Array | None, *, cut: bool) -> None:
         """Go on from an accepted place."""
         criterion, old, old_curvature, old_kind = self._criterion, self.local, self._curvature, self._kind
-        far = not cut and self._is_far
+        far = not cut and self.decrease > _FAR and self._iterations < _LONG
         self._region.learn(self.found.value - found.value, self.found.resolution)
         change = criterion.rank(found) - criterion.rank(self.found)
         if change < 0:

@@ -158,7 +158,12 @@ def used_rows(data: object, design: Design) -> pd.DataFrame:
 def _to_pandas(data: Any) -> pd.DataFrame:
     import narwhals as nw
 
-    return nw.from_native(data, eager_only=True).to_pandas()
+    try:
+        return nw.from_native(data, eager_only=True).to_pandas()
+    except TypeError as error:
+        raise DataError(
+            f"data= must be a pandas, polars or pyarrow table in memory, not {type(data).__name__}."
+        ) from error
 
 
 def _linear(fit: LinearFit) -> dict[str, object]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING
 
 from mixfit.report.text import (
     DIGITS,
+    FURTHER,
     QUANTILES,
     coefficient_cells,
     criteria_cells,
@@ -80,6 +82,12 @@ def summary_html(summary: SummaryFacts) -> str:
         ),
         f"<p>{escape(LEGEND)}</p>" if codes else "",
     ]
+    for name, table in summary.further.items():
+        own = [shown(column) for column in table.index]
+        columns = coefficient_cells(replace(summary, coefficients=table))
+        rows = list(zip(own, *columns, strict=True))
+        parts.append(html_table(["", *table.columns], rows, caption=FURTHER[name], n_names=1))
+        parts += [f"<p>{escape(summary.deviations[name])}</p>"] if summary.deviations[name] else []
     if summary.correlation is not None:
         parts.append(_correlation_table(summary, names))
     parts += [f"<p>{escape(note)}</p>" for note in summary.notes]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mixfit.tables.layout import WIDTH, abbreviate, lay_out, shown
@@ -17,11 +18,12 @@ from mixfit.tables.numbers import (
 )
 
 if TYPE_CHECKING:
-    from mixfit.fitted.varcorr import Component, RandomCovariances
+    from mixfit.fitted.varcorr import Component, RandomCovariances, ResidualComponent
     from mixfit.report.facts import SummaryFacts
 
 __all__ = [
     "DIGITS",
+    "FURTHER",
     "coefficient_cells",
     "criteria_cells",
     "quantile_cells",
@@ -56,7 +58,7 @@ def varcorr_cells(
         One row a random column, and the residual's if there is one. Correlations with the columns of the same
         term stand to the right, under one heading.
     """
-    parts = (*varcorr.components, *varcorr.residual)
+    parts = varcorr.parts
     residual = [] if varcorr.sigma is None or varcorr.residual else [varcorr.sigma]
     deviations = [sd for p in parts for sd in p.values[: p.structure.n_deviations].tolist()] + residual
     beside = [_cells_beside(part, max(2, digits - 2)) for part in parts]
@@ -101,7 +103,7 @@ def _wrapped(rows: list[list[str]], room: int) -> list[list[str]]:
     return [[line] for line in lines] + rows[len(lines) :]
 
 
-def _cells_beside(part: Component, decimals: int) -> list[list[str]]:
+def _cells_beside(part: Component | ResidualComponent, decimals: int) -> list[list[str]]:
     """What stands beside every row: correlations and the other parameters of the structure."""
     structure, values = part.structure, part.values.tolist()
     natural = structure.natural
@@ -222,6 +224,21 @@ def _correlation_text(summary: SummaryFacts) -> str:
     return f"\nCorrelation of Fixed Effects:\n{table}\n"
 
 
+#: What the tables of the predictors after the mean's are called.
+FURTHER = {"zi": "Zero-inflation model", "dispersion": "Dispersion model"}
+
+
+def _further_text(summary: SummaryFacts) -> str:
+    out = []
+    for name, table in summary.further.items():
+        cells = coefficient_cells(replace(summary, coefficients=table))
+        rows = [shown(column) for column in table.index]
+        printed = lay_out([str(c) for c in table.columns], list(zip(*cells, strict=True)), rows, right=True)
+        out.append(f"\n{FURTHER[name]}:\n{printed}\n")
+        out += [f"{summary.deviations[name]}\n"] if summary.deviations[name] else []
+    return "".join(out)
+
+
 def summary_text(summary: SummaryFacts) -> str:
     """Print a summary as lme4's ``print(summary(m))``.
 
@@ -260,5 +277,5 @@ def summary_text(summary: SummaryFacts) -> str:
         f"Scaled residuals:\n{_named(list(QUANTILES), quantile_cells(summary))}\n\n"
         f"Random effects:\n{lay_out(*varcorr_cells(summary.varcorr, DIGITS, variances=True))}\n"
         f"Number of obs: {summary.nobs}{groups}\n{missing}{dispersion}\n"
-        f"Fixed effects:\n{fixed}\n{legend}{_correlation_text(summary)}{notes}"
+        f"Fixed effects:\n{fixed}\n{legend}{_correlation_text(summary)}{_further_text(summary)}{notes}"
     ).rstrip("\n")

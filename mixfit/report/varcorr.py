@@ -25,7 +25,7 @@ class VarCorr(RandomCovariances):
         Terms by decreasing number of levels.
     sigma : float or None
         Residual standard deviation; None where the model has none, and then no row for it.
-    residual : tuple of Component
+    residual : tuple of ResidualComponent
         Of correlated residuals, or residuals with standard deviations of their own.
     log_sd : tuple of (str, float)
         What columns of ``dispersion=`` add to the logarithm of the residual standard deviation.

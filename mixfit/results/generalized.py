@@ -105,6 +105,7 @@ class GeneralizedResults(FittedGeneralized):
     def get_prediction(
         self,
         newdata: object = None,
+        *,
         re_form: ReForm = None,
         allow_new_levels: bool = False,
     ) -> PredictionResultsMean:

@@ -108,6 +108,7 @@ class LinearResults(FittedLinear):
     def get_prediction(
         self,
         newdata: object = None,
+        *,
         re_form: ReForm = None,
         allow_new_levels: bool = False,
         weights: ArrayLike | None = None,

@@ -108,3 +108,16 @@ def test_effects_that_share_nothing_have_a_decay_without_end() -> None:
         fit = mixed(f"n ~ 1 + {name}(0 + x + y|g)", frame, family="poisson").fit()
         assert fit.converged
         assert fit.certificate.n_evaluations <= EVALUATIONS
+
+
+def test_a_gaussian_field_of_many_close_places_is_fitted() -> None:
+    rng = np.random.default_rng(3)
+    x = np.sort(rng.uniform(0.0, 6.0, 80))
+    smooth = 2.0 * np.sin(x) + np.cos(1.7 * x)
+    frame = pd.DataFrame({"x": np.tile(x, 2), "one": "one", "z": np.tile(smooth, 2) + rng.normal(0.0, 0.5, 160)})
+    model = mixed("z ~ 1 + gau(0 + x|one)", frame)
+    fit = model.fit(reml=False)
+    assert fit.converged
+    assert fit.certificate.n_evaluations <= EVALUATIONS
+    for decay in (0.2, 0.5, 1.5):
+        assert fit.llf >= model.fit(reml=False, start=[np.array([3.0, decay])]).llf - 1e-5

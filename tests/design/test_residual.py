@@ -47,6 +47,15 @@ def test_nlmes_name_of_continuous_time() -> None:
     assert read("car1(time | subject)").residual.structures[0].name == "ou"
 
 
+def test_places_of_many_blocks_need_no_columns() -> None:
+    data = trial()
+    model = read("exp(time + x | subject)", data=data)
+    positions = np.array(model.residual.structures[0].positions)  # type: ignore[attr-defined]
+    np.testing.assert_allclose(positions[model.residual.place], data[["time", "x"]])
+    assert model.design.further[0].random[0].Z.shape == (len(data), 2)
+    assert len(model.residual.columns) == len(data)
+
+
 def test_parts_have_a_structure_each() -> None:
     residual = read("ar1(visit | subject), by=arm").residual
     assert len(residual.structures) == 2

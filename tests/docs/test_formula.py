@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mixfit
-from mixfit.errors import FormulaError
+from mixfit.errors import DataError, FormulaError
 from tests.docs.pages import run
 
 PAGE = "formula.md"
@@ -165,3 +165,19 @@ def test_attributes_of_the_table_exist() -> None:
         owner = model if hasattr(model, first) else model.design
         assert hasattr(owner, first), first
         assert not second or hasattr(getattr(owner, first), second), second
+
+
+def test_structures_of_the_page_are_fitted_as_it_says() -> None:
+    page = run(PAGE)
+    for shown in ("(ar1)", "(homtoep)", "rate ", "(ou)", "(exp)", "smoothness ", "(mat)"):
+        assert shown in page.printed
+    fit, logger = page.names["fit"], page.names["logger"]
+    assert fit.converged
+    far, near = fit.predict(page.names["pd"].DataFrame({"x": [500.0, 5.0], "y": [500.0, 5.0], "farm": "one"}), se=True)[
+        "mean_se"
+    ]
+    assert far > near
+    series = mixfit.mixed("flow ~ 1 + ar1(0 + hour | all)", logger.assign(all="one")).fit()
+    assert series.converged
+    with pytest.raises(DataError, match="Write ou"):
+        mixfit.mixed("flow ~ 1 + ar1(0 + minute | tree)", logger)

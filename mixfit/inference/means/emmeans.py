@@ -30,8 +30,8 @@ _MISLEADING = "NOTE: Results may be misleading due to involvement in interaction
 def emmeans(
     fit: Fit,
     specs: str | Sequence[str],
-    by: str | Sequence[str] | None = None,
     *,
+    by: str | Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
     contrasts: Any = None,
     ddf: Literal["kenward-roger", "satterthwaite", "residual", "none"] | None = None,

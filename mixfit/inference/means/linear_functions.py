@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.brief import brief
 from mixfit.design.transformation import Transformation
 from mixfit.errors import FitError
 from mixfit.inference.means.multiplicity import ComparisonFamily, adjusted_p_values, critical_values, resolve
@@ -111,6 +112,8 @@ class Estimates:
     estimate: Array
     se: Array
     df: Array
+
+    __repr__ = brief
 
 
 def evaluate(fit: Fit, L: Array, offset: Array, ddf: str) -> Estimates:

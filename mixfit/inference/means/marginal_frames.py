@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from mixfit.brief import brief
 from mixfit.fitted.protocols import is_linear
 from mixfit.inference.means.contrast_coefficients import contrast_family, level_text, mean_labels
 from mixfit.inference.means.linear_functions import adjust_tests, by_groups, intervals
@@ -141,6 +142,8 @@ class Settings:
     level: float
     scale: ResponseScale
     averaged: tuple[str, ...]
+
+    __repr__ = brief
 
     @property
     def heading_notes(self) -> tuple[str, ...]:

@@ -145,6 +145,7 @@ def _twice_inverse(hessian: Array) -> Array:
 def conf_int(
     fit: Fit,
     alpha: float = 0.05,
+    *,
     method: Literal["wald", "profile", "bootstrap"] = "wald",
     which: str | Sequence[str] | None = None,
     **options: Any,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
 
-from mixfit.errors import FitError
+from mixfit.errors import ArgumentError, FitError
 from mixfit.fitted.residual_covariance import is_structured_model
 from mixfit.fitted.varcorr import random_covariances, term_order, unique_names
 from mixfit.tables.layout import shown
@@ -168,7 +169,7 @@ def parameter_values(fit: Fit) -> pd.Series[float]:
     # varcorr's components come in the order of `parameters`, the random part of which is first.
     varcorr = random_covariances(fit)
     values: list[float] = []
-    for part in (*varcorr.components, *varcorr.residual):
+    for part in varcorr.parts:
         values += part.values.tolist()
     known = parameters(fit.model)
     if any(p.kind == "sigma" for p in known):
@@ -239,6 +240,8 @@ def select(known: Sequence[Parameter], which: str | Sequence[str] | None, defaul
         }
         if asked in groups:
             return groups[asked]
+    if not isinstance(asked, Iterable):
+        raise ArgumentError(f"which is 'all', 'fixed', 'random', a name or several names, not {asked!r}.")
     chosen = [asked] if isinstance(asked, str) else list(asked)
     unknown = [name for name in chosen if name not in names]
     if unknown:

@@ -10,11 +10,13 @@ parameter
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dtrtri
 
+from mixfit.covariance.parametric import Parametric
 from mixfit.errors import FitError
 from mixfit.gram.blocks import block_layout
 
@@ -35,6 +37,7 @@ __all__ = [
     "ResidualPoint",
     "factor_patterns",
     "log_determinant",
+    "of_parts",
     "residual_form",
     "restricted",
     "whitened_blocks",
@@ -63,6 +66,13 @@ class ResidualForm:
     structures: tuple[Structure, ...]
     layout: BlockLayout
     g: int
+
+    @cached_property
+    def within(self) -> tuple[Parametric, ...] | None:
+        """The structure at the places of the patterns of each size; None where its matrices are those of all places."""
+        found = [self.structures[0].among(p.place) for p in self.layout.patterns]
+        known = tuple(s for s in found if isinstance(s, Parametric))
+        return known if len(known) == len(found) else None
 
 
 def residual_form(design: ResidualDesign) -> ResidualForm:
@@ -115,16 +125,32 @@ def factor_patterns(form: ResidualForm, at: ResidualPoint) -> tuple[PatternFacto
     FitError
         Where one is singular.
     """
-    templates = [s.relative_factor(point) for s, point in zip(form.structures, at.points, strict=True)]
-    sigma = np.stack([t @ t.T for t in templates])
     out = []
-    for patterns in form.layout.patterns:
+    for patterns, sigma in zip(form.layout.patterns, _covariances(form, at), strict=True):
         log_deviations = patterns.spread @ at.gamma
         if np.abs(log_deviations).max(initial=0.0) > _FARTHEST:
             raise FitError("The residual standard deviations are too far apart for double precision.")
-        root, inverse = _roots(restricted(sigma, patterns))
+        root, inverse = _roots(sigma)
         out.append(PatternFactor(np.exp(log_deviations), root, inverse))
     return tuple(out)
+
+
+def _covariances(form: ResidualForm, at: ResidualPoint) -> list[Array]:
+    """Sigma_v of the patterns of each size, (P, m, m)."""
+    if form.within is not None:
+        parts = [[within.covariance(point) for point in at.points] for within in form.within]
+        return [of_parts(np.stack(own), p) for own, p in zip(parts, form.layout.patterns, strict=True)]
+    templates = [s.relative_factor(point) for s, point in zip(form.structures, at.points, strict=True)]
+    sigma = np.stack([t @ t.T for t in templates])
+    return [restricted(sigma, p) for p in form.layout.patterns]
+
+
+def of_parts(matrices: Array, patterns: Patterns) -> Array:
+    """Those of each pattern's own part, of matrices (parts, ..., P, m, m): (..., P, m, m)."""
+    if len(matrices) == 1:
+        return np.asarray(matrices[0])
+    every = np.arange(len(patterns.part))
+    return np.moveaxis(matrices[patterns.part, ..., every, :, :], 0, -3)
 
 
 def restricted(matrices: Array, patterns: Patterns) -> Array:

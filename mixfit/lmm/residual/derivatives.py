@@ -155,9 +155,19 @@ def residual_directions(form: ResidualForm, points: Sequence[Array]) -> tuple[Di
     """Every direction of the structures but one, of the first, that with the others would scale all residuals."""
     out: list[Direction] = []
     for part, (structure, point) in enumerate(zip(form.structures, points, strict=True)):
-        own = structure.directions(part, point, np.ones(structure.k, dtype=bool))
+        own = _own_directions(form, structure, part, point)
         out += own if part else _without_scale(structure, own)
     return tuple(out)
+
+
+def _own_directions(form: ResidualForm, structure: Structure, part: int, point: Array) -> list[Direction]:
+    if form.within is None:
+        return structure.directions(part, point, np.ones(structure.k, dtype=bool))
+    # Matrices of all places are not formed: `along` has what the directions change.
+    within, nothing = form.within[0], np.empty((0, 0))
+    lower, upper = within.box()
+    free = np.flatnonzero((point > lower) & (point < upper)).tolist()
+    return [ParameterDirection(part, nothing, m, nothing, None, m < within.n_deviations, False) for m in free]
 
 
 def _without_scale(structure: Structure, directions: list[Direction]) -> list[Direction]:
@@ -181,18 +191,35 @@ def differentiate_joint(at: JointEvaluation) -> JointDerivatives:
 
 def _along(at: JointEvaluation, directions: Sequence[Direction]) -> tuple[Array, ...]:
     form = at.problem.form
-    k, parts = form.structures[0].k, len(form.structures)
-    changes = np.zeros((len(directions), parts, k, k))
-    for change, d in zip(changes, directions, strict=True):
-        change[d.term] = d.change()
     out = []
-    for patterns, f in zip(form.layout.patterns, at.factors, strict=True):
+    for patterns, f, changes in zip(form.layout.patterns, at.factors, _changes(at, directions), strict=True):
         own = np.empty((len(directions) + form.g, *f.root.shape))
-        own[: len(directions)] = f.along(restricted(changes, patterns))
+        own[: len(directions)] = f.along(changes)
         for g in range(form.g):
             own[len(directions) + g] = f.along_spread(patterns.spread[..., g])
         out.append(own)
     return tuple(out)
+
+
+def _changes(at: JointEvaluation, directions: Sequence[Direction]) -> list[Array]:
+    """Sigma'_v of the directions in the patterns of each size, (I, P, m, m)."""
+    form, points = at.problem.form, at.place.residual.points
+    k, parts = form.structures[0].k, len(form.structures)
+    if form.within is None:
+        changes = np.zeros((len(directions), parts, k, k))
+        for change, d in zip(changes, directions, strict=True):
+            change[d.term] = d.change()
+        return [restricted(changes, patterns) for patterns in form.layout.patterns]
+    out = []
+    for patterns, within in zip(form.layout.patterns, form.within, strict=True):
+        slopes = [np.tensordot(within.rates(point).T, within.slopes(point), 1) for point in points]
+        own = np.zeros((len(directions), *slopes[0].shape[1:]))
+        for a, d in enumerate(directions):
+            assert isinstance(d, ParameterDirection)
+            mine = patterns.part == d.term
+            own[a, mine] = slopes[d.term][d.parameter, mine]
+        out.append(own)
+    return out
 
 
 def residual_rows(at: JointEvaluation) -> Array:

@@ -119,8 +119,11 @@ def estimate_residual(design: Design, problem: ResidualProblem, *, reml: bool) -
 def _normalized(problem: ResidualProblem, found: JointEvaluation) -> tuple[JointPlace, float]:
     """The same place relative to the first standard deviation of the residuals, and what that was."""
     structures, place = problem.form.structures, found.place
-    t = structures[0].relative_factor(place.residual.points[0])
-    unit = float(np.linalg.norm(t[0])) if structures[0].n_deviations else 0.0
+    first, unit = place.residual.points[0], 0.0
+    if problem.form.within is not None:
+        unit = float(first[0])
+    elif structures[0].n_deviations:
+        unit = float(np.linalg.norm(structures[0].relative_factor(first)[0]))
     share = 1.0 / unit if unit else 1.0
     residual = type(place.residual)(
         tuple(s.scaled(point, share) for s, point in zip(structures, place.residual.points, strict=True)),

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from mixfit.covariance.correlation import CorrelationStructure
+from mixfit.covariance.directions import ParameterDirection
 from mixfit.gram.pattern import FactorRows
 from mixfit.gram.products import random_predictor, random_sums
 from mixfit.lmm.residual.derivatives import sum_over_patterns
@@ -134,10 +136,33 @@ def bends(d: JointDerivatives) -> Array:
         own = [a for a, x in enumerate(d.directions) if x.term == part]
         mine = [d.directions[a] for a in own]
         point = d.at.place.residual.points[part]
-        out[np.ix_(own, own)] = structure.bend_slopes(mine, point, *d.structure_slope(part))
+        if form.within is None:
+            out[np.ix_(own, own)] = structure.bend_slopes(mine, point, *d.structure_slope(part))
+        else:
+            parameters = [x.parameter for x in mine if isinstance(x, ParameterDirection)]
+            out[np.ix_(own, own)] = _bends_within(d, part, parameters)
     if form.g:
         _spread_bends(d, out)
     return out
+
+
+def _bends_within(d: JointDerivatives, part: int, parameters: list[int]) -> Array:
+    """Those of a part whose matrices are known by the distances within blocks, Sigma = s^2 C."""
+    form, point = d.at.problem.form, d.at.place.residual.points[part]
+    assert form.within is not None
+    rates, m = form.within[0].rates(point), len(point)
+    whole = np.zeros((m, m))
+    for patterns, within, n in zip(form.layout.patterns, form.within, d.pattern_slopes, strict=True):
+        assert isinstance(within, CorrelationStructure)
+        own = n * (patterns.part == part)[:, None, None]
+        sd, rho = point[0], point[1:]
+        slopes = np.tensordot(within.slopes(point), own, 3)
+        second = np.zeros((m, m))
+        second[0, 0] = 2.0 * np.vdot(own, within.correlation(rho))
+        second[0, 1:] = second[1:, 0] = 2.0 * sd * np.tensordot(within.correlation_slopes(rho), own, 3)
+        second[1:, 1:] = sd**2 * np.tensordot(within.correlation_bends(rho), own, 3)
+        whole += rates.T @ second @ rates + np.tensordot(slopes, within.rate_bends(point), 1)
+    return whole[np.ix_(parameters, parameters)]
 
 
 def _spread_bends(d: JointDerivatives, out: Array) -> None:

@@ -210,8 +210,12 @@ def _gradient_near(d: JointDerivatives, step: Array) -> Array:
     ):
         own = [a for a, x in enumerate(d.directions) if x.term == part]
         mine = [d.directions[a] for a in own]
-        slopes = structure.slopes_after(mine, point, *there.structure_slope(part))
-        out[d.n_random + np.array(own, dtype=np.intp)] = slopes
+        at = d.n_random + np.array(own, dtype=np.intp)
+        if problem.form.within is None:
+            out[at] = structure.slopes_after(mine, point, *there.structure_slope(part))
+        else:
+            # The same coordinates everywhere, and inside the bounds the same directions.
+            out[at] = there.residual_gradient[own]
     if problem.form.g:
         out[-problem.form.g :] = there.residual_gradient[-problem.form.g :]
     return out

@@ -30,16 +30,21 @@ __all__ = ["BlockResidual", "flat_parameters", "point_at"]
 
 def flat_parameters(form: ResidualForm, point: ResidualPoint) -> Array:
     """Theta of every structure, then gamma."""
-    thetas = [s.theta_of(own, np.eye(s.k)) for s, own in zip(form.structures, point.points, strict=True)]
+    # Of the places' own columns theta is the point itself, where it has parameters of its own.
+    thetas = [
+        own if own.ndim == 1 else s.theta_of(own, np.eye(s.k))
+        for s, own in zip(form.structures, point.points, strict=True)
+    ]
     return np.concatenate([*thetas, point.gamma])
 
 
 def point_at(form: ResidualForm, psi: Array) -> ResidualPoint:
     """The point of flat parameters."""
     own = psi[: len(psi) - form.g]
+    thetas = split_theta(form.structures, own)
     points = [
-        s.point_of(theta, np.eye(s.k))
-        for s, theta in zip(form.structures, split_theta(form.structures, own), strict=True)
+        theta if form.within is not None else s.point_of(theta, np.eye(s.k))
+        for s, theta in zip(form.structures, thetas, strict=True)
     ]
     return ResidualPoint(tuple(points), psi[len(own) :])
 

@@ -12,8 +12,11 @@ from mixfit.lmm.residual.criterion import JointPlace, problem_at
 from mixfit.lmm.start import start_points
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from mixfit.covariance.parametric import Parametric
     from mixfit.covariance.structure import Structure
     from mixfit.lmm.residual.criterion import ResidualProblem
 
@@ -31,11 +34,14 @@ _SMALLEST_VARIANCE = 0.01
 
 def joint_starts(problem: ResidualProblem) -> list[JointPlace]:
     """Places to start from; the structures with several points go through them side by side."""
-    moments, pairs = _moments(problem)
-    own = [
-        _points(structure, m, count, free=not problem.terms)
-        for structure, m, count in zip(problem.form.structures, moments, pairs, strict=True)
-    ]
+    if problem.form.within is not None:
+        own = _points_within(problem, problem.form.within)
+    else:
+        moments, pairs = _moments(problem)
+        own = [
+            _points(structure, m, count, free=not problem.terms)
+            for structure, m, count in zip(problem.form.structures, moments, pairs, strict=True)
+        ]
     gamma = np.zeros(problem.form.g)
     out = []
     for x in range(max(map(len, own))):
@@ -65,6 +71,18 @@ def _moments(problem: ResidualProblem) -> tuple[Array, Array]:
         counts += np.bincount(cell, np.repeat(patterns.count, patterns.size**2), cells)
     means = np.divide(sums * problem.n, counts, out=np.zeros(cells), where=counts > 0)
     return means.reshape(-1, k, k), counts.reshape(-1, k, k)
+
+
+def _points_within(problem: ResidualProblem, within: Sequence[Parametric]) -> list[list[Array]]:
+    """Points at the variance of each part, with the shapes that suit the distances within the largest blocks."""
+    form = problem.form
+    sums, counts = np.zeros(len(form.structures)), np.zeros(len(form.structures))
+    for patterns, blocks in zip(form.layout.patterns, problem.rows.blocks, strict=True):
+        squares = (blocks.values[..., problem.p] ** 2).sum(axis=1)
+        sums += np.bincount(patterns.part[blocks.pattern], squares, len(sums))
+        counts += np.bincount(patterns.part, patterns.count * patterns.size, len(counts))
+    variances = np.maximum(sums * problem.n / counts, _SMALLEST_VARIANCE)
+    return [within[-1].starts(np.full(within[-1].k, v)) for v in variances]
 
 
 def _points(structure: Structure, moments: Array, count: Array, *, free: bool) -> list[Array]:
