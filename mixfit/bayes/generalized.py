@@ -1,9 +1,9 @@
 r"""The posterior of a generalized model: coefficients, random effects and covariance parameters together.
 
-Effects of level j of a term are *partially centred*: with T0 the template at the fit, and W_j = diag(w_j) the shares
-that the data leave of their prior variances there,
+Effects of level j of a term are *partially centred*: with T = D L, D the standard deviations, T0 = D0 L0 at the fit,
+and W_j = diag(w_j) the shares that the data leave of their prior standard deviations there,
 
-    b_j = [I - W_j + W_j T T0^{-1}] v_j.
+    b_j = (D D0^{-1})^{W_j} D0 [I - W_j + W_j L L0^{-1}] D0^{-1} v_j.
 
 w = 0 leaves b itself, whose posterior the data hold in place whatever T is; w = 1 leaves T0 T^{-1} b, which is a priori
 independent of T (Papaspiliopoulos, Roberts & Skoeld 2007, Statistical Science 22, 59-73). The v and the coefficients
@@ -66,26 +66,34 @@ class JointValues:
 
 @dataclass(frozen=True, eq=False)
 class _Term:
-    """A term's coordinates, where its effects stand, and what is known at the fit: T0^{-1} and w (q, k)."""
+    """A term's coordinates, where its effects stand, and what is known at the fit: D0 (k,), L0^{-1} and w (q, k)."""
 
     coordinates: TermCoordinates
     rows: slice
     at: slice
     levels: int
+    deviations: Array
     inverse: Array
     share: Array
 
 
 @dataclass(frozen=True, eq=False)
 class _Centred:
-    """A term at R places: T, T^{-1}, T T0^{-1}, v, b, e = T^{-1} b, and the diagonals of what multiplies v."""
+    """A term at R places: T, T^{-1}, D, L, L L0^{-1}, D0^{-1} v, b, and e = T^{-1} b.
+
+    `stretch` is what the centred effects are multiplied by, (D D0^{-1})^W D0, and `diagonal` the diagonal of
+    I - W + W L L0^{-1}.
+    """
 
     template: Array
     inverse: Array
+    deviations: Array
+    root: Array
     ratio: Array
     v: Array
     b: Array
     e: Array
+    stretch: Array
     diagonal: Array
 
 
@@ -149,10 +157,11 @@ class GeneralizedPosterior:
         terms, first, start = [], 0, 0
         for own, t, c in zip(self.priors.coordinates, templates, variance, strict=True):
             q, k, _ = c.shape
-            apriori = np.einsum("aa->a", t @ t.T)
-            share = np.minimum(np.einsum("qaa->qa", c) / apriori, 1.0)
+            sd = np.linalg.norm(t, axis=1)
+            share = np.minimum(np.sqrt(np.einsum("qaa->qa", c)) / sd, 1.0)
+            inverse = np.asarray(np.linalg.inv(t / sd[:, None]), dtype=float)
             rows, at = slice(first, first + q * k), slice(start, start + own.size)
-            terms.append(_Term(own, rows, at, q, np.asarray(np.linalg.inv(t), dtype=float), share))
+            terms.append(_Term(own, rows, at, q, sd, inverse, share))
             first, start = rows.stop, at.stop
         return root, terms
 
@@ -210,11 +219,14 @@ class GeneralizedPosterior:
     def _place(self, term: _Term, x: Array, values: Array) -> _Centred:
         t = term.coordinates.templates(x[:, term.at])
         inverse = np.asarray(np.linalg.inv(t), dtype=float)
-        v = values[:, term.rows].reshape(len(x), term.levels, -1)
-        ratio, w = t @ term.inverse, term.share
-        b = (1.0 - w) * v + w * (v @ ratio.swapaxes(1, 2))
+        sd, w = np.linalg.norm(t, axis=2), term.share
+        root = t / sd[:, :, None]
+        ratio = root @ term.inverse
+        v = values[:, term.rows].reshape(len(x), term.levels, -1) / term.deviations
+        stretch = np.exp(w * np.log(sd / term.deviations)[:, None]) * term.deviations
+        b = stretch * ((1.0 - w) * v + w * (v @ ratio.swapaxes(1, 2)))
         diagonal = (1.0 - w) + w * np.einsum("rii->ri", ratio)[:, None]
-        return _Centred(t, inverse, ratio, v, b, b @ inverse.swapaxes(1, 2), diagonal)
+        return _Centred(t, inverse, sd, root, ratio, v, b, b @ inverse.swapaxes(1, 2), stretch, diagonal)
 
     def unpack(self, z: Array) -> tuple[Array, Conditional]:
         """Coordinates of the terms (R, m), and coefficients and effects, of places (R, d)."""
@@ -229,7 +241,9 @@ class GeneralizedPosterior:
         value, slope = np.full(len(z), -np.inf), np.zeros(z.shape) if slopes else None
         inside = np.flatnonzero((np.abs(z[:, self.size - len(self._x0) :]) < _FARTHEST).all(axis=1))
         if len(inside):
-            value[inside], own = self._evaluate(z[inside], slopes)
+            with np.errstate(all="ignore"):
+                # A trajectory that diverges leaves the range of doubles, and is refused.
+                value[inside], own = self._evaluate(z[inside], slopes)
             if slope is not None:
                 slope[inside] = own
         return JointValues(value, slope)
@@ -252,7 +266,7 @@ class GeneralizedPosterior:
         none = np.zeros(len(z))
         for term, prior, own in zip(self._terms, self.priors.terms, placed, strict=True):
             found = prior.density(x[:, term.at], none)
-            value = value + found.value + _log_density(own)
+            value = value + found.value + _log_density(term, own)
             if slopes:
                 by_template, by_v = _pull_back(term, own, pull[:, term.rows].reshape(own.b.shape))
                 pull[:, term.rows] = by_v.reshape(len(z), -1)
@@ -263,38 +277,43 @@ class GeneralizedPosterior:
         return value, slope
 
     def _log_likelihood(self, eta: Array) -> Array:
-        with np.errstate(all="ignore"):
-            rows = self._family.log_kernel(self._y, self._prior, eta, self.fit.dispersion)
+        rows = self._family.log_kernel(self._y, self._prior, eta, self.fit.dispersion)
         value = rows.sum(axis=1) + self._constant
         return np.where(np.isnan(value), -np.inf, value)
 
     def _pull(self, eta: Array, contrasts: Array) -> Array:
         """Slopes of the likelihood in (b, beta), and of the coefficients' prior."""
-        with np.errstate(all="ignore"):
-            score = self._family.terms(self._y, self._prior, eta, self.fit.dispersion).score
+        score = self._family.terms(self._y, self._prior, eta, self.fit.dispersion).score
         own = np.stack([p.slope(contrasts[:, i]) for i, p in enumerate(self.priors.fixed)], axis=1)
         return np.concatenate([(self._Zt @ score.T).T, score @ self._X + own @ self.priors.contrasts], axis=1)
 
 
-def _log_density(at: _Centred) -> Array:
-    """log p(b | T) and the Jacobian of v."""
+def _log_density(term: _Term, at: _Centred) -> Array:
+    """log p(b | T) and the Jacobian of v, whose columns are in units of D0."""
     _, q, k = at.b.shape
     log_t = np.log(np.einsum("rii->ri", at.template)).sum(axis=1)
     squares = np.einsum("rqk,rqk->r", at.e, at.e)
-    return np.asarray(-0.5 * squares - q * log_t - 0.5 * q * k * _LOG_2PI + np.log(at.diagonal).sum(axis=(1, 2)))
+    jacobian = np.log(at.diagonal * at.stretch / term.deviations).sum(axis=(1, 2))
+    return np.asarray(-0.5 * squares - q * log_t - 0.5 * q * k * _LOG_2PI + jacobian)
 
 
 def _pull_back(term: _Term, at: _Centred, pull: Array) -> tuple[Array, Array]:
     """Slopes of the log density in T, (R, k, k), and in v, given that of the likelihood in b."""
-    w = term.share
+    w, every = term.share, np.arange(at.template.shape[1])
     in_b = pull - at.e @ at.inverse
-    weighted = w * in_b
+    in_centred = in_b * at.stretch
+    weighted = w * in_centred
+    by_log_sd = np.einsum("qa,rqa->ra", w, in_b * at.b + 1.0)
     by_ratio = weighted.swapaxes(1, 2) @ at.v
-    every = np.arange(at.template.shape[1])
     by_ratio[:, every, every] += (w / at.diagonal).sum(axis=1)
-    out = at.inverse.swapaxes(1, 2) @ (at.e.swapaxes(1, 2) @ at.e) + by_ratio @ term.inverse.T
+    # L is T with rows of length 1: the slope in T has nothing along them but that of log sd.
+    by_root = by_ratio @ term.inverse.T
+    along = np.einsum("rab,rab->ra", by_root, at.root)
+    out = (by_root + (by_log_sd - along)[:, :, None] * at.root) / at.deviations[:, :, None]
+    out += at.inverse.swapaxes(1, 2) @ (at.e.swapaxes(1, 2) @ at.e)
     out[:, every, every] -= at.b.shape[1] / at.template[:, every, every]
-    return np.asarray(np.tril(out)), in_b - weighted + weighted @ at.ratio
+    in_v = (in_centred - weighted + weighted @ at.ratio) / term.deviations
+    return np.asarray(np.tril(out)), in_v
 
 
 def _precision_root(prior: Distribution) -> float:

@@ -94,7 +94,7 @@ class Posterior(PosteriorDraws):
         names, x = self.named(ranef)
         return summary_frame(x, names)
 
-    def quantiles(self, levels: Sequence[float], ranef: bool = False) -> pd.DataFrame:
+    def quantiles(self, levels: Sequence[float], *, ranef: bool = False) -> pd.DataFrame:
         """Return quantiles of the draws, a row a parameter, a column a level.
 
         Parameters

@@ -86,7 +86,7 @@ def predict(
 
 
 def simulate(
-    posterior: PosteriorDraws, n: int | None = None, seed: int | np.random.Generator | None = None
+    posterior: PosteriorDraws, n: int | None = None, *, seed: int | np.random.Generator | None = None
 ) -> pd.DataFrame:
     """Draw new responses on the rows of the fit: the posterior predictive distribution at the groups' own effects.
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["with_priors"]
 
 
-def with_priors(posterior: Held, priors: Priors | str, seed: int | np.random.Generator | None = None) -> Held:
+def with_priors(posterior: Held, priors: Priors | str, *, seed: int | np.random.Generator | None = None) -> Held:
     """Return the posterior under other priors, by new weights of the same covariance parameters.
 
     Coefficients and random effects are drawn anew, exactly.

@@ -80,9 +80,9 @@ def test_the_density_by_hand():
     contrasts = beta @ density.priors.contrasts.T
     expected += stats.norm(0, 2.5).logpdf(contrasts).sum(axis=1)
     expected += -sd + np.log(sd)
-    # b = [(1 - w) + w sd / sd0] v
-    w, sd0 = density._terms[0].share[:, 0], 1.0 / density._terms[0].inverse[0, 0]
-    expected += np.log((1 - w) + w * sd[:, None] / sd0).sum(axis=1)
+    # b = (sd / sd0)^w v
+    w, sd0 = density._terms[0].share[:, 0], density._terms[0].deviations[0]
+    expected += (w * np.log(sd[:, None] / sd0)).sum(axis=1)
     assert_allclose(density.evaluate(z).value, expected, rtol=1e-10)
 
 
