@@ -17,6 +17,7 @@ from mixfit.design.grouping import GroupingReader, as_text, check_random, cross
 from mixfit.design.parts import build_parts, check_finite, check_names, fixed_structure, materialize, plan_part
 from mixfit.design.probe import make_probe
 from mixfit.design.reader import FittedReader, PredictorReader, RandomReader, probed_items
+from mixfit.design.saturation import check_saturation
 from mixfit.design.types import MEAN, Design, Grouping, Predictor, RandomDesign
 from mixfit.design.variables import Variables
 from mixfit.design.vectors import argument_vector, check_weights, read_binomial, read_response, sum_offsets
@@ -322,4 +323,7 @@ def _check(predictors: Sequence[Predictor], *, residual: bool) -> None:
             check_names(names, part)
             check_finite(matrix, names, part)
         # Only the mean's effects are lost in the residual.
-        check_random(predictor.random, len(predictor.X), residual=residual and predictor.name == MEAN)
+        lost = residual and predictor.name == MEAN
+        check_random(predictor.random, len(predictor.X), residual=lost)
+        if lost:
+            check_saturation(predictor.random, predictor.X)

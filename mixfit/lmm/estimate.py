@@ -13,8 +13,7 @@ from mixfit.errors import FitError
 from mixfit.factor.posterior import conditional_covariances, posterior
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import modes
-from mixfit.lmm.minimize import minimize
-from mixfit.lmm.start import start_points
+from mixfit.lmm.second_look import search
 from mixfit.lmm.types import LinearEstimate
 
 if TYPE_CHECKING:
@@ -43,8 +42,7 @@ __all__ = [
 def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | Array | None = None) -> LinearEstimate:
     """Minimize the criterion, from the moment estimates or a `start`; see `points_of`."""
     problem = assembly.problem
-    starts = start_points(problem) if start is None else [points_of(assembly, start)]
-    optimum = minimize(problem, starts, reml=reml)
+    optimum = search(problem, reml=reml, start=None if start is None else points_of(assembly, start))
     profile = optimum.profile
     if profile.residual < _EXACT * problem.gram.corner[-1, -1]:
         raise FitError(

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Descent", "Optimum", "best_of", "descend", "minimize"]
+__all__ = ["Descent", "Optimum", "by_value", "descend", "minimize", "run", "values"]
 
 # No model of any kind has needed a third of these.
 _MAX_ITERATIONS = 200
@@ -106,11 +106,11 @@ def minimize(criterion: Criterion[Place, Found, AnyLocal], starts: Sequence[Plac
     FitError
         Where the criterion has no finite value at any start, or at no place that a step leads to.
     """
-    return descend(criterion, best_of(criterion, starts), len(starts))
+    return descend(criterion, values(criterion, starts)[0], len(starts))
 
 
-def best_of(criterion: Criterion[Place, Found, AnyLocal], places: Sequence[Place]) -> Found:
-    """The lowest of places; the error of the first where none has a value."""
+def values(criterion: Criterion[Place, Found, AnyLocal], places: Sequence[Place]) -> list[Found]:
+    """Places with their values, the lowest first; the error of the first place where none has a value."""
     found, errors = [], []
     for place in places:
         try:
@@ -119,18 +119,27 @@ def best_of(criterion: Criterion[Place, Found, AnyLocal], places: Sequence[Place
             errors.append(error)
     if not found:
         raise errors[0]
-    return min(found, key=lambda at: at.value if np.isfinite(at.value) else np.inf)
+    return by_value(found)
+
+
+def by_value(found: Sequence[Found]) -> list[Found]:
+    """The lowest first, those without a finite value last."""
+    return sorted(found, key=lambda at: at.value if np.isfinite(at.value) else np.inf)
 
 
 def descend(
     criterion: Criterion[Place, Found, AnyLocal], found: Found, n_evaluations: int = 1
 ) -> Optimum[Found, AnyLocal]:
     """Minimize from a place whose value is known; `n_evaluations` led there."""
-    search = Descent(criterion, found, n_evaluations)
+    return run(Descent(criterion, found, n_evaluations)).optimum()
+
+
+def run(search: Descent[Place, Found, AnyLocal]) -> Descent[Place, Found, AnyLocal]:
+    """Let a search go on to its end."""
     for _ in range(_MAX_ITERATIONS):
         if not search.advance():
             break
-    return search.optimum()
+    return search
 
 
 class _Kind(Enum):
