@@ -6,12 +6,12 @@ result with ``summary()``, ``ranef()`` and ``predict()``; with ``family=`` it fi
 
 from typing import TYPE_CHECKING, Any
 
-from mixfit import datasets
+from mixfit import covariance, datasets, errors
 from mixfit.model.linear import LinearMixedModel
 from mixfit.model.mixed import mixed
 
 if TYPE_CHECKING:
-    from mixfit import plots
+    from mixfit import bayes, plots
     from mixfit.covariance.pedigree import pedigree
     from mixfit.covariance.phylogeny import phylogeny
     from mixfit.inference.comparisons.exact import exact_lrt, exact_rlrt
@@ -24,17 +24,22 @@ if TYPE_CHECKING:
     from mixfit.model.generalized import GeneralizedMixedModel
     from mixfit.model.nonlinear import NonlinearMixedModel, nonlinear
     from mixfit.model.rates import beta_binomial
+    from mixfit.model.residual import ResidualMixedModel
 
 __all__ = [
     "GeneralizedMixedModel",
     "LinearMixedModel",
     "NonlinearMixedModel",
+    "ResidualMixedModel",
     "__version__",
     "anova",
     "anova_estimator",
+    "bayes",
     "beta_binomial",
+    "covariance",
     "datasets",
     "emmeans",
+    "errors",
     "exact_lrt",
     "exact_rlrt",
     "kr_modcomp",
@@ -55,6 +60,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "GeneralizedMixedModel": "mixfit.model.generalized",
     "NonlinearMixedModel": "mixfit.model.nonlinear",
+    "ResidualMixedModel": "mixfit.model.residual",
     "anova": "mixfit.inference.comparisons.likelihood_ratio",
     "anova_estimator": "mixfit.inference.one_way",
     "beta_binomial": "mixfit.model.rates",
@@ -71,12 +77,17 @@ _LAZY = {
 }
 
 
+def __dir__() -> list[str]:
+    """What is public, also what has not been imported yet, and nothing else."""
+    return sorted(__all__)
+
+
 def __getattr__(name: str) -> Any:
     """Import what is not needed to fit a linear model."""
     from importlib import import_module
 
-    if name == "plots":
-        return import_module("mixfit.plots")
+    if name in ("bayes", "plots"):
+        return import_module(f"mixfit.{name}")
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'mixfit' has no attribute {name!r}")

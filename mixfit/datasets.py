@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["describe", "list", "load"]
 
 
+def __dir__() -> Sequence[str]:
+    """What is public."""
+    return sorted(__all__)
+
+
 class _Column(TypedDict):
     type: Literal["factor", "integer", "float"]
     # Not ``list[str]``: in this module ``list`` is the public function.

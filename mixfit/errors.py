@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 __all__ = [
+    "ArgumentError",
     "BiasWarning",
     "ComparisonError",
     "ConvergenceWarning",
@@ -19,8 +20,15 @@ __all__ = [
     "MixfitError",
     "MixfitWarning",
     "NewLevelError",
+    "PriorError",
     "UndefinedValuesWarning",
 ]
+
+
+def __dir__() -> list[str]:
+    """What is public."""
+    return sorted(__all__)
+
 
 _PACKAGE = str(Path(__file__).parent)
 
@@ -60,6 +68,25 @@ class NewLevelError(DataError):
 
 class FitError(MixfitError):
     """The estimates asked for do not exist, or an option contradicts the fit."""
+
+
+class PriorError(FitError):
+    """A prior names what the model does not have, cannot be what it is asked to be, or leaves no posterior."""
+
+
+class ArgumentError(MixfitError, TypeError):
+    """An argument is of a type that the function does not take, such as a name where a number belongs.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+    >>> try:
+    ...     fit.conf_int("profile")
+    ... except mixfit.errors.ArgumentError as error:
+    ...     print(error)
+    alpha is a number between 0 and 1, not 'profile'. Other arguments are given by their names.
+    """
 
 
 class ComparisonError(MixfitError):

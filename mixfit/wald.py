@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
 
-from mixfit.errors import FitError
+from mixfit.arguments import check_probability
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,8 +95,7 @@ def normal_quantile(alpha: float) -> float:
     """
     from scipy.special import ndtri
 
-    if not 0.0 < alpha < 1.0:
-        raise FitError(f"alpha must lie between 0 and 1, not {alpha!r}")
+    check_probability("alpha", alpha)
     return float(ndtri(1.0 - alpha / 2.0))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.linalg import block_diag, cho_factor, cho_solve
 from scipy.optimize import minimize
 
+from mixfit.covariance.steps import theta_order
 from mixfit.gram.row_space import row_space
 from mixfit.lmm.types import LinearEstimate
 
@@ -241,11 +242,14 @@ class DenseModel:
 
     def __init__(self, design: Design, formula_text: str, data_name: str | None = None) -> None:
         self.design, self.formula_text, self.data_name = design, formula_text, data_name
+        self.description = formula_text
         self.kept = kept_columns(design.X)
         self.exog = design.X[:, self.kept]
         self.exog_names = tuple(design.exog_names[j] for j in self.kept)
         self.aliased = tuple(name for name in design.exog_names if name not in self.exog_names)
         self.row_space = row_space(design.X, self.kept)
+        structures = [r.structure for r in design.random]
+        self.theta_order = theta_order(structures, [r.grouping.n_levels for r in design.random])
 
     def fit(self, *, reml: bool = True) -> LinearResults:
         from mixfit.results import LinearResults

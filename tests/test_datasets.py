@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Name, rows, a response and its sum: a row lost or a digit changed shows.
 SETS = {
+    "beat_the_blues": (280, "bdi", 4041),
     "cake": (270, "angle", 8673),
     "cbpp": (56, "incidence", 99),
     "contraception": (1934, "age", 4.2507),
@@ -22,6 +23,7 @@ SETS = {
     "dyestuff2": (30, "Yield", 169.968),
     "grouseticks": (403, "TICKS", 2567),
     "insteval": (73421, "y", 235369),
+    "orthodont": (108, "distance", 2594.5),
     "pastes": (60, "strength", 3603.2),
     "penicillin": (20, "yield", 1720),
     "penicillin_plates": (144, "diameter", 3308),

@@ -22,7 +22,7 @@ TOP_LEVEL = {
     "pyproject.toml",
     "tests",
 }
-N_DATASETS = 14
+N_DATASETS = 16
 
 LOAD_ALL = """
 from mixfit import datasets

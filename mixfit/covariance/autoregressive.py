@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from mixfit.covariance.columns import ordered_levels, without_options
+from mixfit.covariance.columns import SAME_STEP, ordered_levels, without_options
 from mixfit.covariance.correlation import CorrelationStructure
 from mixfit.covariance.parameter import NaturalParameter
 
@@ -25,6 +25,8 @@ class Autoregressive(CorrelationStructure):
     """``ar1(0 + time | g)``: correlations rho^|i - j|, -1 <= rho <= 1, and one variance."""
 
     name: ClassVar[str] = "ar1"
+    holds: ClassVar[frozenset[str]] = frozenset({"homdiag"})
+    holds_common_effect: ClassVar[bool] = True
     needs_levels: ClassVar[bool] = False
 
     @classmethod
@@ -58,10 +60,20 @@ class Autoregressive(CorrelationStructure):
         lag = self._lag
         return np.asarray(lag * np.maximum(lag - 1.0, 0.0) * rho[0] ** np.maximum(lag - 2.0, 0.0))[None, None]
 
+    def elsewhere(self, theta: Array, places: Array, known: Array) -> tuple[Array, Array] | None:
+        """By the steps to the times of the fit, where they are whole; of one variance only."""
+        if not self.is_homogeneous:
+            return None
+        lag = np.abs(places - known.T) / (known[1, 0] - known[0, 0])
+        whole = np.abs(lag - np.round(lag)) <= SAME_STEP * np.maximum(lag, 1.0)
+        c = np.where(whole, theta[1] ** np.round(lag), np.nan)
+        return theta[0] ** 2 * c, np.full(len(places), theta[0] ** 2)
+
 
 class HeterogeneousAutoregressive(Autoregressive):
     """``hetar1(0 + time | g)``: the same with a variance for each level."""
 
     name: ClassVar[str] = "hetar1"
+    holds: ClassVar[frozenset[str]] = frozenset({"ar1", "diag", "homdiag"})
     is_homogeneous: ClassVar[bool] = False
     needs_levels: ClassVar[bool] = True

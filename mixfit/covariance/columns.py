@@ -17,12 +17,22 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Across", "GivenColumns", "Permuted", "Places", "Recoding", "ordered_levels", "places", "without_options"]
+__all__ = [
+    "SAME_STEP",
+    "Across",
+    "GivenColumns",
+    "Permuted",
+    "Places",
+    "Recoding",
+    "ordered_levels",
+    "places",
+    "without_options",
+]
 
 # Levels of a factor, as formulaic names their columns.
 _LEVEL = re.compile(r"(.+)\[(?:T\.)?([^\[\]]*)\]")
 # Steps between equally spaced numbers differ by rounding only.
-_SAME_STEP = 1e-8
+SAME_STEP = 1e-8
 # A place has one to three numbers.
 _MOST_COORDINATES = 3
 # Digits of a place in a column's name.
@@ -144,7 +154,7 @@ class Places:
         )
 
     def apply(self, values: Array) -> Array:
-        """Indicators; rows of NaN for places that are not among them."""
+        """Indicators; rows of NaN for places that are not among them (see `new`)."""
         known = {place: a for a, place in enumerate(self.positions)}
         out = np.zeros((len(values), len(self.positions)))
         for row, place in zip(out, map(tuple, values.tolist()), strict=True):
@@ -153,6 +163,12 @@ class Places:
             else:
                 row[:] = np.nan
         return out
+
+    def new(self, values: Array) -> NDArray[np.bool_]:
+        """Which rows are of places that are not among them."""
+        known = set(self.positions)
+        other = [place not in known for place in map(tuple, values.tolist())]
+        return np.asarray(np.array(other, dtype=bool) & np.isfinite(values).all(axis=1))
 
 
 def without_options(given: GivenColumns, name: str) -> None:
@@ -185,7 +201,7 @@ def ordered_levels(given: GivenColumns, name: str) -> Permuted | Places | None:
         )
     recoding = Places.of(given)
     steps = np.diff([place[0] for place in recoding.positions])
-    if len(steps) and (np.abs(steps / steps[0] - 1.0) > _SAME_STEP).any():
+    if len(steps) and (np.abs(steps / steps[0] - 1.0) > SAME_STEP).any():
         raise DataError(
             f"{given.text}: the values of {variable!r} are not equally spaced, as the steps of {name} are. Write "
             f"ou(0 + {variable} | ...) for a correlation that falls with the time between, or make it a factor, "

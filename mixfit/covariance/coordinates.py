@@ -136,12 +136,16 @@ class TriangleCoordinates:
         moved = standardized[np.ix_(self.order, self.order)]
         if self.is_diagonal:
             return np.sqrt(moved.diagonal())
-        t = semidefinite_cholesky(moved)
+        t = self.triangle_of(moved)
         x = t[self.rows, self.columns]
         if self.correlation:
             r = float(np.hypot(t[1, 0], t[1, 1]))
             x[1:3] = (t[1, 0] / r if r > 0.0 else 0.0), r
         return x
+
+    def triangle_of(self, sigma: Array) -> Array:
+        """The triangle of a covariance, rows in their order here."""
+        return semidefinite_cholesky(sigma)
 
     def gradient(self, x: Array, n: Array) -> Array:
         """2 N S, carried through rho and r."""
@@ -305,7 +309,7 @@ class OwnCoordinates:
         out = np.empty(len(x))
         for a, p in enumerate(self.structure.natural):
             seen = levels * (1 if p.first >= 0 else self.structure.k)
-            size = 0.5 * (p.upper - p.lower) if np.isfinite(p.upper) else abs(x[a])
+            size = abs(x[a]) if p.scale == "log" else 0.5 * (p.upper - p.lower)
             out[a] = (max(size, smallest) if a < self.structure.n_deviations else size) / np.sqrt(2.0 * seen)
         return out
 

@@ -29,6 +29,8 @@ class Diagonal(Entrywise):
     name: ClassVar[str] = "diag"
     invariance: ClassVar[Invariance] = Invariance.COLUMN_SCALES
     is_separable: ClassVar[bool] = True
+    is_exchangeable: ClassVar[bool] = True
+    holds: ClassVar[frozenset[str]] = frozenset({"homdiag"})
 
     @property
     def entries(self) -> list[tuple[int, int]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg import qr
 from scipy.linalg.lapack import dgesdd
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class TurningDirection(Direction):
 
 @dataclass(frozen=True, eq=False)
 class ParameterDirection(Direction):
-    """A parameter of the structure, or its logarithm, that moves.
+    """A coordinate of the structure's parameters that moves.
 
     Attributes
     ----------
@@ -181,17 +182,15 @@ class ParameterDirection(Direction):
         Sigma'.
     relative : ndarray, shape (k, k), or None
         T^{-1} Sigma' T'^{-1}, where T is regular.
-    logarithmic : bool
     is_deviation : bool
         Whether it is a standard deviation.
     may_vanish : bool
-        Whether its bound, zero, is worth trying.
+        Whether it is a logarithm, and the bound that it falls to worth trying.
     """
 
     parameter: int
     matrix: Array
     relative: Array | None
-    logarithmic: bool
     is_deviation: bool
     may_vanish: bool
 
@@ -266,10 +265,19 @@ def regular_columns(t: Array) -> NDArray[np.bool_]:
 
 
 def null_vectors(t: Array, seen: NDArray[np.bool_]) -> Array:
-    """Orthonormal directions in which T T' has no variance, as columns, among the `seen` columns of the term."""
+    """Orthonormal directions in which T T' has no variance, as columns, among the `seen` columns of the term.
+
+    Of all such bases the one that is nearest to unit vectors (to those that are least in the range of T): it moves
+    smoothly with T, as coordinates have to from place to place.
+    """
     vectors = np.zeros((len(t), int(np.count_nonzero(seen))))
     vectors[seen] = np.linalg.svd(t[seen])[0]
-    return vectors[:, int(np.count_nonzero(regular_columns(t))) :]
+    null = vectors[:, int(np.count_nonzero(regular_columns(t))) :]
+    if not null.size:
+        return null
+    nearest = np.sort(qr(null.T, mode="r", pivoting=True)[1][: null.shape[1]])
+    left, _, right = np.linalg.svd(null[nearest])
+    return np.asarray(null @ (left @ right).T)
 
 
 def orthogonal_columns(t: Array) -> Array:

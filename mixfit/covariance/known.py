@@ -12,7 +12,7 @@ from mixfit.covariance.columns import Across
 from mixfit.covariance.correlation import CorrelationStructure
 from mixfit.covariance.directions import ParameterDirection
 from mixfit.covariance.relationship import KnownMatrix, known_matrix, labels_of
-from mixfit.errors import FormulaError
+from mixfit.errors import DesignError, FormulaError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,8 @@ __all__ = ["Proportional", "read_known"]
 
 # Entries that were computed differ by less, relative to them.
 _SAME = 1e-10
+# A dense block of so many levels takes 200 MB, and minutes to factor a few times.
+_MOST_LEVELS = 5000
 _LEVEL = re.compile(r"\[[^\[\]]*\]$")
 
 
@@ -98,7 +100,7 @@ class Proportional(CorrelationStructure):
             return []
         twice = 2.0 * np.eye(self.k)
         t = self.relative_factor(point)
-        return [ParameterDirection(term, t, 0, 2.0 * self.covariance(point), twice, True, True, True)]
+        return [ParameterDirection(term, t, 0, 2.0 * self.covariance(point), twice, True, True)]
 
 
 def read_known(given: GivenColumns, name: str) -> tuple[KnownMatrix, Across | None]:
@@ -110,6 +112,8 @@ def read_known(given: GivenColumns, name: str) -> tuple[KnownMatrix, Across | No
         For columns that are neither one factor's levels nor one number, and where no matrix is named.
     DataError
         For a matrix that cannot be the covariance of the levels.
+    DesignError
+        For more levels than a dense block is for.
     """
     if len(given.options) != 1 or not given.options[0].isidentifier():
         raise FormulaError(
@@ -138,5 +142,11 @@ def read_known(given: GivenColumns, name: str) -> tuple[KnownMatrix, Across | No
         # Those without rows are predicted; those without a row of the matrix are refused below.
         seen = set(labels)
         labels = (*labels, *(level for level in given.group_levels if level not in seen))
+        if len(labels) > _MOST_LEVELS:
+            raise DesignError(
+                f"{what} has {len(labels):,} levels, and terms of known covariance take a dense block of up to "
+                f"{_MOST_LEVELS:,}. Give it for fewer: that of the levels with rows, as {matrix}.covariance(levels) "
+                "is of a pedigree or a tree."
+            )
     known = known_matrix(value, given.group_levels if labels is None else labels, what)
     return known, Across(known.labels, given.names[0])

@@ -1,14 +1,14 @@
 """Structures with parameters psi of their own, standard deviations first: Sigma(psi), its slopes, and bounds.
 
-Newton's steps are made in the logarithms of the deviations and in the other parameters themselves (in the logarithm of
-one that has no upper bound). All bounds belong to the set: Sigma is of lower rank there, evaluated exactly, and the
-one-sided derivative <N, Sigma'> says whether the bound holds.
+Newton's steps are made in the logarithms of the deviations and of the other parameters on a logarithmic scale, and in
+the rest themselves, unless a structure says otherwise. All bounds belong to the set: Sigma is evaluated exactly there,
+and the one-sided derivative <N, Sigma'> says whether the bound holds.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -18,7 +18,7 @@ from mixfit.covariance.coordinates import OwnCoordinates
 from mixfit.covariance.directions import Edge, ParameterDirection, regular_columns
 from mixfit.covariance.parameter import VarianceForm
 from mixfit.covariance.structure import Structure
-from mixfit.covariance.templates import semidefinite_cholesky
+from mixfit.covariance.templates import spectral_factor, triangular
 from mixfit.errors import FitError
 
 if TYPE_CHECKING:
@@ -38,13 +38,16 @@ _SINGULAR = 1e-12
 # Rounding errors of a pivot count in log|A|, in r^2 and in log|G_XX|, each several times over.
 _LOSSES = 10.0
 # The bound of a shape parameter is tried where no entry of Sigma changes by more than this share of the largest.
-_NEAR_ZERO = 0.1
+_NEAR_END = 0.1
 # Share of the distance between two bounds that a step off one of them goes at most.
 _REACH = 0.5
 
 
 class Parametric(Structure):
     """Sigma(psi). Theta is psi of the user's columns, its standard deviations relative to sigma."""
+
+    rounding: ClassVar[float] = 1.0
+    """The error of Sigma's entries, relative to their variances, in roundings."""
 
     # What a subclass says
 
@@ -67,6 +70,49 @@ class Parametric(Structure):
         Each the parameters with a deviation of 1, the change of Sigma, and whether that is in the variance or, since
         the columns are correlated with others that have variance, in the deviation itself.
         """
+
+    # Coordinates x in which Newton's steps are made, and bounds: what a subclass may say
+
+    def rates(self, psi: Array) -> Array:
+        """dpsi / dx, (m, m), a coordinate a column: psi itself for a logarithm."""
+        return np.diag(np.where(self._is_logarithmic(), psi, 1.0))
+
+    def rate_bends(self, psi: Array) -> Array:
+        """d^2 psi / dx^2, (m, m, m), the coordinates last: exp(x) bends by itself as much as it rises."""
+        every, out = np.arange(len(psi)), np.zeros((len(psi),) * 3)
+        out[every, every, every] = np.where(self._is_logarithmic(), psi, 0.0)
+        return out
+
+    def stepped(self, psi: Array, step: Array, vanishing: NDArray[np.bool_]) -> Array:
+        """Psi a step in x away, up to its bounds; those that vanish are at their lower bound."""
+        lower, upper = self.box()
+        out = np.where(self._is_logarithmic(), psi * np.exp(step), psi + step)
+        return np.where(vanishing, lower, np.clip(out, lower, upper))
+
+    def is_near_end(self, psi: Array, parameter: int) -> bool:
+        """Whether Sigma is nearly what it is where a shape parameter is at the bound that it may vanish to.
+
+        From afar a step there says nothing of what lies between, and a correlation that is flat at its bound, as
+        exp(-(kappa d)^2) is, shows no way back.
+        """
+        vanishing = np.arange(self.n_parameters) == parameter
+        here, there = self.covariance(psi), self.covariance(self.stepped(psi, np.zeros(len(psi)), vanishing))
+        return bool(np.abs(here - there).max() <= _NEAR_END * np.abs(here).max())
+
+    def shape_edges(self, psi: Array, parameter: int) -> list[tuple[Array, Array, float]]:
+        """Ways off the bound of a shape parameter: changes of Sigma, psi somewhere that way, and the largest size."""
+        (lower, upper), off = self.box(), psi.copy()
+        inward = 1.0 if psi[parameter] <= lower[parameter] else -1.0
+        width = upper[parameter] - lower[parameter]
+        reach = _REACH * width if np.isfinite(width) else 1.0
+        off[parameter] += inward * reach
+        return [(inward * self.slopes(psi)[parameter], off, reach)]
+
+    def off_edge(self, psi: Array, parameter: int, off: Array, size: float) -> Array:
+        """Psi with a shape parameter `size` along the way to `off`."""
+        out = psi.copy()
+        out[parameter] += size * np.sign(off[parameter] - psi[parameter])
+        return out
 
     def box(self) -> tuple[Array, Array]:
         """Bounds of psi."""
@@ -101,7 +147,7 @@ class Parametric(Structure):
 
     def template(self, theta: Array) -> Array:
         """Lower-triangular templates (..., k, k) of theta (..., m)."""
-        flat = np.stack([self.relative_factor(psi) for psi in theta.reshape(-1, theta.shape[-1])])
+        flat = np.stack([triangular(self.relative_factor(psi)) for psi in theta.reshape(-1, theta.shape[-1])])
         return flat.reshape(*theta.shape[:-1], self.k, self.k)
 
     def restricted(self, k: int) -> Structure:
@@ -122,13 +168,13 @@ class Parametric(Structure):
     # Points: psi in the scale of the problem's columns
 
     def relative_factor(self, point: Array) -> Array:
-        """The Cholesky factor of Sigma, with zero columns where it is singular."""
+        """The Cholesky factor of Sigma; where it is singular, one of its eigenvectors, with zero columns."""
         if point.ndim == 2:
             return point
         sigma = self.covariance(point)
         low, info = dpotrf(sigma, lower=1, clean=1)
         if info or not (low.diagonal() ** 2 > _SINGULAR * sigma.diagonal()).all():
-            return semidefinite_cholesky(sigma)
+            return spectral_factor(sigma)
         return np.asarray(low)
 
     def theta_of(self, point: Array, basis: Array) -> Array:
@@ -161,7 +207,10 @@ class Parametric(Structure):
         The residual sum of squares and the fixed effects' determinant lose as much, and all add up.
         """
         variances = np.einsum("ij,ij->i", template, template)
-        return _LOSSES * float((variances * squares / (1.0 + template.diagonal() ** 2 * squares)).sum())
+        # Of a factor that is no triangle the columns' lengths stand for the pivots.
+        is_triangle = not np.triu(template, 1).any()
+        pivots = template.diagonal() ** 2 if is_triangle else np.minimum(np.sum(template**2, axis=0), variances)
+        return _LOSSES * self.rounding * float((variances * squares / (1.0 + pivots * squares)).sum())
 
     # Newton steps
 
@@ -174,7 +223,7 @@ class Parametric(Structure):
         return point
 
     def _is_logarithmic(self) -> NDArray[np.bool_]:
-        return (np.arange(self.n_parameters) < self.n_deviations) | np.isinf(self.box()[1])
+        return np.array([p.scale == "log" for p in self.natural])
 
     def _on_bound(self, psi: Array) -> NDArray[np.bool_]:
         lower, upper = self.box()
@@ -187,7 +236,7 @@ class Parametric(Structure):
     def directions(self, term: int, point: Array, seen: NDArray[np.bool_]) -> list[Direction]:
         """Every parameter that is within its bounds and changes something."""
         t, logarithmic = self.relative_factor(point), self._is_logarithmic()
-        slopes = self.slopes(point) * np.where(logarithmic, point, 1.0)[:, None, None]
+        slopes = np.tensordot(self.rates(point).T, self.slopes(point), 1)
         free = np.flatnonzero(~self._on_bound(point) & slopes.any(axis=(1, 2))).tolist()
         relative: list[Array | None] = [None] * len(point)
         if regular_columns(t).all():
@@ -200,54 +249,33 @@ class Parametric(Structure):
                 m,
                 slopes[m],
                 relative[m],
-                bool(logarithmic[m]),
                 m < self.n_deviations,
-                bool(logarithmic[m]) and (m < self.n_deviations or self._is_near_zero(point, m)),
+                bool(logarithmic[m]) and (m < self.n_deviations or self.is_near_end(point, m)),
             )
             for m in free
         ]
 
-    def _is_near_zero(self, psi: Array, parameter: int) -> bool:
-        """Whether Sigma is nearly what it is where a shape parameter is zero.
-
-        From afar a step to zero says nothing of what lies between, and a correlation that is flat at its bound, as
-        exp(-(kappa d)^2) is, shows no way back.
-        """
-        at_zero = psi.copy()
-        at_zero[parameter] = 0.0
-        here, there = self.covariance(psi), self.covariance(at_zero)
-        return bool(np.abs(here - there).max() <= _NEAR_ZERO * np.abs(here).max())
-
     def moved(self, point: Array, steps: Sequence[tuple[Direction, float]], vanishing: Sequence[Direction]) -> Array:
-        """Logarithms by the step, other parameters up to their bounds; those that vanish are at their lower bound."""
-        out, (lower, upper) = point.copy(), self.box()
-        for d, step in steps:
+        """The coordinates by the steps."""
+        step, gone = np.zeros(len(point)), np.zeros(len(point), dtype=bool)
+        for d, size in steps:
             assert isinstance(d, ParameterDirection)
-            m = d.parameter
-            if d in vanishing:
-                out[m] = lower[m]
-            elif d.logarithmic:
-                out[m] *= np.exp(step)
-            else:
-                out[m] = np.clip(out[m] + step, lower[m], upper[m])
-        return out
+            step[d.parameter], gone[d.parameter] = size, d in vanishing
+        return self.stepped(point, step, gone)
 
     def bend_slopes(
         self, directions: Sequence[Direction], point: Array, relative: Array, absolute: Array | None
     ) -> Array:
-        """<N, d^2 Sigma / dpsi^2>, carried to the logarithms."""
-        own = [d for d in directions if isinstance(d, ParameterDirection)]
+        """<N, d^2 Sigma / dpsi^2> and <N, dSigma / dpsi>, carried to the coordinates."""
         if absolute is None:
             inverse = solve_triangular(self.relative_factor(point), np.eye(self.k), lower=True)
-            whole = self.bend_forms(point, inverse.T @ relative @ inverse)
+            n = inverse.T @ relative @ inverse
         else:
-            whole = self.bend_forms(point, absolute)
-        place = [d.parameter for d in own]
-        rates = np.array([point[d.parameter] if d.logarithmic else 1.0 for d in own])
-        out = whole[np.ix_(place, place)] * np.outer(rates, rates)
-        # exp(x) bends by itself as much as it rises.
-        out += np.diag([d.slope(relative, absolute) if d.logarithmic else 0.0 for d in own])
-        return np.asarray(out)
+            n = absolute
+        rates, slopes = self.rates(point), np.tensordot(self.slopes(point), n, 2)
+        whole = rates.T @ self.bend_forms(point, n) @ rates + np.tensordot(slopes, self.rate_bends(point), 1)
+        place = [d.parameter for d in directions if isinstance(d, ParameterDirection)]
+        return np.asarray(whole[np.ix_(place, place)])
 
     def slopes_after(
         self, directions: Sequence[Direction], moved: Array, relative: Array, absolute: Array | None
@@ -259,20 +287,17 @@ class Parametric(Structure):
 
     def edges(self, point: Array, slope: Array, seen: NDArray[np.bool_]) -> list[Edge]:
         """One-sided derivatives of the parameters at their bounds; of a standard deviation, the best way off zero."""
-        out, (lower, upper), slopes = [], self.box(), self.slopes(point)
+        out = []
         for m in np.flatnonzero(self._on_bound(point)).tolist():
             if m < self.n_deviations:
-                ways = self.off_zero(point, m)
-                found = [float(np.vdot(slope, change)) for _, change, _ in ways]
-                off, change, is_variance = ways[int(np.argmin(found))]
-                reach = np.inf if is_variance else float(point[: self.n_deviations].max())
+                largest = float(point[: self.n_deviations].max())
+                ways = [(c, off, np.inf if is_v else largest) for off, c, is_v in self.off_zero(point, m)]
             else:
-                off, inward = point.copy(), 1.0 if point[m] <= lower[m] else -1.0
-                width, change = upper[m] - lower[m], inward * slopes[m]
-                reach = _REACH * width if np.isfinite(width) else 1.0
-                off[m] += inward * reach
+                ways = self.shape_edges(point, m)
+            found = [float(np.vdot(slope, change)) for change, _, _ in ways]
+            change, off, reach = ways[int(np.argmin(found))]
             if change.any():
-                out.append(Edge(change, float(np.vdot(slope, change)), off, m, reach))
+                out.append(Edge(change, min(found), off, m, reach))
         return out
 
     def left(self, point: Array, away: BoundaryParameter, size: float) -> Array:
@@ -282,21 +307,16 @@ class Parametric(Structure):
             out = away.direction.copy()
             out[m] = size if np.isfinite(away.reach) else np.sqrt(size)
             return out
-        out = point.copy()
-        out[m] += size * np.sign(away.direction[m] - point[m])
-        return out
+        return self.off_edge(point, m, away.direction, size)
 
     def null_space(self, template: Array, seen: NDArray[np.bool_]) -> Array:
         """All directions."""
         return np.eye(self.k)
 
     def theta_jacobian(self, point: Array, directions: Sequence[Direction], basis: Array) -> Array:
-        """Theta is psi but for scales: the derivative of a logarithm's number is the number."""
-        theta, out = self.theta_of(point, basis), np.zeros((self.n_parameters, len(directions)))
-        for a, d in enumerate(directions):
-            assert isinstance(d, ParameterDirection)
-            out[d.parameter, a] = theta[d.parameter] if d.logarithmic else 1.0
-        return out
+        """Theta is psi but for scales, which logarithms do not know."""
+        rates = self.rates(self.theta_of(point, basis))
+        return rates[:, [d.parameter for d in directions if isinstance(d, ParameterDirection)]]
 
     # Profiles
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Phylogeny", "phylogeny"]
 
 _EDGES = ("parent", "child", "length")
+# One tip has nothing to be related to.
 _FEWEST_TIPS = 2
 # Quoted labels, in which a quote is doubled; comments; the marks; plain labels and lengths.
 _TOKEN = re.compile(r"\s*(?:('(?:[^']|'')*')|(\[[^\]]*\])|([(),:;])|([^\s()\[\],:;']+))")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mixfit.covariance.autoregressive import Autoregressive, HeterogeneousAutoregressive
+from mixfit.covariance.correlation import CorrelationStructure
 from mixfit.covariance.diagonal import Diagonal
 from mixfit.covariance.known import Proportional
+from mixfit.covariance.reduced_rank import ReducedRank
 from mixfit.covariance.spatial import Exponential, Gaussian, Matern, OrnsteinUhlenbeck
 from mixfit.covariance.symmetric import CompoundSymmetry, HomogeneousCompoundSymmetry, HomogeneousDiagonal
 from mixfit.covariance.toeplitz import HomogeneousToeplitz, Toeplitz
@@ -61,7 +63,11 @@ def read_structure(name: str, given: GivenColumns) -> tuple[Structure, Recoding 
     FormulaError, DataError
         For columns or options that the structure does not take.
     """
-    return _STRUCTURES[name].read(given)
+    structure, recoding = _STRUCTURES[name].read(given)
+    if structure.k == 1 and isinstance(structure, CorrelationStructure):
+        # One column has no correlation: whatever the structure, its covariance is any variance.
+        return Unstructured(1), recoding
+    return structure, recoding
 
 
 for _structure in (
@@ -79,5 +85,6 @@ for _structure in (
     Gaussian,
     Matern,
     Proportional,
+    ReducedRank,
 ):
     register(_structure.name, _structure)

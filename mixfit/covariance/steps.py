@@ -51,6 +51,26 @@ def free_directions(
     ]
 
 
+def theta_order(structures: Sequence[Structure], n_levels: Sequence[int]) -> NDArray[np.intp]:
+    """Where the entries of theta in lme4's order stand among those of the terms in the formula's order, shape (m,).
+
+    lme4 sorts terms by decreasing number of levels (``mkReTrms``), and leaves them alone where they stand so; terms of
+    as many levels change places when it sorts. It takes ``||`` for a term a column.
+    """
+    pieces: list[NDArray[np.intp]] = []
+    levels: list[int] = []
+    start = 0
+    for structure, n in zip(structures, n_levels, strict=True):
+        own = np.arange(start, start + structure.n_parameters, dtype=np.intp)
+        start += len(own)
+        parts = list(own[:, None]) if structure.is_separable else [own]
+        pieces += parts
+        levels += [n] * len(parts)
+    if np.any(np.diff(levels) > 0):
+        pieces = [pieces[i] for i in np.argsort(levels, kind="stable")[::-1]]
+    return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.intp)
+
+
 def split_theta(structures: Sequence[Structure], theta: Array) -> list[Array]:
     """The part (..., m_t) of each structure in theta (..., m)."""
     ends = np.cumsum([structure.n_parameters for structure in structures])[:-1]

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Invariance", "Structure"]
+__all__ = ["Containment", "Invariance", "Structure"]
 
 # The default of lme4's isSingular: on the scale of theta, whose unit is the residual standard deviation.
 SINGULAR = 1e-4
@@ -64,6 +64,13 @@ class Invariance(Enum):
     ANY_BASIS = "every invertible R"
     COLUMN_SCALES = "every diagonal R"
     COMMON_SCALE = "multiples of the identity"
+
+
+class Containment(Enum):
+    """How the covariances of one structure are among those of another one."""
+
+    INSIDE = "at parameters within their bounds"
+    BOUNDARY = "at a bound of a parameter, or in a limit"
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,14 @@ class Structure(ABC):
     """Whether the columns are independent, each with a variance of its own: as many terms in one."""
     needs_levels: ClassVar[bool] = True
     """Whether one level of the grouping factor tells nothing of it."""
+    is_exchangeable: ClassVar[bool] = False
+    """Whether it is the same whatever the order of the columns."""
+    holds: ClassVar[frozenset[str]] = frozenset()
+    """Names of the structures of as many columns that it has inside its bounds."""
+    holds_on_bound: ClassVar[frozenset[str]] = frozenset()
+    """Names of those that it has on its bounds, or as a limit."""
+    holds_common_effect: ClassVar[bool] = False
+    """Whether one effect for all columns is such a bound."""
 
     @property
     def absorbs_residual(self) -> bool:
@@ -104,6 +119,11 @@ class Structure(ABC):
         return cls(len(given.names)), None
 
     # Parameters
+
+    @property
+    def rank(self) -> int:
+        """The largest rank of Sigma."""
+        return self.k
 
     @property
     @abstractmethod
@@ -158,7 +178,30 @@ class Structure(ABC):
         """By how much the rounding of log|A| is above that of its own size, from the mean z'z of a level by column."""
         return 0.0
 
+    def elsewhere(self, theta: Array, places: Array, known: Array) -> tuple[Array, Array] | None:
+        """Relative covariances (r, k) of effects at new places (r, c) with the columns' effects, and variances (r,).
+
+        `known` are the columns' own places, (k, c). NaN for a place of which the structure says nothing; None where it
+        says nothing of any.
+        """
+        return None
+
+    def among(self, place: NDArray[np.intp]) -> Structure | None:
+        """Itself at sets of its places, (P, m), whose matrices are then (..., P, m, m).
+
+        None of a structure whose matrices are those of all its columns, of which rows and columns are taken.
+        """
+        return None
+
     # Submodels
+
+    def contains(self, inner: Structure) -> Containment | None:
+        """Whether it has every covariance that another structure of the same columns has; None where it has not."""
+        if inner.k != self.k:
+            return None
+        if inner == self or inner.name in self.holds:
+            return Containment.INSIDE
+        return Containment.BOUNDARY if inner.name in self.holds_on_bound else None
 
     @abstractmethod
     def restricted(self, k: int) -> Structure:

@@ -21,6 +21,7 @@ class HomogeneousDiagonal(CorrelationStructure):
     """``homdiag(x | g)``: independent columns of one variance."""
 
     name: ClassVar[str] = "homdiag"
+    is_exchangeable: ClassVar[bool] = True
 
     @property
     def absorbs_residual(self) -> bool:
@@ -45,6 +46,9 @@ class CompoundSymmetry(CorrelationStructure):
     """``cs(x | g)``: a variance for each column, and one correlation rho >= -1 / (k - 1) of any two."""
 
     name: ClassVar[str] = "cs"
+    is_exchangeable: ClassVar[bool] = True
+    holds: ClassVar[frozenset[str]] = frozenset({"homcs", "diag", "homdiag"})
+    holds_common_effect: ClassVar[bool] = True
     is_homogeneous: ClassVar[bool] = False
 
     @property
@@ -74,4 +78,5 @@ class HomogeneousCompoundSymmetry(CompoundSymmetry):
     """``homcs(x | g)``: the same with one variance."""
 
     name: ClassVar[str] = "homcs"
+    holds: ClassVar[frozenset[str]] = frozenset({"homdiag"})
     is_homogeneous: ClassVar[bool] = True

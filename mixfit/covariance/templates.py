@@ -19,6 +19,8 @@ __all__ = [
     "expand",
     "regular_factor",
     "semidefinite_cholesky",
+    "spectral_factor",
+    "triangular",
 ]
 
 # Entries of a row of T below this share of its length are what rotations leave of a zero.
@@ -29,6 +31,8 @@ def expand(templates: Sequence[Array], n_levels: Sequence[int]) -> csr_array:
     """Lambda of all levels of all terms, shape (q, q): a template on the diagonal for every level."""
     from scipy.sparse import block_diag, csr_array, kron
 
+    if not templates:
+        return csr_array((0, 0))
     blocks = [kron(np.eye(q), t) for t, q in zip(templates, n_levels, strict=True)]
     return csr_array(block_diag(blocks, format="csr"))
 
@@ -46,6 +50,12 @@ def change_basis(template: Array, basis: Array) -> Array:
     return low
 
 
+def triangular(factor: Array) -> Array:
+    """The lower-triangular root of T T' with a diagonal of positive numbers or zero, of any square root T."""
+    low = np.asarray(np.linalg.qr(factor.T, mode="r")).T
+    return np.asarray(low * np.where(low.diagonal() < 0.0, -1.0, 1.0))
+
+
 def semidefinite_cholesky(sigma: Array, tolerance: float = 1e-12) -> Array:
     """Lower T with T T' = sigma, columns of pivots below tolerance * sigma_ii zero."""
     k = len(sigma)
@@ -57,6 +67,19 @@ def semidefinite_cholesky(sigma: Array, tolerance: float = 1e-12) -> Array:
         t[j, j] = np.sqrt(pivot)
         t[j + 1 :, j] = (sigma[j + 1 :, j] - t[j + 1 :, :j] @ t[j, :j]) / t[j, j]
     return t
+
+
+def spectral_factor(sigma: Array, tolerance: float = 1e-12) -> Array:
+    """T with T T' = sigma, its columns those of the eigenvectors of the correlations, longest first, or zero.
+
+    Eigenvalues below tolerance times the largest are left out, and with them no more than that of sigma. Pivots of a
+    triangle as small are not: what stands beside one in its column is of the order of its root.
+    """
+    sd = np.sqrt(sigma.diagonal())
+    scale = np.where(sd > 0.0, sd, 1.0)
+    values, vectors = np.linalg.eigh(sigma / np.outer(scale, scale))
+    values = np.where(values > tolerance * values[-1], values, 0.0)
+    return np.asarray((sd[:, None] * vectors * np.sqrt(values))[:, ::-1])
 
 
 def regular_factor(factor: Array, least: float) -> tuple[Array, Array, bool]:

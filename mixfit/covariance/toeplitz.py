@@ -33,6 +33,8 @@ class Toeplitz(CorrelationStructure):
     """``toep(0 + time | g)``: a variance for each level, and a correlation for each lag."""
 
     name: ClassVar[str] = "toep"
+    holds: ClassVar[frozenset[str]] = frozenset({"homtoep", "hetar1", "ar1", "cs", "homcs", "diag", "homdiag"})
+    holds_common_effect: ClassVar[bool] = True
     is_homogeneous: ClassVar[bool] = False
 
     @property
@@ -106,6 +108,7 @@ class HomogeneousToeplitz(Toeplitz):
     """``homtoep(0 + time | g)``: the same with one variance."""
 
     name: ClassVar[str] = "homtoep"
+    holds: ClassVar[frozenset[str]] = frozenset({"ar1", "homcs", "homdiag"})
     is_homogeneous: ClassVar[bool] = True
 
 

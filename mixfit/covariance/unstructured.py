@@ -17,13 +17,14 @@ from mixfit.covariance.directions import (
 )
 from mixfit.covariance.entrywise import Entrywise
 from mixfit.covariance.parameter import correlation_of, deviation_of
-from mixfit.covariance.structure import Invariance
+from mixfit.covariance.structure import Containment, Invariance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.directions import Direction
     from mixfit.covariance.parameter import NaturalParameter
+    from mixfit.covariance.structure import Structure
 
     Array = NDArray[np.float64]
 
@@ -35,6 +36,7 @@ class Unstructured(Entrywise):
 
     name: ClassVar[str] = "us"
     invariance: ClassVar[Invariance] = Invariance.ANY_BASIS
+    is_exchangeable: ClassVar[bool] = True
 
     @property
     def entries(self) -> list[tuple[int, int]]:
@@ -46,6 +48,10 @@ class Unstructured(Entrywise):
         """Standard deviations, then correlations."""
         every = range(self.k)
         return (*(deviation_of(a) for a in every), *(correlation_of(a, b) for a, b in combinations(every, 2)))
+
+    def contains(self, inner: Structure) -> Containment | None:
+        """Every structure."""
+        return Containment.INSIDE if inner.k == self.k else None
 
     def restricted(self, k: int) -> Unstructured:
         """Of `k` combinations of the columns."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixfit.curves.jets import Jet, variables
+from mixfit.curves.hyperdual import HyperDual, variables
 from mixfit.curves.selfstart import CURVES
 from mixfit.errors import FormulaError
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["BoundCurve", "CurveExpression", "self_starting"]
 
 _FUNCTIONS = ("exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "square", "sin", "cos", "tanh", "arctan")
-# Steps of the differences of a function that takes no jets, relative to the parameter: the roots of the rounding that
-# leave both derivatives the most digits.
+# Steps of the differences of a function that takes no hyper-dual numbers, relative to the parameter: the roots of the
+# rounding that leave both derivatives the most digits.
 _FIRST = float(np.finfo(float).eps) ** (1.0 / 3.0)
 _SECOND = float(np.finfo(float).eps) ** (1.0 / 4.0)
 
@@ -61,7 +61,7 @@ class CurveExpression:
         return BoundCurve(self, {name: covariates[name] for name in self.covariates})
 
     def evaluate(self, covariates: Mapping[str, Array], parameters: Sequence[Any]) -> Any:
-        """The expression at arrays or jets.
+        """The expression at arrays or hyper-dual numbers.
 
         Raises
         ------
@@ -90,18 +90,18 @@ class BoundCurve:
     expression: CurveExpression
     covariates: dict[str, Array]
 
-    def __call__(self, phi: Array) -> Jet:
+    def __call__(self, phi: Array) -> HyperDual:
         """Value, slope and bend at parameters of shape (P, n)."""
         if self.is_exact:
             found = self.expression.evaluate(self.covariates, variables(phi))
             shape = phi.shape[1:]
-            return Jet(np.broadcast_to(found.value, shape), found.slope, found.bend)
+            return HyperDual(np.broadcast_to(found.value, shape), found.slope, found.bend)
         return _differences(self, phi)
 
     @property
     def is_exact(self) -> bool:
-        """Whether the curve takes jets; its derivatives are central differences otherwise."""
-        return _takes_jets(self.expression.text, self)
+        """Whether the curve takes hyper-dual numbers; its derivatives are central differences otherwise."""
+        return _is_differentiable(self.expression.text, self)
 
     def values(self, phi: Array) -> Array:
         """The curve at parameters (P, n), or (P, n, r) for r sets of them: without the first axis."""
@@ -141,16 +141,16 @@ def _compiled(text: str) -> CodeType:
 
 
 @lru_cache(maxsize=64)
-def _takes_jets(text: str, curve: BoundCurve) -> bool:
-    """Whether an expression gives a jet of jets, tried at parameters of one."""
+def _is_differentiable(text: str, curve: BoundCurve) -> bool:
+    """Whether an expression takes hyper-dual numbers and gives one, tried at parameters of one."""
     phi = np.ones((len(curve.expression.parameters), len(next(iter(curve.covariates.values()), np.ones(1)))))
     try:
-        return isinstance(curve.expression.evaluate(curve.covariates, variables(phi)), Jet)
+        return isinstance(curve.expression.evaluate(curve.covariates, variables(phi)), HyperDual)
     except TypeError:
         return False
 
 
-def _differences(curve: BoundCurve, phi: Array) -> Jet:
+def _differences(curve: BoundCurve, phi: Array) -> HyperDual:
     """Central first and second differences."""
     size, n = phi.shape
     scale = np.maximum(np.abs(phi), np.abs(phi).mean(axis=1, keepdims=True))
@@ -169,4 +169,4 @@ def _differences(curve: BoundCurve, phi: Array) -> Jet:
                 + curve.values(phi - h - k)
             )
             bend[a, b] = bend[b, a] = corners / (4.0 * _SECOND**2 * scale[a] * scale[b])
-    return Jet(curve.values(phi), slope, bend)
+    return HyperDual(curve.values(phi), slope, bend)

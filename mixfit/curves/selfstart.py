@@ -44,7 +44,7 @@ class Curve:
     parameters : tuple of str
         R's names of the parameters, in order.
     function : callable
-        Of covariates and parameters, arrays or jets.
+        Of covariates and parameters, arrays or hyper-dual numbers.
     shapes : callable
         Places of the grid, as tuples, from the last covariate.
     basis : callable

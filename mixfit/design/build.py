@@ -17,6 +17,8 @@ from mixfit.design.grouping import GroupingReader, as_text, check_random, cross
 from mixfit.design.parts import build_parts, check_finite, check_names, fixed_structure, materialize, plan_part
 from mixfit.design.probe import make_probe
 from mixfit.design.reader import FittedReader, PredictorReader, RandomReader, probed_items
+from mixfit.design.residual import RESIDUAL, has_blocks
+from mixfit.design.response_steps import transformation_of
 from mixfit.design.saturation import check_saturation
 from mixfit.design.types import MEAN, Design, Grouping, Predictor, RandomDesign
 from mixfit.design.variables import Variables
@@ -163,6 +165,7 @@ def build(
         frame=frame,
         link=mean.link,
         further=tuple(others),
+        transformation=None if binomial else transformation_of(formula.response, environment, y),
     )
 
 
@@ -197,8 +200,11 @@ def _expand_dot(
     for term in formula.random:
         taken.update(name for factor in term.groups for name in variables_of(factor))
     taken.update(value for value in (weights, offset, *formula.offsets) if isinstance(value, str))
-    read = parse if isinstance(formula, MixedFormula) else parse_predictor
-    return read(formula.text, tuple(name for name in columns if name not in taken))
+    names = tuple(name for name in columns if name not in taken)
+    # Whether there must be random terms was asked when the text was read.
+    if isinstance(formula, MixedFormula):
+        return parse(formula.text, names, random=None)
+    return parse_predictor(formula.text, names)
 
 
 def _names_in(expressions: Sequence[str], names: Mapping[str, object]) -> set[str]:
@@ -306,8 +312,10 @@ def _random_terms(
             random.append(RandomDesign(one, recoding.names, columns, structure, term.text, levels))
             readers.append(RandomReader(part, factors, reader, recoding, across))
             continue
-        names = part.names if recoding is None else recoding.names
-        random.append(RandomDesign(grouping, names, Z if recoding is None else recoding.apply(Z), structure, term.text))
+        # Residuals are looked at within blocks: the many places of a field need no column each.
+        kept = recoding is None or (plan.name == RESIDUAL and has_blocks(structure))
+        names, columns = (part.names, Z) if kept or recoding is None else (recoding.names, recoding.apply(Z))
+        random.append(RandomDesign(grouping, names, columns, structure, term.text))
         readers.append(RandomReader(part, factors, reader, recoding))
     return PredictorReader(plan.name, parts[0], tuple(readers), plan.expressions, plan.array_offset), tuple(random)
 

@@ -25,6 +25,8 @@ __all__ = ["GroupingReader", "as_text", "check_random", "cross"]
 
 # A table of flags over all combinations is faster than sorting as long as it is no larger than a few columns.
 _TABLE_ROWS = 4
+# Columns of unit length are dependent below it, as lme4's rank of X takes them.
+_DEPENDENT = 1e-7
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ def check_random(random: Sequence[RandomDesign], n_rows: int, *, residual: bool 
 
     Without a residual variance an effect for each observation is fine (overdispersion), but no more.
     """
+    _check_repeated(random)
     for term in random:
         n_levels, k = term.grouping.n_levels, len(term.columns)
         if n_levels < 2 and term.structure.needs_levels:
@@ -156,18 +159,77 @@ def check_random(random: Sequence[RandomDesign], n_rows: int, *, residual: bool 
                 "observations; an effect for each observation cannot be told from the residual."
             )
         # Columns that are scaled one by one tell a covariance even of as many effects as rows.
+        k = min(k, term.structure.rank)
         if term.structure.invariance is Invariance.ANY_BASIS and n_levels * k >= n_rows:
             raise DesignError(
                 f"{term.text}: {n_levels * k} random effects for {n_rows} observations "
                 f"({n_levels} levels of {term.grouping.name!r} times {k} columns); "
-                "they cannot be told from the residual."
+                f"they cannot be told from the residual.{_as_residuals(term)}"
             )
         if term.structure.absorbs_residual and _has_single_rows(term):
             raise DesignError(
                 f"{term.text}: no column has two rows in one level of {term.grouping.name!r}, so that the term's own "
                 "variance cannot be told from the residual variance. Leave the term out, or take a structure whose "
-                "correlations fall with the lag, such as ar1 or ou."
+                f"correlations fall with the lag, such as ar1 or ou.{_as_residuals(term)}"
             )
+
+
+def _check_repeated(random: Sequence[RandomDesign]) -> None:
+    """Refuse two terms of the same groups of rows between which the data cannot divide a covariance."""
+    for i, term in enumerate(random):
+        for other in random[:i]:
+            if not _same_groups(term.grouping, other.grouping) or not _undivided(other, term):
+                continue
+            if term.grouping.name == other.grouping.name:
+                raise DesignError(f"{other.text} and {term.text} are one term: leave one of them out.")
+            raise DesignError(
+                f"{other.text} and {term.text}: the grouping factors {other.grouping.name!r} and "
+                f"{term.grouping.name!r} are one factor under two names, with the same groups of rows; the data cannot "
+                "tell the variance of one from that of the other. Leave one of the terms out."
+            )
+
+
+def _same_groups(one: Grouping, other: Grouping) -> bool:
+    """Whether two factors divide the rows alike."""
+    if one is other:
+        return True
+    if one.n_levels != other.n_levels:
+        return False
+    partner = np.empty(one.n_levels, dtype=np.intp)
+    partner[one.codes] = other.codes
+    return bool((partner[one.codes] == other.codes).all())
+
+
+def _undivided(one: RandomDesign, other: RandomDesign) -> bool:
+    """Whether the covariances of two terms of the same groups have a part that either of them could have.
+
+    Terms of one factor are taken for that only where they are the same: (1 | g) beside (x | g) is lme4's to allow. A
+    structure with parameters of its own says what others do not.
+    """
+    structures = (one.structure, other.structure)
+    if not all(s.invariance is Invariance.ANY_BASIS or s.is_separable for s in structures):
+        return False
+    mine, theirs, both = _rank(one.Z), _rank(other.Z), _rank(np.hstack([one.Z, other.Z]))
+    if one.grouping.name != other.grouping.name:
+        return both < mine + theirs
+    return mine == theirs == both and (type(one.structure) is type(other.structure) or mine == 1)
+
+
+def _rank(columns: NDArray[np.float64]) -> int:
+    lengths = np.linalg.norm(columns, axis=0)
+    lengths[lengths == 0.0] = 1.0
+    return int(np.linalg.matrix_rank(np.linalg.qr(columns / lengths, mode="r"), tol=_DEPENDENT))
+
+
+def _as_residuals(term: RandomDesign) -> str:
+    """What to write where the columns are places that no two rows of a level share."""
+    if len(term.columns) < 2 or not _has_single_rows(term):
+        return ""
+    place = term.columns[0].partition("[")[0]
+    return (
+        " A covariance of the residuals themselves is written "
+        f"residual='{term.structure.name}({place} | {term.grouping.name})'."
+    )
 
 
 def _has_single_rows(term: RandomDesign) -> bool:

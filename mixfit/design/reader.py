@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixfit.brief import brief
+from mixfit.covariance.columns import Places
 from mixfit.design.columns import Columns
 from mixfit.design.environment import Environment
+from mixfit.design.new_rows import NewDesign, NewPlaces, NewPredictor
 from mixfit.design.parts import Part, read_parts
 from mixfit.design.probe import Groups, Matrix, Offsets, Probed, spelling_hint, whole_columns
-from mixfit.design.types import NewDesign, NewPredictor
 from mixfit.design.vectors import read_offsets
 from mixfit.errors import DataError, FormulaError
 from mixfit.formula import variables_of
@@ -44,16 +46,25 @@ class RandomReader:
 
     def rows(
         self, values: NDArray[np.float64], environment: Environment
-    ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-        """The columns that its structure makes of those in the formula, and the levels."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.intp], NewPlaces | None]:
+        """The columns that its structure makes of those in the formula, the levels, and places without a column."""
         columns = [environment.series(factor) for factor in self.groups]
         if self.across is not None:
-            return self.across.read(columns, values)
+            return *self.across.read(columns, values), None
         z, codes = self.recoded(values, environment), self.grouping.read(columns)
+        missing = np.zeros(len(z), dtype=bool)
         if (codes < 0).any():
             for column in columns:
-                z[column.isna().to_numpy()] = np.nan
-        return z, codes
+                missing |= column.isna().to_numpy()
+            z[missing] = np.nan
+        return z, codes, self.places(values, ~missing)
+
+    def places(self, values: NDArray[np.float64], among: NDArray[np.bool_]) -> NewPlaces | None:
+        """Rows, of those in question, at places that have no column."""
+        if not isinstance(self.recoding, Places):
+            return None
+        rows = np.flatnonzero(self.recoding.new(values) & among)
+        return NewPlaces(rows, values[rows], np.array(self.recoding.positions)) if len(rows) else None
 
     def recoded(self, values: NDArray[np.float64], environment: Environment) -> NDArray[np.float64]:
         """The columns alone: of most terms these do not depend on the levels."""
@@ -105,6 +116,8 @@ class FittedReader:
     state: dict[str, Any]
     probe: Probe | None = None
 
+    __repr__ = brief
+
     @property
     def fixed(self) -> Part:
         """How the fixed part of the mean is built."""
@@ -151,7 +164,8 @@ class FittedReader:
             mean, *others = _read_predictors(self.predictors[: len(flags)], flags, environment)
         except FormulaError as error:
             raise DataError(str(error)) from error
-        return NewDesign(mean.X, mean.Z, mean.codes, mean.offset, environment.columns.index, tuple(others))
+        index = environment.columns.index
+        return NewDesign(mean.X, mean.Z, mean.codes, mean.offset, index, tuple(others), mean.places)
 
     def read_fixed(self, newdata: object) -> NDArray[np.float64]:
         """Build X of `newdata` alone, shape (m, p); raises as `read` does."""
@@ -163,8 +177,8 @@ class FittedReader:
         except FormulaError as error:
             raise DataError(str(error)) from error
 
-    def read_random(self, newdata: object) -> tuple[NDArray[np.float64], ...]:
-        """Build the columns left of every bar, shape (m, k_t) a term; raises as `read` does."""
+    def read_random(self, newdata: object) -> tuple[tuple[NDArray[np.float64], NewPlaces | None], ...]:
+        """Build the columns left of every bar, shape (m, k_t) a term, and find new places; raises as `read` does."""
         environment = self._environment(newdata)
         self._refuse(*((0, "Z", t) for t in range(len(self.random))))
         parts = [term.part for term in self.random]
@@ -172,7 +186,10 @@ class FittedReader:
             for part in parts:
                 environment.require(part.variables)
             matrices = read_parts(parts, environment)
-            return tuple(term.recoded(z, environment) for term, z in zip(self.random, matrices, strict=True))
+            return tuple(
+                (term.recoded(z, environment), term.places(z, np.ones(len(z), dtype=bool)))
+                for term, z in zip(self.random, matrices, strict=True)
+            )
         except FormulaError as error:
             raise DataError(str(error)) from error
 
@@ -240,7 +257,8 @@ def _read_predictors(
     for reader, terms, flag in zip(readers, wanted, flags, strict=True):
         X = next(matrices)
         rows = [term.rows(next(matrices), environment) for term in terms]
-        columns_left, levels = iter([z for z, _ in rows]), iter([codes for _, codes in rows])
+        columns_left, levels = iter([z for z, _, _ in rows]), iter([codes for _, codes, _ in rows])
+        places = iter([new for _, _, new in rows])
         out.append(
             NewPredictor(
                 name=reader.name,
@@ -248,6 +266,7 @@ def _read_predictors(
                 Z=tuple(next(columns_left) if want else None for want in flag),
                 codes=tuple(next(levels) if want else None for want in flag),
                 offset=_offset(reader, environment),
+                places=tuple(next(places) if want else None for want in flag),
             )
         )
     return out

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+from mixfit.brief import brief
+from mixfit.design.new_rows import MEAN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,26 +17,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.structure import Structure
+    from mixfit.design.new_rows import DesignReader
+    from mixfit.design.transformation import Transformation
     from mixfit.families.links import Link
 
 __all__ = [
     "MEAN",
     "Design",
-    "DesignReader",
     "FixedFactor",
     "FixedStructure",
     "FixedTerm",
     "Grouping",
-    "NewDesign",
-    "NewPredictor",
     "Predictor",
     "RandomDesign",
     "SpreadLevels",
     "TermCoding",
 ]
-
-#: Name of the predictor that every model has.
-MEAN = "mean"
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +61,8 @@ class Grouping:
     name: str
     codes: NDArray[np.intp]
     levels: pd.Index
+
+    __repr__ = brief
 
     @property
     def n_levels(self) -> int:
@@ -126,6 +127,8 @@ class RandomDesign:
         """The grouping factor right of the bar, whose levels may be the columns."""
         return self.grouping if self.spread is None else self.spread.grouping
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class FixedFactor:
@@ -144,6 +147,8 @@ class FixedFactor:
     name: str
     levels: tuple[object, ...] | None
     values: NDArray[Any]
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True)
@@ -194,6 +199,8 @@ class FixedStructure:
     terms: tuple[FixedTerm, ...]
     factors: dict[str, FixedFactor]
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
@@ -220,83 +227,7 @@ class Predictor:
     fixed: FixedStructure | None = None
     link: Link | None = None
 
-
-@dataclass(frozen=True, eq=False)
-class NewPredictor:
-    """New rows of one predictor; attributes as of `NewDesign`."""
-
-    name: str
-    X: NDArray[np.float64]
-    Z: tuple[NDArray[np.float64] | None, ...]
-    codes: tuple[NDArray[np.intp] | None, ...]
-    offset: NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class NewDesign:
-    """New rows under fitted encodings.
-
-    Attributes
-    ----------
-    X : ndarray, shape (m, p)
-        All fixed-effects columns, those found aliased in the fit included.
-    Z : tuple of ndarray, shape (m, k_t)
-        Columns left of the bar of every requested random term (None for one left out).
-    codes : tuple of ndarray of intp, shape (m,)
-        Level of each row in the fitted grouping, -1 for a level the fit never saw.
-    offset : ndarray, shape (m,)
-    index : pandas.Index, shape (m,)
-        Row labels of the new data.
-    further : tuple of NewPredictor
-        Of the predictors after the mean, where they are asked for.
-    """
-
-    X: NDArray[np.float64]
-    Z: tuple[NDArray[np.float64] | None, ...]
-    codes: tuple[NDArray[np.intp] | None, ...]
-    offset: NDArray[np.float64]
-    index: pd.Index
-    further: tuple[NewPredictor, ...] = ()
-
-    @property
-    def predictors(self) -> tuple[NewPredictor, ...]:
-        """The mean's first."""
-        return NewPredictor(MEAN, self.X, self.Z, self.codes, self.offset), *self.further
-
-
-class DesignReader(Protocol):
-    """Reads new data with the encodings (levels, poly, scale, ...) of the fit. Pickles."""
-
-    def read(
-        self,
-        newdata: object,
-        terms: tuple[bool, ...],
-        further: tuple[tuple[bool, ...], ...] = (),
-        *,
-        own: bool = False,
-    ) -> NewDesign:
-        """Build the rows of `newdata`; `terms` says which random terms are wanted of the mean.
-
-        `further` says it for each predictor after the mean; these are left out without it. `own` says that `newdata`
-        are the data of the fit, of which terms may use whole columns; of others they are an error.
-
-        Unknown levels of a *fixed* categorical raise NewLevelError naming column and level;
-        missing values in a needed column give NaN rows in X or Z.
-        """
-
-    def read_fixed(self, newdata: object) -> NDArray[np.float64]:
-        """Build X of `newdata` alone, shape (m, p): neither groups nor offset are looked up."""
-
-    def read_random(self, newdata: object) -> tuple[NDArray[np.float64], ...]:
-        """Build the columns left of every bar, shape (m, k_t) a term: neither groups nor offset are looked up."""
-
-    @property
-    def fixed_terms(self) -> tuple[tuple[str, ...], ...]:
-        """Names that each fixed term looks up, functions included; none for the constant."""
-
-    @property
-    def factor_names(self) -> frozenset[str]:
-        """Names that the factors among the fixed terms look up: ``x`` of ``C(x)``, whatever x holds."""
+    __repr__ = brief
 
 
 @dataclass(frozen=True, eq=False)
@@ -331,6 +262,8 @@ class Design:
     link : Link, or None
     further : tuple of Predictor
         Those after the mean, over the same rows.
+    transformation : Transformation, or None
+        How the response is made of what was measured; None where it is a column of the data.
     frame : mapping of str to Series, shape (n,), or None
         Every column of the data that the model looks up, on the rows used; None for a design of other rows than those
         that were read.
@@ -350,7 +283,10 @@ class Design:
     variables: Mapping[str, pd.Series] | None = None
     link: Link | None = None
     further: tuple[Predictor, ...] = ()
+    transformation: Transformation | None = None
     frame: Mapping[str, pd.Series] | None = None
+
+    __repr__ = brief
 
     @cached_property
     def mean(self) -> Predictor:

@@ -37,6 +37,10 @@ class Variables(Mapping[str, pd.Series]):
             # A copy in any case: a model must not change with the user's frame.
             self._values[name] = values.copy() if keep is None else values[keep]
 
+    def __repr__(self) -> str:
+        n_rows = len(next(iter(self._values.values()), ()))
+        return f"<Variables: {', '.join(self._values)}, {n_rows} rows>"
+
     def only(self, names: Iterable[str]) -> Variables:
         """Some of the columns, held but once."""
         out = copy(self)

@@ -119,8 +119,8 @@ class Factor:
         return out, self.trailing.forward(trailing - plan.columns.multiply([t.T for t in self.templates], carry))
 
     def inner(self, a: Halves, b: Halves) -> Array:
-        """D_a'A^{-1}D_b from what `forward` makes of D_a and D_b."""
-        first, *others = [lv.column_products(y, b[0][i]) for i, y in a[0].items()]
+        """D_a'A^{-1}D_b from what `forward` makes of D_a and D_b; 0 without random effects."""
+        first, *others = [lv.column_products(y, b[0][i]) for i, y in a[0].items()] or [np.zeros(())]
         total = sum(others, start=first)
         return total if self.trailing is None else total + a[1].T @ self.trailing.dual(b[1])
 

@@ -118,9 +118,9 @@ def refill(plan: Plan, gram: Gram) -> Plan:
 
 
 def _split(gram: Gram) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    chain: list[int] = [0]
+    chain: list[int] = []
     trailing: list[int] = []
-    for j in range(1, gram.n_factors):
+    for j in range(gram.n_factors):
         nested = all(len(gram.pairs[i, j].row) == gram.n_levels[i] for i in chain)
         (chain if nested else trailing).append(j)
     return tuple(chain), tuple(trailing)

@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Posterior",
+    "between_pairs",
     "conditional_covariances",
     "full_posterior",
     "inverse_sums",
+    "own_blocks",
     "posterior",
     "projected_sums",
     "row_leverages",
@@ -214,12 +216,16 @@ def row_leverages(factor: Factor, post: Posterior, pattern: RowPattern) -> Array
     """z_i'Q z_i of every row, for a posterior made by `full_posterior`: shape (n,)."""
     out = np.zeros(len(pattern.factors[0].codes))
     for i, f in enumerate(pattern.factors):
-        own = post.own[i] if post.trailing is None or i in post.own else post.trailing.blocks(i)
-        _add_forms(out, f.columns, f.columns, own, f.codes)
+        _add_forms(out, f.columns, f.columns, own_blocks(post, i), f.codes)
     for (i, j), (row, _, entry) in pattern.entries.items():
         f, g = pattern.factors[i], pattern.factors[j]
-        _add_forms(out, f.columns, g.columns, 2.0 * _between_pairs(factor, post, i, j, row), entry)
+        _add_forms(out, f.columns, g.columns, 2.0 * between_pairs(factor, post, i, j, row), entry)
     return out
+
+
+def own_blocks(post: Posterior, i: int) -> Array:
+    """Q_ll at every level of factor i, for a posterior made by `full_posterior`: (k_i, k_i, q_i)."""
+    return post.own[i] if post.trailing is None or i in post.own else post.trailing.blocks(i)
 
 
 def _add_forms(out: Array, left: Array | None, right: Array | None, blocks: Array, at: Index) -> None:
@@ -236,7 +242,7 @@ def _add_forms(out: Array, left: Array | None, right: Array | None, blocks: Arra
             out += part
 
 
-def _between_pairs(factor: Factor, post: Posterior, i: int, j: int, row: Index) -> Array:
+def between_pairs(factor: Factor, post: Posterior, i: int, j: int, row: Index) -> Array:
     """Q_ij at the pairs of levels that occur together, `row` being those of i: (k_i, k_j, pairs)."""
     plan = factor.plan
     if (i, j) in post.nested:

@@ -99,7 +99,7 @@ class TrailingColumns:
 
     def stack(self, blocks: Sequence[Array]) -> Array:
         """Blocks (k_j, r, q_j) of all factors, the trailing ones as an (m, r) array."""
-        r = blocks[0].shape[1]
+        r = blocks[0].shape[1] if blocks else 0
         if not self.factors:
             return np.empty((0, r))
         return np.concatenate([blocks[j].swapaxes(1, 2).reshape(-1, r) for j in self.factors])

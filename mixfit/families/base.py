@@ -11,97 +11,29 @@ expectation I(mu) mu'^2 where lme4 defines the likelihood by it; for canonical l
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from mixfit.errors import DataError, FitError
+from mixfit.errors import FitError
+from mixfit.families.declared import DispersionKind, DispersionTerms, Kind, Shape, Support, Terms
 from mixfit.families.links import LINKS, Link
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
-__all__ = ["DispersionKind", "DispersionTerms", "Family", "Kind", "Support", "Terms", "check_rows"]
+__all__ = ["Family"]
 
 # e^100, times five, is below the largest double, e^709.
 _LARGEST_LOG_MEAN = 100.0
-
-#: Measurements; counts without a bound; shares of a number of trials, which is the prior weight.
-Kind = Literal["continuous", "count", "proportion"]
-#: No dispersion; a factor of the variance; any other parameter of the distribution, such as a precision.
-DispersionKind = Literal["none", "scale", "shape"]
-
-
-@dataclass(frozen=True)
-class Support:
-    """Responses that have a density: an interval, or the whole numbers in it (of counts; of successes in trials).
-
-    Attributes
-    ----------
-    lower, upper : float
-    closed : bool
-        Whether the ends belong to it.
-    whole : bool
-    """
-
-    lower: float = -np.inf
-    upper: float = np.inf
-    closed: bool = False
-    whole: bool = False
-
-    def outside(self, y: Array) -> NDArray[np.bool_]:
-        """Whether each response is beyond the ends, shape (n,)."""
-        if self.closed:
-            return np.asarray((y < self.lower) | (y > self.upper))
-        return np.asarray((y <= self.lower) | (y >= self.upper))
-
-
-@dataclass(frozen=True, eq=False)
-class Terms:
-    """Derivatives of the log density in eta, each of shape (n,).
-
-    Attributes
-    ----------
-    score : l'
-    weight : W
-    weight_slope : dW / d eta
-    observed : -l''
-    expected : E[-l'']
-    """
-
-    score: Array
-    weight: Array
-    weight_slope: Array
-    observed: Array
-    expected: Array
-
-
-@dataclass(frozen=True, eq=False)
-class DispersionTerms:
-    """Derivatives in log phi, each of shape (n,).
-
-    Attributes
-    ----------
-    loglik : dl / d log phi
-    score : dl' / d log phi
-    weight : dW / d log phi
-    """
-
-    loglik: Array
-    score: Array
-    weight: Array
-
-
-def check_rows(bad: NDArray[np.bool_], message: str) -> None:
-    """Raise DataError with the first bad row's number where any is bad."""
-    if bad.any():
-        raise DataError(f"{message} ({int(bad.sum())} of {len(bad)} rows, the first is row {int(np.argmax(bad))}).")
 
 
 class Family(ABC):
@@ -115,6 +47,8 @@ class Family(ABC):
         One of `links`; the first by default.
     phi : float, optional
         A known dispersion; it is estimated by default.
+    **known : float
+        Known values of `shapes`, by name; the others are estimated.
 
     Attributes
     ----------
@@ -126,10 +60,18 @@ class Family(ABC):
         What phi is. With ``"scale"`` there is a residual standard deviation sqrt(phi).
     known_phi : float, or None
         phi where it is not estimated: as given, or 1 for a family without one.
+    shapes : tuple of Shape
+        Parameters beside mean and dispersion.
+    psi : tuple of float
+        Their coordinates, of each of `shapes`: a fitted model's family has them at the estimates.
+    free : tuple of int
+        Which of them are estimated.
     mean_name : str
         What a mean is called: ``"prob"``, ``"rate"``.
     expected_weights : bool
         Whether W is the expected curvature, as in lme4.
+    dispersion_power : float
+        log phi is this times the predictor of ``dispersion=``, which is that of glmmTMB.
     edged : tuple of str
         Links under which only predictors of one sign have a density, or it breaks off at zero.
     """
@@ -143,8 +85,11 @@ class Family(ABC):
     canonical: ClassVar[str] = ""
     expected_weights: ClassVar[bool] = False
     edged: ClassVar[tuple[str, ...]] = ()
+    dispersion_power: ClassVar[float] = 1.0
+    largest_log_mean: ClassVar[float] = _LARGEST_LOG_MEAN
+    shapes: tuple[Shape, ...] = ()
 
-    def __init__(self, link: str | None = None, phi: float | None = None) -> None:
+    def __init__(self, link: str | None = None, phi: float | None = None, **known: float) -> None:
         name = self.links[0] if link is None else link
         if name not in self.links:
             raise FitError(f"{self.name} has the links {', '.join(self.links)}, not {name!r}.")
@@ -154,13 +99,35 @@ class Family(ABC):
             raise FitError(f"The dispersion of {self.name} is a positive number, not {phi!r}.")
         self.link: Link = LINKS[name]
         self.known_phi = 1.0 if self.dispersion == "none" else phi
+        _check_shapes(self, known)
+        self.free = tuple(i for i, shape in enumerate(self.shapes) if shape.name not in known)
+        self.psi = tuple(s.coordinate(known[s.name]) if s.name in known else s.start for s in self.shapes)
 
-    def __reduce__(self) -> tuple[type[Family], tuple[str] | tuple[str, float]]:
-        given = () if self.known_phi is None or self.dispersion == "none" else (self.known_phi,)
-        return type(self), (self.link.name, *given)
+    def __reduce__(self) -> tuple[Callable[..., Family], tuple[type[Family], str, float | None, dict[str, object]]]:
+        # Attributes of the class's own are rebuilt, and what an instance has learned is put back.
+        phi = None if self.dispersion == "none" else self.known_phi
+        return _rebuilt, (type(self), self.link.name, phi, {"free": self.free, "psi": self.psi})
 
     def __repr__(self) -> str:
-        return f"{self.name}({self.link.name})"
+        known = "".join(f", {s.name}={v:g}" for i, (s, v) in enumerate(self._valued()) if i not in self.free)
+        return f"{self.name}({self.link.name}{known})"
+
+    def _valued(self) -> list[tuple[Shape, float]]:
+        return [(s, s.value(c)) for s, c in zip(self.shapes, self.psi, strict=True)]
+
+    @property
+    def shape_values(self) -> dict[str, float]:
+        """The values of its shapes, by name."""
+        return {s.name: v for s, v in self._valued()}
+
+    def at(self, coordinates: Array) -> Self:
+        """The same distribution at other coordinates of the shapes that are estimated, in the order of `free`."""
+        if not self.free:
+            return self
+        out = copy.copy(self)
+        moved = dict(zip(self.free, coordinates.tolist(), strict=True))
+        out.psi = tuple(moved.get(i, c) for i, c in enumerate(self.psi))
+        return out
 
     @property
     def has_dispersion(self) -> bool:
@@ -189,11 +156,29 @@ class Family(ABC):
         """Whether only predictors on one side of zero have a density, or it breaks off there."""
         return self.link.name in self.edged
 
-    def loglik(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
+    def response(self, eta: Array, phi: Array | float) -> tuple[Array, Array]:
+        """What is predicted, E[y] with few exceptions, and its slope in eta."""
+        return self.link.mean(eta), self.link.slope(eta)
+
+    def expectation(self, eta: Array, phi: Array | float) -> Array:
+        """E[y], where `response` is not it."""
+        return self.response(eta, phi)[0]
+
+    def response_link(self, phi: Array | float) -> Link:
+        """What leads from the predictor to `response`: the link, but for distributions that are cut off."""
+        if type(self).response is Family.response:
+            return self.link
+        mean, slope = (partial(self._response_part, part, phi) for part in (0, 1))
+        return replace(self.link, mean=mean, slope=slope)
+
+    def _response_part(self, part: int, phi: Array | float, eta: Array) -> Array:
+        return self.response(eta, phi)[part]
+
+    def loglik(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> Array:
         """Log density of every row, with all constants."""
         return self.log_kernel(y, prior, eta, phi) + self.log_constant(y, prior)
 
-    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
+    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> Array:
         """Log density of every row less `log_constant`."""
         return self.kernel_mean(y, prior, self.link.mean(eta), phi)
 
@@ -201,11 +186,11 @@ class Family(ABC):
         """What of the log density depends on neither predictor nor dispersion, so that it is computed once: (n,)."""
         return np.zeros(1)
 
-    def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         """Log density at means mu, with all constants."""
         return self.kernel_mean(y, prior, mu, phi) + self.log_constant(y, prior)
 
-    def terms(self, y: Array, prior: Array, eta: Array, phi: float) -> Terms:
+    def terms(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> Terms:
         """Its derivatives in eta."""
         eta = self._within_range(eta)
         mu, d1, d2 = self.link.mean(eta), self.link.slope(eta), self.link.bend(eta)
@@ -219,31 +204,64 @@ class Family(ABC):
         third = f3 * d1**3 + 3.0 * f2 * d1 * d2 + f1 * self.link.twist(eta)
         return Terms(f1 * d1, observed, -third, observed, expected)
 
-    def dispersion_terms(self, y: Array, prior: Array, eta: Array, phi: float) -> DispersionTerms:
+    def observed_slope(self, y: Array, prior: Array, eta: Array, phi: Array | float, terms: Terms) -> Array:
+        """d(-l'') / d eta, beside the terms at eta: their slope of W where W is the observed curvature."""
+        if not self.expected_weights or self.link.name == self.canonical:
+            return terms.weight_slope
+        mu, d1, d2 = self.link.mean(eta), self.link.slope(eta), self.link.bend(eta)
+        f1, f2, f3 = self.mean_derivatives(y, prior, mu, phi)
+        return -(f3 * d1**3 + 3.0 * f2 * d1 * d2 + f1 * self.link.twist(eta))
+
+    def dispersion_terms(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> DispersionTerms:
         """Derivatives in log phi."""
         eta = self._within_range(eta)
         mu, d1, d2 = self.link.mean(eta), self.link.slope(eta), self.link.bend(eta)
         loglik, f1, f2 = self.dispersion_derivatives(y, prior, mu, phi)
         return DispersionTerms(loglik, f1 * d1, -(f2 * d1**2 + f1 * d2))
 
+    @property
+    def has_zero(self) -> bool:
+        """Whether zero has a probability, which a predictor of further zeros adds to."""
+        return self.support.closed and self.support.lower == 0.0
+
+    def with_predicted_dispersion(self) -> Self:
+        """The family where its dispersion comes from a predictor: no number for all rows is estimated."""
+        out = copy.copy(self)
+        out.known_phi = 1.0
+        return out
+
+    @property
+    def n_tail(self) -> int:
+        """How many parameters beside those of the mean are estimated."""
+        return int(self.has_dispersion) + len(self.free)
+
+    def tail_terms(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> tuple[DispersionTerms, ...]:
+        """Derivatives in each of them: log phi, where it is estimated, before the coordinates of the shapes."""
+        dispersion = (self.dispersion_terms(y, prior, eta, phi),) if self.has_dispersion else ()
+        return dispersion + self.shape_terms(y, prior, eta, phi)
+
+    def shape_terms(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> tuple[DispersionTerms, ...]:
+        """Derivatives in the coordinate of every shape that is estimated."""
+        return ()
+
     def _within_range(self, eta: Array) -> Array:
-        """Predictors of a log link no farther than the fifth power of the mean stays in the range of doubles."""
-        return np.clip(eta, -_LARGEST_LOG_MEAN, _LARGEST_LOG_MEAN) if self.link.name == "log" else eta
+        """Predictors of a log link no farther than the powers of the mean stay in the range of doubles."""
+        return np.clip(eta, -self.largest_log_mean, self.largest_log_mean) if self.link.name == "log" else eta
 
     @abstractmethod
     def check(self, y: Array, prior: Array, name: str) -> None:
         """Raise DataError where the response (n,) is outside the support, naming column and row."""
 
     @abstractmethod
-    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         """Log density at means mu, less `log_constant`."""
 
     @abstractmethod
-    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array, Array]:
         """f_1, f_2, f_3: derivatives of the log density in mu."""
 
     @abstractmethod
-    def information(self, prior: Array, mu: Array, phi: float) -> tuple[Array, Array]:
+    def information(self, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array]:
         """I(mu) = E[-f_2] and its derivative."""
 
     @abstractmethod
@@ -251,26 +269,28 @@ class Family(ABC):
         """Unit deviance d(y, mu) of an observation of prior weight 1."""
 
     @abstractmethod
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         """Var(y | mu) of an observation of prior weight 1."""
 
     @abstractmethod
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         """Draw responses of the shape of mu; prior weights broadcast on the last axis."""
 
     @abstractmethod
     def start_mean(self, y: Array, prior: Array) -> Array:
         """Responses moved inside the support, to start iterations from."""
 
-    def deviances(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def deviances(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         """What each row adds to the deviance; NotImplementedError where there is none."""
         return prior * self.unit_deviance(y, mu)
 
-    def row_variance(self, prior: Array, mu: Array, phi: float) -> Array:
+    def row_variance(self, prior: Array, mu: Array, phi: Array | float) -> Array:
         """Var(y | mu) of every row."""
         return self.variance(mu, phi) / prior
 
-    def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def dispersion_derivatives(
+        self, y: Array, prior: Array, mu: Array, phi: Array | float
+    ) -> tuple[Array, Array, Array]:
         """dl, df_1, df_2 / d log phi."""
         raise NotImplementedError(f"{self.name} has no dispersion parameter")
 
@@ -312,3 +332,23 @@ class Family(ABC):
     def start_dispersion(self, y: Array, prior: Array, mu: Array) -> float:
         """A first guess of phi from fitted means."""
         return 1.0
+
+    def start_shapes(self, y: Array, prior: Array, mu: Array) -> Array:
+        """First guesses of the coordinates of the shapes that are estimated, from fitted means."""
+        return np.array([self.psi[i] for i in self.free])
+
+
+def _check_shapes(family: Family, known: Mapping[str, float]) -> None:
+    names = [shape.name for shape in family.shapes]
+    for name, value in known.items():
+        if name not in names:
+            has = f"the parameters {', '.join(names)}" if names else "no further parameters"
+            raise FitError(f"{family.name} has {has}, and none called {name!r}.")
+        if not family.shapes[names.index(name)].inside(value):
+            raise FitError(f"{name} of {family.name} cannot be {value!r}.")
+
+
+def _rebuilt(cls: type[Family], link: str, phi: float | None, state: dict[str, object]) -> Family:
+    family = cls(link, phi)
+    vars(family).update(state)
+    return family

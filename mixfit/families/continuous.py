@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from mixfit.families.base import Family, Support, check_rows
+from mixfit.families.base import Family
+from mixfit.families.declared import Support, check_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Gamma", "Gaussian", "InverseGaussian"]
+__all__ = ["Gamma", "Gaussian", "InverseGaussian", "ZeroInflatedGamma"]
 
 
 # Where a start needs a positive mean and the response is not: this share of the mean of those that are.
@@ -36,11 +37,11 @@ class _Scaled(Family):
     def start_dispersion(self, y: Array, prior: Array, mu: Array) -> float:
         return float(np.mean(prior * (y - mu) ** 2 / self.variance(mu, 1.0)))
 
-    def information(self, prior: Array, mu: Array, phi: float) -> tuple[Array, Array]:
+    def information(self, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array]:
         v = self.variance(mu, phi)
         return prior / v, -prior * self._variance_slope(mu, phi) / v**2
 
-    def _variance_slope(self, mu: Array, phi: float) -> Array:
+    def _variance_slope(self, mu: Array, phi: Array | float) -> Array:
         raise NotImplementedError
 
 
@@ -52,6 +53,8 @@ class Gaussian(_Scaled):
     links = ("identity", "log", "inverse", "sqrt")
     edged = ("inverse",)
     canonical = "identity"
+    # The logarithm of the standard deviation is predicted.
+    dispersion_power = 2.0
 
     def check(self, y: Array, prior: Array, name: str) -> None:
         if self.link.name in ("log", "sqrt"):
@@ -69,26 +72,28 @@ class Gaussian(_Scaled):
     def latent_variance(self, phi: float, null_mean: Callable[[], float], trials: float) -> float | None:
         return phi if self.link.name == "identity" else None
 
-    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         return -0.5 * (np.log(2.0 * np.pi * phi / prior) + prior * (y - mu) ** 2 / phi)
 
-    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array, Array]:
         return prior * (y - mu) / phi, -prior / phi, np.zeros_like(mu)
 
-    def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def dispersion_derivatives(
+        self, y: Array, prior: Array, mu: Array, phi: Array | float
+    ) -> tuple[Array, Array, Array]:
         square = prior * (y - mu) ** 2 / phi
         return 0.5 * (square - 1.0), -prior * (y - mu) / phi, prior / phi
 
     def unit_deviance(self, y: Array, mu: Array) -> Array:
         return (y - mu) ** 2
 
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         return np.full_like(mu, phi)
 
-    def _variance_slope(self, mu: Array, phi: float) -> Array:
+    def _variance_slope(self, mu: Array, phi: Array | float) -> Array:
         return np.zeros_like(mu)
 
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         return rng.normal(mu, np.sqrt(phi / prior))
 
     def start_mean(self, y: Array, prior: Array) -> Array:
@@ -105,6 +110,8 @@ class Gamma(_Scaled):
     links = ("inverse", "log", "identity")
     edged = ("inverse", "identity")
     canonical = "inverse"
+    # The logarithm of the shape 1 / phi is predicted.
+    dispersion_power = -1.0
 
     def check(self, y: Array, prior: Array, name: str) -> None:
         check_rows(self.support.outside(y), f"A gamma response is positive; {name!r} is not")
@@ -112,12 +119,12 @@ class Gamma(_Scaled):
     def latent_variance(self, phi: float, null_mean: Callable[[], float], trials: float) -> float | None:
         return float(np.log1p(phi)) if self.link.name == "log" else None
 
-    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         a = prior / phi
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(mu > 0, a * np.log(a * y / mu) - a * y / mu - np.log(y) - gammaln(a), -np.inf)
 
-    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array, Array]:
         a = prior / phi
         return (
             a * (y / mu**2 - 1.0 / mu),
@@ -125,7 +132,9 @@ class Gamma(_Scaled):
             a * (6.0 * y / mu**4 - 2.0 / mu**3),
         )
 
-    def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def dispersion_derivatives(
+        self, y: Array, prior: Array, mu: Array, phi: Array | float
+    ) -> tuple[Array, Array, Array]:
         a = prior / phi
         f1, f2, _ = self.mean_derivatives(y, prior, mu, phi)
         return -a * (np.log(a * y / mu) + 1.0 - y / mu - digamma(a)), -f1, -f2
@@ -133,18 +142,25 @@ class Gamma(_Scaled):
     def unit_deviance(self, y: Array, mu: Array) -> Array:
         return 2.0 * ((y - mu) / mu - np.log(y / mu))
 
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         return phi * mu**2
 
-    def _variance_slope(self, mu: Array, phi: float) -> Array:
+    def _variance_slope(self, mu: Array, phi: Array | float) -> Array:
         return 2.0 * phi * mu
 
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         a = prior / phi
         return rng.gamma(np.broadcast_to(a, mu.shape), mu / a)
 
     def start_mean(self, y: Array, prior: Array) -> Array:
         return y
+
+
+class ZeroInflatedGamma(Gamma):
+    """Gamma with the link that goes with a predictor of zeros first, under glmmTMB's name; zeros need ``zi=``."""
+
+    name = "ziGamma"
+    links = ("log", "inverse", "identity")
 
 
 class InverseGaussian(_Scaled):
@@ -158,14 +174,14 @@ class InverseGaussian(_Scaled):
     def check(self, y: Array, prior: Array, name: str) -> None:
         check_rows(self.support.outside(y), f"An inverse Gaussian response is positive; {name!r} is not")
 
-    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         a = prior / phi
         with np.errstate(invalid="ignore", divide="ignore"):
             value = 0.5 * np.log(a / (2.0 * np.pi * y**3)) - a * (y / mu - 1.0) ** 2 / (2.0 * y)
         # The limit for mu -> oo is a density too, but without derivatives.
         return np.where((mu > 0) & (mu < np.inf), value, -np.inf)
 
-    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array, Array]:
         a = prior / phi
         return (
             a * (y - mu) / mu**3,
@@ -173,20 +189,22 @@ class InverseGaussian(_Scaled):
             a * (12.0 * y - 6.0 * mu) / mu**5,
         )
 
-    def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def dispersion_derivatives(
+        self, y: Array, prior: Array, mu: Array, phi: Array | float
+    ) -> tuple[Array, Array, Array]:
         f1, f2, _ = self.mean_derivatives(y, prior, mu, phi)
         return prior / phi * (y - mu) ** 2 / (2.0 * mu**2 * y) - 0.5, -f1, -f2
 
     def unit_deviance(self, y: Array, mu: Array) -> Array:
         return (y - mu) ** 2 / (y * mu**2)
 
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         return phi * mu**3
 
-    def _variance_slope(self, mu: Array, phi: float) -> Array:
+    def _variance_slope(self, mu: Array, phi: Array | float) -> Array:
         return 3.0 * phi * mu**2
 
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         return rng.wald(mu, np.broadcast_to(prior / phi, mu.shape))
 
     def start_mean(self, y: Array, prior: Array) -> Array:

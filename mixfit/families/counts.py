@@ -1,11 +1,6 @@
 """Counts: Poisson and negative binomial (NB2).
 
-phi is glmmTMB's: Var = mu + mu^2 / phi. The gamma-function difference of the negative binomial
-
-    r(y, phi) = log Gamma(y + phi) - log Gamma(phi) - y log phi
-
-tends to zero like y (y - 1) / (2 phi), which the difference of two log-gammas of size phi log phi cannot show.
-Stirling's series log Gamma(z) = (z - 1/2) log z - z + log(2 pi) / 2 + s(z) leaves small terms only.
+phi is glmmTMB's: Var = mu + mu^2 / phi.
 """
 
 from __future__ import annotations
@@ -13,9 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import digamma, gammaln, xlogy
+from scipy.special import gammaln, xlogy
 
-from mixfit.families.base import Family, Support, Terms, check_rows
+from mixfit.families.base import Family
+from mixfit.families.declared import Support, Terms, check_rows
+from mixfit.families.rises import digamma_rise, log_rise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,21 +21,20 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["NegativeBinomial", "Poisson", "digamma_rise", "log_rise"]
+__all__ = ["COUNTS", "NegativeBinomial", "Poisson", "check_counts"]
 
 # exp(600) times any count is still a double.
 _LARGEST_EXPONENT = 600.0
-_COUNTS = Support(lower=0.0, closed=True, whole=True)
+COUNTS = Support(lower=0.0, closed=True, whole=True)
 # The latent variance of a square root of a Poisson count.
 _SQUARE_ROOT_VARIANCE = 0.25
-# Beyond it the series is exact to rounding.
-_SERIES = 20.0
-# B_2m / (2m (2m - 1)) of Stirling's series, m = 1 to 5.
-_BERNOULLI = (1.0 / 12.0, -1.0 / 360.0, 1.0 / 1260.0, -1.0 / 1680.0, 1.0 / 1188.0)
 
 
-def _check_counts(family: Family, y: Array, name: str) -> None:
-    check_rows(family.support.outside(y), f"A {family.name} response is not negative; {name!r} is")
+def check_counts(family: Family, y: Array, name: str) -> None:
+    """Refuse responses that are no counts, or outside the family's support."""
+    lowest = family.support.lower
+    what = f"not negative; {name!r} is" if lowest == 0.0 else f"at least {lowest:.0f}; {name!r} is not"
+    check_rows(family.support.outside(y), f"A {family.name} response is {what}")
     check_rows(y != np.round(y), f"A {family.name} response is a whole number; {name!r} is not")
 
 
@@ -47,7 +43,7 @@ class Poisson(Family):
 
     name = "poisson"
     kind = "count"
-    support = _COUNTS
+    support = COUNTS
     mean_name = "rate"
     links = ("log", "sqrt", "identity")
     edged = ("identity",)
@@ -55,7 +51,7 @@ class Poisson(Family):
     expected_weights = True
 
     def check(self, y: Array, prior: Array, name: str) -> None:
-        _check_counts(self, y, name)
+        check_counts(self, y, name)
 
     def latent_variance(self, phi: float, null_mean: Callable[[], float], trials: float) -> float | None:
         if self.link.name == "log":
@@ -68,7 +64,7 @@ class Poisson(Family):
         most = np.maximum(y, 1.0)
         return prior * (y * np.log(most) - most - gammaln(y + 1.0))
 
-    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
+    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> Array:
         if self.link.name != "log":
             return super().log_kernel(y, prior, eta, phi)
         # About log y, where y eta - mu of a large count would lose the digits that tell predictors apart.
@@ -76,32 +72,32 @@ class Poisson(Family):
         distance = eta - np.log(most)
         return prior * (y * distance - most * np.expm1(np.minimum(distance, _LARGEST_EXPONENT)))
 
-    def terms(self, y: Array, prior: Array, eta: Array, phi: float) -> Terms:
+    def terms(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> Terms:
         if self.link.name != "log":
             return super().terms(y, prior, eta, phi)
         weight: Array = prior * self.link.mean(eta)
         return Terms(prior * y - weight, weight, weight, weight, weight)
 
-    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         with np.errstate(invalid="ignore"):
             kernel = prior * (xlogy(y, mu) - mu)
         # An identity link can leave the support: no density there, whatever the count.
         return np.where(mu > 0.0 if self.has_edge else mu >= 0.0, kernel, -np.inf)
 
-    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array, Array]:
         return prior * (y / mu - 1.0), -prior * y / mu**2, 2.0 * prior * y / mu**3
 
-    def information(self, prior: Array, mu: Array, phi: float) -> tuple[Array, Array]:
+    def information(self, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array]:
         return prior / mu, -prior / mu**2
 
     def unit_deviance(self, y: Array, mu: Array) -> Array:
         out: Array = 2.0 * (xlogy(y, y / mu) - (y - mu))
         return out
 
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         return mu
 
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         return rng.poisson(mu).astype(float)
 
     def start_mean(self, y: Array, prior: Array) -> Array:
@@ -113,13 +109,13 @@ class NegativeBinomial(Family):
 
     name = "nbinom2"
     kind = "count"
-    support = _COUNTS
+    support = COUNTS
     links = ("log", "sqrt", "identity")
     edged = ("identity",)
     dispersion = "shape"
 
     def check(self, y: Array, prior: Array, name: str) -> None:
-        _check_counts(self, y, name)
+        check_counts(self, y, name)
 
     def latent_variance(self, phi: float, null_mean: Callable[[], float], trials: float) -> float | None:
         return float(np.log1p(1.0 / null_mean() + 1.0 / phi)) if self.link.name == "log" else None
@@ -127,20 +123,20 @@ class NegativeBinomial(Family):
     def log_constant(self, y: Array, prior: Array) -> Array:
         return -prior * gammaln(y + 1.0)
 
-    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
+    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> Array:
         if self.link.name != "log":
             return super().log_kernel(y, prior, eta, phi)
         # The Poisson density of the mean mu / (1 + mu / phi) with what phi adds to it: its limit for phi -> oo.
         odds = self.link.mean(eta) / phi
         return prior * (log_rise(y, phi) + y * eta - (y + phi) * np.log1p(odds))
 
-    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         constant = log_rise(y, phi)
         with np.errstate(invalid="ignore"):
             kernel = prior * (constant + xlogy(y, mu) - (y + phi) * np.log1p(mu / phi))
         return np.where(mu > 0.0 if self.has_edge else mu >= 0.0, kernel, -np.inf)
 
-    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array, Array]:
         s = mu + phi
         return (
             prior * (y / mu - (y + phi) / s),
@@ -148,7 +144,9 @@ class NegativeBinomial(Family):
             2.0 * prior * (y / mu**3 - (y + phi) / s**3),
         )
 
-    def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def dispersion_derivatives(
+        self, y: Array, prior: Array, mu: Array, phi: Array | float
+    ) -> tuple[Array, Array, Array]:
         s = mu + phi
         w = (y - mu) / s
         # log(1 + w), which rounds where w does: to zero for a large phi, to -1 for a large mean.
@@ -159,21 +157,21 @@ class NegativeBinomial(Family):
             prior * phi * (1.0 / s**2 - 2.0 * (y + phi) / s**3),
         )
 
-    def information(self, prior: Array, mu: Array, phi: float) -> tuple[Array, Array]:
+    def information(self, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array]:
         v = mu + mu**2 / phi
         return prior / v, -prior * (1.0 + 2.0 * mu / phi) / v**2
 
     def unit_deviance(self, y: Array, mu: Array) -> Array:
         raise NotImplementedError("The deviance of the negative binomial depends on phi.")
 
-    def deviances(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def deviances(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         # The saturated model's means are the responses themselves.
         return 2.0 * (self.loglik_mean(y, prior, y, phi) - self.loglik_mean(y, prior, mu, phi))
 
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         return mu + mu**2 / phi
 
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         return rng.poisson(rng.gamma(phi, mu / phi)).astype(float)
 
     def start_mean(self, y: Array, prior: Array) -> Array:
@@ -182,37 +180,3 @@ class NegativeBinomial(Family):
     def start_dispersion(self, y: Array, prior: Array, mu: Array) -> float:
         excess = float(np.mean(((y - mu) ** 2 - mu) / mu**2))
         return 1.0 / min(max(excess, 0.02), 10.0)
-
-
-def log_rise(y: Array, phi: float) -> Array:
-    """r(y, phi)."""
-    if phi < _SERIES:
-        return np.asarray(gammaln(y + phi) - gammaln(phi) - y * np.log(phi))
-    return np.asarray((y + phi - 0.5) * np.log1p(y / phi) - y + _remainder(y + phi) - _remainder(phi))
-
-
-def digamma_rise(y: Array, phi: float) -> Array:
-    """psi(y + phi) - psi(phi) - log(1 + y / phi)."""
-    if phi < _SERIES:
-        return np.asarray(digamma(y + phi) - digamma(phi) - np.log1p(y / phi))
-    z = y + phi
-    return np.asarray(0.5 * y / (phi * z) + _remainder_slope(z) - _remainder_slope(phi))
-
-
-def _remainder(z: Array | float) -> Array:
-    """s(z)."""
-    inverse = 1.0 / np.asarray(z)
-    square = inverse * inverse
-    out = np.zeros_like(inverse)
-    for b in reversed(_BERNOULLI):
-        out = out * square + b
-    return out * inverse
-
-
-def _remainder_slope(z: Array | float) -> Array:
-    """ds/dz."""
-    square = 1.0 / np.square(np.asarray(z, dtype=float))
-    out = np.zeros_like(square)
-    for power, b in reversed(list(enumerate(_BERNOULLI))):
-        out = out * square - (2 * power + 1) * b
-    return out * square

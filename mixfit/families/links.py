@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import erfcx, expit, log_ndtr, logit, ndtr, ndtri
 
+from mixfit.brief import brief
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -63,6 +65,8 @@ class Link:
     bend: Function
     twist: Function
     probability: bool = False
+
+    __repr__ = brief
 
     def __reduce__(self) -> tuple[Callable[[str], Link], tuple[str]]:
         # Its parts may have no names of their own.

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma, xlogy
 
-from mixfit.families.base import Family, Support, Terms, check_rows
+from mixfit.families.base import Family
+from mixfit.families.declared import Support, Terms, check_rows
 from mixfit.families.links import TAILS, logistic
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Binomial(Family):
     def log_constant(self, y: Array, prior: Array) -> Array:
         return log_choose(prior, prior * y)
 
-    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: float) -> Array:
+    def log_kernel(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> Array:
         if self.link.name == "logit":
             # y eta - log(1 + e^eta), which neither overflows nor rounds the tail away.
             tail = np.abs(eta)
@@ -89,7 +90,7 @@ class Binomial(Family):
             kernel = np.where(eta < 0.0, kernel, -np.inf)
         return prior * kernel
 
-    def terms(self, y: Array, prior: Array, eta: Array, phi: float) -> Terms:
+    def terms(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> Terms:
         if self.link.name == "logit":
             mean, weight, bend = logistic(eta)
             weight *= prior
@@ -107,12 +108,12 @@ class Binomial(Family):
             expected=weight,
         )
 
-    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         kernel = prior * (xlogy(y, mu) + xlogy(1.0 - y, 1.0 - mu))
         # A log link can leave the support: no density there, whatever the response.
         return np.where(mu < 1.0, kernel, -np.inf)
 
-    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array, Array]:
         nu = 1.0 - mu
         return (
             prior * (y - mu) / (mu * nu),
@@ -120,7 +121,7 @@ class Binomial(Family):
             2.0 * prior * (y / mu**3 - (1.0 - y) / nu**3),
         )
 
-    def information(self, prior: Array, mu: Array, phi: float) -> tuple[Array, Array]:
+    def information(self, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array]:
         v = mu * (1.0 - mu)
         return prior / v, -prior * (1.0 - 2.0 * mu) / v**2
 
@@ -128,10 +129,10 @@ class Binomial(Family):
         distance = xlogy(y, y / mu) + xlogy(1.0 - y, (1.0 - y) / (1.0 - mu))
         return np.asarray(2.0 * distance)
 
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         return mu * (1.0 - mu)
 
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         return rng.binomial(np.round(prior).astype(np.int64), mu) / prior
 
     def start_mean(self, y: Array, prior: Array) -> Array:
@@ -151,7 +152,7 @@ class BetaBinomial(Family):
     def check(self, y: Array, prior: Array, name: str) -> None:
         _check_shares(self, y, prior, name)
 
-    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         a, b, s, f = mu * phi, (1.0 - mu) * phi, prior * y, prior * (1.0 - y)
         out: Array = gammaln(s + a) + gammaln(f + b) - gammaln(prior + phi) - gammaln(a) - gammaln(b) + gammaln(phi)
         return out
@@ -159,14 +160,16 @@ class BetaBinomial(Family):
     def log_constant(self, y: Array, prior: Array) -> Array:
         return log_choose(prior, prior * y)
 
-    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array, Array]:
         a, b, s, f = mu * phi, (1.0 - mu) * phi, prior * y, prior * (1.0 - y)
         one = polygamma(1, s + a) + polygamma(1, f + b) - polygamma(1, a) - polygamma(1, b)
         two = polygamma(2, s + a) - polygamma(2, f + b) - polygamma(2, a) + polygamma(2, b)
         first = phi * (digamma(s + a) - digamma(f + b) - digamma(a) + digamma(b))
         return first, phi**2 * one, phi**3 * two
 
-    def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def dispersion_derivatives(
+        self, y: Array, prior: Array, mu: Array, phi: Array | float
+    ) -> tuple[Array, Array, Array]:
         nu = 1.0 - mu
         a, b, s, f = mu * phi, nu * phi, prior * y, prior * (1.0 - y)
         f1, f2, _ = self.mean_derivatives(y, prior, mu, phi)
@@ -176,7 +179,7 @@ class BetaBinomial(Family):
         two = mu * (polygamma(2, s + a) - polygamma(2, a)) + nu * (polygamma(2, f + b) - polygamma(2, b))
         return phi * loglik, f1 + phi**2 * one, 2.0 * f2 + phi**3 * two
 
-    def information(self, prior: Array, mu: Array, phi: float) -> tuple[Array, Array]:
+    def information(self, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array]:
         # The binomial information deflated by the overdispersion 1 + (m - 1) / (1 + phi); exact at m = 1.
         inflation = 1.0 + (prior - 1.0) / (1.0 + phi)
         v = mu * (1.0 - mu)
@@ -185,14 +188,14 @@ class BetaBinomial(Family):
     def unit_deviance(self, y: Array, mu: Array) -> Array:
         raise NotImplementedError("The beta-binomial family has no deviance.")
 
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         return mu * (1.0 - mu)
 
-    def row_variance(self, prior: Array, mu: Array, phi: float) -> Array:
+    def row_variance(self, prior: Array, mu: Array, phi: Array | float) -> Array:
         # The trials of a row share one probability: their mean varies more than binomial ones'.
         return self.variance(mu, phi) / prior * (1.0 + (prior - 1.0) / (1.0 + phi))
 
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         p = rng.beta(mu * phi, (1.0 - mu) * phi)
         return rng.binomial(np.round(prior).astype(np.int64), p) / prior
 
@@ -217,13 +220,13 @@ class Beta(Family):
     def check(self, y: Array, prior: Array, name: str) -> None:
         check_rows(self.support.outside(y), f"A beta response lies strictly inside (0, 1); {name!r} does not")
 
-    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+    def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         a, b = mu * phi, (1.0 - mu) * phi
         kernel = xlogy(a - 1.0, y) + (b - 1.0) * np.log1p(-y)
         out: Array = prior * (gammaln(phi) - gammaln(a) - gammaln(b) + kernel)
         return out
 
-    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array, Array]:
         a, b = mu * phi, (1.0 - mu) * phi
         odds = np.log(y) - np.log1p(-y)
         return (
@@ -232,7 +235,9 @@ class Beta(Family):
             -prior * phi**3 * (polygamma(2, a) - polygamma(2, b)),
         )
 
-    def dispersion_derivatives(self, y: Array, prior: Array, mu: Array, phi: float) -> tuple[Array, Array, Array]:
+    def dispersion_derivatives(
+        self, y: Array, prior: Array, mu: Array, phi: Array | float
+    ) -> tuple[Array, Array, Array]:
         nu = 1.0 - mu
         a, b = mu * phi, nu * phi
         f1, f2, _ = self.mean_derivatives(y, prior, mu, phi)
@@ -243,7 +248,7 @@ class Beta(Family):
             2.0 * f2 - prior * phi**3 * (mu * polygamma(2, a) + nu * polygamma(2, b)),
         )
 
-    def information(self, prior: Array, mu: Array, phi: float) -> tuple[Array, Array]:
+    def information(self, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array]:
         a, b = mu * phi, (1.0 - mu) * phi
         return (
             prior * phi**2 * (polygamma(1, a) + polygamma(1, b)),
@@ -253,10 +258,10 @@ class Beta(Family):
     def unit_deviance(self, y: Array, mu: Array) -> Array:
         raise NotImplementedError("The beta family has no deviance.")
 
-    def variance(self, mu: Array, phi: float) -> Array:
+    def variance(self, mu: Array, phi: Array | float) -> Array:
         return mu * (1.0 - mu) / (1.0 + phi)
 
-    def simulate(self, mu: Array, prior: Array, phi: float, rng: np.random.Generator) -> Array:
+    def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         return rng.beta(mu * phi, (1.0 - mu) * phi)
 
     def start_mean(self, y: Array, prior: Array) -> Array:

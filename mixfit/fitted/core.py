@@ -13,7 +13,7 @@ from mixfit import wald
 from mixfit.covariance.templates import expand
 from mixfit.fitted.ranef import coef, ranef
 from mixfit.fitted.simulate import simulate
-from mixfit.fitted.singular import any_singular, column_scales, undetermined
+from mixfit.fitted.singular import any_singular, undetermined
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -177,8 +177,12 @@ class Fitted:
 
     @property
     def theta(self) -> NDArray[np.float64]:
-        """Free entries of the relative covariance factors, column by column, term by term."""
-        return self.estimate.theta
+        """Free entries of the relative covariance factors, in the order of lme4's ``getME(fit, "theta")``.
+
+        Column by column of every term's lower triangle; terms by decreasing number of levels of their grouping
+        factors, as lme4 sorts them. ``varcorr()`` has the terms in the order of the formula.
+        """
+        return self.estimate.theta[self.model.theta_order]
 
     @property
     def certificate(self) -> Certificate:
@@ -198,7 +202,7 @@ class Fitted:
         where a term's columns are proportional within every group, which leaves its effects undetermined.
         """
         random = self.model.design.random
-        boundary = any_singular(self.estimate.templates, column_scales(random))
+        boundary = any_singular(random, self.estimate.templates)
         return boundary or any(undetermined(term) for term in random)
 
     @cached_property
@@ -218,4 +222,4 @@ class Fitted:
         """
         # u = Lambda'Z'(score of the predictor) is in the range of T': of all solutions of b = Tu the shortest.
         pairs = zip(self.estimate.templates, self.estimate.modes, strict=True)
-        return np.concatenate([(b @ np.linalg.pinv(t).T).ravel() for t, b in pairs])
+        return np.concatenate([np.empty(0), *((b @ np.linalg.pinv(t).T).ravel() for t, b in pairs)])

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 import pandas as pd
 
+from mixfit.design.types import MEAN
 from mixfit.errors import FitError
+from mixfit.families.several import DISPERSION
 from mixfit.fitted.core import Fitted
+from mixfit.fitted.further import coefficients_of, dispersion_of, mixed_moments, predict_part, zero_of
 from mixfit.fitted.predict import predicted, row_predictors
-from mixfit.fitted.residuals import conditional_residuals, overdispersion_test
+from mixfit.fitted.residuals import conditional_residuals, mixture_residuals, overdispersion_test
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from mixfit.families.base import Family
+    from mixfit.families.links import Link
     from mixfit.fitted.protocols import GeneralizedFit, GeneralizedModel, Kind
     from mixfit.fitted.re_form import ReForm
     from mixfit.fitted.residuals import GeneralizedResidualKind, Overdispersion
@@ -56,7 +61,7 @@ class FittedGeneralized(Fitted):
         """Ratio of `params` to `bse`; the same as `tvalues`."""
         return self.tvalues
 
-    def cov_params(self, conditional: bool = False) -> pd.DataFrame:
+    def cov_params(self, *, conditional: bool = False) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects.
 
         Parameters
@@ -86,11 +91,81 @@ class FittedGeneralized(Fitted):
     @property
     def bse_theta(self) -> Array:
         """Standard errors of `theta`, shape (m,); NaN on the boundary."""
-        return self.estimate.theta_errors
+        return self.estimate.theta_errors[self.model.theta_order]
+
+    @property
+    def family(self) -> Family:
+        """The family at the estimates of its shapes."""
+        return self.model.family.at(self.estimate.shape)
+
+    @property
+    def shapes(self) -> dict[str, float]:
+        """Parameters of the distribution beside mean and dispersion, by name: df, power, alpha, cut points.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep, family="t").fit()
+        >>> {name: round(value, 1) for name, value in fit.shapes.items()}
+        {'df': 4.5}
+        """
+        return self.family.shape_values
+
+    def params_of(self, predictor: str) -> pd.Series[float]:
+        """Return the fixed effects of a predictor: ``"zi"``, ``"dispersion"``, or ``"mean"``, which are `params`.
+
+        Parameters
+        ----------
+        predictor : str
+
+        Returns
+        -------
+        Series
+
+        Raises
+        ------
+        FitError
+            For a predictor that the model does not have.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> ticks = mixfit.datasets.load("grouseticks")
+        >>> fit = mixfit.mixed("TICKS ~ YEAR + (1 | BROOD)", ticks, family="poisson", zi="~ 1").fit()
+        >>> fit.params_of("zi").index.tolist()
+        ['Intercept']
+        """
+        return self.params if predictor == MEAN else coefficients_of(self, predictor)["Estimate"].rename(None)
+
+    def bse_of(self, predictor: str) -> pd.Series[float]:
+        """Return the standard errors of `params_of`.
+
+        Parameters
+        ----------
+        predictor : str
+
+        Returns
+        -------
+        Series
+        """
+        return self.bse if predictor == MEAN else coefficients_of(self, predictor)["Std. Error"].rename(None)
+
+    @property
+    def response_link(self) -> Link:
+        """What leads from the linear predictor to the mean response."""
+        return self.family.response_link(self.row_dispersion)
+
+    @property
+    def row_dispersion(self) -> Array | float:
+        """The dispersion phi, of every row where it has a predictor."""
+        return dispersion_of(self)
 
     @property
     def _n_scale(self) -> int:
-        return int(self.model.family.has_dispersion)
+        further = self.estimate.further
+        own = int(self.model.family.has_dispersion and DISPERSION not in further) + len(self.model.family.free)
+        return own + sum(len(f.beta) + len(f.theta) for f in further.values())
 
     @property
     def dispersion(self) -> float:
@@ -143,7 +218,8 @@ class FittedGeneralized(Fitted):
     @cached_property
     def fittedvalues(self) -> pd.Series[float]:
         """Fitted means at the modes, on the rows used."""
-        return pd.Series(self.model.family.link.mean(self.estimate.eta), index=self.model.design.index)
+        mean, zero = self.response_link.mean(self.estimate.eta), zero_of(self)
+        return pd.Series(mean if zero is None else (1.0 - zero) * mean, index=self.model.design.index)
 
     @property
     def resid(self) -> pd.Series[float]:
@@ -205,7 +281,9 @@ class FittedGeneralized(Fitted):
         [-1.34, 1.075]
         """
         design, estimate = self.model.design, self.estimate
-        values = conditional_residuals(self.model.family, design.y, self.prior, estimate.eta, estimate.phi, kind)
+        if zero_of(self) is not None:
+            return pd.Series(mixture_residuals(design.y, *mixed_moments(self), kind), index=design.index)
+        values = conditional_residuals(self.family, design.y, self.prior, estimate.eta, self.row_dispersion, kind)
         return pd.Series(values, index=design.index)
 
     def overdispersion(self) -> Overdispersion:
@@ -235,10 +313,12 @@ class FittedGeneralized(Fitted):
     def predict(
         self,
         newdata: object = None,
+        *,
         type: Literal["response", "link"] = "response",  # noqa: A002
         re_form: ReForm = None,
         allow_new_levels: bool = False,
         se: bool = False,
+        what: Literal["response", "conditional", "zero", "dispersion", "link"] | None = None,
     ) -> pd.Series[float] | pd.DataFrame:
         """Predict the mean response or the linear predictor, offset included.
 
@@ -262,6 +342,10 @@ class FittedGeneralized(Fitted):
             approximation at the mode: Var(b | y) at the estimated theta, and the modes moving with
             beta. The uncertainty of theta enters through `cov_params` alone, and an unseen level's
             own effect adds nothing. Those of the mean follow by the delta method.
+        what : {"response", "conditional", "zero", "dispersion", "link"}, optional
+            Of a model with ``zi=`` or ``dispersion=``: the mean response, (1 - p) times the mean of the family;
+            that mean; p, the probability of a further zero (of a hurdle: of any); the dispersion phi; the linear
+            predictor of the mean. It goes before `type`.
 
         Returns
         -------
@@ -278,7 +362,7 @@ class FittedGeneralized(Fitted):
         FormulaError
             For a `re_form` with a term that the model does not have.
         FitError
-            For another `type`.
+            For another `type` or `what`, and for standard errors of what several predictors make.
 
         Examples
         --------
@@ -295,5 +379,7 @@ class FittedGeneralized(Fitted):
         """
         if type not in ("response", "link"):
             raise FitError(f"predict has the types 'response' and 'link', not {type!r}")
+        if self.estimate.further or what is not None:
+            return predict_part(self, newdata, what or type, re_form, allow_new_levels, se)
         prediction = row_predictors(self, newdata, re_form, allow_new_levels, se)
-        return predicted(*prediction, None if type == "link" else self.model.family.link)
+        return predicted(*prediction, None if type == "link" else self.response_link)

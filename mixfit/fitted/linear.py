@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
+from mixfit.errors import FitError
 from mixfit.fitted.core import Fitted
 from mixfit.fitted.linear_predictor import training_predictor
 from mixfit.fitted.predict import predicted, row_predictors
 from mixfit.fitted.re_form import select
+from mixfit.fitted.residual_covariance import residual_deviations, whitened
 from mixfit.fitted.residuals import scale_residuals
 
 if TYPE_CHECKING:
@@ -32,6 +34,11 @@ class FittedLinear(Fitted):
     kind: ClassVar[Kind] = "linear"
     model: LinearModel
     estimate: LinearEstimate
+
+    @property
+    def _n_scale(self) -> int:
+        """Sigma, and what else describes the residuals."""
+        return 1 + self.estimate.n_residual
 
     @property
     def deviance(self) -> float:
@@ -102,9 +109,11 @@ class FittedLinear(Fitted):
 
         Parameters
         ----------
-        kind : {"response", "working", "deviance", "pearson", "scaled"}
+        kind : {"response", "working", "deviance", "pearson", "scaled", "normalized"}
             Response less fitted values, which are the working residuals too; times the square root of the weights,
-            which are deviance and Pearson's residuals, as in lme4; that divided by sigma.
+            which are deviance and Pearson's residuals, as in lme4; that divided by sigma, or by the standard deviation
+            of each row where residuals have several; made independent and of variance 1 by the estimated covariance of
+            the residuals, as nlme's.
 
         Returns
         -------
@@ -120,14 +129,20 @@ class FittedLinear(Fitted):
         """
         design = self.model.design
         response = design.y - self.fittedvalues.to_numpy()
-        return pd.Series(scale_residuals(response, design.weights, self.sigma, kind), index=design.index)
+        if kind == "normalized":
+            return pd.Series(whitened(self, response), index=design.index)
+        root = 1.0 if design.weights is None else np.sqrt(design.weights)
+        deviations = residual_deviations(self) * root
+        return pd.Series(scale_residuals(response, design.weights, deviations, kind), index=design.index)
 
     def predict(
         self,
         newdata: object = None,
+        *,
         re_form: ReForm = None,
         allow_new_levels: bool = False,
         se: bool = False,
+        type: Literal["link", "response"] = "link",  # noqa: A002
     ) -> pd.Series[float] | pd.DataFrame:
         """Predict the mean response, offset included.
 
@@ -146,11 +161,16 @@ class FittedLinear(Fitted):
             Whether to give standard errors: those of the fixed part, jointly with those of the
             included random effects, at the estimated theta. An unseen level's own effect and
             the residual add nothing to them; `get_prediction` has intervals that count both.
+        type : {"link", "response"}
+            Of a transformed response, such as ``log(y)``: predictions on its scale, or what the inverse of the
+            transformation makes of them (medians of y, where the residuals are symmetric, not means), with
+            standard errors by the delta method.
 
         Returns
         -------
         Series, shape (m,), or DataFrame
-            With `se`, the columns ``mean`` and ``mean_se``.
+            With `se`, the columns ``mean`` and ``mean_se``. On the scale of a transformed response the series, or
+            the axis of the columns, has its name.
 
         Raises
         ------
@@ -161,6 +181,8 @@ class FittedLinear(Fitted):
             computed from whole columns, such as ``I(x - x.mean())``, which new rows would compute from themselves.
         FormulaError
             For a `re_form` with a term that the model does not have.
+        FitError
+            For another `type`, and for a transformation whose inverse is not known.
 
         Examples
         --------
@@ -173,5 +195,20 @@ class FittedLinear(Fitted):
              mean  mean_se
         0  251.41     6.82
         1  261.87     6.79
+        >>> logs = mixfit.mixed("log(Reaction) ~ Days + (Days | Subject)", sleep).fit()
+        >>> logs.predict(sleep.head(2)).round(3)
+        0    5.545
+        1    5.604
+        Name: log(Reaction), dtype: float64
+        >>> logs.predict(sleep.head(2), type="response").round(2).tolist()
+        [255.9, 271.38]
         """
-        return predicted(*row_predictors(self, newdata, re_form, allow_new_levels, se))
+        if type not in ("response", "link"):
+            raise FitError(f"predict has the types 'response' and 'link', not {type!r}")
+        transformation = self.model.design.transformation
+        if transformation is not None and type == "response":
+            transformation.require_inverse()
+        prediction = row_predictors(self, newdata, re_form, allow_new_levels, se)
+        if type == "response":
+            return predicted(*prediction, transformation)
+        return predicted(*prediction, scale=None if transformation is None else transformation.text)

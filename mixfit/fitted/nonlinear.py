@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from mixfit.arguments import check_probability
 from mixfit.design.columns import Columns
-from mixfit.errors import FitError
 from mixfit.fitted.core import Fitted
 from mixfit.fitted.predict import row_predictors
 from mixfit.fitted.residuals import scale_residuals
@@ -127,7 +127,7 @@ class FittedNonlinear(Fitted):
         return pd.DataFrame(eta.reshape(len(names), m).T, index=labels[:m], columns=names)
 
     def predict(
-        self, newdata: object = None, re_form: ReForm = None, allow_new_levels: bool = False
+        self, newdata: object = None, *, re_form: ReForm = None, allow_new_levels: bool = False
     ) -> pd.Series[float]:
         """Predict the curve.
 
@@ -155,7 +155,7 @@ class FittedNonlinear(Fitted):
         return pd.Series(curve.values(phi.to_numpy().T), index=phi.index)
 
     def simulate(
-        self, n: int = 1, seed: int | np.random.Generator | None = None, re_form: ReForm = "population"
+        self, n: int = 1, *, seed: int | np.random.Generator | None = None, re_form: ReForm = "population"
     ) -> pd.DataFrame:
         """Draw new responses from the fitted model, on the rows of the fit.
 
@@ -193,7 +193,6 @@ class FittedNonlinear(Fitted):
         DataFrame, shape (p, 2)
             Columns 0 and 1, as in statsmodels.
         """
-        if not 0.0 < alpha < 1.0:
-            raise FitError(f"alpha must lie between 0 and 1, not {alpha!r}.")
+        check_probability("alpha", alpha)
         half = ndtri(1.0 - alpha / 2.0) * self._errors
         return pd.DataFrame({0: self.estimate.beta - half, 1: self.estimate.beta + half}, index=self.params.index)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from mixfit.design.types import NewDesign
+from mixfit.arguments import check_flag
+from mixfit.design.new_rows import NewDesign
 from mixfit.errors import EstimabilityWarning, NewLevelError
+from mixfit.fitted.kriging import kriged
 from mixfit.fitted.linear_predictor import complete_variance, kept_columns, linear_predictor
 from mixfit.fitted.re_form import select
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.design.transformation import Transformation
     from mixfit.design.types import Grouping, RandomDesign
     from mixfit.families.links import Link
     from mixfit.fitted.protocols import Fit, Model
@@ -63,7 +66,9 @@ def rows_to_predict(fit: Fit, newdata: object, selection: Selection, allow_new_l
         offset = np.zeros(len(design.y)) if design.offset is None else design.offset
         Z, codes = tuple(term.Z for term in design.random), tuple(term.grouping.codes for term in design.random)
         return NewDesign(X=fit.model.exog, Z=Z, codes=codes, offset=offset, index=design.index)
-    new = design.reader.read(newdata, tuple(bool(keep.any()) for keep in selection))
+    read = design.reader.read(newdata, tuple(bool(keep.any()) for keep in selection))
+    Z, own = kriged(fit, read.Z, read.places)
+    new = replace(read, Z=Z, own_variance=own)
     if not allow_new_levels:
         check_levels(new, design.random, newdata)
     return replace(new, X=estimable_rows(fit.model, new.X))
@@ -86,6 +91,8 @@ def estimable_rows(model: Model, X: Array) -> Array:
 
 def row_predictors(fit: Fit, newdata: object, re_form: ReForm, allow_new_levels: bool, variance: bool) -> RowPredictors:
     """Linear predictors of new rows, or of those of the fit, and the variances of their errors."""
+    check_flag("allow_new_levels", allow_new_levels)
+    check_flag("se", variance)
     selection = select(re_form, fit.model.design.random)
     return predictors_of(fit, rows_to_predict(fit, newdata, selection, allow_new_levels), selection, variance)
 
@@ -95,11 +102,19 @@ def predictors_of(fit: Fit, rows: NewDesign, selection: Selection, variance: boo
     estimate, Z = fit.estimate, kept_columns(rows.Z, selection)
     eta = linear_predictor(rows.X, estimate.beta, rows.offset, Z, rows.codes, estimate.modes)
     spread = complete_variance(fit.model, estimate, rows.X, Z, rows.codes) if variance else None
+    if spread is not None:
+        for own, code, z in zip(rows.own_variance, rows.codes, Z, strict=False):
+            if own is not None and code is not None and z is not None:
+                spread += np.where(code >= 0, own, 0.0)
     return RowPredictors(eta, spread, rows.index)
 
 
 def predicted(
-    eta: NDArray[np.float64], variance: NDArray[np.float64] | None, index: pd.Index, link: Link | None = None
+    eta: NDArray[np.float64],
+    variance: NDArray[np.float64] | None,
+    index: pd.Index,
+    link: Link | Transformation | None = None,
+    scale: str | None = None,
 ) -> pd.Series[float] | pd.DataFrame:
     """Predictions under the names of their rows, with standard errors where there is a variance.
 
@@ -110,8 +125,10 @@ def predicted(
     variance : ndarray, shape (m,), or None
         Of eta's error.
     index : pandas.Index, shape (m,)
-    link : Link, optional
+    link : Link or Transformation, optional
         Predict the mean, its standard error by the delta method; eta itself by default.
+    scale : str, optional
+        Names the scale of the predictions: the name of the series, and of the columns of the frame.
 
     Returns
     -------
@@ -126,9 +143,9 @@ def predicted(
     """
     mean = eta if link is None else link.mean(eta)
     if variance is None:
-        return pd.Series(mean, index=index)
+        return pd.Series(mean, index=index, name=scale)
     error = np.sqrt(variance) if link is None else np.sqrt(variance) * np.abs(link.slope(eta))
-    return pd.DataFrame({"mean": mean, "mean_se": error}, index=index)
+    return pd.DataFrame({"mean": mean, "mean_se": error}, index=index).rename_axis(columns=scale)
 
 
 def check_levels(new: NewDesign, random: Sequence[RandomDesign], newdata: object) -> None:

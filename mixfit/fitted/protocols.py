@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from mixfit.design.types import Design
     from mixfit.families.base import Family
+    from mixfit.families.links import Link
     from mixfit.glmm.problem import GeneralizedAssembly
     from mixfit.glmm.types import GeneralizedEstimate
     from mixfit.gram.row_space import RowSpace
@@ -90,6 +91,10 @@ class Model(Protocol):
         """The formula as it was written."""
 
     @property
+    def description(self) -> str:
+        """The formula, and what else says which model it is."""
+
+    @property
     def data_name(self) -> str | None:
         """Name of the data set where one is known."""
 
@@ -112,6 +117,10 @@ class Model(Protocol):
     @property
     def kept(self) -> NDArray[np.intp]:
         """Position in ``design.X`` of every column of `exog`."""
+
+    @property
+    def theta_order(self) -> NDArray[np.intp]:
+        """Where the entries of theta in lme4's order stand in the formula's."""
 
     @property
     def row_space(self) -> RowSpace:
@@ -286,7 +295,7 @@ class Fit(Protocol):
     def information_criteria(self) -> dict[str, float]:
         """Return the line of criteria that a summary by maximum likelihood shows, by name."""
 
-    def ranef(self, condsd: bool = False) -> dict[str, pd.DataFrame]:
+    def ranef(self, *, condsd: bool = False) -> dict[str, pd.DataFrame]:
         """Return the conditional modes of the random effects."""
 
     def coef(self) -> dict[str, pd.DataFrame]:
@@ -338,6 +347,18 @@ class GeneralizedFit(Fit, Protocol):
     @property
     def dispersion(self) -> float:
         """The family's dispersion phi; 1 where it has none."""
+
+    @property
+    def family(self) -> Family:
+        """The family at the estimates of its shapes."""
+
+    @property
+    def row_dispersion(self) -> Array | float:
+        """The dispersion phi, of every row where it has a predictor."""
+
+    @property
+    def response_link(self) -> Link:
+        """What leads from the linear predictor to the mean response."""
 
     @property
     def linear_predictor(self) -> pd.Series[float]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mixfit.arguments import check_flag
 from mixfit.fitted.varcorr import term_order
 
 if TYPE_CHECKING:
@@ -17,7 +18,32 @@ if TYPE_CHECKING:
     from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import Fit
 
-__all__ = ["coef", "coefficient_frames", "effect_frames", "ranef", "standard_deviations", "with_deviations"]
+__all__ = ["ByFactor", "coef", "coefficient_frames", "effect_frames", "ranef", "standard_deviations", "with_deviations"]
+
+# Rows that a notebook shows of each table, as pandas does.
+_ROWS = 60
+
+
+class ByFactor(dict[str, pd.DataFrame]):
+    """A table of each grouping factor, by name; prints as R prints a list of tables.
+
+    Examples
+    --------
+    >>> ByFactor(g=pd.DataFrame({"Intercept": [0.5, -0.5]}, index=["a", "b"]))
+    $g
+       Intercept
+    a        0.5
+    b       -0.5
+    """
+
+    def __repr__(self) -> str:
+        return "\n\n".join(f"${name}\n{frame!r}" for name, frame in self.items())
+
+    def _repr_html_(self) -> str:
+        """Tables for a notebook, the same text above each."""
+        from html import escape
+
+        return "".join(f"<p>{escape(name)}</p>{frame.to_html(max_rows=_ROWS)}" for name, frame in self.items())
 
 
 def effect_frames(random: Sequence[RandomDesign], values: Sequence[NDArray[np.float64]]) -> dict[str, pd.DataFrame]:
@@ -135,7 +161,7 @@ def coefficient_frames(params: pd.Series[float], modes: Mapping[str, pd.DataFram
     return frames
 
 
-def ranef(fit: Fit, condsd: bool = False) -> dict[str, pd.DataFrame]:
+def ranef(fit: Fit, *, condsd: bool = False) -> ByFactor:
     """Return the conditional modes of the random effects.
 
     Parameters
@@ -147,8 +173,8 @@ def ranef(fit: Fit, condsd: bool = False) -> dict[str, pd.DataFrame]:
 
     Returns
     -------
-    dict of str to DataFrame
-        By grouping factor: a row a level, a column a random column; the terms of one
+    ByFactor
+        A dict by grouping factor, whose values are frames: a row a level, a column a random column; the terms of one
         factor side by side.
 
     Examples
@@ -161,21 +187,22 @@ def ranef(fit: Fit, condsd: bool = False) -> dict[str, pd.DataFrame]:
     >>> fit.ranef(condsd=True)["Subject"]["sd"].loc["308"].round(2).to_dict()
     {'Intercept': 12.07, 'Days': 2.3}
     """
+    check_flag("condsd", condsd)
     random = fit.model.design.random
     modes = effect_frames(random, fit.estimate.modes)
     if not condsd:
-        return modes
+        return ByFactor(modes)
     deviations = standard_deviations(fit.model.conditional_covariance(fit.estimate))
-    return with_deviations(modes, effect_frames(random, deviations))
+    return ByFactor(with_deviations(modes, effect_frames(random, deviations)))
 
 
-def coef(fit: Fit) -> dict[str, pd.DataFrame]:
+def coef(fit: Fit) -> ByFactor:
     """Return fixed plus random effects of every level, as lme4's ``coef``.
 
     Returns
     -------
-    dict of str to DataFrame
-        By grouping factor. Random columns without a fixed effect come first.
+    ByFactor
+        A dict of frames by grouping factor. Random columns without a fixed effect come first.
 
     Examples
     --------
@@ -185,4 +212,4 @@ def coef(fit: Fit) -> dict[str, pd.DataFrame]:
     >>> fit.coef()["Subject"].loc["308"].round(2).to_dict()
     {'Intercept': 253.66, 'Days': 19.67}
     """
-    return coefficient_frames(fit.params, ranef(fit))
+    return ByFactor(coefficient_frames(fit.params, ranef(fit)))

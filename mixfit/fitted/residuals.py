@@ -21,18 +21,19 @@ __all__ = [
     "ResidualKind",
     "conditional_residuals",
     "deviances",
+    "mixture_residuals",
     "overdispersion_test",
     "scale_residuals",
 ]
 
-ResidualKind = Literal["response", "working", "deviance", "pearson", "scaled"]
+ResidualKind = Literal["response", "working", "deviance", "pearson", "scaled", "normalized"]
 GeneralizedResidualKind = Literal["deviance", "pearson", "response", "working", "scaled"]
 
 
 def scale_residuals(
     response: NDArray[np.float64],
     weights: NDArray[np.float64] | None,
-    sigma: float,
+    deviations: NDArray[np.float64] | float,
     kind: ResidualKind = "response",
 ) -> NDArray[np.float64]:
     """Bring response residuals to another scale, as lme4's ``residuals(m, type, scaled)``.
@@ -43,10 +44,11 @@ def scale_residuals(
         ``y`` less fitted values, in units of the response.
     weights : ndarray, shape (n,), or None
         Prior weights.
-    sigma : float
-        Residual standard deviation of an observation of weight 1.
+    deviations : ndarray, shape (n,), or float
+        Residual standard deviation of every row, were its weight 1.
     kind : {"response", "working", "deviance", "pearson", "scaled"}
-        As they are, under the first two names; times ``sqrt(weights)``, under the next two; that divided by `sigma`.
+        As they are, under the first two names; times ``sqrt(weights)``, under the next two; that divided by the
+        deviations.
 
     Returns
     -------
@@ -65,9 +67,11 @@ def scale_residuals(
     if kind in ("response", "working"):
         return response
     if kind not in ("deviance", "pearson", "scaled"):
-        raise FitError(f"residuals are 'response', 'working', 'deviance', 'pearson' or 'scaled', not {kind!r}.")
+        raise FitError(
+            f"residuals are 'response', 'working', 'deviance', 'pearson', 'scaled' or 'normalized', not {kind!r}."
+        )
     pearson = response if weights is None else np.sqrt(weights) * response
-    return pearson / sigma if kind == "scaled" else pearson
+    return pearson / deviations if kind == "scaled" else pearson
 
 
 class Overdispersion(NamedTuple):
@@ -100,7 +104,7 @@ class Overdispersion(NamedTuple):
     pvalue: float
 
 
-def deviances(family: Family, y: Array, prior: Array, mu: Array, phi: float) -> Array:
+def deviances(family: Family, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
     """What every row adds to the deviance.
 
     Parameters
@@ -138,7 +142,7 @@ def deviances(family: Family, y: Array, prior: Array, mu: Array, phi: float) -> 
 
 
 def conditional_residuals(
-    family: Family, y: Array, prior: Array, eta: Array, phi: float, kind: GeneralizedResidualKind
+    family: Family, y: Array, prior: Array, eta: Array, phi: Array | float, kind: GeneralizedResidualKind
 ) -> Array:
     """Residuals of `kind` at a linear predictor, as lme4 defines them.
 
@@ -166,7 +170,7 @@ def conditional_residuals(
     [2.0]
     """
     mu = family.link.mean(eta)
-    response = y - mu
+    response = y - family.expectation(eta, phi)
     if kind == "response":
         return response
     if kind == "working":
@@ -177,6 +181,40 @@ def conditional_residuals(
         raise FitError(f"residuals are 'deviance', 'pearson', 'response', 'working' or 'scaled', not {kind!r}.")
     unscaled = kind == "pearson" and family.is_scaled
     return response / np.sqrt(family.row_variance(prior, mu, 1.0 if unscaled else phi))
+
+
+def mixture_residuals(y: Array, mean: Array, variance: Array, kind: GeneralizedResidualKind) -> Array:
+    """Residuals of responses with further zeros, of which only the first two moments are used.
+
+    Parameters
+    ----------
+    y, mean, variance : ndarray, shape (n,)
+    kind : {"deviance", "pearson", "response", "working", "scaled"}
+
+    Returns
+    -------
+    ndarray, shape (n,)
+
+    Raises
+    ------
+    FitError
+        For deviance and working residuals, which a mixture does not have.
+
+    Examples
+    --------
+    >>> mixture_residuals(np.array([3.0]), np.ones(1), np.full(1, 4.0), "pearson").tolist()
+    [1.0]
+    """
+    if kind == "response":
+        return y - mean
+    if kind in ("pearson", "scaled"):
+        return (y - mean) / np.sqrt(variance)
+    if kind in ("deviance", "working"):
+        raise FitError(
+            f"A model with zi= has no {kind} residuals: a mixture has no deviance and no working response. Use "
+            "'pearson' or 'response', or quantile_residuals()."
+        )
+    raise ValueError(f"residuals are 'deviance', 'pearson', 'response', 'working' or 'scaled', not {kind!r}")
 
 
 def overdispersion_test(scaled: Array, df: int) -> Overdispersion:

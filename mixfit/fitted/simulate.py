@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
+from mixfit.arguments import check_count
 from mixfit.errors import FitError
+from mixfit.families.several import ZERO
 from mixfit.fitted.linear_predictor import term_effect, training_predictor
 from mixfit.fitted.protocols import is_generalized
 from mixfit.fitted.re_form import select
+from mixfit.fitted.residual_covariance import is_structured, residual_noise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,8 +100,7 @@ def add_noise(predictors: Array, sigma: float, weights: Array | None, rng: np.ra
 
 def draw_predictors(fit: Fit, n: int, re_form: ReForm, rng: np.random.Generator) -> Array:
     """Linear predictors with new random effects, but for the terms that `re_form` holds: (nobs, n)."""
-    if n < 1:
-        raise FitError(f"simulate needs a positive number of replicates, not {n}")
+    check_count("n", n)
     random, templates = fit.model.design.random, fit.estimate.templates
     selection = select(re_form, random)
     for term, keep in zip(random, selection, strict=True):
@@ -108,18 +111,33 @@ def draw_predictors(fit: Fit, n: int, re_form: ReForm, rng: np.random.Generator)
     return draw_effects(held, new, [templates[t] for t in fresh], fit.estimate.unit, n, rng)
 
 
-def draw_responses(fit: Fit, predictors: Array, rng: np.random.Generator) -> Array:
-    """Responses of the rows of the fit given their linear predictors: both (nobs, n), a column a replicate."""
+def draw_responses(fit: Fit, predictors: Array, rng: np.random.Generator, *, held: bool = False) -> Array:
+    """Responses of the rows of the fit given their linear predictors: both (nobs, n), a column a replicate.
+
+    `held` keeps the random effects of further zeros at their modes.
+    """
     if is_generalized(fit):
-        family = fit.model.family
+        family, further = fit.family, fit.estimate.further
         # Replicates as rows, since prior weights broadcast on the last axis.
-        return family.simulate(family.link.mean(predictors).T, fit.prior, fit.dispersion, rng).T
+        drawn = family.simulate(family.link.mean(predictors).T, fit.prior, fit.row_dispersion, rng).T
+        if ZERO not in further:
+            return drawn
+        zero, own = further[ZERO], next(p for p in fit.model.design.further if p.name == ZERO)
+        if held or not zero.modes:
+            eta = zero.eta[:, None]
+        else:
+            fixed = own.X[:, zero.kept] @ zero.beta + (0.0 if own.offset is None else own.offset)
+            eta = draw_effects(fixed, own.random, zero.templates, 1.0, predictors.shape[1], rng)
+        return np.where(rng.uniform(size=drawn.shape) < expit(eta), 0.0, drawn)
+    if is_structured(fit):
+        return predictors + residual_noise(fit, predictors.shape[1], rng)
     return add_noise(predictors, fit.sigma, fit.model.design.weights, rng)
 
 
 def simulate(
     fit: Fit,
     n: int = 1,
+    *,
     seed: int | np.random.Generator | None = None,
     re_form: ReForm = "population",
 ) -> pd.DataFrame:
@@ -157,6 +175,6 @@ def simulate(
     1  0.083  0.083
     """
     rng = np.random.default_rng(seed)
-    values = draw_responses(fit, draw_predictors(fit, n, re_form, rng), rng)
+    values = draw_responses(fit, draw_predictors(fit, n, re_form, rng), rng, held=re_form is None)
     names = [f"sim_{i + 1}" for i in range(values.shape[1])]
     return pd.DataFrame(values, index=fit.model.design.index, columns=names)

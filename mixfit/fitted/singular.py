@@ -9,52 +9,43 @@ import numpy as np
 from mixfit.covariance.structure import Invariance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from mixfit.design.types import RandomDesign
 
-__all__ = ["any_singular", "column_scales", "singular", "undetermined"]
+__all__ = ["any_singular", "column_scales", "undetermined"]
 
 # Of a matrix with a unit diagonal, the smallest eigenvalue below which its columns are dependent but for rounding.
 _DEPENDENT = 1e-10
 
 
-def any_singular(
-    templates: Iterable[NDArray[np.float64]], scales: Iterable[NDArray[np.float64]], tolerance: float = 1e-4
-) -> bool:
+def any_singular(random: Sequence[RandomDesign], templates: Sequence[NDArray[np.float64]]) -> bool:
     """Say whether a relative covariance factor lies on the boundary of its parameter space.
 
     Parameters
     ----------
-    templates : iterable of ndarray, shape (k_t, k_t)
+    random : sequence of RandomDesign
+    templates : sequence of ndarray, shape (k_t, k_t)
         Lower-triangular relative factors.
-    scales : iterable of ndarray, shape (k_t,)
-        Root mean squares of the terms' columns, so that the answer does not depend on their units.
-    tolerance : float
-        On the scale of theta, whose unit is the residual standard deviation; 1e-4 is the
-        default of lme4's ``isSingular``.
 
     Returns
     -------
     bool
-        True where a diagonal entry, for a column of unit mean square, is below `tolerance`.
+        True where a structure says so of columns brought to unit mean square, so that the answer does not depend on
+        their units.
 
     Examples
     --------
-    >>> one = [np.ones(2)]
-    >>> any_singular([np.eye(2)], one), any_singular([np.array([[1.0, 0.0], [0.3, 0.0]])], one)
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> random = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).design.random
+    >>> any_singular(random, [np.eye(2)]), any_singular(random, [np.array([[1.0, 0.0], [0.3, 0.0]])])
     (False, True)
     """
-    return any(bool(singular(*pair, tolerance)) for pair in zip(templates, scales, strict=True))
-
-
-def singular(
-    template: NDArray[np.float64], scale: NDArray[np.float64], tolerance: float = 1e-4
-) -> NDArray[np.bool_] | np.bool_:
-    """The same of one term, for one template or many: (..., k, k) gives (...)."""
-    return (np.diagonal(template, axis1=-2, axis2=-1) * scale < tolerance).any(axis=-1)
+    triples = zip(random, templates, column_scales(random), strict=True)
+    return any(bool(term.structure.is_singular(t, scale)) for term, t, scale in triples)
 
 
 def column_scales(random: Iterable[RandomDesign]) -> list[NDArray[np.float64]]:
@@ -76,7 +67,7 @@ def undetermined(term: RandomDesign) -> bool:
     bool
     """
     k, codes, q = term.Z.shape[1], term.grouping.codes, term.grouping.n_levels
-    if term.structure.invariance is not Invariance.ANY_BASIS or k == 1:
+    if term.structure.invariance is not Invariance.ANY_BASIS or k == 1 or term.structure.rank < k:
         return False
     gram = np.empty((q, k, k))
     for i in range(k):

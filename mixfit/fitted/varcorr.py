@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from mixfit.brief import brief
 from mixfit.covariance.steps import split_theta
+from mixfit.fitted.residual_covariance import is_structured
 from mixfit.wald import correlation
 
 if TYPE_CHECKING:
@@ -20,7 +23,16 @@ if TYPE_CHECKING:
     from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import Fit
 
-__all__ = ["Component", "RandomCovariances", "covariance_frame", "random_covariances", "term_order", "unique_names"]
+__all__ = [
+    "Component",
+    "RandomCovariances",
+    "ResidualComponent",
+    "covariance_frame",
+    "random_covariances",
+    "residual_parts",
+    "term_order",
+    "unique_names",
+]
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,13 @@ class Component:
     structure: Structure
     values: NDArray[np.float64]
 
+    __repr__ = brief
+
+    def matrix(self) -> pd.DataFrame:
+        """The covariance matrix by the names of the columns."""
+        names = list(self.columns)
+        return pd.DataFrame(self.vcov.copy(), index=names, columns=names)
+
     @property
     def sd(self) -> NDArray[np.float64]:
         """Standard deviations, shape (k,)."""
@@ -62,6 +81,55 @@ class Component:
     @property
     def corr(self) -> NDArray[np.float64]:
         """Correlation matrix, shape (k, k); NaN where a standard deviation is zero."""
+        return correlation(self.vcov)
+
+
+@dataclass(frozen=True)
+class ResidualComponent:
+    """Covariance of the residuals of one part of the blocks, at all places.
+
+    Attributes
+    ----------
+    group : str
+        ``"Residual"``, and the part where there are several.
+    columns : tuple of str, length k
+        The places.
+    structure : Structure
+    theta : ndarray, shape (m,)
+        Its parameters, relative to `sigma`.
+    sigma : float
+    """
+
+    group: str
+    columns: tuple[str, ...]
+    structure: Structure
+    theta: NDArray[np.float64]
+    sigma: float
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """Of the natural parameters of the structure, standard deviations first, in units of the response."""
+        return self.structure.natural_values(self.theta, self.sigma)
+
+    @cached_property
+    def vcov(self) -> NDArray[np.float64]:
+        """Covariance matrix, (k, k): made when it is asked for, since a field may have many places."""
+        factor = self.sigma * self.structure.template(self.theta)
+        return factor @ factor.T
+
+    def matrix(self) -> pd.DataFrame:
+        """The covariance matrix by the names of the places."""
+        names = list(self.columns)
+        return pd.DataFrame(self.vcov.copy(), index=names, columns=names)
+
+    @property
+    def sd(self) -> NDArray[np.float64]:
+        """Standard deviations, shape (k,)."""
+        return np.sqrt(np.diagonal(self.vcov))
+
+    @property
+    def corr(self) -> NDArray[np.float64]:
+        """Correlation matrix, shape (k, k)."""
         return correlation(self.vcov)
 
 
@@ -75,10 +143,23 @@ class RandomCovariances:
         Terms by decreasing number of levels, ties in the order of the formula.
     sigma : float or None
         Residual standard deviation; None where the model has none.
+    residual : tuple of ResidualComponent
+        Of residuals that are correlated, or have standard deviations of their own: one a part.
+    log_sd : tuple of (str, float)
+        What columns of ``dispersion=`` add to the logarithm of the residual standard deviation.
     """
 
     components: tuple[Component, ...]
     sigma: float | None
+    residual: tuple[ResidualComponent, ...] = ()
+    log_sd: tuple[tuple[str, float], ...] = ()
+
+    __repr__ = brief
+
+    @property
+    def parts(self) -> tuple[Component | ResidualComponent, ...]:
+        """Of the random terms, then of the residuals."""
+        return *self.components, *self.residual
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a variance or covariance, as R's ``as.data.frame(VarCorr(m))``.
@@ -89,7 +170,8 @@ class RandomCovariances:
             Columns ``grp``, ``var1``, ``var2`` (None for a variance), ``vcov`` (variance or
             covariance) and ``sdcor`` (standard deviation or correlation). A structure's own parameter has the
             structure in ``var1``, its kind in ``var2`` and its value in ``sdcor``. Within a group the
-            variances come first, then the covariances column by column; the residual, if there is one, is last.
+            variances come first, then the covariances column by column; the residual, if there is one, is last, with
+            a row for each parameter of it.
 
         Examples
         --------
@@ -106,10 +188,9 @@ class RandomCovariances:
         return covariance_frame(self)
 
     def __getitem__(self, group: str) -> pd.DataFrame:
-        for component in self.components:
+        for component in self.parts:
             if component.group == group:
-                names = list(component.columns)
-                return pd.DataFrame(component.vcov.copy(), index=names, columns=names)
+                return component.matrix()
         raise KeyError(group)
 
 
@@ -172,7 +253,36 @@ def random_covariances(fit: Fit) -> RandomCovariances:
         factor = estimate.unit * estimate.templates[t]
         values = random[t].structure.natural_values(thetas[t], estimate.unit)
         parts.append(Component(name, random[t].columns, factor @ factor.T, random[t].structure, values))
-    return RandomCovariances(tuple(parts), fit.residual_sd)
+    return RandomCovariances(tuple(parts), fit.residual_sd, *residual_parts(fit))
+
+
+def residual_parts(fit: Fit) -> tuple[tuple[ResidualComponent, ...], tuple[tuple[str, float], ...]]:
+    """Covariances of residuals at their places, in squared units of the response, and log standard deviations.
+
+    Both are empty for independent residuals of one variance.
+
+    Parameters
+    ----------
+    fit : Fit
+
+    Returns
+    -------
+    components : tuple of ResidualComponent
+    log_sd : tuple of (str, float)
+    """
+    if not is_structured(fit):
+        return (), ()
+    residual, psi, sigma = fit.model.residual, fit.estimate.psi, fit.estimate.sigma
+    own = psi[: len(psi) - len(residual.spread_names)]
+    log_sd = tuple(zip(residual.spread_names, psi[len(own) :].tolist(), strict=True))
+    if residual.blocks is None:
+        return (), log_sd
+    thetas = split_theta(residual.structures, own)
+    parts = [
+        ResidualComponent(name, residual.columns, structure, theta, sigma)
+        for name, structure, theta in zip(residual.part_names, residual.structures, thetas, strict=True)
+    ]
+    return tuple(parts), log_sd
 
 
 def covariance_frame(varcorr: RandomCovariances) -> pd.DataFrame:
@@ -187,7 +297,7 @@ def covariance_frame(varcorr: RandomCovariances) -> pd.DataFrame:
     DataFrame
     """
     rows: list[tuple[str, str | None, str | None, float, float]] = []
-    for part in varcorr.components:
+    for part in varcorr.parts:
         names, values, structure = part.columns, part.values.tolist(), part.structure
         n = structure.n_deviations
         rows += [(part.group, a, None, s**2, s) for a, s in zip(structure.row_names(names), values[:n], strict=True)]
@@ -197,8 +307,9 @@ def covariance_frame(varcorr: RandomCovariances) -> pd.DataFrame:
                 rows.append((part.group, names[p.first], names[p.second], covariance, value))
             else:
                 rows.append((part.group, p.of, p.kind, float("nan"), value))
-    if varcorr.sigma is not None:
+    if varcorr.sigma is not None and not varcorr.residual:
         rows.append(("Residual", None, None, varcorr.sigma**2, varcorr.sigma))
+    rows += [("Residual", name, "log sd", float("nan"), value) for name, value in varcorr.log_sd]
     grp, var1, var2, vcov, sdcor = zip(*rows, strict=True)
     return pd.DataFrame(
         {

@@ -13,7 +13,7 @@ from formulaic.parser.types import Factor, Operator, OrderedSet, Term, Token
 from formulaic.parser.utils import merge_operator_tokens
 
 from mixfit.formula.errors import error_at_token
-from mixfit.formula.structured import lift_structures, structure_around
+from mixfit.formula.structured import lift_structures
 from mixfit.formula.terms import called_name, with_python_powers
 
 if TYPE_CHECKING:
@@ -153,8 +153,8 @@ class BarTerm(Term):  # type: ignore[misc]
         text = f"{' + '.join(map(repr, self.columns))} {symbol} {' + '.join(map(repr, self.groups))}"
         # Group names come from the formula's text, so that this token tells where the term stands.
         token: Token = self.groups[0].factors[0].token
-        named = structure_around(token.source, token.source_start)
-        super().__init__([Factor(text if named is None else f"{named}: {text}", eval_method="lookup", token=token)])
+        # Terms of one text stay apart, so that one that is said twice can be told.
+        super().__init__([Factor(f"{text} @ {token.source_start}", eval_method="lookup", token=token)])
 
     def __mul__(self, other: object) -> NoReturn:
         self._refuse_product()

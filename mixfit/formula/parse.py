@@ -38,7 +38,7 @@ _LITERAL = Factor.EvalMethod.LITERAL
 _PYTHON = Factor.EvalMethod.PYTHON
 
 
-def parse(text: str, columns: tuple[str, ...] | None = None, *, random: bool = True) -> MixedFormula:
+def parse(text: str, columns: tuple[str, ...] | None = None, *, random: bool | None = True) -> MixedFormula:
     """Read ``response ~ fixed + (columns | group) + ...``.
 
     Parameters
@@ -47,8 +47,8 @@ def parse(text: str, columns: tuple[str, ...] | None = None, *, random: bool = T
         The formula. All that is not a random term is formulaic's grammar.
     columns : tuple of str, optional
         The names that ``.`` stands for.
-    random : bool
-        Whether there must be a random term; otherwise there must be none.
+    random : bool or None
+        Whether there must be a random term; otherwise there must be none. None where there may be some.
 
     Returns
     -------
@@ -97,9 +97,11 @@ def parse_predictor(text: str, columns: tuple[str, ...] | None = None) -> Predic
 # Formulas are immutable once read, and a session fits few formulas many times. What a name means around a bar
 # depends on the structures there are.
 @lru_cache(maxsize=256)
-def _parse(text: str, columns: tuple[str, ...] | None, needs_random: bool, structures: tuple[str, ...]) -> MixedFormula:
+def _parse(
+    text: str, columns: tuple[str, ...] | None, needs_random: bool | None, structures: tuple[str, ...]
+) -> MixedFormula:
     found = _read(text, columns, response=True)
-    if found.bars and not needs_random:
+    if found.bars and needs_random is False:
         raise error_at(
             "This model takes no random terms: its units are named by by=.",
             found.source,
@@ -108,8 +110,8 @@ def _parse(text: str, columns: tuple[str, ...] | None, needs_random: bool, struc
         )
     if not found.bars and needs_random:
         raise error_at(
-            "The formula has no random term such as (1 | group). "
-            "For a model without one use statsmodels: statsmodels.formula.api.ols.",
+            "The formula has no random term such as (1 | group). For a model without one say how its residuals are "
+            "correlated by residual=, or use statsmodels: statsmodels.formula.api.ols.",
             found.source,
         )
     assert found.response is not None
@@ -214,20 +216,24 @@ def _refuse_response(ast: ASTNode | Token | None, source: str) -> None:
 def _read_random(found: _Read) -> Iterator[RandomTerm]:
     source, raw = found.source, found.raw
     bar_terms = [term for term in found.terms if isinstance(term, BarTerm)]
+    said: dict[object, str] = {}
     for bar in found.bars:
         start = raw[bar.opening].source_start
         end = raw[bar.closing].source_start
         here = [term for term in bar_terms if start <= term.factors[0].token.source_start <= end]
         if not here:
             raise error_at(
-                "This random term is taken out of the formula or said twice; random terms can only be added, "
-                "each once.",
-                source,
-                start,
-                end,
+                "This random term is taken out of the formula; random terms can only be added.", source, start, end
             )
         left = source[start + 1 : raw[bar.bar].source_start].strip()
-        yield from _expand(here[0], left, source, start, end, found.named.get(start))
+        for term in _expand(here[0], left, source, start, end, found.named.get(start)):
+            groups = frozenset(factor.expr for factor in term.groups)
+            same = frozenset(term.terms), groups, term.structure, term.options
+            if same in said:
+                message = f"{term.text} is said twice: {said[same]} is the same. Leave one out."
+                raise error_at(message, source, start, end)
+            said[same] = term.text
+            yield term
 
 
 def _expand(

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from mixfit.covariance.registry import is_structure
+from mixfit.covariance.registry import is_structure, structure_names
 from mixfit.formula.errors import error_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["NamedStructure", "lift_structures", "structure_around"]
+__all__ = ["NamedStructure", "lift_structures"]
 
 _CALL = re.compile(r"(?<![\w.`])([A-Za-z_]\w*)\(")
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`')
 # Structures of lme4 and glmmTMB, which must not be read as Python expressions.
-_ELSEWHERE = frozenset({"equalto", "rr"})
+_ELSEWHERE = frozenset({"equalto"})
+# What a random term may begin with, and a Python expression with a bar in it, such as I(a | b), hardly ever does.
+_INTERCEPT = re.compile(r"\s*(?:-\s*)?[01]\b")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,16 @@ def lift_structures(source: str) -> tuple[str, dict[int, NamedStructure]]:
                     match.start(),
                     closing,
                 )
+            nearest = _nearest(name)
+            if nearest or _INTERCEPT.match(masked, opening + 1):
+                hint = f" Did you mean `{nearest[0]}`?" if nearest else ""
+                raise error_at(
+                    f"`{name}(... | ...)`: there is no covariance structure of this name.{hint} The structures are "
+                    f"{', '.join(structure_names())}.",
+                    source,
+                    match.start(),
+                    closing,
+                )
             continue
         end = cuts[0] if cuts else closing
         out[match.start() : opening] = " " * (opening - match.start())
@@ -74,19 +87,14 @@ def lift_structures(source: str) -> tuple[str, dict[int, NamedStructure]]:
     return "".join(out), found
 
 
-def structure_around(source: str, place: int) -> NamedStructure | None:
-    """The named structure whose parentheses a place of the formula is in."""
-    before = {opening: named for opening, named in lift_structures(source)[1].items() if opening < place}
-    if not before:
-        return None
-    opening = max(before)
-    closing = next(at for at, char in _at_depth_one(_masked(source), opening) if char == ")")
-    return before[opening] if place < closing else None
-
-
 def _masked(source: str) -> str:
     """The text with quotes blotted out."""
     return _QUOTED.sub(lambda match: "_" * len(match.group()), source)
+
+
+def _nearest(name: str) -> list[str]:
+    """The structure that a name is nearest to, if to any; one letter is a function's name, such as C and I."""
+    return get_close_matches(name.lower(), structure_names(), n=1) if len(name) > 1 else []
 
 
 def _inside(masked: str, opening: int) -> tuple[int | None, list[int], bool]:

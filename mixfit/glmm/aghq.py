@@ -87,7 +87,7 @@ class QuadratureObjective(Objective[QuadraturePoint]):
         """-2 log-likelihood by adaptive quadrature."""
         factors = relative_factors(self.problem.terms, at.points)
         low, turns = zip(*map(lower_triangular, factors), strict=True)
-        center = laplace_of(self.problem, at.gamma, low, at.phi, *self._near)
+        center = laplace_of(self.problem.at(at.shape), at.gamma, low, at.phi, *self._near)
         nodes = evaluate_nodes(center, self._rule)
         return QuadraturePoint(at, center, nodes.value, nodes, turns)
 
@@ -154,7 +154,7 @@ class _Moments:
     score_mean : ndarray, shape (n,)
     node_scores : ndarray, shape (k, R, q)
         Z'l' at every node.
-    loglik_phi : float
+    loglik_tail : ndarray
     s : ndarray, shape (k, q)
     twice_b : ndarray, shape (k, k, q)
     leverage, c, shift : ndarray, shape (n,)
@@ -164,7 +164,7 @@ class _Moments:
 
     score_mean: Array
     node_scores: Array
-    loglik_phi: float
+    loglik_tail: Array
     s: Array
     twice_b: Array
     leverage: Array
@@ -177,7 +177,7 @@ def _moments(at: NodePoint, rule: Rule) -> _Moments:
     center = at.center
     problem, mode = center.problem, center.mode
     factors, t = problem.pattern.factors, center.factor.templates[0]
-    score_mean, node_scores, loglik_phi = _node_derivatives(at)
+    score_mean, node_scores, loglik_tail = _node_derivatives(at)
     weighted = (lv.left_multiply(t.T, node_scores) - at.u) * at.share
     s = weighted.sum(axis=1)
     moved = np.stack([np.einsum("krq,r->kq", weighted, z) for z in rule.nodes], axis=1)
@@ -187,11 +187,11 @@ def _moments(at: NodePoint, rule: Rule) -> _Moments:
         half[a, a] += 0.5
     twice_b = 2.0 * lv.matmul(lv.matmul(lv.transpose(at.low_inverse), half), at.low_inverse)
     leverage = _row_forms(factors[0].columns, factors[0].codes, lv.left_multiply(t, _right(twice_b, t)))
-    c = leverage * mode.terms.weight_slope
+    c = mode.terms.slopes(leverage)
     pulled = lv.left_multiply(t.T, random_sums(factors, c[None])[0]) - 2.0 * s[:, None]
     v = mode.observed.solve([pulled])[0][:, 0]
     shift = random_predictor(factors, [lv.left_multiply(t, v[:, None])])[0]
-    return _Moments(score_mean, node_scores, loglik_phi, s, twice_b, leverage, c, shift, v)
+    return _Moments(score_mean, node_scores, loglik_tail, s, twice_b, leverage, c, shift, v)
 
 
 def quadrature_slopes(at: NodePoint, rule: Rule, turns: Sequence[Array]) -> LikelihoodSlopes:
@@ -203,10 +203,8 @@ def quadrature_slopes(at: NodePoint, rule: Rule, turns: Sequence[Array]) -> Like
     problem, mode, t = center.problem, center.mode, center.factor.templates[0]
     q, m = problem.n_levels[0], _moments(at, rule)
     row = -2.0 * m.score_mean + m.c - mode.terms.observed * m.shift
-    log_phi = 0.0
-    if problem.family.has_dispersion:
-        d = problem.family.dispersion_terms(problem.y, problem.prior, mode.eta, center.phi)
-        log_phi = -2.0 * m.loglik_phi + float((m.leverage * d.weight + m.shift * d.score).sum())
+    others = problem.family.tail_terms(problem.y, problem.prior, mode.eta, center.phi)
+    tail = -2.0 * m.loglik_tail + [float((m.leverage * d.weight + m.shift * d.score).sum()) for d in others]
     u = mode.u[0][:, 0]
     drift = -2.0 * np.einsum("arq,brq->ab", lv.left_multiply(t.T, m.node_scores) * at.share, at.u)
     a_less_one = lv.congruence(t, center.factor.gram.diagonal[0])
@@ -232,7 +230,7 @@ def quadrature_slopes(at: NodePoint, rule: Rule, turns: Sequence[Array]) -> Like
         if not regular.all():
             slope = _template_slopes(at, m)[term.columns, term.columns]
             absolute[index] = np.asarray(slope @ np.linalg.pinv(own))
-    return LikelihoodSlopes(tuple(relative), absolute, problem.fixed @ row, log_phi, tuple(quadratic), tuple(inverse))
+    return LikelihoodSlopes(tuple(relative), absolute, problem.fixed @ row, tail, tuple(quadratic), tuple(inverse))
 
 
 def _template_slopes(at: NodePoint, m: _Moments) -> Array:
@@ -265,15 +263,15 @@ def _triangular(t: Array, direction: Array, variance: float) -> Array:
     return low * np.where(low.diagonal() < 0.0, -1.0, 1.0)
 
 
-def _node_derivatives(at: NodePoint) -> tuple[Array, Array, float]:
-    """Posterior means over the nodes: l' by row; Z'l' by node and group; dl/dlog phi."""
+def _node_derivatives(at: NodePoint) -> tuple[Array, Array, Array]:
+    """Posterior means over the nodes: l' by row; Z'l' by node and group; dl/dpsi of the tail."""
     center = at.center
     problem = center.problem
     codes = problem.pattern.factors[0].codes
     k, _, q = at.u.shape
     score_mean = np.zeros(len(codes))
     scores = np.empty((k, at.u.shape[1], q))
-    loglik_phi = 0.0
+    loglik_tail = np.zeros(problem.family.n_tail)
     for nodes, eta in node_rows(center, at.u):
         share = at.share[nodes].take(codes, axis=1)
         # A node of one row outside the support has no share, and no derivatives either.
@@ -281,10 +279,9 @@ def _node_derivatives(at: NodePoint) -> tuple[Array, Array, float]:
             score = _shared(share, problem.family.terms(problem.y, problem.prior, eta, center.phi).score)
             score_mean += np.einsum("rn,rn->n", share, score)
             scores[:, nodes] = random_sums(problem.pattern.factors, score)[0]
-            if problem.family.has_dispersion:
-                d = problem.family.dispersion_terms(problem.y, problem.prior, eta, center.phi)
-                loglik_phi += float(np.vdot(share, _shared(share, d.loglik)))
-    return score_mean, scores, loglik_phi
+            others = problem.family.tail_terms(problem.y, problem.prior, eta, center.phi)
+            loglik_tail += [float(np.vdot(share, _shared(share, d.loglik))) for d in others]
+    return score_mean, scores, loglik_tail
 
 
 def _shared(share: Array, values: Array) -> Array:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from mixfit.covariance.templates import change_basis
 from mixfit.factor.posterior import conditional_covariances, posterior
@@ -45,12 +46,14 @@ def _evaluated(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> 
     problem = assembly.problem
     templates = [
         change_basis(t, np.asarray(np.linalg.inv(basis), dtype=float))
-        for t, basis in zip(estimate.templates, assembly.term_bases, strict=True)
+        for t, basis in zip(estimate.every_template, assembly.term_bases, strict=True)
     ]
     u = [np.zeros((k, 1, q)) for k, q in zip(problem.k, problem.n_levels, strict=True)]
-    for term, t, basis, b in zip(problem.terms, templates, assembly.term_bases, estimate.modes, strict=True):
+    for term, t, basis, b in zip(problem.terms, templates, assembly.term_bases, estimate.every_mode, strict=True):
         u[term.factor][term.columns, 0] = np.linalg.pinv(t) @ basis @ b.T
-    return laplace_of(problem, assembly.fixed.triangle @ estimate.beta, templates, estimate.phi, u)
+    return laplace_of(
+        problem.at(estimate.shape), assembly.fixed.triangle @ estimate.every_beta, templates, estimate.phi, u
+    )
 
 
 def conditional_covariance(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> tuple[Array, ...]:
@@ -62,7 +65,7 @@ def conditional_covariance(assembly: GeneralizedAssembly, estimate: GeneralizedE
         own = np.moveaxis(blocks[term.factor][term.columns, term.columns], 2, 0)
         back = np.linalg.inv(basis)
         out.append(back @ own @ back.T)
-    return tuple(out)
+    return tuple(out[assembly.parts[0].terms] if assembly.parts else out)
 
 
 def predictor_variance(
@@ -78,6 +81,13 @@ def predictor_variance(
     factor = problem.factorize(center.mode.terms.observed, center.templates, problem.fixed)
     forward = factor.half(factor.gram.border)
     basis = Basis(problem.terms, assembly.term_bases, assembly.fixed)
+    if assembly.parts:
+        # The mean's effects among those of all predictors.
+        X = np.column_stack([X, np.zeros((len(X), problem.p - X.shape[1]))])
+        others = (None,) * (len(problem.terms) - len(Z))
+        Z, codes = (*Z, *others), (*codes, *others)
+        every = np.asarray(block_diag(estimate.cov_beta, *(f.cov_beta for f in estimate.further.values())))
+        return joint_variance(factor, forward, basis, Spread(every, 1.0), X, Z, codes)
     return joint_variance(factor, forward, basis, Spread(estimate.cov_beta, 1.0), X, Z, codes)
 
 

@@ -17,8 +17,8 @@ from mixfit.glmm.minimize import minimize
 from mixfit.glmm.objective import LaplaceObjective
 from mixfit.glmm.pql import penalized_quasi
 from mixfit.glmm.problem import GeneralizedParameters
-from mixfit.glmm.start import linear_start, nearer_starts, theta_start
-from mixfit.glmm.types import GeneralizedEstimate
+from mixfit.glmm.start import linear_start, nearer_starts, start_shapes, theta_start
+from mixfit.glmm.types import FurtherEstimate, GeneralizedEstimate
 from mixfit.glmm.working import working_covariance
 from mixfit.gram import levels as lv
 
@@ -60,8 +60,14 @@ def estimate_generalized(
     if n_agq > 1:
         check_quadrature(assembly, n_agq)
     gamma, phi = linear_start(problem)
-    start = GeneralizedParameters(tuple(theta_start(problem, gamma, phi)), gamma, phi)
+    shape = start_shapes(problem, gamma)
+    start = GeneralizedParameters(tuple(theta_start(problem.at(shape), gamma, phi)), gamma, phi, shape)
     given = _given(assembly, start, theta, beta)
+    if problem.stack is not None and (method == "pql" or n_agq == 0):
+        raise FitError(
+            "The fast approximation, n_agq=0, and method='pql' are for models of the mean alone, and this one has zi= "
+            "or dispersion=. Use n_agq=1, the Laplace approximation."
+        )
     if method == "pql":
         quasi = penalized_quasi(problem, (*given, start)[0])
         return _collect(assembly, "pql", n_agq, quasi.optimum, quasi.center, _working_spread(quasi.center))
@@ -90,7 +96,7 @@ def _given(
         return []
     points = start.points if theta is None else points_at(assembly, theta)
     gamma = start.gamma if beta is None else assembly.fixed.triangle @ beta
-    return [GeneralizedParameters(points, gamma, start.phi)]
+    return [replace(start, points=tuple(points), gamma=gamma)]
 
 
 def _feasible(objective: Objective[Any], start: GeneralizedParameters) -> GeneralizedParameters:
@@ -111,6 +117,11 @@ def _feasible(objective: Objective[Any], start: GeneralizedParameters) -> Genera
 def check_quadrature(assembly: GeneralizedAssembly, n_agq: int) -> None:
     """Refuse quadrature where the likelihood is no product of small integrals, or the rule has too many points."""
     problem = assembly.problem
+    if problem.stack is not None:
+        raise FitError(
+            "n_agq > 1 is for models of the mean alone, and this one has zi= or dispersion=. Use n_agq=1, the Laplace "
+            "approximation."
+        )
     if n_agq > _MAX_NODES:
         raise FitError(
             f"n_agq is at most {_MAX_NODES}, not {n_agq}: the weights of longer rules leave double precision. "
@@ -162,6 +173,7 @@ def _collect(
     value = np.nan if method == "pql" else optimum.point.value
     m = len(optimum.directions)
     covariance = _covariance(optimum.hessian)
+    tail_errors = np.sqrt(covariance.diagonal()[len(covariance) - problem.family.n_tail :])
     modes = tuple(
         np.ascontiguousarray(np.linalg.solve(basis, b[t.factor][t.columns, 0]).T)
         for t, basis in zip(problem.terms, assembly.term_bases, strict=True)
@@ -173,7 +185,9 @@ def _collect(
         templates=tuple(t.structure.template(own) for t, own in zip(problem.terms, thetas, strict=True)),
         theta=np.concatenate(thetas),
         phi=at.phi,
-        log_phi_error=float(np.sqrt(covariance[-1, -1])) if problem.family.has_dispersion else np.nan,
+        log_phi_error=float(tail_errors[0]) if problem.family.has_dispersion else np.nan,
+        shape=at.shape,
+        shape_errors=tail_errors[int(problem.family.has_dispersion) :],
         beta=assembly.fixed.coefficients(center.gamma),
         cov_beta=_back(assembly, spread[0]),
         cov_beta_conditional=_back(assembly, spread[1]),
@@ -182,8 +196,42 @@ def _collect(
         eta=center.mode.eta,
         certificate=optimum.certificate,
     )
+    found = _by_predictor(found, assembly, thetas) if assembly.parts else found
     found.at.keep(center)
     return found
+
+
+def _by_predictor(
+    found: GeneralizedEstimate, assembly: GeneralizedAssembly, thetas: Sequence[Array]
+) -> GeneralizedEstimate:
+    """The mean's estimates, with those of the other predictors beside them."""
+    mean, *others = assembly.parts
+    further = {
+        part.name: FurtherEstimate(
+            names=part.columns,
+            kept=part.kept,
+            beta=found.beta[part.fixed],
+            cov_beta=found.cov_beta[part.fixed, part.fixed],
+            templates=found.templates[part.terms],
+            theta=np.concatenate([np.empty(0), *thetas[part.terms]]),
+            modes=found.modes[part.terms],
+            eta=found.eta[part.rows],
+        )
+        for part in others
+    }
+    theta = np.concatenate([np.empty(0), *thetas[mean.terms]])
+    return replace(
+        found,
+        beta=found.beta[mean.fixed],
+        cov_beta=found.cov_beta[mean.fixed, mean.fixed],
+        cov_beta_conditional=found.cov_beta_conditional[mean.fixed, mean.fixed],
+        templates=found.templates[mean.terms],
+        theta=theta,
+        theta_errors=found.theta_errors[: len(theta)],
+        modes=found.modes[mean.terms],
+        eta=found.eta[mean.rows],
+        further=further,
+    )
 
 
 def _back(assembly: GeneralizedAssembly, covariance: Array) -> Array:

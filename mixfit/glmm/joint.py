@@ -92,10 +92,10 @@ def joint_laplace(
     at, eta, objective = _from(problem, factor_templates, phi, gamma, start)
     decrement, trusted = np.inf, True
     for step in range(_MAX_STEPS):
-        terms = problem.family.terms(problem.y, problem.prior, eta, phi)
+        terms = problem.row_terms(eta, phi)
         # Near the mode the curvature is positive definite even where single rows are not concave.
-        concave = bool((trusted and decrement < _NEAR) or (terms.observed > 0.0).all())
-        weights = terms.observed if concave else np.where(terms.observed > 0.0, terms.observed, terms.expected)
+        concave = bool((trusted and decrement < _NEAR) or terms.concave.all())
+        weights = terms.observed if concave else np.where(terms.concave, terms.observed, terms.expected)
         factor = problem.factorize(weights, templates, problem.fixed)
         pulled = [
             lv.left_multiply(t.T, z) - u
@@ -206,7 +206,7 @@ class FastObjective(Objective[LikelihoodPoint]):
 
     def evaluate(self, at: GeneralizedParameters) -> LikelihoodPoint:
         """-2 log-likelihood by the Laplace approximation at the joint mode."""
-        center = joint_laplace(self.problem, at.points, at.phi, *self._start)
+        center = joint_laplace(self.problem.at(at.shape), at.points, at.phi, *self._start)
         return LikelihoodPoint(at, center, center.value)
 
     def slopes(self, point: LikelihoodPoint) -> LikelihoodSlopes:

@@ -8,7 +8,7 @@ theorem gives
 
     dd/dbeta    = X'(-2 l' + c - W_o Z Lambda v)
     T'N_t T     = sum_j [I - (A^{-1})_jj] - sum_j u_j u_j' + (1/2) sum_j (u_j v_j' + v_j u_j')
-    dd/dlog phi = sum_i (-2 dl + h dW + (Z Lambda v) dl')_i
+    dd/dlog phi = sum_i (-2 dl + h dW + (Z Lambda v) dl')_i, and so for every parameter psi of the family
 
 in the coordinates of :mod:`mixfit.lmm.derivatives`, where half of dd/dT in T E_ij is (T'N T)_ij. (The scheme of
 Skaug & Fournier 2006, with the determinant's derivative in closed form.)
@@ -122,13 +122,11 @@ def laplace_gradient(at: Laplace, adjoint: Adjoint = _mode_adjoint) -> Likelihoo
     problem, mode, terms = at.problem, at.mode, at.mode.terms
     post = full_posterior(at.factor)
     leverage = row_leverages(at.factor, post, problem.pattern)
-    c = leverage * terms.weight_slope
+    c = terms.slopes(leverage)
     v, shift = adjoint(at, c)
     row = -2.0 * terms.score + c - terms.observed * shift
-    log_phi = 0.0
-    if problem.family.has_dispersion:
-        d = problem.family.dispersion_terms(problem.y, problem.prior, mode.eta, at.phi)
-        log_phi = float((-2.0 * d.loglik + leverage * d.weight + shift * d.score).sum())
+    others = problem.tail_terms(mode.eta, at.phi)
+    tail = [float((leverage * d.weight + shift * d.score).sum() - 2.0 * d.loglik.sum()) for d in others]
     inverse = inverse_sums(at.factor, post)
     relative, quadratic_share, inverse_share = [], [], []
     for term, t in zip(problem.terms, at.templates, strict=True):
@@ -145,7 +143,7 @@ def laplace_gradient(at: Laplace, adjoint: Adjoint = _mode_adjoint) -> Likelihoo
         relative=tuple(relative),
         absolute=_singular_terms(at, post, terms.score, c - terms.observed * shift),
         gamma=problem.fixed @ row,
-        log_phi=log_phi,
+        tail=np.array(tail),
         quadratic_share=tuple(quadratic_share),
         inverse_share=tuple(inverse_share),
     )

@@ -37,8 +37,10 @@ if TYPE_CHECKING:
 
 __all__ = ["GeneralizedCriterion", "GeneralizedMinimum", "minimize"]
 
-# Of log phi: a precision may lie orders of magnitude from where the data are first guessed to put it.
+# Of log phi and the shapes: a precision may lie orders of magnitude from where the data are first guessed to put it.
 _LONGEST_LOG_PHI = 3.0
+# Of the root mean square of a predictor of zeros or of dispersions: farther on, a mixture may have other modes.
+_LONGEST_LOGIT = 0.5
 # Steps of the differences, in standard errors: their error is in the fourth digit of the second derivatives.
 _DIFFERENCE = 1e-3
 # No coordinate without curvature is moved farther than this times _DIFFERENCE; fixed effects by their own size.
@@ -115,18 +117,19 @@ class GeneralizedCriterion(Generic[AnyPoint]):
         directions = free_directions(problem.terms, at.points, problem.seen)
         m, p = len(directions), len(at.gamma)
         curvature = objective.information(found, directions)
-        dispersion = problem.family.has_dispersion
-        longest = np.full(m + p + dispersion, np.inf)
+        longest = np.full(m + p + problem.family.n_tail, np.inf)
         longest[:m] = LONGEST_STEP
-        unit = np.ones(m + p + dispersion)
+        unit = np.ones(len(longest))
         unit[:m] = units(directions)
         # Fixed effects by what they add to the root of every row's deviance.
         unit[m : m + p] = np.sqrt(curvature.diagonal()[m : m + p] / len(problem.y))
         unit[unit <= 0.0] = 1.0
-        if dispersion:
-            longest[-1] = _LONGEST_LOG_PHI
+        longest[m + p :] = _LONGEST_LOG_PHI
+        if problem.stack is not None:
+            # Logits and logarithms too, of orthonormal columns.
+            longest[m + problem.stack.n_fixed[0] : m + p] = _LONGEST_LOGIT * np.sqrt(len(problem.y))
         return _GeneralizedLocal(
-            gradient=_slope_vector(slopes, directions, dispersion),
+            gradient=_slope_vector(slopes, directions),
             curvature=curvature,
             pivots=pivots(directions, slopes.quadratic_share, slopes.inverse_share),
             longest=longest,
@@ -158,6 +161,10 @@ class GeneralizedCriterion(Generic[AnyPoint]):
         scale = 1.0 / np.sqrt(np.maximum(information.diagonal(), np.finfo(float).tiny))
         longest = np.full(len(gradient), _LONGEST_DIFFERENCE)
         longest[m : m + p] = max(_LONGEST_FIXED_DIFFERENCE, float(np.linalg.norm(at.gamma)))
+        if self._problem.stack is not None:
+            # Predictors of zeros and of dispersions have no units: a logit where nothing is left of a slope is far out.
+            after = m + self._problem.stack.n_fixed[0]
+            longest[after : m + p] = _LONGEST_DIFFERENCE * np.sqrt(len(self._problem.y))
         step = _DIFFERENCE * np.minimum(scale, longest)
         out = np.empty((len(gradient), len(gradient)))
         for a in range(len(gradient)):
@@ -176,8 +183,7 @@ class GeneralizedCriterion(Generic[AnyPoint]):
             own = [a for a, d in enumerate(local.directions) if d.term == index]
             known = slopes.relative[index], slopes.absolute.get(index)
             out[own] = term.structure.slopes_after([local.directions[a] for a in own], point, *known)
-        tail = [slopes.log_phi] if self._problem.family.has_dispersion else []
-        return np.concatenate([out, slopes.gamma, tail])
+        return np.concatenate([out, slopes.gamma, slopes.tail])
 
     def move(
         self, found: AnyPoint, local: _GeneralizedLocal, step: Array, vanishing: tuple[int, ...]
@@ -185,8 +191,8 @@ class GeneralizedCriterion(Generic[AnyPoint]):
         """The point a step away; the pivots that `vanishing` names are zero there."""
         at, m, p = found.at, len(local.directions), len(found.at.gamma)
         points = move(self._problem.terms, at.points, local.directions, step[:m], vanishing)
-        phi = at.phi * float(np.exp(step[-1])) if len(step) > m + p else at.phi
-        return GeneralizedParameters(tuple(points), at.gamma + step[m : m + p], phi)
+        phi, shape = at.stepped(self._problem.family, step[m + p :])
+        return GeneralizedParameters(tuple(points), at.gamma + step[m : m + p], phi, shape)
 
     def leave(self, found: AnyPoint, exit_: BoundaryParameter, variance: float) -> GeneralizedParameters:
         """The point with some variance along a direction without, or some way off a bound."""
@@ -214,10 +220,10 @@ class GeneralizedCriterion(Generic[AnyPoint]):
         )
 
 
-def _slope_vector(slopes: LikelihoodSlopes, directions: Sequence[Direction], dispersion: bool) -> Array:
-    """The gradient in (directions, gamma, log phi), of the slopes at one point."""
+def _slope_vector(slopes: LikelihoodSlopes, directions: Sequence[Direction]) -> Array:
+    """The gradient in (directions, gamma, tail), of the slopes at one point."""
     out = [d.slope(slopes.relative[d.term], slopes.absolute.get(d.term)) for d in directions]
-    return np.concatenate([out, slopes.gamma, [slopes.log_phi] if dispersion else []])
+    return np.concatenate([out, slopes.gamma, slopes.tail])
 
 
 def minimize(objective: Objective[AnyPoint], *starts: GeneralizedParameters) -> GeneralizedMinimum[AnyPoint]:

@@ -99,7 +99,7 @@ class Objective(Generic[AnyPoint]):
         self._near = point.center.mode.u, point.center.mode.observed
 
     def information(self, point: AnyPoint, directions: Sequence[Direction]) -> Array:
-        """Cheap curvature of (directions, gamma, log phi): that of the working linear model."""
+        """Cheap curvature of (directions, gamma, tail): that of the working linear model."""
         return working_information(point.center, directions)
 
     def boundary_slopes(self, point: AnyPoint, slopes: LikelihoodSlopes) -> dict[int, Array]:
@@ -112,7 +112,7 @@ class LaplaceObjective(Objective[LikelihoodPoint]):
 
     def evaluate(self, at: GeneralizedParameters) -> LikelihoodPoint:
         """-2 log-likelihood by the Laplace approximation."""
-        center = laplace(self.problem, at.gamma, at.points, at.phi, *self._near)
+        center = laplace(self.problem.at(at.shape), at.gamma, at.points, at.phi, *self._near)
         return LikelihoodPoint(at, center, center.value)
 
     def slopes(self, point: LikelihoodPoint) -> LikelihoodSlopes:

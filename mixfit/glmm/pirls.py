@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.factor.factor import Factor
-    from mixfit.families.base import Terms
+    from mixfit.families.declared import Terms
     from mixfit.glmm.problem import GeneralizedProblem
 
     Array = NDArray[np.float64]
@@ -126,7 +126,7 @@ def _search(
     decrement, refused, trusted = np.inf, np.inf, True
     for step in range(_MAX_STEPS):
         before = decrement
-        terms = problem.family.terms(problem.y, problem.prior, eta, phi)
+        terms = problem.row_terms(eta, phi)
         gradient = [
             lv.left_multiply(t.T, z) - x
             for t, z, x in zip(
@@ -139,9 +139,9 @@ def _search(
             if not 0.0 <= decrement <= min(_NEAR, _CONTRACTION * last):
                 old, decrement = None, np.inf
         # Near the mode A is positive definite even where single rows are not concave.
-        concave = bool((trusted and decrement < _NEAR) or (terms.observed > 0.0).all())
+        concave = bool((trusted and decrement < _NEAR) or terms.concave.all())
         if old is None:
-            weights = terms.observed if concave else np.where(terms.observed > 0.0, terms.observed, terms.expected)
+            weights = terms.observed if concave else np.where(terms.concave, terms.observed, terms.expected)
             factor = problem.factorize(weights, templates)
             delta, decrement = _newton(factor, gradient)
         if not decrement >= 0.0:

@@ -108,7 +108,7 @@ def few_counts(family: Family, prior: Array, mu: Array) -> bool:
 
 
 def _check_family(family: Family) -> None:
-    if family.has_dispersion and not family.is_scaled:
+    if (family.has_dispersion and not family.is_scaled) or family.response_link(1.0) is not family.link:
         raise FitError(
             f"method='pql' takes families whose variance is a known function of the mean, or one times a factor; that "
             f"of {family.name} depends on its dispersion in another way. Use method='ml'."

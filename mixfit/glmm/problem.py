@@ -5,15 +5,18 @@ Beside it the points of its parameter space with the slopes of a likelihood ther
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.brief import brief
 from mixfit.covariance.term import factor_templates
 from mixfit.factor.factor import factorize
 from mixfit.factor.plan import make_plan, refill
+from mixfit.families.several import DISPERSION, SeveralPredictors
+from mixfit.glmm.stacked import Stack, stack_fixed, stack_offset, stack_random
 from mixfit.gram.basis import FixedBasis, fixed_basis
 from mixfit.gram.pattern import row_pattern
 from mixfit.gram.products import weighted_products
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from mixfit.factor.factor import Factor
     from mixfit.factor.plan import Plan
     from mixfit.families.base import Family
+    from mixfit.families.declared import DispersionTerms, Terms
     from mixfit.gram.pattern import RowPattern
 
     Array = NDArray[np.float64]
@@ -39,6 +43,7 @@ __all__ = [
     "GeneralizedParameters",
     "GeneralizedProblem",
     "LikelihoodSlopes",
+    "PredictorPart",
     "assemble_generalized",
     "with_fixed",
 ]
@@ -57,6 +62,8 @@ class GeneralizedProblem:
     pattern : RowPattern
     plan : Plan
     terms : tuple of Term
+    stack : Stack, or None
+        Where there are several predictors, whose rows are stacked: offset, fixed and pattern have more than n.
     n_levels, k : tuple of int
         Of each grouping factor.
     """
@@ -69,16 +76,39 @@ class GeneralizedProblem:
     pattern: RowPattern
     plan: Plan
     terms: tuple[Term, ...]
+    stack: Stack | None = None
+
+    __repr__ = brief
 
     @cached_property
     def log_constant(self) -> float:
         """What of the log-likelihood depends on no parameter."""
+        if self.stack is not None:
+            return 0.0
         constant = self.family.log_constant(self.y, self.prior)
         return float(np.broadcast_to(constant, self.y.shape).sum())
 
     def loglik(self, eta: Array, phi: float) -> float:
         """Conditional log-likelihood of linear predictors (n,), with all constants."""
+        if self.stack is not None:
+            return float(self.stack.loglik(self.family, self.y, self.prior, eta, phi).sum())
         return float(self.family.log_kernel(self.y, self.prior, eta, phi).sum()) + self.log_constant
+
+    def row_terms(self, eta: Array, phi: float) -> Terms:
+        """Derivatives of the log density in the predictors of its rows."""
+        if self.stack is not None:
+            return self.stack.terms(self.family, self.y, self.prior, eta, phi)
+        return self.family.terms(self.y, self.prior, eta, phi)
+
+    def tail_terms(self, eta: Array, phi: float) -> tuple[DispersionTerms, ...]:
+        """Derivatives in the family's parameters that are numbers for all rows."""
+        if self.stack is not None:
+            return self.stack.tail_terms(self.family, self.y, self.prior, eta, phi)
+        return self.family.tail_terms(self.y, self.prior, eta, phi)
+
+    def at(self, shape: Array) -> GeneralizedProblem:
+        """The problem at coordinates of the family's shapes; itself where none is estimated."""
+        return replace(self, family=self.family.at(shape)) if len(shape) else self
 
     @cached_property
     def seen(self) -> tuple[NDArray[np.bool_], ...]:
@@ -111,7 +141,7 @@ class GeneralizedProblem:
 
     def factorize(self, weights: Array, templates: Sequence[Array], columns: Array | None = None) -> Factor:
         """Factor Lambda'Z'WZ Lambda + I; `columns` (r, n) become the border of its cross-products."""
-        empty = np.empty((0, len(self.y))) if columns is None else columns
+        empty = np.empty((0, len(self.offset))) if columns is None else columns
         gram = weighted_products(self.pattern, empty, weights)
         return factorize(gram, refill(self.plan, gram), self.factor_templates(templates))
 
@@ -128,11 +158,20 @@ class GeneralizedParameters:
         Coefficients of the orthonormal fixed columns.
     phi : float
         Dispersion; 1 for families without.
+    shape : ndarray, shape (s,)
+        Coordinates of the family's other parameters, those that are estimated.
     """
 
     points: tuple[Array, ...]
     gamma: Array
     phi: float
+    shape: Array = field(default_factory=lambda: np.empty(0))
+
+    def stepped(self, family: Family, tail: Array) -> tuple[float, Array]:
+        """phi and shape, a step away in log phi, if it is estimated, and the coordinates of the shapes."""
+        if not family.has_dispersion:
+            return self.phi, self.shape + tail
+        return self.phi * float(np.exp(tail[0])), self.shape + tail[1:]
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +185,8 @@ class LikelihoodSlopes:
     absolute : dict of int to ndarray, shape (k_t, k_t)
         N_t of the terms with a singular template; of adaptive quadrature only what N_t T_t says.
     gamma : ndarray, shape (p,)
-    log_phi : float
+    tail : ndarray
+        In log phi, if it is estimated, and in the coordinates of the shapes that are.
     quadratic_share, inverse_share : tuple of ndarray, shape (k_t,)
         As in :class:`mixfit.lmm.derivatives.Derivatives`.
     """
@@ -154,9 +194,32 @@ class LikelihoodSlopes:
     relative: tuple[Array, ...]
     absolute: dict[int, Array]
     gamma: Array
-    log_phi: float
+    tail: Array
     quadratic_share: tuple[Array, ...]
     inverse_share: tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class PredictorPart:
+    """What of a problem belongs to one of its predictors.
+
+    Attributes
+    ----------
+    name : str
+    columns : tuple of str
+        Names of its fixed effects that are not aliased.
+    kept : ndarray of intp
+        Which columns of its X those are.
+    fixed, terms, rows : slice
+        Of the coefficients, of the random terms, of the stacked rows.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    kept: NDArray[np.intp]
+    fixed: slice
+    terms: slice
+    rows: slice
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,11 +232,16 @@ class GeneralizedAssembly:
     fixed : FixedBasis
     term_bases : tuple of ndarray, shape (k_t, k_t)
         R_t with Z = Z_basis R_t.
+    parts : tuple of PredictorPart
+        What belongs to each predictor, where there are several.
     """
 
     problem: GeneralizedProblem
     fixed: FixedBasis
     term_bases: tuple[Array, ...]
+    parts: tuple[PredictorPart, ...] = ()
+
+    __repr__ = brief
 
 
 def assemble_generalized(design: Design, family: Family) -> GeneralizedAssembly:
@@ -181,12 +249,36 @@ def assemble_generalized(design: Design, family: Family) -> GeneralizedAssembly:
     n = len(design.y)
     prior = np.ones(n) if design.weights is None else design.weights
     offset = np.zeros(n) if design.offset is None else design.offset
+    if design.further:
+        return _assemble_several(design, family, prior)
     fixed = fixed_basis(np.ascontiguousarray(design.X.T))
     rows, terms, bases = random_rows(design.random, ResidualStage())
     pattern = row_pattern(rows)
     plan = make_plan(weighted_products(pattern, np.empty((0, n)), np.ones(n)))
     problem = GeneralizedProblem(family, design.y, prior, offset, fixed.rows, pattern, plan, terms)
     return GeneralizedAssembly(problem, fixed, bases)
+
+
+def _assemble_several(design: Design, family: Family, prior: Array) -> GeneralizedAssembly:
+    predictors, n = design.predictors, len(design.y)
+    names = tuple(p.name for p in predictors)
+    fixed, own = stack_fixed(predictors)
+    rows, terms, bases = random_rows(stack_random(predictors), ResidualStage())
+    pattern = row_pattern(rows)
+    offset = stack_offset(predictors)
+    plan = make_plan(weighted_products(pattern, np.empty((0, len(offset))), np.ones(len(offset))))
+    random = tuple(a for a, p in enumerate(predictors) if p.random)
+    stack = Stack(SeveralPredictors(names), n, random, tuple(len(b.kept) for b in own))
+    inner = family.with_predicted_dispersion() if DISPERSION in names else family
+    problem = GeneralizedProblem(inner, design.y, prior, offset, fixed.rows, pattern, plan, terms, stack)
+    parts, p, t = [], 0, 0
+    for a, (predictor, basis) in enumerate(zip(predictors, own, strict=True)):
+        after = p + len(basis.kept), t + len(predictor.random)
+        columns = tuple(predictor.exog_names[j] for j in basis.kept)
+        place = slice(p, after[0]), slice(t, after[1]), slice(a * n, (a + 1) * n)
+        parts.append(PredictorPart(predictor.name, columns, basis.kept, *place))
+        p, t = after
+    return GeneralizedAssembly(problem, fixed, bases, tuple(parts))
 
 
 def with_fixed(assembly: GeneralizedAssembly, columns: Array) -> GeneralizedAssembly:

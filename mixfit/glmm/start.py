@@ -12,6 +12,7 @@ from mixfit.errors import FitError
 from mixfit.glmm.problem import GeneralizedParameters
 from mixfit.gram.basis import fixed_basis, response_basis
 from mixfit.gram.products import cross_products
+from mixfit.lmm.minimize import minimize
 from mixfit.lmm.problem import Problem
 from mixfit.lmm.start import start_points
 
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.glmm.problem import GeneralizedProblem
+    from mixfit.glmm.stacked import Stack
 
     Array = NDArray[np.float64]
 
-__all__ = ["linear_start", "nearer_starts", "theta_start"]
+__all__ = ["linear_start", "nearer_starts", "start_shapes", "theta_start"]
 
 # Of the model without random effects, 4 to 8; only a start is wanted.
 _ITERATIONS = 25
@@ -51,7 +53,7 @@ def linear_start(problem: GeneralizedProblem) -> tuple[Array, float]:
     FitError
         Where no predictor lies inside the support.
     """
-    family, y, prior = problem.family, problem.y, problem.prior
+    family = problem.family
     gamma = central_predictor(problem)
     eta = problem.offset + gamma @ problem.fixed
     phi = _dispersion(problem, eta, 1.0)
@@ -64,7 +66,7 @@ def linear_start(problem: GeneralizedProblem) -> tuple[Array, float]:
     if not problem.p or not np.isfinite(value):
         return gamma, phi
     for _ in range(_ITERATIONS):
-        terms = family.terms(y, prior, eta, phi)
+        terms = problem.row_terms(eta, phi)
         weight = np.maximum(terms.expected, _SMALLEST_WEIGHT)
         weighted = problem.fixed * weight
         step = np.asarray(np.linalg.solve(weighted @ problem.fixed.T, problem.fixed @ terms.score))
@@ -87,12 +89,31 @@ def linear_start(problem: GeneralizedProblem) -> tuple[Array, float]:
     return gamma, phi
 
 
+def start_shapes(problem: GeneralizedProblem, gamma: Array) -> Array:
+    """First coordinates of the family's shapes, from the means without random effects."""
+    eta = problem.offset + gamma @ problem.fixed
+    mine = _of_mean(problem)
+    return problem.family.start_shapes(problem.y[mine], problem.prior[mine], _means(problem, eta)[mine])
+
+
+def _of_mean(problem: GeneralizedProblem) -> NDArray[np.bool_]:
+    """The observations that a family itself may have made: not the zeros of one without."""
+    hurdle = problem.stack is not None and problem.stack.predictors.zero is not None and not problem.family.has_zero
+    return problem.y != 0.0 if hurdle else np.ones(len(problem.y), dtype=bool)
+
+
+def _means(problem: GeneralizedProblem, eta: Array) -> Array:
+    return problem.family.link.mean(eta[: len(problem.y)])
+
+
 def central_predictor(problem: GeneralizedProblem) -> Array:
     """Coefficients of the predictor nearest the constant one at the mean response, inside the support if any is.
 
     A link whose predictors have one sign only, that of the constant c, asks for eta_i / c > 0: where the projection
     on the columns of X fails that, a linear program maximizes the least eta_i / c.
     """
+    if problem.stack is not None:
+        return _central_predictors(problem, problem.stack)
     family, y, prior = problem.family, problem.y, problem.prior
     mean = np.full(1, float(prior @ family.start_mean(y, prior) / prior.sum()))
     constant = float(family.link.eta(mean)[0])
@@ -113,6 +134,34 @@ def central_predictor(problem: GeneralizedProblem) -> Array:
     return gamma if found.x is None else np.asarray(found.x[:-1]) * np.sqrt(len(y))
 
 
+def _central_predictors(problem: GeneralizedProblem, stack: Stack) -> Array:
+    """The same of several predictors: of the mean, the share of zeros, a first guess of the dispersion."""
+    family, predictors, mine = problem.family, stack.predictors, _of_mean(problem)
+    y, prior = problem.y[mine], problem.prior[mine]
+    if family.has_zero and predictors.zero is not None and (y > 0.0).any():
+        # Half of the zeros are taken for the family's own.
+        y, prior = y[y > 0.0], prior[y > 0.0]
+    mean = np.full(1, float(prior @ family.start_mean(y, prior) / prior.sum()))
+    constants = np.zeros(stack.k)
+    constants[0] = float(family.link.eta(mean)[0])
+    if predictors.zero is not None:
+        share = (np.sum(problem.y == 0.0) + 0.5) / (len(problem.y) + 1.0)
+        share = 0.5 * share if family.has_zero else share
+        constants[predictors.zero] = np.log(share / (1.0 - share))
+    if predictors.dispersion is not None:
+        with np.errstate(all="ignore"):
+            phi = family.start_dispersion(y, prior, np.full(len(y), mean[0]))
+        if np.isfinite(phi) and phi > 0.0:
+            constants[predictors.dispersion] = np.log(phi) / family.dispersion_power
+    target = np.zeros(len(problem.offset))
+    single = stack.single(target)
+    single += constants[:, None]
+    single -= stack.single(problem.offset)
+    # A block is repeated in the rows of its pairs: orthonormal on its own rows.
+    own = problem.fixed[:, : single.size]
+    return np.asarray(own @ single.ravel())
+
+
 def nearer_starts(problem: GeneralizedProblem, first: GeneralizedParameters) -> Iterator[GeneralizedParameters]:
     """Starts nearer and nearer to the central predictor, with smaller random effects, for supports with an edge."""
     central = central_predictor(problem)
@@ -120,7 +169,7 @@ def nearer_starts(problem: GeneralizedProblem, first: GeneralizedParameters) -> 
         gamma = central + share * (first.gamma - central)
         phi = _dispersion(problem, problem.offset + gamma @ problem.fixed, first.phi)
         points = [t.structure.scaled(own, share) for t, own in zip(problem.terms, first.points, strict=True)]
-        yield GeneralizedParameters(tuple(points), gamma, phi)
+        yield GeneralizedParameters(tuple(points), gamma, phi, first.shape)
 
 
 def _dispersion(problem: GeneralizedProblem, eta: Array, last: float) -> float:
@@ -128,7 +177,8 @@ def _dispersion(problem: GeneralizedProblem, eta: Array, last: float) -> float:
     if family.known_phi is not None:
         return family.known_phi
     with np.errstate(all="ignore"):
-        phi = family.start_dispersion(problem.y, problem.prior, family.link.mean(eta))
+        mine = _of_mean(problem)
+        phi = family.start_dispersion(problem.y[mine], problem.prior[mine], _means(problem, eta)[mine])
     # Means that are the responses themselves leave nothing to estimate it from.
     return phi if np.isfinite(phi) and phi > 0.0 else last
 
@@ -142,7 +192,7 @@ def _minus_twice_loglik(problem: GeneralizedProblem, eta: Array, phi: float) -> 
 def theta_start(problem: GeneralizedProblem, gamma: Array, phi: float) -> list[Array]:
     """Henderson's moment estimates in the working linear model at the fixed predictor."""
     eta = problem.offset + gamma @ problem.fixed
-    terms = problem.family.terms(problem.y, problem.prior, eta, phi)
+    terms = problem.row_terms(eta, phi)
     root = np.sqrt(np.maximum(terms.expected, _SMALLEST_WEIGHT))
     fixed = fixed_basis(problem.fixed * root)
     response = response_basis(fixed, root * (gamma @ problem.fixed) + terms.score / root)
@@ -155,6 +205,8 @@ def theta_start(problem: GeneralizedProblem, gamma: Array, phi: float) -> list[A
     # Groups that differ in everything or nothing make a ratio of variances without bounds.
     largest = _LARGEST_SHARE * float(np.sqrt(np.mean((terms.score / root**2) ** 2)))
     points = start_points(linear)[0]
+    if any(term.structure.rank < term.k for term in problem.terms):
+        points = list(minimize(linear, [points], reml=False).profile.points)
     sizes = [float(np.abs(t).max()) for t in relative_factors(problem.terms, points)]
     return [
         term.structure.scaled(point, min(sigma, 1.0, largest / max(size, largest)))

@@ -54,8 +54,7 @@ class GeneralizedSurface:
         self.terms = standardized_terms(problem.terms, assembly.term_bases, problem.n_levels, n, 1.0)
         self.center = self.terms.standardized(at.points)
         self.beta = assembly.fixed.coefficients(at.gamma)
-        dispersion = [1.0 / np.sqrt(n)] if problem.family.has_dispersion else []
-        self.tail_errors = np.concatenate([np.ones(problem.p), dispersion])
+        self.tail_errors = np.concatenate([np.ones(problem.p), np.full(problem.family.n_tail, 1.0 / np.sqrt(n))])
 
     def holding(self, effect: int) -> tuple[GeneralizedSurface, int]:
         """The surface itself: its tail begins with the fixed effects."""
@@ -68,11 +67,11 @@ class GeneralizedSurface:
         return GeneralizedSurface(self._assembly, minimize(self._objective, at).point.at, self.errors, self._n_agq)
 
     def evaluate(self, factors: Sequence[Array], tail: Array) -> Slope:
-        """Evaluate at S of every term, the fixed effects and log(phi / phi^)."""
+        """Evaluate at S of every term, the fixed effects, log(phi / phi^) and the shapes' distances."""
         if np.abs(tail[self._assembly.problem.p :]).max(initial=0.0) > FARTHEST_LOG:
             return Slope(np.inf, (), np.empty(0), self.beta)
         at, frames = self._parameters(factors, tail)
-        problem, fixed = self._assembly.problem, self._assembly.fixed
+        fixed = self._assembly.fixed
         beta = fixed.coefficients(at.gamma)
         try:
             point = self._objective.evaluate(at)
@@ -83,8 +82,7 @@ class GeneralizedSurface:
             return Slope(np.inf, (), np.empty(0), beta)
         self._objective.settle(point)
         slopes = self._objective.slopes(point)
-        dispersion = [slopes.log_phi] if problem.family.has_dispersion else []
-        tail_slope = np.concatenate([self.errors * (fixed.triangle.T @ slopes.gamma), dispersion])
+        tail_slope = np.concatenate([self.errors * (fixed.triangle.T @ slopes.gamma), slopes.tail])
         return Slope(point.value, frames.slopes(slopes.relative, slopes.absolute), tail_slope, beta)
 
     def _parameters(self, factors: Sequence[Array], tail: Array) -> tuple[GeneralizedParameters, Frames]:
@@ -92,5 +90,4 @@ class GeneralizedSurface:
         p = problem.p
         frames = Frames(self.terms, factors, 1.0, len(problem.y))
         gamma = self._at.gamma + self._assembly.fixed.triangle @ (self.errors * tail[:p])
-        phi = self._at.phi * float(np.exp(tail[p])) if problem.family.has_dispersion else self._at.phi
-        return GeneralizedParameters(frames.templates, gamma, phi), frames
+        return GeneralizedParameters(frames.templates, gamma, *self._at.stepped(problem.family, tail[p:])), frames

@@ -5,16 +5,41 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
+from mixfit.brief import brief
 from mixfit.lmm.types import Kept
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from mixfit.glmm.laplace import Laplace
     from mixfit.optimize.certificate import Certificate
 
-__all__ = ["GeneralizedEstimate"]
+__all__ = ["FurtherEstimate", "GeneralizedEstimate"]
+
+
+@dataclass(frozen=True, eq=False)
+class FurtherEstimate:
+    """The estimates of a linear predictor after the mean's; attributes as of `GeneralizedEstimate`.
+
+    Attributes
+    ----------
+    names : tuple of str, length p
+    kept : ndarray of intp, shape (p,)
+        Columns of its X that are not aliased.
+    """
+
+    names: tuple[str, ...]
+    kept: NDArray[np.intp]
+    beta: NDArray[np.float64]
+    cov_beta: NDArray[np.float64]
+    templates: tuple[NDArray[np.float64], ...]
+    theta: NDArray[np.float64]
+    modes: tuple[NDArray[np.float64], ...]
+    eta: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +62,8 @@ class GeneralizedEstimate:
         Dispersion; 1 for families without one.
     log_phi_error : float
         Standard error of log phi; NaN for families without one.
+    shape, shape_errors : ndarray, shape (s,)
+        Coordinates of the family's other parameters, those that are estimated, and their standard errors.
     beta : ndarray, shape (p,)
     cov_beta : ndarray, shape (p, p)
         From the exact Hessian of all parameters; n_agq = 0 and PQL: from the working linear model, theta known.
@@ -49,6 +76,8 @@ class GeneralizedEstimate:
     eta : ndarray, shape (n,)
         Linear predictor at the modes, offset included.
     certificate : Certificate
+    further : mapping of str to FurtherEstimate
+        Of the predictors after the mean's, whose estimates the other attributes are.
     at : Kept of Laplace
         The Laplace approximation at the estimates, with modes and factor: what follows from the fit reuses it (see
         `mixfit.glmm.conditional.laplace_at`).
@@ -61,6 +90,8 @@ class GeneralizedEstimate:
     theta: NDArray[np.float64]
     phi: float
     log_phi_error: float
+    shape: NDArray[np.float64]
+    shape_errors: NDArray[np.float64]
     beta: NDArray[np.float64]
     cov_beta: NDArray[np.float64]
     cov_beta_conditional: NDArray[np.float64]
@@ -68,9 +99,27 @@ class GeneralizedEstimate:
     modes: tuple[NDArray[np.float64], ...]
     eta: NDArray[np.float64]
     certificate: Certificate
+    further: Mapping[str, FurtherEstimate] = field(default_factory=dict)
     at: Kept[Laplace] = field(default_factory=Kept, init=False, repr=False)
 
     reml: ClassVar[bool] = False
+
+    __repr__ = brief
+
+    @property
+    def every_beta(self) -> NDArray[np.float64]:
+        """Fixed effects of all predictors."""
+        return np.concatenate([self.beta, *(f.beta for f in self.further.values())])
+
+    @property
+    def every_template(self) -> tuple[NDArray[np.float64], ...]:
+        """Templates of the terms of all predictors."""
+        return self.templates + tuple(t for f in self.further.values() for t in f.templates)
+
+    @property
+    def every_mode(self) -> tuple[NDArray[np.float64], ...]:
+        """Conditional modes of the terms of all predictors."""
+        return self.modes + tuple(b for f in self.further.values() for b in f.modes)
 
     @property
     def unit(self) -> float:

@@ -33,18 +33,17 @@ _UNDETERMINED = 1e-14
 
 
 def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
-    """Block-diagonal curvature of (directions, gamma, log phi if any) in the working linear model."""
+    """Block-diagonal curvature of (directions, gamma, tail) in the working linear model."""
     problem = at.problem
     factor = problem.factorize(at.mode.terms.expected, at.templates, problem.fixed)
     gram = factor.gram
     border = factor.half(gram.border)
     fixed = gram.corner - factor.inner(border, border)
     m, p = len(directions), problem.p
-    size = m + p + problem.family.has_dispersion
+    size = m + p + problem.family.n_tail
     out = np.zeros((size, size))
     out[m : m + p, m : m + p] = 2.0 * fixed
-    if problem.family.has_dispersion:
-        out[-1, -1] = _dispersion_information(at)
+    out[m + p :, m + p :] = _tail_information(at)
     if not m:
         return out
     scores = random_sums(problem.pattern.factors, at.mode.terms.score[None])
@@ -67,16 +66,20 @@ def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
     return out
 
 
-def _dispersion_information(at: Laplace) -> float:
-    """Information of log phi: n / 2 for a factor of the variance, else the sum of squares of its scores.
+def _tail_information(at: Laplace) -> Array:
+    """Information of log phi and the shapes: n / 2 for a factor of the variance, else products of their scores.
 
     Where the likelihood rises for ever like -1 / phi, its slope is its curvature too, and bounds the step.
     """
     problem = at.problem
-    if problem.family.is_scaled:
-        return len(problem.y) / 2.0
-    scores = problem.family.dispersion_terms(problem.y, problem.prior, at.mode.eta, at.phi).loglik
-    return 2.0 * max(float(scores @ scores), abs(float(scores.sum())) / _LONGEST_LOG_PHI)
+    if problem.family.is_scaled and problem.family.n_tail == 1:
+        return np.full((1, 1), len(problem.y) / 2.0)
+    terms = problem.tail_terms(at.mode.eta, at.phi)
+    scores = np.array([d.loglik for d in terms]).reshape(len(terms), len(problem.y))
+    out = 2.0 * scores @ scores.T
+    slopes = 2.0 * np.abs(scores.sum(axis=1)) / _LONGEST_LOG_PHI
+    out[np.diag_indices(len(out))] = np.maximum(out.diagonal(), slopes)
+    return out
 
 
 def working_covariance(at: Laplace) -> Array:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dtrtri, dtrtrs
 
+from mixfit.brief import brief
 from mixfit.covariance.structure import Invariance
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class FixedBasis:
     triangle: Array
     kept: NDArray[np.intp]
 
+    __repr__ = brief
+
     @property
     def log_determinant(self) -> float:
         """log|X'WX|."""
@@ -66,6 +69,8 @@ class ResponseBasis:
     gamma: Array
     row: Array
     scale: float
+
+    __repr__ = brief
 
 
 def fixed_basis(columns: Array) -> FixedBasis:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.brief import brief
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -37,6 +39,8 @@ class FactorRows:
     codes: Index
     n_levels: int
     columns: Array | None
+
+    __repr__ = brief
 
     @cached_property
     def k(self) -> int:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from mixfit.brief import brief
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -49,6 +51,8 @@ class ResidualStage:
     root_weights: Array | None = None
     residual: Residual | None = None
     psi: Array = field(default_factory=lambda: np.empty(0))
+
+    __repr__ = brief
 
     @property
     def is_identity(self) -> bool:

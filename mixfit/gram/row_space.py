@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.brief import brief
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -41,6 +43,8 @@ class RowSpace:
     A: Array
     lengths: Array
     slack: float
+
+    __repr__ = brief
 
     def contains(self, L: Array) -> NDArray[np.bool_]:
         """Which rows of L beta (q, c) do not depend on how the aliasing of X is resolved; none with a NaN.

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from mixfit.arguments import check_callable, check_count, check_probability
 from mixfit.errors import FitError
 from mixfit.inference.refit import (
     Refits,
     Refitter,
-    checked_count,
     progress_bar,
     simulated_blocks,
     statistic_values,
@@ -88,7 +88,7 @@ class BootstrapResult:
         """Standard deviations of the replicates: bootstrap standard errors."""
         return self.replicates.std()
 
-    def conf_int(self, alpha: float = 0.05, kind: IntervalKind = "percentile") -> pd.DataFrame:
+    def conf_int(self, alpha: float = 0.05, *, kind: IntervalKind = "percentile") -> pd.DataFrame:
         """Compute bootstrap intervals, as R's ``boot.ci``.
 
         Parameters
@@ -125,8 +125,7 @@ class BootstrapResult:
         treat[T.C]             -1.1  10.3
         treat[T.D]             -4.1   7.7
         """
-        if not 0.0 < alpha < 1.0:
-            raise FitError(f"alpha is one less the coverage and lies between 0 and 1: {alpha!r} does not.")
+        check_probability("alpha", alpha)
         if kind not in ("percentile", "basic", "normal"):
             raise FitError(f"conf_int has the kinds 'percentile', 'basic' and 'normal', not {kind!r}.")
         estimates = self.estimates.to_numpy()[:, None]
@@ -192,6 +191,7 @@ class BootstrapResult:
 def bootstrap(
     fit: Fit,
     statistic: Callable[[Any], Any] | None = None,
+    *,
     n: int = 1000,
     seed: int | np.random.Generator | None = None,
     progress: bool = True,
@@ -243,7 +243,8 @@ def bootstrap(
     """
     if type != "parametric":
         raise FitError(f"bootstrap has the type 'parametric', not {type!r}.")
-    n = checked_count(n, "bootstrap")
+    check_callable("statistic", statistic)
+    check_count("n", n)
     estimates = statistic_values(statistic, fit)
     refit = Refitter(fit, statistic, n_jobs)
     rng = np.random.default_rng(seed)
@@ -257,7 +258,7 @@ def bootstrap(
         estimates=estimates,
         failures=dict(failures.most_common()),
         n_singular=int(np.count_nonzero(done.singular)),
-        formula=fit.model.formula_text,
+        formula=fit.model.description,
     )
 
 

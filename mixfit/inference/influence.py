@@ -55,11 +55,12 @@ class Influence:
     dfbetas : DataFrame, shape (q, p)
         `dfbeta` over the standard errors without the group.
     cooks : Series, shape (q,)
-        ``dfbeta' Cov^-1 dfbeta / p`` with the covariance of the fixed effects from all rows.
+        ``dfbeta' Cov^-1 dfbeta / p`` with the covariance of the fixed effects from all rows, as `cooks_distance`
+        defines it for groups.
     sigma : Series, shape (q,)
         Residual standard deviation without the group.
     theta : DataFrame, shape (q, m), or None
-        Without the group; None where it was held.
+        Without the group, in the order of the fit's ``theta``; None where it was held.
     converged : Series of bool, shape (q,), or None
         Whether each refit has its optimality certificate; None where there were none.
 
@@ -168,7 +169,7 @@ def _parts(name: str) -> frozenset[str]:
     return frozenset(re.sub(r"[\s`]", "", part) for part in name.split(":"))
 
 
-def influence(fit: Fit, by: str | ArrayLike, refit: bool = False) -> Influence:
+def influence(fit: Fit, by: str | ArrayLike, *, refit: bool = False) -> Influence:
     """Leave out each group of rows in turn, as lme4's ``influence(model, groups=)``.
 
     Parameters
@@ -205,7 +206,7 @@ def influence(fit: Fit, by: str | ArrayLike, refit: bool = False) -> Influence:
     theta = converged = None
     if refit:
         dfbeta, errors, sigma, thetas, settled = refits_without(fit, codes, q)
-        theta = pd.DataFrame(thetas, index=labels)
+        theta = pd.DataFrame(thetas[:, fit.model.theta_order], index=labels)
         converged = pd.Series(settled, index=labels)
     else:
         deleted = delete_groups(fit.model.working_model(fit.estimate), codes, q)
@@ -285,7 +286,7 @@ def hatvalues(fit: Fit) -> pd.Series[float]:
     return pd.Series(leverages(fit.model.working_model(fit.estimate)), index=fit.model.design.index)
 
 
-def cooks_distance(fit: Fit, by: str | ArrayLike = "observation", refit: bool = False) -> pd.Series[float]:
+def cooks_distance(fit: Fit, by: str | ArrayLike = "observation", *, refit: bool = False) -> pd.Series[float]:
     """Return Cook's distances of observations or of the groups of a grouping factor.
 
     Parameters
@@ -296,6 +297,8 @@ def cooks_distance(fit: Fit, by: str | ArrayLike = "observation", refit: bool = 
         effects move when the group's rows are left out, ``dfbeta' Cov^-1 dfbeta / p``, with the covariance of
         all rows (Cook 1977; Nieuwenhuis, te Grotenhuis & Pelzer 2012). lme4's ``cooks.distance(influence(...))``
         multiplies this by (q - p) / q for q groups.
+        In both, sigma and the covariance are those of the fit, whether by REML or maximum likelihood, as lme4
+        takes them: no n / (n - p) turns one into the other.
     refit : bool
         Whether the model is fitted anew without each group (or each observation, and then by the second
         formula). By default theta is held, which makes the deletion exact and immediate.
@@ -322,10 +325,10 @@ def cooks_distance(fit: Fit, by: str | ArrayLike = "observation", refit: bool = 
     if isinstance(by, str) and by == "observation" and not refit:
         hat, scaled = hatvalues(fit), np.asarray(fit.residuals("scaled"), dtype=float)
         return pd.Series(cooks_distances(scaled, np.asarray(hat), len(fit.params)), index=hat.index)
-    return influence(fit, by, refit).cooks
+    return influence(fit, by, refit=refit).cooks
 
 
-def dfbeta(fit: Fit, by: str | ArrayLike = "observation", refit: bool = False) -> pd.DataFrame:
+def dfbeta(fit: Fit, by: str | ArrayLike = "observation", *, refit: bool = False) -> pd.DataFrame:
     """Return how the fixed effects move when each group is left out: those without it less those with it.
 
     Parameters
@@ -348,4 +351,4 @@ def dfbeta(fit: Fit, by: str | ArrayLike = "observation", refit: bool = False) -
     308      0.424 -0.665
     309      2.726  0.483
     """
-    return influence(fit, by, refit).dfbeta
+    return influence(fit, by, refit=refit).dfbeta

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mixfit.arguments import check_count
 from mixfit.errors import DesignError, FitError
 from mixfit.inference.null_models import by_ml, null_model
-from mixfit.inference.refit import Refits, Refitter, checked_count, progress_bar
+from mixfit.inference.refit import Refits, Refitter, progress_bar
 from mixfit.tables.table import Table
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ class PBModcomp:
 def pb_modcomp(
     m1: Any,
     m0: Any,
+    *,
     n: int = 1000,
     seed: int | np.random.Generator | None = None,
     progress: bool = True,
@@ -221,7 +223,7 @@ def pb_modcomp(
     >>> round(test.statistic, 4), test.df, round(test.pvalue, 1)
     (4.0474, 3, 0.3)
     """
-    n = checked_count(n, "pb_modcomp")
+    check_count("n", n)
     large = by_ml(m1)
     null = null_model(large, m0, n_jobs)
     df = int(large.npar) - null.n_parameters

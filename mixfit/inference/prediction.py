@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.errors import DataError
+from mixfit.errors import DataError, FitError
+from mixfit.fitted.kriging import kriged
 from mixfit.fitted.predict import predictors_of, rows_to_predict
 from mixfit.fitted.re_form import select
+from mixfit.fitted.residual_covariance import is_structured
 from mixfit.inference.prediction_results import PredictionResults, PredictionResultsMean
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from mixfit.fitted.protocols import GeneralizedFit, LinearFit
     from mixfit.fitted.re_form import ReForm, Selection
+    from mixfit.fitted.residual_covariance import StructuredFit
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
@@ -59,7 +62,7 @@ def unpredicted_variance(
     >>> unpredicted_variance([z], [np.array([0, -1])], (np.array([True, False]),), [template]).tolist()
     [4.0, 13.0]
     """
-    total = np.zeros(len(Z[0]))
+    total = np.zeros(len(Z[0]) if len(Z) else ())
     for z, code, keep, template in zip(Z, codes, selection, templates, strict=True):
         unpredicted = z if code is None else np.where(keep & (code >= 0)[:, None], 0.0, z)
         spread = unpredicted @ template
@@ -107,32 +110,61 @@ def predict_observations(
     rows = rows_to_predict(fit, newdata, selection, allow_new_levels)
     mean, variance, labels = predictors_of(fit, rows, selection, variance=True)
     assert variance is not None
-    Z = [z for z in rows.Z if z is not None]
+    Z, own_variance = [z for z in rows.Z if z is not None], rows.own_variance
     if len(Z) < len(rows.Z):
-        Z = list(design.reader.read_random(newdata))
+        columns, places = zip(*design.reader.read_random(newdata), strict=True)
+        every, own_variance = kriged(fit, columns, places)
+        Z = [z for z in every if z is not None]
     # the rows of the fit have the codes of all terms
     codes = [code if keep.any() else None for code, keep in zip(rows.codes, selection, strict=True)]
     own = design.weights if newdata is None else None
     residual = 1.0 / residual_weights(weights, own, len(mean))
+    if is_structured(fit):
+        residual = residual * _relative_variances(fit, newdata)
     added = fit.scale * (unpredicted_variance(Z, codes, selection, templates) + residual)
-    return PredictionResults(mean, np.sqrt(variance), np.sqrt(variance + added), labels)
+    for one, code in zip(own_variance, codes, strict=False):
+        if one is not None:
+            # That of a known level is in the variance of the mean.
+            added += one if code is None else np.where(code >= 0, 0.0, one)
+    scale = None if design.transformation is None else design.transformation.text
+    return PredictionResults(mean, np.sqrt(variance), np.sqrt(variance + added), labels, scale)
+
+
+def _relative_variances(fit: StructuredFit, newdata: object) -> Array | float:
+    """Residual variances over sigma^2 of rows to predict."""
+    own = fit.model.stage.deviations(fit.estimate.psi) ** 2
+    if newdata is None:
+        return np.asarray(own)
+    residual = fit.model.residual
+    heterogeneous = residual.structures[0].n_deviations > 1 or len(residual.structures) > 1 or residual.spread_names
+    if heterogeneous:
+        raise FitError(
+            "Intervals of new observations need the residual variance of the new rows, which varies over rows in this "
+            "model: use predict(newdata, se=True), and add the variance that varcorr() gives."
+        )
+    return 1.0
 
 
 def predict_means(
     fit: GeneralizedFit, newdata: object, re_form: ReForm, allow_new_levels: bool
 ) -> PredictionResultsMean:
     """Means: `GeneralizedResults.get_prediction`."""
-    family = fit.model.family
+    if fit.estimate.further:
+        raise FitError(
+            "get_prediction is for models of the mean alone, and this one has zi= or dispersion=: use "
+            "predict(what='link', se=True), or predict(what='conditional', se=True)."
+        )
+    link = fit.response_link
     selection = select(re_form, fit.model.design.random)
     rows = rows_to_predict(fit, newdata, selection, allow_new_levels)
     eta, variance, labels = predictors_of(fit, rows, selection, variance=True)
     assert variance is not None
     error = np.sqrt(variance)
     return PredictionResultsMean(
-        predicted_mean=family.link.mean(eta),
-        se_mean=error * np.abs(family.link.slope(eta)),
+        predicted_mean=link.mean(eta),
+        se_mean=error * np.abs(link.slope(eta)),
         linpred=eta,
         se_linpred=error,
-        family=family,
+        link=link,
         row_labels=labels,
     )

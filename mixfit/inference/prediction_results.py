@@ -13,7 +13,7 @@ from mixfit.wald import interval
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.families.base import Family
+    from mixfit.design.transformation import Transformation
     from mixfit.families.links import Link
 
     Array = NDArray[np.float64]
@@ -46,13 +46,17 @@ class PredictionResults(_ShownAsFrame):
     Attributes
     ----------
     predicted_mean : ndarray, shape (m,)
-        In the unit of the response, as `fit.predict` gives it. NaN for a row with a missing value.
+        In the unit of the response as the formula writes it, as `fit.predict` gives it. NaN for a row with a missing
+        value.
     se_mean : ndarray, shape (m,)
         Standard errors of the predicted means.
     se_obs : ndarray, shape (m,)
         Standard deviations of a new observation about the predicted mean.
     row_labels : pandas.Index, shape (m,)
         Index of the new data, or of the rows of the fit.
+    scale : str, or None
+        The response where it is an expression, ``"log(y)"``: all is on its scale, and the columns of the frame have its
+        name.
 
     Notes
     -----
@@ -71,8 +75,9 @@ class PredictionResults(_ShownAsFrame):
     se_mean: Array
     se_obs: Array
     row_labels: pd.Index
+    scale: str | None = None
 
-    def conf_int(self, obs: bool = False, alpha: float = 0.05) -> Array:
+    def conf_int(self, *, obs: bool = False, alpha: float = 0.05) -> Array:
         """Limits of the means, or of new observations.
 
         Parameters
@@ -114,7 +119,7 @@ class PredictionResults(_ShownAsFrame):
         """
         frame = _mean_frame(self.predicted_mean, self.se_mean, self.conf_int(alpha=alpha), self.row_labels)
         lower, upper = self.conf_int(obs=True, alpha=alpha).T
-        return frame.assign(obs_ci_lower=lower, obs_ci_upper=upper)
+        return frame.assign(obs_ci_lower=lower, obs_ci_upper=upper).rename_axis(columns=self.scale)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -132,7 +137,8 @@ class PredictionResultsMean(_ShownAsFrame):
         Their standard errors by the delta method.
     linpred, se_linpred : ndarray, shape (m,)
         Linear predictors and their standard errors, from which the intervals are made.
-    family : Family
+    link : Link
+        Leads from the linear predictor to the mean.
         It holds the link.
     row_labels : pandas.Index, shape (m,)
         Index of the new data, or of the rows of the fit.
@@ -151,10 +157,10 @@ class PredictionResultsMean(_ShownAsFrame):
     se_mean: Array
     linpred: Array
     se_linpred: Array
-    family: Family
+    link: Link
     row_labels: pd.Index
 
-    def conf_int(self, alpha: float = 0.05) -> Array:
+    def conf_int(self, *, alpha: float = 0.05) -> Array:
         """Limits of the linear predictors, transformed to the response.
 
         Parameters
@@ -172,7 +178,7 @@ class PredictionResultsMean(_ShownAsFrame):
         FitError
             When `alpha` is not between 0 and 1.
         """
-        return response_limits(self.family.link, self.linpred, interval(self.linpred, self.se_linpred, alpha))
+        return response_limits(self.link, self.linpred, interval(self.linpred, self.se_linpred, alpha))
 
     def summary_frame(self, alpha: float = 0.05) -> pd.DataFrame:
         """Return the means with their intervals.
@@ -192,15 +198,15 @@ class PredictionResultsMean(_ShownAsFrame):
         FitError
             When `alpha` is not between 0 and 1.
         """
-        return _mean_frame(self.predicted_mean, self.se_mean, self.conf_int(alpha), self.row_labels)
+        return _mean_frame(self.predicted_mean, self.se_mean, self.conf_int(alpha=alpha), self.row_labels)
 
 
-def response_limits(link: Link, eta: Array, limits: Array) -> Array:
+def response_limits(link: Link | Transformation, eta: Array, limits: Array) -> Array:
     """Limits of the mean from limits of the linear predictor.
 
     Parameters
     ----------
-    link : Link
+    link : Link or Transformation
     eta : ndarray, shape (m,)
         Linear predictors.
     limits : ndarray, shape (m, 2)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mixfit.arguments import check_count
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized
 from mixfit.tables.table import Table
@@ -111,13 +112,14 @@ def _response(fit: Fit, re_form: ReForm, rng: np.random.Generator) -> _Response:
         trials = fit.model.design.weights
 
     def draw(m: int) -> Array:
-        simulated = fit.simulate(m, rng, re_form).to_numpy(dtype=float)
+        simulated = fit.simulate(m, seed=rng, re_form=re_form).to_numpy(dtype=float)
         return np.round(simulated * trials[:, None]) if whole else simulated
 
     return _Response(np.round(y * trials) if whole else y, expected * trials, whole, draw)
 
 
 def _places(fit: Fit, n: int, re_form: ReForm, rng: np.random.Generator) -> tuple[_Response, Places]:
+    check_count("n", n)
     if n < 2:
         raise FitError(f"quantile residuals need at least 2 simulated responses, not {n}")
     response = _response(fit, re_form, rng)
@@ -125,7 +127,7 @@ def _places(fit: Fit, n: int, re_form: ReForm, rng: np.random.Generator) -> tupl
 
 
 def quantile_residuals(
-    fit: Fit, n: int = 250, seed: int | np.random.Generator | None = None, re_form: ReForm = "population"
+    fit: Fit, n: int = 250, *, seed: int | np.random.Generator | None = None, re_form: ReForm = "population"
 ) -> pd.Series[float]:
     """Return scaled residuals from simulations, as DHARMa's ``simulateResiduals``.
 
@@ -166,7 +168,7 @@ def quantile_residuals(
 
 
 def residual_tests(
-    fit: Fit, n: int = 250, seed: int | np.random.Generator | None = None, re_form: ReForm = "population"
+    fit: Fit, n: int = 250, *, seed: int | np.random.Generator | None = None, re_form: ReForm = "population"
 ) -> Table:
     """Test quantile residuals: uniformity, dispersion, outliers and, of whole responses, zeros, as DHARMa.
 

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Literal, overload
 
 import pandas as pd
 
+from mixfit.arguments import check_flag
+from mixfit.errors import FitError
+from mixfit.fitted.residual_covariance import is_structured
 from mixfit.inference.variances import variance_components
 from mixfit.tables.table import Table
 
@@ -192,14 +195,14 @@ def r2_of(variances: VarianceComponents) -> R2:
 
 
 @overload
-def icc(fit: Fit, by_group: Literal[False] = False, *, per_trial: bool = False) -> ICC: ...
+def icc(fit: Fit, *, by_group: Literal[False] = False, per_trial: bool = False) -> ICC: ...
 @overload
-def icc(fit: Fit, by_group: Literal[True], *, per_trial: bool = False) -> Table: ...
+def icc(fit: Fit, *, by_group: Literal[True], per_trial: bool = False) -> Table: ...
 @overload
-def icc(fit: Fit, by_group: bool, *, per_trial: bool = False) -> ICC | Table: ...
+def icc(fit: Fit, *, by_group: bool, per_trial: bool = False) -> ICC | Table: ...
 
 
-def icc(fit: Fit, by_group: bool = False, *, per_trial: bool = False) -> ICC | Table:
+def icc(fit: Fit, *, by_group: bool = False, per_trial: bool = False) -> ICC | Table:
     """Compute intraclass correlations, as ``performance::icc`` (Nakagawa, Johnson & Schielzeth 2017).
 
     The variance of the random effects is the mean over the rows of z'Sigma z (Johnson 2014). The residual
@@ -233,7 +236,8 @@ def icc(fit: Fit, by_group: bool = False, *, per_trial: bool = False) -> ICC | T
     Raises
     ------
     FitError
-        For a family and link whose variance is none of these.
+        For a family and link whose variance is none of these, and for correlated residuals: two rows of a level then
+        have a correlation that depends on their places.
 
     Examples
     --------
@@ -246,7 +250,13 @@ def icc(fit: Fit, by_group: bool = False, *, per_trial: bool = False) -> ICC | T
         Adjusted ICC: 0.391
       Unadjusted ICC: 0.391
     """
+    if is_structured(fit) and fit.model.residual.blocks is not None:
+        raise FitError(
+            f"The residuals are correlated by {fit.model.residual.text}, so that rows of one level have no single "
+            "correlation: that of residuals is in varcorr(), and R2 in r2()."
+        )
     variances = variance_components(fit, per_trial)
+    check_flag("by_group", by_group)
     return icc_by_group(variances) if by_group else icc_of(variances)
 
 

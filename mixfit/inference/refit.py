@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mixfit.errors import FitError, MixfitError
+from mixfit.errors import MixfitError
 from mixfit.fitted import singular as singularity
 from mixfit.inference.profiles.parameters import parameter_array, parameter_values
 from mixfit.lmm.batch.estimate import Batch
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Statistic = Callable[[Any], Any]
 
-__all__ = ["Refits", "Refitter", "checked_count", "progress_bar", "simulated_blocks", "statistic_values"]
+__all__ = ["Refits", "Refitter", "progress_bar", "simulated_blocks", "statistic_values"]
 
 # Seconds that a computation runs before a bar appears.
 _PATIENCE = 2.0
@@ -140,17 +140,10 @@ def statistic_values(statistic: Statistic | None, fit: Fit) -> pd.Series[float]:
     return named
 
 
-def checked_count(n: int, what: str) -> int:
-    """Refuse a number of replicates that is none."""
-    if n != int(n) or n < 1:
-        raise FitError(f"{what} needs a positive whole number of replicates, not {n!r}.")
-    return int(n)
-
-
 def simulated_blocks(fit: Fit, n: int, rng: np.random.Generator, re_form: ReForm, block: int) -> Iterator[Array]:
     """Draw n responses, up to `block` at a time: (nobs, R)."""
     for first in range(0, n, block):
-        yield fit.simulate(min(block, n - first), rng, re_form).to_numpy()
+        yield fit.simulate(min(block, n - first), seed=rng, re_form=re_form).to_numpy()
 
 
 def progress_bar(n: int, *, progress: bool) -> Any:

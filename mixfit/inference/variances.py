@@ -13,6 +13,7 @@ import numpy as np
 
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized
+from mixfit.fitted.residual_covariance import is_structured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +41,8 @@ class VarianceComponents:
     by_group : mapping of str to float
         The same by grouping factor.
     distribution : float
-        Residual variance of a linear model, distribution-specific variance of a generalized one.
+        Residual variance of a linear model (the mean over the rows where it varies), distribution-specific variance of
+        a generalized one.
     dispersion : float
         Variance of the random effects that single observations have, which count as residual.
     singular : bool
@@ -115,10 +117,19 @@ def variance_components(fit: Fit, per_trial: bool = False) -> VarianceComponents
         fixed=float(np.var(eta, ddof=1)),
         random=sum(by_group.values()),
         by_group=by_group,
-        distribution=distribution_variance(fit, per_trial) if is_generalized(fit) else fit.estimate.unit**2,
+        distribution=_residual_variance(fit, per_trial),
         dispersion=dispersion,
         singular=fit.is_singular,
     )
+
+
+def _residual_variance(fit: Fit, per_trial: bool) -> float:
+    if is_generalized(fit):
+        return distribution_variance(fit, per_trial)
+    if not is_structured(fit):
+        return float(fit.estimate.unit**2)
+    deviations = fit.model.stage.deviations(fit.estimate.psi)
+    return float(fit.sigma**2 * np.mean(deviations**2))
 
 
 def distribution_variance(fit: GeneralizedFit, per_trial: bool = False) -> float:
@@ -141,7 +152,12 @@ def distribution_variance(fit: GeneralizedFit, per_trial: bool = False) -> float
     """
     weights = fit.model.design.weights
     trials = 1.0 if per_trial or weights is None else float(np.mean(weights))
-    variance = fit.model.family.latent_variance(fit.dispersion, lambda: _null_mean(fit), trials)
+    if fit.estimate.further:
+        raise FitError(
+            "ICC and R2 are for models of the mean alone, and this one has zi= or dispersion=: no "
+            "distribution-specific variance of such a mixture is known."
+        )
+    variance = fit.family.latent_variance(fit.dispersion, lambda: _null_mean(fit), trials)
     if variance is not None:
         return variance
     raise FitError(

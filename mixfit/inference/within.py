@@ -139,6 +139,8 @@ def _score(fit: Fit) -> tuple[Array, Array]:
     design = fit.model.design
     prior = np.ones(len(design.y)) if design.weights is None else design.weights
     if is_generalized(fit):
-        terms = fit.model.family.terms(design.y, prior, fit.estimate.eta, fit.estimate.phi)
+        if fit.estimate.further:
+            raise FitError("Scores by row are for models of the mean alone, and this one has zi= or dispersion=.")
+        terms = fit.family.terms(design.y, prior, fit.estimate.eta, fit.estimate.phi)
         return terms.score, terms.expected
     return prior * fit.resid.to_numpy(dtype=float), prior

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.brief import brief
 from mixfit.covariance.term import Term
 from mixfit.errors import DesignError
 from mixfit.factor.plan import make_plan
@@ -54,6 +55,8 @@ class Assembly:
     rows: tuple[FactorRows, ...]
     endog_name: str
     stage: ResidualStage
+
+    __repr__ = brief
 
 
 def assemble(design: Design, residual: Residual | None = None, psi: Array | None = None) -> Assembly:

@@ -15,6 +15,7 @@ from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import modes
 from mixfit.lmm.second_look import search
 from mixfit.lmm.types import LinearEstimate
+from mixfit.lmm.undetermined import determined_theta
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.criterion import Evaluation
+    from mixfit.optimize.certificate import Certificate
 
     Array = NDArray[np.float64]
 
@@ -34,6 +36,7 @@ __all__ = [
     "conditional_covariance",
     "criterion",
     "estimate",
+    "packed",
     "points_of",
     "to_basis",
 ]
@@ -43,28 +46,58 @@ def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | Array |
     """Minimize the criterion, from the moment estimates or a `start`; see `points_of`."""
     problem = assembly.problem
     optimum = search(problem, reml=reml, start=None if start is None else points_of(assembly, start))
-    profile = optimum.profile
+    return packed(assembly, optimum.profile, optimum.certificate)
+
+
+def packed(assembly: Assembly, profile: Evaluation, certificate: Certificate) -> LinearEstimate:
+    """The estimates at the minimum of the criterion, in the user's columns.
+
+    Raises
+    ------
+    FitError
+        Where the random effects explain the response exactly.
+    """
+    problem = assembly.problem
     if profile.residual < _EXACT * problem.gram.corner[-1, -1]:
         raise FitError(
             f"The random effects explain the response {assembly.endog_name!r} exactly: nothing is left to estimate "
             "a residual variance from. Look whether the response is constant within groups, or whether rows repeat."
         )
     thetas = thetas_of(assembly, profile.points)
+    if profile.reml:
+        profile, thetas = _determined(assembly, profile, thetas)
     scale = assembly.response.scale
     sigma = float(np.sqrt(profile.scale)) * scale
     found = LinearEstimate(
-        reml=reml,
+        reml=profile.reml,
         criterion=profile.value,
         templates=tuple(t.structure.template(own) for t, own in zip(problem.terms, thetas, strict=True)),
-        theta=np.concatenate(thetas),
+        theta=np.concatenate([np.empty(0), *thetas]),
         sigma=sigma,
         beta=assembly.fixed.coefficients(assembly.response.gamma + scale * profile.beta),
         cov_beta=_fixed_covariance(assembly, profile, sigma),
         modes=_modes(assembly, profile),
-        certificate=optimum.certificate,
+        certificate=certificate,
     )
     found.at.keep(profile)
     return found
+
+
+def _determined(assembly: Assembly, profile: Evaluation, thetas: list[Array]) -> tuple[Evaluation, list[Array]]:
+    """The REML criterion at the same optimum without the variances that it does not depend on."""
+    problem = assembly.problem
+    found = [
+        determined_theta(problem.gram, term, basis, theta)
+        for term, basis, theta in zip(problem.terms, assembly.term_bases, thetas, strict=True)
+    ]
+    if all(theta is None for theta in found):
+        return profile, thetas
+    points, out = list(profile.points), list(thetas)
+    for i, (term, basis, theta) in enumerate(zip(problem.terms, assembly.term_bases, found, strict=True)):
+        if theta is not None:
+            own = np.eye(term.structure.k)
+            points[i], out[i] = term.structure.point_of(term.structure.point_of(theta, own), basis), theta
+    return evaluate(problem, points, reml=True), out
 
 
 def at_estimates(assembly: Assembly, estimate: LinearEstimate) -> Evaluation:
@@ -85,6 +118,8 @@ def _fixed_covariance(assembly: Assembly, profile: Evaluation, sigma: float) -> 
 
 
 def _modes(assembly: Assembly, profile: Evaluation) -> tuple[Array, ...]:
+    if not assembly.problem.terms:
+        return ()
     b = modes(profile)
     out = []
     for term, basis in zip(assembly.problem.terms, assembly.term_bases, strict=True):

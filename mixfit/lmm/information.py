@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.brief import brief
 from mixfit.covariance.steps import split_theta
 from mixfit.factor.curvature import CovarianceDirection, log_determinant_derivatives
 from mixfit.factor.posterior import posterior, projected_sums
@@ -56,6 +57,8 @@ class VarianceParameter:
 
     term: int
     slope: Array
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +99,8 @@ class VarianceInformation:
     quadratics: Array
     pair_quadratics: Array
     bends: Array
+
+    __repr__ = brief
 
     def projected_traces(self) -> Array:
         """tr(P V_i P V_j): the expected second derivatives of -2 log REML, (m + 1, m + 1)."""

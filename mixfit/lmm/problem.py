@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.brief import brief
 from mixfit.covariance.term import factor_templates
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Problem:
     log_weights: float
     log_x: float
     log_scale: float
+
+    __repr__ = brief
 
     @cached_property
     def seen(self) -> tuple[NDArray[np.bool_], ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from mixfit.brief import brief
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -27,6 +29,9 @@ class Kept(Generic[T]):
 
     def __init__(self) -> None:
         self._value: T | None = None
+
+    def __repr__(self) -> str:
+        return f"<Kept: {'nothing yet' if self._value is None else type(self._value).__name__}>"
 
     def __getstate__(self) -> dict[str, None]:
         return {"_value": None}
@@ -80,7 +85,14 @@ class LinearEstimate:
     certificate: Certificate
     at: Kept[Evaluation] = field(default_factory=Kept, init=False, repr=False)
 
+    __repr__ = brief
+
     @property
     def unit(self) -> float:
         """What the templates are relative to: sigma."""
         return self.sigma
+
+    @property
+    def n_residual(self) -> int:
+        """Parameters of the residuals beside sigma: none where they are independent, of one variance."""
+        return 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from mixfit.covariance.steps import split_theta
+from mixfit.covariance.steps import split_theta, theta_order
 from mixfit.covariance.templates import expand
 from mixfit.design.rows import subset
 from mixfit.errors import DataError, FitError
@@ -51,11 +51,17 @@ class MixedModel:
 
     def __repr__(self) -> str:
         levels = ", ".join(f"{name} {grouping.n_levels}" for name, grouping in self.groups.items())
-        return f"<{type(self).__name__}: {self.formula}, {len(self.endog)} observations, groups {levels}>"
+        groups = f", groups {levels}" if levels else ""
+        return f"<{type(self).__name__}: {self.formula}, {len(self.endog)} observations{groups}>"
 
     @property
     def formula_text(self) -> str:
         """The formula as it was written."""
+        return self.formula
+
+    @property
+    def description(self) -> str:
+        """The formula, and what else says which model it is."""
         return self.formula
 
     @property
@@ -101,7 +107,7 @@ class MixedModel:
         from scipy.sparse import csr_array, hstack
 
         n = len(self.design.y)
-        blocks = []
+        blocks = [csr_array((n, 0))] if not self.design.random else []
         for r in self.design.random:
             k = r.Z.shape[1]
             columns = r.grouping.codes[:, None] * k + np.arange(k)
@@ -120,7 +126,7 @@ class MixedModel:
         ----------
         theta : array-like, shape (m,)
             In the order of the results' ``theta``: the lower triangle of every term's factor, column by column,
-            terms in order of the formula.
+            terms as lme4 has them.
 
         Returns
         -------
@@ -156,7 +162,20 @@ class MixedModel:
                 f"theta is a list of {wanted} finite numbers for the random terms "
                 f"{', '.join(r.text for r in self.design.random)}, not {theta!r}."
             )
-        return tuple(s.template(own) for s, own in zip(structures, split_theta(structures, values), strict=True))
+        thetas = split_theta(structures, self.in_formula_order(values))
+        return tuple(s.template(own) for s, own in zip(structures, thetas, strict=True))
+
+    @cached_property
+    def theta_order(self) -> NDArray[np.intp]:
+        """Where the entries of the results' ``theta``, in lme4's order, stand in the formula's."""
+        random = self.design.random
+        return theta_order([r.structure for r in random], [r.grouping.n_levels for r in random])
+
+    def in_formula_order(self, theta: Array) -> Array:
+        """Theta (m,) of terms in the order of the formula, from that of results."""
+        out = np.empty_like(theta)
+        out[self.theta_order] = theta
+        return out
 
     def _checked_response(self, y: ArrayLike) -> Array:
         values = np.asarray(y, dtype=float)

@@ -11,7 +11,9 @@ import numpy as np
 
 from mixfit.design.build import build
 from mixfit.design.types import MEAN
-from mixfit.errors import BiasWarning, DataError, FitError
+from mixfit.errors import BiasWarning, FitError
+from mixfit.families.links import LINKS
+from mixfit.families.several import DISPERSION, ZERO
 from mixfit.glmm.conditional import conditional_covariance, predictor_variance
 from mixfit.glmm.estimate import estimate_generalized
 from mixfit.glmm.pql import few_counts
@@ -24,6 +26,7 @@ from mixfit.glmm.separation import (
     refuse_separation,
 )
 from mixfit.model.base import MixedModel
+from mixfit.model.further import check_response, further_formulas, refuse_several
 from mixfit.model.starts import read_fixed_start, read_start
 from mixfit.results.generalized import GeneralizedResults
 
@@ -54,11 +57,25 @@ def generalized(
     offset: str | ArrayLike | None,
     na_action: Literal["drop", "raise"],
     context: Mapping[str, Any] | None,
+    zi: str | None = None,
+    dispersion: str | None = None,
 ) -> GeneralizedMixedModel:
     """A generalized mixed model from a parsed formula and a data frame; see `mixfit.mixed`."""
     proportions = family.kind == "proportion"
-    links = {MEAN: family.link}
-    design = build(parsed, data, weights, offset, na_action, context, binomial=proportions, residual=False, links=links)
+    links = {MEAN: family.link, ZERO: LINKS["logit"], DISPERSION: LINKS["log"]}
+    further = further_formulas(family, zi, dispersion)
+    design = build(
+        parsed,
+        data,
+        weights,
+        offset,
+        na_action,
+        context,
+        binomial=proportions,
+        residual=False,
+        links=links,
+        further=further,
+    )
     return GeneralizedMixedModel(formula, design, family)
 
 
@@ -85,7 +102,7 @@ class GeneralizedMixedModel(MixedModel):
     """
 
     def __init__(self, formula: str, design: Design, family: Family) -> None:
-        _check_response(design, family)
+        check_response(design, family)
         self.family = family
         self._assembly = assemble_generalized(design, family)
         super().__init__(formula, design, self._assembly.fixed.kept)
@@ -97,6 +114,7 @@ class GeneralizedMixedModel(MixedModel):
 
     def fit(
         self,
+        *,
         n_agq: int = 1,
         method: Literal["ml", "pql"] = "ml",
         start: Sequence[ArrayLike] | ArrayLike | None = None,
@@ -158,7 +176,7 @@ class GeneralizedMixedModel(MixedModel):
             raise FitError(f"n_agq is 0 or a positive whole number of quadrature points, not {n_agq!r}.")
         if method == "pql" and n_agq != 1:
             raise FitError("n_agq is for method='ml': penalized quasi-likelihood has no integral to approximate.")
-        theta = None if start is None else read_start(self.design.random, start)
+        theta = None if start is None else read_start(self.design.random, start, self.in_formula_order)
         beta = None if start_fixed is None else read_fixed_start(self.design, self._assembly.fixed.kept, start_fixed)
         try:
             estimate = estimate_generalized(self._assembly, int(n_agq), method, theta, beta)
@@ -173,10 +191,11 @@ class GeneralizedMixedModel(MixedModel):
     def _refuse_separation(self, estimate: GeneralizedEstimate | None) -> None:
         """Raise FitError where `estimate` (None: there is none) ran away with effects that separate the response."""
         problem = self._assembly.problem
-        sides = problem.family.certain_sides(problem.y)
+        # A mixture has no predictor of the mean that makes a response certain.
+        sides = None if problem.stack is not None else problem.family.certain_sides(problem.y)
         if sides is None:
             return
-        doubt = None if estimate is None else fitted_doubt(problem, estimate.eta, estimate.phi)
+        doubt = None if estimate is None else fitted_doubt(problem.at(estimate.shape), estimate.eta, estimate.phi)
         found = estimate is not None and estimate.certificate.converged
         if not found or doubt is None or doubt.min() < CERTAIN:
             refuse_separation(self.exog, self.exog_names, self.design.endog_name, sides, doubt, self.design.fixed)
@@ -208,7 +227,7 @@ class GeneralizedMixedModel(MixedModel):
         """
         model = copy.copy(self)
         model.design = replace(self.design, y=self._checked_response(y))
-        _check_response(model.design, self.family)
+        check_response(model.design, self.family)
         problem = replace(self._assembly.problem, y=model.design.y)
         model._assembly = replace(self._assembly, problem=problem)
         return model
@@ -243,12 +262,16 @@ class GeneralizedMixedModel(MixedModel):
         -------
         Surface
         """
+        refuse_several(self.design, "Profiles and intervals from them")
         from mixfit.glmm.estimate import points_at
         from mixfit.glmm.problem import GeneralizedParameters
         from mixfit.glmm.surface import GeneralizedSurface
 
         at = GeneralizedParameters(
-            points_at(self._assembly, estimate.theta), self._assembly.fixed.triangle @ estimate.beta, estimate.phi
+            points_at(self._assembly, estimate.theta),
+            self._assembly.fixed.triangle @ estimate.beta,
+            estimate.phi,
+            estimate.shape,
         )
         errors = np.sqrt(np.diagonal(estimate.cov_beta))
         return GeneralizedSurface(self._assembly, at, errors, estimate.n_agq)
@@ -289,6 +312,7 @@ class GeneralizedMixedModel(MixedModel):
         -------
         WorkingModel
         """
+        refuse_several(self.design, "Leverages and deletions")
         from mixfit.glmm.conditional import generalized_working_model
 
         return generalized_working_model(self._assembly, estimate)
@@ -303,10 +327,3 @@ def _warn_of_bias(prior: Array, family: Family, eta: Array) -> None:
             BiasWarning,
             stacklevel=3,
         )
-
-
-def _check_response(design: Design, family: Family) -> None:
-    prior = np.ones(len(design.y)) if design.weights is None else design.weights
-    family.check(design.y, prior, design.endog_name)
-    if (design.y == design.y[0]).all():
-        raise DataError(f"The response {design.endog_name!r} is the same in every row: there is nothing to model.")

@@ -6,6 +6,7 @@ import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mixfit.arguments import check_flag
 from mixfit.lmm.assemble import assemble, with_response
 from mixfit.lmm.estimate import at_estimates, conditional_covariance, criterion, estimate, points_of
 from mixfit.model.base import MixedModel
@@ -64,7 +65,7 @@ class LinearMixedModel(MixedModel):
         """Cross-products of the design and their bases."""
         return self._assembly
 
-    def fit(self, reml: bool = True, start: Sequence[ArrayLike] | ArrayLike | None = None) -> LinearResults:
+    def fit(self, *, reml: bool = True, start: Sequence[ArrayLike] | ArrayLike | None = None) -> LinearResults:
         """Estimate by REML or maximum likelihood.
 
         Parameters
@@ -94,10 +95,11 @@ class LinearMixedModel(MixedModel):
         # Tables, predictions and summaries are not needed to read a model: `import mixfit` stays quick.
         from mixfit.results.linear import LinearResults
 
-        given = None if start is None else read_start(self.design.random, start)
+        check_flag("reml", reml)
+        given = None if start is None else read_start(self.design.random, start, self.in_formula_order)
         return LinearResults(self, estimate(self._assembly, reml=reml, start=given))
 
-    def criterion(self, theta: ArrayLike, reml: bool = True) -> float:
+    def criterion(self, theta: ArrayLike, *, reml: bool = True) -> float:
         """What `fit` minimizes: -2 log-likelihood at its best beta and sigma for one theta, with all constants.
 
         Parameters

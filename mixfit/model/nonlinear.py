@@ -186,7 +186,9 @@ class NonlinearMixedModel(MixedModel):
         """Response, shape (n,)."""
         return self._problem.y
 
-    def fit(self, n_agq: int = 1, method: Literal["laplace", "lb"] = "laplace", reml: bool = False) -> NonlinearResults:
+    def fit(
+        self, *, n_agq: int = 1, method: Literal["laplace", "lb"] = "laplace", reml: bool = False
+    ) -> NonlinearResults:
         """Estimate by maximum likelihood in the Laplace approximation, or by Lindstrom and Bates' algorithm.
 
         Parameters

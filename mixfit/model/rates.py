@@ -25,9 +25,9 @@ def beta_binomial(
     successes: str | ArrayLike,
     trials: str | ArrayLike | None = None,
     data: Any = None,
+    *,
     by: str | Sequence[str] | ArrayLike | None = None,
     method: Literal["marginal", "joint", "moments"] = "marginal",
-    *,
     link: Literal["logit", "probit", "cloglog"] = "logit",
     na_action: Literal["drop", "raise"] = "drop",
 ) -> BetaBinomialResults:

@@ -10,7 +10,7 @@ from mixfit.covariance.steps import split_theta
 from mixfit.errors import FitError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["read_fixed_start", "read_start"]
 
 
-def read_start(random: Sequence[RandomDesign], start: Any) -> list[Array]:
+def read_start(random: Sequence[RandomDesign], start: Any, in_formula_order: Callable[[Array], Array]) -> list[Array]:
     """Theta as a whole, or a theta or relative factor for every random term: an array for every term.
+
+    `in_formula_order` brings a whole theta from the order of results to that of the terms.
 
     Raises
     ------
@@ -33,7 +35,7 @@ def read_start(random: Sequence[RandomDesign], start: Any) -> list[Array]:
     structures = [r.structure for r in random]
     whole = _numbers(start)
     if whole is not None and whole.shape == (sum(s.n_parameters for s in structures),):
-        return split_theta(structures, whole)
+        return split_theta(structures, in_formula_order(whole.astype(np.float64)))
     own = None
     if not isinstance(start, str | bytes) and not hasattr(start, "keys"):
         try:
@@ -92,7 +94,7 @@ def _suits(structure: Structure, part: Array) -> bool:
 
 
 def _refusal(random: Sequence[RandomDesign], start: Any) -> FitError:
-    wanted = "; ".join(f"{r.text}: {_wanted(r.structure)}" for r in random)
+    wanted = "; ".join(f"{r.text}: {_wanted(r)}" for r in random)
     return FitError(
         f"start= takes a list with finite numbers for each random term, in the order of the formula: {wanted}. Or all "
         f"of theta in one array of shape ({sum(r.structure.n_parameters for r in random)},). It was given "
@@ -100,10 +102,12 @@ def _refusal(random: Sequence[RandomDesign], start: Any) -> FitError:
     )
 
 
-def _wanted(structure: Structure) -> str:
+def _wanted(r: RandomDesign) -> str:
+    structure = r.structure
     m, k = structure.n_parameters, structure.k
     if not structure.free_blocks:
-        return f"its parameters, shape ({m},)"
+        names = ", ".join(p.label(list(r.columns), r.grouping.name) for p in structure.natural)
+        return f"its {m} parameters ({names}), shape ({m},)"
     kind = "diagonal" if structure.is_separable else "lower triangular"
     return f"a relative factor, {kind}, shape ({k}, {k}), or its free entries, shape ({m},)"
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from mixfit.covariance.steps import relative_factors
-from mixfit.curves.jets import Jet
+from mixfit.curves.hyperdual import HyperDual
 from mixfit.errors import FitError
 from mixfit.gram import levels as lv
 
@@ -59,7 +59,7 @@ class NonlinearMode:
     templates : tuple of ndarray, shape (k_t, k_t)
     u, b : list of ndarray, shape (k_i, 1, q_i)
         Lambda u = b.
-    mean : Jet
+    mean : HyperDual
     residual : ndarray, shape (n,)
     factor : Factor
         Of A; the border of its cross-products are the columns X.
@@ -72,7 +72,7 @@ class NonlinearMode:
     templates: tuple[Array, ...]
     u: list[Array]
     b: list[Array]
-    mean: Jet
+    mean: HyperDual
     residual: Array
     factor: Factor
     squares: float
@@ -83,7 +83,7 @@ class _Beside(Protocol):
     """A point with the linear model beside it."""
 
     @property
-    def mean(self) -> Jet: ...
+    def mean(self) -> HyperDual: ...
 
     @property
     def residual(self) -> Array: ...
@@ -97,7 +97,7 @@ class _State:
     beta: Array
     u: list[Array]
     b: list[Array]
-    mean: Jet
+    mean: HyperDual
     residual: Array
     squares: float
 
@@ -228,7 +228,7 @@ def _at(problem: NonlinearProblem, blocks: Sequence[Array], beta: Array, u: list
     with np.errstate(all="ignore"):
         raw = problem.mean(problem.parameters(beta, b))
         root = problem.root
-        mean = Jet(raw.value * root, raw.slope * root, raw.bend * root)
+        mean = HyperDual(raw.value * root, raw.slope * root, raw.bend * root)
         residual = problem.y * root - mean.value
         squares = float(residual @ residual) + sum(float(np.vdot(x, x)) for x in u)
     finite = np.isfinite(squares) and np.isfinite(mean.slope).all()
@@ -255,7 +255,7 @@ def _lower(
     return None
 
 
-def _not_finite(mean: Jet) -> str:
+def _not_finite(mean: HyperDual) -> str:
     wrong = ~np.isfinite(mean.value) | ~np.isfinite(mean.slope).all(axis=0)
     row = int(np.argmax(wrong)) if wrong.any() else 0
     return (

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.covariance.term import factor_templates
-from mixfit.curves.jets import Jet
+from mixfit.curves.hyperdual import HyperDual
 from mixfit.factor.factor import factorize
 from mixfit.factor.plan import make_plan, refill
 from mixfit.gram.levels import segment_sum
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["MeanFunction", "NonlinearParameters", "NonlinearProblem", "make_problem"]
 
 #: The curve of every row with its derivatives in the parameters phi, shape (P, n).
-MeanFunction = Callable[["NDArray[np.float64]"], Jet]
+MeanFunction = Callable[["NDArray[np.float64]"], HyperDual]
 
 
 @dataclass(frozen=True, eq=False)

@@ -123,3 +123,5 @@ class Certificate:
         lines = [self.message, *(f"  {name:<20}{value}" for name, value in rows.items())]
         derivatives = ", ".join(f"{b.derivative:.4g}" for b in self.boundary)
         return "\n".join([*lines, f"  on the boundary: derivatives {derivatives}"] if self.boundary else lines)
+
+    __repr__ = __str__

@@ -23,9 +23,9 @@ import numpy as np
 from mixfit.errors import FitError
 from mixfit.optimize.bounds import CREEPING, LONGEST_STEP
 from mixfit.optimize.certificate import COARSEST, TOLERANCE, Certificate
-from mixfit.optimize.criterion import AnyLocal, Found, Place, Price
+from mixfit.optimize.criterion import AnyLocal, Found, Place, Price, values
 from mixfit.optimize.quasi_newton import bfgs, positive
-from mixfit.optimize.steps import negligible, newton_step, scaled_step
+from mixfit.optimize.steps import compensated, negligible, newton_step, scaled_step
 from mixfit.optimize.trust_region import TrustRegion, quadratic_model
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Descent", "Optimum", "by_value", "descend", "minimize", "run", "values"]
+__all__ = ["Descent", "Optimum", "descend", "minimize", "run"]
 
 # No model of any kind has needed a third of these.
 _MAX_ITERATIONS = 200
@@ -52,6 +52,8 @@ _NEAR = 1e-6
 # That above which the memory of quasi-Newton steps is worth less than a new cheap curvature, and dear second
 # derivatives do not describe the way down.
 _FAR = 0.1
+# Iterations after which it is not: from there a cheap curvature, as of factor models of counts, leads on for ever.
+_LONG = 10
 # Iterations after which dear second derivatives are worth their price from farther and farther away.
 _PATIENCE = 20
 # Steps cut more often than this say that the cheap curvature is wrong there.
@@ -107,24 +109,6 @@ def minimize(criterion: Criterion[Place, Found, AnyLocal], starts: Sequence[Plac
         Where the criterion has no finite value at any start, or at no place that a step leads to.
     """
     return descend(criterion, values(criterion, starts)[0], len(starts))
-
-
-def values(criterion: Criterion[Place, Found, AnyLocal], places: Sequence[Place]) -> list[Found]:
-    """Places with their values, the lowest first; the error of the first place where none has a value."""
-    found, errors = [], []
-    for place in places:
-        try:
-            found.append(criterion.evaluate(place))
-        except FitError as error:
-            errors.append(error)
-    if not found:
-        raise errors[0]
-    return by_value(found)
-
-
-def by_value(found: Sequence[Found]) -> list[Found]:
-    """The lowest first, those without a finite value last."""
-    return sorted(found, key=lambda at: at.value if np.isfinite(at.value) else np.inf)
 
 
 def descend(
@@ -318,16 +302,15 @@ class Descent(Generic[Place, Found, AnyLocal]):
             vanishing = self._vanishing()
         if vanishing and self._patience.allows():
             for which in self._together(vanishing):
-                yield criterion.turned(criterion.move(found, local, step, which)), None
+                beside = compensated(self._curvature, local.gradient, step, local.longest, local.pivots, which)
+                yield criterion.turned(criterion.move(found, local, beside, which)), None
         if self._model is None:
+            far = self.decrease > _FAR and self._iterations < _LONG
             for halvings in range(_MAX_HALVINGS):
                 part = step * 0.5**halvings
                 place = criterion.move(found, local, part, ())
                 # Where the curvature is made anew in any case, so may the coordinates.
-                if self.decrease > _FAR and halvings < _FEW_CUTS:
-                    yield criterion.turned(place), None
-                else:
-                    yield place, part
+                yield (criterion.turned(place), None) if far and halvings < _FEW_CUTS else (place, part)
         else:
             for part in self._region.steps(self._model):
                 yield criterion.move(found, local, part / local.unit, ()), part / local.unit
@@ -343,12 +326,20 @@ class Descent(Generic[Place, Found, AnyLocal]):
         return tuple(a for a in pivots.index if a in nothing or (g[a] > 0.0 and h[a, a] <= 4.0 * g[a]))
 
     def _together(self, vanishing: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-        """Which pivots to try at zero: all; together they may be too many, so the one that the data say least of."""
+        """Which pivots to try at zero: all; together they may be too many, so the one that the data say least of.
+
+        And each by itself of which the balanced model does not say what the data say.
+        """
         yield vanishing
         if len(vanishing) > 1:
             pivots = self.local.pivots
             share = dict(zip(pivots.index, pivots.inverse, strict=True))
-            yield (max(vanishing, key=lambda a: share[a]),)
+            known = [a for a in vanishing if not np.isnan(share[a])]
+            if known:
+                yield (max(known, key=lambda a: share[a]),)
+            for a in vanishing:
+                if np.isnan(share[a]):
+                    yield (a,)
             nothing = negligible(pivots)
             if 1 < len(nothing) < len(vanishing):
                 yield nothing
@@ -356,7 +347,7 @@ class Descent(Generic[Place, Found, AnyLocal]):
     def _arrive(self, found: Found, step: Array | None, *, cut: bool) -> None:
         """Go on from an accepted place."""
         criterion, old, old_curvature, old_kind = self._criterion, self.local, self._curvature, self._kind
-        far = not cut and self.decrease > _FAR
+        far = not cut and self.decrease > _FAR and self._iterations < _LONG
         self._region.learn(self.found.value - found.value, self.found.resolution)
         change = criterion.rank(found) - criterion.rank(self.found)
         if change < 0:
@@ -366,13 +357,17 @@ class Descent(Generic[Place, Found, AnyLocal]):
         self.found, self.local, self._sharpened = found, criterion.local(found), False
         if criterion.price is Price.FREE or (criterion.price is Price.CHEAP and self._creeps):
             self._sharpen()
-        elif criterion.price is Price.CHEAP or far or step is None or change:
+        elif criterion.price is Price.CHEAP or far or step is None or change or not self._is_as_wide_as(old):
             self._use(self.local.curvature, _Kind.CHEAP)
         elif old_kind is _Kind.EXACT and newton_step(old_curvature, self.local.gradient)[1] < _NEAR:
             self._use(old_curvature, _Kind.EXACT)
         else:
             base = positive(old_curvature) if old_kind is _Kind.EXACT else old_curvature
             self._use(bfgs(base, step, self.local.gradient - old.gradient), _Kind.UPDATED)
+
+    def _is_as_wide_as(self, old: AnyLocal) -> bool:
+        """Whether the place has the coordinates of the one before: one that no longer changes anything is none."""
+        return len(self.local.gradient) == len(old.gradient)
 
     # The end
 

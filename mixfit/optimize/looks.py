@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mixfit.errors import FitError
-from mixfit.optimize.descent import Descent, by_value, run, values
+from mixfit.optimize.criterion import by_value, values
+from mixfit.optimize.descent import Descent, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Pivots", "balanced", "limited_step", "negligible", "newton_step", "scaled_step"]
+__all__ = ["Pivots", "balanced", "compensated", "limited_step", "negligible", "newton_step", "scaled_step"]
 
 # A target this close to 1 is the optimum, where the rescaled information is the information itself.
 _AT_TARGET = 1e-8
@@ -136,6 +136,24 @@ def balanced(rho: Array, share: Array, gradient: Array, full: Array) -> tuple[Ar
 def negligible(pivots: Pivots) -> tuple[int, ...]:
     """Columns that are zero but for their name: nothing is lost where they are, and the boundary can be looked at."""
     return tuple(a for a, share in zip(pivots.index, pivots.inverse, strict=True) if share > NEGLIGIBLE)
+
+
+def compensated(
+    curvature: Array, gradient: Array, step: Array, longest: Array, pivots: Pivots, vanishing: tuple[int, ...]
+) -> Array:
+    """The step, that of the other coordinates beside logarithms on their way to zero that the model does not know.
+
+    A logarithm that goes to zero steps by -1 in the number itself, and what the others share with it they make up for.
+    """
+    shares = dict(zip(pivots.index, pivots.quadratic, strict=True))
+    gone = np.array([a in vanishing and bool(np.isnan(shares[a])) for a in range(len(gradient))])
+    if not gone.any() or gone.all():
+        return step
+    out = np.where(gone, -1.0, 0.0)
+    rest = np.ix_(~gone, ~gone)
+    shared = curvature[np.ix_(~gone, gone)].sum(axis=1)
+    out[~gone] = newton_step(curvature[rest], gradient[~gone] - shared)[0]
+    return np.clip(out, -longest, longest)
 
 
 def limited_step(information: Array, gradient: Array, limit: Array) -> Array:

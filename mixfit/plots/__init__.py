@@ -22,3 +22,8 @@ __all__ = [
     "shrinkage",
     "strip",
 ]
+
+
+def __dir__() -> list[str]:
+    """What is public."""
+    return sorted(__all__)

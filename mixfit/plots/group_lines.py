@@ -210,9 +210,9 @@ def group_regressions(
 def fitted_lines(
     fit: Fit,
     x: str,
+    *,
     group: str | None = None,
     data: Any = None,
-    *,
     levels: str | Sequence[object] | None = None,
     sort: bool = False,
     max_groups: int = 36,

@@ -200,8 +200,8 @@ def _draw(axes: Axes, modes: pd.Series[float], half: NDArray[np.float64], group:
 def shrinkage(
     fit: Fit,
     group: str | None = None,
-    columns: str | Sequence[str] | None = None,
     *,
+    columns: str | Sequence[str] | None = None,
     names: bool | None = None,
     axes: ArrayLike | Axes | None = None,
 ) -> AxesArray:

@@ -40,7 +40,7 @@ class ProfileLike(Protocol):
     def cutoff(self) -> float:
         """|zeta| up to which the curves go where no bound stops them."""
 
-    def curve(self, parameter: str, points: int = ..., /) -> pd.DataFrame:
+    def curve(self, parameter: str, /, *, points: int = ...) -> pd.DataFrame:
         """Columns ``value`` and ``zeta`` on a grid."""
 
     def value(self, parameter: str, zeta: ArrayLike, /) -> NDArray[np.float64]:
@@ -126,7 +126,7 @@ def profile_zeta(
 
 
 def _draw(axes: Axes, profile: ProfileLike, name: str, z: NDArray[np.float64], absolute: bool) -> None:
-    curve = profile.curve(name, _POINTS)
+    curve = profile.curve(name, points=_POINTS)
     value, zeta = (curve[column].to_numpy(dtype=float) for column in ("value", "zeta"))
     lower, upper = profile.value(name, -z), profile.value(name, z)
     has_lower, has_upper = z <= -zeta.min(), z <= zeta.max()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from mixfit.brief import brief
 from mixfit.errors import DesignError, FitError
 from mixfit.gram.basis import fixed_basis
 from mixfit.optimize.certificate import TOLERANCE
@@ -63,6 +64,8 @@ class Estimate:
     covariance: Array
     llf: float
     decrease: float
+
+    __repr__ = brief
 
 
 def check(units: Units) -> None:

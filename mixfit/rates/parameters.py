@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit import wald
+from mixfit.arguments import check_probability
 from mixfit.errors import FitError
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ class BetaBinomialParameters:
     def conf_int(
         self,
         alpha: float = 0.05,
+        *,
         method: Literal["profile", "wald"] = "profile",
         scale: Literal["natural", "working"] = "natural",
     ) -> pd.DataFrame:
@@ -277,8 +279,7 @@ class BetaBinomialParameters:
     def _profile_limits(self, alpha: float) -> Array:
         from mixfit.rates.profile import profile_interval
 
-        if not 0.0 < alpha < 1.0:
-            raise FitError(f"alpha must lie between 0 and 1, not {alpha!r}.")
+        check_probability("alpha", alpha)
         parts = (self.units, self.family.link, self.estimate)
         return np.array([profile_interval(*parts, which, alpha) for which in range(len(self._working))])
 

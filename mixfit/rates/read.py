@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from mixfit.brief import brief
 from mixfit.design.build import build
 from mixfit.design.columns import Coded, Columns, MissingRows, code_factor, normalise, null_rows
 from mixfit.design.environment import Environment
@@ -48,6 +49,8 @@ class UnitData:
     units: Units
     aliased: tuple[str, ...]
     n_dropped: int
+
+    __repr__ = brief
 
 
 def read_units(successes: Any, trials: Any, data: object, by: Any, na_action: Literal["drop", "raise"]) -> UnitData:

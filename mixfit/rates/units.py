@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixfit.brief import brief
 from mixfit.errors import DataError
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Units:
     labels: pd.Index
     exog_names: tuple[str, ...]
     times: Array
+
+    __repr__ = brief
 
     def __len__(self) -> int:
         return len(self.y)

@@ -158,7 +158,12 @@ def used_rows(data: object, design: Design) -> pd.DataFrame:
 def _to_pandas(data: Any) -> pd.DataFrame:
     import narwhals as nw
 
-    return nw.from_native(data, eager_only=True).to_pandas()
+    try:
+        return nw.from_native(data, eager_only=True).to_pandas()
+    except TypeError as error:
+        raise DataError(
+            f"data= must be a pandas, polars or pyarrow table in memory, not {type(data).__name__}."
+        ) from error
 
 
 def _linear(fit: LinearFit) -> dict[str, object]:
@@ -182,7 +187,7 @@ def _linear(fit: LinearFit) -> dict[str, object]:
 
 
 def _generalized(fit: GeneralizedFit) -> dict[str, object]:
-    family, eta, prior = fit.model.family, fit.estimate.eta, fit.prior
+    family, eta, prior = fit.family, fit.estimate.eta, fit.prior
     mu = family.link.mean(eta)
     root = 1.0 / np.sqrt(family.row_variance(prior, mu, 1.0 if family.is_scaled else fit.dispersion))
     hat, cooks = _influence(fit)
@@ -196,7 +201,7 @@ def _generalized(fit: GeneralizedFit) -> dict[str, object]:
         ".hat": hat,
         ".cooksd": cooks,
         ".fixed": fit.predict(type="link", re_form="population"),
-        ".mu": mu,
+        ".mu": fit.fittedvalues,
         ".offset": _offset(fit.model.design),
         ".sqrtXwt": root * np.abs(family.link.slope(eta)),
         ".sqrtrwt": root,

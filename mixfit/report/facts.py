@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from mixfit.families.several import DISPERSION
+from mixfit.fitted.further import coefficients_of, further_deviations
 from mixfit.fitted.protocols import is_generalized, is_nonlinear
 from mixfit.fitted.varcorr import random_covariances, term_order
 from mixfit.tables.numbers import P_HEADER, format_common
@@ -67,6 +69,8 @@ class SummaryFacts:
     dispersion: str | None
     correlation: NDArray[np.float64] | None
     notes: tuple[str, ...]
+    further: dict[str, pd.DataFrame] = field(default_factory=dict)
+    deviations: dict[str, str] = field(default_factory=dict)
 
 
 def collect(fit: Fit, correlation: bool | None = None) -> SummaryFacts:
@@ -94,7 +98,7 @@ def collect(fit: Fit, correlation: bool | None = None) -> SummaryFacts:
     return SummaryFacts(
         title=heading.title,
         family=heading.family,
-        formula=model.formula_text,
+        formula=model.description,
         data_name=model.data_name,
         criteria=heading.criteria,
         quantiles=np.quantile(residuals, [0.0, 0.25, 0.5, 0.75, 1.0]),
@@ -106,6 +110,10 @@ def collect(fit: Fit, correlation: bool | None = None) -> SummaryFacts:
         dispersion=heading.dispersion,
         correlation=as_correlation(estimate.cov_beta) if show and p > 1 else None,
         notes=_notes(fit, hidden=correlation is None and not show),
+        deviations={name: further_deviations(fit, name) for name in fit.estimate.further}
+        if is_generalized(fit)
+        else {},
+        further={name: coefficients_of(fit, name) for name in fit.estimate.further} if is_generalized(fit) else {},
     )
 
 
@@ -134,8 +142,11 @@ def _generalized_heading(fit: GeneralizedFit) -> Heading:
     elif fit.estimate.n_agq != 1:
         method = f"maximum likelihood (Adaptive Gauss-Hermite Quadrature, nAGQ = {fit.estimate.n_agq})"
     dispersion = None
-    if family.dispersion_label is not None:
+    if family.dispersion_label is not None and DISPERSION not in fit.estimate.further:
         dispersion = f"{family.dispersion_label}: {format_common([fit.dispersion], 3)[0]}"
+    shapes = [f"{name}: {value:.3g}" for name, value in fit.family.shape_values.items()]
+    if shapes:
+        dispersion = "\n".join(filter(None, [dispersion, f"Other parameters of {family.name}: {', '.join(shapes)}"]))
     return Heading(
         title=f"Generalized linear mixed model fit by {method}",
         family=f"{family.name}  ( {family.link.name} )",

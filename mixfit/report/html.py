@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING
 
 from mixfit.report.text import (
     DIGITS,
+    FURTHER,
     QUANTILES,
     coefficient_cells,
     criteria_cells,
@@ -61,7 +63,8 @@ def summary_html(summary: SummaryFacts) -> str:
     family = f"Family: {escape(summary.family)}<br>" if summary.family else ""
     data = f"<br>Data: {escape(summary.data_name)}" if summary.data_name else ""
     missing = f" ({summary.n_dropped} deleted due to missingness)" if summary.n_dropped else ""
-    groups = "; ".join(f"{name}, {count}" for name, count in summary.groups.items())
+    levels = "; ".join(f"{name}, {count}" for name, count in summary.groups.items())
+    groups = f", groups: {escape(levels)}" if levels else ""
     criteria = ["REML criterion" if name == "REML" else name for name in summary.criteria]
     variances = varcorr_cells(summary.varcorr, DIGITS, variances=True)
     parts = [
@@ -69,7 +72,7 @@ def summary_html(summary: SummaryFacts) -> str:
         html_table(criteria, [criteria_cells(summary.criteria)]) if criteria else "",
         html_table(QUANTILES, [quantile_cells(summary)], caption="Scaled residuals"),
         html_table(*variances, caption="Random effects", n_names=2),
-        f"<p>Number of obs: {summary.nobs}{missing}, groups: {escape(groups)}</p>",
+        f"<p>Number of obs: {summary.nobs}{missing}{groups}</p>",
         f"<p>{escape(summary.dispersion)}</p>" if summary.dispersion else "",
         html_table(
             header,
@@ -79,6 +82,12 @@ def summary_html(summary: SummaryFacts) -> str:
         ),
         f"<p>{escape(LEGEND)}</p>" if codes else "",
     ]
+    for name, table in summary.further.items():
+        own = [shown(column) for column in table.index]
+        columns = coefficient_cells(replace(summary, coefficients=table))
+        rows = list(zip(own, *columns, strict=True))
+        parts.append(html_table(["", *table.columns], rows, caption=FURTHER[name], n_names=1))
+        parts += [f"<p>{escape(summary.deviations[name])}</p>"] if summary.deviations[name] else []
     if summary.correlation is not None:
         parts.append(_correlation_table(summary, names))
     parts += [f"<p>{escape(note)}</p>" for note in summary.notes]

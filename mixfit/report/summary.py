@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.arguments import check_flag
 from mixfit.inference.fixed_effects.denominator import denominator, parse_ddf
 from mixfit.inference.fixed_effects.tables import t_table
 from mixfit.report.facts import SummaryFacts, collect
@@ -106,7 +107,7 @@ class Summary(SummaryFacts):
         return self.as_html()
 
 
-def summary(fit: Fit, correlation: bool | None = None, ddf: str | None = None) -> Summary:
+def summary(fit: Fit, *, correlation: bool | None = None, ddf: str | None = None) -> Summary:
     """Summarize the fit as lme4's ``summary``, or with `ddf` as lmerTest's.
 
     Parameters
@@ -132,6 +133,8 @@ def summary(fit: Fit, correlation: bool | None = None, ddf: str | None = None) -
     Intercept   251.405       6.825  17.0   36.838       0.0
     Days         10.467       1.546  17.0    6.771       0.0
     """
+    if correlation is not None:
+        check_flag("correlation", correlation)
     facts = collect(fit, correlation)
     plain = Summary(**{field.name: getattr(facts, field.name) for field in fields(facts)})
     return plain if ddf is None else _with_tests(plain, fit, ddf)

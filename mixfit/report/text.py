@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mixfit.tables.layout import WIDTH, abbreviate, lay_out, shown
@@ -17,11 +18,12 @@ from mixfit.tables.numbers import (
 )
 
 if TYPE_CHECKING:
-    from mixfit.fitted.varcorr import Component, RandomCovariances
+    from mixfit.fitted.varcorr import Component, RandomCovariances, ResidualComponent
     from mixfit.report.facts import SummaryFacts
 
 __all__ = [
     "DIGITS",
+    "FURTHER",
     "coefficient_cells",
     "criteria_cells",
     "quantile_cells",
@@ -56,28 +58,52 @@ def varcorr_cells(
         One row a random column, and the residual's if there is one. Correlations with the columns of the same
         term stand to the right, under one heading.
     """
-    parts = varcorr.components
-    residual = [] if varcorr.sigma is None else [varcorr.sigma]
+    parts = varcorr.parts
+    residual = [] if varcorr.sigma is None or varcorr.residual else [varcorr.sigma]
     deviations = [sd for p in parts for sd in p.values[: p.structure.n_deviations].tolist()] + residual
     beside = [_cells_beside(part, max(2, digits - 2)) for part in parts]
-    n_corr = max(len(cells) for rows in beside for cells in rows)
+    # What dispersion= adds to the logarithm of the residual's, beside blanks.
+    log_sd = [(f"{shown(name)}, log sd", f"{value:.{max(2, digits - 2)}f}") for name, value in varcorr.log_sd]
     columns = [
-        [g for p in parts for g in (p.group, *[""] * (p.structure.n_deviations - 1))] + ["Residual"] * len(residual),
-        [shown(name) for p in parts for name in p.structure.row_names(p.columns)] + [""] * len(residual),
+        [g for p in parts for g in (p.group, *[""] * (p.structure.n_deviations - 1))]
+        + ["Residual"] * len(residual)
+        + [""] * len(log_sd),
+        [shown(name) for p in parts for name in p.structure.row_names(p.columns)]
+        + [""] * len(residual)
+        + [name for name, _ in log_sd],
     ]
     if variances:
-        columns.append(format_common([sd**2 for sd in deviations], digits))
-    columns.append(format_common(deviations, digits))
+        columns.append(format_common([sd**2 for sd in deviations], digits) + [""] * len(log_sd))
+    columns.append(format_common(deviations, digits) + [""] * len(log_sd))
     rows = [list(cells) for cells in zip(*columns, strict=True)]
     header = ["Groups", "Name", *(["Variance"] if variances else []), "Std.Dev."]
-    if n_corr:
-        header += ["Corr", *[""] * (n_corr - 1)]
-        extras = [*(cells for part in beside for cells in part), *([] for _ in residual)]
-        rows = [[*row, *extra, *[""] * (n_corr - len(extra))] for row, extra in zip(rows, extras, strict=True)]
-    return header, rows
+    # Left of a structure's own parameters stand the columns so far, each with a blank.
+    room = WIDTH - sum(1 + max(map(len, column)) for column in zip(header, *rows, strict=True))
+    extras = [_wrapped(cells, room) if p.structure.tag else cells for p, cells in zip(parts, beside, strict=True)]
+    whole: list[tuple[list[str], list[str]]] = []
+    for part, cells in zip(parts, extras, strict=True):
+        own, rows = rows[: part.structure.n_deviations], rows[part.structure.n_deviations :]
+        own += [[""] * len(header) for _ in cells[len(own) :]]
+        whole += zip(own, cells, strict=True)
+    whole += zip(rows, [*([] for _ in residual), *([c] for _, c in log_sd)], strict=True)
+    n_corr = max(len(cells) for _, cells in whole)
+    header += ["Corr", *[""] * (n_corr - 1)] if n_corr else []
+    return header, [[*own, *cells, *[""] * (n_corr - len(cells))] for own, cells in whole]
 
 
-def _cells_beside(part: Component, decimals: int) -> list[list[str]]:
+def _wrapped(rows: list[list[str]], room: int) -> list[list[str]]:
+    """The cells of the first row, a structure's own parameters, in as many rows as they need."""
+    lines = [""]
+    for cell in rows[0]:
+        longer = f"{lines[-1]} {cell}".lstrip()
+        if lines[-1] and len(longer) >= room:
+            lines.append(cell)
+        else:
+            lines[-1] = longer
+    return [[line] for line in lines] + rows[len(lines) :]
+
+
+def _cells_beside(part: Component | ResidualComponent, decimals: int) -> list[list[str]]:
     """What stands beside every row: correlations and the other parameters of the structure."""
     structure, values = part.structure, part.values.tolist()
     natural = structure.natural
@@ -198,6 +224,21 @@ def _correlation_text(summary: SummaryFacts) -> str:
     return f"\nCorrelation of Fixed Effects:\n{table}\n"
 
 
+#: What the tables of the predictors after the mean's are called.
+FURTHER = {"zi": "Zero-inflation model", "dispersion": "Dispersion model"}
+
+
+def _further_text(summary: SummaryFacts) -> str:
+    out = []
+    for name, table in summary.further.items():
+        cells = coefficient_cells(replace(summary, coefficients=table))
+        rows = [shown(column) for column in table.index]
+        printed = lay_out([str(c) for c in table.columns], list(zip(*cells, strict=True)), rows, right=True)
+        out.append(f"\n{FURTHER[name]}:\n{printed}\n")
+        out += [f"{summary.deviations[name]}\n"] if summary.deviations[name] else []
+    return "".join(out)
+
+
 def summary_text(summary: SummaryFacts) -> str:
     """Print a summary as lme4's ``print(summary(m))``.
 
@@ -212,7 +253,8 @@ def summary_text(summary: SummaryFacts) -> str:
     names = [shown(name) for name in summary.coefficients.index]
     coefficients = summary.coefficients
     cells = coefficient_cells(summary)
-    groups = "; ".join(f"{name}, {count}" for name, count in summary.groups.items())
+    levels = "; ".join(f"{name}, {count}" for name, count in summary.groups.items())
+    groups = f", groups:  {levels}" if levels else ""
     missing = ""
     if summary.n_dropped:
         plural = "s" if summary.n_dropped > 1 else ""
@@ -234,6 +276,6 @@ def summary_text(summary: SummaryFacts) -> str:
         f"{title}\n{family}Formula: {summary.formula}\n{data}\n{criteria}"
         f"Scaled residuals:\n{_named(list(QUANTILES), quantile_cells(summary))}\n\n"
         f"Random effects:\n{lay_out(*varcorr_cells(summary.varcorr, DIGITS, variances=True))}\n"
-        f"Number of obs: {summary.nobs}, groups:  {groups}\n{missing}{dispersion}\n"
-        f"Fixed effects:\n{fixed}\n{legend}{_correlation_text(summary)}{notes}"
+        f"Number of obs: {summary.nobs}{groups}\n{missing}{dispersion}\n"
+        f"Fixed effects:\n{fixed}\n{legend}{_correlation_text(summary)}{_further_text(summary)}{notes}"
     ).rstrip("\n")

@@ -48,10 +48,10 @@ _PREFIXES = {"sdcor": ("sd", "cor"), "vcov": ("var", "cov")}
 def tidy(
     fit: Fit,
     effects: str | Sequence[str] = ("fixed", "ran_pars"),
+    *,
     conf_int: bool = False,
     conf_level: float = 0.95,
     scales: str | Sequence[str | None] | None = None,
-    *,
     exponentiate: bool = False,
     ran_prefix: tuple[str, str] | None = None,
     ddf: str | None = None,

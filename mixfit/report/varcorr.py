@@ -25,6 +25,10 @@ class VarCorr(RandomCovariances):
         Terms by decreasing number of levels.
     sigma : float or None
         Residual standard deviation; None where the model has none, and then no row for it.
+    residual : tuple of ResidualComponent
+        Of correlated residuals, or residuals with standard deviations of their own.
+    log_sd : tuple of (str, float)
+        What columns of ``dispersion=`` add to the logarithm of the residual standard deviation.
 
     Examples
     --------
@@ -76,4 +80,4 @@ def varcorr(fit: Fit) -> VarCorr:
     Days            9.60  35.07
     """
     known = random_covariances(fit)
-    return VarCorr(known.components, known.sigma)
+    return VarCorr(known.components, known.sigma, known.residual, known.log_sd)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mixfit.bayes.sample import sample
 from mixfit.fitted.generalized import FittedGeneralized
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.fixed_effects.tables import anova, contest, ttest
+from mixfit.inference.heritability import heritability
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
+from mixfit.inference.loadings import loadings
 from mixfit.inference.means.emmeans import emmeans
 from mixfit.inference.prediction import predict_means
 from mixfit.inference.profiles.intervals import conf_int
@@ -81,10 +84,13 @@ class GeneralizedResults(FittedGeneralized):
     icc = icc
     r2 = r2
     re_pca = re_pca
+    heritability = heritability
+    loadings = loadings
     hatvalues = hatvalues
     cooks_distance = cooks_distance
     dfbeta = dfbeta
     influence = influence
+    sample = sample
     quantile_residuals = quantile_residuals
     residual_tests = residual_tests
 
@@ -99,6 +105,7 @@ class GeneralizedResults(FittedGeneralized):
     def get_prediction(
         self,
         newdata: object = None,
+        *,
         re_form: ReForm = None,
         allow_new_levels: bool = False,
     ) -> PredictionResultsMean:

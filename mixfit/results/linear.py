@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mixfit.bayes.sample import sample
 from mixfit.fitted.linear import FittedLinear
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.ranova import ranova
 from mixfit.inference.fixed_effects.tables import anova, contest, ttest, vcov_kr
+from mixfit.inference.heritability import heritability
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
+from mixfit.inference.loadings import loadings
 from mixfit.inference.means.emmeans import emmeans
 from mixfit.inference.prediction import predict_observations
 from mixfit.inference.profiles.intervals import conf_int
@@ -61,7 +64,7 @@ class LinearResults(FittedLinear):
 
     def __repr__(self) -> str:
         method = "REML" if self.reml else "ML"
-        return f"<LinearResults: {self.model.formula_text}, {method}, {self.nobs} observations>"
+        return f"<LinearResults: {self.model.description}, {method}, {self.nobs} observations>"
 
     # Functions of a fit, as methods: each is documented where it is defined.
     summary = summary
@@ -82,12 +85,15 @@ class LinearResults(FittedLinear):
     icc = icc
     r2 = r2
     re_pca = re_pca
+    heritability = heritability
+    loadings = loadings
     hatvalues = hatvalues
     cooks_distance = cooks_distance
     dfbeta = dfbeta
     influence = influence
     quantile_residuals = quantile_residuals
     residual_tests = residual_tests
+    sample = sample
     ranova = ranova
     vcov_kr = vcov_kr
 
@@ -102,6 +108,7 @@ class LinearResults(FittedLinear):
     def get_prediction(
         self,
         newdata: object = None,
+        *,
         re_form: ReForm = None,
         allow_new_levels: bool = False,
         weights: ArrayLike | None = None,

@@ -80,7 +80,7 @@ class LikelihoodProfile(ProfileCurves):
 
 
 def profile(
-    fit: Fit, which: str | Sequence[str] | None = None, alpha_max: float = 0.01, points: int = 8
+    fit: Fit, which: str | Sequence[str] | None = None, *, alpha_max: float = 0.01, points: int = 8
 ) -> LikelihoodProfile:
     """Profile the likelihood.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mixfit.arguments import check_probability
 from mixfit.errors import DataError, FitError
 from mixfit.rates import posterior
 from mixfit.rates.parameters import BetaBinomialParameters
@@ -80,8 +81,7 @@ class BetaBinomialResults(BetaBinomialParameters):
         >>> fit.rates().loc["1", ["raw", "mean", "lower", "upper"]].round(3).tolist()
         [0.225, 0.203, 0.108, 0.319]
         """
-        if not 0.0 < alpha < 1.0:
-            raise FitError(f"alpha must lie between 0 and 1, not {alpha!r}.")
+        check_probability("alpha", alpha)
         units, m, s = self.units, self._means, self.precision
         with np.errstate(invalid="ignore", divide="ignore"):
             raw = units.y / units.n
@@ -171,7 +171,7 @@ class BetaBinomialResults(BetaBinomialParameters):
 
         return summarize(self, self.rates(alpha), alpha)
 
-    def plot(self, ax: Axes | None = None, alpha: float = 0.05, sort: bool = False) -> Axes:
+    def plot(self, ax: Axes | None = None, *, alpha: float = 0.05, sort: bool = False) -> Axes:
         """Draw how the raw rates shrink towards their means, with credible intervals.
 
         Parameters

@@ -283,3 +283,10 @@ def test_a_multiple_of_the_identity_beside_a_residual_is_refused() -> None:
     frame = frame.drop_duplicates("species").reset_index(drop=True)
     with pytest.raises(DesignError, match="cannot be told from the residual variance"):
         mixfit.mixed(ACROSS, frame, context={"K": 2.0 * np.eye(len(frame))})
+
+
+def test_more_levels_than_a_dense_block_is_for_are_refused() -> None:
+    frame, _ = tree_data()
+    many = pd.DataFrame({"id": [f"a{i}" for i in range(5001)], "sire": None, "dam": None})
+    with pytest.raises(DesignError, match=r"5,023 levels.*K\.covariance"):
+        mixfit.mixed(ACROSS, frame, context={"K": mixfit.pedigree(many)})

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from mixfit.covariance.templates import change_basis, semidefinite_cholesky
+from mixfit.covariance.templates import change_basis, semidefinite_cholesky, spectral_factor, triangular
 from tests.structures import structure_named
 
 sizes = st.integers(1, 4)
@@ -74,3 +74,22 @@ def test_a_singular_template_stays_exactly_singular(rank: int) -> None:
         moved = change_basis(t, basis)
         # So that the certificate knows the boundary from nearness to it.
         assert np.count_nonzero(moved.diagonal()) == rank
+
+
+def test_a_smooth_field_has_a_factor_as_good_as_its_rounding() -> None:
+    places = np.linspace(0.0, 3.0, 60)
+    sigma = 4.0 * np.exp(-((places[:, None] - places) ** 2))
+    t = spectral_factor(sigma)
+    assert_allclose(t @ t.T, sigma, atol=1e-11 * 4.0 * 60)
+    assert 5 < np.count_nonzero(t.any(axis=0)) < 30
+    low = triangular(t)
+    assert_allclose(low, np.tril(low))
+    assert (low.diagonal() >= 0.0).all()
+    assert_allclose(low @ low.T, t @ t.T, atol=1e-12)
+
+
+def test_a_factor_of_eigenvectors_knows_columns_of_any_length() -> None:
+    sd = np.array([1e-6, 0.0, 3.0])
+    sigma = np.outer(sd, sd) * np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.0], [0.5, 0.0, 1.0]])
+    t = spectral_factor(sigma)
+    assert_allclose(t @ t.T, sigma, rtol=1e-12)

@@ -217,7 +217,7 @@ def test_bounds_are_reached_and_certified(rho: float) -> None:
     assert edge.derivative >= 0.0
     assert edge.parameter == 1
     if rho > 0:
-        assert fit.llf == pytest.approx(mixfit.mixed("y ~ f + x + (1 | g)", frame(**data)).fit(False).llf)
+        assert fit.llf == pytest.approx(mixfit.mixed("y ~ f + x + (1 | g)", frame(**data)).fit(reml=False).llf)
 
 
 def test_no_variance_is_reached_and_certified() -> None:
@@ -225,7 +225,9 @@ def test_no_variance_is_reached_and_certified() -> None:
     assert fit.converged
     assert fit.theta[0] == 0.0
     assert all(edge.derivative >= 0.0 for edge in fit.certificate.boundary)
-    assert fit.llf == pytest.approx(mixfit.mixed("y ~ f + x + (1 | g)", frame(sd=0.0, seed=3)).fit(False).llf, abs=1e-6)
+    assert fit.llf == pytest.approx(
+        mixfit.mixed("y ~ f + x + (1 | g)", frame(sd=0.0, seed=3)).fit(reml=False).llf, abs=1e-6
+    )
 
 
 def test_a_start_of_another_shape_says_what_is_wanted() -> None:

@@ -63,7 +63,7 @@ def test_calls_are_recognized() -> None:
         self_starting("SSfol(Time, lKe, lKa, lCl)")
 
 
-def test_a_function_without_jets_is_differenced() -> None:
+def test_a_function_without_derivatives_is_differenced() -> None:
     def stepwise(t: np.ndarray, a: np.ndarray, k: np.ndarray) -> np.ndarray:
         return np.asarray(a) * np.exp(-np.asarray(k) * t)
 

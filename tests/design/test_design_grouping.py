@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mixfit.design import build
 from mixfit.design.columns import code_factor
 from mixfit.design.grouping import cross
+from mixfit.errors import DesignError
 from mixfit.formula import parse
 
 
@@ -80,13 +81,54 @@ def test_nesting_is_the_interaction():
 
 def test_terms_of_one_factor_share_it():
     data = pd.DataFrame(
-        {"y": np.arange(20.0), "x": np.arange(20.0) % 3, "a": np.arange(20) % 4, "b": np.arange(20) % 2}
+        {"y": np.arange(20.0), "x": np.arange(20.0) % 3, "a": np.arange(20) % 4, "b": np.arange(20) // 5 % 2}
     )
     one, other, third, ab, ba = build(parse("y ~ x + (1|a) + (0 + x|a) + (1|b) + (1|a:b) + (0+x|b:a)"), data).random
     assert one.grouping is other.grouping
     assert one.grouping is not third.grouping
     assert ab.grouping is ba.grouping
     assert ba.grouping.name == "a:b"
+
+
+SAME = pd.DataFrame(
+    {"y": np.arange(24.0) ** 2 % 7, "x": np.arange(24.0) % 5, "g": np.arange(24) // 4, "h": np.arange(24) % 3}
+).assign(name=lambda d: d["g"].map("subject {}".format), k="only", half=lambda d: (d.index % 2).astype(str))
+
+
+@pytest.mark.parametrize(
+    ("terms", "named"),
+    [
+        ("(1|g) + (1|name)", ["(1 | g)", "(1 | name)", "'g' and 'name' are one factor under two names"]),
+        ("(x|name) + (1|h) + (x|g)", ["(x | name)", "(x | g)", "'name' and 'g'"]),
+        ("(1|g/k)", ["(1 | g)", "(1 | g:k)", "'g' and 'g:k'"]),
+        ("(1|h:g) + (1|h:name)", ["'h:g' and 'h:name'"]),
+        ("(1|g) + (1|C(g))", ["'g' and 'C(g)'"]),
+        ("(x|g) + (1|name)", ["(x | g)", "(1 | name)"]),
+        ("(x||g) + (x|name)", ["(x || g)", "(x | name)"]),
+        ("(1|g) + (0 + half|name)", ["'g' and 'name'"]),
+        ("(1|g) + diag(1|g)", ["(1 | g) and diag(1 | g) are one term"]),
+        ("(0 + x|g) + (0 + I(2 * x)|g)", ["(0 + x | g) and (0 + I(2 * x) | g) are one term"]),
+    ],
+)
+def test_terms_that_cannot_be_told_apart_are_named(terms, named):
+    with pytest.raises(DesignError) as caught:
+        build(parse(f"y ~ x + {terms}"), SAME)
+    assert all(part in str(caught.value) for part in named)
+
+
+@pytest.mark.parametrize(
+    "terms",
+    ["(1|g) + (0 + x|name)", "(1|g) + (x|g)", "(1|g) + (1|h)", "(1|g) + (1|g:h)", "cs(1 + x|g) + (0 + x|name)"],
+)
+def test_other_terms_of_the_same_groups_are_not_refused(terms):
+    build(parse(f"y ~ x + {terms}"), SAME)
+
+
+def test_the_same_groups_in_the_rows_used_are_one_factor():
+    data = SAME.assign(other=SAME["g"].where(SAME.index > 0, 99))
+    build(parse("y ~ x + (1|g) + (1|other)"), data)
+    with pytest.raises(DesignError, match="one factor under two names"):
+        build(parse("y ~ x + (1|g) + (1|other)"), data.assign(y=data["y"].where(data.index > 3)))
 
 
 def test_expressions_as_grouping_factors():

@@ -72,7 +72,7 @@ def test_rows_of_the_fit_are_read_as_they_were(formula):
 def test_random_columns_need_neither_response_nor_groups(formula):
     found = build(parse(formula), DATA)
     rows = np.array([40, 3, 77])
-    columns = found.reader.read_random(DATA.drop(columns=["y", "h"]).iloc[rows])
+    columns = [z for z, _ in found.reader.read_random(DATA.drop(columns=["y", "h"]).iloc[rows])]
     assert len(columns) == len(found.random)
     for Z, term in zip(columns, found.random, strict=True):
         np.testing.assert_allclose(Z, term.Z[rows], atol=1e-12)
@@ -232,6 +232,6 @@ def test_no_rows_of_any_type(formula, dtype):
     assert all(codes.shape == (0,) for codes in read.codes)
     assert read.offset.shape == (0,)
     assert found.reader.read_fixed(new).shape == (0, found.X.shape[1])
-    assert [Z.shape for Z in found.reader.read_random(new)] == [(0, term.Z.shape[1]) for term in found.random]
+    assert [Z.shape for Z, _ in found.reader.read_random(new)] == [(0, term.Z.shape[1]) for term in found.random]
     with pytest.raises(DataError, match="no column"):
         found.reader.read(new[["x"]], (True,) * len(found.random)) if "g" in formula or "h" in formula else None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mixfit
-from mixfit.errors import FormulaError
+from mixfit.errors import DataError, FormulaError
 from tests.docs.pages import run
 
 PAGE = "formula.md"
@@ -143,7 +143,7 @@ def test_what_is_refused_is_refused_with_advice() -> None:
     assert page.names["twice"].aliased == ("I(2 * Days)",)
 
 
-@pytest.mark.parametrize("name", ["rr", "equalto"])
+@pytest.mark.parametrize("name", ["equalto"])
 def test_structures_of_glmmtmb_are_refused(name: str) -> None:
     with pytest.raises(FormulaError, match="this covariance structure is not available"):
         mixfit.mixed(f"Reaction ~ {name}(Days | Subject)", run(PAGE).names["sleep"])
@@ -165,3 +165,19 @@ def test_attributes_of_the_table_exist() -> None:
         owner = model if hasattr(model, first) else model.design
         assert hasattr(owner, first), first
         assert not second or hasattr(getattr(owner, first), second), second
+
+
+def test_structures_of_the_page_are_fitted_as_it_says() -> None:
+    page = run(PAGE)
+    for shown in ("(ar1)", "(homtoep)", "rate ", "(ou)", "(exp)", "smoothness ", "(mat)"):
+        assert shown in page.printed
+    fit, logger = page.names["fit"], page.names["logger"]
+    assert fit.converged
+    far, near = fit.predict(page.names["pd"].DataFrame({"x": [500.0, 5.0], "y": [500.0, 5.0], "farm": "one"}), se=True)[
+        "mean_se"
+    ]
+    assert far > near
+    series = mixfit.mixed("flow ~ 1 + ar1(0 + hour | all)", logger.assign(all="one")).fit()
+    assert series.converged
+    with pytest.raises(DataError, match="Write ou"):
+        mixfit.mixed("flow ~ 1 + ar1(0 + minute | tree)", logger)

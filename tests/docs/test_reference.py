@@ -7,7 +7,7 @@ import re
 import pytest
 
 import mixfit
-from mixfit import datasets, errors, plots
+from mixfit import bayes, datasets, errors, plots
 from tests.docs.pages import DOCS
 
 TEXT = (DOCS / "reference" / "index.rst").read_text(encoding="utf-8")
@@ -28,7 +28,8 @@ def test_what_it_names_is_there_and_described(name):
 
 
 @pytest.mark.parametrize(
-    ("module", "prefix"), [(mixfit, ""), (plots, "plots."), (datasets, "datasets."), (errors, "errors.")]
+    ("module", "prefix"),
+    [(mixfit, ""), (plots, "plots."), (datasets, "datasets."), (errors, "errors."), (bayes, "bayes.")],
 )
 def test_it_names_what_is_public(module, prefix):
     public = {name for name in module.__all__ if not inspect.ismodule(getattr(module, name))} - {"__version__"}

@@ -7,9 +7,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.families.compois import ConwayMaxwellPoisson
 from mixfit.families.continuous import Gamma, Gaussian, InverseGaussian
 from mixfit.families.counts import NegativeBinomial, Poisson
+from mixfit.families.dispersed import Bell, GeneralizedPoisson, NegativeBinomial1
+from mixfit.families.ordered_beta import OrderedBeta
 from mixfit.families.proportions import Beta, BetaBinomial, Binomial
+from mixfit.families.skewed import LogNormal
+from mixfit.families.truncated import (
+    TruncatedConwayMaxwellPoisson,
+    TruncatedGeneralizedPoisson,
+    TruncatedNegativeBinomial,
+    TruncatedNegativeBinomial1,
+    TruncatedPoisson,
+)
+from mixfit.families.tweedie import Tweedie
+from mixfit.families.unbounded import SkewNormal, StudentT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,8 +42,45 @@ CLASSES: tuple[type[Family], ...] = (
     BetaBinomial,
 )
 EVERY = tuple(cls(link) for cls in CLASSES for link in cls.links)
+# Those that are differentiated by jets.
+COMPOSED_CLASSES: tuple[type[Family], ...] = (
+    NegativeBinomial1,
+    GeneralizedPoisson,
+    ConwayMaxwellPoisson,
+    Bell,
+    TruncatedPoisson,
+    TruncatedNegativeBinomial,
+    TruncatedNegativeBinomial1,
+    TruncatedGeneralizedPoisson,
+    TruncatedConwayMaxwellPoisson,
+    LogNormal,
+    StudentT,
+    SkewNormal,
+    Tweedie,
+    OrderedBeta,
+)
+COMPOSED = tuple(cls(link) for cls in COMPOSED_CLASSES for link in cls.links)
 TRIALS = ("binomial", "betabinomial")
-PHI = {"gamma": 0.3, "inverse.gaussian": 0.2, "gaussian": 0.5, "nbinom2": 1.7, "beta": 5.0, "betabinomial": 3.0}
+PHI = {
+    "gamma": 0.3,
+    "inverse.gaussian": 0.2,
+    "gaussian": 0.5,
+    "nbinom2": 1.7,
+    "beta": 5.0,
+    "betabinomial": 3.0,
+    "nbinom1": 0.8,
+    "genpois": 1.7,
+    "compois": 0.6,
+    "truncated_nbinom2": 1.7,
+    "truncated_nbinom1": 0.8,
+    "truncated_genpois": 1.7,
+    "truncated_compois": 0.6,
+    "lognormal": 1.3,
+    "t": 0.7,
+    "skewnormal": 1.4,
+    "tweedie": 0.8,
+    "ordbeta": 5.0,
+}
 # A predictor in the middle of the link's range, and how far it may vary from there.
 MIDDLE = {
     "logit": (-0.4, 1.5),

@@ -15,7 +15,7 @@ from scipy.special import log_ndtr
 from mixfit.families.counts import NegativeBinomial, Poisson
 from mixfit.families.proportions import Binomial
 from mixfit.families.resolve import resolve_family
-from tests.families.cases import EVERY, TRIALS, case, middle
+from tests.families.cases import COMPOSED, EVERY, TRIALS, case, middle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ def close(actual: Array, wanted: Array) -> None:
     assert_allclose(actual, wanted, rtol=1e-7, atol=1e-7 * max(1.0, float(np.abs(wanted).max())))
 
 
-@pytest.mark.parametrize("family", EVERY, ids=repr)
+@pytest.mark.parametrize("family", EVERY + COMPOSED, ids=repr)
 def test_derivatives_in_the_predictor(family: Family) -> None:
     c = case(family)
     at = family.terms(c.y, c.prior, c.eta, c.phi)
@@ -45,13 +45,24 @@ def test_derivatives_in_the_predictor(family: Family) -> None:
     close(at.weight_slope, central(lambda h: family.terms(c.y, c.prior, c.eta + h, c.phi).weight))
 
 
-@pytest.mark.parametrize("family", [f for f in EVERY if f.has_dispersion], ids=repr)
+@pytest.mark.parametrize("family", [f for f in EVERY + COMPOSED if f.has_dispersion], ids=repr)
 def test_derivatives_in_the_dispersion(family: Family) -> None:
     c = case(family)
     at = family.dispersion_terms(c.y, c.prior, c.eta, c.phi)
     close(at.loglik, central(lambda h: family.loglik(c.y, c.prior, c.eta, c.phi * np.exp(h))))
     close(at.score, central(lambda h: family.terms(c.y, c.prior, c.eta, c.phi * np.exp(h)).score))
     close(at.weight, central(lambda h: family.terms(c.y, c.prior, c.eta, c.phi * np.exp(h)).weight))
+
+
+@pytest.mark.parametrize("family", [f for f in COMPOSED if f.free], ids=repr)
+def test_derivatives_in_the_shapes(family: Family) -> None:
+    c = case(family)
+    psi = np.array(family.psi)
+    for a, at in enumerate(family.shape_terms(c.y, c.prior, c.eta, c.phi)):
+        e = np.eye(len(psi))[a]
+        close(at.loglik, central(lambda h, e=e: family.at(psi + h * e).loglik(c.y, c.prior, c.eta, c.phi)))
+        close(at.score, central(lambda h, e=e: family.at(psi + h * e).terms(c.y, c.prior, c.eta, c.phi).score))
+        close(at.weight, central(lambda h, e=e: family.at(psi + h * e).terms(c.y, c.prior, c.eta, c.phi).weight))
 
 
 @pytest.mark.parametrize("family", EVERY, ids=repr)
@@ -63,7 +74,7 @@ def test_weight_is_the_curvature_that_the_family_promises(family: Family) -> Non
         assert_allclose(at.observed, at.expected, rtol=1e-10)
 
 
-@pytest.mark.parametrize("family", [f for f in EVERY if not f.has_dispersion], ids=repr)
+@pytest.mark.parametrize("family", [f for f in EVERY + COMPOSED if not f.has_dispersion], ids=repr)
 def test_families_without_a_dispersion_say_so(family: Family) -> None:
     c = case(family)
     with pytest.raises(NotImplementedError, match="has no dispersion"):
@@ -112,12 +123,14 @@ ANYWHERE = ("logit", "probit", "cloglog", "cauchit", "log", "sqrt")
 def far_responses(family: Family) -> list[float]:
     if family.name in TRIALS:
         return [0.0, 0.5, 1.0]
-    if family.name in ("poisson", "nbinom2"):
-        return [0.0, 3.0, 1000.0]
+    if family.kind == "count":
+        return [family.support.lower, 3.0, 1000.0]
+    if family.name in ("tweedie", "ordbeta"):
+        return [0.0, 0.5, 1.0]
     return [0.01, 0.5, 0.99] if family.name == "beta" else [0.01, 1.0, 50.0]
 
 
-FAR_FAMILIES = [f for f in EVERY if f.link.name in ANYWHERE]
+FAR_FAMILIES = [f for f in EVERY + COMPOSED if f.link.name in ANYWHERE]
 
 
 @pytest.mark.parametrize("y", [0, 1, 2])

@@ -10,15 +10,15 @@ import pytest
 import statsmodels.api as sm
 from statsmodels.genmod.families import links as sm_links
 
-from mixfit.errors import DataError
+from mixfit.errors import DataError, FitError
 from mixfit.families.resolve import resolve_family
-from tests.families.cases import CLASSES, EVERY, case
+from tests.families.cases import CLASSES, COMPOSED, COMPOSED_CLASSES, EVERY, case
 
 if TYPE_CHECKING:
     from mixfit.families.base import Family
 
 
-@pytest.mark.parametrize("family", EVERY, ids=repr)
+@pytest.mark.parametrize("family", EVERY + COMPOSED, ids=repr)
 def test_names_lead_back_to_the_family(family: Family) -> None:
     for text in (
         repr(family),
@@ -30,7 +30,7 @@ def test_names_lead_back_to_the_family(family: Family) -> None:
     assert resolve_family(family) is family
 
 
-@pytest.mark.parametrize("cls", CLASSES)
+@pytest.mark.parametrize("cls", CLASSES + COMPOSED_CLASSES)
 def test_the_first_link_is_the_default(cls: type[Family]) -> None:
     assert resolve_family(cls.name).link.name == cls.links[0]
     assert resolve_family(cls).link.name == cls.links[0]
@@ -71,13 +71,46 @@ def test_an_unknown_link_lists_the_links() -> None:
         resolve_family("poisson(logit)")
 
 
-@pytest.mark.parametrize("family", [sm.families.Tweedie(), sm.families.Binomial(sm_links.LogLog()), 3, None])
-def test_other_objects_are_refused_by_name(family: object) -> None:
+@pytest.mark.parametrize("family", [sm.families.Tweedie(), sm.families.Binomial(sm_links.LogLog())])
+def test_other_families_are_refused_by_name(family: object) -> None:
     with pytest.raises(ValueError, match=rf"The family {type(family).__name__} with link \w+ is not one"):
         resolve_family(family)
 
 
-@pytest.mark.parametrize("family", EVERY, ids=repr)
+@pytest.mark.parametrize("family", [3, None, sm_links.Log()])
+def test_other_objects_are_no_families(family: object) -> None:
+    with pytest.raises(FitError, match=r"family is a name, .* or an instance of a family, not"):
+        resolve_family(family)
+
+
+@pytest.mark.parametrize("family", [sm.families.Poisson, sm.families.NegativeBinomial, sm.families.Gaussian])
+def test_a_class_in_place_of_an_instance_is_said(family: type) -> None:
+    with pytest.raises(FitError, match=rf"is the class {family.__name__}: give an instance, {family.__name__}\(\)"):
+        resolve_family(family)
+
+
+def test_a_link_class_in_place_of_an_instance_is_said() -> None:
+    family = sm.families.Poisson()
+    family._link = sm_links.Log
+    with pytest.raises(FitError, match=r"The link is the class Log: give an instance, Log\(\)"):
+        resolve_family(family)
+
+
+def test_a_class_of_ones_own_is_not_taken_for_its_namesake() -> None:
+    class Poisson(sm.families.Poisson):  # type: ignore[misc]
+        """A Poisson family with something more."""
+
+    with pytest.raises(FitError, match=r"Poisson is a class of .*test_families_resolve"):
+        resolve_family(Poisson())
+
+
+@pytest.mark.parametrize("alpha", [0, -1.0, np.inf, np.array([0.5, 0.6])])
+def test_an_alpha_that_is_no_dispersion_is_refused(alpha: object) -> None:
+    with pytest.raises(FitError, match=r"NegativeBinomial has alpha = .*one positive number"):
+        resolve_family(sm.families.NegativeBinomial(alpha=alpha))
+
+
+@pytest.mark.parametrize("family", EVERY + COMPOSED, ids=repr)
 def test_pickles(family: Family) -> None:
     back = pickle.loads(pickle.dumps(family))
     c = case(family)
@@ -111,7 +144,7 @@ def test_responses_outside_the_support_are_named(name: str, y: list[float], prio
         resolve_family(name).check(np.array(y), np.array(prior, dtype=float), "y")
 
 
-@pytest.mark.parametrize("family", EVERY, ids=repr)
+@pytest.mark.parametrize("family", EVERY + COMPOSED, ids=repr)
 def test_responses_inside_the_support_pass(family: Family) -> None:
     # Gaussian draws, all of them negative, would be refused by a log or square-root link.
     c = case(family)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mixfit.design.types import Design, Grouping, NewDesign, RandomDesign
+from mixfit.design.new_rows import NewDesign
+from mixfit.design.types import Design, Grouping, RandomDesign
 from mixfit.results import LinearResults
 from tests import dense
 from tests.dense import DenseModel

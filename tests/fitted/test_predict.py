@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from mixfit.design.types import NewDesign
+from mixfit.design.new_rows import NewDesign
 from mixfit.errors import NewLevelError
 from mixfit.results import LinearResults
 from tests import dense

@@ -155,5 +155,5 @@ def test_residuals_of_every_kind_are_those_of_lme4() -> None:
         "pearson": [-4.717167, -21.936419],
     }.items():
         assert_allclose(fit.residuals(kind)[:2], values, rtol=1e-4)
-    with pytest.raises(FitError, match="'scaled', not 'partial'"):
+    with pytest.raises(FitError, match="'scaled' or 'normalized', not 'partial'"):
         fit.residuals("partial")

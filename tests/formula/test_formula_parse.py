@@ -166,3 +166,8 @@ def test_a_structure_registered_later_is_seen(monkeypatch):
 def test_formula_pickles():
     formula = parse("log(y) ~ a*b + offset(o) + (x||g/h)")
     assert pickle.loads(pickle.dumps(formula)) == formula
+
+
+def test_a_bar_inside_a_function_is_pythons():
+    formula = parse("y ~ C(a | b) + I(a | b) + union(a | b) + (1 | g)")
+    assert [str(term) for term in formula.fixed] == ["1", "C(a | b)", "I(a | b)", "union(a | b)"]

@@ -157,7 +157,7 @@ def check_gradient(
 
             close(2.0 * slopes.relative[x][i, j], moved, f"template {x} [{i}, {j}]")
     if at.problem.family.has_dispersion:
-        close(slopes.log_phi, lambda h: GeneralizedParameters(templates, gamma, phi * float(np.exp(h))), "log phi")
+        close(slopes.tail[0], lambda h: GeneralizedParameters(templates, gamma, phi * float(np.exp(h))), "log phi")
 
 
 def variance_difference(at: At, term: int, column: int, value: Callable[[At, GeneralizedParameters], float]) -> float:

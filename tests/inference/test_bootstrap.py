@@ -181,8 +181,8 @@ def test_intervals_are_those_of_r() -> None:
     ]
     boot = BootstrapResult(pd.DataFrame({"x": [*x, np.nan]}), pd.Series({"x": 1.6}), {"lost": 1}, 0, "y ~ x")
     assert_allclose(boot.conf_int(0.17).loc["x"], [0.5776001566, 4.006932446], rtol=1e-9)
-    assert_allclose(boot.conf_int(0.17, "basic").loc["x"], [-0.8069324459, 2.622399843], rtol=1e-9)
-    assert_allclose(boot.conf_int(0.17, "normal").loc["x"], [-0.2561647388, 2.880375265], rtol=1e-9)
+    assert_allclose(boot.conf_int(0.17, kind="basic").loc["x"], [-0.8069324459, 2.622399843], rtol=1e-9)
+    assert_allclose(boot.conf_int(0.17, kind="normal").loc["x"], [-0.2561647388, 2.880375265], rtol=1e-9)
     assert boot.conf_int().columns.tolist() == [0, 1]
 
 

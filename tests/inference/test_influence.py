@@ -238,3 +238,15 @@ def test_refits_keep_the_method() -> None:
         first = herds["herd"] == found.name
         alone = mixfit.mixed(model.formula, herds[~first], family="binomial").fit(method="pql")
     np.testing.assert_allclose(found, alone.params - fit.params, atol=1e-6)
+
+
+def test_maximum_likelihood_has_the_definition_of_lme4() -> None:
+    """Residuals over the fit's own sigma, and its own covariance: no n / (n - p) makes them those of REML."""
+    sleep = mixfit.datasets.load("sleepstudy")
+    fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit(reml=False)
+    # lme4's cooks.distance(m), and cooks.distance(influence(m, "Subject")), which has (q - p) / q of 18 groups in it.
+    np.testing.assert_allclose(fit.cooks_distance().head(3), [0.006102786, 0.041002472, 0.222750276], rtol=1e-4)
+    by_subject = np.array([0.08698150275, 0.13979354868, 0.10402561689]) * 18.0 / 16.0
+    np.testing.assert_allclose(fit.cooks_distance("Subject").head(3), by_subject, rtol=1e-4)
+    r, h = fit.residuals("pearson") / fit.sigma, fit.hatvalues()
+    np.testing.assert_allclose(fit.cooks_distance(), (r / (1.0 - h)) ** 2 * h / 2.0, rtol=1e-12)

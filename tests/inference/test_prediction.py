@@ -111,7 +111,7 @@ def test_variances_by_joint_normal_theory(
     formula, terms = design
     data, new = make_data(len(formula)), new_rows(3)
     fit = mixfit.mixed(formula, data, weights="w" if weighted else None).fit(reml=reml)
-    mine = fit.get_prediction(new, re_form, allow_new_levels=True, weights=new["w"] if weighted else None)  # type: ignore[arg-type]
+    mine = fit.get_prediction(new, re_form=re_form, allow_new_levels=True, weights=new["w"] if weighted else None)  # type: ignore[arg-type]
 
     both, n = pd.concat([data.drop(columns="y"), new], ignore_index=True), len(data)
     V, part = np.zeros((2, len(both), len(both)))
@@ -136,7 +136,7 @@ def test_variances_by_joint_normal_theory(
     assert_allclose(mine.predicted_mean, mean, rtol=1e-7)
     assert_allclose(mine.se_obs**2, np.diag(V)[n:] - explained, rtol=1e-7)
     assert_allclose(mine.se_mean**2, np.diag(part)[n:] - explained, rtol=1e-7)
-    as_before = fit.predict(new, re_form, allow_new_levels=True, se=True)  # type: ignore[arg-type]
+    as_before = fit.predict(new, re_form=re_form, allow_new_levels=True, se=True)  # type: ignore[arg-type]
     assert_allclose(mine.summary_frame()[["mean", "mean_se"]], as_before, rtol=1e-12)
 
 
@@ -323,10 +323,10 @@ def test_generalized_means_are_those_of_predict() -> None:
     with pytest.raises(NewLevelError, match="99"):
         fit.get_prediction(new)
     for re_form in (None, "population"):
-        mine = fit.get_prediction(new, re_form, allow_new_levels=True)
+        mine = fit.get_prediction(new, re_form=re_form, allow_new_levels=True)
         frame = mine.summary_frame(alpha=0.2)
         mean = fit.predict(new, re_form=re_form, allow_new_levels=True, se=True)
-        eta = fit.predict(new, "link", re_form, allow_new_levels=True, se=True)
+        eta = fit.predict(new, type="link", re_form=re_form, allow_new_levels=True, se=True)
         assert_allclose(frame[["mean", "mean_se"]], mean)
         half = 1.2815515655446004 * eta["mean_se"]
         assert_allclose(frame["mean_ci_lower"], 1 / (1 + np.exp(half - eta["mean"])))

@@ -45,7 +45,7 @@ def test_places_among_simulations() -> None:
 @pytest.mark.parametrize("re_form", ["population", None])
 def test_residuals_follow_their_definition(re_form: str | None) -> None:
     fit = linear_fit()
-    simulated = fit.simulate(40, np.random.default_rng(5), re_form).to_numpy()
+    simulated = fit.simulate(40, seed=np.random.default_rng(5), re_form=re_form).to_numpy()
     wanted = (simulated < fit.model.endog[:, None]).mean(axis=1)
     found = fit.quantile_residuals(40, seed=5, re_form=re_form)
     np.testing.assert_array_equal(found, wanted)

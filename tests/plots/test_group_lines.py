@@ -131,7 +131,7 @@ def test_transformed_variables_are_drawn_along_their_columns() -> None:
 
 def test_other_columns_are_held_and_other_factors_are_zero() -> None:
     fit, data = crossed_fit(), crossed_data()
-    axes = fitted_lines(fit, "x", "g", data=data, levels=["g3"])[0]
+    axes = fitted_lines(fit, "x", group="g", data=data, levels=["g3"])[0]
     own = data[data["g"] == "g3"]
     held = {name: np.sort(own[name])[(len(own) - 1) // 2] for name in ("z", "o")}
     a, b = fit.coef()["g"].loc["g3", ["Intercept", "x"]]
@@ -153,7 +153,7 @@ def test_the_effects_of_factors_that_contain_the_group_count() -> None:
     by_name = {term.grouping.name: term.grouping for term in fit.model.design.random}
     assert containing_factors(fit.model.design.random, by_name["batch"]) == ["batch"]
     assert sorted(containing_factors(fit.model.design.random, by_name["batch:cask"])) == ["batch", "batch:cask"]
-    axes = fitted_lines(fit, "x", "batch:cask", data=data, levels=["C:b"])[0]
+    axes = fitted_lines(fit, "x", group="batch:cask", data=data, levels=["C:b"])[0]
     effect = fit.ranef()["batch"].loc["C", "Intercept"] + fit.ranef()["batch:cask"].loc["C:b", "Intercept"]
     gap = lines(axes)["mixed model"][:, 1] - lines(axes)["population"][:, 1]
     np.testing.assert_allclose(gap, effect)

@@ -49,7 +49,7 @@ def test_curves_and_limits() -> None:
     assert [axes.get_xlabel() for axes in (sd, rho, beta)] == ["sd", "rho", "beta"]
     for axes, name in ((sd, "sd"), (beta, "beta")):
         _, curve, estimate = axes.lines
-        np.testing.assert_allclose(curve.get_xydata(), profile.curve(name, 201)[["value", "zeta"]])
+        np.testing.assert_allclose(curve.get_xydata(), profile.curve(name, points=201)[["value", "zeta"]])
         np.testing.assert_array_equal(estimate.get_xydata(), [[profile.estimates[name], 0.0]])
         assert axes.get_ylabel() == "ζ"
     lower, upper = (np.array(c.get_segments()) for c in beta.collections)
@@ -65,7 +65,7 @@ def test_curves_and_limits() -> None:
 def test_absolute_values_with_bars() -> None:
     profile = FakeProfile(cutoff=2.2)
     (axes,) = profile_zeta(profile, "beta", levels=[0.95, 0.99], absolute=True)
-    np.testing.assert_allclose(axes.lines[0].get_xydata(), profile.curve("beta", 201)[["value", "abs_zeta"]])
+    np.testing.assert_allclose(axes.lines[0].get_xydata(), profile.curve("beta", points=201)[["value", "abs_zeta"]])
     (bar,) = axes.collections[0].get_segments()
     np.testing.assert_allclose(bar, [[10 - 2 * Z95, Z95], [10 + 2 * Z95, Z95]])
     assert axes.get_ylabel() == "|ζ|"

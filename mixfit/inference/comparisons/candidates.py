@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixfit.covariance.structure import Containment
 from mixfit.covariance.unstructured import Unstructured
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_fit, is_generalized, is_linear
+from mixfit.fitted.residual_covariance import is_structured
 from mixfit.gram.basis import RANK_TOLERANCE, fixed_basis
 
 if TYPE_CHECKING:
@@ -23,13 +25,25 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from mixfit.design.residual import ResidualDesign
     from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import Fit
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["Candidate", "candidate", "contains_term", "outside", "outside_columns", "same_levels", "single_terms"]
+__all__ = [
+    "Candidate",
+    "candidate",
+    "contains_residuals",
+    "contains_term",
+    "nested_structure",
+    "on_boundary",
+    "outside",
+    "outside_columns",
+    "same_levels",
+    "single_terms",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +68,8 @@ class Candidate:
     llf : float
     fit : MixedResults or None
         The fit itself, where it can be refitted.
+    residual : ResidualDesign or None
+        What its residuals may be like; None where they are independent, of one variance.
     """
 
     name: str
@@ -71,6 +87,7 @@ class Candidate:
     npar: int
     llf: float
     fit: Fit | None = field(default=None, repr=False)
+    residual: ResidualDesign | None = field(default=None, repr=False)
 
     @property
     def nobs(self) -> int:
@@ -103,7 +120,7 @@ def _mixed(name: str, fit: Fit) -> Candidate:
     n = len(design.y)
     return Candidate(
         name=name,
-        formula=fit.model.formula_text,
+        formula=fit.model.description,
         data_name=fit.model.data_name,
         y=design.y,
         weights=np.ones(n) if design.weights is None else design.weights,
@@ -117,6 +134,7 @@ def _mixed(name: str, fit: Fit) -> Candidate:
         npar=fit.npar,
         llf=fit.llf,
         fit=fit,
+        residual=fit.model.residual if is_structured(fit) else None,
     )
 
 
@@ -192,13 +210,75 @@ def outside(larger: Sequence[RandomDesign], smaller: Sequence[RandomDesign]) -> 
     return [inner for inner in smaller if not any(contains_term(outer, inner) for outer in larger)]
 
 
+def on_boundary(larger: Sequence[RandomDesign], smaller: Sequence[RandomDesign]) -> list[RandomDesign]:
+    """Terms of the smaller model that structures of the larger one have on their bounds alone."""
+    out = []
+    for inner in smaller:
+        found = [nested_structure(outer, inner) for outer in larger if contains_term(outer, inner)]
+        if found and all(how is Containment.BOUNDARY for how in found):
+            out.append(inner)
+    return out
+
+
+def nested_structure(outer: RandomDesign, inner: RandomDesign) -> Containment | None:
+    """Whether the outer term's structure has the inner term's, over the same columns and levels, and where."""
+    if not same_levels(outer, inner):
+        return None
+    a, b = outer.structure, inner.structure
+    place = {column.tobytes(): j for j, column in enumerate(np.ascontiguousarray(outer.Z.T))}
+    order = [place.get(column.tobytes(), -1) for column in np.ascontiguousarray(inner.Z.T)]
+    if sorted(order) == list(range(a.k)):
+        in_order = order == sorted(order)
+        if (in_order or a.is_exchangeable or b.is_exchangeable) and (how := a.contains(b)) is not None:
+            return how
+    if a.holds_common_effect and b.k == 1 and a.k > 1:
+        # One effect for all columns acts through their sum.
+        total = outer.Z.sum(axis=1, keepdims=True)
+        return None if outside_columns(total, inner.Z).any() else Containment.BOUNDARY
+    return None
+
+
 def contains_term(outer: RandomDesign, inner: RandomDesign) -> bool:
-    """Whether every covariance of the inner term is one of the outer term."""
+    """Whether every covariance of the inner term is known to be one of the outer term."""
+    if nested_structure(outer, inner) is not None:
+        return True
     if not outer.structure.free_blocks:
-        # Of a structure with parameters of its own only the same one is known to be contained.
-        return outer.structure == inner.structure and outer.columns == inner.columns and same_levels(outer, inner)
+        return False
     # Independent columns are terms of their own; the outer term may have them all where each is contained.
     return all(_contains(_covariances(outer), _covariances(part)) for part in single_terms([inner]))
+
+
+def contains_residuals(outer: ResidualDesign | None, inner: ResidualDesign | None) -> bool:
+    """Whether every covariance of the inner model's residuals is known to be one of the outer model's."""
+    if inner is None:
+        return outer is None or _may_vanish(outer)
+    if outer is None:
+        return False
+    if outside_columns(_log_deviations(outer), _log_deviations(inner)).any():
+        return False
+    if inner.blocks is None:
+        return _may_vanish(outer)
+    rows = ((outer.place, inner.place), (outer.block, inner.block))
+    if outer.blocks is None or not all(np.array_equal(a, b) for a, b in rows):
+        return False
+    # The parameters of an inner part must be free in every part of the outer one that has rows of it.
+    if inner.parts is not None and not np.array_equal(outer.part, inner.part):
+        return False
+    free = outer.structures[0].free_blocks == (slice(0, len(outer.columns)),)
+    return free or outer.structures[0].contains(inner.structures[0]) is not None
+
+
+def _may_vanish(residual: ResidualDesign) -> bool:
+    """Whether the correlations of the residuals have parameters, and none is among what these may make of them."""
+    structure = residual.structures[0]
+    return residual.blocks is None or bool(structure.free_blocks) or structure.n_parameters > structure.n_deviations
+
+
+def _log_deviations(residual: ResidualDesign) -> Array:
+    """What the log standard deviations of residuals may be linear in, (n, c)."""
+    k = len(residual.columns)
+    own = residual.part * k + residual.place if residual.structures[0].n_deviations == k else residual.part
+    return np.column_stack([own[:, None] == np.unique(own), residual.spread]).astype(float)
 
 
 def _covariances(term: RandomDesign) -> _Covariances:

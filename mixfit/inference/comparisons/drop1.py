@@ -50,7 +50,7 @@ def minimum(problem: Problem, *, reml: bool) -> Minimum:
     return Minimum(optimum.profile.value, optimum.certificate.converged)
 
 
-def drop1(fit: Fit, test: DropTest = "chisq", scope: Sequence[str] | None = None, ddf: str | None = None) -> Table:
+def drop1(fit: Fit, *, test: DropTest = "chisq", scope: Sequence[str] | None = None, ddf: str | None = None) -> Table:
     """Leave out one fixed-effects term at a time and test what is lost.
 
     Only terms that no other term contains are left out. The reduced models are fitted by maximum likelihood,

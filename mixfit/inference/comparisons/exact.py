@@ -102,6 +102,7 @@ def exact_rlrt(
     m: LinearFit,
     mA: LinearFit | None = None,
     m0: LinearFit | None = None,
+    *,
     n_sim: int = 10_000,
     seed: int | np.random.Generator | None = None,
     keep_sample: bool = False,
@@ -168,10 +169,10 @@ def exact_rlrt(
 def exact_lrt(
     m: LinearFit,
     m0: Any = None,
+    *,
     n_sim: int = 10_000,
     seed: int | np.random.Generator | None = None,
     keep_sample: bool = False,
-    *,
     drop: Sequence[str] = (),
 ) -> ExactTest:
     r"""Test that a variance is zero, and fixed effects with it, by the exact distribution of the likelihood ratio.

@@ -13,7 +13,14 @@ from mixfit import wald
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_linear
 from mixfit.gram.basis import fixed_basis
-from mixfit.inference.comparisons.candidates import Candidate, candidate, outside, outside_columns
+from mixfit.inference.comparisons.candidates import (
+    Candidate,
+    candidate,
+    contains_residuals,
+    on_boundary,
+    outside,
+    outside_columns,
+)
 from mixfit.tables.table import Table
 
 if TYPE_CHECKING:
@@ -65,7 +72,10 @@ def anova(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) ->
     A model is nested where the columns of its X are combinations of those of the larger one, and each of its random
     terms is contained in one of the larger one's: the same groups with columns that are combinations, as ``(1 | g)``
     in ``(x | g)`` and ``(x || g)`` in ``(x | g)``, or groups within them that its columns tell apart, as
-    ``(1 | g:f)`` in ``(0 + f | g)``.
+    ``(1 | g:f)`` in ``(0 + f | g)``. Of structures over the same columns the simpler one is: `cs` in `toep` in `us`,
+    `ar1` in `hetar1`, `exp` in `mat`. Parameters such as a correlation of 0 lie within their bounds, and the p-value
+    is as it should be; where the smaller model is on a bound of the larger one's structure, as `(1 | g)` is in
+    `ar1(0 + time | g)` with a correlation of 1, a note says so.
 
     Examples
     --------
@@ -100,6 +110,7 @@ def anova(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) ->
     for smaller, larger in pairwise(models):
         check_nested(smaller, larger)
     notes = [REFITTED] if refitted else []
+    notes += [note for smaller, larger in pairwise(models) for note in _boundary_notes(smaller, larger)]
     notes += [f"The fit {m.name} did not converge" for m in models if m.fit is not None and not m.fit.converged]
     heading = [f"Data: {models[0].data_name}"] if models[0].data_name else []
     return Table(
@@ -108,6 +119,14 @@ def anova(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) ->
         notes=tuple(notes),
         p_column="Pr(>Chisq)",
     )
+
+
+def _boundary_notes(smaller: Candidate, larger: Candidate) -> list[str]:
+    return [
+        f"{term.text} of {smaller.name} is on the boundary of {larger.name}'s structures: the p-value is too large, of "
+        "one parameter that ends there twice what it should be"
+        for term in on_boundary(larger.random, smaller.random)
+    ]
 
 
 def _frame(models: Sequence[Candidate]) -> pd.DataFrame:
@@ -229,6 +248,11 @@ def check_nested(smaller: Candidate, larger: Candidate) -> None:
         raise ComparisonError(
             f"{smaller.name} is not nested in {larger.name}: random terms that are not contained in one of "
             f"{larger.name}: {', '.join(t.text for t in terms)}. Compare their AIC instead."
+        )
+    if not contains_residuals(larger.residual, smaller.residual):
+        raise ComparisonError(
+            f"{smaller.name} is not known to be nested in {larger.name}: the residuals of {larger.name} have other "
+            f"covariances than those of {smaller.name}. Compare their AIC instead."
         )
 
 

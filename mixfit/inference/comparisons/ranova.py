@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit import wald
+from mixfit.arguments import check_flag
 from mixfit.covariance.structure import Invariance
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_linear
@@ -62,7 +63,7 @@ class Reduction:
     n_effects: int | None
 
 
-def ranova(fit: LinearFit, reduce_terms: bool = True) -> Table:
+def ranova(fit: LinearFit, *, reduce_terms: bool = True) -> Table:
     r"""Leave out one random term, or one of its columns, at a time and test what is lost.
 
     As lmerTest's ``ranova``: fits by REML stay so, since the fixed effects are the same.
@@ -102,6 +103,7 @@ def ranova(fit: LinearFit, reduce_terms: bool = True) -> Table:
     """
     if not is_linear(fit):
         raise ComparisonError(f"ranova takes linear fits, not {type(fit).__name__}: compare fits by anova(m0, m1).")
+    check_flag("reduce_terms", reduce_terms)
     found = reductions(fit, reduce_terms)
     problem, reml = fit.model.assembly.problem, fit.reml
     fits = [Minimum(fit.estimate.criterion, fit.converged)]
@@ -190,8 +192,8 @@ def reductions(fit: LinearFit, reduce_terms: bool) -> list[Reduction]:
 
 
 def _whole(name: str, place: int, term: RandomDesign) -> Reduction:
-    k = len(term.columns)
-    return Reduction(name, place, None, term.structure.n_parameters, 1 if k == 1 else None)
+    lost = term.structure.n_parameters
+    return Reduction(name, place, None, lost, 1 if lost == 1 else None)
 
 
 def _independent(place: int, term: RandomDesign, coded: Sequence[CodedTerm]) -> list[Reduction]:

@@ -13,6 +13,7 @@ from mixfit.fitted.protocols import is_linear
 from mixfit.inference.fixed_effects import kenward_roger as kr
 from mixfit.inference.fixed_effects import satterthwaite as satt
 from mixfit.inference.fixed_effects.kenward_roger import ScaledF
+from mixfit.lmm.residual.moments import ResidualInformation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -145,13 +146,23 @@ def denominator(fit: Fit, ddf: str | None) -> Denominator:
         degrees = float(fit.nobs - len(beta))
         return Constant(beta, cov, cov, fit.sigma, "residual degrees of freedom", (), degrees)
     structures = [term.structure for term in fit.model.design.random]
-    moments = satt.moments(fit.variance_information, structures, fit.estimate.theta, reml=fit.reml)
+    known = fit.variance_information
+    moments = (
+        satt.DfMoments(known.cov_beta, known.jacobian, known.covariance)
+        if isinstance(known, ResidualInformation)
+        else satt.moments(known, structures, fit.estimate.theta, reml=fit.reml)
+    )
     return Satterthwaite(beta, cov, cov, fit.sigma, "Satterthwaite's method", (), moments)
 
 
 def _kenward_roger(fit: LinearFit) -> KenwardRoger:
     refit = reml_fit(fit)
-    adjustment = kr.adjust(refit.variance_information)
+    known = refit.variance_information
+    adjustment = (
+        kr.Adjustment(known.cov_beta, known.adjusted, -known.jacobian, known.covariance)
+        if isinstance(known, ResidualInformation)
+        else kr.adjust(known)
+    )
     notes = () if fit.reml else (_REFITTED.format(method="Kenward-Roger's"),)
     return KenwardRoger(
         refit.estimate.beta,

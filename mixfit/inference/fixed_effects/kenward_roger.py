@@ -69,7 +69,12 @@ class ScaledF:
 def adjust(information: VarianceInformation) -> Adjustment:
     """Adjust the covariance of the fixed effects of a REML fit."""
     phi, slopes = information.cov_beta, information.slopes
-    weights = 2.0 * _symmetric_inverse(information.projected_traces())
+    traces = information.projected_traces()
+    # REML says nothing of the variance of columns within the span of X, for which P V_i P is rounding.
+    unknown = traces.diagonal() <= _RANK * information.pair_traces.diagonal()
+    traces[unknown] = 0.0
+    traces[:, unknown] = 0.0
+    weights = 2.0 * _symmetric_inverse(traces)
     # sum_ij W_ij P_i Phi P_j, with one index summed first
     mixed = np.tensordot(weights, slopes, 1)
     inner = np.tensordot(weights, information.products, 2) - (mixed @ phi @ slopes).sum(axis=0)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_linear
+from mixfit.fitted.residual_covariance import same_residuals
 from mixfit.gram.basis import fixed_basis
 from mixfit.inference.fixed_effects.contrasts import contrast_matrix, joint_test
 from mixfit.inference.fixed_effects.denominator import denominator, reml_fit
@@ -152,11 +153,11 @@ def _compared(m1: object, m0: Any) -> tuple[LinearFit, Array, tuple[str, ...]]:
             raise FitError(f"The comparison is of linear mixed models; the second argument is {type(m0).__name__}.")
         L, _ = contrast_matrix(m1, m0)
         shown = pd.DataFrame(L, columns=m1.params.index).to_string(index=False)
-        return m1, L, (f"large : {m1.model.formula_text}", "small (L beta = 0), L =", shown)
+        return m1, L, (f"large : {m1.model.description}", "small (L beta = 0), L =", shown)
     _check_same(m1, m0)
     large, small = (m1, m0) if len(m1.params) >= len(m0.params) else (m0, m1)
     L = restriction_matrix(large.model.exog, small.model.exog)
-    return large, L, (f"large : {large.model.formula_text}", f"small : {small.model.formula_text}")
+    return large, L, (f"large : {large.model.description}", f"small : {small.model.description}")
 
 
 def _check_same(m1: LinearFit, m0: LinearFit) -> None:
@@ -171,6 +172,11 @@ def _check_same(m1: LinearFit, m0: LinearFit) -> None:
         one = np.ones(len(a.y)) if what == "weights" else np.zeros(len(a.y))
         if not np.array_equal(one if mine is None else mine, one if others is None else others):
             raise FitError(f"The fits have different {what}: they can be compared only with the same.")
+    if not same_residuals(m1, m0):
+        raise FitError(
+            "The fits differ in residual= or dispersion=; these tests are for the fixed effects of models with the "
+            "same residuals."
+        )
     ours, theirs = ({_random_key(r): r.text for r in d.random} for d in (a, b))
     if ours.keys() != theirs.keys():
         different = [text for key, text in {**ours, **theirs}.items() if (key in ours) != (key in theirs)]

@@ -72,7 +72,7 @@ def _right_side(rhs: object, q: int) -> Array:
 
 
 def contest(
-    fit: Fit, L: Any, ddf: str | None = None, rhs: ArrayLike = 0.0, joint: bool = True, level: float = 0.95
+    fit: Fit, L: Any, *, ddf: str | None = None, rhs: ArrayLike = 0.0, joint: bool = True, level: float = 0.95
 ) -> Table:
     """Test L beta = rhs, as lmerTest's ``contest``.
 
@@ -152,7 +152,7 @@ def _chisq_row(test: ScaledF, sigma: float) -> list[float]:
     return [test.statistic * test.ndf, test.ndf, f_tail(test.statistic, test.ndf, np.inf)]
 
 
-def anova(fit: Fit, type: int | str = 3, ddf: str | None = None) -> Table:  # noqa: A002
+def anova(fit: Fit, type: int | str = 3, *, ddf: str | None = None) -> Table:  # noqa: A002
     """Test every term of the fixed part, as lmerTest's ``anova``.
 
     Parameters
@@ -237,7 +237,7 @@ def _hypotheses(fit: Fit, number: int, *, asymptotic: bool) -> dict[str, Array]:
     return find(structure, space, root)
 
 
-def ttest(fit: Fit, ddf: str | None = None) -> Table:
+def ttest(fit: Fit, *, ddf: str | None = None) -> Table:
     """Test every fixed effect by itself.
 
     Parameters

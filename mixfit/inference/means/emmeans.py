@@ -30,8 +30,8 @@ _MISLEADING = "NOTE: Results may be misleading due to involvement in interaction
 def emmeans(
     fit: Fit,
     specs: str | Sequence[str],
-    by: str | Sequence[str] | None = None,
     *,
+    by: str | Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
     contrasts: Any = None,
     ddf: Literal["kenward-roger", "satterthwaite", "residual", "none"] | None = None,
@@ -73,9 +73,10 @@ def emmeans(
         How levels are averaged over: alike; by the frequencies of their combinations in the data; by the products
         of each factor's own; by the frequencies within each mean's own cell; alike, but for cells without data.
     type : {"link", "response"}
-        Scale of a generalized model's means. On the response they are the inverse link of the averages
-        (standard errors by the delta method, limits transformed), and contrasts of a model with a logit or log
-        link are odds ratios or ratios.
+        Scale of a generalized model's means, or of those of a transformed response (``log(y)``, ``sqrt(y + 1)``,
+        ``I(1 / y)``, ...). On the response they are the inverse of the averages (standard errors by the delta
+        method, limits transformed), and contrasts under a logit or log are odds ratios or ratios. On the other
+        scale the notes name it.
     offset : float, optional
         Offset of all means; the mean of the model's by default.
     cov_keep : int
@@ -91,7 +92,8 @@ def emmeans(
     Raises
     ------
     FitError
-        For a name that is no variable of the fixed effects, an unknown option, or a grid of more than 10,000 rows.
+        For a name that is no variable of the fixed effects, an unknown option, a grid of more than 10,000 rows, or
+        ``type="response"`` where the inverse of the response's transformation is not known.
 
     References
     ----------

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.brief import brief
+from mixfit.design.transformation import Transformation
 from mixfit.errors import FitError
 from mixfit.inference.means.multiplicity import ComparisonFamily, adjusted_p_values, critical_values, resolve
 
@@ -29,21 +31,24 @@ _RATIOS = {"logit": ("odds.ratio", "log odds ratio"), "log": ("ratio", "log")}
 
 @dataclass(frozen=True, eq=False)
 class ResponseScale:
-    """How a generalized model's linear functions are shown.
+    """How linear functions are shown: under a generalized model's link, or the transformation of a response.
 
     Attributes
     ----------
-    link : Link, or None
-        None where the linear predictor is the mean.
+    link : Link or Transformation, or None
+        None where the linear predictor is the mean of what was measured.
     mean : str
         What a mean on the scale of the response is called.
     response : bool
         Whether that scale is asked for.
+    written : str, or None
+        The response where it is an expression that is not gone back from.
     """
 
-    link: Link | None
+    link: Link | Transformation | None
     mean: str
     response: bool
+    written: str | None = None
 
     @property
     def transforms(self) -> bool:
@@ -53,11 +58,21 @@ class ResponseScale:
     @property
     def ratio(self) -> str | None:
         """Name of a contrast's antilogarithm, where the link makes it a ratio."""
+        if isinstance(self.link, Transformation):
+            return None if self.link.log_base is None else "ratio"
         return _RATIOS[self.link.name][0] if self.link is not None and self.link.name in _RATIOS else None
+
+    @property
+    def log_base(self) -> float:
+        """Logarithm of the base that contrasts are logarithms to."""
+        base = self.link.log_base if isinstance(self.link, Transformation) else None
+        return 1.0 if base is None else base
 
     @property
     def contrast(self) -> str:
         """What contrasts on the scale of the link are called."""
+        if isinstance(self.link, Transformation):
+            return self.link.name
         name = "" if self.link is None else self.link.name
         return _RATIOS[name][1] if name in _RATIOS else name
 
@@ -68,14 +83,20 @@ def scale_of(fit: Fit, kind: str) -> ResponseScale:
     Raises
     ------
     FitError
-        For another `kind`.
+        For another `kind`, and where the way back from a transformed response is not known.
     """
     if kind not in ("link", "response"):
         raise FitError(f"type is 'link' or 'response', not {kind!r}.")
     family = getattr(fit.model, "family", None)
+    transformation, response = fit.model.design.transformation, kind == "response"
+    if family is None and transformation is not None:
+        if response:
+            transformation.require_inverse()
+        return ResponseScale(transformation, "response", response)
+    written = None if transformation is None else transformation.text
     if family is None or family.link.name == "identity":
-        return ResponseScale(None, "emmean", kind == "response")
-    return ResponseScale(family.link, family.mean_name, kind == "response")
+        return ResponseScale(None, "emmean", response, written)
+    return ResponseScale(family.link, family.mean_name, response, written)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +112,8 @@ class Estimates:
     estimate: Array
     se: Array
     df: Array
+
+    __repr__ = brief
 
 
 def evaluate(fit: Fit, L: Array, offset: Array, ddf: str) -> Estimates:

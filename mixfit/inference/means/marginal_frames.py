@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from mixfit.brief import brief
 from mixfit.fitted.protocols import is_linear
 from mixfit.inference.means.contrast_coefficients import contrast_family, level_text, mean_labels
 from mixfit.inference.means.linear_functions import adjust_tests, by_groups, intervals
@@ -142,6 +143,8 @@ class Settings:
     scale: ResponseScale
     averaged: tuple[str, ...]
 
+    __repr__ = brief
+
     @property
     def heading_notes(self) -> tuple[str, ...]:
         """What was averaged over."""
@@ -204,6 +207,8 @@ def means_frame(
         notes.append(f"Intervals are back-transformed from the {link.name} scale")
     elif link is not None:
         notes.insert(len(settings.heading_notes), f"Results are given on the {link.name} (not the response) scale.")
+    if scale.written is not None:
+        notes.append(f"The response is {scale.written}")
     frame = names.copy() if names.shape[1] else pd.DataFrame({"1": ["overall"] * len(names)})
     frame[scale.mean if scale.transforms else "emmean"] = mean
     return frame.assign(**{"SE": se, "df": estimates.df, "lower.CL": lower, "upper.CL": upper}), tuple(notes)
@@ -274,8 +279,9 @@ def tests_frame(
     families = families_of(settings, rows.L, estimates, groups, rows.kind, adjust)
     statistics, p, adjusted = adjust_tests(estimates, groups, families, adjust)
     if settings.as_ratios and scale.ratio is not None:
-        ratio = np.exp(estimates.estimate)
-        columns: dict[str, Any] = {scale.ratio: ratio, "SE": ratio * estimates.se, "df": estimates.df, "null": 1.0}
+        ratio = np.exp(scale.log_base * estimates.estimate)
+        error = ratio * scale.log_base * estimates.se
+        columns: dict[str, Any] = {scale.ratio: ratio, "SE": error, "df": estimates.df, "null": 1.0}
         notes = (*settings.df_notes, *adjusted, f"Tests are performed on the {scale.contrast} scale")
     else:
         columns = {"estimate": estimates.estimate, "SE": estimates.se, "df": estimates.df}

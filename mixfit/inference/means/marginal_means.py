@@ -101,7 +101,9 @@ class Contrasts(Functions):
 
     kind: tuple[int, bool]
 
-    def conf_int(self, level: float | None = None, adjust: str | None = None) -> pd.DataFrame:
+    __repr__ = Functions.__repr__
+
+    def conf_int(self, *, level: float | None = None, adjust: str | None = None) -> pd.DataFrame:
         """Compute confidence intervals.
 
         Parameters
@@ -135,7 +137,7 @@ class Contrasts(Functions):
         limits = intervals(self.estimates, groups, families, adjust, settings.level if level is None else level)
         frame = self.frame.loc[:, :"df"].copy()
         for name, values in zip(LIMITS, limits[:2], strict=True):
-            frame[name] = np.exp(values) if settings.as_ratios else values
+            frame[name] = np.exp(settings.scale.log_base * values) if settings.as_ratios else values
         return frame
 
 
@@ -167,7 +169,7 @@ class EmMeans(Functions):
     offset: float
     contrasts: Contrasts | None
 
-    def conf_int(self, level: float | None = None, adjust: str | None = None) -> pd.DataFrame:
+    def conf_int(self, *, level: float | None = None, adjust: str | None = None) -> pd.DataFrame:
         """Compute confidence intervals.
 
         Parameters
@@ -200,7 +202,7 @@ class EmMeans(Functions):
         frame, _ = means_frame(self.settings, self.names, self.by, self.L, self.estimates, adjust or self.adjust, level)
         return frame
 
-    def pairs(self, by: str | Sequence[str] | None = None, adjust: str | None = None) -> Contrasts:
+    def pairs(self, *, by: str | Sequence[str] | None = None, adjust: str | None = None) -> Contrasts:
         """Compare every two means; the same as ``contrast("pairwise")``.
 
         Parameters
@@ -222,10 +224,10 @@ class EmMeans(Functions):
         >>> means.pairs()["p.value"].round(4).tolist()
         [0.0066, 0.0031, 0.0012, 0.9843, 0.5947, 0.7873]
         """
-        return self.contrast("pairwise", by, adjust)
+        return self.contrast("pairwise", by=by, adjust=adjust)
 
     def contrast(
-        self, method: Any = "pairwise", by: str | Sequence[str] | None = None, adjust: str | None = None
+        self, method: Any = "pairwise", *, by: str | Sequence[str] | None = None, adjust: str | None = None
     ) -> Contrasts:
         """Test contrasts of the means.
 

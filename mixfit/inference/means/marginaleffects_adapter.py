@@ -15,6 +15,7 @@ __all__ = ["marginaleffects_adapter"]
 
 def marginaleffects_adapter(
     fit: Fit,
+    *,
     type: Literal["response", "link"] = "response",  # noqa: A002
 ) -> MixedModelAdapter:
     """Wrap a fit for the functions of marginaleffects: predictions, comparisons, slopes, hypotheses.

@@ -201,7 +201,7 @@ class ProfileCurves:
         """
         return self._curve(parameter).value_at(zeta)
 
-    def curve(self, parameter: str, points: int = 101) -> pd.DataFrame:
+    def curve(self, parameter: str, *, points: int = 101) -> pd.DataFrame:
         """The curve of a parameter on a grid, for a zeta plot or a density plot.
 
         Parameters

@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 
 from mixfit.errors import FitError
+from mixfit.fitted.residual_covariance import is_structured
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.profiles.chart import Chart, difference_hessian
-from mixfit.inference.profiles.parameters import parameter_values, parameters, select
+from mixfit.inference.profiles.parameters import parameter_values, parameters, select, variance_structures
 from mixfit.inference.profiles.profile import profile_intervals
+from mixfit.inference.residual_parameters import structured_errors
 from mixfit.wald import interval, normal_quantile
 
 if TYPE_CHECKING:
@@ -58,12 +60,15 @@ def wald_intervals(fit: Fit, chosen: Sequence[Parameter], alpha: float) -> pd.Da
     fixed = interval(np.asarray(fit.params, dtype=np.float64), np.asarray(fit.bse, dtype=np.float64), alpha)
     random = [p for p in chosen if p.kind != "fixed"]
     values, errors = (parameter_values(fit), working_errors(fit)) if random else (fit.params, fit.bse)
-    terms, rows = fit.model.design.random, []
+    structures, rows = variance_structures(fit.model), []
     for p in chosen:
         if p.kind == "fixed":
             rows.append(fixed[p.first])
             continue
-        natural = terms[p.term].structure.natural[p.number] if p.number >= 0 else None
+        if p.kind == "log sd":
+            rows.append(float(values[p.name]) + half * float(errors[p.name]))
+            continue
+        natural = structures[p.term].natural[p.number] if p.number >= 0 else None
         rows.append(_carried_back(natural, float(values[p.name]), half * float(errors[p.name])))
     return pd.DataFrame(rows, index=[p.name for p in chosen], columns=[0, 1], dtype=float)
 
@@ -90,14 +95,18 @@ def working_errors(fit: Fit) -> pd.Series[float]:
         NaN for the parameters of a term on its boundary (those of the others are then given that term's
         estimate), and where the Hessian is not positive definite.
     """
+    if is_structured(fit):
+        return structured_errors(fit)
     known = [p for p in parameters(fit.model) if p.kind != "fixed"]
     surface = fit.model.likelihood_surface(fit.estimate, reml=fit.reml)
     chart = Chart.default(surface)
     at = chart.evaluate(chart.center)
     factors, bound = chart.factors(at.x), (at.x <= chart.lower) | (at.x >= chart.upper)
     regular = [
-        float(np.linalg.svd(s, compute_uv=False)[-1]) > _SINGULAR * spacing and not bound[own].any()
-        for s, spacing, own in zip(factors, surface.terms.spacing, chart.slices, strict=True)
+        float(np.linalg.svd(s, compute_uv=False)[structure.rank - 1]) > _SINGULAR * spacing and not bound[own].any()
+        for s, spacing, structure, own in zip(
+            factors, surface.terms.spacing, surface.terms.structures, chart.slices, strict=True
+        )
     ]
     free = np.ones(len(at.x), dtype=bool)
     for own, keep in zip(chart.slices, regular, strict=True):
@@ -136,6 +145,7 @@ def _twice_inverse(hessian: Array) -> Array:
 def conf_int(
     fit: Fit,
     alpha: float = 0.05,
+    *,
     method: Literal["wald", "profile", "bootstrap"] = "wald",
     which: str | Sequence[str] | None = None,
     **options: Any,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
 
-from mixfit.errors import FitError
+from mixfit.errors import ArgumentError, FitError
+from mixfit.fitted.residual_covariance import is_structured_model
 from mixfit.fitted.varcorr import random_covariances, term_order, unique_names
 from mixfit.tables.layout import shown
 
@@ -17,12 +19,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.covariance.structure import Structure
     from mixfit.fitted.protocols import Fit, Model
     from mixfit.glmm.types import GeneralizedEstimate
 
     Array = NDArray[np.float64]
 
-__all__ = ["Parameter", "parameter_array", "parameter_names", "parameter_values", "parameters", "select"]
+__all__ = [
+    "Parameter",
+    "parameter_array",
+    "parameter_names",
+    "parameter_values",
+    "parameters",
+    "select",
+    "variance_structures",
+]
 
 
 @dataclass(frozen=True)
@@ -35,9 +46,10 @@ class Parameter:
         ``"sd((Intercept)|Subject)"``, ``"cor((Intercept),Days|Subject)"``, ``"sigma"``, ``"phi"``, or the name
         of a fixed effect in ``fit.params``.
     kind : str
-        ``"sigma"``, ``"phi"``, ``"fixed"``, or the kind of a structure's natural parameter: ``"sd"``, ``"cor"``.
+        ``"sigma"``, ``"phi"``, ``"log sd"``, ``"fixed"``, or the kind of a structure's natural parameter: ``"sd"``,
+        ``"cor"``.
     term : int
-        Random term, in the order of the formula; -1 where there is none.
+        Random term, in the order of the formula, then parts of the residuals; -1 where there is none.
     first, second : int
         Columns of the term (equal for a standard deviation); of a fixed effect its position in ``fit.params``.
     number : int
@@ -55,8 +67,9 @@ class Parameter:
 def parameters(model: Model) -> tuple[Parameter, ...]:
     """List a model's parameters as lme4's ``profile`` orders them.
 
-    Terms by decreasing number of levels, each with its standard deviations, then its correlations; the residual
-    standard deviation or the dispersion; the fixed effects.
+    Terms by decreasing number of levels, each with its standard deviations, then its correlations; the same of
+    correlated residuals, else the residual standard deviation or the dispersion; the coefficients of log standard
+    deviations; the fixed effects.
 
     Parameters
     ----------
@@ -73,12 +86,43 @@ def parameters(model: Model) -> tuple[Parameter, ...]:
         columns = tuple(shown(c) for c in random[t].columns)
         natural = enumerate(random[t].structure.natural)
         out += [Parameter(p.label(columns, group), p.kind, t, p.first, p.second, x) for x, p in natural]
+    out += _of_residuals(model)
     family = getattr(model, "family", None)
     scale = "sigma" if family is None else "phi" if family.has_dispersion else None
-    if scale is not None:
+    if scale is not None and not any(p.term >= len(random) for p in out):
         # As lme4 spells it, where a covariate has taken the name.
         out.append(Parameter(f".{scale}" if scale in model.exog_names else scale, scale))
+    log_sd = model.residual.spread_names if is_structured_model(model) else ()
+    out += [Parameter(f"log sd({shown(name)}|Residual)", "log sd", number=g) for g, name in enumerate(log_sd)]
     return (*out, *(Parameter(name, "fixed", first=j) for j, name in enumerate(model.exog_names)))
+
+
+def _of_residuals(model: Model) -> list[Parameter]:
+    """Natural parameters of correlated residuals; their structures count on from the random terms."""
+    if not is_structured_model(model) or model.residual.blocks is None:
+        return []
+    residual, n = model.residual, len(model.design.random)
+    columns = tuple(shown(c) for c in residual.columns)
+    return [
+        Parameter(p.label(columns, name), p.kind, n + part, p.first, p.second, x)
+        for part, (name, structure) in enumerate(zip(residual.part_names, residual.structures, strict=True))
+        for x, p in enumerate(structure.natural)
+    ]
+
+
+def variance_structures(model: Model) -> list[Structure]:
+    """Structures that the parameters' `term` counts: of the random terms, then of the residuals.
+
+    Parameters
+    ----------
+    model : LinearMixedModel, ResidualMixedModel or GeneralizedMixedModel
+
+    Returns
+    -------
+    list of Structure
+    """
+    out = [term.structure for term in model.design.random]
+    return [*out, *model.residual.structures] if is_structured_model(model) else out
 
 
 def parameter_names(model: Model) -> list[str]:
@@ -125,7 +169,7 @@ def parameter_values(fit: Fit) -> pd.Series[float]:
     # varcorr's components come in the order of `parameters`, the random part of which is first.
     varcorr = random_covariances(fit)
     values: list[float] = []
-    for part in varcorr.components:
+    for part in varcorr.parts:
         values += part.values.tolist()
     known = parameters(fit.model)
     if any(p.kind == "sigma" for p in known):
@@ -133,6 +177,7 @@ def parameter_values(fit: Fit) -> pd.Series[float]:
         values.append(varcorr.sigma)
     elif any(p.kind == "phi" for p in known):
         values.append(cast("GeneralizedEstimate", fit.estimate).phi)
+    values += [value for _, value in varcorr.log_sd]
     values += fit.params.tolist()
     return pd.Series(values, index=[p.name for p in known])
 
@@ -195,6 +240,8 @@ def select(known: Sequence[Parameter], which: str | Sequence[str] | None, defaul
         }
         if asked in groups:
             return groups[asked]
+    if not isinstance(asked, Iterable):
+        raise ArgumentError(f"which is 'all', 'fixed', 'random', a name or several names, not {asked!r}.")
     chosen = [asked] if isinstance(asked, str) else list(asked)
     unknown = [name for name in chosen if name not in names]
     if unknown:

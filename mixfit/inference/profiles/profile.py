@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import pandas as pd
 
+from mixfit.arguments import check_count, check_probability
 from mixfit.errors import ConvergenceWarning, FitError
 from mixfit.inference.profiles.constrained import LowerDevianceError
 from mixfit.inference.profiles.curves import Curve, ProfileCurves
@@ -146,10 +147,8 @@ def profile_curves(
     fit: Fit, which: str | Sequence[str] | None = None, alpha_max: float = 0.01, points: int = 8
 ) -> ProfileCurves:
     """Profile the likelihood of a fit: the curves of `mixfit.results.profile.profile`."""
-    if not 0.0 < alpha_max < 1.0:
-        raise ValueError(f"alpha_max must lie between 0 and 1, not {alpha_max!r}")
-    if points < 1:
-        raise ValueError(f"points must be positive, not {points!r}")
+    check_probability("alpha_max", alpha_max)
+    check_count("points", points)
     return _around(fit, which, lambda around, chosen: _profile(around, chosen, alpha_max, points))
 
 

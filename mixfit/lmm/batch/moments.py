@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["Levels", "Moments", "Responses", "distinct_levels", "moments", "start_roots"]
+__all__ = ["Levels", "Moments", "Responses", "distinct_levels", "equal_levels", "moments", "start_roots"]
 
 # A residual below this share of the response is rounding of the response.
 _PERFECT_FIT = 1e-11
@@ -136,13 +136,10 @@ class Responses:
 
 def distinct_levels(problem: Problem) -> Levels:
     """Find the distinct F of the levels, and add up the products of X."""
-    k, q = problem.gram.k[0], problem.gram.n_levels[0]
-    grams = problem.gram.diagonal[0]
-    exponent = np.frexp(np.abs(grams).max(axis=(0, 1)))[1]
-    rounded = np.rint(np.ldexp(grams, _SAME_BITS - exponent)).reshape(k * k, q)
-    _, group = np.unique(np.vstack([rounded, exponent]), axis=1, return_inverse=True)
-    order = np.argsort(group.reshape(-1), kind="stable")
-    first = np.flatnonzero(np.diff(group.reshape(-1)[order], prepend=-1))
+    q, grams = problem.gram.n_levels[0], problem.gram.diagonal[0]
+    group = equal_levels(grams)
+    order = np.argsort(group, kind="stable")
+    first = np.flatnonzero(np.diff(group[order], prepend=-1))
     blocks = [
         slice(term.first + b.start, term.first + b.stop) for term in problem.terms for b in term.structure.free_blocks
     ]
@@ -150,6 +147,14 @@ def distinct_levels(problem: Problem) -> Levels:
     levels = Levels(problem, tuple(blocks), order, first, count, grams[:, :, order[first]], np.empty(0))
     x = problem.gram.border[0][:, :-1]
     return replace(levels, xx=levels.add_up(x[:, None, :, None] * x[None, :, None]))
+
+
+def equal_levels(grams: Array) -> Index:
+    """For every level the number of its F among the distinct ones, from all F (k, k, q): shape (q,)."""
+    k, _, q = grams.shape
+    exponent = np.frexp(np.abs(grams).max(axis=(0, 1)))[1]
+    rounded = np.rint(np.ldexp(grams, _SAME_BITS - exponent)).reshape(k * k, q)
+    return np.unique(np.vstack([rounded, exponent]), axis=1, return_inverse=True)[1].reshape(-1)
 
 
 def moments(assembly: Assembly, levels: Levels, y: Array) -> Responses:

@@ -7,8 +7,9 @@ import statsmodels.api as sm
 import statsmodels.formula.api as smf
 
 import mixfit
+from mixfit.covariance.structure import Containment
 from mixfit.errors import ComparisonError
-from mixfit.inference.comparisons.candidates import candidate, contains_term
+from mixfit.inference.comparisons.candidates import candidate, contains_term, nested_structure, on_boundary
 from mixfit.inference.comparisons.likelihood_ratio import check_nested
 from tests.inference.cases import REFERENCE, assert_column, data, fitted, generalized
 
@@ -218,21 +219,75 @@ def test_bad_arguments_are_refused():
         mixfit.anova(fit, sm.GLM(data("pulp")["bright"], np.ones(20)).fit())
 
 
+STRUCTURED = "ar1(0 + C(Days) | Subject)"
+INSIDE = [
+    ("us(0 + f | g)", "cs(0 + f | g)"),
+    ("us(0 + f | g)", "ar1(0 + f | g)"),
+    ("us(0 + f | g)", "toep(0 + f | g)"),
+    ("homcs(0 + f | g)", "homcs(0 + f | g)"),
+    ("cs(0 + f | g)", "homcs(0 + f | g)"),
+    ("cs(0 + f | g)", "diag(0 + f | g)"),
+    ("diag(0 + f | g)", "homdiag(0 + f | g)"),
+    ("homcs(0 + f | g)", "homdiag(0 + f | g)"),
+    ("ar1(0 + f | g)", "homdiag(0 + f | g)"),
+    ("hetar1(0 + f | g)", "ar1(0 + f | g)"),
+    ("homtoep(0 + f | g)", "ar1(0 + f | g)"),
+    ("homtoep(0 + f | g)", "homcs(0 + f | g)"),
+    ("toep(0 + f | g)", "cs(0 + f | g)"),
+    ("toep(0 + f | g)", "hetar1(0 + f | g)"),
+    ("mat(0 + x | g)", "exp(0 + x | g)"),
+    ("exp(0 + x | g)", "ou(0 + x | g)"),
+]
+ON_BOUNDARY = [
+    ("ar1(0 + f | g)", "(1 | g)"),
+    ("homcs(0 + f | g)", "(1 | g)"),
+    ("toep(0 + f | g)", "(1 | g)"),
+    ("exp(0 + x | g)", "(1 | g)"),
+    ("exp(0 + x | g)", "homdiag(0 + C(x) | g)"),
+    ("mat(0 + x | g)", "gau(0 + x | g)"),
+]
+OUTSIDE = [
+    ("cs(0 + f | g)", "us(0 + f | g)"),
+    ("hetar1(0 + f | g)", "homcs(0 + f | g)"),
+    ("homcs(0 + f | g)", "homcs(0 + f | h)"),
+    ("homcs(0 + f | g)", "(1 | h)"),
+    ("homcs(0 + f | g)", "ar1(0 + f | g)"),
+    ("diag(0 + f | g)", "homcs(0 + f | g)"),
+    ("diag(0 + f | g)", "(1 | g)"),
+    ("gau(0 + x | g)", "mat(0 + x | g)"),
+    ("exp(0 + x | g)", "exp(0 + x + z | g)"),
+    ("exp(0 + x | g)", "exp(0 + x2 | g)"),
+    ("ar1(0 + f | g)", "ar1(0 + shuffled | g)"),
+]
+
+
 @pytest.mark.parametrize(
-    ("outer", "inner", "contained"),
+    ("outer", "inner", "how"),
     [
-        ("us(0 + f | g)", "cs(0 + f | g)", True),
-        ("us(0 + f | g)", "ar1(0 + f | g)", True),
-        ("cs(0 + f | g)", "us(0 + f | g)", False),
-        ("hetar1(0 + f | g)", "homcs(0 + f | g)", False),
-        ("homcs(0 + f | g)", "homcs(0 + f | g)", True),
-        ("homcs(0 + f | g)", "homcs(0 + f | h)", False),
-        ("diag(0 + f | g)", "homcs(0 + f | g)", False),
+        *((a, b, Containment.INSIDE) for a, b in INSIDE),
+        *((a, b, Containment.BOUNDARY) for a, b in ON_BOUNDARY),
+        *((a, b, None) for a, b in OUTSIDE),
     ],
 )
-def test_a_structure_of_few_parameters_contains_no_other(outer: str, inner: str, contained: bool) -> None:
-    rows = np.arange(120)
-    groups = {"g": (rows // 12).astype(str), "h": (rows // 15 % 7).astype(str)}
-    data = pd.DataFrame({"f": list("abc") * 40, "y": np.sin(rows), **groups})
-    terms = [mixfit.mixed(f"y ~ 1 + {term}", data).design.random[0] for term in (outer, inner)]
-    assert contains_term(*terms) == contained
+def test_structures_that_contain_others(outer: str, inner: str, how: Containment | None) -> None:
+    rows = np.arange(240)
+    groups = {"g": (rows // 24).astype(str), "h": (rows // 30 % 7).astype(str)}
+    data = pd.DataFrame({"f": list("abc") * 80, "y": np.sin(rows), **groups})
+    data["shuffled"] = data["f"].map({"a": "b", "b": "a", "c": "c"})
+    data["x"] = data["f"].map({"a": 0.5, "b": 1.5, "c": 4.0})
+    data["x2"], data["z"] = 2.0 * data["x"], data["x"] ** 2
+    larger, smaller = (mixfit.mixed(f"y ~ 1 + {term}", data).design.random[0] for term in (outer, inner))
+    assert nested_structure(larger, smaller) is how
+    assert contains_term(larger, smaller) == (how is not None)
+    assert bool(on_boundary([larger], [smaller])) == (how is Containment.BOUNDARY)
+
+
+def test_a_structure_s_likelihood_ratio_says_where_its_null_is_on_a_boundary() -> None:
+    sleep = data("sleepstudy")
+    fits = [mixfit.mixed(f"Reaction ~ Days + {t}", sleep).fit(reml=False) for t in ("(1 | Subject)", STRUCTURED)]
+    table = mixfit.anova(*fits)
+    assert table["Df"].tolist()[1] == 1
+    (note,) = [note for note in table.notes if "boundary" in note]
+    assert note.startswith("(1 | Subject) of m0 is on the boundary of m1's structures")
+    both = mixfit.mixed(f"Reaction ~ Days + {STRUCTURED} + (1 | Subject)", sleep).design.random
+    assert not on_boundary(both, fits[0].model.design.random)

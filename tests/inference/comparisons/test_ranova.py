@@ -95,7 +95,7 @@ LEFT = [
 @pytest.mark.parametrize(("model", "left"), list(zip(MODELS, LEFT, strict=True)))
 def test_agrees_with_models_read_from_the_shorter_formula(model: tuple[str, bool], left: list[str]):
     terms, reduce_terms = model
-    table = mixfit.mixed(f"Reaction ~ Days + {terms}", sleep()).fit().ranova(reduce_terms)
+    table = mixfit.mixed(f"Reaction ~ Days + {terms}", sleep()).fit().ranova(reduce_terms=reduce_terms)
     shorter = [mixfit.mixed(f"Reaction ~ Days + {terms}", sleep()).fit() for terms in left]
     assert_column(table["logLik"].iloc[1:], [fit.llf for fit in shorter])
     assert_column(table["npar"].iloc[1:], [fit.npar for fit in shorter])

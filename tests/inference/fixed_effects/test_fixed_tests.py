@@ -109,7 +109,7 @@ def test_one_row_is_a_squared_t_test(ddf: str) -> None:
 
 
 def test_residual_degrees_of_freedom() -> None:
-    assert cake().ttest("residual")["df"].tolist() == [270 - 18] * 18
+    assert cake().ttest(ddf="residual")["df"].tolist() == [270 - 18] * 18
 
 
 def test_contrasts_at_once_are_those_one_by_one() -> None:
@@ -143,7 +143,9 @@ def test_units_of_the_columns_do_not_matter(ddf: str) -> None:
     one = sleep().contest(np.eye(2), ddf="kenward-roger" if ddf == "satterthwaite" else ddf)
     other = scaled.contest(np.diag([1.0, 1e6]), ddf="kenward-roger" if ddf == "satterthwaite" else ddf)
     np.testing.assert_allclose(one.frame, other.frame, rtol=1e-6)
-    np.testing.assert_allclose(sleep().ttest(ddf).frame.iloc[:, 2:], scaled.ttest(ddf).frame.iloc[:, 2:], rtol=1e-6)
+    np.testing.assert_allclose(
+        sleep().ttest(ddf=ddf).frame.iloc[:, 2:], scaled.ttest(ddf=ddf).frame.iloc[:, 2:], rtol=1e-6
+    )
 
 
 def test_contrasts_by_name() -> None:
@@ -215,9 +217,9 @@ def test_balanced_singular_fits_are_those_of_the_smaller_model() -> None:
     """Dyestuff2: the batches have no variance, and Satterthwaite's df are those of independent rows."""
     fit = mixfit.mixed("Yield ~ 1 + (1 | Batch)", mixfit.datasets.load("dyestuff2")).fit()
     assert fit.is_singular
-    assert fit.ttest("satterthwaite")["df"].tolist() == pytest.approx([29.0])
+    assert fit.ttest(ddf="satterthwaite")["df"].tolist() == pytest.approx([29.0])
     # With the entries of the covariance as parameters the variance of the batches counts as estimated: 5 df
-    assert fit.ttest("kenward-roger")["df"].tolist() == pytest.approx([5.0])
+    assert fit.ttest(ddf="kenward-roger")["df"].tolist() == pytest.approx([5.0])
 
 
 def test_results_pickle_with_and_without_what_was_computed() -> None:

@@ -1,4 +1,4 @@
-"""Jets carry exact first and second derivatives through arithmetic and numpy's functions."""
+"""Hyper-dual numbers carry exact first and second derivatives through arithmetic and numpy's functions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from mixfit.curves.jets import Jet, variables
+from mixfit.curves.hyperdual import HyperDual, variables
 
 T = np.array([0.0, 0.5, 2.0])
 FUNCTIONS = {
@@ -26,17 +26,17 @@ FUNCTIONS = {
 def test_derivatives_are_those_of_differences(name: str) -> None:
     function = FUNCTIONS[name]
     phi = np.array([[0.7, 1.3, 0.9], [1.1, 0.4, 2.2]])
-    jet = function(*variables(phi))
-    assert isinstance(jet, Jet)
-    assert_allclose(jet.value, function(*phi))
+    found = function(*variables(phi))
+    assert isinstance(found, HyperDual)
+    assert_allclose(found.value, function(*phi))
     h = 1e-6
     for p in range(2):
         step = np.zeros((2, 1))
         step[p] = h
         above, below = function(*variables(phi + step)), function(*variables(phi - step))
-        assert_allclose(jet.slope[p], (above.value - below.value) / (2.0 * h), rtol=1e-7, atol=1e-7)
-        assert_allclose(jet.bend[:, p], (above.slope - below.slope) / (2.0 * h), rtol=1e-6, atol=1e-6)
-    assert_allclose(jet.bend, jet.bend.swapaxes(0, 1))
+        assert_allclose(found.slope[p], (above.value - below.value) / (2.0 * h), rtol=1e-7, atol=1e-7)
+        assert_allclose(found.bend[:, p], (above.slope - below.slope) / (2.0 * h), rtol=1e-6, atol=1e-6)
+    assert_allclose(found.bend, found.bend.swapaxes(0, 1))
 
 
 def test_what_has_no_formula_is_refused() -> None:

@@ -1,12 +1,12 @@
-r"""Values with exact first and second derivatives: a function of jets is differentiated by being evaluated.
+r"""Numbers with exact first and second derivatives: a function of them is differentiated by being evaluated.
 
-A jet of a quantity f of P parameters is (f, f', f'') at every row. Every operation is the chain rule of a function g
-of one or two arguments (Griewank & Walther 2008, Evaluating Derivatives, chapter 13):
+A hyper-dual number is a quantity f of P parameters with (f, f', f'') at every row (Fike & Alonso 2011, AIAA
+2011-886). Every operation is the chain rule of a function g of one or two arguments:
 
     g(f)' = g' f',        g(f)'' = g' f'' + g'' f' f'^T.
 
-numpy's functions take jets where a formula for g' and g'' stands below: a user's function of arrays is then one of
-jets, unchanged.
+numpy's functions take these numbers where a formula for g' and g'' stands below: a user's function of arrays is then
+one of them, unchanged.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Chain = Callable[[Array], tuple[Array, Array, Array]]
 
-__all__ = ["Jet", "variables"]
+__all__ = ["HyperDual", "variables"]
 
 
 @dataclass(frozen=True, eq=False)
-class Jet:
+class HyperDual:
     """A quantity of every row with its derivatives in the parameters.
 
     Attributes
@@ -42,7 +42,7 @@ class Jet:
     slope: Array
     bend: Array
 
-    # numpy hands its functions of jets over, those of an array and a jet too.
+    # numpy hands its functions of these numbers over, those of an array and such a number too.
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method != "__call__" or kwargs:
             return NotImplemented
@@ -50,99 +50,103 @@ class Jet:
             return _TWO[ufunc](*inputs)
         return inputs[0].through(_ONE[ufunc]) if ufunc in _ONE else NotImplemented
 
-    def through(self, chain: Chain) -> Jet:
+    def through(self, chain: Chain) -> HyperDual:
         """g of this quantity, from g, g' and g'' of its value."""
         with np.errstate(all="ignore"):
             value, slope, bend = chain(self.value)
-            return Jet(value, slope * self.slope, slope * self.bend + bend * _outer(self.slope, self.slope))
+            return HyperDual(value, slope * self.slope, slope * self.bend + bend * _outer(self.slope, self.slope))
 
-    def __add__(self, other: Any) -> Jet:
+    def __add__(self, other: Any) -> HyperDual:
         return _add(self, other)
 
-    def __radd__(self, other: Any) -> Jet:
+    def __radd__(self, other: Any) -> HyperDual:
         return _add(self, other)
 
-    def __neg__(self) -> Jet:
-        return Jet(-self.value, -self.slope, -self.bend)
+    def __neg__(self) -> HyperDual:
+        return HyperDual(-self.value, -self.slope, -self.bend)
 
-    def __pos__(self) -> Jet:
+    def __pos__(self) -> HyperDual:
         return self
 
-    def __sub__(self, other: Any) -> Jet:
+    def __sub__(self, other: Any) -> HyperDual:
         return _add(self, -other)
 
-    def __rsub__(self, other: Any) -> Jet:
+    def __rsub__(self, other: Any) -> HyperDual:
         return _add(-self, other)
 
-    def __mul__(self, other: Any) -> Jet:
+    def __mul__(self, other: Any) -> HyperDual:
         return _multiply(self, other)
 
-    def __rmul__(self, other: Any) -> Jet:
+    def __rmul__(self, other: Any) -> HyperDual:
         return _multiply(self, other)
 
-    def __truediv__(self, other: Any) -> Jet:
+    def __truediv__(self, other: Any) -> HyperDual:
         return _divide(self, other)
 
-    def __rtruediv__(self, other: Any) -> Jet:
+    def __rtruediv__(self, other: Any) -> HyperDual:
         return _divide(other, self)
 
-    def __pow__(self, other: Any) -> Jet:
+    def __pow__(self, other: Any) -> HyperDual:
         return _power(self, other)
 
-    def __rpow__(self, other: Any) -> Jet:
+    def __rpow__(self, other: Any) -> HyperDual:
         return _power(other, self)
 
 
-def variables(values: Array) -> list[Jet]:
+def variables(values: Array) -> list[HyperDual]:
     """The parameters themselves, shape (P, n): each has a slope of one in itself."""
     size, n = values.shape
     unit = np.broadcast_to(np.eye(size)[:, :, None], (size, size, n))
     nothing = np.zeros((size, size, n))
-    return [Jet(values[p], unit[p], nothing) for p in range(size)]
+    return [HyperDual(values[p], unit[p], nothing) for p in range(size)]
 
 
 def _outer(a: Array, b: Array) -> Array:
     return a[:, None] * b[None, :]
 
 
-def _add(a: Any, b: Any) -> Jet:
-    if not isinstance(b, Jet):
-        return Jet(a.value + b, a.slope, a.bend)
-    return Jet(a.value + b.value, a.slope + b.slope, a.bend + b.bend)
+def _add(a: Any, b: Any) -> HyperDual:
+    if not isinstance(b, HyperDual):
+        return HyperDual(a.value + b, a.slope, a.bend)
+    return HyperDual(a.value + b.value, a.slope + b.slope, a.bend + b.bend)
 
 
-def _multiply(a: Any, b: Any) -> Jet:
-    if not isinstance(a, Jet):
+def _multiply(a: Any, b: Any) -> HyperDual:
+    if not isinstance(a, HyperDual):
         a, b = b, a
-    if not isinstance(b, Jet):
+    if not isinstance(b, HyperDual):
         b = np.asarray(b, dtype=float)
-        return Jet(a.value * b, a.slope * b, a.bend * b)
+        return HyperDual(a.value * b, a.slope * b, a.bend * b)
     cross = _outer(a.slope, b.slope)
     bend = a.value * b.bend + b.value * a.bend + cross + cross.swapaxes(0, 1)
-    return Jet(a.value * b.value, a.value * b.slope + b.value * a.slope, bend)
+    return HyperDual(a.value * b.value, a.value * b.slope + b.value * a.slope, bend)
 
 
-def _divide(a: Any, b: Any) -> Jet:
-    if isinstance(b, Jet):
+def _divide(a: Any, b: Any) -> HyperDual:
+    if isinstance(b, HyperDual):
         return _multiply(b.through(_reciprocal), a)
     with np.errstate(all="ignore"):
         return _multiply(a, 1.0 / np.asarray(b, dtype=float))
 
 
-def _power(a: Any, b: Any) -> Jet:
-    if not isinstance(b, Jet):
+def _power(a: Any, b: Any) -> HyperDual:
+    if not isinstance(b, HyperDual):
         return _to_the(a, np.asarray(b, dtype=float))
-    return _multiply(b, a.through(_log)).through(_exp) if isinstance(a, Jet) else _raised(np.asarray(a, dtype=float), b)
+    return (
+        _multiply(b, a.through(_log)).through(_exp)
+        if isinstance(a, HyperDual)
+        else _raised(np.asarray(a, dtype=float), b)
+    )
 
 
-def _raised(a: Array, b: Jet) -> Jet:
+def _raised(a: Array, b: HyperDual) -> HyperDual:
     """a^b, which is 0 with all its derivatives where a is 0 and b positive."""
     with np.errstate(all="ignore"):
         logarithm = np.where(a == 0.0, 0.0, np.log(a))
     return b.through(lambda x: ((power := a**x), power * logarithm, power * logarithm**2))
 
 
-def _to_the(a: Jet, b: Array) -> Jet:
+def _to_the(a: HyperDual, b: Array) -> HyperDual:
     return a.through(lambda x: (x**b, b * x ** (b - 1.0), b * (b - 1.0) * x ** (b - 2.0)))
 
 
@@ -192,9 +196,9 @@ _ONE: dict[np.ufunc, Chain] = {
     np.negative: lambda x: (-x, np.full_like(x, -1.0), np.zeros_like(x)),
     np.positive: lambda x: (x, np.ones_like(x), np.zeros_like(x)),
 }
-_TWO: dict[np.ufunc, Callable[..., Jet]] = {
-    np.add: lambda a, b: a + b if isinstance(a, Jet) else b + a,
-    np.subtract: lambda a, b: a - b if isinstance(a, Jet) else -(b - a),
+_TWO: dict[np.ufunc, Callable[..., HyperDual]] = {
+    np.add: lambda a, b: a + b if isinstance(a, HyperDual) else b + a,
+    np.subtract: lambda a, b: a - b if isinstance(a, HyperDual) else -(b - a),
     np.multiply: _multiply,
     np.true_divide: _divide,
     np.power: _power,

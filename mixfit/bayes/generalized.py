@@ -1,0 +1,331 @@
+r"""The posterior of a generalized model: coefficients, random effects and covariance parameters together.
+
+Effects of level j of a term are *partially centred*: with T0 the template at the fit, and W_j = diag(w_j) the shares
+that the data leave of their prior variances there,
+
+    b_j = [I - W_j + W_j T T0^{-1}] v_j.
+
+w = 0 leaves b itself, whose posterior the data hold in place whatever T is; w = 1 leaves T0 T^{-1} b, which is a priori
+independent of T (Papaspiliopoulos, Roberts & Skoeld 2007, Statistical Science 22, 59-73). The v and the coefficients
+are whitened by the Gaussian approximation at the fit: a Cholesky factor of [Z X]'W[Z X] with the precisions of both
+priors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.sparse import csr_array
+
+from mixfit.bayes.collapsed import Conditional
+from mixfit.bayes.distributions import Normal, StudentT
+from mixfit.covariance.steps import split_theta
+from mixfit.errors import PriorError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.bayes.coordinates import TermCoordinates
+    from mixfit.bayes.distributions import Distribution
+    from mixfit.bayes.resolve import ResolvedPriors
+    from mixfit.design.types import RandomDesign
+    from mixfit.fitted.protocols import GeneralizedFit
+
+    Array = NDArray[np.float64]
+
+__all__ = ["GeneralizedPosterior", "JointValues"]
+
+_LOG_2PI = float(np.log(2.0 * np.pi))
+# Effects and coefficients up to which their whole covariance whitens them, beyond which their variances do.
+_MOST_DENSE = 1500
+# Standard deviations of the covariance parameters' coordinates, to begin with: those of the logarithm of a standard
+# deviation that five levels tell of.
+_START_SPREAD = 0.3
+# Coordinates of covariances beyond which double precision has no density.
+_FARTHEST = 16.0
+
+
+@dataclass(frozen=True, eq=False)
+class JointValues:
+    """The log density at R places.
+
+    Attributes
+    ----------
+    value : ndarray, shape (R,)
+    slope : ndarray, shape (R, d), or None
+    """
+
+    value: Array
+    slope: Array | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Term:
+    """A term's coordinates, where its effects stand, and what is known at the fit: T0^{-1} and w (q, k)."""
+
+    coordinates: TermCoordinates
+    rows: slice
+    at: slice
+    levels: int
+    inverse: Array
+    share: Array
+
+
+@dataclass(frozen=True, eq=False)
+class _Centred:
+    """A term at R places: T, T^{-1}, T T0^{-1}, v, b, e = T^{-1} b, and the diagonals of what multiplies v."""
+
+    template: Array
+    inverse: Array
+    ratio: Array
+    v: Array
+    b: Array
+    e: Array
+    diagonal: Array
+
+
+class GeneralizedPosterior:
+    """log p(y, b, beta, theta) of a model whose family has no parameter of its own.
+
+    Coordinates are whitened effects and coefficients, and those of the terms.
+
+    Parameters
+    ----------
+    fit : GeneralizedFit
+    priors : ResolvedPriors
+
+    Raises
+    ------
+    PriorError
+        For families with a dispersion, and models with predictors beside the mean's.
+    """
+
+    def __init__(self, fit: GeneralizedFit, priors: ResolvedPriors) -> None:
+        _known_kind(fit)
+        self.fit, self.priors = fit, priors
+        self._family, design = fit.family, fit.model.design
+        self._y, self._prior = design.y, fit.prior
+        self._offset = np.zeros(len(self._y)) if design.offset is None else design.offset
+        self._constant = float(np.broadcast_to(self._family.log_constant(self._y, self._prior), self._y.shape).sum())
+        self._X = fit.model.exog
+        self._Z = _sparse(design.random)
+        self._Zt = csr_array(self._Z.T)
+        self._q = self._Z.shape[1]
+        theta = split_theta([r.structure for r in design.random], fit.estimate.theta)
+        self._x0 = np.concatenate(
+            [
+                c.start(own, np.sqrt(np.mean(r.Z**2, axis=0)))
+                for c, own, r in zip(priors.coordinates, theta, design.random, strict=True)
+            ]
+        )
+        self.size = self._q + self._X.shape[1] + len(self._x0)
+        self._center = np.concatenate([*(b.ravel() for b in fit.estimate.modes), fit.estimate.beta])
+        self._root, self._terms = self._approximation()
+
+    # The Gaussian approximation
+
+    def _approximation(self) -> tuple[Array, list[_Term]]:
+        """A root of Cov(b, beta) at the fit, dense or a diagonal, and the terms."""
+        templates, start = [], 0
+        for own in self.priors.coordinates:
+            templates.append(own.templates(self._x0[None, start : start + own.size])[0])
+            start += own.size
+        found = self._family.terms(self._y, self._prior, self.fit.estimate.eta, self.fit.dispersion)
+        weights = np.where(found.observed > 0.0, found.observed, found.expected)
+        precisions = [np.linalg.inv(t @ t.T) for t in templates]
+        if self._q + self._X.shape[1] <= _MOST_DENSE:
+            root = self._dense_root(weights, precisions)
+            variance = self._own_covariances(root @ root.T)
+        else:
+            variance = self._level_covariances(weights, precisions)
+            spread = np.concatenate([np.sqrt(np.einsum("qaa->qa", c)).ravel() for c in variance])
+            x = np.sqrt(np.einsum("np,n,np->p", self._X, weights, self._X))
+            root = np.concatenate([spread, 1.0 / x])
+        terms, first, start = [], 0, 0
+        for own, t, c in zip(self.priors.coordinates, templates, variance, strict=True):
+            q, k, _ = c.shape
+            apriori = np.einsum("aa->a", t @ t.T)
+            share = np.minimum(np.einsum("qaa->qa", c) / apriori, 1.0)
+            rows, at = slice(first, first + q * k), slice(start, start + own.size)
+            terms.append(_Term(own, rows, at, q, np.asarray(np.linalg.inv(t), dtype=float), share))
+            first, start = rows.stop, at.stop
+        return root, terms
+
+    def _dense_root(self, weights: Array, precisions: Sequence[Array]) -> Array:
+        columns = np.concatenate([self._Z.toarray(), self._X], axis=1)
+        precision = columns.T @ (weights[:, None] * columns)
+        first = 0
+        for r, own in zip(self.fit.model.design.random, precisions, strict=True):
+            q, k = r.grouping.n_levels, len(own)
+            block = precision[first : first + q * k, first : first + q * k]
+            for a in range(k):
+                for b in range(k):
+                    block[np.arange(q) * k + a, np.arange(q) * k + b] += own[a, b]
+            first += q * k
+        half = np.array([_precision_root(p) for p in self.priors.fixed])[:, None] * self.priors.contrasts
+        precision[first:, first:] += half.T @ half
+        low = np.linalg.cholesky(precision)
+        return np.asarray(solve_triangular(low, np.eye(len(low)), lower=True).T, dtype=float)
+
+    def _own_covariances(self, covariance: Array) -> list[Array]:
+        out, first = [], 0
+        for r in self.fit.model.design.random:
+            q, k = r.grouping.n_levels, len(r.columns)
+            block = covariance[first : first + q * k, first : first + q * k].reshape(q, k, q, k)
+            every = np.arange(q)
+            out.append(block[every, :, every])
+            first += q * k
+        return out
+
+    def _level_covariances(self, weights: Array, precisions: Sequence[Array]) -> list[Array]:
+        """Of each level by itself, (q_t, k_t, k_t)."""
+        out = []
+        for r, own in zip(self.fit.model.design.random, precisions, strict=True):
+            k = len(own)
+            products = np.empty((r.grouping.n_levels, k, k))
+            for a in range(k):
+                for b in range(k):
+                    products[:, a, b] = np.bincount(
+                        r.grouping.codes, weights * r.Z[:, a] * r.Z[:, b], r.grouping.n_levels
+                    )
+            out.append(np.asarray(np.linalg.inv(products + own), dtype=float))
+        return out
+
+    # Coordinates
+
+    def start(self, chains: int, rng: np.random.Generator, spread: float) -> tuple[Array, Array]:
+        """Places of some chains around the fit, and standard deviations to begin with."""
+        sd = np.concatenate([np.ones(self._q + self._X.shape[1]), np.full(len(self._x0), _START_SPREAD)])
+        middle = np.concatenate([np.zeros(self._q + self._X.shape[1]), self._x0])
+        return middle + spread * sd * rng.standard_normal((chains, self.size)), sd
+
+    def _colour(self, z: Array) -> Array:
+        return self._center + (z @ self._root.T if self._root.ndim == 2 else z * self._root)
+
+    def _place(self, term: _Term, x: Array, values: Array) -> _Centred:
+        t = term.coordinates.templates(x[:, term.at])
+        inverse = np.asarray(np.linalg.inv(t), dtype=float)
+        v = values[:, term.rows].reshape(len(x), term.levels, -1)
+        ratio, w = t @ term.inverse, term.share
+        b = (1.0 - w) * v + w * (v @ ratio.swapaxes(1, 2))
+        diagonal = (1.0 - w) + w * np.einsum("rii->ri", ratio)[:, None]
+        return _Centred(t, inverse, ratio, v, b, b @ inverse.swapaxes(1, 2), diagonal)
+
+    def unpack(self, z: Array) -> tuple[Array, Conditional]:
+        """Coordinates of the terms (R, m), and coefficients and effects, of places (R, d)."""
+        d = self._q + self._X.shape[1]
+        values, x = self._colour(z[:, :d]), z[:, d:]
+        return x, Conditional(values[:, self._q :], tuple(self._place(t, x, values).b for t in self._terms))
+
+    # The density
+
+    def evaluate(self, z: Array, *, slopes: bool = False) -> JointValues:
+        """At places (R, d)."""
+        value, slope = np.full(len(z), -np.inf), np.zeros(z.shape) if slopes else None
+        inside = np.flatnonzero((np.abs(z[:, self.size - len(self._x0) :]) < _FARTHEST).all(axis=1))
+        if len(inside):
+            value[inside], own = self._evaluate(z[inside], slopes)
+            if slope is not None:
+                slope[inside] = own
+        return JointValues(value, slope)
+
+    def _evaluate(self, z: Array, slopes: bool) -> tuple[Array, Array]:
+        d = self.size - len(self._x0)
+        x, values = z[:, d:], self._colour(z[:, :d])
+        beta = values[:, self._q :]
+        placed = [self._place(term, x, values) for term in self._terms]
+        b = np.concatenate([p.b.reshape(len(z), -1) for p in placed], axis=1)
+        eta = np.ascontiguousarray((self._Z @ b.T).T)
+        eta += beta @ self._X.T
+        eta += self._offset
+        contrasts = beta @ self.priors.contrasts.T
+        value = self._log_likelihood(eta)
+        for i, of_contrast in enumerate(self.priors.fixed):
+            value = value + of_contrast.log_density(contrasts[:, i])
+        slope = np.zeros(z.shape)
+        pull = self._pull(eta, contrasts) if slopes else np.empty((len(z), 0))
+        none = np.zeros(len(z))
+        for term, prior, own in zip(self._terms, self.priors.terms, placed, strict=True):
+            found = prior.density(x[:, term.at], none)
+            value = value + found.value + _log_density(own)
+            if slopes:
+                by_template, by_v = _pull_back(term, own, pull[:, term.rows].reshape(own.b.shape))
+                pull[:, term.rows] = by_v.reshape(len(z), -1)
+                along = term.coordinates.template_slopes(x[:, term.at], own.template, by_template)
+                slope[:, d:][:, term.at] = found.slope + along
+        if slopes:
+            slope[:, :d] = pull @ self._root if self._root.ndim == 2 else pull * self._root
+        return value, slope
+
+    def _log_likelihood(self, eta: Array) -> Array:
+        with np.errstate(all="ignore"):
+            rows = self._family.log_kernel(self._y, self._prior, eta, self.fit.dispersion)
+        value = rows.sum(axis=1) + self._constant
+        return np.where(np.isnan(value), -np.inf, value)
+
+    def _pull(self, eta: Array, contrasts: Array) -> Array:
+        """Slopes of the likelihood in (b, beta), and of the coefficients' prior."""
+        with np.errstate(all="ignore"):
+            score = self._family.terms(self._y, self._prior, eta, self.fit.dispersion).score
+        own = np.stack([p.slope(contrasts[:, i]) for i, p in enumerate(self.priors.fixed)], axis=1)
+        return np.concatenate([(self._Zt @ score.T).T, score @ self._X + own @ self.priors.contrasts], axis=1)
+
+
+def _log_density(at: _Centred) -> Array:
+    """log p(b | T) and the Jacobian of v."""
+    _, q, k = at.b.shape
+    log_t = np.log(np.einsum("rii->ri", at.template)).sum(axis=1)
+    squares = np.einsum("rqk,rqk->r", at.e, at.e)
+    return np.asarray(-0.5 * squares - q * log_t - 0.5 * q * k * _LOG_2PI + np.log(at.diagonal).sum(axis=(1, 2)))
+
+
+def _pull_back(term: _Term, at: _Centred, pull: Array) -> tuple[Array, Array]:
+    """Slopes of the log density in T, (R, k, k), and in v, given that of the likelihood in b."""
+    w = term.share
+    in_b = pull - at.e @ at.inverse
+    weighted = w * in_b
+    by_ratio = weighted.swapaxes(1, 2) @ at.v
+    every = np.arange(at.template.shape[1])
+    by_ratio[:, every, every] += (w / at.diagonal).sum(axis=1)
+    out = at.inverse.swapaxes(1, 2) @ (at.e.swapaxes(1, 2) @ at.e) + by_ratio @ term.inverse.T
+    out[:, every, every] -= at.b.shape[1] / at.template[:, every, every]
+    return np.asarray(np.tril(out)), in_b - weighted + weighted @ at.ratio
+
+
+def _precision_root(prior: Distribution) -> float:
+    """1 / sd of a coefficient's prior, 1 / scale of a t one; 0 of a flat one."""
+    if isinstance(prior, StudentT):
+        return 1.0 / prior.scale
+    return 1.0 / prior.sd if isinstance(prior, Normal) else 0.0
+
+
+def _sparse(random: Sequence[RandomDesign]) -> csr_array:
+    """Z with the columns of each level side by side, term after term."""
+    n = len(random[0].grouping.codes)
+    rows, columns, values, first = [], [], [], 0
+    for r in random:
+        k = len(r.columns)
+        for a in range(k):
+            rows.append(np.arange(n))
+            columns.append(first + r.grouping.codes * k + a)
+            values.append(r.Z[:, a])
+        first += r.grouping.n_levels * k
+    at = (np.concatenate(rows), np.concatenate(columns))
+    return csr_array((np.concatenate(values), at), shape=(n, first))
+
+
+def _known_kind(fit: GeneralizedFit) -> None:
+    """Refuse what has parameters that no prior is known for."""
+    family, design = fit.model.family, fit.model.design
+    if family.has_dispersion or family.free:
+        raise PriorError(
+            f"There is no posterior of {family!r} yet, which has a parameter of its own beside the mean. Binomial and "
+            "Poisson models have one."
+        )
+    if design.further:
+        raise PriorError("There is no posterior of models with further predictors, such as of zeros, yet.")

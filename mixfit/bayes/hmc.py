@@ -1,0 +1,266 @@
+r"""Hamiltonian Monte Carlo, all chains in lockstep: every leapfrog step is one evaluation of an array of places.
+
+Coordinates z are whitened, x = z R' with R R' an estimate of the covariance; the mass is the identity there. A
+trajectory lasts about a quarter of a period of a normal density, pi / 2, jittered so that no chain returns to where it
+started (Neal 2011, Handbook of MCMC, ch. 5). The step size is adapted to an acceptance by dual averaging (Hoffman &
+Gelman 2014, JMLR 15), R in windows of doubling length from the draws of all chains together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.errors import FitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from mixfit.bayes.mode import LogDensity
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Trajectories", "sample_hmc"]
+
+# A quarter of the period of a normal density of unit variance.
+_DURATION = 0.5 * np.pi
+# Shares of the duration between which a trajectory's own is drawn.
+_JITTER = (0.6, 1.2)
+# Beyond this many steps a trajectory costs more than it moves.
+_MOST_STEPS = 64
+# An energy that grows by more than this has diverged, as in Stan.
+_DIVERGED = 1000.0
+# Of the acceptance, dual averaging's constants (Hoffman & Gelman 2014, section 3.2.1).
+_GAMMA, _T0, _KAPPA = 0.05, 10.0, 0.75
+# Iterations before the first window, in it, and after the last.
+_FIRST, _WINDOW, _LAST = 40, 25, 40
+# A covariance of more coordinates than this is taken as diagonal.
+_MOST_DENSE = 50
+# What the estimate of a covariance keeps of the one before, as so many draws.
+_PRIOR_DRAWS = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectories:
+    """Draws, and how they were made.
+
+    Attributes
+    ----------
+    x : ndarray, shape (chains, draws, d)
+    value : ndarray, shape (chains, draws)
+        Log density.
+    energy : ndarray, shape (chains, draws)
+    accepted : float
+        Mean acceptance probability.
+    divergences : int
+    step : float
+    n_steps : float
+        Mean leapfrog steps of a draw.
+    n_evaluations : int
+        Of the density with its slopes at an array of all chains, warm-up included.
+    """
+
+    x: Array
+    value: Array
+    energy: Array
+    accepted: float
+    divergences: int
+    step: float
+    n_steps: float
+    n_evaluations: int
+
+
+@dataclass
+class _Averaging:
+    """Dual averaging of the log step size."""
+
+    target: float
+    center: float
+    gap: float = 0.0
+    count: int = 0
+    mean: float = 0.0
+
+    def update(self, accepted: float) -> float:
+        """The step after an acceptance."""
+        self.count += 1
+        share = 1.0 / (self.count + _T0)
+        self.gap = (1.0 - share) * self.gap + share * (self.target - accepted)
+        step = self.center - np.sqrt(self.count) / _GAMMA * self.gap
+        weight = self.count**-_KAPPA
+        self.mean = weight * step + (1.0 - weight) * self.mean
+        return float(np.exp(step))
+
+
+class _Chains:
+    """The state of all chains."""
+
+    def __init__(self, density: LogDensity, x: Array, root: Array, rng: np.random.Generator) -> None:
+        self.density, self.rng, self.root = density, rng, root
+        self.x, self.n_evaluations, self.divergences = x, 0, 0
+        self.value, self.slope = self._evaluate(x)
+
+    def _evaluate(self, x: Array) -> tuple[Array, Array]:
+        found = self.density.evaluate(x, slopes=True)
+        self.n_evaluations += 1
+        assert found.slope is not None
+        return found.value, found.slope
+
+    def _whiten(self, slope: Array) -> Array:
+        """Slopes in z from those in x."""
+        return slope @ self.root if self.root.ndim == 2 else slope * self.root
+
+    def _colour(self, z: Array) -> Array:
+        """Changes of x from those of z."""
+        return z @ self.root.T if self.root.ndim == 2 else z * self.root
+
+    def advance(self, step: float, n_steps: int) -> tuple[Array, Array]:
+        """One trajectory of every chain: acceptance probabilities, and energies before."""
+        momentum = self.rng.standard_normal(self.x.shape)
+        energy = 0.5 * np.einsum("cd,cd->c", momentum, momentum) - self.value
+        x, value, slope = self.x, self.value, self.slope
+        p = momentum + 0.5 * step * self._whiten(slope)
+        for i in range(n_steps):
+            x = x + step * self._colour(p)
+            value, slope = self._evaluate(x)
+            p = p + (step if i < n_steps - 1 else 0.5 * step) * self._whiten(slope)
+        with np.errstate(invalid="ignore", over="ignore"):
+            gain = energy - (0.5 * np.einsum("cd,cd->c", p, p) - value)
+        gain = np.where(np.isfinite(gain), gain, -np.inf)
+        self.divergences += int((gain < -_DIVERGED).sum())
+        accepted = np.exp(np.minimum(gain, 0.0))
+        moved = self.rng.random(len(x)) < accepted
+        self.x = np.where(moved[:, None], x, self.x)
+        self.slope = np.where(moved[:, None], slope, self.slope)
+        self.value = np.where(moved, value, self.value)
+        return accepted, energy
+
+
+def sample_hmc(
+    density: LogDensity,
+    starts: Array,
+    root: Array,
+    *,
+    draws: int,
+    warmup: int,
+    target: float,
+    rng: np.random.Generator,
+    progress: Callable[[int], object] | None = None,
+) -> Trajectories:
+    """Draw from a density.
+
+    Parameters
+    ----------
+    density : LogDensity
+    starts : ndarray, shape (chains, d)
+    root : ndarray, shape (d, d) or (d,)
+        A root of the covariance to begin with, or standard deviations.
+    draws, warmup : int
+        Of every chain.
+    target : float
+        Acceptance that the step size is adapted to.
+    rng : Generator
+    progress : callable, optional
+        Told the number of divergences after every iteration.
+
+    Raises
+    ------
+    FitError
+        Where the density is not finite at a start.
+    """
+    chains = _Chains(density, starts, root, rng)
+    if not np.isfinite(chains.value).all():
+        raise FitError("The posterior density is not finite where the chains start: look at priors with bounds.")
+    step = _warm_up(chains, warmup, target, progress)
+    n, d = starts.shape
+    x, value, energy = np.empty((n, draws, d)), np.empty((n, draws)), np.empty((n, draws))
+    accepted, steps, done = 0.0, 0, 0
+    chains.divergences = 0
+    try:
+        for i in range(draws):
+            n_steps = _steps(step, rng)
+            probability, energy[:, i] = chains.advance(step, n_steps)
+            x[:, i], value[:, i] = chains.x, chains.value
+            accepted, steps, done = accepted + float(probability.mean()), steps + n_steps, i + 1
+            if progress is not None:
+                progress(chains.divergences)
+    except KeyboardInterrupt:
+        # What is drawn is kept.
+        if not done:
+            raise
+    return Trajectories(
+        x[:, :done],
+        value[:, :done],
+        energy[:, :done],
+        accepted / done,
+        chains.divergences,
+        step,
+        steps / done,
+        chains.n_evaluations,
+    )
+
+
+def _steps(step: float, rng: np.random.Generator) -> int:
+    return int(np.clip(np.rint(_DURATION * rng.uniform(*_JITTER) / step), 1, _MOST_STEPS))
+
+
+def _first_step(chains: _Chains) -> float:
+    """A step that accepts about half of the trajectories of one step."""
+    step, grows = 0.5, None
+    for _ in range(50):
+        saved = chains.x, chains.value, chains.slope
+        accepted = float(np.mean(chains.advance(step, 1)[0]))
+        chains.x, chains.value, chains.slope = saved
+        if grows is None:
+            grows = accepted > 0.5
+        if (accepted > 0.5) != grows:
+            break
+        step *= 2.0 if grows else 0.5
+    return step
+
+
+def _warm_up(chains: _Chains, warmup: int, target: float, progress: Callable[[int], object] | None) -> float:
+    ends = _window_ends(warmup)
+    step = _first_step(chains)
+    averaging = _Averaging(target, float(np.log(10.0 * step)))
+    seen: list[Array] = []
+    for i in range(warmup):
+        accepted, _ = chains.advance(step, _steps(step, chains.rng))
+        step = averaging.update(float(accepted.mean()))
+        if progress is not None:
+            progress(chains.divergences)
+        if ends and i >= _FIRST:
+            seen.append(chains.x)
+        if i + 1 in ends:
+            chains.root = _root(np.concatenate(seen), chains.root)
+            seen = []
+            step = _first_step(chains)
+            averaging = _Averaging(target, float(np.log(10.0 * step)))
+    return float(np.exp(averaging.mean)) if averaging.count else step
+
+
+def _window_ends(warmup: int) -> set[int]:
+    """Iterations after which the covariance is estimated anew."""
+    ends, end, length = set(), _FIRST, _WINDOW
+    last = warmup - _LAST
+    while end + length <= last:
+        # A window that leaves no room for one of twice its length takes what is left.
+        end = end + length if end + 3 * length <= last else last
+        ends.add(end)
+        length *= 2
+        if end == last:
+            break
+    return ends
+
+
+def _root(x: Array, before: Array) -> Array:
+    """A root of the covariance of draws (R, d), a little of the one before kept."""
+    share = len(x) / (len(x) + _PRIOR_DRAWS)
+    if before.ndim == 1 or x.shape[1] > _MOST_DENSE:
+        old = before**2 if before.ndim == 1 else np.einsum("ij,ij->i", before, before)
+        return np.sqrt(share * x.var(axis=0, ddof=1) + (1.0 - share) * old)
+    covariance = share * np.cov(x, rowvar=False).reshape(x.shape[1], -1) + (1.0 - share) * before @ before.T
+    return np.asarray(np.linalg.cholesky(covariance), dtype=float)

@@ -1,0 +1,56 @@
+"""Draws from the priors of a model, of everything that a posterior has draws of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.bayes.distributions import StudentT
+from mixfit.bayes.draws import Draws
+from mixfit.bayes.positive import InvGamma
+from mixfit.errors import PriorError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixfit.bayes.resolve import ResolvedPriors
+    from mixfit.fitted.protocols import Fit
+
+    Array = NDArray[np.float64]
+
+__all__ = ["draw_priors"]
+
+
+def draw_priors(fit: Fit, priors: ResolvedPriors, draws: int, chains: int, rng: np.random.Generator) -> Draws:
+    """Draw sigma, covariances given sigma, effects given both, and coefficients.
+
+    Raises
+    ------
+    PriorError
+        With improper priors.
+    """
+    if not priors.is_proper:
+        raise PriorError("Some of the priors are improper: nothing can be drawn from them alone.")
+    size, random = draws * chains, fit.model.design.random
+    sigma = np.ones(size) if priors.sigma is None else priors.sigma.draw(rng, size)
+    x = [prior.draw(np.log(sigma), rng) for prior in priors.terms]
+    effects = []
+    for own, at, r in zip(priors.coordinates, x, random, strict=True):
+        spherical = rng.standard_normal((size, r.structure.k, r.grouping.n_levels))
+        b = (own.templates(at) * sigma[:, None, None]) @ spherical
+        effects.append(b.swapaxes(1, 2).reshape(chains, draws, *b.shape[:0:-1]))
+    if priors.sigma is not None:
+        x.append(np.log(sigma)[:, None])
+    contrasts = np.empty((size, len(priors.fixed)))
+    for i, prior in enumerate(priors.fixed):
+        if isinstance(prior, StudentT) and priors.sigma is not None:
+            # Linear models have the mixing variance among their coordinates.
+            v = InvGamma(0.5 * prior.df, 0.5 * prior.df).draw(rng, size)
+            x.append(np.log(v)[:, None])
+            contrasts[:, i] = prior.location + prior.scale * np.sqrt(v) * rng.standard_normal(size)
+        else:
+            contrasts[:, i] = prior.draw(rng, size)
+    beta = np.asarray(np.linalg.solve(priors.contrasts, contrasts.T).T, dtype=float)
+    shape = (chains, draws, -1)
+    return Draws(np.concatenate(x, axis=1).reshape(shape), beta.reshape(shape), tuple(effects))

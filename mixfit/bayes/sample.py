@@ -1,0 +1,171 @@
+"""Draw from the posterior of a fit's model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from mixfit.bayes.collapsed import CollapsedPosterior
+from mixfit.bayes.convergence import FEWEST
+from mixfit.bayes.draws import Draws, Evidence, Sampler
+from mixfit.bayes.generalized import GeneralizedPosterior
+from mixfit.bayes.hmc import sample_hmc
+from mixfit.bayes.importance import sample_importance
+from mixfit.bayes.mode import find_mode
+from mixfit.bayes.posterior import Posterior
+from mixfit.bayes.prior_draws import draw_priors
+from mixfit.bayes.resolve import resolve
+from mixfit.bayes.split_t import split_t
+from mixfit.errors import FitError
+from mixfit.fitted.protocols import is_generalized, is_linear
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixfit.bayes.collapsed import Conditional
+    from mixfit.bayes.hmc import Trajectories
+    from mixfit.bayes.priors import Priors
+    from mixfit.bayes.resolve import ResolvedPriors
+    from mixfit.fitted.protocols import Fit, GeneralizedFit
+
+    Array = NDArray[np.float64]
+    Method = Literal["auto", "collapsed", "hmc"]
+
+__all__ = ["sample"]
+
+# Coordinates of a density up to which nets of points fill it.
+_MOST_FOR_POINTS = 6
+# Iterations that adapt the steps, and the acceptance that they are adapted to.
+_WARMUP, _TARGET = 300, 0.85
+# Chains start at draws of the mode's normal distribution with this share of its standard deviations.
+_START_SPREAD = 0.5
+
+
+def sample(
+    fit: Fit,
+    priors: Priors | str = "rstanarm",
+    draws: int = 4000,
+    chains: int = 4,
+    seed: int | np.random.Generator | None = None,
+    method: Method = "auto",
+    prior_only: bool = False,
+) -> Posterior:
+    r"""Draw from the posterior of the fit's model under priors.
+
+    Parameters
+    ----------
+    priors : Priors or str
+        `mixfit.bayes.Priors`, or the defaults of another package on these data: ``"rstanarm"``, ``"brms"``,
+        ``"blme"``. ``posterior.priors`` prints them with every number filled in.
+    draws : int
+        Draws in all, the same number from each chain.
+    chains : int
+        Independent chains: with ``"collapsed"`` nets of points scrambled anew.
+    seed : int, Generator or None
+        As ``numpy.random.default_rng`` takes it: the same seed gives the same draws.
+    method : {"auto", "collapsed", "hmc"}
+        ``"collapsed"`` integrates coefficients and random effects out exactly, draws the covariance parameters and
+        sigma by importance sampling from a split t distribution at their mode, with Pareto-smoothed weights, and then
+        coefficients and effects from their exact conditional distribution. ``"hmc"`` draws the former by Hamiltonian
+        Monte Carlo. ``"auto"`` is the first with up to 6 parameters and weights that serve, and else the second.
+        Binomial, Poisson and other generalized models without a dispersion draw coefficients, effects and covariance
+        parameters together, by ``"hmc"``: see that `Posterior.diagnostics` has an ``r_hat`` below 1.01.
+    prior_only : bool
+        Whether to draw from the priors alone, as if there were no data: ``simulate`` then draws what they predict.
+
+    Returns
+    -------
+    Posterior
+
+    Raises
+    ------
+    PriorError
+        For priors that name what the model does not have, or leave no posterior.
+    FitError
+        For draws too few to tell whether chains agree, and where the weights of ``"collapsed"`` do not serve.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+    >>> posterior = fit.sample(seed=1)
+    >>> posterior.summary().loc["Days", ["mean", "sd"]].round(1).tolist()
+    [10.4, 1.8]
+    >>> posterior.sampler.method
+    'collapsed'
+    """
+    if chains < 1 or draws < 2 * FEWEST * chains:
+        raise FitError(
+            f"{draws} draws in {chains} chains are too few to tell whether the chains agree: draw {2 * FEWEST} a chain "
+            "at least."
+        )
+    rng = np.random.default_rng(seed)
+    resolved = resolve(priors, fit.model, residual=is_linear(fit))
+    a_chain = -(-draws // chains)
+    if prior_only:
+        return Posterior(fit, resolved, draw_priors(fit, resolved, a_chain, chains, rng), Sampler("prior"))
+    if is_generalized(fit):
+        if method == "collapsed":
+            raise FitError("The effects of a generalized model cannot be integrated out: method='hmc' draws them.")
+        kept, sampler = _generalized(fit, resolved, a_chain, chains, rng)
+        return Posterior(fit, resolved, kept, sampler)
+    if not is_linear(fit):
+        raise FitError("There is no posterior of this kind of model yet.")
+    density = CollapsedPosterior(fit, resolved)
+    x, sampler, evidence = _covariances(density, a_chain, chains, rng, method)
+    conditional = density.draw(x.reshape(-1, density.size), rng)
+    return Posterior(fit, resolved, _kept(x, conditional), sampler, evidence if resolved.is_proper else None)
+
+
+def _kept(x: Array, drawn: Conditional) -> Draws:
+    """Draws by chain, from coordinates (chains, draws, m) and what was drawn at them."""
+    shape = x.shape[:2]
+    effects = tuple(b.reshape(*shape, *b.shape[1:]) for b in drawn.effects)
+    return Draws(x, drawn.beta.reshape(*shape, -1), effects)
+
+
+def _covariances(
+    density: CollapsedPosterior, draws: int, chains: int, rng: np.random.Generator, method: Method
+) -> tuple[Array, Sampler, Evidence | None]:
+    """Coordinates (chains, draws, d) of a linear model, how they were drawn, and the evidence that the points tell."""
+    mode = find_mode(density, density.start())
+    points = sample_importance(density, split_t(density, mode), draws, chains, rng, dear=density.is_dear)
+    evidence = Evidence(*points.log_evidence) if points.serves else None
+    few = density.size <= _MOST_FOR_POINTS or density.is_dear
+    if points.serves and (method == "collapsed" or (method == "auto" and few)):
+        index = points.resample(draws, rng)
+        x = np.take_along_axis(points.x, index[:, :, None], axis=1)
+        sampler = Sampler("collapsed", k=points.k, efficiency=points.efficiency, n_points=points.log_weight.size)
+        return x, sampler, evidence
+    if method == "collapsed":
+        raise FitError(
+            f"The weights of the points do not serve (k-hat {points.k:.2f}): draw by method='hmc', or leave the choice "
+            "to method='auto'."
+        )
+    root = np.asarray(np.linalg.cholesky(np.linalg.inv(mode.curvature)), dtype=float)
+    starts = mode.place + _START_SPREAD * rng.standard_normal((chains, density.size)) @ root.T
+    found = sample_hmc(density, starts, root, draws=draws, warmup=_WARMUP, target=_TARGET, rng=rng)
+    return found.x, _trajectories(found), evidence
+
+
+def _generalized(
+    fit: GeneralizedFit, priors: ResolvedPriors, draws: int, chains: int, rng: np.random.Generator
+) -> tuple[Draws, Sampler]:
+    density = GeneralizedPosterior(fit, priors)
+    starts, spread = density.start(chains, rng, _START_SPREAD)
+    found = sample_hmc(density, starts, spread, draws=draws, warmup=_WARMUP, target=_TARGET, rng=rng)
+    x, drawn = density.unpack(found.x.reshape(-1, density.size))
+    return _kept(x.reshape(*found.x.shape[:2], -1), drawn), _trajectories(found)
+
+
+def _trajectories(found: Trajectories) -> Sampler:
+    return Sampler(
+        "hmc",
+        accepted=found.accepted,
+        divergences=found.divergences,
+        step=found.step,
+        n_steps=found.n_steps,
+        energy=found.energy,
+    )

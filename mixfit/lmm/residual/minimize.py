@@ -1,0 +1,237 @@
+"""The profiled criterion as what the optimizer minimizes, over random terms and residuals together.
+
+Without random effects the cheap curvature is the expected information and the exact second derivatives cost little;
+with them the cheap one is the average information, and the exact ones are differences of the exact gradient.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixfit.covariance.boundary import boundary_parameters
+from mixfit.covariance.directions import regular_columns
+from mixfit.covariance.steps import leave_boundary, move, pivots, turned, units
+from mixfit.lmm.derivatives import Derivatives, differentiate, edge_curvature
+from mixfit.lmm.residual.covariance import ResidualPoint
+from mixfit.lmm.residual.criterion import JointPlace, evaluate_joint
+from mixfit.lmm.residual.derivatives import differentiate_joint
+from mixfit.lmm.residual.information import average_information, expected_information, pattern_hessian
+from mixfit.optimize import descent
+from mixfit.optimize.bounds import LONGEST_STEP
+from mixfit.optimize.certificate import TOLERANCE
+from mixfit.optimize.criterion import Local, Price
+from mixfit.optimize.steps import Pivots
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mixfit.errors import FitError
+    from mixfit.lmm.residual.criterion import JointEvaluation, ResidualProblem
+    from mixfit.lmm.residual.derivatives import JointDerivatives
+    from mixfit.optimize.certificate import BoundaryParameter, Certificate
+
+    Array = NDArray[np.float64]
+
+__all__ = ["JointCriterion", "JointLocal", "JointMinimum", "difference_hessian", "minimize_joint"]
+
+# Central differences of the gradient, in standard errors: their error is a millionth of the curvature's own change
+# over one, and that of rounding, some 1e-13 of the criterion over this, is as small.
+_DIFFERENCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class JointMinimum:
+    """Where the optimizer stopped, with the derivatives there."""
+
+    derivatives: JointDerivatives
+    certificate: Certificate
+
+
+@dataclass(frozen=True, eq=False)
+class JointLocal(Local):
+    """The criterion beside a place, with the derivatives that it is made of."""
+
+    derivatives: JointDerivatives
+
+
+class JointCriterion:
+    """The profiled deviance or REML criterion; places are `JointPlace`.
+
+    Parameters
+    ----------
+    problem : ResidualProblem
+    reml : bool
+    """
+
+    def __init__(self, problem: ResidualProblem, *, reml: bool) -> None:
+        self.problem, self.reml = problem, reml
+        self.n_aside = 0
+
+    @property
+    def price(self) -> Price:
+        """Differences of the gradient are dear."""
+        return Price.DEAR if self.problem.terms else Price.CHEAP
+
+    def evaluate(self, place: JointPlace) -> JointEvaluation:
+        """The criterion at a place."""
+        return evaluate_joint(self.problem, place, reml=self.reml)
+
+    def tolerance(self, found: JointEvaluation) -> float:
+        """As the certificate's, unless the criterion is not known that well."""
+        return max(TOLERANCE, found.resolution)
+
+    def rank(self, found: JointEvaluation) -> int:
+        """Columns of random effects with variance."""
+        return sum(int(regular_columns(t).sum()) for t in found.at.templates)
+
+    def local(self, found: JointEvaluation) -> JointLocal:
+        """Exact gradient, and the cheap curvature."""
+        d = differentiate_joint(found)
+        own = list(d.directions)
+        size = _sizes(self.problem)
+        first = units(d.random.directions) if d.random is not None else np.empty(0)
+        return JointLocal(
+            gradient=d.gradient,
+            curvature=average_information(d) if self.problem.terms else expected_information(d),
+            pivots=_random_pivots(d),
+            longest=np.concatenate([np.full(d.n_random + len(own), LONGEST_STEP), LONGEST_STEP / size]),
+            unit=np.concatenate([first, units(own), size]),
+            exits=_exits(found, d),
+            derivatives=d,
+        )
+
+    def hessian(self, found: JointEvaluation, local: JointLocal) -> Array:
+        """Exact second derivatives, or central differences of the gradient."""
+        if not self.problem.terms:
+            return pattern_hessian(local.derivatives)
+        self.n_aside += 2 * len(local.gradient)
+        return difference_hessian(local.derivatives, local.curvature)
+
+    def move(self, found: JointEvaluation, local: JointLocal, step: Array, vanishing: tuple[int, ...]) -> JointPlace:
+        """The place a step away."""
+        return moved_place(local.derivatives, step, vanishing)
+
+    def leave(self, found: JointEvaluation, exit_: BoundaryParameter, variance: float) -> JointPlace:
+        """The place with some variance along a direction without, or some way off a bound."""
+        place, n_terms = found.place, len(self.problem.terms)
+        if exit_.term < n_terms:
+            return replace(place, random=tuple(leave_boundary(self.problem.terms, place.random, exit_, variance)))
+        part = exit_.term - n_terms
+        points = list(place.residual.points)
+        points[part] = self.problem.form.structures[part].left(points[part], exit_, variance)
+        return replace(place, residual=replace(place.residual, points=tuple(points)))
+
+    def place(self, found: JointEvaluation) -> JointPlace:
+        """Its place."""
+        return found.place
+
+    def turned(self, place: JointPlace) -> JointPlace:
+        """The same covariances by the points that steps are best made from."""
+        structures = self.problem.form.structures
+        points = tuple(s.turned(point) for s, point in zip(structures, place.residual.points, strict=True))
+        same = all(a is b for a, b in zip(points, place.residual.points, strict=True))
+        if same and all(term.k == 1 for term in self.problem.terms):
+            return place
+        random = tuple(turned(self.problem.terms, place.random))
+        return JointPlace(random, replace(place.residual, points=points))
+
+    def refusal(self, error: FitError) -> FitError:
+        """The error itself."""
+        return error
+
+
+def _sizes(problem: ResidualProblem) -> Array:
+    """Largest absolute value of every column that the log standard deviations are linear in."""
+    return np.max([np.abs(p.spread).max(axis=(0, 1)) for p in problem.form.layout.patterns], axis=0)
+
+
+def _random_pivots(d: JointDerivatives) -> Pivots:
+    if d.random is None:
+        return Pivots((), (), ())
+    return pivots(d.random.directions, d.random.quadratic_share, d.random.inverse_share)
+
+
+def _exits(found: JointEvaluation, d: JointDerivatives) -> tuple[BoundaryParameter, ...]:
+    """Ways off the bounds of random terms; then of residuals, whose structures count on from the terms."""
+    random = d.random
+    if random is None:
+        return ()
+
+    def curvature(index: int, change: Array) -> tuple[float, float]:
+        return edge_curvature(found.at, random, index, change)
+
+    problem = found.at.problem
+    return boundary_parameters(
+        problem.terms, found.at.points, problem.seen, random.relative, random.absolute, curvature
+    )
+
+
+def moved_place(d: JointDerivatives, step: Array, vanishing: tuple[int, ...] = ()) -> JointPlace:
+    """The place that a step in the coordinates of the derivatives leads to."""
+    problem, place = d.at.problem, d.at.place
+    m, r = d.n_random, len(d.directions)
+    random = place.random
+    if d.random is not None:
+        random = tuple(move(problem.terms, random, d.random.directions, step[:m], vanishing))
+    points = []
+    for part, (structure, point) in enumerate(zip(problem.form.structures, place.residual.points, strict=True)):
+        own = [(x, float(step[m + a])) for a, x in enumerate(d.directions) if x.term == part]
+        points.append(structure.moved(point, own, []) if own else point)
+    return JointPlace(random, ResidualPoint(tuple(points), place.residual.gamma + step[m + r :]))
+
+
+def difference_hessian(d: JointDerivatives, curvature: Array) -> Array:
+    """Central differences of the exact gradient, in steps that suit a rough `curvature`: (m, m)."""
+    m = len(d.gradient)
+    step = _DIFFERENCE / np.sqrt(np.maximum(curvature.diagonal(), 1.0))
+    out = np.empty((m, m))
+    for a in range(m):
+        delta = np.zeros(m)
+        delta[a] = step[a]
+        ahead, behind = (_gradient_near(d, sign * delta) for sign in (1.0, -1.0))
+        out[a] = (ahead - behind) / (2.0 * step[a])
+    return 0.5 * (out + out.T)
+
+
+def _gradient_near(d: JointDerivatives, step: Array) -> Array:
+    """The gradient a small step away, in the coordinates centred where `d` is."""
+    problem = d.at.problem
+    there = differentiate_joint(evaluate_joint(problem, moved_place(d, step), reml=d.at.at.reml))
+    out = np.empty(len(d.gradient))
+    if d.random is not None:
+        out[: d.n_random] = _random_slopes(d.random, there, problem)
+    for part, (structure, point) in enumerate(
+        zip(problem.form.structures, there.at.place.residual.points, strict=True)
+    ):
+        own = [a for a, x in enumerate(d.directions) if x.term == part]
+        mine = [d.directions[a] for a in own]
+        at = d.n_random + np.array(own, dtype=np.intp)
+        if problem.form.within is None:
+            out[at] = structure.slopes_after(mine, point, *there.structure_slope(part))
+        else:
+            # The same coordinates everywhere, and inside the bounds the same directions.
+            out[at] = there.residual_gradient[own]
+    if problem.form.g:
+        out[-problem.form.g :] = there.residual_gradient[-problem.form.g :]
+    return out
+
+
+def _random_slopes(before: Derivatives, there: JointDerivatives, problem: ResidualProblem) -> Array:
+    after = there.random if there.random is not None else differentiate(there.at.at)
+    out = np.empty(len(before.directions))
+    for index, (term, point) in enumerate(zip(problem.terms, there.at.at.points, strict=True)):
+        own = [a for a, x in enumerate(before.directions) if x.term == index]
+        mine = [before.directions[a] for a in own]
+        out[own] = term.structure.slopes_after(mine, point, after.relative[index], after.absolute.get(index))
+    return out
+
+
+def minimize_joint(problem: ResidualProblem, starts: Sequence[JointPlace], *, reml: bool) -> JointMinimum:
+    """Minimize the criterion from the best of `starts`."""
+    optimum = descent.minimize(JointCriterion(problem, reml=reml), starts)
+    return JointMinimum(optimum.local.derivatives, optimum.certificate)
