@@ -87,5 +87,5 @@ def test_parameters_of_a_structure() -> None:
     model = mixfit.mixed("Reaction ~ Days + ar1(0 + C(Days) | Subject)", SLEEP[SLEEP["Days"] < 4])
     fit = model.fit()
     assert model.fit(start=[fit.theta]).deviance == pytest.approx(fit.deviance, abs=1e-7)
-    with pytest.raises(FitError, match="its parameters"):
+    with pytest.raises(FitError, match="its 2 parameters"):
         model.fit(start=[np.eye(4)])

@@ -19,6 +19,7 @@ from mixfit.design.probe import make_probe
 from mixfit.design.reader import FittedReader, PredictorReader, RandomReader, probed_items
 from mixfit.design.residual import RESIDUAL, has_blocks
 from mixfit.design.response_steps import transformation_of
+from mixfit.design.saturation import check_saturation
 from mixfit.design.types import MEAN, Design, Grouping, Predictor, RandomDesign
 from mixfit.design.variables import Variables
 from mixfit.design.vectors import argument_vector, check_weights, read_binomial, read_response, sum_offsets
@@ -330,4 +331,7 @@ def _check(predictors: Sequence[Predictor], *, residual: bool) -> None:
             check_names(names, part)
             check_finite(matrix, names, part)
         # Only the mean's effects are lost in the residual.
-        check_random(predictor.random, len(predictor.X), residual=residual and predictor.name == MEAN)
+        lost = residual and predictor.name == MEAN
+        check_random(predictor.random, len(predictor.X), residual=lost)
+        if lost:
+            check_saturation(predictor.random, predictor.X)

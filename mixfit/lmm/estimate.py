@@ -13,8 +13,7 @@ from mixfit.errors import FitError
 from mixfit.factor.posterior import conditional_covariances, posterior
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import modes
-from mixfit.lmm.minimize import minimize
-from mixfit.lmm.start import start_points
+from mixfit.lmm.second_look import search
 from mixfit.lmm.types import LinearEstimate
 from mixfit.lmm.undetermined import determined_theta
 
@@ -46,8 +45,7 @@ __all__ = [
 def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | Array | None = None) -> LinearEstimate:
     """Minimize the criterion, from the moment estimates or a `start`; see `points_of`."""
     problem = assembly.problem
-    starts = start_points(problem) if start is None else [points_of(assembly, start)]
-    optimum = minimize(problem, starts, reml=reml)
+    optimum = search(problem, reml=reml, start=None if start is None else points_of(assembly, start))
     return packed(assembly, optimum.profile, optimum.certificate)
 
 

@@ -43,7 +43,7 @@ _STRONGEST = 1e14
 # Steps of the differences in coordinates of size 1, logarithms: their error is in the fourth digit.
 _DIFFERENCE = 1e-4
 
-__all__ = ["LinearCriterion", "LinearLocal", "LinearMinimum", "minimize"]
+__all__ = ["LinearCriterion", "LinearLocal", "LinearMinimum", "minimize", "shown"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,9 +157,11 @@ class LinearCriterion:
 
 def minimize(problem: Problem, starts: Sequence[Sequence[Array]], *, reml: bool) -> LinearMinimum:
     """Minimize the profiled criterion over the relative factors, from the best of the points `starts`."""
-    shown = [
-        [t.structure.shown(point, seen) for t, point, seen in zip(problem.terms, start, problem.seen, strict=True)]
-        for start in starts
-    ]
-    optimum = descent.minimize(LinearCriterion(problem, reml=reml), shown)
+    optimum = descent.minimize(LinearCriterion(problem, reml=reml), [shown(problem, start) for start in starts])
     return LinearMinimum(optimum.found, optimum.local.derivatives, optimum.certificate)
+
+
+def shown(problem: Problem, points: Sequence[Array]) -> list[Array]:
+    """Points without what only columns that are zero in every row would tell."""
+    triples = zip(problem.terms, points, problem.seen, strict=True)
+    return [t.structure.shown(point, seen) for t, point, seen in triples]

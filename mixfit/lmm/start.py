@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["MomentEquations", "moment_equations", "start_points", "start_variances"]
+__all__ = ["MomentEquations", "moment_equations", "points_at", "start_points", "start_variances"]
 
 # Of the information: a variance that changes A by a tenth, from where Newton's steps find zero or the optimum.
 _SMALLEST_SHARE = 0.1
@@ -54,6 +54,11 @@ class MomentEquations:
     weights: list[Array]
     expected: Array
     bounds: tuple[Array, Array]
+
+    @property
+    def units(self) -> Array:
+        """Relative variances that a level's rows tell as much of as not, (m,)."""
+        return self.bounds[0][:, 0] / _SMALLEST_SHARE
 
 
 def moment_equations(problem: Problem) -> MomentEquations:
@@ -125,24 +130,37 @@ def start_variances(equations: MomentEquations, observed: Array) -> list[Array]:
     return [np.clip(solution[:-1] / r, *equations.bounds) for r in residuals]
 
 
-def start_points(problem: Problem) -> list[list[Array]]:
+def start_points(problem: Problem, equations: MomentEquations | None = None) -> list[list[Array]]:
     """Points of all terms at the moment estimates; see `start_variances`."""
-    gram, equations = problem.gram, moment_equations(problem)
+    gram = problem.gram
+    equations = moment_equations(problem) if equations is None else equations
     squares = [(gram.border[i][a, -1] ** 2) @ w for (i, a), w in zip(equations.columns, equations.weights, strict=True)]
     observed = np.array([*squares, gram.corner[-1, -1]])[:, None]
-    place = {column: x for x, column in enumerate(equations.columns)}
     out = []
     for variances in start_variances(equations, observed):
-        own = [
-            np.array([variances[place[t.factor, t.first + a], 0] for a in range(t.k)])
-            if _has_moments(t)
-            else _equal_share(problem, t)
-            for t in problem.terms
+        starts = [
+            t.structure.starts(v)
+            for t, v in zip(problem.terms, _by_term(problem, equations, variances[:, 0]), strict=True)
         ]
-        starts = [t.structure.starts(v) for t, v in zip(problem.terms, own, strict=True)]
         # The structures with several go through them side by side.
         out += [[s[x % len(s)] for s in starts] for x in range(max(map(len, starts)))]
     return out
+
+
+def points_at(problem: Problem, equations: MomentEquations, variances: Array) -> list[Array]:
+    """Points of all terms at relative variances of the random columns that have moments, independent of one another."""
+    own = _by_term(problem, equations, variances)
+    return [t.structure.starts(v)[0] for t, v in zip(problem.terms, own, strict=True)]
+
+
+def _by_term(problem: Problem, equations: MomentEquations, variances: Array) -> list[Array]:
+    place = {column: x for x, column in enumerate(equations.columns)}
+    return [
+        np.array([variances[place[t.factor, t.first + a]] for a in range(t.k)])
+        if _has_moments(t)
+        else _equal_share(problem, t)
+        for t in problem.terms
+    ]
 
 
 def _equal_share(problem: Problem, term: Term) -> Array:

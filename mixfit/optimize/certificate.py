@@ -76,6 +76,11 @@ class Certificate:
         Evaluations of the criterion that the optimizer took.
     message : str
         Why the optimizer stopped.
+    n_starts : int
+        Places that were searched from. The conditions are those of a local optimum: what other searches found is all
+        that is known of others.
+    n_agreeing : int
+        How many of the searches led to this optimum.
 
     Examples
     --------
@@ -102,6 +107,8 @@ class Certificate:
     tolerance: float
     n_evaluations: int
     message: str
+    n_starts: int = 1
+    n_agreeing: int = 1
 
     def __str__(self) -> str:
         rows = {
@@ -109,7 +116,10 @@ class Certificate:
             "predicted decrease": f"{self.predicted_decrease:.3g} (tolerance {self.tolerance:.3g})",
             "projected gradient": f"{self.projected_gradient:.3g}",
             "evaluations": str(self.n_evaluations),
+            "local optimum": f"reached from {self.n_agreeing} of {self.n_starts} starts",
         }
+        if self.n_starts == 1:
+            del rows["local optimum"]
         lines = [self.message, *(f"  {name:<20}{value}" for name, value in rows.items())]
         derivatives = ", ".join(f"{b.derivative:.4g}" for b in self.boundary)
         return "\n".join([*lines, f"  on the boundary: derivatives {derivatives}"] if self.boundary else lines)

@@ -6,17 +6,21 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+import numpy as np
+
+from mixfit.errors import FitError
+
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from mixfit.errors import FitError
     from mixfit.optimize.certificate import BoundaryParameter
     from mixfit.optimize.steps import Pivots
 
     Array = NDArray[np.float64]
 
-__all__ = ["AnyLocal", "Criterion", "Found", "Local", "Place", "Price", "Valued"]
+__all__ = ["AnyLocal", "Criterion", "Found", "Local", "Place", "Price", "Valued", "by_value", "values"]
 
 
 class Price(Enum):
@@ -111,3 +115,21 @@ class Criterion(Protocol[Place, Found, AnyLocal]):
 
     def refusal(self, error: FitError, /) -> FitError:
         """What to say where no step leads to a place with a value."""
+
+
+def values(criterion: Criterion[Place, Found, AnyLocal], places: Sequence[Place]) -> list[Found]:
+    """Places with their values, the lowest first; the error of the first place where none has a value."""
+    found, errors = [], []
+    for place in places:
+        try:
+            found.append(criterion.evaluate(place))
+        except FitError as error:
+            errors.append(error)
+    if not found:
+        raise errors[0]
+    return by_value(found)
+
+
+def by_value(found: Sequence[Found]) -> list[Found]:
+    """The lowest first, those without a finite value last."""
+    return sorted(found, key=lambda at: at.value if np.isfinite(at.value) else np.inf)

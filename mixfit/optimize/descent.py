@@ -23,7 +23,7 @@ import numpy as np
 from mixfit.errors import FitError
 from mixfit.optimize.bounds import CREEPING, LONGEST_STEP
 from mixfit.optimize.certificate import COARSEST, TOLERANCE, Certificate
-from mixfit.optimize.criterion import AnyLocal, Found, Place, Price
+from mixfit.optimize.criterion import AnyLocal, Found, Place, Price, values
 from mixfit.optimize.quasi_newton import bfgs, positive
 from mixfit.optimize.steps import compensated, negligible, newton_step, scaled_step
 from mixfit.optimize.trust_region import TrustRegion, quadratic_model
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Descent", "Optimum", "best_of", "descend", "minimize"]
+__all__ = ["Descent", "Optimum", "descend", "minimize", "run"]
 
 # No model of any kind has needed a third of these.
 _MAX_ITERATIONS = 200
@@ -108,31 +108,22 @@ def minimize(criterion: Criterion[Place, Found, AnyLocal], starts: Sequence[Plac
     FitError
         Where the criterion has no finite value at any start, or at no place that a step leads to.
     """
-    return descend(criterion, best_of(criterion, starts), len(starts))
-
-
-def best_of(criterion: Criterion[Place, Found, AnyLocal], places: Sequence[Place]) -> Found:
-    """The lowest of places; the error of the first where none has a value."""
-    found, errors = [], []
-    for place in places:
-        try:
-            found.append(criterion.evaluate(place))
-        except FitError as error:
-            errors.append(error)
-    if not found:
-        raise errors[0]
-    return min(found, key=lambda at: at.value if np.isfinite(at.value) else np.inf)
+    return descend(criterion, values(criterion, starts)[0], len(starts))
 
 
 def descend(
     criterion: Criterion[Place, Found, AnyLocal], found: Found, n_evaluations: int = 1
 ) -> Optimum[Found, AnyLocal]:
     """Minimize from a place whose value is known; `n_evaluations` led there."""
-    search = Descent(criterion, found, n_evaluations)
+    return run(Descent(criterion, found, n_evaluations)).optimum()
+
+
+def run(search: Descent[Place, Found, AnyLocal]) -> Descent[Place, Found, AnyLocal]:
+    """Let a search go on to its end."""
     for _ in range(_MAX_ITERATIONS):
         if not search.advance():
             break
-    return search.optimum()
+    return search
 
 
 class _Kind(Enum):

@@ -15,8 +15,7 @@ from mixfit.gram.residual import ResidualStage
 from mixfit.inference.comparisons.likelihood_ratio import chi_square_tail
 from mixfit.inference.comparisons.terms import deletable, fixed_terms, remaining_columns
 from mixfit.inference.fixed_effects.tables import deletion_f_table
-from mixfit.lmm.minimize import minimize
-from mixfit.lmm.start import start_points
+from mixfit.lmm.second_look import search
 from mixfit.lmm.submodel import coordinates
 from mixfit.tables.table import Table
 
@@ -47,7 +46,7 @@ class Minimum:
 
 def minimum(problem: Problem, *, reml: bool) -> Minimum:
     """Fit a linear problem from its moment estimates."""
-    optimum = minimize(problem, start_points(problem), reml=reml)
+    optimum = search(problem, reml=reml)
     return Minimum(optimum.profile.value, optimum.certificate.converged)
 
 

@@ -1,0 +1,118 @@
+"""A second look: whether searches from other places end lower, or at the same minimum, at a few evaluations each.
+
+A criterion of variances may have several minima, and its derivatives at one of them say nothing of the others. The
+value at a place tells something of what lies there: other places are searched from, the lowest first, and only until it
+is clear where they lead. Where one leads elsewhere there are several minima, and all places are worth a search.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mixfit.errors import FitError
+from mixfit.optimize.criterion import by_value, values
+from mixfit.optimize.descent import Descent, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mixfit.optimize.criterion import AnyLocal, Criterion, Found, Place
+    from mixfit.optimize.descent import Optimum
+
+__all__ = ["search_from_all"]
+
+# Evaluations of all searches together after which none goes on, unless it has found a lower place.
+_MOST = 50
+# Searches beside the first: those that did not find the best minimum of random models by then found none better.
+_MOST_SEARCHES = 3
+# Steps after which a search that promises no place below the best has led nowhere, and those after which it is let go.
+_FEW_STEPS = 5
+_MANY_STEPS = 25
+
+
+def search_from_all(
+    criterion: Criterion[Place, Found, AnyLocal],
+    starts: Sequence[Place],
+    places: Sequence[Place],
+    same: Callable[[Found, Found], bool],
+    *,
+    only_below: bool = False,
+    thorough: bool = False,
+) -> Optimum[Found, AnyLocal]:
+    """The best minimum that searches from places lead to; its certificate says from how many.
+
+    The lowest place is searched from, the best of the starts, and then the others.
+
+    Parameters
+    ----------
+    criterion : Criterion
+    starts, places : sequence of places
+        What the data suggest, and others. At some of them the criterion may have no value.
+    same : callable
+        Whether two places are so close that a search from one ends at the other.
+    only_below : bool
+        Whether only places below the first minimum are worth another search.
+    thorough : bool
+        Whether one search that agrees is not enough.
+
+    Returns
+    -------
+    Optimum
+
+    Raises
+    ------
+    FitError
+        As `mixfit.optimize.descent.minimize`.
+    """
+    own, *_ = values(criterion, starts)
+    found = [own]
+    with suppress(FitError):
+        found = by_value([own, *values(criterion, places)])
+    n_places = len(starts) + len(places)
+    best = run(Descent(criterion, found[0], 0))
+    searches, several = [best], thorough
+    rest = [own] * (own is not found[0]) + [at for at in found[1:] if at is not own]
+    for at in rest[:_MOST_SEARCHES]:
+        left = _MOST - n_places - sum(s.n_evaluations for s in searches)
+        if left < _FEW_STEPS or (only_below and at.value >= best.found.value):
+            break
+        search = Descent(criterion, at, 0)
+        searches.append(search)
+        _follow(search, best.found, same, left, _MANY_STEPS if at is own else _FEW_STEPS)
+        if same(search.found, best.found):
+            if not several:
+                break
+        elif search.found.value < best.found.value - criterion.tolerance(best.found):
+            best, several = run(search), True
+        else:
+            several = True
+    optimum = best.optimum()
+    certificate = replace(
+        optimum.certificate,
+        n_evaluations=n_places + sum(s.n_evaluations for s in searches) + criterion.n_aside,
+        n_starts=len(searches),
+        n_agreeing=sum(s is best or same(s.found, best.found) for s in searches),
+    )
+    return replace(optimum, certificate=certificate)
+
+
+def _follow(
+    search: Descent[Place, Found, AnyLocal],
+    best: Found,
+    same: Callable[[Found, Found], bool],
+    most: int,
+    patience: int,
+) -> None:
+    """Step until it is clear where the search leads: below the best, to it, or to the end."""
+    for step in range(_MANY_STEPS):
+        if search.found.value < best.value or same(search.found, best) or search.n_evaluations >= most:
+            return
+        if step >= patience and search.found.value - 2.0 * search.promise > best.value:
+            return
+        try:
+            if not search.advance():
+                return
+        except FitError:
+            return

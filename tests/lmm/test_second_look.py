@@ -1,0 +1,81 @@
+"""Several minima: where they are looked for, what is found, and what the certificate says of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mixfit
+from mixfit.errors import FitError
+from tests.dense_optimum import DenseCriterion, best_of_eight
+from tests.random_models import random_model
+
+# Models in which the moment estimates lead to a minimum that is not the lowest.
+WILD_WEIGHTS = (20, 68, 81, 108, 130, 136, 164, 275)
+
+
+def far_covariate(seed: int, mean: float) -> pd.DataFrame:
+    """Intercepts and slopes at the covariate's mean, which is `mean` standard deviations from zero."""
+    rng = np.random.default_rng(seed)
+    g, x, b = rng.integers(0, 9, 200), rng.normal(size=200), rng.normal(size=(9, 2))
+    y = 1 + x + b[g, 0] + b[g, 1] * x + 0.7 * rng.normal(size=200)
+    return pd.DataFrame({"y": y, "x": x + mean, "g": g.astype(str), "h": rng.integers(0, 5, 200).astype(str)})
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("mean", [10.0, 20.0, 100.0])
+@pytest.mark.parametrize("random", ["(x || g)", "(1 | g) + (0 + x | g) + (1 | h)"])
+def test_a_covariate_far_from_zero(random: str, mean: float, seed: int) -> None:
+    model = mixfit.mixed(f"y ~ x + {random}", far_covariate(seed, mean))
+    fit = model.fit()
+    dense = DenseCriterion(model.design, reml=True)
+    ends = [dense(np.array([a, a, 1.0][: dense.ends[-1]]))[0] for a in (3.0, 10.0, 30.0, 100.0)]
+    assert fit.converged
+    own = dense(dense.theta(fit.estimate.templates))[0]
+    assert own <= min(*ends, best_of_eight(dense, seed)[0]) + 1e-5
+
+
+@pytest.mark.parametrize("seed", WILD_WEIGHTS)
+def test_weights_over_orders_of_magnitude(seed: int) -> None:
+    drawn = random_model(seed)
+    model = mixfit.mixed(drawn.formula, drawn.data, **drawn.options)
+    fit = model.fit(reml=drawn.reml)
+    dense = DenseCriterion(model.design, drawn.reml)
+    assert fit.converged
+    assert fit.certificate.n_starts > 1
+    assert dense(dense.theta(fit.estimate.templates))[0] <= best_of_eight(dense, seed)[0] + 1e-5
+
+
+def test_the_certificate_says_how_many_starts_agreed() -> None:
+    fit = mixfit.mixed("y ~ x + (x || g)", far_covariate(1, 20.0)).fit()
+    certificate = fit.certificate
+    assert 1 <= certificate.n_agreeing < certificate.n_starts
+    assert f"reached from {certificate.n_agreeing} of {certificate.n_starts} starts" in str(certificate)
+
+
+@pytest.mark.parametrize(
+    ("formula", "dataset"),
+    [
+        ("Reaction ~ Days + (Days | Subject)", "sleepstudy"),
+        ("Reaction ~ Days + (Days || Subject)", "sleepstudy"),
+        ("strength ~ 1 + (1 | batch/cask)", "pastes"),
+    ],
+)
+def test_ordinary_models_are_searched_once(formula: str, dataset: str) -> None:
+    certificate = mixfit.mixed(formula, mixfit.datasets.load(dataset)).fit().certificate
+    assert certificate.n_starts == 1
+    assert "starts" not in str(certificate)
+
+
+def test_a_start_that_is_no_good_is_helped_by_the_moments() -> None:
+    """A search from rounding ends nowhere; what the data suggest is tried then."""
+    data = far_covariate(0, 0.0)
+    model = mixfit.mixed("y ~ x + (1 | g) + (1 | h)", data)
+    for start in ([1e12, 1e12], [1e-12, 1e9]):
+        try:
+            fit = model.fit(start=start)
+        except FitError as error:
+            pytest.fail(str(error))
+        assert fit.converged
+        assert fit.deviance == pytest.approx(model.fit().deviance, abs=1e-6)
