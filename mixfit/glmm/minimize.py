@@ -234,5 +234,11 @@ def minimize(objective: Objective[AnyPoint], *starts: GeneralizedParameters) -> 
     FitError
         Where the likelihood is finite at none of them.
     """
-    optimum = descent.minimize(GeneralizedCriterion(objective), starts)
-    return GeneralizedMinimum(optimum.found, optimum.local.directions, optimum.curvature, optimum.certificate)
+    criterion = GeneralizedCriterion(objective)
+    optimum = descent.minimize(criterion, starts)
+    curvature = optimum.curvature
+    if objective.problem.stack is not None and optimum.certificate.converged:
+        # The way through several predictors is long, and the second derivatives that ended it may be of a place before.
+        found = criterion.hessian(optimum.found, optimum.local)
+        curvature = found if np.linalg.eigvalsh(found)[0] > 0.0 else curvature
+    return GeneralizedMinimum(optimum.found, optimum.local.directions, curvature, optimum.certificate)
