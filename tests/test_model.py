@@ -487,8 +487,10 @@ def test_too_few_rows() -> None:
     frame = pd.DataFrame({"y": [1.0, 3, 2, 5], "x": [0.0, 1, 4, 2], "z": [1.0, -1, 2, 7], "g": list("aabb")})
     with pytest.raises(DesignError, match="4 fixed effects for 4 observations"):
         mixfit.mixed("y ~ x + z + I(x**2) + (1|g)", frame)
-    # One row more than fixed effects is enough, if barely.
-    assert np.isfinite(mixfit.mixed("y ~ x + z + (1|g)", frame).fit().deviance)
+    with pytest.raises(DesignError, match="explain any response of these 4 rows exactly"):
+        mixfit.mixed("y ~ x + z + (1|g)", frame)
+    # One direction that neither the fixed nor the random effects explain is enough, if barely.
+    assert np.isfinite(mixfit.mixed("y ~ x + (1|g)", frame).fit().deviance)
 
 
 @pytest.mark.parametrize(
