@@ -45,6 +45,7 @@ _START_SPREAD = 0.5
 def sample(
     fit: Fit,
     priors: Priors | str = "rstanarm",
+    *,
     draws: int = 4000,
     chains: int = 4,
     seed: int | np.random.Generator | None = None,

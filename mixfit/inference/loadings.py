@@ -60,7 +60,7 @@ class Loadings:
 
 
 def loadings(
-    fit: Fit, group: str | None = None, rotation: Literal["principal", "triangular"] = "principal"
+    fit: Fit, group: str | None = None, *, rotation: Literal["principal", "triangular"] = "principal"
 ) -> Loadings:
     """Return the loadings of a random term's columns, with the scores of its levels.
 
