@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -153,8 +154,12 @@ def progress_bar(n: int, *, progress: bool) -> Any:
         from tqdm.std import tqdm as no_bar
 
         return no_bar(disable=True)
-    from tqdm.auto import tqdm
+    from tqdm.std import TqdmWarning
 
+    with warnings.catch_warnings():
+        # That a notebook lacks widgets is no trouble: the bar is text there.
+        warnings.simplefilter("ignore", TqdmWarning)
+        from tqdm.auto import tqdm
     return tqdm(total=n, delay=_PATIENCE, unit="refit")
 
 

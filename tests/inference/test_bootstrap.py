@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -249,3 +251,24 @@ def test_intervals_by_name_of_method() -> None:
     found = fit.conf_int(0.1, method="bootstrap", which=["Days", "sigma"], n=50, seed=3, progress=False)
     assert found.index.tolist() == ["Days", "sigma"]
     assert_allclose(found, wanted.loc[["Days", "sigma"]])
+
+
+NOTEBOOK = """
+import sys, types
+# A notebook's kernel as tqdm knows it, of older and of newer versions, in an environment that has no widgets.
+sys.modules["ipykernel.zmqshell"] = types.ModuleType("ipykernel.zmqshell")
+kernel = types.SimpleNamespace(config={"IPKernelApp": {}})
+sys.modules["IPython"] = types.SimpleNamespace(get_ipython=lambda: kernel)
+sys.modules["ipywidgets"] = None
+import mixfit
+fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+print(fit.bootstrap(n=10, seed=1).replicates.shape)
+"""
+
+
+def test_a_notebook_without_widgets_has_a_bar_of_text():
+    run = [sys.executable, "-c", NOTEBOOK]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "(10, 3)\n"
+    assert "Warning" not in done.stderr
