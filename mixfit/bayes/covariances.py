@@ -66,7 +66,7 @@ def _positive(name: str, **values: float) -> None:
 
 @dataclass(frozen=True)
 class LKJ:
-    """Correlation matrices with density proportional to |C|^(eta - 1); uniform with eta = 1.
+    """Correlation matrices with density proportional to ``det(C)**(eta - 1)``; uniform with eta = 1.
 
     Parameters
     ----------
