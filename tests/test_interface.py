@@ -191,3 +191,14 @@ def test_augmented_data_that_are_no_table():
     with pytest.raises(errors.DataError, match="data= must be a pandas, polars or pyarrow table in memory, not bool"):
         fit.augment(True)
     assert isinstance(fit.augment(), pd.DataFrame)
+
+
+def test_fits_stand_side_by_side_in_statsmodels_table() -> None:
+    pytest.importorskip("statsmodels")
+    from statsmodels.iolib.summary2 import summary_col
+
+    sleep = mixfit.datasets.load("sleepstudy")
+    fits = [mixfit.mixed(f"Reaction ~ {x} + (1 | Subject)", sleep).fit() for x in ("Days", "Days + I(Days**2)")]
+    text = str(summary_col(fits, stars=True))
+    assert "10.4673***" in text
+    assert "Reaction II" in text

@@ -64,7 +64,8 @@ def sample(
     chains : int
         Independent chains: with ``"collapsed"`` nets of points scrambled anew.
     seed : int, Generator or None
-        As ``numpy.random.default_rng`` takes it: the same seed gives the same draws.
+        As ``numpy.random.default_rng`` takes it: the same seed gives the same draws. Chains of Hamiltonian Monte
+        Carlo repeat to the last digit with numpy 2, whose functions do not round by where arrays lie in memory.
     method : {"auto", "collapsed", "hmc"}
         ``"collapsed"`` integrates coefficients and random effects out exactly, draws the covariance parameters and
         sigma by importance sampling from a split t distribution at their mode, with Pareto-smoothed weights, and then

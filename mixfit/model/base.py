@@ -81,6 +81,11 @@ class MixedModel:
         return self.design.X if every else self.design.X[:, self.kept]
 
     @property
+    def endog_names(self) -> str:
+        """The response as the formula has it, under statsmodels' name."""
+        return self.design.endog_name
+
+    @property
     def exog_names(self) -> tuple[str, ...]:
         """Names of the columns of `exog`."""
         return tuple(self.design.exog_names[j] for j in self.kept)
