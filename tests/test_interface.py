@@ -15,6 +15,7 @@ from mixfit.errors import ArgumentError, FitError, MixfitError
 from mixfit.plots.accessor import Plots
 from mixfit.results.generalized import GeneralizedResults
 from mixfit.results.linear import LinearResults
+from mixfit.results.nonlinear import NonlinearResults
 from mixfit.results.profile import LikelihoodProfile
 from mixfit.results.rates import BetaBinomialResults
 
@@ -169,6 +170,7 @@ INTERNAL = {"prediction_variance"}
     [
         LinearResults,
         GeneralizedResults,
+        NonlinearResults,
         BetaBinomialResults,
         LikelihoodProfile,
         Plots,

@@ -12,7 +12,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mixfit
-from mixfit.errors import DataError, DesignError, FitError, FormulaError, NewLevelError
+from mixfit.errors import ArgumentError, DataError, DesignError, FitError, FormulaError, NewLevelError
 
 DATA = Path(__file__).parent / "data"
 CASES = json.loads((DATA / "nlmer.json").read_text())
@@ -190,3 +190,7 @@ def test_arguments_of_fit(fit) -> None:
         fit.model.of_rows(np.ones(105, dtype=bool))
     with pytest.raises(FitError, match="alpha"):
         fit.conf_int(2.0)
+    with pytest.raises(ArgumentError, match="alpha is a number"):
+        fit.conf_int("profile")
+    for part in (fit, fit.estimate, fit.model, fit.model.curve, fit.certificate):
+        assert len(repr(part).splitlines()) <= 10

@@ -9,7 +9,7 @@ import numpy as np
 from mixfit.optimize.steps import Pivots
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -26,6 +26,7 @@ __all__ = [
     "move",
     "pivots",
     "relative_factors",
+    "slopes_near",
     "split_theta",
     "turned",
     "units",
@@ -109,6 +110,25 @@ def move(
         own = [(d, float(step[a])) for a, d in enumerate(directions) if d.term == index]
         gone = [directions[a] for a in vanishing]
         out.append(term.structure.moved(point, own, gone) if own else point)
+    return out
+
+
+def slopes_near(
+    terms: Sequence[Term],
+    points: Sequence[Array],
+    directions: Sequence[Direction],
+    relative: Sequence[Array],
+    absolute: Mapping[int, Array],
+) -> Array:
+    """Derivatives along directions at `points` close to where these are made, (m,), from T'NT and N of the terms there.
+
+    The coordinates are those centred where the directions are made: what differences of a gradient are taken in.
+    """
+    out = np.empty(len(directions))
+    for index, (term, point) in enumerate(zip(terms, points, strict=True)):
+        own = [a for a, d in enumerate(directions) if d.term == index]
+        mine = [directions[a] for a in own]
+        out[own] = term.structure.slopes_after(mine, point, relative[index], absolute.get(index))
     return out
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixfit.brief import brief
 from mixfit.curves.hyperdual import HyperDual, variables
 from mixfit.curves.selfstart import CURVES
 from mixfit.errors import FormulaError
@@ -83,7 +84,7 @@ class CurveExpression:
             raise FormulaError(f"The curve {self.text!r} names {error.name!r}, which nothing provides.") from error
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BoundCurve:
     """A curve at the covariates of some rows."""
 
@@ -98,10 +99,16 @@ class BoundCurve:
             return HyperDual(np.broadcast_to(found.value, shape), found.slope, found.bend)
         return _differences(self, phi)
 
-    @property
+    __repr__ = brief
+
+    @cached_property
     def is_exact(self) -> bool:
-        """Whether the curve takes hyper-dual numbers; its derivatives are central differences otherwise."""
-        return _is_differentiable(self.expression.text, self)
+        """Whether the curve takes hyper-dual numbers, tried at ones; its derivatives are differences otherwise."""
+        phi = np.ones((len(self.expression.parameters), len(next(iter(self.covariates.values()), np.ones(1)))))
+        try:
+            return isinstance(self.expression.evaluate(self.covariates, variables(phi)), HyperDual)
+        except TypeError:
+            return False
 
     def values(self, phi: Array) -> Array:
         """The curve at parameters (P, n), or (P, n, r) for r sets of them: without the first axis."""
@@ -138,16 +145,6 @@ def self_starting(text: str) -> tuple[Curve, tuple[str, ...], tuple[str, ...]] |
 @lru_cache(maxsize=256)
 def _compiled(text: str) -> CodeType:
     return compile(text, "<curve>", "eval")
-
-
-@lru_cache(maxsize=64)
-def _is_differentiable(text: str, curve: BoundCurve) -> bool:
-    """Whether an expression takes hyper-dual numbers and gives one, tried at parameters of one."""
-    phi = np.ones((len(curve.expression.parameters), len(next(iter(curve.covariates.values()), np.ones(1)))))
-    try:
-        return isinstance(curve.expression.evaluate(curve.covariates, variables(phi)), HyperDual)
-    except TypeError:
-        return False
 
 
 def _differences(curve: BoundCurve, phi: Array) -> HyperDual:

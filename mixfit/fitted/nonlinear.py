@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri
 
-from mixfit.arguments import check_probability
+from mixfit.arguments import check_count, check_probability
 from mixfit.design.columns import Columns
 from mixfit.fitted.core import Fitted
 from mixfit.fitted.predict import row_predictors
 from mixfit.fitted.residuals import scale_residuals
 from mixfit.fitted.simulate import add_noise, draw_predictors
+from mixfit.wald import interval
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -107,7 +107,7 @@ class FittedNonlinear(Fitted):
         return found
 
     def parameters(
-        self, newdata: object = None, re_form: ReForm = None, allow_new_levels: bool = False
+        self, newdata: object = None, *, re_form: ReForm = None, allow_new_levels: bool = False
     ) -> pd.DataFrame:
         """Return the curve's parameters of every row.
 
@@ -150,7 +150,7 @@ class FittedNonlinear(Fitted):
         NewLevelError
             For an unseen level, naming factor and level, unless `allow_new_levels`.
         """
-        phi = self.parameters(newdata, re_form, allow_new_levels)
+        phi = self.parameters(newdata, re_form=re_form, allow_new_levels=allow_new_levels)
         curve = self.model.curve if newdata is None else self.model.stack.curve(Columns(newdata, "new data"))
         return pd.Series(curve.values(phi.to_numpy().T), index=phi.index)
 
@@ -172,6 +172,7 @@ class FittedNonlinear(Fitted):
         DataFrame, shape (nobs, n)
             Columns ``sim_1``, ``sim_2``, ...
         """
+        check_count("n", n)
         rng = np.random.default_rng(seed)
         stacked = draw_predictors(self, n, re_form, rng)
         phi = stacked.reshape(len(self.model.parameters), self.nobs, n)
@@ -194,5 +195,4 @@ class FittedNonlinear(Fitted):
             Columns 0 and 1, as in statsmodels.
         """
         check_probability("alpha", alpha)
-        half = ndtri(1.0 - alpha / 2.0) * self._errors
-        return pd.DataFrame({0: self.estimate.beta - half, 1: self.estimate.beta + half}, index=self.params.index)
+        return pd.DataFrame(interval(self.estimate.beta, self._errors, alpha), index=self.params.index)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,7 +10,7 @@ import pandas as pd
 
 from mixfit.arguments import check_flag
 from mixfit.design.new_rows import NewDesign
-from mixfit.errors import EstimabilityWarning, NewLevelError
+from mixfit.errors import EstimabilityWarning, NewLevelError, warn
 from mixfit.fitted.kriging import kriged
 from mixfit.fitted.linear_predictor import complete_variance, kept_columns, linear_predictor
 from mixfit.fitted.re_form import select
@@ -80,11 +79,10 @@ def estimable_rows(model: Model, X: Array) -> Array:
     if not unknown.any():
         return X[:, model.kept]
     more = ", ..." if len(model.aliased) > _SHOWN else ""
-    warnings.warn(
+    warn(
         f"The data of the fit do not tell {int(unknown.sum())} of {len(X)} predictions, which are NaN: columns that "
         f"were left out of the fit ({', '.join(model.aliased[:_SHOWN])}{more}) are not what the others make of them.",
         EstimabilityWarning,
-        stacklevel=5,
     )
     return np.where(unknown[:, None], np.nan, X[:, model.kept])
 

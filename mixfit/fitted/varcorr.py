@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -35,8 +35,32 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Component:
+class NamedCovariance:
+    """What follows from a covariance matrix whose rows have names."""
+
+    columns: tuple[str, ...]
+    vcov: Any
+
+    __repr__ = brief
+
+    def matrix(self) -> pd.DataFrame:
+        """The covariance matrix by the names of its rows."""
+        names = list(self.columns)
+        return pd.DataFrame(self.vcov.copy(), index=names, columns=names)
+
+    @property
+    def sd(self) -> NDArray[np.float64]:
+        """Standard deviations, shape (k,)."""
+        return np.sqrt(np.diagonal(self.vcov))
+
+    @property
+    def corr(self) -> NDArray[np.float64]:
+        """Correlation matrix, shape (k, k); NaN where a standard deviation is zero."""
+        return correlation(self.vcov)
+
+
+@dataclass(frozen=True, repr=False)
+class Component(NamedCovariance):
     """Covariance of one random-effects term.
 
     Attributes
@@ -66,26 +90,9 @@ class Component:
     structure: Structure
     values: NDArray[np.float64]
 
-    __repr__ = brief
 
-    def matrix(self) -> pd.DataFrame:
-        """The covariance matrix by the names of the columns."""
-        names = list(self.columns)
-        return pd.DataFrame(self.vcov.copy(), index=names, columns=names)
-
-    @property
-    def sd(self) -> NDArray[np.float64]:
-        """Standard deviations, shape (k,)."""
-        return np.sqrt(np.diagonal(self.vcov))
-
-    @property
-    def corr(self) -> NDArray[np.float64]:
-        """Correlation matrix, shape (k, k); NaN where a standard deviation is zero."""
-        return correlation(self.vcov)
-
-
-@dataclass(frozen=True)
-class ResidualComponent:
+@dataclass(frozen=True, repr=False)
+class ResidualComponent(NamedCovariance):
     """Covariance of the residuals of one part of the blocks, at all places.
 
     Attributes
@@ -116,21 +123,6 @@ class ResidualComponent:
         """Covariance matrix, (k, k): made when it is asked for, since a field may have many places."""
         factor = self.sigma * self.structure.template(self.theta)
         return factor @ factor.T
-
-    def matrix(self) -> pd.DataFrame:
-        """The covariance matrix by the names of the places."""
-        names = list(self.columns)
-        return pd.DataFrame(self.vcov.copy(), index=names, columns=names)
-
-    @property
-    def sd(self) -> NDArray[np.float64]:
-        """Standard deviations, shape (k,)."""
-        return np.sqrt(np.diagonal(self.vcov))
-
-    @property
-    def corr(self) -> NDArray[np.float64]:
-        """Correlation matrix, shape (k, k)."""
-        return correlation(self.vcov)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from mixfit.covariance.boundary import boundary_parameters
 from mixfit.covariance.directions import regular_columns
-from mixfit.covariance.steps import free_directions, leave_boundary, move, pivots, turned, units
+from mixfit.covariance.steps import free_directions, leave_boundary, move, pivots, slopes_near, turned, units
 from mixfit.errors import FitError
 from mixfit.glmm.objective import AnyPoint
 from mixfit.glmm.problem import GeneralizedParameters
@@ -178,12 +178,9 @@ class GeneralizedCriterion(Generic[AnyPoint]):
     def _along(self, moved: AnyPoint, local: _GeneralizedLocal) -> Array:
         """Gradient at a point close by, in the coordinates centred where `local` is."""
         slopes = self._objective.slopes(moved)
-        out = np.empty(len(local.directions))
-        for index, (term, point) in enumerate(zip(self._problem.terms, moved.at.points, strict=True)):
-            own = [a for a, d in enumerate(local.directions) if d.term == index]
-            known = slopes.relative[index], slopes.absolute.get(index)
-            out[own] = term.structure.slopes_after([local.directions[a] for a in own], point, *known)
-        return np.concatenate([out, slopes.gamma, slopes.tail])
+        points = moved.at.points
+        along = slopes_near(self._problem.terms, points, local.directions, slopes.relative, slopes.absolute)
+        return np.concatenate([along, slopes.gamma, slopes.tail])
 
     def move(
         self, found: AnyPoint, local: _GeneralizedLocal, step: Array, vanishing: tuple[int, ...]
@@ -234,11 +231,5 @@ def minimize(objective: Objective[AnyPoint], *starts: GeneralizedParameters) -> 
     FitError
         Where the likelihood is finite at none of them.
     """
-    criterion = GeneralizedCriterion(objective)
-    optimum = descent.minimize(criterion, starts)
-    curvature = optimum.curvature
-    if objective.problem.stack is not None and optimum.certificate.converged:
-        # The way through several predictors is long, and the second derivatives that ended it may be of a place before.
-        found = criterion.hessian(optimum.found, optimum.local)
-        curvature = found if np.linalg.eigvalsh(found)[0] > 0.0 else curvature
-    return GeneralizedMinimum(optimum.found, optimum.local.directions, curvature, optimum.certificate)
+    optimum = descent.minimize(GeneralizedCriterion(objective), starts)
+    return GeneralizedMinimum(optimum.found, optimum.local.directions, optimum.curvature, optimum.certificate)

@@ -12,7 +12,7 @@ import numpy as np
 
 from mixfit.covariance.boundary import boundary_parameters
 from mixfit.covariance.directions import regular_columns
-from mixfit.covariance.steps import leave_boundary, move, pivots, turned, units
+from mixfit.covariance.steps import leave_boundary, move, pivots, slopes_near, turned, units
 from mixfit.lmm.criterion import evaluate, strengths
 from mixfit.lmm.derivatives import differentiate, edge_curvature
 from mixfit.lmm.hessian import exact_hessian
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.covariance.directions import Direction
     from mixfit.errors import FitError
     from mixfit.lmm.criterion import Evaluation
     from mixfit.lmm.derivatives import Derivatives
@@ -120,19 +119,11 @@ class LinearCriterion:
         for a, row in enumerate(out):
             step = _DIFFERENCE * (np.arange(len(directions)) == a)
             moved = evaluate(self.problem, self.move(found, local, step, ()), reml=self.reml)
-            row[:] = (self._along(moved, directions) - local.gradient) / _DIFFERENCE
+            there = differentiate(moved)
+            along = slopes_near(self.problem.terms, moved.points, directions, there.relative, there.absolute)
+            row[:] = (along - local.gradient) / _DIFFERENCE
         self.n_aside += len(directions)
         return 0.5 * (out + out.T)
-
-    def _along(self, moved: Evaluation, directions: Sequence[Direction]) -> Array:
-        """Gradient at a point close by, in the coordinates centred where `directions` are."""
-        slopes = differentiate(moved)
-        out = np.empty(len(directions))
-        for index, (term, point) in enumerate(zip(self.problem.terms, moved.points, strict=True)):
-            own = [a for a, d in enumerate(directions) if d.term == index]
-            known = slopes.relative[index], slopes.absolute.get(index)
-            out[own] = term.structure.slopes_after([directions[a] for a in own], point, *known)
-        return out
 
     def move(self, found: Evaluation, local: LinearLocal, step: Array, vanishing: tuple[int, ...]) -> list[Array]:
         """Points a step away."""

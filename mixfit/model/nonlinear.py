@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
 
+from mixfit.arguments import check_flag
 from mixfit.curves.mean import CurveExpression, self_starting
 from mixfit.curves.selfstart import curve_start
 from mixfit.design.build import build
@@ -212,6 +213,7 @@ class NonlinearMixedModel(MixedModel):
         """
         from mixfit.results.nonlinear import NonlinearResults
 
+        check_flag("reml", reml)
         if n_agq != 1:
             raise FitError(f"A nonlinear model is fitted by the Laplace approximation, n_agq=1, not {n_agq!r}.")
         if method not in ("laplace", "lb"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from mixfit.brief import brief
 from mixfit.nlmm.alternate import alternate
 from mixfit.nlmm.minimize import minimize
 from mixfit.nlmm.problem import NonlinearParameters
@@ -29,7 +30,7 @@ __all__ = ["NonlinearEstimate", "estimate"]
 _ROUNDS_OF_START = 8
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class NonlinearEstimate:
     """The estimates of a nonlinear mixed model.
 
@@ -65,6 +66,8 @@ class NonlinearEstimate:
     modes: tuple[Array, ...]
     fitted: Array
     certificate: Certificate
+
+    __repr__ = brief
 
     @property
     def unit(self) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 
 from mixfit.covariance.boundary import boundary_parameters
 from mixfit.covariance.directions import regular_columns
-from mixfit.covariance.steps import free_directions, leave_boundary, move, pivots, turned, units
+from mixfit.covariance.steps import free_directions, leave_boundary, move, pivots, slopes_near, turned, units
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import differentiate, edge_curvature
 from mixfit.nlmm.laplace import laplace, laplace_slopes
@@ -129,12 +129,9 @@ class NonlinearCriterion:
     def _along(self, moved: NonlinearPoint, local: NonlinearLocal) -> Array:
         """Gradient at a point close by, in the coordinates centred where `local` is."""
         slopes = laplace_slopes(moved)
-        out = np.empty(len(local.directions))
-        for index, (term, point) in enumerate(zip(self.problem.terms, moved.at.points, strict=True)):
-            own = [a for a, d in enumerate(local.directions) if d.term == index]
-            known = slopes.relative[index], slopes.absolute.get(index)
-            out[own] = term.structure.slopes_after([local.directions[a] for a in own], point, *known)
-        return np.concatenate([out, slopes.beta])
+        points = moved.at.points
+        along = slopes_near(self.problem.terms, points, local.directions, slopes.relative, slopes.absolute)
+        return np.concatenate([along, slopes.beta])
 
     def move(
         self, found: NonlinearPoint, local: NonlinearLocal, step: Array, vanishing: tuple[int, ...]

@@ -174,7 +174,7 @@ class Descent(Generic[Place, Found, AnyLocal]):
         self._region = TrustRegion()
         self._last = np.inf
         self._creeps = self._sharpened = False
-        self._arrived = np.inf
+        self._arrived = self._made_at = np.inf
         self._use(self.local.curvature, _Kind.CHEAP)
         if criterion.price is Price.FREE:
             self._sharpen()
@@ -198,7 +198,7 @@ class Descent(Generic[Place, Found, AnyLocal]):
         except FitError as error:
             raise self._criterion.refusal(error) from error
         self._use(hessian, _Kind.EXACT)
-        self._sharpened = True
+        self._sharpened, self._made_at = True, self.decrease
 
     @property
     def exit(self) -> BoundaryParameter | None:
@@ -256,6 +256,9 @@ class Descent(Generic[Place, Found, AnyLocal]):
 
     def _is_done(self) -> bool:
         tolerance = self._criterion.tolerance(self.found)
+        if self.promise <= tolerance and self._kind is _Kind.EXACT and not self._sharpened and self._made_at > _NEAR:
+            # After a long way they may be of a place too far before this one to be its second derivatives.
+            self._sharpen()
         price, promise, before = self._criterion.price, self.promise, self._arrived
         if promise > tolerance:
             return False

@@ -13,10 +13,10 @@ import numpy as np
 
 from mixfit.covariance.boundary import boundary_parameters
 from mixfit.covariance.directions import regular_columns
-from mixfit.covariance.steps import leave_boundary, move, pivots, turned, units
+from mixfit.covariance.steps import leave_boundary, move, pivots, slopes_near, turned, units
 from mixfit.covariance.term import Term
 from mixfit.errors import FitError
-from mixfit.lmm.derivatives import Derivatives, differentiate, edge_curvature
+from mixfit.lmm.derivatives import differentiate, edge_curvature
 from mixfit.lmm.residual.covariance import ResidualPoint, restricted
 from mixfit.lmm.residual.criterion import JointPlace, evaluate_joint
 from mixfit.lmm.residual.derivatives import differentiate_joint
@@ -239,7 +239,9 @@ def _gradient_near(d: JointDerivatives, step: Array) -> Array:
     there = differentiate_joint(evaluate_joint(problem, moved_place(d, step), reml=d.at.at.reml))
     out = np.empty(len(d.gradient))
     if d.random is not None:
-        out[: d.n_random] = _random_slopes(d.random, there, problem)
+        after = there.random if there.random is not None else differentiate(there.at.at)
+        points, directions = there.at.at.points, d.random.directions
+        out[: d.n_random] = slopes_near(problem.terms, points, directions, after.relative, after.absolute)
     for part, (structure, point) in enumerate(
         zip(problem.form.structures, there.at.place.residual.points, strict=True)
     ):
@@ -253,16 +255,6 @@ def _gradient_near(d: JointDerivatives, step: Array) -> Array:
             out[at] = there.residual_gradient[own]
     if problem.form.g:
         out[-problem.form.g :] = there.residual_gradient[-problem.form.g :]
-    return out
-
-
-def _random_slopes(before: Derivatives, there: JointDerivatives, problem: ResidualProblem) -> Array:
-    after = there.random if there.random is not None else differentiate(there.at.at)
-    out = np.empty(len(before.directions))
-    for index, (term, point) in enumerate(zip(problem.terms, there.at.at.points, strict=True)):
-        own = [a for a, x in enumerate(before.directions) if x.term == index]
-        mine = [before.directions[a] for a in own]
-        out[own] = term.structure.slopes_after(mine, point, after.relative[index], after.absolute.get(index))
     return out
 
 
