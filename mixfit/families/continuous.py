@@ -107,7 +107,8 @@ class Gamma(_Scaled):
     """Positive responses of constant coefficient of variation sqrt(phi): shape w / phi."""
 
     name = "gamma"
-    links = ("inverse", "log", "identity")
+    # Means of positive quantities multiply, and the inverse link has an edge: the logarithm comes first.
+    links = ("log", "inverse", "identity")
     edged = ("inverse", "identity")
     canonical = "inverse"
     # The logarithm of the shape 1 / phi is predicted.

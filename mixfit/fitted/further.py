@@ -9,18 +9,18 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from mixfit import wald
 from mixfit.errors import FitError
 from mixfit.families.several import DISPERSION, ZERO
 from mixfit.fitted.linear_predictor import linear_predictor
 from mixfit.fitted.predict import check_levels, predicted, row_predictors
+from mixfit.fitted.protocols import is_generalized
 from mixfit.fitted.re_form import select
 from mixfit.tables.layout import shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.fitted.protocols import GeneralizedFit
+    from mixfit.fitted.protocols import Fit, GeneralizedFit
     from mixfit.fitted.re_form import ReForm
     from mixfit.glmm.types import FurtherEstimate
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 _WHAT = ("response", "conditional", "zero", "dispersion", "link")
 
 __all__ = [
-    "coefficients_of",
     "dispersion_of",
     "further_deviations",
     "further_of",
@@ -56,30 +55,12 @@ def further_of(fit: GeneralizedFit, name: str) -> FurtherEstimate:
     return further[name]
 
 
-def coefficients_of(fit: GeneralizedFit, name: str) -> pd.DataFrame:
-    """Estimates, standard errors, z and p of a predictor after the mean's, a row a coefficient.
-
-    Parameters
-    ----------
-    fit : GeneralizedResults
-    name : str
-
-    Returns
-    -------
-    DataFrame
-    """
-    found = further_of(fit, name)
-    errors = np.sqrt(np.diagonal(found.cov_beta))
-    z = wald.ratios(found.beta, errors)
-    columns = {"Estimate": found.beta, "Std. Error": errors, "z value": z, "Pr(>|z|)": wald.p_values(z)}
-    return pd.DataFrame(columns, index=pd.Index(found.names, dtype=object))
-
-
-def further_deviations(fit: GeneralizedFit, name: str) -> str:
+def further_deviations(fit: Fit, name: str) -> str:
     """What a summary says of the random effects of a predictor after the mean's; empty where it has none."""
     own = next(p for p in fit.model.design.further if p.name == name)
     parts = []
-    for term, template in zip(own.random, further_of(fit, name).templates, strict=True):
+    templates = further_of(fit, name).templates if is_generalized(fit) else ()
+    for term, template in zip(own.random, templates, strict=True):
         deviations = np.sqrt(np.einsum("ij,ij->i", template, template))
         columns = ", ".join(f"{shown(c)} {d:.4g}" for c, d in zip(term.columns, deviations, strict=True))
         parts.append(f"{term.grouping.name}: {columns}")
@@ -175,7 +156,8 @@ def predict_part(
         return pd.Series(expit(other(ZERO)), index=labels)
     phi = dispersion_of(fit, other(DISPERSION) if DISPERSION in further else None)
     if what == "dispersion":
-        return pd.Series(np.broadcast_to(phi, eta.shape), index=labels)
+        shown = np.sqrt(phi) if fit.model.family.is_scaled else phi
+        return pd.Series(np.broadcast_to(shown, eta.shape), index=labels)
     link = None if what == "link" else fit.family.response_link(phi)
     out = predicted(eta, variance, labels, link)
     if what == "response" and ZERO in further:

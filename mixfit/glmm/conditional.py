@@ -14,6 +14,7 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from mixfit.covariance.templates import change_basis
+from mixfit.design.types import MEAN
 from mixfit.factor.posterior import conditional_covariances, posterior
 from mixfit.glmm.laplace import laplace_of
 from mixfit.gram.pattern import FactorRows
@@ -56,8 +57,10 @@ def _evaluated(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> 
     )
 
 
-def conditional_covariance(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> tuple[Array, ...]:
-    """Cov(b_j | y) of every level of every term at the mode, (q_t, k_t, k_t)."""
+def conditional_covariance(
+    assembly: GeneralizedAssembly, estimate: GeneralizedEstimate, of: str = MEAN
+) -> tuple[Array, ...]:
+    """Cov(b_j | y) of every level of every term of a predictor at the mode, (q_t, k_t, k_t)."""
     center = laplace_at(assembly, estimate)
     blocks = conditional_covariances(center.factor, posterior(center.factor))
     out = []
@@ -65,7 +68,10 @@ def conditional_covariance(assembly: GeneralizedAssembly, estimate: GeneralizedE
         own = np.moveaxis(blocks[term.factor][term.columns, term.columns], 2, 0)
         back = np.linalg.inv(basis)
         out.append(back @ own @ back.T)
-    return tuple(out[assembly.parts[0].terms] if assembly.parts else out)
+    for part in assembly.parts:
+        if part.name == of:
+            return tuple(out[part.terms])
+    return tuple(out)
 
 
 def predictor_variance(

@@ -236,19 +236,21 @@ class GeneralizedMixedModel(MixedModel):
         """The same kind of model, with the same family, of another design."""
         return GeneralizedMixedModel(self.formula, design, self.family)
 
-    def conditional_covariance(self, estimate: GeneralizedEstimate) -> tuple[Array, ...]:
+    def conditional_covariance(self, estimate: GeneralizedEstimate, of: str = MEAN) -> tuple[Array, ...]:
         """Cov(b_j | y) of every level of every term at the mode, shapes (q_t, k_t, k_t).
 
         Parameters
         ----------
         estimate : GeneralizedEstimate
+        of : str
+            The predictor whose terms they are.
 
         Returns
         -------
         tuple of ndarray, shape (q_t, k_t, k_t)
             A term each, all scales included.
         """
-        return conditional_covariance(self._assembly, estimate)
+        return conditional_covariance(self._assembly, estimate, of)
 
     def likelihood_surface(self, estimate: GeneralizedEstimate, *, reml: bool) -> Surface:
         """-2 log-likelihood around an estimate, for profiles and curvatures; there is no REML for these models.

@@ -14,6 +14,7 @@ from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influe
 from mixfit.inference.loadings import loadings
 from mixfit.inference.means.emmeans import emmeans
 from mixfit.inference.prediction import predict_means
+from mixfit.inference.predictors import bse_of, params_of
 from mixfit.inference.profiles.intervals import conf_int
 from mixfit.inference.quantile import quantile_residuals, residual_tests
 from mixfit.inference.r2 import icc, r2
@@ -66,6 +67,8 @@ class GeneralizedResults(FittedGeneralized):
         return f"<GeneralizedResults: {self.model.formula_text}, {self.model.family!r}, {self.nobs} observations>"
 
     # Functions of a fit, as methods: each is documented where it is defined.
+    params_of = params_of
+    bse_of = bse_of
     summary = summary
     varcorr = varcorr
     tidy = tidy

@@ -15,6 +15,7 @@ from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influe
 from mixfit.inference.loadings import loadings
 from mixfit.inference.means.emmeans import emmeans
 from mixfit.inference.prediction import predict_observations
+from mixfit.inference.predictors import bse_of, params_of
 from mixfit.inference.profiles.intervals import conf_int
 from mixfit.inference.quantile import quantile_residuals, residual_tests
 from mixfit.inference.r2 import icc, r2
@@ -67,6 +68,8 @@ class LinearResults(FittedLinear):
         return f"<LinearResults: {self.model.description}, {method}, {self.nobs} observations>"
 
     # Functions of a fit, as methods: each is documented where it is defined.
+    params_of = params_of
+    bse_of = bse_of
     summary = summary
     varcorr = varcorr
     tidy = tidy
