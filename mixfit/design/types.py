@@ -217,6 +217,8 @@ class Predictor:
     fixed : FixedStructure, or None
     link : Link, or None
         Leads from the parameter to the predictor; None for the mean of a linear model, which is its predictor.
+    text : str
+        Its formula as it was written; that of the mean is the model's.
     """
 
     name: str
@@ -226,6 +228,7 @@ class Predictor:
     offset: NDArray[np.float64] | None
     fixed: FixedStructure | None = None
     link: Link | None = None
+    text: str = ""
 
     __repr__ = brief
 

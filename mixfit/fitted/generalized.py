@@ -153,8 +153,9 @@ class FittedGeneralized(Fitted):
 
     @property
     def residual_sd(self) -> float | None:
-        """`sigma` where the family scales a variance, None elsewhere."""
-        return self.sigma if self.model.family.is_scaled else None
+        """`sigma` where the family scales a variance by one number for all rows, None elsewhere."""
+        own = self.model.family.is_scaled and DISPERSION not in self.estimate.further
+        return self.sigma if own else None
 
     @cached_property
     def prior(self) -> Array:

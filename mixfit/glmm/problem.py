@@ -268,7 +268,8 @@ def _assemble_several(design: Design, family: Family, prior: Array) -> Generaliz
     offset = stack_offset(predictors)
     plan = make_plan(weighted_products(pattern, np.empty((0, len(offset))), np.ones(len(offset))))
     random = tuple(a for a, p in enumerate(predictors) if p.random)
-    stack = Stack(SeveralPredictors(names), n, random, tuple(len(b.kept) for b in own))
+    curved = any(p.random for p in predictors if p.name == DISPERSION)
+    stack = Stack(SeveralPredictors(names, curved), n, random, tuple(len(b.kept) for b in own))
     inner = family.with_predicted_dispersion() if DISPERSION in names else family
     problem = GeneralizedProblem(inner, design.y, prior, offset, fixed.rows, pattern, plan, terms, stack)
     parts, p, t = [], 0, 0

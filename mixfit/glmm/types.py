@@ -122,6 +122,11 @@ class GeneralizedEstimate:
         return self.modes + tuple(b for f in self.further.values() for b in f.modes)
 
     @property
+    def every_theta(self) -> NDArray[np.float64]:
+        """Theta of the terms of all predictors."""
+        return np.concatenate([self.theta, *(f.theta for f in self.further.values())])
+
+    @property
     def unit(self) -> float:
         """What the templates are relative to: 1."""
         return 1.0

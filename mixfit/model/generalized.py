@@ -108,6 +108,12 @@ class GeneralizedMixedModel(MixedModel):
         super().__init__(formula, design, self._assembly.fixed.kept)
 
     @property
+    def description(self) -> str:
+        """The formula, and those of the other predictors."""
+        further = (f"{p.name} = {p.text.strip()}" for p in self.design.further)
+        return "; ".join([self.formula, *further])
+
+    @property
     def assembly(self) -> GeneralizedAssembly:
         """Rows, patterns and bases of the design."""
         return self._assembly

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mixfit.design.build import build
 from mixfit.errors import FormulaError
-from mixfit.formula import parse
+from mixfit.formula import parse, parse_predictor
 from mixfit.model.linear import LinearMixedModel
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def mixed(
         then be without random terms.
     dispersion : str, optional
         A formula of the log standard deviation of residuals, ``"~ sex"``; alone or beside `residual`. Of a
-        generalized model: of the logarithm of its dispersion, as glmmTMB has it (gamma: of its shape).
+        generalized model: of the logarithm of its dispersion, as glmmTMB has it (gamma: of its shape). With random
+        terms, ``"~ x + (1 | g)"``, a Gaussian model is a generalized one, by maximum likelihood.
     zi : str, optional
         A formula of the log odds of a further zero, ``"~ x + (1 | g)"``, beside those of the family. With a family
         that has none (``truncated_poisson``, ``gamma``, ``lognormal``, ``beta``) it is the hurdle: all zeros.
@@ -88,26 +89,33 @@ def mixed(
     0.326
     """
     structured = residual is not None or dispersion is not None
-    parsed = parse(formula, random=None if structured else True)
-    if family is not None and family != "gaussian":
+    elsewhere = _random_elsewhere(zi, dispersion)
+    parsed = parse(formula, random=None if structured or elsewhere else True)
+    if elsewhere or (family is not None and family != "gaussian"):
         # Families bring scipy.special along: who fits linear models need not wait for it.
         from mixfit.families.resolve import resolve_family
         from mixfit.model.generalized import generalized
 
-        resolved = resolve_family(family)
-        if not resolved.is_linear:
+        resolved = resolve_family("gaussian" if family is None else family)
+        # Cross-products know fixed effects of the log standard deviation only.
+        if not resolved.is_linear or (elsewhere and zi is None and residual is None):
             if residual is not None:
                 raise FormulaError(
                     f"residual= describes the residuals of linear models, and the {resolved.name} family has none: "
                     "describe correlation by a structured random effect, ar1(0 + time | subject)."
                 )
-            parsed = parse(formula)
+            parsed = parse(formula, random=None if elsewhere else True)
             return generalized(formula, parsed, data, resolved, weights, offset, na_action, context, zi, dispersion)
     if zi is not None:
         raise FormulaError("zi= models zeros, which Gaussian responses have none of: give a family with them.")
     if structured:
         return _with_residuals(formula, parsed, data, weights, offset, residual, dispersion, na_action, context)
     return LinearMixedModel(formula, build(parsed, data, weights, offset, na_action, context))
+
+
+def _random_elsewhere(zi: str | None, dispersion: str | None) -> bool:
+    """Whether a predictor after the mean's has random terms, so that the mean's need not have any."""
+    return any(text is not None and bool(parse_predictor(text).random) for text in (zi, dispersion))
 
 
 def _with_residuals(

@@ -61,6 +61,14 @@ MODELS = [
     ("nbinom1", "~ h + (1 | g)", "~ x"),
     ("truncated_nbinom2", "~ x + (1 | g)", "~ h"),
     ("gamma(log)", "~ x + (1 | g)", None),
+    ("nbinom2", None, "~ x + (1 | g)"),
+    ("nbinom1", "~ h + (1 | g)", "~ 1 + (x | g)"),
+    ("truncated_nbinom2", "~ x + (1 | g)", "~ h + (1 | g)"),
+    ("gamma(log)", "~ 1", "~ x + (1 | g)"),
+    ("gaussian(log)", None, "~ 1 + (1 | g)"),
+    ("t", None, "~ 1 + (x | g)"),
+    ("tweedie", None, "~ 1 + (1 | g)"),
+    ("compois", None, "~ 1 + (1 | g)"),
 ]
 
 
@@ -71,8 +79,8 @@ def test_gradient_of_the_laplace_approximation(name: str, zi: str | None, disper
     check_gradient(at, slopes, laplace_at)
 
 
-@pytest.mark.parametrize(("name", "zi", "dispersion"), MODELS[1:3])
-def test_the_laplace_approximation_is_that_of_dense_matrices(name: str, zi: str, dispersion: None) -> None:
+@pytest.mark.parametrize(("name", "zi", "dispersion"), [*MODELS[1:3], *MODELS[7:9]])
+def test_the_laplace_approximation_is_that_of_dense_matrices(name: str, zi: str | None, dispersion: str | None) -> None:
     at = problem(name, zi, dispersion)
     p, stack = at.problem, at.problem.stack
     assert stack is not None
@@ -128,6 +136,56 @@ def test_a_constant_dispersion_formula_is_the_dispersion() -> None:
     assert_allclose(np.exp(formula.params_of("dispersion").iloc[0]), free.dispersion, rtol=1e-4)
     assert_allclose(formula.bse_of("dispersion").iloc[0], free.estimate.log_phi_error, rtol=1e-3)
     assert_allclose(formula.residuals("pearson"), free.residuals("pearson"), atol=1e-4)
+
+
+def spread(n_groups: int = 30, each: int = 14) -> pd.DataFrame:
+    """Groups that differ in mean and in standard deviation."""
+    rng = np.random.default_rng(5)
+    g = np.repeat(np.arange(n_groups), each)
+    x, b = rng.normal(size=len(g)), rng.normal(size=(n_groups, 2)) * [0.6, 0.4]
+    y = rng.normal(1.0 + 0.5 * x + b[g, 0], np.exp(-0.3 + 0.3 * x + b[g, 1]))
+    return pd.DataFrame({"y": y, "x": x, "g": g.astype(str)})
+
+
+def test_random_effects_of_a_gaussian_dispersion_are_integrated() -> None:
+    """Without random effects of the mean a group is one integral, which nodes about the mode give."""
+    d = spread(each=80)
+    fit = mixfit.mixed("y ~ x", d, dispersion="~ x + (1 | g)").fit()
+    assert fit.converged
+    beta, alpha, sd = fit.params.to_numpy(), fit.params_of("dispersion").to_numpy(), float(fit.estimate.every_theta[0])
+    z, w = np.polynomial.hermite_e.hermegauss(60)
+    log_sd = (alpha[0] + alpha[1] * d.x.to_numpy())[:, None] + sd * z
+    rest = (d.y - beta[0] - beta[1] * d.x).to_numpy()[:, None]
+    rows = -log_sd - 0.5 * (rest / np.exp(log_sd)) ** 2 - 0.5 * np.log(2.0 * np.pi)
+    whole = pd.DataFrame(rows).groupby(d.g.to_numpy()).sum().to_numpy()
+    top = whole.max(axis=1, keepdims=True)
+    total = (top[:, 0] + np.log(np.exp(whole - top) @ w / np.sqrt(2.0 * np.pi))).sum()
+    # The Laplace approximation of groups of 80 rows.
+    assert_allclose(fit.llf, total, atol=0.05)
+
+
+def test_a_dispersion_without_variance_is_the_linear_model() -> None:
+    d = mixfit.datasets.load("orthodont")
+    linear = mixfit.mixed("distance ~ age + (1 | Subject)", d, dispersion="~ Sex").fit()
+    fit = mixfit.mixed("distance ~ age + (1 | Subject)", d, dispersion="~ Sex + (1 | age)").fit()
+    assert fit.converged
+    assert_allclose(fit.ranef(predictor="dispersion")["age"], 0.0)
+    assert_allclose(fit.llf, linear.llf, atol=1e-6)
+    assert_allclose(fit.params_of("dispersion"), linear.params_of("dispersion"), atol=1e-4)
+    assert_allclose(fit.bse_of("dispersion"), linear.bse_of("dispersion"), rtol=1e-3)
+    assert "dispersion = ~ Sex + (1 | age)" in str(fit.summary())
+    assert "Residual" not in str(fit.varcorr())
+
+
+def test_new_dispersions_are_drawn() -> None:
+    fit = mixfit.mixed("y ~ x + (1 | g)", spread(), dispersion="~ x + (1 | g)").fit()
+    drawn = fit.simulate(60, seed=2)
+    held = fit.simulate(60, seed=2, re_form=None)
+    codes = fit.model.design.random[0].grouping.codes
+    # How much the spread within a group differs from one replicate to the next.
+    between = [frame.groupby(codes).std().std(axis=1).mean() for frame in (drawn, held)]
+    assert between[0] > 1.5 * between[1]
+    assert fit.refit(drawn["sim_1"]).converged
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +254,6 @@ def test_what_is_not_there_is_refused(zinb, call, message: str) -> None:
         ({"family": "gaussian", "zi": "~ 1"}, FormulaError, "zi= models zeros, which Gaussian responses have none of"),
         ({"family": "poisson", "dispersion": "~ x"}, FormulaError, r"the poisson\(log\) family has none"),
         ({"family": "nbinom2(theta=2)", "dispersion": "~ x"}, FormulaError, "has a known one, 2"),
-        ({"family": "nbinom2", "dispersion": "~ (1 | g)"}, FormulaError, "takes fixed terms and offsets, no random"),
         ({"family": "poisson", "zi": "~ nothing"}, FormulaError, "nothing"),
         ({"family": "gamma(log)"}, DataError, r"A gamma response is positive; 'y' is not"),
     ],
