@@ -117,11 +117,6 @@ def _feasible(objective: Objective[Any], start: GeneralizedParameters) -> Genera
 def check_quadrature(assembly: GeneralizedAssembly, n_agq: int) -> None:
     """Refuse quadrature where the likelihood is no product of small integrals, or the rule has too many points."""
     problem = assembly.problem
-    if problem.stack is not None:
-        raise FitError(
-            "n_agq > 1 is for models of the mean alone, and this one has zi= or dispersion=. Use n_agq=1, the Laplace "
-            "approximation."
-        )
     if n_agq > _MAX_NODES:
         raise FitError(
             f"n_agq is at most {_MAX_NODES}, not {n_agq}: the weights of longer rules leave double precision. "
@@ -130,7 +125,8 @@ def check_quadrature(assembly: GeneralizedAssembly, n_agq: int) -> None:
     if len(problem.k) > 1:
         raise FitError(
             f"n_agq > 1 needs one grouping factor, and this model has {len(problem.k)}: adaptive quadrature is for "
-            "models such as (1|g) or (x|g). Use n_agq=1, the Laplace approximation, for nested or crossed factors."
+            "models such as (1|g) or (x|g), in all predictors. Use n_agq=1, the Laplace approximation, for nested or "
+            "crossed factors."
         )
     if problem.k[0] > _MAX_COLUMNS:
         raise FitError(

@@ -94,8 +94,14 @@ class GeneralizedProblem:
             return float(self.stack.loglik(self.family, self.y, self.prior, eta, phi).sum())
         return float(self.family.log_kernel(self.y, self.prior, eta, phi).sum()) + self.log_constant
 
+    def row_loglik(self, eta: Array, phi: float) -> Array:
+        """Log density of every observation, (r, n), at r sets of predictors (r, rows), less `log_constant`."""
+        if self.stack is not None:
+            return self.stack.loglik(self.family, self.y, self.prior, eta, phi)
+        return self.family.log_kernel(self.y, self.prior, eta, phi)
+
     def row_terms(self, eta: Array, phi: float) -> Terms:
-        """Derivatives of the log density in the predictors of its rows."""
+        """Derivatives of the log density in the predictors of its rows, (rows,) or (r, rows)."""
         if self.stack is not None:
             return self.stack.terms(self.family, self.y, self.prior, eta, phi)
         return self.family.terms(self.y, self.prior, eta, phi)

@@ -132,7 +132,8 @@ class GeneralizedMixedModel(MixedModel):
         ----------
         n_agq : int
             Quadrature points a random column: 1 is the Laplace approximation, more is adaptive
-            Gauss-Hermite quadrature, for models with one grouping factor and up to 3 random columns.
+            Gauss-Hermite quadrature, for models with one grouping factor and up to 3 random columns, those of
+            ``zi=`` and ``dispersion=`` included.
             0 is lme4's fast approximation: only theta (and a dispersion) maximize the Laplace
             approximation, and beta is where it and the random effects have their joint mode. Its
             standard errors take theta as known, as lme4's.

@@ -19,7 +19,7 @@ from mixfit.formula import parse, parse_predictor
 from mixfit.glmm.laplace import laplace, laplace_gradient
 from mixfit.glmm.pirls import predictor
 from mixfit.glmm.problem import GeneralizedParameters, assemble_generalized
-from tests.glmm.problems import At, check_gradient, laplace_at
+from tests.glmm.problems import At, check_gradient, laplace_at, quadrature_at, quadrature_slopes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,10 +42,10 @@ def data(name: str = "nbinom2", seed: int = 6, each: int = _EACH, groups: int = 
     return pd.DataFrame({"y": np.where(zero, 0.0, y), "x": x, "h": h, "g": g.astype(str)})
 
 
-def problem(name: str, zi: str | None, dispersion: str | None) -> At:
+def problem(name: str, zi: str | None, dispersion: str | None, random: str = "(x | g)") -> At:
     """A point of a model, off its optimum."""
     further = {k: parse_predictor(f) for k, f in (("zi", zi), ("dispersion", dispersion)) if f is not None}
-    design = build(parse("y ~ x + (x | g)"), data(name), residual=False, further=further)
+    design = build(parse(f"y ~ x + {random}"), data(name), residual=False, further=further)
     at = assemble_generalized(design, resolve_family(name))
     rng = np.random.default_rng(2)
     points = tuple(np.tril(rng.uniform(0.2, 0.5, (t.k, t.k))) for t in at.problem.terms)
@@ -77,6 +77,12 @@ def test_gradient_of_the_laplace_approximation(name: str, zi: str | None, disper
     at = problem(name, zi, dispersion)
     slopes = laplace_gradient(laplace(at.problem, at.point.gamma, at.point.points, at.point.phi))
     check_gradient(at, slopes, laplace_at)
+
+
+@pytest.mark.parametrize(("name", "zi", "dispersion"), [("poisson", "~ x + (1 | g)", None), *MODELS[7:10], MODELS[12]])
+def test_gradient_of_quadrature(name: str, zi: str | None, dispersion: str | None) -> None:
+    at = problem(name, zi, dispersion, random="(1 | g)")
+    check_gradient(at, quadrature_slopes(at, 5), quadrature_at(5))
 
 
 @pytest.mark.parametrize(("name", "zi", "dispersion"), [*MODELS[1:3], *MODELS[7:9]])
@@ -147,11 +153,8 @@ def spread(n_groups: int = 30, each: int = 14) -> pd.DataFrame:
     return pd.DataFrame({"y": y, "x": x, "g": g.astype(str)})
 
 
-def test_random_effects_of_a_gaussian_dispersion_are_integrated() -> None:
-    """Without random effects of the mean a group is one integral, which nodes about the mode give."""
-    d = spread(each=80)
-    fit = mixfit.mixed("y ~ x", d, dispersion="~ x + (1 | g)").fit()
-    assert fit.converged
+def integral(d: pd.DataFrame, fit) -> float:
+    """The log-likelihood of log sd = alpha_0 + alpha_1 x + N(0, sd^2), by nodes about zero."""
     beta, alpha, sd = fit.params.to_numpy(), fit.params_of("dispersion").to_numpy(), float(fit.estimate.every_theta[0])
     z, w = np.polynomial.hermite_e.hermegauss(60)
     log_sd = (alpha[0] + alpha[1] * d.x.to_numpy())[:, None] + sd * z
@@ -159,9 +162,23 @@ def test_random_effects_of_a_gaussian_dispersion_are_integrated() -> None:
     rows = -log_sd - 0.5 * (rest / np.exp(log_sd)) ** 2 - 0.5 * np.log(2.0 * np.pi)
     whole = pd.DataFrame(rows).groupby(d.g.to_numpy()).sum().to_numpy()
     top = whole.max(axis=1, keepdims=True)
-    total = (top[:, 0] + np.log(np.exp(whole - top) @ w / np.sqrt(2.0 * np.pi))).sum()
+    return float((top[:, 0] + np.log(np.exp(whole - top) @ w / np.sqrt(2.0 * np.pi))).sum())
+
+
+def test_random_effects_of_a_gaussian_dispersion_are_integrated() -> None:
+    """Without random effects of the mean a group is one integral, which nodes about the mode give."""
+    d = spread(each=80)
+    fit = mixfit.mixed("y ~ x", d, dispersion="~ x + (1 | g)").fit()
+    assert fit.converged
     # The Laplace approximation of groups of 80 rows.
-    assert_allclose(fit.llf, total, atol=0.05)
+    assert_allclose(fit.llf, integral(d, fit), atol=0.05)
+
+
+def test_quadrature_of_a_gaussian_dispersion_is_the_integral() -> None:
+    d = spread(each=10)
+    fit = mixfit.mixed("y ~ x", d, dispersion="~ x + (1 | g)").fit(n_agq=25)
+    assert fit.converged
+    assert_allclose(fit.llf, integral(d, fit), atol=1e-6)
 
 
 def test_a_dispersion_without_variance_is_the_linear_model() -> None:
@@ -237,7 +254,6 @@ def test_what_follows_from_a_fit_with_zeros(zinb) -> None:
         (lambda f: f.predict(se=True), r"predict\(what='response'\) has no standard errors"),
         (lambda f: f.predict(what="zeros"), "what is one of 'response', 'conditional', 'zero'"),
         (lambda f: f.params_of("zero"), "has the predictors mean, zi, and none called 'zero'"),
-        (lambda f: f.model.fit(n_agq=5), "n_agq > 1 is for models of the mean alone"),
         (lambda f: f.model.fit(n_agq=0), "fast approximation, n_agq=0, and method='pql'"),
         (lambda f: f.model.fit(method="pql"), "fast approximation, n_agq=0, and method='pql'"),
     ],
