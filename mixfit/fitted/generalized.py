@@ -12,7 +12,9 @@ from mixfit.errors import FitError
 from mixfit.families.several import DISPERSION
 from mixfit.fitted.core import Fitted
 from mixfit.fitted.further import dispersion_of, mixed_moments, predict_part, zero_of
+from mixfit.fitted.marginal import marginal_means
 from mixfit.fitted.predict import predicted, row_predictors
+from mixfit.fitted.re_form import is_marginal
 from mixfit.fitted.residuals import conditional_residuals, mixture_residuals, overdispersion_test
 
 if TYPE_CHECKING:
@@ -289,12 +291,13 @@ class FittedGeneralized(Fitted):
             Rows to predict, with the columns of the formula; the rows of the fit by default. A
             row with a missing value gives NaN.
         type : {"response", "link"}
-            The mean at the linear predictor, or that itself. With ``re_form="population"`` the mean
-            is that of a level whose random effects are zero, not the average over levels.
+            The mean at the linear predictor, or that itself.
         re_form : None, str, False or sequence of str
             Random effects to include: all of them (None), none (``"population"``, ``False``,
             ``"~0"``), those of a formula such as ``"~(1 | herd)"``, or those of the named
-            grouping factors.
+            grouping factors. With ``"population"`` the mean is that of a level whose random effects are zero;
+            ``"marginal"`` integrates them out: the average over the population that the levels come from, whose
+            standard errors count the uncertainty of theta.
         allow_new_levels : bool
             Whether a level that the fit never saw is predicted with a random effect of zero.
         se : bool
@@ -338,10 +341,14 @@ class FittedGeneralized(Fitted):
             mean  mean_se
         0 -1.399    0.232
         1 -2.391    0.310
+        >>> fit.predict(herds.head(2), re_form="marginal").round(3).tolist()
+        [0.216, 0.097]
         """
         if type not in ("response", "link"):
             raise FitError(f"predict has the types 'response' and 'link', not {type!r}")
-        if self.estimate.further or what is not None:
+        if (self.estimate.further or what is not None) and not is_marginal(re_form):
             return predict_part(self, newdata, what or type, re_form, allow_new_levels, se)
+        if is_marginal(re_form) and type == "response":
+            return marginal_means(self, newdata, se)
         prediction = row_predictors(self, newdata, re_form, allow_new_levels, se)
         return predicted(*prediction, None if type == "link" else self.response_link)

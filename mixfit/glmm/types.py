@@ -69,8 +69,12 @@ class GeneralizedEstimate:
         From the exact Hessian of all parameters; n_agq = 0 and PQL: from the working linear model, theta known.
     cov_beta_conditional : ndarray, shape (p, p)
         The same at fixed theta and phi.
+    cov_theta : ndarray, shape (m, m)
+        Covariance of theta (delta method); zero on the boundary, where it is not known.
+    cov_theta_beta : ndarray, shape (m, p)
+        Covariances of theta with beta; zero on the boundary, and where `cov_beta` takes theta for known.
     theta_errors : ndarray, shape (m,)
-        Standard errors of theta (delta method); NaN on the boundary.
+        Standard errors of theta; NaN on the boundary.
     modes : tuple of ndarray, shape (q_t, k_t)
         Conditional modes b of every term, a row a level.
     eta : ndarray, shape (n,)
@@ -95,6 +99,8 @@ class GeneralizedEstimate:
     beta: NDArray[np.float64]
     cov_beta: NDArray[np.float64]
     cov_beta_conditional: NDArray[np.float64]
+    cov_theta: NDArray[np.float64]
+    cov_theta_beta: NDArray[np.float64]
     theta_errors: NDArray[np.float64]
     modes: tuple[NDArray[np.float64], ...]
     eta: NDArray[np.float64]
