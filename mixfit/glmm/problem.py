@@ -10,9 +10,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from mixfit.brief import brief
 from mixfit.covariance.term import factor_templates
+from mixfit.design.types import MEAN
 from mixfit.factor.factor import factorize
 from mixfit.factor.plan import make_plan, refill
 from mixfit.families.several import DISPERSION, SeveralPredictors
@@ -288,9 +290,31 @@ def _assemble_several(design: Design, family: Family, prior: Array) -> Generaliz
     return GeneralizedAssembly(problem, fixed, bases, tuple(parts))
 
 
-def with_fixed(assembly: GeneralizedAssembly, columns: Array) -> GeneralizedAssembly:
-    """The model whose fixed effects have the coordinates `columns`, shape (p, c), in the orthonormal basis."""
+def with_fixed(assembly: GeneralizedAssembly, columns: Array, predictor: str = MEAN) -> GeneralizedAssembly:
+    """The model whose fixed effects have the coordinates `columns`, shape (p, c), in the orthonormal basis.
+
+    Of several predictors only those of one change.
+    """
     basis = fixed_basis(np.ascontiguousarray(columns.T))
-    rows = basis.rows @ assembly.fixed.rows
-    fixed = FixedBasis(rows, basis.triangle, basis.kept)
-    return replace(assembly, fixed=fixed, problem=replace(assembly.problem, fixed=rows))
+    if not assembly.parts:
+        rows = basis.rows @ assembly.fixed.rows
+        fixed = FixedBasis(rows, basis.triangle, basis.kept)
+        return replace(assembly, fixed=fixed, problem=replace(assembly.problem, fixed=rows))
+    stack = assembly.problem.stack
+    assert stack is not None
+    turns, triangles, parts, n_fixed, start = [], [], [], [], 0
+    for part in assembly.parts:
+        mine = part.name == predictor
+        p = part.fixed.stop - part.fixed.start
+        turns.append(basis.rows if mine else np.eye(p))
+        triangles.append(basis.triangle if mine else assembly.fixed.triangle[part.fixed, part.fixed])
+        size = len(basis.kept) if mine else p
+        names = tuple(f"column {j}" for j in basis.kept) if mine else part.columns
+        kept = basis.kept if mine else part.kept
+        parts.append(replace(part, columns=names, kept=kept, fixed=slice(start, start + size)))
+        n_fixed.append(size)
+        start += size
+    rows = np.asarray(block_diag(*turns)) @ assembly.fixed.rows
+    fixed = FixedBasis(rows, np.asarray(block_diag(*triangles)), parts[0].kept)
+    problem = replace(assembly.problem, fixed=rows, stack=replace(stack, n_fixed=tuple(n_fixed)))
+    return replace(assembly, fixed=fixed, problem=problem, parts=tuple(parts))

@@ -92,3 +92,26 @@ def test_means_of_a_predictor_computed_from_whole_columns_are_refused() -> None:
     assert fit.emmeans("h").frame.shape[0] == 2
     with pytest.raises(DataError, match="computed from whole columns"):
         fit.emmeans("h", predictor="zi")
+
+
+@pytest.mark.parametrize("predictor", ["mean", "zi"])
+def test_deletions_of_a_hurdle_are_those_of_its_parts(predictor: str) -> None:
+    d = data("truncated_poisson", each=14)
+    whole = mixfit.mixed("y ~ x + h + (1 | g)", d, family="truncated_poisson", zi="~ h + x").fit()
+    own = mixfit.mixed("y ~ x + h + (1 | g)", d[d.y > 0], family="truncated_poisson").fit()
+    table = whole.drop1(predictor=predictor).frame
+    if predictor == "mean":
+        assert_allclose(table.iloc[1:][["npar", "LRT"]], own.drop1().frame.iloc[1:][["npar", "LRT"]], atol=1e-4)
+    else:
+        smaller = mixfit.mixed("y ~ x + h + (1 | g)", d, family="truncated_poisson", zi="~ h").fit()
+        assert_allclose(table.loc["x", "LRT"], 2.0 * (whole.llf - smaller.llf), atol=1e-5)
+        assert_allclose(table["AIC"].to_numpy()[[0, 2]], [whole.aic, smaller.aic], atol=1e-5)
+
+
+def test_deletions_of_a_dispersion() -> None:
+    d = data("nbinom2", each=14)
+    whole = mixfit.mixed("y ~ x + (1 | g)", d, family="nbinom2", dispersion="~ h").fit()
+    smaller = mixfit.mixed("y ~ x + (1 | g)", d, family="nbinom2").fit()
+    table = whole.drop1(predictor="dispersion").frame
+    assert_allclose(table.loc["h", "LRT"], 2.0 * (whole.llf - smaller.llf), atol=1e-5)
+    assert table.loc["h", "npar"] == 1
