@@ -327,7 +327,7 @@ class FittedGeneralized(Fitted):
         FormulaError
             For a `re_form` with a term that the model does not have.
         FitError
-            For another `type` or `what`, and for standard errors of what several predictors make.
+            For another `type` or `what`.
 
         Examples
         --------

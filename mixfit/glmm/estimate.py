@@ -236,6 +236,7 @@ def _by_predictor(
         modes=found.modes[mean.terms],
         eta=found.eta[mean.rows],
         further=further,
+        cov_every_beta=found.cov_beta,
     )
 
 

@@ -82,6 +82,8 @@ class GeneralizedEstimate:
     certificate : Certificate
     further : mapping of str to FurtherEstimate
         Of the predictors after the mean's, whose estimates the other attributes are.
+    cov_every_beta : ndarray
+        Covariance of the fixed effects of all predictors, where there are several.
     at : Kept of Laplace
         The Laplace approximation at the estimates, with modes and factor: what follows from the fit reuses it (see
         `mixfit.glmm.conditional.laplace_at`).
@@ -106,6 +108,7 @@ class GeneralizedEstimate:
     eta: NDArray[np.float64]
     certificate: Certificate
     further: Mapping[str, FurtherEstimate] = field(default_factory=dict)
+    cov_every_beta: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     at: Kept[Laplace] = field(default_factory=Kept, init=False, repr=False)
 
     reml: ClassVar[bool] = False

@@ -223,6 +223,19 @@ def test_predictions_by_what(zinb) -> None:
     assert_allclose(population, 1.0 / (1.0 + np.exp(-(fit.params_of("zi") @ [np.ones(len(d)), d.x]))))
     errors = fit.predict(d.head(3), what="conditional", se=True)
     assert (errors["mean_se"] > 0.0).all()
+    # The delta method through the two predictors' joint covariance, random effects left out.
+    rest = fit.predict(d.head(3), re_form="population", se=True)
+    V, X = fit.estimate.cov_every_beta, np.column_stack([np.ones(3), d.x[:3]])
+    p, m = (fit.predict(d.head(3), re_form="population", what=what).to_numpy() for what in ("zero", "conditional"))
+    slopes = np.column_stack([((1.0 - p) * m)[:, None] * X, (-p * (1.0 - p) * m)[:, None] * X])
+    assert_allclose(rest["mean_se"] ** 2, np.einsum("ij,jk,ik->i", slopes, V, slopes), rtol=1e-8)
+    zeros = fit.predict(d.head(3), what="zero", re_form="population", se=True)["mean_se"]
+    own = V[2:, 2:]
+    assert_allclose(zeros, p * (1.0 - p) * np.sqrt(np.einsum("ij,jk,ik->i", X, own, X)), rtol=1e-8)
+    one = fit.predict(d.head(2), what="dispersion", se=True)["mean_se"]
+    assert_allclose(one, fit.dispersion_se)
+    with_modes = fit.predict(d, se=True)["mean_se"]
+    assert (with_modes > 0.0).all()
 
 
 def test_what_follows_from_a_fit_with_zeros(zinb) -> None:
@@ -251,7 +264,6 @@ def test_what_follows_from_a_fit_with_zeros(zinb) -> None:
         (lambda f: f.conf_int(method="profile"), "Profiles and intervals from them are for models of the mean alone"),
         (lambda f: f.residuals("deviance"), "no deviance residuals: a mixture has no deviance"),
         (lambda f: f.get_prediction(), "get_prediction is for models of the mean alone"),
-        (lambda f: f.predict(se=True), r"predict\(what='response'\) has no standard errors"),
         (lambda f: f.predict(what="zeros"), "what is one of 'response', 'conditional', 'zero'"),
         (lambda f: f.params_of("zero"), "has the predictors mean, zi, and none called 'zero'"),
         (lambda f: f.model.fit(n_agq=0), "fast approximation, n_agq=0, and method='pql'"),
