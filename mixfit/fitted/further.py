@@ -186,9 +186,9 @@ def predict_part(
         [z for r in moved for z in r.Z],
         [code for r in moved for code in r.codes],
     )
-    for own, code, z in zip(read.own_variance, read.codes, rows[MEAN].Z, strict=False):
-        if own is not None and code is not None and z is not None:
-            variance = variance + slopes[MEAN] ** 2 * np.where(code >= 0, own, 0.0)
+    for place, code, z in zip(read.own_variance, read.codes, rows[MEAN].Z, strict=False):
+        if place is not None and code is not None and z is not None:
+            variance = variance + slopes[MEAN] ** 2 * np.where(code >= 0, place, 0.0)
     if what == "dispersion" and DISPERSION not in further and fit.model.family.has_dispersion:
         power = 0.5 if fit.model.family.is_scaled else 1.0
         variance = variance + (power * value * fit.estimate.log_phi_error) ** 2
