@@ -127,7 +127,8 @@ class FittedGeneralized(Fitted):
     def _n_scale(self) -> int:
         further = self.estimate.further
         own = int(self.model.family.has_dispersion and DISPERSION not in further) + len(self.model.family.free)
-        return own + sum(len(f.beta) + len(f.theta) for f in further.values())
+        # Fixed effects that are known are no parameters.
+        return own + sum(len(f.beta) + len(f.theta) for f in further.values()) - len(self.model.known_effects)
 
     @property
     def dispersion(self) -> float:

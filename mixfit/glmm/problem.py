@@ -47,6 +47,7 @@ __all__ = [
     "LikelihoodSlopes",
     "PredictorPart",
     "assemble_generalized",
+    "restricted",
     "with_fixed",
 ]
 
@@ -295,26 +296,23 @@ def with_fixed(assembly: GeneralizedAssembly, columns: Array, predictor: str = M
 
     Of several predictors only those of one change.
     """
-    basis = fixed_basis(np.ascontiguousarray(columns.T))
-    if not assembly.parts:
-        rows = basis.rows @ assembly.fixed.rows
-        fixed = FixedBasis(rows, basis.triangle, basis.kept)
-        return replace(assembly, fixed=fixed, problem=replace(assembly.problem, fixed=rows))
-    stack = assembly.problem.stack
-    assert stack is not None
-    turns, triangles, parts, n_fixed, start = [], [], [], [], 0
-    for part in assembly.parts:
-        mine = part.name == predictor
-        p = part.fixed.stop - part.fixed.start
-        turns.append(basis.rows if mine else np.eye(p))
-        triangles.append(basis.triangle if mine else assembly.fixed.triangle[part.fixed, part.fixed])
-        size = len(basis.kept) if mine else p
-        names = tuple(f"column {j}" for j in basis.kept) if mine else part.columns
-        kept = basis.kept if mine else part.kept
-        parts.append(replace(part, columns=names, kept=kept, fixed=slice(start, start + size)))
-        n_fixed.append(size)
-        start += size
-    rows = np.asarray(block_diag(*turns)) @ assembly.fixed.rows
-    fixed = FixedBasis(rows, np.asarray(block_diag(*triangles)), parts[0].kept)
-    problem = replace(assembly.problem, fixed=rows, stack=replace(stack, n_fixed=tuple(n_fixed)))
+    triangle = assembly.fixed.triangle
+    blocks = [columns if part.name == predictor else triangle[part.fixed, part.fixed] for part in assembly.parts]
+    return restricted(assembly, blocks or [columns])
+
+
+def restricted(assembly: GeneralizedAssembly, columns: Sequence[Array]) -> GeneralizedAssembly:
+    """The model with other fixed effects, given for each predictor in its orthonormal basis, (p_a, c_a)."""
+    own = [fixed_basis(np.ascontiguousarray(c.T)) for c in columns]
+    rows = np.asarray(block_diag(*(b.rows for b in own))) @ assembly.fixed.rows
+    fixed = FixedBasis(rows, np.asarray(block_diag(*(b.triangle for b in own))), own[0].kept)
+    problem = replace(assembly.problem, fixed=rows)
+    parts, start = [], 0
+    for part, basis in zip(assembly.parts, own, strict=False):
+        # Which of the new columns these are: they need not be the user's.
+        names = tuple(f"column {j}" for j in basis.kept)
+        parts.append(replace(part, columns=names, kept=basis.kept, fixed=slice(start, start + len(basis.kept))))
+        start += len(basis.kept)
+    if problem.stack is not None:
+        problem = replace(problem, stack=replace(problem.stack, n_fixed=tuple(len(b.kept) for b in own)))
     return replace(assembly, fixed=fixed, problem=problem, parts=tuple(parts))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,7 @@ from mixfit.families.links import LINKS
 from mixfit.families.several import DISPERSION, ZERO
 from mixfit.glmm.conditional import conditional_covariance, predictor_variance
 from mixfit.glmm.estimate import estimate_generalized
+from mixfit.glmm.given import GivenStart
 from mixfit.glmm.pql import few_counts
 from mixfit.glmm.problem import assemble_generalized
 from mixfit.glmm.separation import (
@@ -27,11 +29,12 @@ from mixfit.glmm.separation import (
 )
 from mixfit.model.base import MixedModel
 from mixfit.model.further import check_response, further_formulas, refuse_several
+from mixfit.model.named import hold_in_family, read_held, read_named_start
 from mixfit.model.starts import read_fixed_start, read_start
 from mixfit.results.generalized import GeneralizedResults
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -59,8 +62,10 @@ def generalized(
     context: Mapping[str, Any] | None,
     zi: str | None = None,
     dispersion: str | None = None,
+    fixed: Mapping[str, float] | None = None,
 ) -> GeneralizedMixedModel:
     """A generalized mixed model from a parsed formula and a data frame; see `mixfit.mixed`."""
+    family, fixed = hold_in_family(family, fixed or {})
     proportions = family.kind == "proportion"
     links = {MEAN: family.link, ZERO: LINKS["logit"], DISPERSION: LINKS["log"]}
     further = further_formulas(family, zi, dispersion)
@@ -76,7 +81,7 @@ def generalized(
         links=links,
         further=further,
     )
-    return GeneralizedMixedModel(formula, design, family)
+    return GeneralizedMixedModel(formula, design, family, fixed)
 
 
 class GeneralizedMixedModel(MixedModel):
@@ -88,6 +93,8 @@ class GeneralizedMixedModel(MixedModel):
     design : Design
         For a binomial model, y is a proportion and the weights are numbers of trials.
     family : Family
+    fixed : mapping of str to float, optional
+        Fixed effects that are known, by name.
 
     Examples
     --------
@@ -101,16 +108,20 @@ class GeneralizedMixedModel(MixedModel):
     -91.983
     """
 
-    def __init__(self, formula: str, design: Design, family: Family) -> None:
+    def __init__(self, formula: str, design: Design, family: Family, fixed: Mapping[str, float] | None = None) -> None:
         check_response(design, family)
         self.family = family
         self._assembly = assemble_generalized(design, family)
+        self.known_effects: dict[str, float] = dict(fixed or {})
+        self._held = read_held(self._assembly, design, self.known_effects)
         super().__init__(formula, design, self._assembly.fixed.kept)
 
     @property
     def description(self) -> str:
         """The formula, and those of the other predictors."""
-        further = (f"{p.name} = {p.text.strip()}" for p in self.design.further)
+        further = [f"{p.name} = {p.text.strip()}" for p in self.design.further]
+        if self.known_effects:
+            further.append("fixed = " + ", ".join(f"{name} {value:g}" for name, value in self.known_effects.items()))
         return "; ".join([self.formula, *further])
 
     @property
@@ -123,7 +134,7 @@ class GeneralizedMixedModel(MixedModel):
         *,
         n_agq: int = 1,
         method: Literal["ml", "pql"] = "ml",
-        start: Sequence[ArrayLike] | ArrayLike | None = None,
+        start: Sequence[ArrayLike] | ArrayLike | Mapping[str, float] | None = None,
         start_fixed: ArrayLike | None = None,
     ) -> GeneralizedResults:
         """Estimate by maximum likelihood, or by penalized quasi-likelihood.
@@ -146,7 +157,9 @@ class GeneralizedMixedModel(MixedModel):
             is no likelihood: such a fit has no ``llf``, ``aic`` or ``bic``.
         start : sequence of array-like, or array-like of shape (m,), optional
             Where to start from: for each random term its relative factor, shape (k_t, k_t), or its parameters, shape
-            (m_t,); or all of theta. Otherwise, and where they turn out to be the better start, moment estimates of
+            (m_t,); or all of theta. Or some parameters by name: fixed effects (``"x"``, ``"zi:x"``), standard
+            deviations of terms with one column (``"sd((Intercept)|g)"``, ``"zi:sd((Intercept)|g)"``), ``"phi"``.
+            Otherwise, and where they turn out to be the better start, moment estimates of
             the working linear model.
         start_fixed : array-like, shape (p,), optional
             Fixed effects to start from, in the order of ``params``; otherwise those of the generalized linear model
@@ -183,10 +196,9 @@ class GeneralizedMixedModel(MixedModel):
             raise FitError(f"n_agq is 0 or a positive whole number of quadrature points, not {n_agq!r}.")
         if method == "pql" and n_agq != 1:
             raise FitError("n_agq is for method='ml': penalized quasi-likelihood has no integral to approximate.")
-        theta = None if start is None else read_start(self.design.random, start, self.in_formula_order)
-        beta = None if start_fixed is None else read_fixed_start(self.design, self._assembly.fixed.kept, start_fixed)
+        given = self._given(start, start_fixed)
         try:
-            estimate = estimate_generalized(self._assembly, int(n_agq), method, theta, beta)
+            estimate = estimate_generalized(self._assembly, int(n_agq), method, given, self._held)
         except FitError:
             self._refuse_separation(None)
             raise
@@ -194,6 +206,23 @@ class GeneralizedMixedModel(MixedModel):
         if method == "pql":
             _warn_of_bias(self._assembly.problem.prior, self.family, estimate.eta)
         return GeneralizedResults(self, estimate)
+
+    def _given(
+        self, start: Sequence[ArrayLike] | ArrayLike | Mapping[str, float] | None, start_fixed: ArrayLike | None
+    ) -> GivenStart | None:
+        """What the search is to start from."""
+        if start is None and start_fixed is None:
+            return None
+        out = GivenStart()
+        if isinstance(start, Mapping):
+            out = read_named_start(self._assembly, self.design, start)
+        elif start is not None:
+            thetas = read_start(self.design.random, start, self.in_formula_order)
+            out = replace(out, thetas=dict(enumerate(thetas)))
+        if start_fixed is not None:
+            beta = read_fixed_start(self.design, self._assembly.fixed.kept, start_fixed)
+            out = replace(out, fixed={**out.fixed, **dict(enumerate(beta.tolist()))})
+        return out
 
     def _refuse_separation(self, estimate: GeneralizedEstimate | None) -> None:
         """Raise FitError where `estimate` (None: there is none) ran away with effects that separate the response."""
@@ -241,7 +270,7 @@ class GeneralizedMixedModel(MixedModel):
 
     def with_design(self, design: Design) -> GeneralizedMixedModel:
         """The same kind of model, with the same family, of another design."""
-        return GeneralizedMixedModel(self.formula, design, self.family)
+        return GeneralizedMixedModel(self.formula, design, self.family, self.known_effects)
 
     def conditional_covariance(self, estimate: GeneralizedEstimate, of: str = MEAN) -> tuple[Array, ...]:
         """Cov(b_j | y) of every level of every term at the mode, shapes (q_t, k_t, k_t).
@@ -272,7 +301,9 @@ class GeneralizedMixedModel(MixedModel):
         Surface
         """
         refuse_several(self.design, "Profiles and intervals from them")
-        from mixfit.glmm.estimate import points_at
+        if self._held is not None:
+            raise FitError("Profiles and intervals from them move every parameter, and fixed= holds some of these.")
+        from mixfit.glmm.given import points_at
         from mixfit.glmm.problem import GeneralizedParameters
         from mixfit.glmm.surface import GeneralizedSurface
 

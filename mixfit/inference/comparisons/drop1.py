@@ -225,6 +225,8 @@ def _refits(fit: Fit, columns: Sequence[Array], predictor: str) -> tuple[Minimum
     from mixfit.glmm.problem import with_fixed as with_fixed_generalized
 
     whole = _generalized(fit)
+    if whole.model.known_effects:
+        raise ComparisonError("drop1 leaves out columns, and fixed= holds coefficients: compare two fits by anova.")
     smaller = [
         estimate_generalized(with_fixed_generalized(whole.model.assembly, c, predictor), whole.estimate.n_agq)
         for c in columns
