@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,10 +13,10 @@ from mixfit.design.build import build
 from mixfit.design.types import MEAN
 from mixfit.errors import BiasWarning, FitError
 from mixfit.families.links import LINKS
+from mixfit.families.resolve import resolve_family
 from mixfit.families.several import DISPERSION, ZERO
 from mixfit.glmm.conditional import conditional_covariance, predictor_variance
 from mixfit.glmm.estimate import estimate_generalized
-from mixfit.glmm.given import GivenStart
 from mixfit.glmm.pql import few_counts
 from mixfit.glmm.problem import assemble_generalized
 from mixfit.glmm.separation import (
@@ -29,12 +28,11 @@ from mixfit.glmm.separation import (
 )
 from mixfit.model.base import MixedModel
 from mixfit.model.further import check_response, further_formulas, refuse_several
-from mixfit.model.named import hold_in_family, read_held, read_named_start
-from mixfit.model.starts import read_fixed_start, read_start
+from mixfit.model.named import given_start, hold_in_family, read_held
 from mixfit.results.generalized import GeneralizedResults
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -196,7 +194,7 @@ class GeneralizedMixedModel(MixedModel):
             raise FitError(f"n_agq is 0 or a positive whole number of quadrature points, not {n_agq!r}.")
         if method == "pql" and n_agq != 1:
             raise FitError("n_agq is for method='ml': penalized quasi-likelihood has no integral to approximate.")
-        given = self._given(start, start_fixed)
+        given = given_start(self._assembly, self.design, self.in_formula_order, start, start_fixed)
         try:
             estimate = estimate_generalized(self._assembly, int(n_agq), method, given, self._held)
         except FitError:
@@ -206,23 +204,6 @@ class GeneralizedMixedModel(MixedModel):
         if method == "pql":
             _warn_of_bias(self._assembly.problem.prior, self.family, estimate.eta)
         return GeneralizedResults(self, estimate)
-
-    def _given(
-        self, start: Sequence[ArrayLike] | ArrayLike | Mapping[str, float] | None, start_fixed: ArrayLike | None
-    ) -> GivenStart | None:
-        """What the search is to start from."""
-        if start is None and start_fixed is None:
-            return None
-        out = GivenStart()
-        if isinstance(start, Mapping):
-            out = read_named_start(self._assembly, self.design, start)
-        elif start is not None:
-            thetas = read_start(self.design.random, start, self.in_formula_order)
-            out = replace(out, thetas=dict(enumerate(thetas)))
-        if start_fixed is not None:
-            beta = read_fixed_start(self.design, self._assembly.fixed.kept, start_fixed)
-            out = replace(out, fixed={**out.fixed, **dict(enumerate(beta.tolist()))})
-        return out
 
     def _refuse_separation(self, estimate: GeneralizedEstimate | None) -> None:
         """Raise FitError where `estimate` (None: there is none) ran away with effects that separate the response."""
@@ -271,6 +252,36 @@ class GeneralizedMixedModel(MixedModel):
     def with_design(self, design: Design) -> GeneralizedMixedModel:
         """The same kind of model, with the same family, of another design."""
         return GeneralizedMixedModel(self.formula, design, self.family, self.known_effects)
+
+    def with_family(self, family: Any) -> GeneralizedMixedModel:
+        """The same predictors of the same response under another distribution.
+
+        Parameters
+        ----------
+        family : str or family instance
+
+        Returns
+        -------
+        GeneralizedMixedModel
+
+        Raises
+        ------
+        FormulaError
+            Where the family has no zeros or no dispersion that the model's predictors could be of.
+        DataError
+            For responses outside its support.
+        FitError
+            For a family of proportions where the responses are none, or the other way round.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> ticks = mixfit.datasets.load("grouseticks")
+        >>> model = mixfit.mixed("TICKS ~ YEAR + (1 | BROOD)", ticks, family="poisson")
+        >>> model.with_family("nbinom2").family
+        nbinom2(log)
+        """
+        return other_family(self, family)
 
     def conditional_covariance(self, estimate: GeneralizedEstimate, of: str = MEAN) -> tuple[Array, ...]:
         """Cov(b_j | y) of every level of every term at the mode, shapes (q_t, k_t, k_t).
@@ -356,6 +367,20 @@ class GeneralizedMixedModel(MixedModel):
         from mixfit.glmm.conditional import generalized_working_model
 
         return generalized_working_model(self._assembly, estimate)
+
+
+def other_family(model: MixedModel, family: Any) -> GeneralizedMixedModel:
+    """A model's design under another distribution."""
+    resolved = resolve_family(family)
+    own = getattr(model, "family", None)
+    trials = own is not None and own.kind == "proportion"
+    if trials != (resolved.kind == "proportion"):
+        kinds = "proportions of trials" if trials else "no proportions of trials"
+        raise FitError(f"The responses are {kinds}, which the {resolved!r} family does not model.")
+    texts = {p.name: p.text for p in model.design.further}
+    further_formulas(resolved, texts.get(ZERO), texts.get(DISPERSION))
+    design = replace(model.design, link=resolved.link, transformation=None)
+    return GeneralizedMixedModel(model.formula_text, design, resolved, getattr(model, "known_effects", None))
 
 
 def _warn_of_bias(prior: Array, family: Family, eta: Array) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,15 +12,20 @@ from mixfit.design.types import MEAN
 from mixfit.errors import FitError, FormulaError
 from mixfit.glmm.given import GivenStart
 from mixfit.glmm.held import Held
+from mixfit.model.starts import read_fixed_start, read_start
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
 
     from mixfit.design.types import Design
     from mixfit.families.base import Family
     from mixfit.glmm.problem import GeneralizedAssembly
 
-__all__ = ["hold_in_family", "read_held", "read_named_start"]
+    Array = NDArray[np.float64]
+
+__all__ = ["given_start", "hold_in_family", "read_held"]
 
 # What a family's dispersion is called, here and by glmmTMB.
 _DISPERSION = ("phi", "theta")
@@ -69,7 +76,29 @@ def read_held(assembly: GeneralizedAssembly, design: Design, fixed: Mapping[str,
     return Held(np.array([place for place, _ in own], dtype=np.intp), np.array([value for _, value in own]))
 
 
-def read_named_start(assembly: GeneralizedAssembly, design: Design, start: Mapping[str, Any]) -> GivenStart:
+def given_start(
+    assembly: GeneralizedAssembly,
+    design: Design,
+    in_formula_order: Callable[[Array], Array],
+    start: Sequence[ArrayLike] | ArrayLike | Mapping[str, float] | None,
+    start_fixed: ArrayLike | None,
+) -> GivenStart | None:
+    """What the search is to start from; None where nothing is given."""
+    if start is None and start_fixed is None:
+        return None
+    out = GivenStart()
+    if isinstance(start, Mapping):
+        out = _named_start(assembly, design, start)
+    elif start is not None:
+        thetas = read_start(design.random, start, in_formula_order)
+        out = GivenStart(dict(enumerate(thetas)))
+    if start_fixed is not None:
+        beta = read_fixed_start(design, assembly.fixed.kept, start_fixed)
+        out = replace(out, fixed={**out.fixed, **dict(enumerate(beta.tolist()))})
+    return out
+
+
+def _named_start(assembly: GeneralizedAssembly, design: Design, start: Mapping[str, Any]) -> GivenStart:
     """Parameters to start from: fixed effects, ``phi``, and standard deviations of terms with one column.
 
     Raises

@@ -8,7 +8,9 @@ from mixfit.bayes.sample import sample
 from mixfit.fitted.generalized import FittedGeneralized
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.comparisons.drop1 import drop1
+from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.fixed_effects.tables import anova, contest, ttest
+from mixfit.inference.frequencies import frequencies
 from mixfit.inference.heritability import heritability
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
 from mixfit.inference.loadings import loadings
@@ -79,6 +81,7 @@ class GeneralizedResults(FittedGeneralized):
     contest = contest
     ttest = ttest
     drop1 = drop1
+    compare_families = compare_families
     emmeans = emmeans
     conf_int = conf_int
     profile = profile
@@ -95,6 +98,7 @@ class GeneralizedResults(FittedGeneralized):
     influence = influence
     sample = sample
     quantile_residuals = quantile_residuals
+    frequencies = frequencies
     residual_tests = residual_tests
 
     @property

@@ -8,6 +8,7 @@ from mixfit.bayes.sample import sample
 from mixfit.fitted.linear import FittedLinear
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.comparisons.drop1 import drop1
+from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.comparisons.ranova import ranova
 from mixfit.inference.fixed_effects.tables import anova, contest, ttest, vcov_kr
 from mixfit.inference.heritability import heritability
@@ -80,6 +81,7 @@ class LinearResults(FittedLinear):
     contest = contest
     ttest = ttest
     drop1 = drop1
+    compare_families = compare_families
     emmeans = emmeans
     conf_int = conf_int
     profile = profile
