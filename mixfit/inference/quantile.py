@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Places", "compare", "quantile_residuals", "residual_tests"]
+__all__ = ["Places", "compare", "quantile_residuals", "residual_tests", "tested_residuals"]
 
 # 160 MB an array.
 _CELLS_AT_ONCE = 20_000_000
@@ -202,6 +202,13 @@ def residual_tests(
     outliers             1.00     0.36
     zero inflation       1.14     0.51
     """
+    return tested_residuals(fit, n, seed=seed, re_form=re_form)[1]
+
+
+def tested_residuals(
+    fit: Fit, n: int, *, seed: int | np.random.Generator | None, re_form: ReForm
+) -> tuple[Array, Table]:
+    """Quantile residuals, (nobs,), and their tests, from the same simulations."""
     from scipy.stats import binomtest, kstest
 
     rng = np.random.default_rng(seed)
@@ -223,7 +230,8 @@ def residual_tests(
         "uniformity: Kolmogorov-Smirnov D; outliers: residuals within 1/(n + 1) of 0 or 1 (binomial test);",
         "dispersion, zero inflation: observed over mean simulated, two-sided p-values from the simulations",
     )
-    return Table(frame, heading=(f"Tests of quantile residuals, {n} simulations",), notes=notes, p_column="p.value")
+    heading = (f"Tests of quantile residuals, {n} simulations",)
+    return residuals, Table(frame, heading=heading, notes=notes, p_column="p.value")
 
 
 def _ratio(observed: float, simulated: Array) -> tuple[float, float]:

@@ -283,7 +283,7 @@ class GeneralizedMixedModel(MixedModel):
         """
         return other_family(self, family)
 
-    def conditional_covariance(self, estimate: GeneralizedEstimate, of: str = MEAN) -> tuple[Array, ...]:
+    def conditional_covariance(self, estimate: GeneralizedEstimate, *, of: str = MEAN) -> tuple[Array, ...]:
         """Cov(b_j | y) of every level of every term at the mode, shapes (q_t, k_t, k_t).
 
         Parameters

@@ -8,7 +8,7 @@ import numpy as np
 
 from mixfit.errors import FitError
 from mixfit.inference.frequencies import frequencies
-from mixfit.inference.quantile import quantile_residuals, residual_tests
+from mixfit.inference.quantile import tested_residuals
 from mixfit.plots.figure import BLUE, GREY, RED, one_axes, panels, point_style
 
 if TYPE_CHECKING:
@@ -72,9 +72,8 @@ def quantile_residual_plot(
     >>> left.get_xlabel(), right.get_ylabel()
     ('uniform quantile', 'quantile residual')
     """
-    rng = np.random.default_rng(seed)
-    values = np.asarray(quantile_residuals(fit, n, seed=rng, re_form=re_form), dtype=float)
-    tests = residual_tests(fit, n, seed=rng, re_form=re_form).frame["p.value"]
+    values, table = tested_residuals(fit, n, seed=seed, re_form=re_form)
+    tests = table.frame["p.value"]
     made = panels(2, axes, columns=2, size=(4.4, 4.2))
     left, right = made.axes
     m = len(values)
