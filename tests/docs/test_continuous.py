@@ -20,10 +20,8 @@ def test_what_the_page_says() -> None:
     apart = (t.predict() - normal.predict()).abs().groupby(sleep["Subject"]).max()
     assert set(apart.nlargest(3).index) == {"308", "332", "352"}
     assert apart["333"] < 0.5 * apart["332"]
-    for subject in ("308", "332", "352"):
-        own = sleep[sleep["Subject"] == subject]
-        near, far = ((own["Reaction"] - fit.predict(own)).abs().median() for fit in (t, normal))
-        assert near < far
+    near, far = ((sleep["Reaction"] - fit.predict()).abs().median() for fit in (t, normal))
+    assert near < 0.95 * far
     cover, hurdle = page["cover"], page["hurdle"]
     assert cover.params["shade"] == pytest.approx(2.0, abs=3.0 * cover.bse["shade"])
     assert cover.dispersion == pytest.approx(4.0, abs=1.0)
