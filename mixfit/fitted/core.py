@@ -11,6 +11,8 @@ import pandas as pd
 
 from mixfit import wald
 from mixfit.covariance.templates import expand
+from mixfit.design.across import refuse_related
+from mixfit.fitted.draws import independent
 from mixfit.fitted.ranef import coef, ranef
 from mixfit.fitted.simulate import simulate
 from mixfit.fitted.singular import any_singular, undetermined
@@ -211,6 +213,7 @@ class Fitted:
 
         Block diagonal; its rows and columns are the columns of the model's ``exog_re``.
         """
+        refuse_related(self.model.design.random, "Lambda")
         return expand(self.estimate.templates, [r.grouping.n_levels for r in self.model.design.random])
 
     @cached_property
@@ -221,5 +224,6 @@ class Fitted:
         covariance is singular, u has nothing in the directions that it leaves out.
         """
         # u = Lambda'Z'(score of the predictor) is in the range of T': of all solutions of b = Tu the shortest.
-        pairs = zip(self.estimate.templates, self.estimate.modes, strict=True)
-        return np.concatenate([np.empty(0), *((b @ np.linalg.pinv(t).T).ravel() for t, b in pairs)])
+        triples = zip(self.estimate.templates, self.estimate.modes, self.model.design.random, strict=True)
+        parts = [independent(term.structure, b) @ np.linalg.pinv(t).T for t, b, term in triples]
+        return np.concatenate([np.empty(0), *(part.ravel() for part in parts)])

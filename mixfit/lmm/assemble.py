@@ -134,9 +134,10 @@ def random_rows(
         bases.append(basis)
         columns[i].append(part)
         width[i] += k
+    related = {number[id(r.grouping)]: r.structure.relationship for r in random}
     rows = tuple(
-        FactorRows(g.codes, g.n_levels, _stack(parts, len(g.codes)))
-        for g, parts in zip(groupings, columns, strict=True)
+        FactorRows(g.codes, g.n_levels, _stack(parts, len(g.codes)), related[i])
+        for i, (g, parts) in enumerate(zip(groupings, columns, strict=True))
     )
     return rows, tuple(terms), tuple(bases)
 

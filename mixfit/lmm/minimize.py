@@ -70,10 +70,10 @@ class LinearCriterion:
     reml : bool
     """
 
-    price = Price.CHEAP
-
     def __init__(self, problem: Problem, *, reml: bool) -> None:
         self.problem, self.reml = problem, reml
+        # A sparse inverse has no second derivatives but differences.
+        self.price = Price.DEAR if problem.gram.relationships else Price.CHEAP
         self.n_aside = 0
 
     def evaluate(self, place: Sequence[Array]) -> Evaluation:
