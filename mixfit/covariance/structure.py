@@ -104,6 +104,15 @@ class Structure(ABC):
     """Whether one effect for all columns is such a bound."""
 
     @property
+    def is_given(self) -> bool:
+        """Whether Sigma is known itself, in units of the response: theta is then 1 / sigma, and no parameter."""
+        return False
+
+    def held(self, length: float) -> Structure:
+        """Itself where Sigma is not relative to sigma, Z = Z_basis `length`: a known one has nothing to move then."""
+        return self
+
+    @property
     def relationship(self) -> Relationship | None:
         """What is known of the covariance between levels, given by its sparse inverse; None of independent ones."""
         return None
@@ -308,6 +317,10 @@ class Structure(ABC):
     @abstractmethod
     def coordinates(self, natural: int | None = None) -> Coordinates:
         """Smooth coordinates, one of them the natural parameter of that number."""
+
+    def coordinates_at(self, center: Array) -> Coordinates:
+        """The same, around what `standardized` gives of the minimum."""
+        return self.coordinates()
 
     @abstractmethod
     def standardized(self, point: Array, base: Array) -> Array:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["AcrossReader", "among", "refuse_related", "spread"]
+__all__ = ["AcrossReader", "among", "refuse_given", "refuse_related", "spread"]
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,16 @@ def refuse_related(random: Sequence[RandomDesign], what: str) -> None:
             raise FitError(
                 f"{term.text}: {what} takes levels for independent, or a dense matrix of theirs, and these are related "
                 "by a sparse inverse. Hand over the matrix itself, K.covariance(levels), of the levels with rows."
+            )
+
+
+def refuse_given(random: Sequence[RandomDesign], what: str) -> None:
+    """Refuse what takes all covariances for estimated, or relative to sigma."""
+    for term in random:
+        if term.structure.is_given:
+            raise FitError(
+                f"{term.text}: {what} takes every covariance for an estimated one, and this one is known. Compare "
+                "fits by their log-likelihoods, or resample with bootstrap()."
             )
 
 

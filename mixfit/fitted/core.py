@@ -127,7 +127,8 @@ class Fitted:
     @property
     def npar(self) -> int:
         """Number of parameters: fixed effects, theta and, where one is estimated, the scale."""
-        return wald.n_parameters(len(self.estimate.beta), len(self.estimate.theta), self._n_scale)
+        given = sum(term.structure.is_given for term in self.model.design.random)
+        return wald.n_parameters(len(self.estimate.beta), len(self.estimate.theta) - given, self._n_scale)
 
     @property
     def df_model(self) -> int:
