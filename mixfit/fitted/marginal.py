@@ -18,6 +18,7 @@ import pandas as pd
 
 from mixfit.arguments import check_flag
 from mixfit.covariance.steps import split_theta
+from mixfit.design.across import refuse_related
 from mixfit.errors import FitError
 from mixfit.families.integrated import IntegratedMean
 from mixfit.fitted.kriging import kriged
@@ -56,6 +57,7 @@ def predictor_spread(fit: GeneralizedFit, newdata: object = None) -> tuple[Array
         Zero where s is, and for theta on a bound, whose error is not known.
     """
     design, estimate = fit.model.design, fit.estimate
+    refuse_related(design.random, "an average over random effects")
     Z: list[Array] = [term.Z for term in design.random]
     own: Sequence[Array | None] = ()
     if newdata is not None:
