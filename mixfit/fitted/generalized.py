@@ -112,6 +112,11 @@ class FittedGeneralized(Fitted):
         """
         return self.family.shape_values
 
+    @property
+    def further_coefficients(self) -> dict[str, pd.DataFrame]:
+        """Tables of coefficients beside those of `fixef`, as a summary has them, by the names of the predictors."""
+        return {name: coefficients_of(self, name) for name in self.estimate.further}
+
     def params_of(self, predictor: str) -> pd.Series[float]:
         """Return the fixed effects of a predictor: ``"zi"``, ``"dispersion"``, or ``"mean"``, which are `params`.
 

@@ -115,6 +115,10 @@ class Model(Protocol):
         """Names of the columns that were dropped because others determine them."""
 
     @property
+    def reach(self) -> tuple[Array, tuple[str, ...]]:
+        """Columns by which one model is known to contain another, and their names."""
+
+    @property
     def kept(self) -> NDArray[np.intp]:
         """Position in ``design.X`` of every column of `exog`."""
 
@@ -207,6 +211,10 @@ class Fit(Protocol):
     @property
     def params(self) -> pd.Series[float]:
         """Fixed effects, shape (p,)."""
+
+    @property
+    def fixef(self) -> pd.Series[float]:
+        """Coefficients of the columns of the model's `exog`: `params`, but for thresholds."""
 
     @property
     def bse(self) -> pd.Series[float]:
@@ -363,6 +371,10 @@ class GeneralizedFit(Fit, Protocol):
     @property
     def linear_predictor(self) -> pd.Series[float]:
         """Linear predictor at the modes, offset included, on the rows used."""
+
+    @property
+    def further_coefficients(self) -> dict[str, pd.DataFrame]:
+        """Tables of coefficients beside those of `fixef`."""
 
 
 def is_fit(fit: object) -> TypeGuard[Fit]:

@@ -174,6 +174,7 @@ def _collect(
     m = len(optimum.directions)
     covariance = _covariance(optimum.hessian)
     tail_errors = np.sqrt(covariance.diagonal()[len(covariance) - problem.family.n_tail :])
+    shapes = slice(len(covariance) - len(at.shape), None)
     modes = tuple(
         np.ascontiguousarray(np.linalg.solve(basis, b[t.factor][t.columns, 0]).T)
         for t, basis in zip(problem.terms, assembly.term_bases, strict=True)
@@ -195,6 +196,8 @@ def _collect(
         modes=modes,
         eta=center.mode.eta,
         certificate=optimum.certificate,
+        cov_shape=covariance[shapes, shapes],
+        cov_beta_shape=assembly.fixed.coefficients(covariance[m : m + len(at.gamma), shapes]),
     )
     found = _by_predictor(found, assembly, thetas) if assembly.parts else found
     found.at.keep(center)

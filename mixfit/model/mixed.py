@@ -31,6 +31,7 @@ def mixed(
     residual: str | None = None,
     dispersion: str | None = None,
     zi: str | None = None,
+    nominal: str | None = None,
     na_action: Literal["drop", "raise"] = "drop",
     context: Mapping[str, Any] | None = None,
 ) -> LinearMixedModel | ResidualMixedModel | GeneralizedMixedModel:
@@ -65,6 +66,10 @@ def mixed(
     zi : str, optional
         A formula of the log odds of a further zero, ``"~ x + (1 | g)"``, beside those of the family. With a family
         that has none (``truncated_poisson``, ``gamma``, ``lognormal``, ``beta``) it is the hurdle: all zeros.
+    nominal : str, optional
+        Of a model of ordered categories (``cumulative``, ``sratio``, ``cratio``, ``adjacent``): a formula of effects
+        that move each threshold by itself, ``"~ x"``, as in ordinal. `dispersion` is then ordinal's ``scale=``, a
+        formula of the log scale of the latent variable.
     na_action : {"drop", "raise"}
         What to do with rows in which something that the model uses is missing.
     context : mapping, optional
@@ -72,7 +77,7 @@ def mixed(
 
     Returns
     -------
-    LinearMixedModel, ResidualMixedModel or GeneralizedMixedModel
+    LinearMixedModel, ResidualMixedModel, GeneralizedMixedModel or OrdinalMixedModel
 
     Raises
     ------
@@ -91,6 +96,7 @@ def mixed(
     parsed = parse(formula, random=None if structured else True)
     if family is not None and family != "gaussian":
         # Families bring scipy.special along: who fits linear models need not wait for it.
+        from mixfit.families.ordinal import Ordinal
         from mixfit.families.resolve import resolve_family
         from mixfit.model.generalized import generalized
 
@@ -102,7 +108,18 @@ def mixed(
                     "describe correlation by a structured random effect, ar1(0 + time | subject)."
                 )
             parsed = parse(formula)
+            if isinstance(resolved, Ordinal):
+                from mixfit.model.ordinal import ordinal
+
+                if zi is not None:
+                    raise FormulaError(f"zi= models zeros, and a {resolved.name} response is in categories.")
+                beside = {"nominal": nominal, "dispersion": dispersion}
+                return ordinal(formula, parsed, data, resolved, weights, offset, na_action, context, beside)
+            if nominal is not None:
+                raise FormulaError(f"nominal= is of thresholds, and the {resolved.name} family has none.")
             return generalized(formula, parsed, data, resolved, weights, offset, na_action, context, zi, dispersion)
+    if nominal is not None:
+        raise FormulaError("nominal= is of thresholds: give a family that has them, such as 'cumulative'.")
     if zi is not None:
         raise FormulaError("zi= models zeros, which Gaussian responses have none of: give a family with them.")
     if structured:

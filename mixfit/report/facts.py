@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.families.several import DISPERSION
-from mixfit.fitted.further import coefficients_of, further_deviations
+from mixfit.fitted.further import further_deviations
 from mixfit.fitted.protocols import is_generalized, is_nonlinear
 from mixfit.fitted.varcorr import random_covariances, term_order
 from mixfit.tables.numbers import P_HEADER, format_common
@@ -106,14 +106,17 @@ def collect(fit: Fit, correlation: bool | None = None) -> SummaryFacts:
         nobs=fit.nobs,
         n_dropped=model.design.n_dropped,
         groups={random[t].grouping.name: random[t].written.n_levels for t in term_order(random)},
-        coefficients=pd.DataFrame({"Estimate": fit.params, "Std. Error": fit.bse, **heading.tests}),
+        # Thresholds, which stand before the fixed effects, have a table of their own.
+        coefficients=pd.DataFrame({"Estimate": fit.params, "Std. Error": fit.bse, **heading.tests}).iloc[
+            len(fit.params) - p :
+        ],
         dispersion=heading.dispersion,
         correlation=as_correlation(estimate.cov_beta) if show and p > 1 else None,
         notes=_notes(fit, hidden=correlation is None and not show),
         deviations={name: further_deviations(fit, name) for name in fit.estimate.further}
         if is_generalized(fit)
         else {},
-        further={name: coefficients_of(fit, name) for name in fit.estimate.further} if is_generalized(fit) else {},
+        further=fit.further_coefficients if is_generalized(fit) else {},
     )
 
 
@@ -149,7 +152,7 @@ def _generalized_heading(fit: GeneralizedFit) -> Heading:
         dispersion = "\n".join(filter(None, [dispersion, f"Other parameters of {family.name}: {', '.join(shapes)}"]))
     return Heading(
         title=f"Generalized linear mixed model fit by {method}",
-        family=f"{family.name}  ( {family.link.name} )",
+        family=f"{family.name}  ( {family.link_name} )",
         criteria={} if quasi else fit.information_criteria(),
         tests={"z value": fit.tvalues, P_HEADER: fit.pvalues},
         dispersion=dispersion,
