@@ -16,6 +16,7 @@ from mixfit.design.environment import Environment
 from mixfit.design.grouping import GroupingReader, as_text, check_random, cross
 from mixfit.design.ordered import read_ordered
 from mixfit.design.parts import build_parts, check_finite, check_names, fixed_structure, materialize, plan_part
+from mixfit.design.prior import PriorReader
 from mixfit.design.probe import make_probe
 from mixfit.design.reader import FittedReader, PredictorReader, RandomReader, probed_items
 from mixfit.design.residual import RESIDUAL, has_blocks
@@ -167,6 +168,11 @@ def build(
             context={name: value for name, value in used.items() if name in needed},
             state=environment.state,
             probe=make_probe(probed_items(predictors, readers), columns, rows.keep),
+            prior=PriorReader(
+                formula.response.arguments or () if binomial else (),
+                weights if isinstance(weights, str) else None,
+                weights is not None and not isinstance(weights, str),
+            ),
         ),
         fixed=mean.fixed,
         variables=frame.only(variables),

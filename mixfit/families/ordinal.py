@@ -279,7 +279,8 @@ class Ordinal(Family):
 
     def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         below = np.cumsum(self.probabilities(mu)[:-1], axis=0)
-        return 1.0 + (rng.uniform(size=mu.shape) > below).sum(axis=0)
+        drawn = 1.0 + (rng.uniform(size=mu.shape) > below).sum(axis=0)
+        return np.where(np.isnan(below).any(axis=0), np.nan, drawn)
 
     def start_mean(self, y: Array, prior: Array) -> Array:
         return np.zeros(len(y))

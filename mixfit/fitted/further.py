@@ -35,6 +35,7 @@ __all__ = [
     "further_deviations",
     "further_of",
     "further_predictor",
+    "further_tables",
     "mixed_moments",
     "predict_part",
     "zero_of",
@@ -73,6 +74,11 @@ def coefficients_of(fit: GeneralizedFit, name: str) -> pd.DataFrame:
     z = wald.ratios(found.beta, errors)
     columns = {"Estimate": found.beta, "Std. Error": errors, "z value": z, "Pr(>|z|)": wald.p_values(z)}
     return pd.DataFrame(columns, index=pd.Index(found.names, dtype=object))
+
+
+def further_tables(fit: GeneralizedFit) -> dict[str, pd.DataFrame]:
+    """Tables of coefficients beside those of `fixef`, as a summary has them, by the names of the predictors."""
+    return {name: coefficients_of(fit, name) for name in fit.estimate.further}
 
 
 def further_deviations(fit: GeneralizedFit, name: str) -> str:

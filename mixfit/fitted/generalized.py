@@ -12,8 +12,10 @@ from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.families.several import DISPERSION
 from mixfit.fitted.core import Fitted
-from mixfit.fitted.further import coefficients_of, dispersion_of, mixed_moments, predict_part, zero_of
+from mixfit.fitted.further import coefficients_of, dispersion_of, further_tables, mixed_moments, predict_part, zero_of
+from mixfit.fitted.marginal import marginal_means
 from mixfit.fitted.predict import predicted, row_predictors
+from mixfit.fitted.re_form import is_marginal
 from mixfit.fitted.residuals import conditional_residuals, mixture_residuals, overdispersion_test
 
 if TYPE_CHECKING:
@@ -98,6 +100,10 @@ class FittedGeneralized(Fitted):
         """The family at the estimates of its shapes."""
         return self.model.family.at(self.estimate.shape)
 
+    def family_of(self, newdata: object, *, keep: NDArray[np.bool_]) -> Family:
+        """`family` for the rows `keep`, (m,), of a frame, of which some families have columns of their own."""
+        return self.family
+
     @property
     def shapes(self) -> dict[str, float]:
         """Parameters of the distribution beside mean and dispersion, by name: df, power, alpha, cut points.
@@ -112,10 +118,7 @@ class FittedGeneralized(Fitted):
         """
         return self.family.shape_values
 
-    @property
-    def further_coefficients(self) -> dict[str, pd.DataFrame]:
-        """Tables of coefficients beside those of `fixef`, as a summary has them, by the names of the predictors."""
-        return {name: coefficients_of(self, name) for name in self.estimate.further}
+    further_coefficients = property(further_tables)
 
     def params_of(self, predictor: str) -> pd.Series[float]:
         """Return the fixed effects of a predictor: ``"zi"``, ``"dispersion"``, or ``"mean"``, which are `params`.
@@ -169,7 +172,7 @@ class FittedGeneralized(Fitted):
     @property
     def _n_scale(self) -> int:
         further = self.estimate.further
-        own = int(self.model.family.has_dispersion and DISPERSION not in further) + len(self.model.family.free)
+        own = self.model.family.n_tail - int(DISPERSION in further)
         return own + sum(len(f.beta) + len(f.theta) for f in further.values())
 
     @property
@@ -333,12 +336,13 @@ class FittedGeneralized(Fitted):
             Rows to predict, with the columns of the formula; the rows of the fit by default. A
             row with a missing value gives NaN.
         type : {"response", "link"}
-            The mean at the linear predictor, or that itself. With ``re_form="population"`` the mean
-            is that of a level whose random effects are zero, not the average over levels.
+            The mean at the linear predictor, or that itself.
         re_form : None, str, False or sequence of str
             Random effects to include: all of them (None), none (``"population"``, ``False``,
             ``"~0"``), those of a formula such as ``"~(1 | herd)"``, or those of the named
-            grouping factors.
+            grouping factors. With ``"population"`` the mean is that of a level whose random effects are zero;
+            ``"marginal"`` integrates them out: the average over the population that the levels come from, whose
+            standard errors count the uncertainty of theta.
         allow_new_levels : bool
             Whether a level that the fit never saw is predicted with a random effect of zero.
         se : bool
@@ -381,10 +385,14 @@ class FittedGeneralized(Fitted):
             mean  mean_se
         0 -1.399    0.232
         1 -2.391    0.310
+        >>> fit.predict(herds.head(2), re_form="marginal").round(3).tolist()
+        [0.216, 0.097]
         """
         if type not in ("response", "link"):
             raise FitError(f"predict has the types 'response' and 'link', not {type!r}")
-        if self.estimate.further or what is not None:
+        if (self.estimate.further or what is not None) and not is_marginal(re_form):
             return predict_part(self, newdata, what or type, re_form, allow_new_levels, se)
+        if is_marginal(re_form) and type == "response":
+            return marginal_means(self, newdata, se)
         prediction = row_predictors(self, newdata, re_form, allow_new_levels, se)
         return predicted(*prediction, None if type == "link" else self.response_link)

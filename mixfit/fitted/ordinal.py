@@ -15,17 +15,18 @@ from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.families.several import DISPERSION
 from mixfit.fitted.generalized import FittedGeneralized
-from mixfit.fitted.predict import row_predictors, rows_to_predict
+from mixfit.fitted.ordinal_columns import on_new_rows
+from mixfit.fitted.predict import row_predictors
+from mixfit.fitted.probabilities import marginal_probabilities, probability_errors
 from mixfit.fitted.protocols import GeneralizedModel
-from mixfit.fitted.re_form import select
+from mixfit.fitted.re_form import is_marginal
 from mixfit.fitted.simulate import simulate as simulate_numbers
-from mixfit.gram.basis import fixed_basis
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.design.types import Design
     from mixfit.families.ordinal import Ordinal
+    from mixfit.fitted.new_responses import NewLevels
     from mixfit.fitted.protocols import GeneralizedFit
     from mixfit.fitted.re_form import ReForm
     from mixfit.fitted.residuals import GeneralizedResidualKind
@@ -33,13 +34,11 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     What = Literal["response", "prob", "cumulative", "class", "mean", "link", "linear"]
 
-__all__ = ["NOMINAL", "THRESHOLDS", "FittedOrdinal", "FurtherColumns", "further_columns"]
+__all__ = ["SCALE", "THRESHOLDS", "FittedOrdinal"]
 
-#: Name of the predictor of nominal effects, and of the tables of thresholds and of scale effects.
-NOMINAL = "nominal"
+#: Names of the tables of thresholds and of scale effects.
 THRESHOLDS = "thresholds"
 SCALE = "scale"
-_CONSTANT = "Intercept"
 _WHAT = ("response", "prob", "cumulative", "class", "mean", "link", "linear")
 
 
@@ -65,32 +64,6 @@ class OrdinalModel(GeneralizedModel, Protocol):
     @property
     def scale_names(self) -> tuple[str, ...]:
         """Columns of scale effects."""
-
-
-class FurtherColumns:
-    """Columns of nominal or of scale effects, without those that earlier ones determine.
-
-    Parameters
-    ----------
-    X : ndarray, shape (n, c)
-    names : tuple of str
-    constant : bool
-        Whether the constant is one of them.
-    """
-
-    def __init__(self, X: Array, names: tuple[str, ...], *, constant: bool) -> None:
-        first = names.index(_CONSTANT)
-        order = [first, *(j for j in range(len(names)) if j != first)]
-        kept = [order[j] for j in fixed_basis(np.ascontiguousarray(X[:, order].T)).kept]
-        self.kept = np.array(kept if constant else kept[1:], dtype=np.intp)
-        self.X = X[:, self.kept]
-        self.names = tuple(names[j] for j in self.kept)
-
-
-def further_columns(design: Design, name: str) -> FurtherColumns | None:
-    """Those of `NOMINAL`, the constant first, or of the scale, without it; None where the model has none."""
-    found = [p for p in design.further if p.name == name]
-    return FurtherColumns(found[0].X, found[0].exog_names, constant=name == NOMINAL) if found else None
 
 
 class FittedOrdinal(FittedGeneralized):
@@ -222,22 +195,27 @@ class FittedOrdinal(FittedGeneralized):
         return self.model.with_response(numbers).fit(n_agq=self.estimate.n_agq)
 
     def simulate(
-        self, n: int = 1, *, seed: int | np.random.Generator | None = None, re_form: ReForm = "population"
+        self,
+        n: int = 1,
+        *,
+        newdata: object = None,
+        seed: int | np.random.Generator | None = None,
+        re_form: ReForm = "population",
+        new_levels: NewLevels = "sample",
+        weights: ArrayLike | None = None,
     ) -> pd.DataFrame:
-        """Draw new responses from the fitted model, on the rows of the fit.
+        """Draw new responses from the fitted model, on the rows of the fit or on those of another frame.
 
         Parameters
         ----------
         n : int
             Number of replicates.
-        seed : int, Generator or None
-            As ``numpy.random.default_rng`` takes it.
-        re_form : None, str, False or sequence of str
-            Random terms to hold at their modes; all others are drawn anew. None holds all.
+        newdata, seed, re_form, new_levels, weights
+            As of other generalized models.
 
         Returns
         -------
-        DataFrame, shape (nobs, n)
+        DataFrame, shape (m, n)
             Ordered categories; columns ``sim_1``, ``sim_2``, ...
 
         Examples
@@ -248,8 +226,11 @@ class FittedOrdinal(FittedGeneralized):
         >>> fit.simulate(2, seed=1)["sim_1"].head(3).tolist()
         ['2', '2', '3']
         """
-        numbers = simulate_numbers(self, n, seed=seed, re_form=re_form)
-        return numbers.apply(lambda column: self._categorical(column.to_numpy()))
+        numbers = simulate_numbers(
+            self, n, newdata=newdata, seed=seed, re_form=re_form, new_levels=new_levels, weights=weights
+        )
+        drawn = {name: self._categorical(column.to_numpy()).array for name, column in numbers.items()}
+        return pd.DataFrame(drawn, index=numbers.index)
 
     def _categorical(self, numbers: Array) -> pd.Series:
         codes = np.where(np.isnan(numbers), 0.0, numbers).astype(np.intp) - 1
@@ -298,7 +279,8 @@ class FittedOrdinal(FittedGeneralized):
             goes before `type`.
         re_form : None, str, False or sequence of str
             Random effects to include: all of them (None), none (``"population"``), or some, as of other models. With
-            none, a probability is that of a level whose random effects are zero, not the average over levels.
+            none, a probability is that of a level whose random effects are zero; ``"marginal"`` integrates them out:
+            the average over the population that the levels come from.
         allow_new_levels : bool
             Whether a level that the fit never saw is predicted with a random effect of zero.
         se : bool
@@ -333,11 +315,17 @@ class FittedOrdinal(FittedGeneralized):
             return super().predict(
                 newdata, type="link", re_form=re_form, allow_new_levels=allow_new_levels, se=se, what=None
             )
-        eta, _, labels = row_predictors(self, newdata, re_form, allow_new_levels, variance=False)
-        family = self.family if newdata is None else self._family_of(newdata)
-        p = family.probabilities(eta)
+        family = self.family if newdata is None else self.family_of(newdata)
         if se:
-            return self._with_errors(newdata, re_form, allow_new_levels, asked, family, labels)
+            if asked not in ("response", "prob"):
+                raise FitError("Standard errors are of probabilities and of the linear predictor, what='link'.")
+            p, errors, labels = probability_errors(self, newdata, re_form, allow_new_levels, family)
+            return {"mean": self._frame(p, labels), "mean_se": self._frame(errors, labels)}
+        if is_marginal(re_form):
+            p, labels = marginal_probabilities(self, newdata, family)
+        else:
+            eta, _, labels = row_predictors(self, newdata, re_form, allow_new_levels, variance=False)
+            p = family.probabilities(eta)
         if asked == "class":
             best = np.where(np.isnan(p).any(axis=0), np.nan, 1.0 + np.argmax(p, axis=0))
             return self._categorical(best).set_axis(labels)
@@ -348,40 +336,6 @@ class FittedOrdinal(FittedGeneralized):
     def _frame(self, values: Array, labels: pd.Index) -> pd.DataFrame:
         return pd.DataFrame(values.T, index=labels, columns=self.model.design.categories)
 
-    def _family_of(self, newdata: object) -> Ordinal:
-        """The family with the nominal and scale columns of new rows."""
-        design = self.model.design
-        if not design.further:
-            return self.family
-        new = design.reader.read(newdata, (False,) * len(design.random), ((),) * len(design.further))
-        found = {p.name: further_columns(design, p.name) for p in design.further}
-        X = {part.name: part.X[:, columns.kept] for part in new.further if (columns := found[part.name]) is not None}
-        return self.family.rows(X.get(NOMINAL), X.get(DISPERSION))
-
-    def _with_errors(
-        self,
-        newdata: object,
-        re_form: ReForm,
-        allow_new_levels: bool,
-        asked: str,
-        family: Ordinal,
-        labels: pd.Index,
-    ) -> dict[str, pd.DataFrame]:
-        selection = select(re_form, self.model.design.random)
-        if any(keep.any() for keep in selection) or asked not in ("response", "prob"):
-            raise FitError(
-                "Standard errors of predictions are of probabilities without random effects, re_form='population', and "
-                "of the linear predictor, what='link'."
-            )
-        rows = rows_to_predict(self, newdata, selection, allow_new_levels)
-        eta = rows.X @ self.estimate.beta + rows.offset
-        p, ones = family.probabilities(eta), np.ones(len(eta))
-        e = self.estimate
-        spread = np.block([[e.cov_beta, e.cov_beta_shape], [e.cov_beta_shape.T, e.cov_shape]])
-        errors = np.empty(p.shape)
-        for k in range(len(p)):
-            y = np.full(len(eta), k + 1.0)
-            in_shapes = [d.loglik for d in family.shape_terms(y, ones, eta, 1.0)]
-            slopes = np.column_stack([family.terms(y, ones, eta, 1.0).score[:, None] * rows.X, *in_shapes])
-            errors[k] = p[k] * np.sqrt(np.einsum("na,ab,nb->n", slopes, spread, slopes))
-        return {"mean": self._frame(p, labels), "mean_se": self._frame(errors, labels)}
+    def family_of(self, newdata: object, *, keep: NDArray[np.bool_] | None = None) -> Ordinal:
+        """`family` with the nominal and scale columns of the rows `keep`, (m,), of a frame; of all by default."""
+        return on_new_rows(self.family, self.model.design, newdata, keep)

@@ -360,6 +360,9 @@ class GeneralizedFit(Fit, Protocol):
     def family(self) -> Family:
         """The family at the estimates of its shapes."""
 
+    def family_of(self, newdata: object, *, keep: NDArray[np.bool_]) -> Family:
+        """The family for some rows of a frame."""
+
     @property
     def row_dispersion(self) -> Array | float:
         """The dispersion phi, of every row where it has a predictor."""

@@ -41,6 +41,8 @@ __all__ = ["estimate_generalized", "points_at"]
 _MAX_COLUMNS = 3
 # numpy's nodes and weights are no longer finite in double precision from about 375 on.
 _MAX_NODES = 300
+# Methods whose fixed effects have their covariance from the working linear model, where theta counts as known.
+_THETA_KNOWN = ("joint", "pql")
 # Curvature that is not even a rounding error of any response: means at the end of the range of doubles.
 _NO_INFORMATION = 1e-100
 
@@ -175,6 +177,9 @@ def _collect(
     covariance = _covariance(optimum.hessian)
     tail_errors = np.sqrt(covariance.diagonal()[len(covariance) - problem.family.n_tail :])
     shapes = slice(len(covariance) - len(at.shape), None)
+    jacobian, bound = _theta_jacobian(assembly, at.points, optimum.directions)
+    cov_theta = jacobian @ covariance[:m, :m] @ jacobian.T
+    with_gamma = np.zeros((m, problem.p)) if method in _THETA_KNOWN else covariance[:m, m : m + problem.p]
     modes = tuple(
         np.ascontiguousarray(np.linalg.solve(basis, b[t.factor][t.columns, 0]).T)
         for t, basis in zip(problem.terms, assembly.term_bases, strict=True)
@@ -192,7 +197,9 @@ def _collect(
         beta=assembly.fixed.coefficients(center.gamma),
         cov_beta=_back(assembly, spread[0]),
         cov_beta_conditional=_back(assembly, spread[1]),
-        theta_errors=_theta_errors(assembly, at.points, optimum.directions, covariance[:m, :m]),
+        cov_theta=cov_theta,
+        cov_theta_beta=jacobian @ assembly.fixed.coefficients(np.ascontiguousarray(with_gamma.T)).T,
+        theta_errors=np.where(bound, np.nan, np.sqrt(np.maximum(cov_theta.diagonal(), 0.0))),
         modes=modes,
         eta=center.mode.eta,
         certificate=optimum.certificate,
@@ -231,6 +238,8 @@ def _by_predictor(
         templates=found.templates[mean.terms],
         theta=theta,
         theta_errors=found.theta_errors[: len(theta)],
+        cov_theta=found.cov_theta[: len(theta), : len(theta)],
+        cov_theta_beta=found.cov_theta_beta[: len(theta), mean.fixed],
         modes=found.modes[mean.terms],
         eta=found.eta[mean.rows],
         further=further,
@@ -243,20 +252,21 @@ def _back(assembly: GeneralizedAssembly, covariance: Array) -> Array:
     return np.asarray(assembly.fixed.coefficients(np.ascontiguousarray(half.T)).T)
 
 
-def _theta_errors(
-    assembly: GeneralizedAssembly, points: Sequence[Array], directions: Sequence[Direction], covariance: Array
-) -> Array:
-    """Standard errors of theta by the delta method."""
-    out: list[float] = []
-    for index, (term, point, basis) in enumerate(zip(assembly.problem.terms, points, assembly.term_bases, strict=True)):
+def _theta_jacobian(
+    assembly: GeneralizedAssembly, points: Sequence[Array], directions: Sequence[Direction]
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Derivatives of theta along the directions, shape (m, len(directions)), and which of theta are on a bound (m,)."""
+    structures = [t.structure for t in assembly.problem.terms]
+    bound = [s.is_on_bound(point) for s, point in zip(structures, points, strict=True)]
+    sizes = [s.n_parameters for s in structures]
+    jacobian = np.zeros((sum(sizes), len(directions)))
+    ends = np.cumsum(sizes)
+    for index, (structure, point, basis) in enumerate(zip(structures, points, assembly.term_bases, strict=True)):
         own = [a for a, d in enumerate(directions) if d.term == index]
-        if term.structure.is_on_bound(point):
-            out += [np.nan] * term.structure.n_parameters
-            continue
-        jacobian = term.structure.theta_jacobian(point, [directions[a] for a in own], basis)
-        spread = jacobian @ covariance[np.ix_(own, own)] @ jacobian.T
-        out += np.sqrt(np.maximum(spread.diagonal(), 0.0)).tolist()
-    return np.array(out)
+        if not bound[index]:
+            rows = slice(ends[index] - sizes[index], ends[index])
+            jacobian[rows, own] = structure.theta_jacobian(point, [directions[a] for a in own], basis)
+    return jacobian, np.repeat(bound, sizes)
 
 
 def points_at(assembly: GeneralizedAssembly, theta: Array | Sequence[Array]) -> tuple[Array, ...]:

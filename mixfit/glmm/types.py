@@ -73,8 +73,12 @@ class GeneralizedEstimate:
         Of the coordinates of the family's other parameters.
     cov_beta_shape : ndarray, shape (p, s)
         Of beta with them; empty of n_agq = 0 and PQL.
+    cov_theta : ndarray, shape (m, m)
+        Covariance of theta (delta method); zero on the boundary, where it is not known.
+    cov_theta_beta : ndarray, shape (m, p)
+        Covariances of theta with beta; zero on the boundary, and where `cov_beta` takes theta for known.
     theta_errors : ndarray, shape (m,)
-        Standard errors of theta (delta method); NaN on the boundary.
+        Standard errors of theta; NaN on the boundary.
     modes : tuple of ndarray, shape (q_t, k_t)
         Conditional modes b of every term, a row a level.
     eta : ndarray, shape (n,)
@@ -99,6 +103,8 @@ class GeneralizedEstimate:
     beta: NDArray[np.float64]
     cov_beta: NDArray[np.float64]
     cov_beta_conditional: NDArray[np.float64]
+    cov_theta: NDArray[np.float64]
+    cov_theta_beta: NDArray[np.float64]
     theta_errors: NDArray[np.float64]
     modes: tuple[NDArray[np.float64], ...]
     eta: NDArray[np.float64]

@@ -15,8 +15,8 @@ import pandas as pd
 
 from mixfit.arguments import check_count
 from mixfit.errors import FitError
+from mixfit.fitted.draws import draw_predictors, draw_responses
 from mixfit.fitted.protocols import is_generalized
-from mixfit.fitted.simulate import draw_predictors, draw_responses
 from mixfit.tables.table import Table
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from mixfit.errors import DesignError, FitError, FormulaError
 from mixfit.families.cells import KINDS
 from mixfit.families.links import LINKS
 from mixfit.families.several import DISPERSION
-from mixfit.fitted.ordinal import NOMINAL, further_columns
+from mixfit.fitted.ordinal_columns import NOMINAL, further_columns
 from mixfit.formula import parse_predictor
 from mixfit.glmm.problem import assemble_generalized
 from mixfit.glmm.separation import CERTAIN, fitted_doubt, refuse_separation

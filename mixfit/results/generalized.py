@@ -143,8 +143,8 @@ class GeneralizedResults(FittedGeneralized):
         Errors of the linear predictor are those of `predict`. The interval is theirs, with normal quantiles,
         transformed by the inverse link; the standard error of the mean is by the delta method. With
         ``re_form="population"`` and for an unseen level the mean is that at random effects of zero: it is not the
-        average over levels, and how levels differ is in none of these. As in statsmodels' generalized linear models
-        there are no intervals for new observations.
+        average over levels, which ``re_form="marginal"`` gives, and how levels differ is in none of these. As in
+        statsmodels' generalized linear models there are no intervals for new observations.
 
         Examples
         --------

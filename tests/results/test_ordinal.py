@@ -123,7 +123,7 @@ def test_errors_of_probabilities_are_by_the_delta_method(name: str, request: pyt
     every = np.block([[estimate.cov_beta, estimate.cov_beta_shape], [estimate.cov_beta_shape.T, estimate.cov_shape]])
     # A hundredth of the spread, in which the probabilities are linear.
     draws = 0.01 * rng.multivariate_normal(np.zeros(len(every)), every, 4000)
-    X, family, p = own.model.exog[[0, 20, 70]], own._family_of(rows), len(estimate.beta)
+    X, family, p = own.model.exog[[0, 20, 70]], own.family_of(rows), len(estimate.beta)
     spread = np.std(
         [family.at(estimate.shape + d[p:]).probabilities(X @ (estimate.beta + d[:p])) for d in draws], axis=0
     )
@@ -131,6 +131,30 @@ def test_errors_of_probabilities_are_by_the_delta_method(name: str, request: pyt
     with pytest.raises(FitError, match="without random effects"):
         own.predict(rows, se=True)
     assert own.predict(rows, what="link", se=True).shape == (3, 2)
+
+
+@pytest.mark.parametrize("name", ["fit", "rich"])
+def test_marginal_probabilities_average_over_the_random_effects(name: str, request: pytest.FixtureRequest) -> None:
+    own = request.getfixturevalue(name)
+    rows = WINE.iloc[[0, 20, 70]]
+    found = own.predict(rows, re_form="marginal")
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    sd = float(own.estimate.templates[0][0, 0])
+    eta = own.predict(rows, re_form="population", what="link").to_numpy()
+    p = own.family_of(rows).probabilities(eta + sd * nodes[:, None])
+    assert_allclose(found, np.einsum("krm,r->mk", p, weights / weights.sum()), rtol=1e-6)
+    assert_allclose(own.predict(re_form="marginal").iloc[[0, 20, 70]], found)
+
+
+def test_responses_of_new_rows_have_their_probabilities(rich: OrdinalResults) -> None:
+    rows = WINE.iloc[[0, 20, 70]].assign(judge="new")
+    drawn = rich.simulate(4000, newdata=rows, seed=1)
+    shares = pd.DataFrame({k: (drawn.astype(str) == k).mean(axis=1) for k in "12345"})
+    p = rich.predict(rows, re_form="marginal")
+    # Four standard errors of 4,000 draws.
+    assert (np.abs(shares - p) < 4.0 * np.sqrt(p * (1.0 - p) / 4000.0) + 1e-9).all(axis=None)
+    missing = rich.simulate(1, newdata=rows.assign(contact=[None, "no", "yes"]), seed=1)
+    assert missing["sim_1"].isna().tolist() == [True, False, False]
 
 
 def test_simulations_are_categories_and_lead_to_refits(fit: OrdinalResults) -> None:
