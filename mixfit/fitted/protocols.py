@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeGuard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     import pandas as pd
@@ -183,6 +183,10 @@ class GeneralizedModel(Model, Protocol):
     @property
     def family(self) -> Family:
         """Conditional distribution and link."""
+
+    @property
+    def known_effects(self) -> Mapping[str, float]:
+        """Fixed effects that are known, by name."""
 
     @property
     def assembly(self) -> GeneralizedAssembly:
@@ -374,10 +378,6 @@ class GeneralizedFit(Fit, Protocol):
     @property
     def linear_predictor(self) -> pd.Series[float]:
         """Linear predictor at the modes, offset included, on the rows used."""
-
-    @property
-    def further_coefficients(self) -> dict[str, pd.DataFrame]:
-        """Tables of coefficients beside those of `fixef`."""
 
 
 def is_fit(fit: object) -> TypeGuard[Fit]:

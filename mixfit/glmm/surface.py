@@ -9,7 +9,7 @@ import numpy as np
 
 from mixfit.errors import FitError
 from mixfit.glmm.aghq import QuadratureObjective
-from mixfit.glmm.estimate import points_at
+from mixfit.glmm.given import points_at
 from mixfit.glmm.minimize import minimize
 from mixfit.glmm.objective import LaplaceObjective
 from mixfit.glmm.problem import GeneralizedParameters

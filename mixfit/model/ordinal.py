@@ -15,6 +15,8 @@ from mixfit.design.types import MEAN
 from mixfit.errors import DesignError, FitError, FormulaError
 from mixfit.families.cells import KINDS
 from mixfit.families.links import LINKS
+from mixfit.families.ordinal import Ordinal
+from mixfit.families.resolve import resolve_family
 from mixfit.families.several import DISPERSION
 from mixfit.fitted.ordinal_columns import NOMINAL, further_columns
 from mixfit.formula import parse_predictor
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.design.types import Design
-    from mixfit.families.ordinal import Ordinal
     from mixfit.formula import MixedFormula, PredictorFormula
     from mixfit.glmm.types import GeneralizedEstimate
     from mixfit.gram.row_space import RowSpace
@@ -125,6 +126,7 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         check_response(design, own)
         self.family = own.start(design.y, prior)
         self._assembly = assemble_generalized(replace(design, further=()), self.family)
+        self.known_effects, self._held = {}, None
         MixedModel.__init__(self, formula, design, self._assembly.fixed.kept)
         if self._nominal is not None:
             _refuse_twice(design, self._nominal.X, self.kept)
@@ -171,7 +173,7 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         *,
         n_agq: int = 1,
         method: Literal["ml", "pql"] = "ml",
-        start: Sequence[ArrayLike] | ArrayLike | None = None,
+        start: Sequence[ArrayLike] | ArrayLike | Mapping[str, float] | None = None,
         start_fixed: ArrayLike | None = None,
     ) -> OrdinalResults:
         """Estimate by maximum likelihood.
@@ -306,6 +308,27 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         problem = replace(self._assembly.problem, y=numbers, family=model.family)
         model._assembly = replace(self._assembly, problem=problem)
         return model
+
+    def with_family(self, family: Any) -> OrdinalMixedModel:
+        """The same predictors of the same response under another distribution of ordered categories.
+
+        Parameters
+        ----------
+        family : str or Ordinal
+
+        Returns
+        -------
+        OrdinalMixedModel
+
+        Raises
+        ------
+        FitError
+            For a family of other responses.
+        """
+        other = resolve_family(family)
+        if not isinstance(other, Ordinal):
+            raise FitError(f"{other!r} is no family of ordered categories, such as 'cumulative' or 'sratio'.")
+        return OrdinalMixedModel(self.formula, self.design, other)
 
     def with_design(self, design: Design) -> OrdinalMixedModel:
         """The same kind of model, with the same family, of another design."""
