@@ -32,6 +32,7 @@ SETS = {
     "sleepstudy": (180, "Reaction", 53731.4205),
     "toenail": (1908, "time", 8950.6427803),
     "verbagg": (7584, "Anger", 151704),
+    "wine": (72, "response", 3400),
 }
 
 # Levels as R shows them where their order is easily lost: (dataset, column) -> first, last, number.
@@ -99,7 +100,7 @@ def test_types_and_levels_are_those_declared(name):
             assert dtype == {"integer": np.dtype("int64"), "float": np.dtype("float64")}[about["type"]]
             continue
         assert isinstance(dtype, pd.CategoricalDtype)
-        assert not dtype.ordered
+        assert dtype.ordered == about.get("ordered", False)
         levels = dtype.categories.to_list()
         assert all(isinstance(level, str) for level in levels)
         assert set(levels) == set(frame[column]), "every level occurs"

@@ -14,6 +14,7 @@ from mixfit.design.across import among, spread
 from mixfit.design.columns import Coded, Columns, MissingRows, code_factor
 from mixfit.design.environment import Environment
 from mixfit.design.grouping import GroupingReader, as_text, check_random, cross
+from mixfit.design.ordered import read_ordered
 from mixfit.design.parts import build_parts, check_finite, check_names, fixed_structure, materialize, plan_part
 from mixfit.design.prior import PriorReader
 from mixfit.design.probe import make_probe
@@ -49,6 +50,7 @@ def build(
     context: Mapping[str, Any] | None = None,
     *,
     binomial: bool = False,
+    ordinal: bool = False,
     residual: bool = True,
     further: Mapping[str, PredictorFormula] | None = None,
     links: Mapping[str, Link] | None = None,
@@ -73,6 +75,8 @@ def build(
     binomial : bool
         Whether the response may be ``cbind(...)``, boolean or a two-level factor; `y` is then a proportion
         and `weights` the number of trials.
+    ordinal : bool
+        Whether the response is in ordered categories; `y` are then their numbers, from 1 on.
     residual : bool
         Whether the model has a residual variance, which effects of single observations would be lost in.
     further : mapping of str to PredictorFormula, optional
@@ -108,9 +112,12 @@ def build(
         environment.require(given.variables, given.text)
 
     missing = MissingRows(columns.n_rows)
-    trials = None
+    trials = ordered = None
     if binomial:
         y, trials = read_binomial(formula.response, environment, missing)
+    elif ordinal:
+        ordered = read_ordered(formula.response, environment, missing)
+        y = ordered.numbers
     else:
         y = read_response(formula.response, environment, missing)
     planned = [
@@ -127,6 +134,7 @@ def build(
 
     rows = _rows_to_keep(missing, zero)
     missing.say_undefined()
+    ordered = None if ordered is None else ordered.of(rows.keep)
     matrices = build_parts(built, columns, rows.keep, rows.kept_of_built)
     groups = _Groups(coded, rows.keep, {}, {})
     predictors, readers, at = [], [], 0
@@ -147,7 +155,7 @@ def build(
     frame = _frame(formulas.values(), variables, weights, columns, rows.keep)
     mean, *others = predictors
     return Design(
-        y=_rows(y, rows.keep),
+        y=_rows(y, rows.keep) if ordered is None else ordered.numbers,
         X=mean.X,
         exog_names=mean.exog_names,
         endog_name=formula.response.text,
@@ -172,7 +180,8 @@ def build(
         frame=frame,
         link=mean.link,
         further=tuple(others),
-        transformation=None if binomial else transformation_of(formula.response, environment, y),
+        transformation=None if binomial or ordinal else transformation_of(formula.response, environment, y),
+        categories=None if ordered is None else ordered.categories,
     )
 
 

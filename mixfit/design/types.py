@@ -270,6 +270,8 @@ class Design:
     frame : mapping of str to Series, shape (n,), or None
         Every column of the data that the model looks up, on the rows used; None for a design of other rows than those
         that were read.
+    categories : pandas.Index, length K, or None
+        Of a response in ordered categories, whose numbers from 1 on are y.
     """
 
     y: NDArray[np.float64]
@@ -288,6 +290,7 @@ class Design:
     further: tuple[Predictor, ...] = ()
     transformation: Transformation | None = None
     frame: Mapping[str, pd.Series] | None = None
+    categories: pd.Index | None = None
 
     __repr__ = brief
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from mixfit.errors import FitError
-from mixfit.families.declared import DispersionKind, DispersionTerms, Kind, Shape, Support, Terms
+from mixfit.families.declared import Coupling, DispersionKind, DispersionTerms, Kind, Shape, Support, Terms
 from mixfit.families.links import LINKS, Link
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Family(ABC):
     ----------
     name : str
     links : tuple of str
-    kind : {"continuous", "count", "proportion"}
+    kind : {"continuous", "count", "proportion", "ordinal"}
     support : Support
     dispersion : {"none", "scale", "shape"}
         What phi is. With ``"scale"`` there is a residual standard deviation sqrt(phi).
@@ -140,6 +140,16 @@ class Family(ABC):
     def is_scaled(self) -> bool:
         """Whether phi is a factor of the variance, so that there is a residual standard deviation sqrt(phi)."""
         return self.dispersion == "scale"
+
+    @property
+    def kinship(self) -> str:
+        """What is alike of families under which one model may contain another."""
+        return repr(self)
+
+    @property
+    def link_name(self) -> str:
+        """What a summary calls the link."""
+        return self.link.name
 
     @property
     def is_linear(self) -> bool:
@@ -252,6 +262,10 @@ class Family(ABC):
     def shape_terms(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> tuple[DispersionTerms, ...]:
         """Derivatives in the coordinate of every shape that is estimated."""
         return ()
+
+    def coupling(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> Coupling | None:
+        """Curvatures of predictor and parameters together, where they are needed to step; None where they are not."""
+        return None
 
     def _within_range(self, eta: Array) -> Array:
         """Predictors of a log link no farther than the powers of the mean stay in the range of doubles."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["IntegratedMean"]
+__all__ = ["IntegratedMean", "trapezoid"]
 
 # Poles of the inverse Cauchy link, the nearest of all, lie at distance 1 of the line: nodes 0.2 apart in eta leave
 # exp(-10 pi) of the integral.
@@ -37,6 +37,15 @@ _REACH = 9.0
 _BLOCK = 2_000_000
 # Links whose mean has a pole where the predictor is zero: no average exists.
 _POLES = ("inverse", "1/mu^2")
+
+
+def trapezoid(largest: float) -> tuple[Array, Array]:
+    """Nodes and weights of the standard normal, for functions of s z with s up to `largest`."""
+    step = min(_WIDEST, _SPACING / largest) if largest > 0.0 else _WIDEST
+    last = np.ceil((_REACH + largest) / step)
+    z = step * np.arange(-last, last + 1.0)
+    weights = np.exp(-0.5 * z * z)
+    return z, weights / weights.sum()
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +104,7 @@ class IntegratedMean:
         if not len(known):
             return out
         largest = float(spread[known].max())
-        step = min(_WIDEST, _SPACING / largest) if largest > 0.0 else _WIDEST
-        last = np.ceil((_REACH + largest) / step)
-        z = step * np.arange(-last, last + 1.0)
-        weights = np.exp(-0.5 * z * z)
-        weights /= weights.sum()
+        z, weights = trapezoid(largest)
         rows = max(_BLOCK // len(z), 1)
         for start in range(0, len(known), rows):
             block = known[start : start + rows]

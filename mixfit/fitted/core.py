@@ -58,8 +58,18 @@ class Fitted:
         return pd.Index(self.model.exog_names, dtype=object)
 
     @property
+    def _coefficients(self) -> Array:
+        """What `params` has."""
+        return np.asarray(self.estimate.beta)
+
+    @property
+    def _covariance(self) -> Array:
+        """Of what `params` has."""
+        return np.asarray(self.estimate.cov_beta)
+
+    @property
     def _errors(self) -> Array:
-        return np.sqrt(np.diagonal(self.estimate.cov_beta))
+        return np.sqrt(np.diagonal(self._covariance))
 
     @property
     def _n_scale(self) -> int:
@@ -69,12 +79,12 @@ class Fitted:
     @cached_property
     def params(self) -> pd.Series[float]:
         """Fixed effects, named as formulaic names columns; aliased columns are left out."""
-        return self._series(self.estimate.beta)
+        return self._series(self._coefficients)
 
     @property
     def fixef(self) -> pd.Series[float]:
-        """The same as `params`, under lme4's name."""
-        return self.params
+        """Coefficients of the columns of the model's ``exog``, under lme4's name: `params`, but for thresholds."""
+        return pd.Series(np.asarray(self.estimate.beta), index=pd.Index(self.model.exog_names, dtype=object))
 
     @cached_property
     def bse(self) -> pd.Series[float]:
@@ -84,7 +94,7 @@ class Fitted:
     @cached_property
     def tvalues(self) -> pd.Series[float]:
         """Ratio of `params` to `bse`."""
-        return self._series(wald.ratios(self.estimate.beta, self._errors))
+        return self._series(wald.ratios(self._coefficients, self._errors))
 
     @cached_property
     def pvalues(self) -> pd.Series[float]:
@@ -93,7 +103,7 @@ class Fitted:
         That is what statsmodels' MixedLM and lme4's ``summary(glmer(...))`` report, and too small
         where groups are few: for Gaussian models see ``ttest``, which has degrees of freedom.
         """
-        return self._series(wald.p_values(wald.ratios(self.estimate.beta, self._errors)))
+        return self._series(wald.p_values(wald.ratios(self._coefficients, self._errors)))
 
     def cov_params(self) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects, at the estimated theta.

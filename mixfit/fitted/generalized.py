@@ -99,6 +99,10 @@ class FittedGeneralized(Fitted):
         """The family at the estimates of its shapes."""
         return self.model.family.at(self.estimate.shape)
 
+    def family_of(self, newdata: object, *, keep: NDArray[np.bool_]) -> Family:
+        """`family` for the rows `keep`, (m,), of a frame, of which some families have columns of their own."""
+        return self.family
+
     @property
     def shapes(self) -> dict[str, float]:
         """Parameters of the distribution beside mean and dispersion, by name: df, power, alpha, cut points.

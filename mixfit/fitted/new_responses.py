@@ -118,6 +118,9 @@ def draw_new_predictors(
     eta = eta + draws.effects(new.predictors[0], design.random, codes[0], templates, estimate.modes, held)
     further = {}
     for place, predictor in enumerate(design.further):
+        if predictor.name not in estimate.further:
+            # Nominal and scale columns of ordered categories, which the family has.
+            continue
         found, own = estimate.further[predictor.name], terms[place + 1]
         every = [re_form is None] * len(own)
         assert is_generalized(fit)
@@ -154,7 +157,8 @@ def draw_new_responses(
         phi = np.asarray(dispersion_of(fit, further[DISPERSION]))[whole].T
     drawn = np.full(eta.shape, np.nan)
     # Replicates as rows, since prior weights broadcast on the last axis.
-    drawn[whole] = fit.family.simulate(fit.family.link.mean(eta[whole]).T, prior[whole], phi, rng).T
+    family = fit.family_of(newdata, keep=whole)
+    drawn[whole] = family.simulate(family.link.mean(eta[whole]).T, prior[whole], phi, rng).T
     if ZERO not in further:
         return drawn, index
     hit = (rng.uniform(size=drawn.shape) < expit(further[ZERO])) & ~np.isnan(drawn)

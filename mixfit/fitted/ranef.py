@@ -227,4 +227,4 @@ def coef(fit: Fit) -> ByFactor:
     >>> fit.coef()["Subject"].loc["308"].round(2).to_dict()
     {'Intercept': 253.66, 'Days': 19.67}
     """
-    return ByFactor(coefficient_frames(fit.params, ranef(fit)))
+    return ByFactor(coefficient_frames(fit.fixef, ranef(fit)))

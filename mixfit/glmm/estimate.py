@@ -177,6 +177,7 @@ def _collect(
     m = len(optimum.directions)
     covariance = _covariance(optimum.hessian)
     tail_errors = np.sqrt(covariance.diagonal()[len(covariance) - problem.family.n_tail :])
+    shapes = slice(len(covariance) - len(at.shape), None)
     jacobian, bound = _theta_jacobian(assembly, at.points, optimum.directions)
     cov_theta = jacobian @ covariance[:m, :m] @ jacobian.T
     with_gamma = np.zeros((m, problem.p)) if method in _THETA_KNOWN else covariance[:m, m : m + problem.p]
@@ -203,6 +204,8 @@ def _collect(
         modes=modes,
         eta=center.mode.eta,
         certificate=optimum.certificate,
+        cov_shape=covariance[shapes, shapes],
+        cov_beta_shape=assembly.fixed.coefficients(covariance[m : m + len(at.gamma), shapes]),
     )
     found = _by_predictor(found, assembly, thetas) if assembly.parts else found
     found.at.keep(center)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mixfit.factor.factor import Factor
     from mixfit.factor.plan import Plan
     from mixfit.families.base import Family
-    from mixfit.families.declared import DispersionTerms, Terms
+    from mixfit.families.declared import Coupling, DispersionTerms, Terms
     from mixfit.gram.pattern import FactorRows, RowPattern
 
     Array = NDArray[np.float64]
@@ -114,6 +114,10 @@ class GeneralizedProblem:
         if self.stack is not None:
             return self.stack.tail_terms(self.family, self.y, self.prior, eta, phi)
         return self.family.tail_terms(self.y, self.prior, eta, phi)
+
+    def coupling(self, eta: Array, phi: float) -> Coupling | None:
+        """Curvatures of predictors and the family's parameters together, of a family that has them."""
+        return None if self.stack is not None else self.family.coupling(self.y, self.prior, eta, phi)
 
     def at(self, shape: Array) -> GeneralizedProblem:
         """The problem at coordinates of the family's shapes; itself where none is estimated."""

@@ -69,6 +69,10 @@ class GeneralizedEstimate:
         From the exact Hessian of all parameters; n_agq = 0 and PQL: from the working linear model, theta known.
     cov_beta_conditional : ndarray, shape (p, p)
         The same at fixed theta and phi.
+    cov_shape : ndarray, shape (s, s)
+        Of the coordinates of the family's other parameters.
+    cov_beta_shape : ndarray, shape (p, s)
+        Of beta with them; empty of n_agq = 0 and PQL.
     cov_theta : ndarray, shape (m, m)
         Covariance of theta (delta method); zero on the boundary, where it is not known.
     cov_theta_beta : ndarray, shape (m, p)
@@ -108,6 +112,8 @@ class GeneralizedEstimate:
     eta: NDArray[np.float64]
     certificate: Certificate
     further: Mapping[str, FurtherEstimate] = field(default_factory=dict)
+    cov_shape: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    cov_beta_shape: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     cov_every_beta: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     at: Kept[Laplace] = field(default_factory=Kept, init=False, repr=False)
 

@@ -202,7 +202,7 @@ def influence(fit: Fit, by: str | ArrayLike, *, refit: bool = False) -> Influenc
     (18, 2)
     """
     name, codes, labels = partition(by, fit.model.design)
-    names = list(fit.params.index)
+    names = list(fit.fixef.index)
     q = len(labels)
     theta = converged = None
     if refit:
@@ -327,7 +327,7 @@ def cooks_distance(fit: Fit, by: str | ArrayLike = "observation", *, refit: bool
     """
     if isinstance(by, str) and by == "observation" and not refit:
         hat, scaled = hatvalues(fit), np.asarray(fit.residuals("scaled"), dtype=float)
-        return pd.Series(cooks_distances(scaled, np.asarray(hat), len(fit.params)), index=hat.index)
+        return pd.Series(cooks_distances(scaled, np.asarray(hat), len(fit.fixef)), index=hat.index)
     return influence(fit, by, refit=refit).cooks
 
 

@@ -173,7 +173,7 @@ def _check_smaller(large: Any, small: Any) -> None:
 def _same_kind(a: Any, b: Any) -> bool:
     if isinstance(a.estimate, LinearEstimate) or isinstance(b.estimate, LinearEstimate):
         return isinstance(a.estimate, LinearEstimate) and isinstance(b.estimate, LinearEstimate)
-    return repr(a.model.family) == repr(b.model.family) and a.estimate.n_agq == b.estimate.n_agq
+    return a.model.family.kinship == b.model.family.kinship and a.estimate.n_agq == b.estimate.n_agq
 
 
 def _least_squares_results(large: Any, m0: Any) -> NullModel:

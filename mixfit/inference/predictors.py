@@ -178,6 +178,11 @@ class PredictorModel:
         return tuple(self.design.exog_names[j] for j in self.kept)
 
     @property
+    def constant(self) -> None:
+        """No constant is left to thresholds."""
+        return
+
+    @property
     def aliased(self) -> tuple[str, ...]:
         """Names of the columns that were dropped because others determine them."""
         kept = set(self.kept.tolist())
@@ -210,6 +215,11 @@ class PredictorFit:
     def params(self) -> pd.Series[float]:
         """Fixed effects of the predictor."""
         return self._series(self.estimate.beta)
+
+    @property
+    def fixef(self) -> pd.Series[float]:
+        """The same as `params`."""
+        return self.params
 
     @property
     def bse(self) -> pd.Series[float]:

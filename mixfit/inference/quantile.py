@@ -16,6 +16,7 @@ import pandas as pd
 from mixfit.arguments import check_count
 from mixfit.errors import FitError
 from mixfit.families.several import ZERO
+from mixfit.fitted.draws import draw_predictors, draw_responses
 from mixfit.fitted.protocols import is_generalized
 from mixfit.tables.table import Table
 
@@ -106,15 +107,17 @@ class _Response:
 
 def _response(fit: Fit, re_form: ReForm, rng: np.random.Generator) -> _Response:
 
-    y, expected = fit.model.design.y, np.asarray(fit.predict(re_form=re_form), dtype=float)
     family = fit.model.family if is_generalized(fit) else None
+    # Of ordered categories the mean of their numbers.
+    asked = {"what": "mean"} if family is not None and family.kind == "ordinal" else {}
+    y, expected = fit.model.design.y, np.asarray(fit.predict(re_form=re_form, **asked), dtype=float)
     whole = family is not None and family.support.whole
     trials = np.ones(len(y))
     if family is not None and family.kind == "proportion" and fit.model.design.weights is not None:
         trials = fit.model.design.weights
 
     def draw(m: int) -> Array:
-        simulated = fit.simulate(m, seed=rng, re_form=re_form).to_numpy(dtype=float)
+        simulated = draw_responses(fit, draw_predictors(fit, m, re_form, rng), rng, held=re_form is None)
         return np.round(simulated * trials[:, None]) if whole else simulated
 
     # Zeros of other than whole responses have a probability of their own where the family or zi= gives them one.

@@ -97,6 +97,16 @@ class MixedModel:
         kept = set(self.kept.tolist())
         return tuple(name for j, name in enumerate(self.design.exog_names) if j not in kept)
 
+    @property
+    def constant(self) -> int | None:
+        """Column of ``design.X`` that stands for a constant which is no fixed effect, thresholds being in its place."""
+        return None
+
+    @property
+    def reach(self) -> tuple[Array, tuple[str, ...]]:
+        """Columns whose combinations the model adds to what it predicts, (r, c), and their names: those of `exog`."""
+        return self.exog, self.exog_names
+
     @cached_property
     def row_space(self) -> RowSpace:
         """Which linear functions of the columns of ``design.X`` the data tell."""

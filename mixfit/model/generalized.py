@@ -7,8 +7,6 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from mixfit.design.build import build
 from mixfit.design.types import MEAN
 from mixfit.errors import BiasWarning, FitError
@@ -34,6 +32,7 @@ from mixfit.results.generalized import GeneralizedResults
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.design.types import Design
@@ -203,6 +202,9 @@ class GeneralizedMixedModel(MixedModel):
         self._refuse_separation(estimate)
         if method == "pql":
             _warn_of_bias(self._assembly.problem.prior, self.family, estimate.eta)
+        return self._results(estimate)
+
+    def _results(self, estimate: GeneralizedEstimate) -> GeneralizedResults:
         return GeneralizedResults(self, estimate)
 
     def _refuse_separation(self, estimate: GeneralizedEstimate | None) -> None:
@@ -314,18 +316,9 @@ class GeneralizedMixedModel(MixedModel):
         refuse_several(self.design, "Profiles and intervals from them")
         if self._held is not None:
             raise FitError("Profiles and intervals from them move every parameter, and fixed= holds some of these.")
-        from mixfit.glmm.given import points_at
-        from mixfit.glmm.problem import GeneralizedParameters
-        from mixfit.glmm.surface import GeneralizedSurface
+        from mixfit.glmm.surface import surface_around
 
-        at = GeneralizedParameters(
-            points_at(self._assembly, estimate.theta),
-            self._assembly.fixed.triangle @ estimate.beta,
-            estimate.phi,
-            estimate.shape,
-        )
-        errors = np.sqrt(np.diagonal(estimate.cov_beta))
-        return GeneralizedSurface(self._assembly, at, errors, estimate.n_agq)
+        return surface_around(self._assembly, estimate)
 
     def prediction_variance(
         self,

@@ -32,6 +32,7 @@ def mixed(
     residual: str | None = None,
     dispersion: str | None = None,
     zi: str | None = None,
+    nominal: str | None = None,
     sigma: float | str | ArrayLike | None = None,
     fixed: Mapping[str, float] | None = None,
     na_action: Literal["drop", "raise"] = "drop",
@@ -69,6 +70,10 @@ def mixed(
     zi : str, optional
         A formula of the log odds of a further zero, ``"~ x + (1 | g)"``, beside those of the family. With a family
         that has none (``truncated_poisson``, ``gamma``, ``lognormal``, ``beta``) it is the hurdle: all zeros.
+    nominal : str, optional
+        Of a model of ordered categories (``cumulative``, ``sratio``, ``cratio``, ``adjacent``): a formula of effects
+        that move each threshold by itself, ``"~ x"``, as in ordinal. `dispersion` is then ordinal's ``scale=``, a
+        formula of the log scale of the latent variable.
     sigma : float, str or array-like, shape (n,), optional
         A known standard deviation of Gaussian residuals: a number, or one for each row (a column, an expression), as
         the standard errors of studies in a meta-analysis. Fitted by maximum likelihood.
@@ -82,7 +87,7 @@ def mixed(
 
     Returns
     -------
-    LinearMixedModel, ResidualMixedModel or GeneralizedMixedModel
+    LinearMixedModel, ResidualMixedModel, GeneralizedMixedModel or OrdinalMixedModel
 
     Raises
     ------
@@ -104,6 +109,7 @@ def mixed(
     parsed = parse(formula, random=None if structured or elsewhere else True)
     if elsewhere or (family is not None and family != "gaussian"):
         # Families bring scipy.special along: who fits linear models need not wait for it.
+        from mixfit.families.ordinal import Ordinal
         from mixfit.families.resolve import resolve_family
         from mixfit.model.generalized import generalized
 
@@ -116,9 +122,22 @@ def mixed(
                     "describe correlation by a structured random effect, ar1(0 + time | subject)."
                 )
             parsed = parse(formula, random=None if elsewhere else True)
+            if isinstance(resolved, Ordinal):
+                from mixfit.model.ordinal import ordinal
+
+                if zi is not None:
+                    raise FormulaError(f"zi= models zeros, and a {resolved.name} response is in categories.")
+                if fixed:
+                    raise FormulaError("fixed= is not for ordered categories: what is known of location is an offset=.")
+                beside = {"nominal": nominal, "dispersion": dispersion}
+                return ordinal(formula, parsed, data, resolved, weights, offset, na_action, context, beside)
+            if nominal is not None:
+                raise FormulaError(f"nominal= is of thresholds, and the {resolved.name} family has none.")
             return generalized(
                 formula, parsed, data, resolved, weights, offset, na_action, context, zi, dispersion, fixed
             )
+    if nominal is not None:
+        raise FormulaError("nominal= is of thresholds: give a family that has them, such as 'cumulative'.")
     if fixed:
         raise FormulaError(
             "fixed= holds parameters of generalized models. Of a linear model what is known is subtracted by offset=, "

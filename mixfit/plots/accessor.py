@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
+from mixfit.plots.categories import category_probabilities
 from mixfit.plots.distribution_plots import quantile_residual_plot, rootogram
 from mixfit.plots.group_lines import fitted_lines
 from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
@@ -54,6 +55,7 @@ class Plots:
     def __repr__(self) -> str:
         return f"<Plots of {self._fit!r}: {', '.join(name for name in dir(self) if not name.startswith('_'))}>"
 
+    category_probabilities = _method(category_probabilities)
     caterpillar = _method(caterpillar)
     fitted_lines = _method(fitted_lines)
     qq_ranef = _method(qq_ranef)

@@ -107,13 +107,22 @@ def collect(fit: Fit, correlation: bool | None = None) -> SummaryFacts:
         nobs=fit.nobs,
         n_dropped=model.design.n_dropped,
         groups={random[t].grouping.name: random[t].written.n_levels for t in term_order(random)},
-        coefficients=pd.DataFrame({"Estimate": fit.params, "Std. Error": fit.bse, **heading.tests}),
+        # Thresholds, which stand before the fixed effects, have a table of their own.
+        coefficients=pd.DataFrame({"Estimate": fit.params, "Std. Error": fit.bse, **heading.tests}).iloc[
+            len(fit.params) - p :
+        ],
         dispersion=heading.dispersion,
         correlation=as_correlation(estimate.cov_beta) if show and p > 1 else None,
         notes=_notes(fit, hidden=correlation is None and not show),
         deviations={name: further_deviations(fit, name) for name in further_names(fit)},
-        further={name: coefficient_table(fit, name) for name in further_names(fit)},
+        further=_further(fit),
     )
+
+
+def _further(fit: Fit) -> dict[str, pd.DataFrame]:
+    """Tables of the predictors after the mean's, and of thresholds."""
+    tables: dict[str, pd.DataFrame] | None = getattr(fit, "further_coefficients", None)
+    return {name: coefficient_table(fit, name) for name in further_names(fit)} if tables is None else tables
 
 
 def _linear_heading(fit: Fit) -> Heading:
@@ -148,7 +157,7 @@ def _generalized_heading(fit: GeneralizedFit) -> Heading:
         dispersion = "\n".join(filter(None, [dispersion, f"Other parameters of {family.name}: {', '.join(shapes)}"]))
     return Heading(
         title=f"Generalized linear mixed model fit by {method}",
-        family=f"{family.name}  ( {family.link.name} )",
+        family=f"{family.name}  ( {family.link_name} )",
         criteria={} if quasi else fit.information_criteria(),
         tests={"z value": fit.tvalues, P_HEADER: fit.pvalues},
         dispersion=dispersion,

@@ -265,5 +265,5 @@ def check_nested(smaller: Candidate, larger: Candidate) -> None:
 
 def _column_names(model: Candidate) -> list[str]:
     if model.fit is not None:
-        return list(model.fit.model.exog_names)
+        return list(model.fit.model.reach[1])
     return [f"column {j}" for j in range(model.X.shape[1])]

@@ -249,13 +249,30 @@ def _hypotheses(fit: Fit, number: int, *, asymptotic: bool) -> dict[str, Array]:
     structure = _structure(fit)
     if asymptotic and number == 1:
         raise FitError("Wald tests are of type 2 or 3; for sequential tests, compare nested fits.")
-    space = cell_space(structure, fit.model.design.X, fit.model.kept)
+    X, kept, constant = fit.model.design.X, fit.model.kept, fit.model.constant
+    if constant is not None:
+        X, kept = X.copy(), np.sort(np.append(kept, constant))
+        X[:, constant] = 1.0
+    space = cell_space(structure, X, kept)
     if number == 3:
-        return hypotheses.marginal_hypotheses(structure, space)
+        return _without_constant(hypotheses.marginal_hypotheses(structure, space), kept, constant)
     # Asymptotically, given the other terms by the information at the estimate: the Wald tests of car's Anova.
     root = cholesky(np.linalg.inv(fit.estimate.cov_beta)) if asymptotic else np.linalg.qr(fit.model.exog)[1]
+    if constant is not None:
+        # The information on what is left of the columns given the thresholds, of which the constant is one.
+        place = int(np.searchsorted(kept, constant))
+        root = np.insert(np.insert(root, place, 0.0, axis=0), place, 0.0, axis=1)
+        root[place, place] = 1.0
     find = hypotheses.sequential_hypotheses if number == 1 else hypotheses.partial_hypotheses
-    return find(structure, space, root)
+    return _without_constant(find(structure, space, root), kept, constant)
+
+
+def _without_constant(found: dict[str, Array], kept: Array, constant: int | None) -> dict[str, Array]:
+    """Rows on the fixed effects alone: contrasts have no share of a constant that is none of them."""
+    if constant is None:
+        return found
+    place = int(np.searchsorted(kept, constant))
+    return {name: np.delete(L, place, axis=1) for name, L in found.items()}
 
 
 def ttest(fit: Fit, *, ddf: str | None = None, predictor: str = MEAN) -> Table:
@@ -287,7 +304,7 @@ def ttest(fit: Fit, *, ddf: str | None = None, predictor: str = MEAN) -> Table:
     Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
     """
     fit = seen_from(fit, predictor)
-    names = fit.params.index
+    names = fit.fixef.index
     return t_table(fit, pd.DataFrame(np.eye(len(names)), index=names, columns=names), ddf)
 
 
@@ -312,5 +329,5 @@ def vcov_kr(fit: LinearFit) -> pd.DataFrame:
     Intercept     46.575 -1.451
     Days          -1.451  2.389
     """
-    names = fit.params.index
+    names = fit.fixef.index
     return pd.DataFrame(denominator(fit, "kenward-roger").cov, index=names, columns=names)

@@ -63,8 +63,8 @@ class MixedModelAdapter(ModelAbstract):  # type: ignore[misc]
         columns = {outcome: pl.Series(design.y), **columns, **groups}
         quoted = " + ".join(f"`{name}`" for name in names) or "1"
         vault = ModelVault(
-            coef=fit.params.to_numpy(),
-            coefnames=np.array(fit.params.index, dtype=object),
+            coef=fit.fixef.to_numpy(),
+            coefnames=np.array(fit.fixef.index, dtype=object),
             # only which columns take part is read from it
             formula=f"{outcome} ~ {quoted}",
             modeldata=pl.DataFrame(columns),

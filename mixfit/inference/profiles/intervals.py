@@ -77,9 +77,10 @@ def wald_intervals(fit: Fit, chosen: Sequence[Parameter], alpha: float) -> pd.Da
         Columns 0 and 1, a row a parameter; NaN where the standard error is not known.
     """
     half = normal_quantile(alpha) * np.array([-1.0, 1.0])
-    fixed = interval(np.asarray(fit.params, dtype=np.float64), np.asarray(fit.bse, dtype=np.float64), alpha)
+    errors_of = np.sqrt(np.diagonal(fit.estimate.cov_beta))
+    fixed = interval(np.asarray(fit.fixef, dtype=np.float64), errors_of, alpha)
     random = [p for p in chosen if p.kind != "fixed"]
-    values, errors = (parameter_values(fit), working_errors(fit)) if random else (fit.params, fit.bse)
+    values, errors = (parameter_values(fit), working_errors(fit)) if random else (fit.fixef, fit.bse)
     structures, rows = variance_structures(fit.model), []
     for p in chosen:
         if p.kind == "fixed":

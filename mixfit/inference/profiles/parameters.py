@@ -181,7 +181,7 @@ def parameter_values(fit: Fit) -> pd.Series[float]:
     elif any(p.kind == "phi" for p in known):
         values.append(cast("GeneralizedEstimate", fit.estimate).phi)
     values += [value for _, value in varcorr.log_sd]
-    values += fit.params.tolist()
+    values += fit.fixef.tolist()
     return pd.Series(values, index=[p.name for p in known])
 
 
