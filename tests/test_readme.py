@@ -53,3 +53,14 @@ def test_the_tour_is_ten_lines_that_run(capsys):
         pytest.skip("mixfit.mixed is not there yet")
     exec(compile(tour, "README.md", "exec"), {})
     assert "Reaction ~ Days + (Days" in capsys.readouterr().out
+
+
+def test_what_it_prints_is_what_is_printed():
+    fit = mixfit.mixed("Reaction ~ Days + (Days|Subject)", mixfit.datasets.load("sleepstudy")).fit()
+    (shown,) = blocks("text")
+    assert shown == f"{fit.summary()}\n"
+
+
+def test_links_lead_somewhere():
+    for link in re.findall(r"\]\((docs/[^)#]+)", README):
+        assert (ROOT / link).exists(), link
