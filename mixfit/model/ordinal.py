@@ -20,6 +20,7 @@ from mixfit.families.resolve import resolve_family
 from mixfit.families.several import DISPERSION
 from mixfit.fitted.ordinal_columns import NOMINAL, further_columns
 from mixfit.formula import parse_predictor
+from mixfit.glmm.centred import centred
 from mixfit.glmm.problem import assemble_generalized
 from mixfit.glmm.separation import CERTAIN, fitted_doubt, refuse_separation
 from mixfit.glmm.surface import surface_around
@@ -124,8 +125,9 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         parts = (None if columns is None else columns.X for columns in (self._nominal, self._scale))
         own = family.of([str(c) for c in design.categories], *parts)
         check_response(design, own)
-        self.family = own.start(design.y, prior)
-        self._assembly = assemble_generalized(replace(design, further=()), self.family)
+        self.family, self._centred = own, centred(own, design.X)
+        inner = replace(design, X=design.X - self._centred.means, further=())
+        self._assembly = assemble_generalized(inner, self._centred.family.start(design.y, prior))
         self.known_effects, self._held = {}, None
         MixedModel.__init__(self, formula, design, self._assembly.fixed.kept)
         if self._nominal is not None:
@@ -213,7 +215,42 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         return cast("OrdinalResults", fit)
 
     def _results(self, estimate: GeneralizedEstimate) -> OrdinalResults:
-        return OrdinalResults(self, estimate)
+        return OrdinalResults(self, self._centred.outward(estimate, self.kept))
+
+    def conditional_covariance(self, estimate: GeneralizedEstimate, *, of: str = MEAN) -> tuple[Array, ...]:
+        """Cov(b_j | y) of every level of every term at the mode, shapes (q_t, k_t, k_t).
+
+        Parameters
+        ----------
+        estimate : GeneralizedEstimate
+        of : {"mean"}
+
+        Returns
+        -------
+        tuple of ndarray, shape (q_t, k_t, k_t)
+        """
+        return super().conditional_covariance(self._centred.inward(estimate, self.kept), of=of)
+
+    def prediction_variance(
+        self,
+        estimate: GeneralizedEstimate,
+        X: Array,
+        Z: Sequence[Array | None],
+        codes: Sequence[NDArray[np.intp] | None],
+    ) -> Array:
+        """Variance of the linear predictor x'beta + z'b about its true value, for new rows: shape (m,).
+
+        Parameters
+        ----------
+        estimate : GeneralizedEstimate
+        X, Z, codes
+            As of other generalized models.
+
+        Returns
+        -------
+        ndarray, shape (m,)
+        """
+        return super().prediction_variance(self._centred.inward(estimate, self.kept), X, Z, codes)
 
     def _refuse_separation(self, estimate: GeneralizedEstimate | None) -> None:
         """Raise FitError where thresholds and location run away together, all responses more probable on the way.
@@ -269,7 +306,7 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         -------
         Surface
         """
-        return surface_around(self._assembly, estimate)
+        return surface_around(self._assembly, self._centred.inward(estimate, self.kept))
 
     @property
     def nominal_names(self) -> tuple[str, ...]:
@@ -304,8 +341,8 @@ class OrdinalMixedModel(GeneralizedMixedModel):
             raise FitError(f"The response is a number from 1 to {len(self.categories)} in every row.")
         model.design = replace(self.design, y=numbers)
         check_response(model.design, self.family)
-        model.family = self.family.start(numbers, self._assembly.problem.prior)
-        problem = replace(self._assembly.problem, y=numbers, family=model.family)
+        inner = self._centred.family.start(numbers, self._assembly.problem.prior)
+        problem = replace(self._assembly.problem, y=numbers, family=inner)
         model._assembly = replace(self._assembly, problem=problem)
         return model
 

@@ -13,7 +13,7 @@ import mixfit
 from mixfit.errors import FitError
 from mixfit.glmm.objective import LaplaceObjective
 from mixfit.glmm.problem import GeneralizedParameters
-from tests.glmm.problems import At, check_gradient, laplace_at, quadrature_at, quadrature_slopes
+from tests.glmm.problems import At, check_gradient, quadrature_at, quadrature_slopes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -179,12 +179,32 @@ def test_nominal_effects_of_all_thresholds_alike_are_location() -> None:
     assert_allclose(free.params["False|True.h[T.b]"], -plain.params["h[T.b]"], atol=1e-3)
 
 
-def test_units_of_covariates_change_nothing() -> None:
+@pytest.mark.parametrize(
+    ("formula", "further"),
+    [
+        ("y ~ x + h + (1 | g)", {}),
+        ("y ~ x + (x | g)", {}),
+        ("y ~ h + (1 | g)", {"nominal": "~ x", "dispersion": "~ h"}),
+        ("y ~ x + (1 | g)", {"nominal": "~ h"}),
+    ],
+)
+def test_units_and_origins_of_covariates_change_nothing(formula: str, further: dict[str, str]) -> None:
     data = simulated()
-    plain = mixfit.mixed("y ~ x + (x | g)", data, "cumulative").fit()
-    other = mixfit.mixed("y ~ x + (x | g)", data.assign(x=1e6 * data["x"] + 3e6), "cumulative").fit()
-    assert_allclose(other.llf, plain.llf, atol=1e-5)
-    assert_allclose(1e6 * other.params["x"], plain.params["x"], rtol=1e-3)
+    # Years: a hundred of their spreads from zero. A thousand of another unit, a hundred spreads away.
+    for unit, origin in ((10.0, 2000.0), (1e-3, 0.1)):
+        plain = mixfit.mixed(formula, data, "cumulative", **further).fit()
+        # Intercepts of groups with slopes would be those at another place of x.
+        away = 0.0 if "(x | g)" in formula else origin
+        far = data.assign(x=unit * data["x"] + away)
+        other = mixfit.mixed(formula, far, "cumulative", **further).fit()
+        assert other.converged
+        assert_allclose(other.llf, plain.llf, atol=1e-5)
+        slopes = [name for name in plain.params.index if name == "x" or name.endswith(".x")]
+        assert_allclose(unit * other.params[slopes], plain.params[slopes], rtol=2e-3, atol=1e-4)
+        assert_allclose(unit * other.bse[slopes], plain.bse[slopes], rtol=2e-3)
+        assert_allclose(other.predict(far.head(5)), plain.predict(data.head(5)), atol=1e-4)
+        deviations = [fit.ranef(condsd=True)["g"]["sd"].iloc[:, 0] for fit in (other, plain)]
+        assert_allclose(*deviations, rtol=2e-3)
 
 
 def test_separated_categories_are_refused() -> None:
@@ -207,12 +227,3 @@ def test_simulated_responses_lead_back(family: str) -> None:
     covered = np.mean([np.abs(np.asarray(a.params) - fit.params.to_numpy()) < 1.96 * np.asarray(a.bse) for a in again])
     # 95 %, within four standard errors of 60 replicates of five parameters that are not independent.
     assert 0.88 < covered <= 1.0
-
-
-def test_laplace_at_a_problem_is_that_of_the_fit() -> None:
-    fit = mixfit.mixed(FORMULA, WINE, "cumulative").fit()
-    assembly, estimate = fit.model.assembly, fit.estimate
-    at = At(assembly.problem.at(estimate.shape), GeneralizedParameters((estimate.templates[0],), np.empty(0), 1.0))
-    gamma = assembly.fixed.triangle @ estimate.beta
-    template = estimate.templates[0] @ assembly.term_bases[0].T
-    assert_allclose(laplace_at(at, GeneralizedParameters((template,), gamma, 1.0)), estimate.criterion, rtol=1e-9)

@@ -266,6 +266,8 @@ def test_the_rest_does_what_it_does_elsewhere(fit: OrdinalResults) -> None:
     again = pickle.loads(pickle.dumps(fit))
     assert_allclose(again.predict(WINE.head(3)), fit.predict(WINE.head(3)))
     assert_allclose(again.params, fit.params)
+    deviations = (own.ranef(condsd=True)["judge"]["sd"] for own in (again, fit))
+    assert_allclose(*deviations, rtol=1e-6)
     assert repr(again) == f"<OrdinalResults: {FORMULA}, cumulative(logit), 72 observations>"
 
 
