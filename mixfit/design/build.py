@@ -136,7 +136,8 @@ def build(
         reader, random = _random_terms(plan, built.parts[parts], matrices[parts], groups, used)
         structure = fixed_structure(reader.fixed, matrices[at], environment, built.coded, rows.keep, rows.kept_of_built)
         total = None if plan.offset is None else _rows(plan.offset, rows.keep)
-        predictors.append(Predictor(plan.name, matrices[at], reader.fixed.names, random, total, structure, link))
+        text = plan.formula.text
+        predictors.append(Predictor(plan.name, matrices[at], reader.fixed.names, random, total, structure, link, text))
         readers.append(reader)
         at = parts.stop
     _check(predictors, residual=residual)

@@ -94,6 +94,9 @@ class NewDesign:
 class DesignReader(Protocol):
     """Reads new data with the encodings (levels, poly, scale, ...) of the fit. Pickles."""
 
+    def of_predictor(self, place: int) -> DesignReader:
+        """What reads one of the predictors alone, in the place of the mean's."""
+
     def read(
         self,
         newdata: object,

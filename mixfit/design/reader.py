@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +122,8 @@ class FittedReader:
         What the stateful transforms outside X and Z learned.
     probe : Probe, or None
         Rows of the fit that tell whether terms can be computed from few rows.
+    first : int
+        Place of the first of `predictors` among those of the design, by which the probe knows them.
     prior : PriorReader
         How the prior weights of new rows are read.
     """
@@ -130,6 +132,7 @@ class FittedReader:
     context: Mapping[str, Any]
     state: dict[str, Any]
     probe: Probe | None = None
+    first: int = 0
     prior: PriorReader = field(default_factory=PriorReader)
 
     __repr__ = brief
@@ -143,6 +146,10 @@ class FittedReader:
     def random(self) -> tuple[RandomReader, ...]:
         """How the random terms of the mean are read."""
         return self.predictors[0].random
+
+    def of_predictor(self, place: int) -> FittedReader:
+        """What reads one of the predictors alone, in the place of the mean's."""
+        return replace(self, predictors=(self.predictors[place],), first=self.first + place)
 
     def read(
         self,
@@ -175,7 +182,8 @@ class FittedReader:
                 raise ValueError(f"{len(wanted)} flags for {len(predictor.random)} random terms")
             places = [place for place, want in enumerate(wanted) if want]
             if not own:
-                self._refuse((j, "fixed"), (j, "offset"), *((j, what, t) for t in places for what in ("Z", "group")))
+                at = self.first + j
+                self._refuse((at, "fixed"), (at, "offset"), *((at, k, t) for t in places for k in ("Z", "group")))
         try:
             mean, *others = _read_predictors(self.predictors[: len(flags)], flags, environment)
         except FormulaError as error:
@@ -186,7 +194,7 @@ class FittedReader:
     def read_fixed(self, newdata: object) -> NDArray[np.float64]:
         """Build X of `newdata` alone, shape (m, p); raises as `read` does."""
         environment = self._environment(newdata)
-        self._refuse((0, "fixed"))
+        self._refuse((self.first, "fixed"))
         try:
             environment.require(self.fixed.variables)
             return read_parts([self.fixed], environment)[0]
@@ -196,7 +204,7 @@ class FittedReader:
     def read_random(self, newdata: object) -> tuple[tuple[NDArray[np.float64], NewPlaces | None], ...]:
         """Build the columns left of every bar, shape (m, k_t) a term, and find new places; raises as `read` does."""
         environment = self._environment(newdata)
-        self._refuse(*((0, "Z", t) for t in range(len(self.random))))
+        self._refuse(*((self.first, "Z", t) for t in range(len(self.random))))
         parts = [term.part for term in self.random]
         try:
             for part in parts:

@@ -9,7 +9,8 @@ from scipy.special import expit
 
 from mixfit.arguments import check_count
 from mixfit.errors import FitError
-from mixfit.families.several import ZERO
+from mixfit.families.several import DISPERSION, ZERO
+from mixfit.fitted.further import dispersion_of
 from mixfit.fitted.linear_predictor import term_effect, training_predictor
 from mixfit.fitted.protocols import is_generalized
 from mixfit.fitted.re_form import select
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from mixfit.covariance.structure import Structure
     from mixfit.design.types import RandomDesign
-    from mixfit.fitted.protocols import Fit
+    from mixfit.fitted.protocols import Fit, GeneralizedFit
     from mixfit.fitted.re_form import ReForm
 
     Array = NDArray[np.float64]
@@ -138,21 +139,28 @@ def draw_predictors(fit: Fit, n: int, re_form: ReForm, rng: np.random.Generator)
 def draw_responses(fit: Fit, predictors: Array, rng: np.random.Generator, *, held: bool = False) -> Array:
     """Responses of the rows of the fit given their linear predictors: both (nobs, n), a column a replicate.
 
-    `held` keeps the random effects of further zeros at their modes.
+    `held` keeps the random effects of the predictors after the mean's at their modes.
     """
     if is_generalized(fit):
-        family, further = fit.family, fit.estimate.further
+        family, n = fit.family, predictors.shape[1]
+        phi = fit.row_dispersion
+        if DISPERSION in fit.estimate.further:
+            phi = np.transpose(dispersion_of(fit, _further_draws(fit, DISPERSION, n, rng, held=held)))
         # Replicates as rows, since prior weights broadcast on the last axis.
-        drawn = family.simulate(family.link.mean(predictors).T, fit.prior, fit.row_dispersion, rng).T
-        if ZERO not in further:
+        drawn = family.simulate(family.link.mean(predictors).T, fit.prior, phi, rng).T
+        if ZERO not in fit.estimate.further:
             return drawn
-        zero, own = further[ZERO], next(p for p in fit.model.design.further if p.name == ZERO)
-        if held or not zero.modes:
-            eta = zero.eta[:, None]
-        else:
-            fixed = own.X[:, zero.kept] @ zero.beta + (0.0 if own.offset is None else own.offset)
-            eta = draw_effects(fixed, own.random, zero.templates, 1.0, predictors.shape[1], rng)
-        return np.where(rng.uniform(size=drawn.shape) < expit(eta), 0.0, drawn)
+        zero = expit(_further_draws(fit, ZERO, n, rng, held=held))
+        return np.where(rng.uniform(size=drawn.shape) < zero, 0.0, drawn)
     if is_structured(fit):
         return predictors + residual_noise(fit, predictors.shape[1], rng)
     return add_noise(predictors, fit.sigma, fit.model.design.weights, rng)
+
+
+def _further_draws(fit: GeneralizedFit, name: str, n: int, rng: np.random.Generator, *, held: bool) -> Array:
+    """Values of a predictor after the mean's, (nobs, n), or (nobs, 1) where its random effects are not drawn anew."""
+    found, own = fit.estimate.further[name], next(p for p in fit.model.design.further if p.name == name)
+    if held or not found.modes:
+        return found.eta[:, None]
+    fixed = own.X[:, found.kept] @ found.beta + (0.0 if own.offset is None else own.offset)
+    return draw_effects(fixed, own.random, found.templates, 1.0, n, rng)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 import pandas as pd
 
-from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.families.several import DISPERSION
 from mixfit.fitted.core import Fitted
-from mixfit.fitted.further import coefficients_of, dispersion_of, mixed_moments, predict_part, zero_of
+from mixfit.fitted.further import dispersion_of, mixed_moments, predict_part, zero_of
 from mixfit.fitted.marginal import marginal_means
 from mixfit.fitted.predict import predicted, row_predictors
 from mixfit.fitted.re_form import is_marginal
@@ -114,45 +113,6 @@ class FittedGeneralized(Fitted):
         """
         return self.family.shape_values
 
-    def params_of(self, predictor: str) -> pd.Series[float]:
-        """Return the fixed effects of a predictor: ``"zi"``, ``"dispersion"``, or ``"mean"``, which are `params`.
-
-        Parameters
-        ----------
-        predictor : str
-
-        Returns
-        -------
-        Series
-
-        Raises
-        ------
-        FitError
-            For a predictor that the model does not have.
-
-        Examples
-        --------
-        >>> import mixfit
-        >>> ticks = mixfit.datasets.load("grouseticks")
-        >>> fit = mixfit.mixed("TICKS ~ YEAR + (1 | BROOD)", ticks, family="poisson", zi="~ 1").fit()
-        >>> fit.params_of("zi").index.tolist()
-        ['Intercept']
-        """
-        return self.params if predictor == MEAN else coefficients_of(self, predictor)["Estimate"].rename(None)
-
-    def bse_of(self, predictor: str) -> pd.Series[float]:
-        """Return the standard errors of `params_of`.
-
-        Parameters
-        ----------
-        predictor : str
-
-        Returns
-        -------
-        Series
-        """
-        return self.bse if predictor == MEAN else coefficients_of(self, predictor)["Std. Error"].rename(None)
-
     @property
     def response_link(self) -> Link:
         """What leads from the linear predictor to the mean response."""
@@ -167,7 +127,8 @@ class FittedGeneralized(Fitted):
     def _n_scale(self) -> int:
         further = self.estimate.further
         own = int(self.model.family.has_dispersion and DISPERSION not in further) + len(self.model.family.free)
-        return own + sum(len(f.beta) + len(f.theta) for f in further.values())
+        # Fixed effects that are known are no parameters.
+        return own + sum(len(f.beta) + len(f.theta) for f in further.values()) - len(self.model.known_effects)
 
     @property
     def dispersion(self) -> float:
@@ -195,8 +156,9 @@ class FittedGeneralized(Fitted):
 
     @property
     def residual_sd(self) -> float | None:
-        """`sigma` where the family scales a variance, None elsewhere."""
-        return self.sigma if self.model.family.is_scaled else None
+        """`sigma` where the family scales a variance by one number for all rows, None elsewhere."""
+        own = self.model.family.is_scaled and DISPERSION not in self.estimate.further
+        return self.sigma if own else None
 
     @cached_property
     def prior(self) -> Array:
@@ -347,8 +309,9 @@ class FittedGeneralized(Fitted):
             own effect adds nothing. Those of the mean follow by the delta method.
         what : {"response", "conditional", "zero", "dispersion", "link"}, optional
             Of a model with ``zi=`` or ``dispersion=``: the mean response, (1 - p) times the mean of the family;
-            that mean; p, the probability of a further zero (of a hurdle: of any); the dispersion phi; the linear
-            predictor of the mean. It goes before `type`.
+            that mean; p, the probability of a further zero (of a hurdle: of any); the dispersion, as glmmTMB gives it:
+            phi, and of families whose variance phi multiplies (gaussian, gamma, inverse.gaussian) its square root;
+            the linear predictor of the mean. It goes before `type`.
 
         Returns
         -------
@@ -365,7 +328,7 @@ class FittedGeneralized(Fitted):
         FormulaError
             For a `re_form` with a term that the model does not have.
         FitError
-            For another `type` or `what`, and for standard errors of what several predictors make.
+            For another `type` or `what`.
 
         Examples
         --------

@@ -86,13 +86,13 @@ class NewPredictors(NamedTuple):
     ----------
     eta : ndarray, shape (m, n)
         Of the mean, a column a replicate.
-    zero : ndarray, shape (m, n), or None
-        Of the probability of a further zero, where it is modelled.
+    further : dict of str to ndarray, shape (m, n)
+        Of the predictors after the mean's, by name.
     labels : pandas.Index, shape (m,)
     """
 
     eta: Array
-    zero: Array | None
+    further: dict[str, Array]
     labels: pd.Index
 
 
@@ -116,15 +116,15 @@ def draw_new_predictors(
     templates = [estimate.unit * template for template in estimate.templates]
     eta = (estimable_rows(fit.model, new.X) @ estimate.beta + new.offset)[:, None]
     eta = eta + draws.effects(new.predictors[0], design.random, codes[0], templates, estimate.modes, held)
-    place = next((i for i, p in enumerate(design.further) if p.name == ZERO), None)
-    if place is None:
-        return NewPredictors(eta, None, new.index)
-    found, rows, own = estimate.further[ZERO], new.further[place], terms[place + 1]
-    every = [re_form is None] * len(own)
-    assert is_generalized(fit)
-    zero = further_predictor(fit, ZERO, newdata, random=False)[:, None]
-    zero = zero + draws.effects(rows, own, codes[place + 1], found.templates, found.modes, every)
-    return NewPredictors(eta, zero, new.index)
+    further = {}
+    for place, predictor in enumerate(design.further):
+        found, own = estimate.further[predictor.name], terms[place + 1]
+        every = [re_form is None] * len(own)
+        assert is_generalized(fit)
+        fixed = further_predictor(fit, predictor.name, newdata, random=False)[:, None]
+        drawn = draws.effects(new.further[place], own, codes[place + 1], found.templates, found.modes, every)
+        further[predictor.name] = fixed + drawn
+    return NewPredictors(eta, further, new.index)
 
 
 def draw_new_responses(
@@ -143,20 +143,21 @@ def draw_new_responses(
             "simulate(newdata=) has no residuals of new rows where residual= or dispersion= structures them: simulate "
             "the rows of the fit."
         )
-    eta, zero, index = draw_new_predictors(fit, newdata, n, re_form=re_form, new_levels=new_levels, rng=rng)
+    eta, further, index = draw_new_predictors(fit, newdata, n, re_form=re_form, new_levels=new_levels, rng=rng)
     prior = new_weights(fit, newdata, weights, len(eta))
     if not is_generalized(fit):
         return add_noise(eta, fit.sigma, prior, rng), index
     whole = np.isfinite(eta).all(axis=1) & np.isfinite(prior)
     phi = fit.row_dispersion
-    if DISPERSION in fit.estimate.further:
-        phi = np.asarray(dispersion_of(fit, further_predictor(fit, DISPERSION, newdata, random=False)))[whole]
+    if DISPERSION in further:
+        whole &= np.isfinite(further[DISPERSION]).all(axis=1)
+        phi = np.asarray(dispersion_of(fit, further[DISPERSION]))[whole].T
     drawn = np.full(eta.shape, np.nan)
     # Replicates as rows, since prior weights broadcast on the last axis.
     drawn[whole] = fit.family.simulate(fit.family.link.mean(eta[whole]).T, prior[whole], phi, rng).T
-    if zero is None:
+    if ZERO not in further:
         return drawn, index
-    hit = (rng.uniform(size=drawn.shape) < expit(zero)) & ~np.isnan(drawn)
+    hit = (rng.uniform(size=drawn.shape) < expit(further[ZERO])) & ~np.isnan(drawn)
     return np.where(hit, 0.0, drawn), index
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mixfit.covariance.steps import split_theta
 from mixfit.errors import FitError
 from mixfit.glmm.aghq import QuadratureObjective
+from mixfit.glmm.held import Held, with_held, without_held
 from mixfit.glmm.joint import FastObjective
 from mixfit.glmm.minimize import minimize
 from mixfit.glmm.objective import LaplaceObjective
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.directions import Direction
+    from mixfit.glmm.given import GivenStart
     from mixfit.glmm.laplace import Laplace
     from mixfit.glmm.minimize import GeneralizedMinimum
     from mixfit.glmm.objective import Objective
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["estimate_generalized", "points_at"]
+__all__ = ["estimate_generalized"]
 
 # A product rule of 10 nodes in four columns would be 10,000 nodes a group.
 _MAX_COLUMNS = 3
@@ -51,35 +52,44 @@ def estimate_generalized(
     assembly: GeneralizedAssembly,
     n_agq: int,
     method: Literal["ml", "pql"] = "ml",
-    theta: Sequence[Array] | None = None,
-    beta: Array | None = None,
+    given: GivenStart | None = None,
+    held: Held | None = None,
 ) -> GeneralizedEstimate:
     """Maximize the Laplace approximation (`n_agq` = 1), its fast version (0) or the adaptive quadrature; or PQL.
 
-    `theta`, one for each term, and `beta` of the user's columns are tried as a start beside the one from the data.
+    What is `given` is tried as a start beside the one from the data. Fixed effects that are `held` are known.
     """
+    if held is None:
+        return _estimate(assembly, n_agq, method, given)
+    start = None if given is None else given.without(held)
+    return with_held(_estimate(without_held(assembly, held), n_agq, method, start), assembly, held)
+
+
+def _estimate(
+    assembly: GeneralizedAssembly, n_agq: int, method: Literal["ml", "pql"], given: GivenStart | None
+) -> GeneralizedEstimate:
     problem = assembly.problem
     if n_agq > 1:
         check_quadrature(assembly, n_agq)
     gamma, phi = linear_start(problem)
     shape = start_shapes(problem, gamma)
     start = GeneralizedParameters(tuple(theta_start(problem.at(shape), gamma, phi)), gamma, phi, shape)
-    given = _given(assembly, start, theta, beta)
+    first = [] if given is None else [given.place(assembly, start)]
     if problem.stack is not None and (method == "pql" or n_agq == 0):
         raise FitError(
             "The fast approximation, n_agq=0, and method='pql' are for models of the mean alone, and this one has zi= "
             "or dispersion=. Use n_agq=1, the Laplace approximation."
         )
     if method == "pql":
-        quasi = penalized_quasi(problem, (*given, start)[0])
+        quasi = penalized_quasi(problem, (*first, start)[0])
         return _collect(assembly, "pql", n_agq, quasi.optimum, quasi.center, _working_spread(quasi.center))
     if n_agq == 0:
         fast = FastObjective(problem, gamma)
-        optimum = minimize(fast, *(replace(at, gamma=np.empty(0)) for at in (*given, start)))
+        optimum = minimize(fast, *(replace(at, gamma=np.empty(0)) for at in (*first, start)))
         center = optimum.point.center
         return _collect(assembly, "joint", n_agq, optimum, center, _working_spread(center))
     objective: Objective[Any] = LaplaceObjective(problem) if n_agq == 1 else QuadratureObjective(problem, n_agq)
-    optimum = minimize(objective, *given, _feasible(objective, start))
+    optimum = minimize(objective, *first, _feasible(objective, start))
     information = optimum.hessian.diagonal()[len(optimum.directions) :][: problem.p]
     if problem.p and not information.max() > _NO_INFORMATION:
         raise FitError(
@@ -88,17 +98,6 @@ def estimate_generalized(
         )
     method_name = "laplace" if n_agq == 1 else "quadrature"
     return _collect(assembly, method_name, n_agq, optimum, optimum.point.center, _joint_spread(optimum, problem.p))
-
-
-def _given(
-    assembly: GeneralizedAssembly, start: GeneralizedParameters, theta: Sequence[Array] | None, beta: Array | None
-) -> list[GeneralizedParameters]:
-    """The start with what is given in the place of its own, if anything is."""
-    if theta is None and beta is None:
-        return []
-    points = start.points if theta is None else points_at(assembly, theta)
-    gamma = start.gamma if beta is None else assembly.fixed.triangle @ beta
-    return [replace(start, points=tuple(points), gamma=gamma)]
 
 
 def _feasible(objective: Objective[Any], start: GeneralizedParameters) -> GeneralizedParameters:
@@ -119,11 +118,6 @@ def _feasible(objective: Objective[Any], start: GeneralizedParameters) -> Genera
 def check_quadrature(assembly: GeneralizedAssembly, n_agq: int) -> None:
     """Refuse quadrature where the likelihood is no product of small integrals, or the rule has too many points."""
     problem = assembly.problem
-    if problem.stack is not None:
-        raise FitError(
-            "n_agq > 1 is for models of the mean alone, and this one has zi= or dispersion=. Use n_agq=1, the Laplace "
-            "approximation."
-        )
     if n_agq > _MAX_NODES:
         raise FitError(
             f"n_agq is at most {_MAX_NODES}, not {n_agq}: the weights of longer rules leave double precision. "
@@ -132,7 +126,8 @@ def check_quadrature(assembly: GeneralizedAssembly, n_agq: int) -> None:
     if len(problem.k) > 1:
         raise FitError(
             f"n_agq > 1 needs one grouping factor, and this model has {len(problem.k)}: adaptive quadrature is for "
-            "models such as (1|g) or (x|g). Use n_agq=1, the Laplace approximation, for nested or crossed factors."
+            "models such as (1|g) or (x|g), in all predictors. Use n_agq=1, the Laplace approximation, for nested or "
+            "crossed factors."
         )
     if any(term.structure.relationship is not None for term in problem.terms):
         raise FitError(
@@ -246,6 +241,7 @@ def _by_predictor(
         modes=found.modes[mean.terms],
         eta=found.eta[mean.rows],
         further=further,
+        cov_every_beta=found.cov_beta,
     )
 
 
@@ -270,11 +266,3 @@ def _theta_jacobian(
             rows = slice(ends[index] - sizes[index], ends[index])
             jacobian[rows, own] = structure.theta_jacobian(point, [directions[a] for a in own], basis)
     return jacobian, np.repeat(bound, sizes)
-
-
-def points_at(assembly: GeneralizedAssembly, theta: Array | Sequence[Array]) -> tuple[Array, ...]:
-    """Points in the problem's bases, of theta as a whole or of one for each term."""
-    terms = assembly.problem.terms
-    parts = split_theta([t.structure for t in terms], theta) if isinstance(theta, np.ndarray) else theta
-    triples = zip(terms, parts, assembly.term_bases, strict=True)
-    return tuple(t.structure.point_of(own, basis) for t, own, basis in triples)

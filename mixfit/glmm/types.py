@@ -82,6 +82,8 @@ class GeneralizedEstimate:
     certificate : Certificate
     further : mapping of str to FurtherEstimate
         Of the predictors after the mean's, whose estimates the other attributes are.
+    cov_every_beta : ndarray
+        Covariance of the fixed effects of all predictors, where there are several.
     at : Kept of Laplace
         The Laplace approximation at the estimates, with modes and factor: what follows from the fit reuses it (see
         `mixfit.glmm.conditional.laplace_at`).
@@ -106,6 +108,7 @@ class GeneralizedEstimate:
     eta: NDArray[np.float64]
     certificate: Certificate
     further: Mapping[str, FurtherEstimate] = field(default_factory=dict)
+    cov_every_beta: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     at: Kept[Laplace] = field(default_factory=Kept, init=False, repr=False)
 
     reml: ClassVar[bool] = False
@@ -126,6 +129,11 @@ class GeneralizedEstimate:
     def every_mode(self) -> tuple[NDArray[np.float64], ...]:
         """Conditional modes of the terms of all predictors."""
         return self.modes + tuple(b for f in self.further.values() for b in f.modes)
+
+    @property
+    def every_theta(self) -> NDArray[np.float64]:
+        """Theta of the terms of all predictors."""
+        return np.concatenate([self.theta, *(f.theta for f in self.further.values())])
 
     @property
     def unit(self) -> float:
