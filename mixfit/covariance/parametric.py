@@ -8,6 +8,7 @@ and the one-sided derivative <N, Sigma'> says whether the bound holds.
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -43,8 +44,17 @@ _NEAR_END = 0.1
 _REACH = 0.5
 
 
+@dataclass(frozen=True)
 class Parametric(Structure):
-    """Sigma(psi). Theta is psi of the user's columns, its standard deviations relative to sigma."""
+    """Sigma(psi). Theta is psi of the user's columns, its standard deviations relative to sigma.
+
+    Attributes
+    ----------
+    least : float
+        Lower bound of the standard deviations: of residuals, which zero would make singular, a small one.
+    """
+
+    least: float = field(default=0.0, kw_only=True)
 
     rounding: ClassVar[float] = 1.0
     """The error of Sigma's entries, relative to their variances, in roundings."""
@@ -116,7 +126,9 @@ class Parametric(Structure):
 
     def box(self) -> tuple[Array, Array]:
         """Bounds of psi."""
-        return np.array([p.lower for p in self.natural]), np.array([p.upper for p in self.natural])
+        lower = np.array([p.lower for p in self.natural])
+        lower[: self.n_deviations] = self.least
+        return lower, np.array([p.upper for p in self.natural])
 
     # Parameters
 

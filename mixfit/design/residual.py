@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.covariance.columns import GivenColumns, Places
+from mixfit.covariance.parametric import Parametric
 from mixfit.covariance.registry import read_structure
 from mixfit.covariance.symmetric import HomogeneousDiagonal
 from mixfit.errors import DataError, DesignError, FormulaError
@@ -45,6 +46,9 @@ _OTHER_NAMES = {"car1": "ou"}
 _WITHOUT_INTERCEPT = re.compile(r"\s*(0\s*\+|-\s*1\b)")
 # Share of a column's length that the others must leave of it, as of the columns of fixed effects.
 _RANK_TOLERANCE = 1e-7
+# Of a standard deviation beside that of all: rows without residual would be whitened by infinity. Cross-products lose
+# digits by the square of it, the criterion differs from that at zero by the share itself, both unseen at this one.
+_LEAST = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +185,8 @@ def residual_design(design: Design) -> ResidualDesign:
     if RESIDUAL in known:
         term, *by = known[RESIDUAL].random
         structure, columns, place = _places(term)
+        if isinstance(structure, Parametric) and structure.n_deviations > 1:
+            structure = replace(structure, least=_LEAST)
         parts = by[0].grouping if by else None
         found = ResidualDesign(
             text=term.text,

@@ -127,6 +127,12 @@ class RandomDesign:
         """The grouping factor right of the bar, whose levels may be the columns."""
         return self.grouping if self.spread is None else self.spread.grouping
 
+    @property
+    def n_groups(self) -> int:
+        """Levels that are effects of interest: not the inner nodes of a tree."""
+        known = self.structure.relationship
+        return self.written.n_levels if known is None else len(known.labels)
+
     __repr__ = brief
 
 

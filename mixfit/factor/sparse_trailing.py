@@ -13,7 +13,8 @@ factor has to be eliminated first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import deque
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -188,11 +189,14 @@ class SparseFactor:
     block : SparseBlock
     templates : tuple of ndarray
     low : FrontFactor
+    solved : deque of tuple of ndarray
+        Halves and what is dual to them: a criterion and its derivatives ask for the same ones.
     """
 
     block: SparseBlock
     templates: tuple[Array, ...]
     low: FrontFactor
+    solved: deque[tuple[Array, Array]] = field(default_factory=lambda: deque(maxlen=2), repr=False)
 
     @property
     def logdet(self) -> float:
@@ -204,9 +208,14 @@ class SparseFactor:
         return rhs
 
     def dual(self, half: Array) -> Array:
-        """A^{-1} d = W S^{-1} W'd."""
+        """A^{-1} d = W S^{-1} W'd, remembered for the halves that were asked for last."""
+        for known, found in self.solved:
+            if known is half:
+                return found
         inner = self.low.solve(self._each(half, transposed=True))
-        return self._each(inner, transposed=False)
+        out = self._each(inner, transposed=False)
+        self.solved.append((half, out))
+        return out
 
     def backward(self, half: Array) -> Array:
         """The same."""

@@ -51,7 +51,8 @@ class MixedModel:
         self._kept = kept
 
     def __repr__(self) -> str:
-        levels = ", ".join(f"{name} {grouping.n_levels}" for name, grouping in self.groups.items())
+        sizes = {r.grouping.name: r.n_groups for r in self.design.random}
+        levels = ", ".join(f"{name} {n}" for name, n in sizes.items())
         groups = f", groups {levels}" if levels else ""
         return f"<{type(self).__name__}: {self.formula}, {len(self.endog)} observations{groups}>"
 

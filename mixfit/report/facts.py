@@ -106,7 +106,7 @@ def collect(fit: Fit, correlation: bool | None = None) -> SummaryFacts:
         varcorr=random_covariances(fit),
         nobs=fit.nobs,
         n_dropped=model.design.n_dropped,
-        groups={random[t].grouping.name: random[t].written.n_levels for t in term_order(random)},
+        groups={random[t].grouping.name: random[t].n_groups for t in term_order(random)},
         # Thresholds, which stand before the fixed effects, have a table of their own.
         coefficients=pd.DataFrame({"Estimate": fit.params, "Std. Error": fit.bse, **heading.tests}).iloc[
             len(fit.params) - p :

@@ -71,6 +71,17 @@ def test_generalized_fits_are_those_of_the_dense_matrix(monkeypatch: pytest.Monk
     assert_allclose(sparse.theta, dense.theta, **CLOSE)
 
 
+def test_generalized_predictions_draws_and_zeros(monkeypatch: pytest.MonkeyPatch) -> None:
+    sparse, dense = both(monkeypatch, f"n ~ x + {TERM}", family="poisson")
+    new = pd.DataFrame({"x": 0.3, "species": ["t0", "t24", "t3"]})
+    assert_allclose(sparse.predict(new, se=True), dense.predict(new, se=True), **CLOSE)
+    kept = pickle.loads(pickle.dumps(sparse))
+    assert_allclose(kept.ranef(condsd=True)["species"], sparse.ranef(condsd=True)["species"], atol=1e-6)
+    assert sparse.refit(sparse.simulate(1, seed=1).iloc[:, 0]).converged
+    several = both(monkeypatch, f"n ~ x + {TERM}", family="poisson", zi="~ 1")
+    assert_allclose(several[0].llf, several[1].llf, atol=1e-4)
+
+
 def test_a_term_without_variance_is_certified_as_by_the_dense_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(5)
     frame = tree_data()[0]
@@ -130,6 +141,8 @@ def test_refits_bootstraps_and_pickles(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_inner_nodes_and_all_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     sparse, _ = both(monkeypatch, FORMULAS[0])
     assert len(sparse.ranef()["species"]) == 25
+    assert "groups species 25" in repr(sparse.model)
+    assert "species, 25" in str(sparse.summary())
     assert sparse.model.design.random[0].grouping.n_levels > 25
 
 

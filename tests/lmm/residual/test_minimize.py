@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import multivariate_normal
 
 from mixfit import mixed
+from mixfit.datasets import load
 from mixfit.errors import FitError
 from mixfit.lmm.residual.minimize import minimize_joint
 from mixfit.lmm.residual.start import joint_starts
@@ -44,6 +46,26 @@ def test_a_bound_that_does_not_hold_is_left() -> None:
     found = minimize_joint(model.problem, [at_bound], reml=True)
     assert found.certificate.converged
     assert found.derivatives.at.value == pytest.approx(model.fit().deviance, abs=1e-7)
+
+
+def test_a_residual_without_variance_beside_random_effects_is_certified() -> None:
+    """One random effect a subject may take all that a visit differs by: the best deviation of that visit is zero."""
+    sleep = load("sleepstudy")
+    fit = mixed("Reaction ~ Days + (Days | Subject)", sleep, residual="hetar1(Days | Subject)").fit(reml=False)
+    assert fit.converged
+    assert fit.certificate.n_evaluations < 200
+    part = fit.varcorr().residual[0]
+    deviations, rho = part.values[:-1], part.values[-1]
+    assert deviations[9] < 2e-4 * deviations.max()
+    assert all(bound.derivative > 0.0 for bound in fit.certificate.boundary)
+    # the same with that deviation zero in V itself, which is not singular
+    deviations[9] = 0.0
+    lags = np.abs(np.arange(10)[:, None] - np.arange(10))
+    z = np.column_stack([np.ones(10), np.arange(10.0)])
+    v = z @ fit.varcorr().parts[0].vcov @ z.T + np.outer(deviations, deviations) * rho**lags
+    y = sleep.sort_values(["Subject", "Days"])["Reaction"].to_numpy().reshape(18, 10)
+    value = -2.0 * multivariate_normal.logpdf(y, z @ fit.params.to_numpy(), v).sum()
+    assert value == pytest.approx(-2.0 * fit.llf, abs=1e-3)
 
 
 def test_too_many_parameters_for_the_blocks_are_an_error() -> None:
