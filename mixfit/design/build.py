@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from formulaic.parser.types import Factor
 
-from mixfit.covariance.columns import Across, GivenColumns
+from mixfit.covariance.columns import Across, Among, GivenColumns
 from mixfit.covariance.registry import read_structure
-from mixfit.design.across import spread
+from mixfit.design.across import among, spread
 from mixfit.design.columns import Coded, Columns, MissingRows, code_factor
 from mixfit.design.environment import Environment
 from mixfit.design.grouping import GroupingReader, as_text, check_random, cross
 from mixfit.design.parts import build_parts, check_finite, check_names, fixed_structure, materialize, plan_part
+from mixfit.design.prior import PriorReader
 from mixfit.design.probe import make_probe
 from mixfit.design.reader import FittedReader, PredictorReader, RandomReader, probed_items
 from mixfit.design.residual import RESIDUAL, has_blocks
@@ -135,7 +136,8 @@ def build(
         reader, random = _random_terms(plan, built.parts[parts], matrices[parts], groups, used)
         structure = fixed_structure(reader.fixed, matrices[at], environment, built.coded, rows.keep, rows.kept_of_built)
         total = None if plan.offset is None else _rows(plan.offset, rows.keep)
-        predictors.append(Predictor(plan.name, matrices[at], reader.fixed.names, random, total, structure, link))
+        text = plan.formula.text
+        predictors.append(Predictor(plan.name, matrices[at], reader.fixed.names, random, total, structure, link, text))
         readers.append(reader)
         at = parts.stop
     _check(predictors, residual=residual)
@@ -159,6 +161,11 @@ def build(
             context={name: value for name, value in used.items() if name in needed},
             state=environment.state,
             probe=make_probe(probed_items(predictors, readers), columns, rows.keep),
+            prior=PriorReader(
+                formula.response.arguments or () if binomial else (),
+                weights if isinstance(weights, str) else None,
+                weights is not None and not isinstance(weights, str),
+            ),
         ),
         fixed=mean.fixed,
         variables=frame.only(variables),
@@ -310,6 +317,11 @@ def _random_terms(
         if isinstance(recoding, Across):
             one, columns, levels, across = spread(grouping, reader, recoding, Z)
             random.append(RandomDesign(one, recoding.names, columns, structure, term.text, levels))
+            readers.append(RandomReader(part, factors, reader, recoding, across))
+            continue
+        if isinstance(recoding, Among):
+            nodes, across = among(grouping, reader, recoding)
+            random.append(RandomDesign(nodes, recoding.names, Z, structure, term.text))
             readers.append(RandomReader(part, factors, reader, recoding, across))
             continue
         # Residuals are looked at within blocks: the many places of a field need no column each.
