@@ -15,7 +15,7 @@ from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import modes
 from mixfit.lmm.second_look import search
 from mixfit.lmm.types import LinearEstimate
-from mixfit.lmm.undetermined import determined_theta
+from mixfit.lmm.undetermined import determined_problem, determined_theta
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,8 +45,14 @@ __all__ = [
 def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | Array | None = None) -> LinearEstimate:
     """Minimize the criterion, from the moment estimates or a `start`; see `points_of`."""
     problem = assembly.problem
-    optimum = search(problem, reml=reml, start=None if start is None else points_of(assembly, start))
-    return packed(assembly, optimum.profile, optimum.certificate)
+    given = None if start is None else points_of(assembly, start)
+    determined = determined_problem(problem) if reml else None
+    if determined is None:
+        optimum = search(problem, reml=reml, start=given)
+        return packed(assembly, optimum.profile, optimum.certificate)
+    optimum = search(determined.problem, reml=True, start=None if given is None else determined.inside(given))
+    profile = evaluate(problem, determined.back(optimum.profile.points), reml=True)
+    return packed(assembly, profile, optimum.certificate)
 
 
 def packed(assembly: Assembly, profile: Evaluation, certificate: Certificate) -> LinearEstimate:

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-# By how much log|A| may be rounded above its size: its second derivatives by the square of that, which leaves a Newton
-# step the digits that it needs.
-_STRONG = 1e6
+# By how much log|A| may be rounded above its size: its second derivatives by the square of that, 1e-2 of them, and
+# Newton's next step is then a hundredth of this one.
+_STRONG = 1e7
 # Size of Lambda'Z'Z Lambda beside I at which its own rounding is a hundredth of I.
 _STRONGEST = 1e14
 # Steps of the differences in coordinates of size 1, logarithms: their error is in the fourth digit.

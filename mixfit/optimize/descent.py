@@ -210,6 +210,11 @@ class Descent(Generic[Place, Found, AnyLocal]):
         """Decrease that a step, inside or off the boundary, promises."""
         return max(self.decrease, max((b.predicted_decrease for b in self.local.exits), default=0.0))
 
+    @property
+    def is_at_saddle(self) -> bool:
+        """Whether the exact second derivatives, where they are known, say that some direction curves down."""
+        return self._model is not None and bool(self._model.values.min(initial=0.0) < 0.0)
+
     # Steps
 
     def advance(self) -> bool:

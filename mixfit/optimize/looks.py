@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["search_from_all"]
 
 # Evaluations of all searches together after which none goes on, unless it has found a lower place.
-_MOST = 50
-# Searches beside the first: those that did not find the best minimum of random models by then found none better.
-_MOST_SEARCHES = 3
+_MOST = 46
+# Evaluations after which a search waits for the others: of random models one in fifty has not arrived by then, along a
+# way that others may cut short.
+_LONG = 16
+# What lies below a place may be more than a step promises, by this factor.
+_TIMES = 10.0
 # Steps after which a search that promises no place below the best has led nowhere, and those after which it is let go.
 _FEW_STEPS = 5
 _MANY_STEPS = 25
@@ -39,7 +42,7 @@ def search_from_all(
     same: Callable[[Found, Found], bool],
     *,
     only_below: bool = False,
-    thorough: bool = False,
+    agreeing: int = 1,
 ) -> Optimum[Found, AnyLocal]:
     """The best minimum that searches from places lead to; its certificate says from how many.
 
@@ -54,8 +57,8 @@ def search_from_all(
         Whether two places are so close that a search from one ends at the other.
     only_below : bool
         Whether only places below the first minimum are worth another search.
-    thorough : bool
-        Whether one search that agrees is not enough.
+    agreeing : int
+        How many other searches that agree with the first are enough.
 
     Returns
     -------
@@ -71,23 +74,24 @@ def search_from_all(
     with suppress(FitError):
         found = by_value([own, *values(criterion, places)])
     n_places = len(starts) + len(places)
-    best = run(Descent(criterion, found[0], 0))
-    searches, several = [best], thorough
-    rest = [own] * (own is not found[0]) + [at for at in found[1:] if at is not own]
-    for at in rest[:_MOST_SEARCHES]:
+    best = _begun(criterion, found[0])
+    searches, several, agreed = [best], False, 0
+    for at in found[1:]:
         left = _MOST - n_places - sum(s.n_evaluations for s in searches)
         if left < _FEW_STEPS or (only_below and at.value >= best.found.value):
             break
         search = Descent(criterion, at, 0)
         searches.append(search)
-        _follow(search, best.found, same, left, _MANY_STEPS if at is own else _FEW_STEPS)
+        _follow(search, best.found, same, left)
         if same(search.found, best.found):
-            if not several:
+            agreed += 1
+            if agreed == agreeing and not several:
                 break
         elif search.found.value < best.found.value - criterion.tolerance(best.found):
-            best, several = run(search), True
+            best, several = _continued(search), True
         else:
             several = True
+    run(best)
     optimum = best.optimum()
     certificate = replace(
         optimum.certificate,
@@ -98,18 +102,32 @@ def search_from_all(
     return replace(optimum, certificate=certificate)
 
 
+def _begun(criterion: Criterion[Place, Found, AnyLocal], found: Found) -> Descent[Place, Found, AnyLocal]:
+    """A search from a place, to its end unless that is far."""
+    return _continued(Descent(criterion, found, 0))
+
+
+def _continued(search: Descent[Place, Found, AnyLocal]) -> Descent[Place, Found, AnyLocal]:
+    while search.n_evaluations < _LONG and search.advance():
+        pass
+    return search
+
+
 def _follow(
     search: Descent[Place, Found, AnyLocal],
     best: Found,
     same: Callable[[Found, Found], bool],
     most: int,
-    patience: int,
 ) -> None:
-    """Step until it is clear where the search leads: below the best, to it, or to the end."""
+    """Step until it is clear where the search leads: below the best, to it, or to the end.
+
+    One that passes a saddle promises little for a while.
+    """
     for step in range(_MANY_STEPS):
         if search.found.value < best.value or same(search.found, best) or search.n_evaluations >= most:
             return
-        if step >= patience and search.found.value - 2.0 * search.promise > best.value:
+        hopeless = search.found.value - _TIMES * search.promise > best.value and not search.is_at_saddle
+        if step >= _FEW_STEPS and hopeless:
             return
         try:
             if not search.advance():

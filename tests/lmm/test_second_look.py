@@ -8,6 +8,9 @@ import pytest
 
 import mixfit
 from mixfit.errors import FitError
+from mixfit.lmm.assemble import assemble
+from mixfit.lmm.criterion import evaluate
+from mixfit.lmm.second_look import _expected, _like_levels
 from tests.dense_optimum import DenseCriterion, best_of_eight
 from tests.random_models import random_model
 
@@ -48,10 +51,45 @@ def test_weights_over_orders_of_magnitude(seed: int) -> None:
 
 
 def test_the_certificate_says_how_many_starts_agreed() -> None:
-    fit = mixfit.mixed("y ~ x + (x || g)", far_covariate(1, 20.0)).fit()
+    drawn = random_model(164)
+    fit = mixfit.mixed(drawn.formula, drawn.data, **drawn.options).fit(reml=drawn.reml)
     certificate = fit.certificate
     assert 1 <= certificate.n_agreeing < certificate.n_starts
     assert f"reached from {certificate.n_agreeing} of {certificate.n_starts} starts" in str(certificate)
+
+
+def test_levels_that_tell_all_are_counted() -> None:
+    """Of q alike q, whatever the basis; of columns that only single levels tell of, one a column."""
+    rng = np.random.default_rng(3)
+    one = np.cov(rng.normal(size=(3, 9)))
+    assert _like_levels(np.repeat(one[:, :, None], 7, axis=2)) == pytest.approx(7.0)
+    sizes = np.array([1.0, 2.0, 3.0])
+    assert _like_levels(one[:, :, None] * sizes) == pytest.approx(36.0 / 14.0)
+    assert _like_levels(np.einsum("aq,bq->abq", np.eye(3), np.eye(3))) == pytest.approx(1.0)
+    assert _like_levels(np.zeros((2, 2, 4))) == np.inf
+
+
+@pytest.mark.parametrize("reml", [False, True])
+def test_a_step_of_the_em_algorithm_is_the_mean_of_what_is_expected_of_the_effects(reml: bool) -> None:
+    """E(bb' | y) by the dense posterior; with REML the fixed effects are effects of infinite variance."""
+    data = far_covariate(4, 1.0)
+    problem = assemble(mixfit.mixed("y ~ x + (x | g)", data).design).problem
+    template = np.array([[0.8, 0.0], [-0.3, 0.5]])
+    at = evaluate(problem, [template], reml=reml)
+    step = _expected(at)[0]
+    rows, columns = problem.gram.rows.factors[0], problem.gram.rows.columns
+    n, q = columns.shape[1], rows.n_levels
+    z = np.zeros((n, q, 2))
+    z[np.arange(n), rows.codes] = rows.columns.T
+    v = z.reshape(n, -1) @ np.kron(np.eye(q), template @ template.T) @ z.reshape(n, -1).T + np.eye(n)
+    inverse, x = np.linalg.inv(v), columns[:-1].T
+    projected = inverse - inverse @ x @ np.linalg.solve(x.T @ inverse @ x, x.T @ inverse)
+    s = (z.reshape(n, -1).T @ projected @ columns[-1]).reshape(q, 2)
+    spread = z.reshape(n, -1).T @ (projected if reml else inverse) @ z.reshape(n, -1)
+    blocks = sum(spread[2 * j : 2 * j + 2, 2 * j : 2 * j + 2] for j in range(q))
+    sigma = template @ template.T
+    expected = sigma + sigma @ (s.T @ s / at.scale - blocks) @ sigma / q
+    np.testing.assert_allclose(step @ step.T, expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize(

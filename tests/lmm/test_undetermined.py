@@ -27,6 +27,42 @@ def test_what_reml_says_nothing_of_is_zero(formula, data, zero, llf):
     assert fit.llf == pytest.approx(llf, abs=6e-5)
 
 
+@pytest.mark.parametrize(
+    ("formula", "llf"),
+    [
+        # The log-likelihoods are those of the dense criterion at its minimum over the covariance that it tells.
+        ("Reaction ~ Subject + (Days + z | Subject)", -801.948042457),
+        ("Reaction ~ Subject + (Days + z || Subject)", -801.970369816),
+        ("Reaction ~ Subject * Days + (Days + z | Subject)", -731.253648465),
+        # Only a free covariance can be searched in fewer columns.
+        ("Reaction ~ Subject + cs(0 + Days + z | Subject)", -801.948042457),
+        ("Reaction ~ Subject * Days + (Days | Subject) + (1 | day)", -731.652852855),
+        ("Reaction ~ Subject * Days + cs(Days | Subject)", -731.652852855),
+    ],
+)
+def test_the_search_does_not_follow_what_reml_says_nothing_of(formula, llf):
+    rng = np.random.default_rng(1)
+    data = SLEEP.assign(z=rng.normal(size=180), day=SLEEP["Days"].astype(str))
+    model = mixfit.mixed(formula, data)
+    for start in (None, np.ones(model.fit().theta.shape)):
+        fit = model.fit(start=start)
+        assert fit.converged
+        assert fit.certificate.n_evaluations < 20
+        assert fit.llf == pytest.approx(llf, abs=1e-6)
+
+
+def test_strong_effects_keep_their_digits_in_fewer_columns():
+    """What the columns leave of the response is then asked of the rows themselves."""
+    rng = np.random.default_rng(3)
+    effects = np.repeat(rng.normal(size=18), 10)
+    strong = SLEEP.assign(y=1e4 * effects * SLEEP["Days"] + rng.normal(size=180))
+    fit = mixfit.mixed("y ~ Subject + (Days | Subject)", strong).fit()
+    alone = mixfit.mixed("y ~ Subject + (0 + Days | Subject)", strong).fit()
+    assert fit.converged
+    assert fit.llf == pytest.approx(alone.llf, abs=1e-4)
+    assert fit.sigma == pytest.approx(alone.sigma, rel=1e-5)
+
+
 def test_it_is_an_optimum_among_others():
     fit = mixfit.mixed("Reaction ~ Subject + (Days | Subject)", SLEEP).fit()
     for first in (0.3, 2.0):

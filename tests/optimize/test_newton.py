@@ -156,8 +156,7 @@ def test_insteval_takes_at_most_eight_evaluations() -> None:
 
 def test_an_iteration_limit_is_no_convergence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mixfit.optimize.descent._MAX_ITERATIONS", 1)
-    model = mixfit.mixed("Reaction ~ Days + (Days|Subject)", mixfit.datasets.load("sleepstudy"))
-    fit = model.fit(start=[np.diag([10.0, 0.1])])
+    fit = mixfit.mixed("Reaction ~ Days + (Days|Subject)", mixfit.datasets.load("sleepstudy")).fit()
     assert not fit.converged
     assert fit.certificate.message == "iteration limit"
 
