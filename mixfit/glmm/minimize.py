@@ -135,6 +135,7 @@ class GeneralizedCriterion(Generic[AnyPoint]):
             longest=longest,
             unit=unit,
             exits=self._exits(found, slopes),
+            endless=tuple(range(m + p, len(longest))),
             directions=directions,
             slopes=slopes,
         )

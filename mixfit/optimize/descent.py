@@ -6,7 +6,8 @@ a price, the exact second derivatives. The kernel knows numbers alone. It steps 
 - the cheap curvature, made anew at every place and rescaled by the balanced model (see `mixfit.optimize.steps`), far
   out and as long as it serves;
 - what quasi-Newton updates make of it, where exact derivatives are dear;
-- the exact second derivatives in a region of trust, where the others creep and to finish.
+- the exact second derivatives in a region of trust, where the others creep and to finish; dear ones of a place are
+  updated by the steps from there, indefinite as they may be.
 
 Variances at zero are left along their one-sided derivative, and others may go there: a place may have fewer
 coordinates than the one before it.
@@ -24,7 +25,7 @@ from mixfit.errors import FitError
 from mixfit.optimize.bounds import CREEPING, LONGEST_STEP
 from mixfit.optimize.certificate import COARSEST, TOLERANCE, Certificate
 from mixfit.optimize.criterion import AnyLocal, Found, Place, Price, values
-from mixfit.optimize.quasi_newton import bfgs, positive
+from mixfit.optimize.quasi_newton import bfgs, positive, symmetric_rank_one
 from mixfit.optimize.steps import compensated, negligible, newton_step, scaled_step
 from mixfit.optimize.trust_region import TrustRegion, quadratic_model
 
@@ -58,6 +59,14 @@ _LONG = 10
 _PATIENCE = 20
 # Steps cut more often than this say that the cheap curvature is wrong there.
 _FEW_CUTS = 2
+# Steps in a row that leave more than this of the promise say that updates have nothing to tell of the way: it bends
+# down where they are positive definite by construction. One or two such steps are common on the way in.
+_SLOW = 0.5
+_MANY_SLOW = 3
+# Logarithms on their way to infinity, of which c exp(-x) is left, are sent this much farther: Newton's steps are 1 long.
+_AWAY = 8.0
+# How well first and second derivative agree there, relative; c exp(-x) + c' exp(-2x) with an optimum has at least 1.
+_ENDLESS = 0.2
 # Share of the tolerance at which the search stops without one step more: where the exact second derivatives are at hand
 # the last digits cost no more than that, and where they are of this very place Newton's step squares what is left.
 _LAST_DIGITS = {Price.FREE: 1e-5, Price.DEAR: 1e-3, Price.CHEAP: 1.0}
@@ -130,6 +139,12 @@ class _Kind(Enum):
     CHEAP = 1
     UPDATED = 2
     EXACT = 3
+    SECANT = 4
+
+    @property
+    def may_be_indefinite(self) -> bool:
+        """Whether steps are made in a region of trust."""
+        return self in (_Kind.EXACT, _Kind.SECANT)
 
 
 @dataclass
@@ -174,6 +189,7 @@ class Descent(Generic[Place, Found, AnyLocal]):
         self._region = TrustRegion()
         self._last = np.inf
         self._creeps = self._sharpened = False
+        self._slow = 0
         self._arrived = self._made_at = np.inf
         self._use(self.local.curvature, _Kind.CHEAP)
         if criterion.price is Price.FREE:
@@ -186,7 +202,7 @@ class Descent(Generic[Place, Found, AnyLocal]):
         self._kind, self._curvature = kind, curvature
         self._model: QuadraticModel | None = None
         g, unit = self.local.gradient, self.local.unit
-        if kind is _Kind.EXACT:
+        if kind.may_be_indefinite:
             self._model = quadratic_model(curvature / np.outer(unit, unit), g / unit)
             self._full, self.decrease = g, self._model.step(LONGEST_STEP)[1]
         else:
@@ -224,8 +240,9 @@ class Descent(Generic[Place, Found, AnyLocal]):
                 self._sharpen()
         elif criterion.price is Price.DEAR and not self._sharpened and self._kind is not _Kind.EXACT:
             near = min(_NEAR * 2.0 ** max(self._iterations - _PATIENCE, 0), _FAR)
-            if self.decrease < near:
+            if self.decrease < near or self._slow >= _MANY_SLOW:
                 self._sharpen()
+                self._slow = 0
         if self._is_done():
             self.message = CONVERGED
             return False
@@ -234,7 +251,7 @@ class Descent(Generic[Place, Found, AnyLocal]):
         before = self.n_evaluations
         reached = self._first_lower()
         if reached is None:
-            if self._sharpened or self._kind is _Kind.EXACT:
+            if self._sharpened:
                 self.message = "no step decreases the criterion"
                 return False
             self._creeps = True
@@ -315,6 +332,9 @@ class Descent(Generic[Place, Found, AnyLocal]):
                 # Where the curvature is made anew in any case, so may the coordinates.
                 yield (criterion.turned(place), None) if far and halvings < _FEW_CUTS else (place, part)
         else:
+            far_out = self._endless(step)
+            if far_out is not None:
+                yield criterion.move(found, local, far_out, ()), far_out
             for part in self._region.steps(self._model):
                 yield criterion.move(found, local, part / local.unit, ()), part / local.unit
 
@@ -327,6 +347,16 @@ class Descent(Generic[Place, Found, AnyLocal]):
         g, h, pivots = self.local.gradient, self._curvature, self.local.pivots
         nothing = negligible(pivots)
         return tuple(a for a in pivots.index if a in nothing or (g[a] > 0.0 and h[a, a] <= 4.0 * g[a]))
+
+    def _endless(self, step: Array) -> Array | None:
+        """The step with every logarithm on its way to infinity sent far out; None where there is none."""
+        g, h = self.local.gradient, self._curvature.diagonal()
+        gone = [a for a in self.local.endless if abs(h[a] - abs(g[a])) < _ENDLESS * abs(g[a])]
+        if not gone:
+            return None
+        out = np.array(step)
+        out[gone] = -np.sign(g[gone]) * _AWAY
+        return out
 
     def _together(self, vanishing: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
         """Which pivots to try at zero: all; together they may be too many, so the one that the data say least of.
@@ -350,7 +380,8 @@ class Descent(Generic[Place, Found, AnyLocal]):
     def _arrive(self, found: Found, step: Array | None, *, cut: bool) -> None:
         """Go on from an accepted place."""
         criterion, old, old_curvature, old_kind = self._criterion, self.local, self._curvature, self._kind
-        far = not cut and self.decrease > _FAR and self._iterations < _LONG
+        promised = self.promise
+        far = not (cut or old_kind.may_be_indefinite) and self.decrease > _FAR and self._iterations < _LONG
         self._region.learn(self.found.value - found.value, self.found.resolution)
         change = criterion.rank(found) - criterion.rank(self.found)
         if change < 0:
@@ -365,8 +396,9 @@ class Descent(Generic[Place, Found, AnyLocal]):
         elif old_kind is _Kind.EXACT and newton_step(old_curvature, self.local.gradient)[1] < _NEAR:
             self._use(old_curvature, _Kind.EXACT)
         else:
-            base = positive(old_curvature) if old_kind is _Kind.EXACT else old_curvature
-            self._use(bfgs(base, step, self.local.gradient - old.gradient), _Kind.UPDATED)
+            update, kind = (symmetric_rank_one, _Kind.SECANT) if old_kind.may_be_indefinite else (bfgs, _Kind.UPDATED)
+            self._use(update(old_curvature, step, self.local.gradient - old.gradient), kind)
+            self._slow = self._slow + 1 if self.promise > _SLOW * promised else 0
 
     def _is_as_wide_as(self, old: AnyLocal) -> bool:
         """Whether the place has the coordinates of the one before: one that no longer changes anything is none."""
@@ -389,5 +421,5 @@ class Descent(Generic[Place, Found, AnyLocal]):
             n_evaluations=self.n_evaluations + self._criterion.n_aside,
             message=_BLURRED if tolerance > COARSEST else self.message,
         )
-        curvature = positive(self._curvature) if exact else self._curvature
+        curvature = positive(self._curvature) if self._kind.may_be_indefinite else self._curvature
         return Optimum(self.found, self.local, curvature, exact, certificate)
