@@ -25,8 +25,9 @@ from mixfit.errors import FitError
 from mixfit.optimize.bounds import CREEPING, LONGEST_STEP
 from mixfit.optimize.certificate import COARSEST, TOLERANCE, Certificate
 from mixfit.optimize.criterion import AnyLocal, Found, Place, Price, values
+from mixfit.optimize.ends import Patience, endless_step, together, vanishing_pivots
 from mixfit.optimize.quasi_newton import bfgs, positive, symmetric_rank_one
-from mixfit.optimize.steps import compensated, negligible, newton_step, scaled_step
+from mixfit.optimize.steps import compensated, newton_step, scaled_step
 from mixfit.optimize.trust_region import TrustRegion, quadratic_model
 
 if TYPE_CHECKING:
@@ -63,15 +64,14 @@ _FEW_CUTS = 2
 # down where they are positive definite by construction. One or two such steps are common on the way in.
 _SLOW = 0.5
 _MANY_SLOW = 3
-# Logarithms on their way to infinity, of which c exp(-x) is left, are sent this much farther: Newton's steps are 1 long.
-_AWAY = 8.0
-# How well first and second derivative agree there, relative; c exp(-x) + c' exp(-2x) with an optimum has at least 1.
-_ENDLESS = 0.2
 # Share of the tolerance at which the search stops without one step more: where the exact second derivatives are at hand
 # the last digits cost no more than that, and where they are of this very place Newton's step squares what is left.
 _LAST_DIGITS = {Price.FREE: 1e-5, Price.DEAR: 1e-3, Price.CHEAP: 1.0}
 # What further steps must leave at most of the promise to be worth another: none where they are dear.
 _HALVED = {Price.FREE: 0.5, Price.DEAR: 0.0, Price.CHEAP: 0.0}
+
+# Steps in a row that were cut at places without a value: what is sought lies beyond them.
+_MANY_BARRED = 8
 
 CONVERGED = "optimality conditions hold"
 _BLURRED = "the criterion is not known well enough: the ratios of the variances are too large for double precision"
@@ -147,23 +147,6 @@ class _Kind(Enum):
         return self in (_Kind.EXACT, _Kind.SECANT)
 
 
-@dataclass
-class _Patience:
-    """How long to wait before the boundary is tried again: longer after every failure."""
-
-    failures: int = 0
-    wait: int = 0
-
-    def allows(self) -> bool:
-        """Whether it is time; a trial counts as failed, for after success patience starts anew."""
-        if self.wait:
-            self.wait -= 1
-            return False
-        self.wait = 2**self.failures - 1
-        self.failures += 1
-        return True
-
-
 class Descent(Generic[Place, Found, AnyLocal]):
     """A search that goes on step by step.
 
@@ -185,11 +168,11 @@ class Descent(Generic[Place, Found, AnyLocal]):
         self.n_evaluations = n_evaluations
         self.message = "iteration limit"
         self._iterations = 0
-        self._patience = _Patience()
+        self._patience = Patience()
         self._region = TrustRegion()
         self._last = np.inf
         self._creeps = self._sharpened = False
-        self._slow = 0
+        self._slow = self._barred = 0
         self._arrived = self._made_at = np.inf
         self._use(self.local.curvature, _Kind.CHEAP)
         if criterion.price is Price.FREE:
@@ -302,6 +285,9 @@ class Descent(Generic[Place, Found, AnyLocal]):
                 continue
             with_value = True
             if found.value < bound:
+                self._barred = self._barred + 1 if error is not None else 0
+                if error is not None and self._barred >= _MANY_BARRED:
+                    raise self._criterion.refusal(error) from error
                 return found, step
         if error is not None and not with_value:
             raise self._criterion.refusal(error) from error
@@ -319,9 +305,9 @@ class Descent(Generic[Place, Found, AnyLocal]):
             step, vanishing = scaled_step(local.pivots, local.longest, local.gradient, self._curvature, self._full)
         else:
             step = self._model.step(self._region.radius)[0] / local.unit
-            vanishing = self._vanishing()
+            vanishing = vanishing_pivots(local.pivots, local.gradient, self._curvature)
         if vanishing and self._patience.allows():
-            for which in self._together(vanishing):
+            for which in together(local.pivots, vanishing):
                 beside = compensated(self._curvature, local.gradient, step, local.longest, local.pivots, which)
                 yield criterion.turned(criterion.move(found, local, beside, which)), None
         if self._model is None:
@@ -332,50 +318,11 @@ class Descent(Generic[Place, Found, AnyLocal]):
                 # Where the curvature is made anew in any case, so may the coordinates.
                 yield (criterion.turned(place), None) if far and halvings < _FEW_CUTS else (place, part)
         else:
-            far_out = self._endless(step)
+            far_out = endless_step(local.endless, local.gradient, self._curvature, step)
             if far_out is not None:
                 yield criterion.move(found, local, far_out, ()), far_out
             for part in self._region.steps(self._model):
                 yield criterion.move(found, local, part / local.unit, ()), part / local.unit
-
-    def _vanishing(self) -> tuple[int, ...]:
-        """Pivots that the exact second derivatives send to zero.
-
-        Along a variance v the derivatives are g / 2v and (H - 2g) / 4v^2 for those in its log standard deviation:
-        Newton's step is -v, or beyond.
-        """
-        g, h, pivots = self.local.gradient, self._curvature, self.local.pivots
-        nothing = negligible(pivots)
-        return tuple(a for a in pivots.index if a in nothing or (g[a] > 0.0 and h[a, a] <= 4.0 * g[a]))
-
-    def _endless(self, step: Array) -> Array | None:
-        """The step with every logarithm on its way to infinity sent far out; None where there is none."""
-        g, h = self.local.gradient, self._curvature.diagonal()
-        gone = [a for a in self.local.endless if abs(h[a] - abs(g[a])) < _ENDLESS * abs(g[a])]
-        if not gone:
-            return None
-        out = np.array(step)
-        out[gone] = -np.sign(g[gone]) * _AWAY
-        return out
-
-    def _together(self, vanishing: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-        """Which pivots to try at zero: all; together they may be too many, so the one that the data say least of.
-
-        And each by itself of which the balanced model does not say what the data say.
-        """
-        yield vanishing
-        if len(vanishing) > 1:
-            pivots = self.local.pivots
-            share = dict(zip(pivots.index, pivots.inverse, strict=True))
-            known = [a for a in vanishing if not np.isnan(share[a])]
-            if known:
-                yield (max(known, key=lambda a: share[a]),)
-            for a in vanishing:
-                if np.isnan(share[a]):
-                    yield (a,)
-            nothing = negligible(pivots)
-            if 1 < len(nothing) < len(vanishing):
-                yield nothing
 
     def _arrive(self, found: Found, step: Array | None, *, cut: bool) -> None:
         """Go on from an accepted place."""
@@ -385,7 +332,7 @@ class Descent(Generic[Place, Found, AnyLocal]):
         self._region.learn(self.found.value - found.value, self.found.resolution)
         change = criterion.rank(found) - criterion.rank(self.found)
         if change < 0:
-            self._patience = _Patience()
+            self._patience = Patience()
         if change:
             self._last = np.inf
         self.found, self.local, self._sharpened = found, criterion.local(found), False
