@@ -8,7 +8,10 @@ import pytest
 
 import mixfit
 from mixfit.errors import FitError
+from mixfit.glmm.aghq import QuadratureObjective
 from mixfit.glmm.laplace import laplace_of, least_curvature
+from mixfit.glmm.minimize import GeneralizedCriterion
+from mixfit.glmm.problem import GeneralizedParameters
 from tests.random_generalized import RandomGeneralized, random_generalized
 
 # Models in which a search that begins with all groups alike ends at an optimum that is not the lowest, and -2 log L
@@ -92,3 +95,34 @@ def test_left_out_intercepts_may_be_large(seed: int) -> None:
     centred = mixfit.mixed("y ~ 0 + x + (1 | g)", data.assign(x=x - 30.0), family="gamma(log)").fit()
     assert fit.converged
     assert fit.params["x"] == pytest.approx(centred.params["x"], abs=0.3)
+
+
+def three_columns(seed: int) -> pd.DataFrame:
+    """Groups of two to eight rows, with effects of two covariates that depend on one another."""
+    rng = np.random.default_rng(seed)
+    g = np.repeat(np.arange(int(rng.integers(8, 20))), int(rng.integers(5, 9)))
+    x, z = rng.normal(size=(2, len(g)))
+    b = rng.normal(size=(int(g.max()) + 1, 2)) @ rng.normal(size=(2, 3))
+    trials = rng.integers(1, 6, len(g))
+    y = rng.binomial(trials, 1.0 / (1.0 + np.exp(-0.5 * x - b[g, 0] - b[g, 1] * x - b[g, 2] * z)))
+    return pd.DataFrame({"y": y, "m": trials - y, "x": x, "z": z, "g": g.astype(str)})
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_quadrature_of_three_columns_at_a_singular_covariance(seed: int) -> None:
+    fit = mixfit.mixed("cbind(y, m) ~ x + z + (x + z | g)", three_columns(seed), family="binomial").fit(n_agq=3)
+    assert fit.converged
+    assert fit.certificate.n_evaluations <= 120
+
+
+def test_slopes_of_quadrature_at_a_singular_covariance_are_those_of_its_value() -> None:
+    model = mixfit.mixed("cbind(y, m) ~ x + z + (x + z | g)", three_columns(1), family="binomial")
+    problem = model.assembly.problem
+    template = np.array([[0.3, 0.5, 0.0], [-0.6, 0.8, 0.0], [0.4, 0.2, 0.0]])
+    at = GeneralizedParameters((template,), np.zeros(problem.p), 1.0)
+    criterion = GeneralizedCriterion(QuadratureObjective(problem, 3))
+    found = criterion.evaluate(at)
+    local = criterion.local(found)
+    step = 1e-5 * np.eye(len(local.gradient))
+    ends = [[criterion.evaluate(criterion.move(found, local, s * e, ())).value for s in (1, -1)] for e in step]
+    np.testing.assert_allclose(local.gradient, np.subtract(*np.transpose(ends)) / 2e-5, atol=1e-5)
