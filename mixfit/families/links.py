@@ -68,6 +68,11 @@ class Link:
 
     __repr__ = brief
 
+    @property
+    def has_scale(self) -> bool:
+        """Whether its predictors are numbers of which 1 is much, whatever the units of the response."""
+        return self.probability or self.name == "log"
+
     def __reduce__(self) -> tuple[Callable[[str], Link], tuple[str]]:
         # Its parts may have no names of their own.
         return _named, (self.name,)

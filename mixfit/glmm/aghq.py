@@ -229,7 +229,7 @@ def quadrature_slopes(at: NodePoint, rule: Rule, turns: Sequence[Array]) -> Like
         inverse.append(share)
         if not regular.all():
             slope = _template_slopes(at, m)[term.columns, term.columns]
-            absolute[index] = np.asarray(slope @ np.linalg.pinv(own))
+            absolute[index] = np.asarray(_in_covariance(slope, own) @ np.linalg.pinv(own))
     return LikelihoodSlopes(tuple(relative), absolute, problem.fixed @ row, tail, tuple(quadratic), tuple(inverse))
 
 
@@ -242,6 +242,22 @@ def _template_slopes(at: NodePoint, m: _Moments) -> Array:
     drift = -2.0 * np.einsum("arq,brq->ab", m.node_scores * at.share, at.u)
     spread = 2.0 * lv.matmul(center.factor.gram.diagonal[0], lv.left_multiply(t, m.twice_b)).sum(axis=2)
     return np.asarray(0.5 * (drift + spread + bent @ mode.u[0][:, 0].T + score @ m.v.T))
+
+
+def _in_covariance(slope: Array, low: Array) -> Array:
+    """N T of the N that has these slopes along lower-trapezoidal T, from half the derivatives in all entries of T.
+
+    Above the pivots the derivatives are of another sum, at T that are not lower-triangular; there N T has what makes
+    T'N T symmetric.
+    """
+    out = np.array(slope)
+    rank = int(regular_columns(low).sum())
+    pivots = [int(np.flatnonzero(low[:, c])[0]) for c in range(rank)]
+    triangle, whole = low[pivots, :rank], low.T @ slope
+    for c in range(1, rank):
+        rest = whole[c, :c] - whole[:c, c]
+        out[pivots[:c], c] += np.linalg.solve(triangle[:c, :c].T, rest)
+    return out
 
 
 def slope_off_boundary(center: Laplace, rule: Rule, index: int, direction: Array) -> float:

@@ -89,7 +89,7 @@ def _estimate(
         center = optimum.point.center
         return _collect(assembly, "joint", n_agq, optimum, center, _working_spread(center))
     objective: Objective[Any] = LaplaceObjective(problem) if n_agq == 1 else QuadratureObjective(problem, n_agq)
-    optimum = minimize(objective, *first, _feasible(objective, start))
+    optimum = minimize(objective, *first, _feasible(objective, start), twice=True)
     information = optimum.hessian.diagonal()[len(optimum.directions) :][: problem.p]
     if problem.p and not information.max() > _NO_INFORMATION:
         raise FitError(

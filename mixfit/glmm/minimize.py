@@ -18,10 +18,12 @@ from mixfit.covariance.steps import free_directions, leave_boundary, move, pivot
 from mixfit.errors import FitError
 from mixfit.glmm.objective import AnyPoint
 from mixfit.glmm.problem import GeneralizedParameters
+from mixfit.glmm.second_look import is_doubtful, is_same, leaves_out, unpooled
 from mixfit.glmm.working import edge_curvature
-from mixfit.optimize import descent
 from mixfit.optimize.bounds import LONGEST_STEP
-from mixfit.optimize.criterion import Local, Price
+from mixfit.optimize.criterion import Local, Price, values
+from mixfit.optimize.descent import Descent, run
+from mixfit.optimize.looks import look_again
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +49,10 @@ _DIFFERENCE = 1e-3
 _LONGEST_DIFFERENCE = 10.0
 # On an orthonormal basis a coefficient is sqrt(n) times a predictor: 1e4 times _DIFFERENCE is 10 of them.
 _LONGEST_FIXED_DIFFERENCE = 1e4
+# Evaluations of a second search that leads nowhere, beside those of the first; and where a random column has no fixed
+# effect, where the other optimum, if there is one, may be far.
+_SECOND_LOOK = 0.35
+_LONG_LOOK = 2.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +141,7 @@ class GeneralizedCriterion(Generic[AnyPoint]):
             longest=longest,
             unit=unit,
             exits=self._exits(found, slopes),
+            endless=tuple(range(m + p, len(longest))),
             directions=directions,
             slopes=slopes,
         )
@@ -161,10 +168,10 @@ class GeneralizedCriterion(Generic[AnyPoint]):
         scale = 1.0 / np.sqrt(np.maximum(information.diagonal(), np.finfo(float).tiny))
         longest = np.full(len(gradient), _LONGEST_DIFFERENCE)
         longest[m : m + p] = max(_LONGEST_FIXED_DIFFERENCE, float(np.linalg.norm(at.gamma)))
-        if self._problem.stack is not None:
-            # Predictors of zeros and of dispersions have no units: a logit where nothing is left of a slope is far out.
-            after = m + self._problem.stack.n_fixed[0]
-            longest[after : m + p] = _LONGEST_DIFFERENCE * np.sqrt(len(self._problem.y))
+        # Logits and logarithms have no units: one where nothing is left of a slope is far out.
+        natural = m + (self._problem.stack.n_fixed[0] if self._problem.stack is not None else p)
+        natural = m if self._problem.family.link.has_scale else natural
+        longest[natural : m + p] = _LONGEST_DIFFERENCE * np.sqrt(len(self._problem.y))
         step = _DIFFERENCE * np.minimum(scale, longest)
         out = np.empty((len(gradient), len(gradient)))
         for a in range(len(gradient)):
@@ -223,13 +230,21 @@ def _slope_vector(slopes: LikelihoodSlopes, directions: Sequence[Direction]) -> 
     return np.concatenate([out, slopes.gamma, slopes.tail])
 
 
-def minimize(objective: Objective[AnyPoint], *starts: GeneralizedParameters) -> GeneralizedMinimum[AnyPoint]:
-    """Minimize from the best of `starts`.
+def minimize(
+    objective: Objective[AnyPoint], *starts: GeneralizedParameters, twice: bool = False
+) -> GeneralizedMinimum[AnyPoint]:
+    """Minimize from the best of `starts` and, where there may be several optima and `twice` asks for it, from another.
 
     Raises
     ------
     FitError
         Where the likelihood is finite at none of them.
     """
-    optimum = descent.minimize(GeneralizedCriterion(objective), starts)
+    criterion = GeneralizedCriterion(objective)
+    first = run(Descent(criterion, values(criterion, starts)[0], len(starts)))
+    if twice and is_doubtful(first.found):
+        share = _LONG_LOOK if leaves_out(first.found) else _SECOND_LOOK
+        optimum = look_again(first, criterion, lambda: unpooled(first.found), is_same, share)
+    else:
+        optimum = first.optimum()
     return GeneralizedMinimum(optimum.found, optimum.local.directions, optimum.curvature, optimum.certificate)

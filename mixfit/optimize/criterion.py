@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -60,6 +60,8 @@ class Local:
         What brings the coordinates to one scale, on which a step of 1 is a large one.
     exits : tuple of BoundaryParameter
         Directions without variance.
+    endless : tuple of int
+        Coordinates that are logarithms of numbers of which zero or infinity may be the optimum.
     """
 
     gradient: Array
@@ -68,6 +70,7 @@ class Local:
     longest: Array
     unit: Array
     exits: tuple[BoundaryParameter, ...]
+    endless: tuple[int, ...] = field(default=(), kw_only=True)
 
 
 Place = TypeVar("Place")

@@ -6,7 +6,8 @@ a price, the exact second derivatives. The kernel knows numbers alone. It steps 
 - the cheap curvature, made anew at every place and rescaled by the balanced model (see `mixfit.optimize.steps`), far
   out and as long as it serves;
 - what quasi-Newton updates make of it, where exact derivatives are dear;
-- the exact second derivatives in a region of trust, where the others creep and to finish.
+- the exact second derivatives in a region of trust, where the others creep and to finish; dear ones of a place are
+  updated by the steps from there, indefinite as they may be.
 
 Variances at zero are left along their one-sided derivative, and others may go there: a place may have fewer
 coordinates than the one before it.
@@ -24,8 +25,9 @@ from mixfit.errors import FitError
 from mixfit.optimize.bounds import CREEPING, LONGEST_STEP
 from mixfit.optimize.certificate import COARSEST, TOLERANCE, Certificate
 from mixfit.optimize.criterion import AnyLocal, Found, Place, Price, values
-from mixfit.optimize.quasi_newton import bfgs, positive
-from mixfit.optimize.steps import compensated, negligible, newton_step, scaled_step
+from mixfit.optimize.ends import Patience, endless_step, together, vanishing_pivots
+from mixfit.optimize.quasi_newton import bfgs, positive, symmetric_rank_one
+from mixfit.optimize.steps import compensated, newton_step, scaled_step
 from mixfit.optimize.trust_region import TrustRegion, quadratic_model
 
 if TYPE_CHECKING:
@@ -58,11 +60,18 @@ _LONG = 10
 _PATIENCE = 20
 # Steps cut more often than this say that the cheap curvature is wrong there.
 _FEW_CUTS = 2
+# Steps in a row that leave more than this of the promise say that updates have nothing to tell of the way: it bends
+# down where they are positive definite by construction. One or two such steps are common on the way in.
+_SLOW = 0.5
+_MANY_SLOW = 3
 # Share of the tolerance at which the search stops without one step more: where the exact second derivatives are at hand
 # the last digits cost no more than that, and where they are of this very place Newton's step squares what is left.
 _LAST_DIGITS = {Price.FREE: 1e-5, Price.DEAR: 1e-3, Price.CHEAP: 1.0}
 # What further steps must leave at most of the promise to be worth another: none where they are dear.
 _HALVED = {Price.FREE: 0.5, Price.DEAR: 0.0, Price.CHEAP: 0.0}
+
+# Steps in a row that were cut at places without a value: what is sought lies beyond them.
+_MANY_BARRED = 8
 
 CONVERGED = "optimality conditions hold"
 _BLURRED = "the criterion is not known well enough: the ratios of the variances are too large for double precision"
@@ -130,23 +139,12 @@ class _Kind(Enum):
     CHEAP = 1
     UPDATED = 2
     EXACT = 3
+    SECANT = 4
 
-
-@dataclass
-class _Patience:
-    """How long to wait before the boundary is tried again: longer after every failure."""
-
-    failures: int = 0
-    wait: int = 0
-
-    def allows(self) -> bool:
-        """Whether it is time; a trial counts as failed, for after success patience starts anew."""
-        if self.wait:
-            self.wait -= 1
-            return False
-        self.wait = 2**self.failures - 1
-        self.failures += 1
-        return True
+    @property
+    def may_be_indefinite(self) -> bool:
+        """Whether steps are made in a region of trust."""
+        return self in (_Kind.EXACT, _Kind.SECANT)
 
 
 class Descent(Generic[Place, Found, AnyLocal]):
@@ -170,10 +168,11 @@ class Descent(Generic[Place, Found, AnyLocal]):
         self.n_evaluations = n_evaluations
         self.message = "iteration limit"
         self._iterations = 0
-        self._patience = _Patience()
+        self._patience = Patience()
         self._region = TrustRegion()
         self._last = np.inf
         self._creeps = self._sharpened = False
+        self._slow = self._barred = 0
         self._arrived = self._made_at = np.inf
         self._use(self.local.curvature, _Kind.CHEAP)
         if criterion.price is Price.FREE:
@@ -186,7 +185,7 @@ class Descent(Generic[Place, Found, AnyLocal]):
         self._kind, self._curvature = kind, curvature
         self._model: QuadraticModel | None = None
         g, unit = self.local.gradient, self.local.unit
-        if kind is _Kind.EXACT:
+        if kind.may_be_indefinite:
             self._model = quadratic_model(curvature / np.outer(unit, unit), g / unit)
             self._full, self.decrease = g, self._model.step(LONGEST_STEP)[1]
         else:
@@ -229,8 +228,9 @@ class Descent(Generic[Place, Found, AnyLocal]):
                 self._sharpen()
         elif criterion.price is Price.DEAR and not self._sharpened and self._kind is not _Kind.EXACT:
             near = min(_NEAR * 2.0 ** max(self._iterations - _PATIENCE, 0), _FAR)
-            if self.decrease < near:
+            if self.decrease < near or self._slow >= _MANY_SLOW:
                 self._sharpen()
+                self._slow = 0
         if self._is_done():
             self.message = CONVERGED
             return False
@@ -239,7 +239,7 @@ class Descent(Generic[Place, Found, AnyLocal]):
         before = self.n_evaluations
         reached = self._first_lower()
         if reached is None:
-            if self._sharpened or self._kind is _Kind.EXACT:
+            if self._sharpened:
                 self.message = "no step decreases the criterion"
                 return False
             self._creeps = True
@@ -290,6 +290,9 @@ class Descent(Generic[Place, Found, AnyLocal]):
                 continue
             with_value = True
             if found.value < bound:
+                self._barred = self._barred + 1 if error is not None else 0
+                if error is not None and self._barred >= _MANY_BARRED:
+                    raise self._criterion.refusal(error) from error
                 return found, step
         if error is not None and not with_value:
             raise self._criterion.refusal(error) from error
@@ -307,9 +310,9 @@ class Descent(Generic[Place, Found, AnyLocal]):
             step, vanishing = scaled_step(local.pivots, local.longest, local.gradient, self._curvature, self._full)
         else:
             step = self._model.step(self._region.radius)[0] / local.unit
-            vanishing = self._vanishing()
+            vanishing = vanishing_pivots(local.pivots, local.gradient, self._curvature)
         if vanishing and self._patience.allows():
-            for which in self._together(vanishing):
+            for which in together(local.pivots, vanishing):
                 beside = compensated(self._curvature, local.gradient, step, local.longest, local.pivots, which)
                 yield criterion.turned(criterion.move(found, local, beside, which)), None
         if self._model is None:
@@ -320,46 +323,21 @@ class Descent(Generic[Place, Found, AnyLocal]):
                 # Where the curvature is made anew in any case, so may the coordinates.
                 yield (criterion.turned(place), None) if far and halvings < _FEW_CUTS else (place, part)
         else:
+            far_out = endless_step(local.endless, local.gradient, self._curvature, step)
+            if far_out is not None:
+                yield criterion.move(found, local, far_out, ()), far_out
             for part in self._region.steps(self._model):
                 yield criterion.move(found, local, part / local.unit, ()), part / local.unit
-
-    def _vanishing(self) -> tuple[int, ...]:
-        """Pivots that the exact second derivatives send to zero.
-
-        Along a variance v the derivatives are g / 2v and (H - 2g) / 4v^2 for those in its log standard deviation:
-        Newton's step is -v, or beyond.
-        """
-        g, h, pivots = self.local.gradient, self._curvature, self.local.pivots
-        nothing = negligible(pivots)
-        return tuple(a for a in pivots.index if a in nothing or (g[a] > 0.0 and h[a, a] <= 4.0 * g[a]))
-
-    def _together(self, vanishing: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-        """Which pivots to try at zero: all; together they may be too many, so the one that the data say least of.
-
-        And each by itself of which the balanced model does not say what the data say.
-        """
-        yield vanishing
-        if len(vanishing) > 1:
-            pivots = self.local.pivots
-            share = dict(zip(pivots.index, pivots.inverse, strict=True))
-            known = [a for a in vanishing if not np.isnan(share[a])]
-            if known:
-                yield (max(known, key=lambda a: share[a]),)
-            for a in vanishing:
-                if np.isnan(share[a]):
-                    yield (a,)
-            nothing = negligible(pivots)
-            if 1 < len(nothing) < len(vanishing):
-                yield nothing
 
     def _arrive(self, found: Found, step: Array | None, *, cut: bool) -> None:
         """Go on from an accepted place."""
         criterion, old, old_curvature, old_kind = self._criterion, self.local, self._curvature, self._kind
-        far = not cut and self.decrease > _FAR and self._iterations < _LONG
+        promised = self.promise
+        far = not (cut or old_kind.may_be_indefinite) and self.decrease > _FAR and self._iterations < _LONG
         self._region.learn(self.found.value - found.value, self.found.resolution)
         change = criterion.rank(found) - criterion.rank(self.found)
         if change < 0:
-            self._patience = _Patience()
+            self._patience = Patience()
         if change:
             self._last = np.inf
         self.found, self.local, self._sharpened = found, criterion.local(found), False
@@ -370,8 +348,9 @@ class Descent(Generic[Place, Found, AnyLocal]):
         elif old_kind is _Kind.EXACT and newton_step(old_curvature, self.local.gradient)[1] < _NEAR:
             self._use(old_curvature, _Kind.EXACT)
         else:
-            base = positive(old_curvature) if old_kind is _Kind.EXACT else old_curvature
-            self._use(bfgs(base, step, self.local.gradient - old.gradient), _Kind.UPDATED)
+            update, kind = (symmetric_rank_one, _Kind.SECANT) if old_kind.may_be_indefinite else (bfgs, _Kind.UPDATED)
+            self._use(update(old_curvature, step, self.local.gradient - old.gradient), kind)
+            self._slow = self._slow + 1 if self.promise > _SLOW * promised else 0
 
     def _is_as_wide_as(self, old: AnyLocal) -> bool:
         """Whether the place has the coordinates of the one before: one that no longer changes anything is none."""
@@ -394,5 +373,5 @@ class Descent(Generic[Place, Found, AnyLocal]):
             n_evaluations=self.n_evaluations + self._criterion.n_aside,
             message=_BLURRED if tolerance > COARSEST else self.message,
         )
-        curvature = positive(self._curvature) if exact else self._curvature
+        curvature = positive(self._curvature) if self._kind.may_be_indefinite else self._curvature
         return Optimum(self.found, self.local, curvature, exact, certificate)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mixfit.optimize.criterion import AnyLocal, Criterion, Found, Place
     from mixfit.optimize.descent import Optimum
 
-__all__ = ["search_from_all"]
+__all__ = ["look_again", "search_from_all"]
 
 # Evaluations of all searches together after which none goes on, unless it has found a lower place.
 _MOST = 46
@@ -111,6 +111,53 @@ def _continued(search: Descent[Place, Found, AnyLocal]) -> Descent[Place, Found,
     while search.n_evaluations < _LONG and search.advance():
         pass
     return search
+
+
+def look_again(
+    first: Descent[Place, Found, AnyLocal],
+    criterion: Criterion[Place, Found, AnyLocal],
+    place: Callable[[], Place],
+    same: Callable[[Found, Found], bool],
+    share: float,
+) -> Optimum[Found, AnyLocal]:
+    """The better of the minimum that a search has found and where another search leads.
+
+    Parameters
+    ----------
+    first : Descent
+        At its end.
+    criterion : Criterion
+    place : callable
+        Where to look from: it may raise FitError where there is no such place.
+    same : callable
+        Whether two places are so close that a search from one ends at the other.
+    share : float
+        Evaluations, as a share of those of the first search, after which the other does not go on unless it is below.
+
+    Returns
+    -------
+    Optimum
+    """
+    before = first.n_evaluations + criterion.n_aside
+    best = first
+    try:
+        other = Descent(criterion, criterion.evaluate(place()))
+    except FitError:
+        return first.optimum()
+    most = max(_FEW_STEPS, min(int(share * before), _MOST - before))
+    _follow(other, first.found, same, most)
+    if other.found.value < first.found.value - criterion.tolerance(first.found):
+        with suppress(FitError):
+            run(other)
+            best = other if other.optimum().certificate.converged else first
+    optimum = best.optimum()
+    certificate = replace(
+        optimum.certificate,
+        n_evaluations=first.n_evaluations + other.n_evaluations + criterion.n_aside,
+        n_starts=2,
+        n_agreeing=1 + int(best is first and same(other.found, first.found)),
+    )
+    return replace(optimum, certificate=certificate)
 
 
 def _follow(

@@ -1,4 +1,4 @@
-"""Curvature matrices that steps may rely on: the quasi-Newton update, and the positive version of an indefinite one."""
+"""Curvature matrices that steps may rely on: quasi-Newton updates, and the positive version of an indefinite one."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["bfgs", "positive"]
+__all__ = ["bfgs", "positive", "symmetric_rank_one"]
 
 # Eigenvalues, of unit diagonal, below which a direction is no minimum's; and what stands in for them at least.
 _FLAT = 1e-8
 _STAND_IN = 1e-3
 # Share of the old curvature along a step that the new one keeps at least (procedure 18.2).
 _DAMPING = 0.2
+# Cosine of step and rest below which the rank-one update is left out (equation 6.26).
+_NO_UPDATE = 1e-8
 
 
 def bfgs(curvature: Array, step: Array, change: Array) -> Array:
@@ -32,6 +34,16 @@ def bfgs(curvature: Array, step: Array, change: Array) -> Array:
         change = weight * change + (1.0 - weight) * through
         agreement = float(step @ change)
     return curvature - np.outer(through, through) / length + np.outer(change, change) / agreement
+
+
+def symmetric_rank_one(curvature: Array, step: Array, change: Array) -> Array:
+    """Symmetric rank-one update (Nocedal & Wright 2006, equation 6.24), which may be indefinite as the Hessian is."""
+    rest = change - curvature @ step
+    along = float(rest @ step)
+    if not abs(along) > _NO_UPDATE * float(np.linalg.norm(step) * np.linalg.norm(rest)):
+        return curvature
+    updated: Array = curvature + np.outer(rest, rest) / along
+    return updated
 
 
 def positive(hessian: Array) -> Array:
