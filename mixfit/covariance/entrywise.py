@@ -175,17 +175,17 @@ class Entrywise(Structure):
 
         There d / d delta_ij has the step T E_ij R_jj, whose slope is 2 <N T_moved, step>.
         """
-        if not directions:
-            return []
-        half = absolute @ moved if absolute is not None else np.linalg.solve(moved.T, relative)
-        growth = (np.linalg.pinv(directions[0].template) @ moved).diagonal()
         out = []
+        half = growth = np.empty(0)
         for d in directions:
-            if isinstance(d, ColumnDirection) and d.is_pivot:
-                out.append(2.0 * float(half[:, d.column] @ moved[:, d.column]))
-            else:
-                assert isinstance(d, ColumnDirection | TurningDirection)
-                out.append(2.0 * float(growth[d.column] * np.vdot(half, d.step)))
+            assert isinstance(d, ColumnDirection | TurningDirection)
+            if d.is_pivot:
+                out.append(2.0 * float(relative[d.column, d.column]))
+                continue
+            if not len(half):
+                half = absolute @ moved if absolute is not None else np.linalg.solve(moved.T, relative)
+                growth = (np.linalg.pinv(d.template) @ moved).diagonal()
+            out.append(2.0 * float(growth[d.column] * np.vdot(half, d.step)))
         return out
 
     def edges(self, point: Array, slope: Array, seen: NDArray[np.bool_]) -> list[Edge]:

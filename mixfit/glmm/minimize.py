@@ -8,6 +8,7 @@ derivatives are differences of the exact gradient, and serve both the last Newto
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Generic
 
 import numpy as np
@@ -18,7 +19,7 @@ from mixfit.covariance.steps import free_directions, leave_boundary, move, pivot
 from mixfit.errors import FitError
 from mixfit.glmm.objective import AnyPoint
 from mixfit.glmm.problem import GeneralizedParameters
-from mixfit.glmm.working import edge_curvature
+from mixfit.glmm.working import edge_curvature, spectral_inverse
 from mixfit.optimize import descent
 from mixfit.optimize.bounds import LONGEST_STEP
 from mixfit.optimize.criterion import Local, Price
@@ -47,6 +48,8 @@ _DIFFERENCE = 1e-3
 _LONGEST_DIFFERENCE = 10.0
 # On an orthonormal basis a coefficient is sqrt(n) times a predictor: 1e4 times _DIFFERENCE is 10 of them.
 _LONGEST_FIXED_DIFFERENCE = 1e4
+# Share of the largest second derivative below which one is rounding of the differences.
+_UNDETERMINED = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +70,11 @@ class GeneralizedMinimum(Generic[AnyPoint]):
     directions: list[Direction]
     hessian: Array
     certificate: Certificate
+
+    @cached_property
+    def covariance(self) -> Array:
+        """That of the estimates, in the same coordinates; nothing of what the data do not determine."""
+        return 2.0 * spectral_inverse(self.hessian, _UNDETERMINED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,8 +165,7 @@ class GeneralizedCriterion(Generic[AnyPoint]):
         """Forward differences of the exact gradient over a small step."""
         at, gradient = found.at, local.gradient
         m, p = len(local.directions), len(at.gamma)
-        information = self._objective.information(found, local.directions)
-        scale = 1.0 / np.sqrt(np.maximum(information.diagonal(), np.finfo(float).tiny))
+        scale = 1.0 / np.sqrt(np.maximum(local.curvature.diagonal(), np.finfo(float).tiny))
         longest = np.full(len(gradient), _LONGEST_DIFFERENCE)
         longest[m : m + p] = max(_LONGEST_FIXED_DIFFERENCE, float(np.linalg.norm(at.gamma)))
         if self._problem.stack is not None:

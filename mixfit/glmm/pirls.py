@@ -71,6 +71,9 @@ class Mode:
     n_steps: int
 
 
+# A matrix that is not positive definite has a factor that is not finite, and the decrement tells; so has a predictor
+# outside the support a likelihood.
+@np.errstate(all="ignore")
 def find_mode(
     problem: GeneralizedProblem,
     fixed_eta: Array,
@@ -105,8 +108,6 @@ def find_mode(
     return found
 
 
-# A matrix that is not positive definite has a factor that is not finite, and the decrement tells.
-@np.errstate(all="ignore")
 def _search(
     problem: GeneralizedProblem,
     fixed_eta: Array,
@@ -182,10 +183,8 @@ def predictor(
 
 
 def penalized_deviance(problem: GeneralizedProblem, eta: Array, u: Sequence[Array], phi: float) -> float:
-    """-2 l(eta) + |u|^2; not finite outside the support."""
-    with np.errstate(all="ignore"):
-        loglik = problem.loglik(eta, phi)
-    return -2.0 * loglik + sum(float(np.vdot(x, x)) for x in u)
+    """-2 l(eta) + |u|^2; not finite outside the support, of which numpy may warn."""
+    return -2.0 * problem.loglik(eta, phi) + sum(float(np.vdot(x, x)) for x in u)
 
 
 def _descend(

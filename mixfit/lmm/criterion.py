@@ -19,6 +19,7 @@ import numpy as np
 from scipy.linalg.blas import dtrsm, dtrsv
 from scipy.linalg.lapack import dpotrf
 
+from mixfit.covariance.directions import regular_columns
 from mixfit.covariance.steps import relative_factors
 from mixfit.errors import FitError
 from mixfit.factor.factor import factorize
@@ -86,6 +87,16 @@ class Evaluation:
     def contrast(self) -> Array:
         """The combination of [X y] that is y - X beta, as a row: (1, p + 1)."""
         return np.concatenate([-self.beta, [1.0]])[None]
+
+    @cached_property
+    def regular(self) -> tuple[NDArray[np.bool_], ...]:
+        """Which columns of each template carry variance."""
+        return tuple(regular_columns(t) for t in self.templates)
+
+    @cached_property
+    def is_regular(self) -> bool:
+        """Whether all do."""
+        return all(bool(columns.all()) for columns in self.regular)
 
     @property
     def scale(self) -> float:
