@@ -141,12 +141,12 @@ def read_known(given: GivenColumns, name: str) -> tuple[KnownMatrix, Across | No
     if labels is not None:
         # Those without rows are predicted; those without a row of the matrix are refused below.
         seen = set(labels)
-        labels = (*labels, *(level for level in given.group_levels if level not in seen))
+        labels = (*labels, *(level for level in given.group_levels() if level not in seen))
         if len(labels) > _MOST_LEVELS:
             raise DesignError(
                 f"{what} has {len(labels):,} levels, and terms of known covariance take a dense block of up to "
                 f"{_MOST_LEVELS:,}. Give it for fewer: that of the levels with rows, as {matrix}.covariance(levels) "
                 "is of a pedigree or a tree."
             )
-    known = known_matrix(value, given.group_levels if labels is None else labels, what)
+    known = known_matrix(value, given.group_levels() if labels is None else labels, what)
     return known, Across(known.labels, given.names[0])
