@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,16 +61,20 @@ class Entrywise(Structure):
                 cells[p.second].append(place)
         return cells
 
+    @cached_property
+    def _cells(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows and columns of the entries."""
+        rows, columns = np.array(self.entries, dtype=np.intp).T
+        return rows, columns
+
     def theta(self, template: Array) -> Array:
         """Free entries (..., m) of lower-triangular templates (..., k, k)."""
-        rows, columns = (list(index) for index in zip(*self.entries, strict=True))
-        return template[..., rows, columns]
+        return template[..., *self._cells]
 
     def template(self, theta: Array) -> Array:
         """Lower-triangular templates (..., k, k) of theta (..., m)."""
-        rows, columns = (list(index) for index in zip(*self.entries, strict=True))
         out = np.zeros((*theta.shape[:-1], self.k, self.k))
-        out[..., rows, columns] = theta
+        out[..., *self._cells] = theta
         return out
 
     def natural_values(self, theta: Array, units: Array | float) -> Array:
@@ -82,7 +87,7 @@ class Entrywise(Structure):
     def variance_form(self, theta: Array, sigma: float) -> VarianceForm:
         """The entries of Sigma that are those of theta: sigma^2 (T T')_ij."""
         t, m = self.template(theta), self.n_parameters
-        rows, columns = (list(index) for index in zip(*self.entries, strict=True))
+        rows, columns = self._cells
         every = np.arange(m)
         units = np.zeros((m, self.k, self.k))
         units[every, rows, columns] = 1.0
@@ -175,17 +180,19 @@ class Entrywise(Structure):
 
         There d / d delta_ij has the step T E_ij R_jj, whose slope is 2 <N T_moved, step>.
         """
+        if all(d.is_pivot for d in directions):
+            # There half the slope is the diagonal of T'N T itself.
+            columns = [d.column for d in directions if isinstance(d, ColumnDirection)]
+            return [2.0 * float(relative[j, j]) for j in columns]
+        half = absolute @ moved if absolute is not None else np.linalg.solve(moved.T, relative)
+        growth = (np.linalg.pinv(directions[0].template) @ moved).diagonal()
         out = []
-        half = growth = np.empty(0)
         for d in directions:
-            assert isinstance(d, ColumnDirection | TurningDirection)
-            if d.is_pivot:
+            if isinstance(d, ColumnDirection) and d.is_pivot:
                 out.append(2.0 * float(relative[d.column, d.column]))
-                continue
-            if not len(half):
-                half = absolute @ moved if absolute is not None else np.linalg.solve(moved.T, relative)
-                growth = (np.linalg.pinv(d.template) @ moved).diagonal()
-            out.append(2.0 * float(growth[d.column] * np.vdot(half, d.step)))
+            else:
+                assert isinstance(d, ColumnDirection | TurningDirection)
+                out.append(2.0 * float(growth[d.column] * np.vdot(half, d.step)))
         return out
 
     def edges(self, point: Array, slope: Array, seen: NDArray[np.bool_]) -> list[Edge]:

@@ -52,7 +52,7 @@ def _evaluated(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> 
     for term, t, basis, b in zip(problem.terms, templates, assembly.term_bases, estimate.every_mode, strict=True):
         u[term.factor][term.columns, 0] = np.linalg.pinv(t) @ basis @ b.T
     return laplace_of(
-        problem.at(estimate.shape), assembly.fixed.triangle @ estimate.every_beta, templates, estimate.phi, u
+        problem.at(estimate.shape), assembly.fixed.triangle @ estimate.every_beta, templates, estimate.phi, start=u
     )
 
 

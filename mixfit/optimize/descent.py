@@ -185,8 +185,9 @@ class Descent(Generic[Place, Found, AnyLocal]):
         """Take a curvature for the steps from here, and say what they promise."""
         self._kind, self._curvature = kind, curvature
         self._model: QuadraticModel | None = None
-        g, unit = self.local.gradient, self.local.unit
+        g = self.local.gradient
         if kind is _Kind.EXACT:
+            unit = self.local.unit
             self._model = quadratic_model(curvature / np.outer(unit, unit), g / unit)
             self._full, self.decrease = g, self._model.step(LONGEST_STEP)[1]
         else:
@@ -208,7 +209,7 @@ class Descent(Generic[Place, Found, AnyLocal]):
     @property
     def promise(self) -> float:
         """Decrease that a step, inside or off the boundary, promises."""
-        return max(self.decrease, max((b.predicted_decrease for b in self.local.exits), default=0.0))
+        return max([self.decrease, 0.0, *(b.predicted_decrease for b in self.local.exits)])
 
     # Steps
 
