@@ -126,7 +126,8 @@ class ColumnDirection(Direction):
         """|T_i| / |T_j|."""
         if self.is_pivot:
             return 1.0
-        return float(np.linalg.norm(self.template[:, self.row]) / np.linalg.norm(self.template[:, self.column]))
+        long, short = self.template[:, self.row], self.template[:, self.column]
+        return float(np.sqrt(long @ long / (short @ short)))
 
     def change(self) -> Array:
         """T (E + E') T'."""
@@ -279,7 +280,7 @@ def _times(matrix: Array, columns: Array) -> Array:
 
 def regular_columns(t: Array) -> NDArray[np.bool_]:
     """Which columns of a square factor T carry variance: the others are zero."""
-    return np.asarray(t.any(axis=0))
+    return np.logical_or.reduce(t, axis=0)
 
 
 def null_vectors(t: Array, seen: NDArray[np.bool_]) -> Array:
@@ -300,7 +301,9 @@ def null_vectors(t: Array, seen: NDArray[np.bool_]) -> Array:
 
 def orthogonal_columns(t: Array) -> Array:
     """The same T T' with orthogonal columns, longest first: no entry is large beside its own variance."""
-    rank = int(np.count_nonzero(regular_columns(t)))
     vectors, values, _, _ = dgesdd(t)
-    values[rank:] = 0.0
-    return np.asarray(vectors * values)
+    regular = regular_columns(t)
+    if not regular.all():
+        values[np.count_nonzero(regular) :] = 0.0
+    out: Array = vectors * values
+    return out

@@ -21,11 +21,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg.lapack import dtrtri
 
 from mixfit.covariance.steps import free_directions
 from mixfit.factor.posterior import inverse_sums, posterior, projected_sums
-from mixfit.lmm.criterion import whiten
+from mixfit.gram.levels import level_sum
 from mixfit.lmm.scores import direction_products, loaded_products, residual_forward
 
 if TYPE_CHECKING:
@@ -100,11 +99,10 @@ def differentiate(at: Evaluation) -> Derivatives:
     relative, inverse_share, quadratic_share = [], [], []
     for term, regular in zip(problem.terms, at.regular, strict=True):
         i, rows = term.factor, term.columns
-        outer = _outer_products(u[i][rows])
-        quadratic = outer[0] / at.scale
+        quadratic = level_sum(u[i][rows, :1], u[i][rows, :1]) / at.scale
         known = problem.gram.n_levels[i] * np.eye(term.k) - inverse[i][rows, rows]
-        if len(outer) > 1:
-            known -= outer[1:].sum(axis=0)
+        if len(columns) > 1:
+            known -= level_sum(u[i][rows, 1:], u[i][rows, 1:])
         relative.append(known - quadratic if regular.all() else (known - quadratic) * (regular[:, None] & regular))
         inverse_share.append(inverse[i][rows, rows].diagonal() / problem.gram.n_levels[i])
         quadratic_share.append(share_of(quadratic.diagonal(), known.diagonal()))
@@ -144,15 +142,9 @@ def _residual_columns(at: Evaluation) -> Array:
     if not (at.reml and p):
         return at.contrast
     columns = np.zeros((p + 1, p + 1))
-    columns[0] = at.contrast
-    columns[1:, :p] = dtrtri(at.fixed_root, lower=1)[0]
+    columns[0, :p], columns[0, p] = -at.beta, 1.0
+    columns[1:, :p] = at.fixed_inverse
     return columns
-
-
-def _outer_products(u: Array) -> Array:
-    """sum over levels of u_c u_c' for every column c, u of shape (k, c, q): (c, k, k)."""
-    by_column = u.swapaxes(0, 1)
-    return np.matmul(by_column, by_column.swapaxes(1, 2))
 
 
 def _singular_terms(
@@ -172,8 +164,9 @@ def _singular_terms(
         if i not in sums:
             sums[i] = projected_sums(at.factor, post, i)
         s = scores[index] = (np.matmul(columns, gram.border[i]) - fitted[i])[own]
-        outer = _outer_products(s)
-        absolute[index] = sums[i][own, own] - outer[0] / at.scale - outer[1:].sum(axis=0)
+        absolute[index] = sums[i][own, own] - level_sum(s[:, :1], s[:, :1]) / at.scale
+        if len(columns) > 1:
+            absolute[index] -= level_sum(s[:, 1:], s[:, 1:])
     return absolute, scores
 
 
@@ -215,7 +208,7 @@ def average_information(at: Evaluation, products: Array) -> Array:
     to_y = products[:, -1] - products[:, m : m + p] @ at.beta
     information = products[:, :m] - to_y[:, None] * (to_y / at.residual)
     if p:
-        to_x = whiten(at.fixed_root, products[:, m : m + p])
-        information -= to_x @ to_x.T
+        to_x = at.fixed_inverse @ products[:, m : m + p].T
+        information -= to_x.T @ to_x
     information /= at.scale
     return 0.5 * (information + information.T)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mixfit.lmm.criterion import Evaluation
 
     Array = NDArray[np.float64]
+    Halves = tuple[dict[int, Array], Array]
 
 __all__ = ["direction_products", "loaded_products", "residual_columns", "residual_forward", "score_columns"]
 
@@ -43,17 +44,17 @@ def direction_products(
     if not directions:
         return np.empty((0, problem.p + 1))
     r = u[0].shape[1]
-    factors = [problem.terms[d.term].factor for d in directions]
+    by_factor: dict[int, list[int]] = {}
+    for a, d in enumerate(directions):
+        by_factor.setdefault(problem.terms[d.term].factor, []).append(a)
     columns: dict[int, Array] = {}
-    order: list[int] = []
-    for i in sorted(set(factors)):
-        own = [a for a, factor in enumerate(factors) if factor == i]
+    for i, own in by_factor.items():
         block = columns[i] = np.zeros((u[i].shape[0], len(own) * r, u[i].shape[2]))
         for x, d in enumerate([directions[a] for a in own]):
             rows = problem.terms[d.term].columns
             c = d.within(u[i][rows]) if at.is_regular else d.loading(u[i][rows], scores.get(d.term))
             block[rows, x * r : (x + 1) * r] = c
-        order += own
+    order = [a for own in by_factor.values() for a in own]
     products = _relative_products(at, columns) if at.is_regular else _general_products(at, columns)
     if order == sorted(order):
         return products
@@ -84,7 +85,9 @@ def _relative_products(at: Evaluation, columns: Mapping[int, Array]) -> Array:
         own_products[part, part] = column_products(v, v)
         start = part.stop
     half = at.factor.forward({i: blocks[i] for i in at.factor.plan.chain}, at.factor.plan.columns.stack(blocks))
-    return np.concatenate([own_products - at.factor.inner(half, half), at.factor.inner(half, at.forward)], axis=1)
+    products = at.factor.inner(half, _beside(half, at.forward))
+    products[:, :r] = own_products - products[:, :r]
+    return products
 
 
 def _general_products(at: Evaluation, columns: Mapping[int, Array]) -> Array:
@@ -97,14 +100,16 @@ def _general_products(at: Evaluation, columns: Mapping[int, Array]) -> Array:
         for out, product in zip(products, gram.matvec(blocks), strict=True):
             out.append(product)
     images = [np.concatenate(parts, axis=1) for parts in products]
-    own, trailing = half = at.factor.half(images)
+    half = at.factor.half(images)
     both = [np.concatenate(pair, axis=1) for pair in zip(images, gram.border, strict=True)]
     direct = [column_products(c, both[i]) for i, c in columns.items()]
-    both_half = (
-        {i: np.concatenate([y, at.forward[0][i]], axis=1) for i, y in own.items()},
-        np.concatenate([trailing, at.forward[1]], axis=1),
-    )
-    return np.concatenate(direct) - at.factor.inner(half, both_half)
+    return np.concatenate(direct) - at.factor.inner(half, _beside(half, at.forward))
+
+
+def _beside(one: Halves, other: Halves) -> Halves:
+    """The columns of both."""
+    own = {i: np.concatenate([y, other[0][i]], axis=1) for i, y in one[0].items()}
+    return own, np.concatenate([one[1], other[1]], axis=1)
 
 
 def score_columns(at: Evaluation) -> list[Array]:
