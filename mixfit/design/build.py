@@ -16,6 +16,7 @@ from mixfit.design.columns import Coded, Columns, MissingRows, code_factor
 from mixfit.design.environment import Environment
 from mixfit.design.grouping import GroupingReader, as_text, check_random, cross
 from mixfit.design.parts import build_parts, check_finite, check_names, fixed_structure, materialize, plan_part
+from mixfit.design.prior import PriorReader
 from mixfit.design.probe import make_probe
 from mixfit.design.reader import FittedReader, PredictorReader, RandomReader, probed_items
 from mixfit.design.residual import RESIDUAL, has_blocks
@@ -136,7 +137,8 @@ def build(
         reader, random = _random_terms(plan, built.parts[parts], matrices[parts], groups, used)
         structure = fixed_structure(reader.fixed, matrices[at], environment, built.coded, rows.keep, rows.kept_of_built)
         total = None if plan.offset is None else _rows(plan.offset, rows.keep)
-        predictors.append(Predictor(plan.name, matrices[at], reader.fixed.names, random, total, structure, link))
+        text = plan.formula.text
+        predictors.append(Predictor(plan.name, matrices[at], reader.fixed.names, random, total, structure, link, text))
         readers.append(reader)
         at = parts.stop
     _check(predictors, residual=residual)
@@ -160,6 +162,11 @@ def build(
             context={name: value for name, value in used.items() if name in needed},
             state=environment.state,
             probe=make_probe(probed_items(predictors, readers), columns, rows.keep),
+            prior=PriorReader(
+                formula.response.arguments or () if binomial else (),
+                weights if isinstance(weights, str) else None,
+                weights is not None and not isinstance(weights, str),
+            ),
         ),
         fixed=mean.fixed,
         variables=frame.only(variables),

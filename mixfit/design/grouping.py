@@ -64,6 +64,21 @@ class GroupingReader:
             codes = np.where(known, place, -1)
         return codes
 
+    def read_all(self, columns: list[pd.Series], n_levels: int) -> NDArray[np.intp]:
+        """Return codes in which levels that the fit never saw follow its own `n_levels`, by their first row.
+
+        -1 for a missing level. Raises as `read` does.
+        """
+        codes = self.read(columns)
+        new = codes < 0
+        for column in columns:
+            new &= ~column.isna().to_numpy(dtype=bool)
+        if new.any():
+            labels = pd.DataFrame({place: column.to_numpy()[new] for place, column in enumerate(columns)})
+            codes = codes.copy()
+            codes[new] = n_levels + labels.groupby(list(labels), sort=False, observed=True).ngroup().to_numpy()
+        return codes
+
 
 def cross(
     names: tuple[str, ...],

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.families.jets import Jet
+
     Array = NDArray[np.float64]
 
 __all__ = ["Family"]
@@ -185,6 +187,13 @@ class Family(ABC):
     def log_constant(self, y: Array, prior: Array) -> Array:
         """What of the log density depends on neither predictor nor dispersion, so that it is computed once: (n,)."""
         return np.zeros(1)
+
+    def log_jet(self, y: Array, prior: Array, eta: Jet, phi: Jet, shapes: tuple[Jet, ...]) -> Jet:
+        """Log density of every row with its derivatives, less what moves with nothing; `shapes` are coordinates.
+
+        What random effects of the dispersion ask for: see :mod:`mixfit.families.curvature`.
+        """
+        raise NotImplementedError(f"{self.name} has no jet of its log density")
 
     def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         """Log density at means mu, with all constants."""

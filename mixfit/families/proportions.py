@@ -13,6 +13,7 @@ from scipy.special import digamma, gammaln, polygamma, xlogy
 
 from mixfit.families.base import Family
 from mixfit.families.declared import Support, Terms, check_rows
+from mixfit.families.jets import Jet, log_gamma, mean_of
 from mixfit.families.links import TAILS, logistic
 
 if TYPE_CHECKING:
@@ -160,6 +161,12 @@ class BetaBinomial(Family):
     def log_constant(self, y: Array, prior: Array) -> Array:
         return log_choose(prior, prior * y)
 
+    def log_jet(self, y: Array, prior: Array, eta: Jet, phi: Jet, shapes: tuple[Jet, ...]) -> Jet:
+        mu, s, f = mean_of(self.link, eta), prior * y, prior * (1.0 - y)
+        a, b = mu * phi, (1.0 - mu) * phi
+        with_trials = log_gamma(a + s) + log_gamma(b + f) - log_gamma(phi + prior)
+        return with_trials + log_gamma(phi) - log_gamma(a) - log_gamma(b)
+
     def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array, Array]:
         a, b, s, f = mu * phi, (1.0 - mu) * phi, prior * y, prior * (1.0 - y)
         one = polygamma(1, s + a) + polygamma(1, f + b) - polygamma(1, a) - polygamma(1, b)
@@ -234,6 +241,12 @@ class Beta(Family):
             -prior * phi**2 * (polygamma(1, a) + polygamma(1, b)),
             -prior * phi**3 * (polygamma(2, a) - polygamma(2, b)),
         )
+
+    def log_jet(self, y: Array, prior: Array, eta: Jet, phi: Jet, shapes: tuple[Jet, ...]) -> Jet:
+        mu = mean_of(self.link, eta)
+        a, b = mu * phi, (1.0 - mu) * phi
+        kernel = a * np.log(y) + b * np.log1p(-y)
+        return prior * (log_gamma(phi) - log_gamma(a) - log_gamma(b) + kernel)
 
     def dispersion_derivatives(
         self, y: Array, prior: Array, mu: Array, phi: Array | float

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeGuard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     import pandas as pd
@@ -179,6 +179,10 @@ class GeneralizedModel(Model, Protocol):
     @property
     def family(self) -> Family:
         """Conditional distribution and link."""
+
+    @property
+    def known_effects(self) -> Mapping[str, float]:
+        """Fixed effects that are known, by name."""
 
     @property
     def assembly(self) -> GeneralizedAssembly:

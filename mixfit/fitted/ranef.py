@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from mixfit.arguments import check_flag
+from mixfit.design.types import MEAN
+from mixfit.errors import FitError
 from mixfit.fitted.varcorr import term_order
 
 if TYPE_CHECKING:
@@ -161,7 +163,7 @@ def coefficient_frames(params: pd.Series[float], modes: Mapping[str, pd.DataFram
     return frames
 
 
-def ranef(fit: Fit, *, condsd: bool = False) -> ByFactor:
+def ranef(fit: Fit, *, condsd: bool = False, predictor: str = MEAN) -> ByFactor:
     """Return the conditional modes of the random effects.
 
     Parameters
@@ -170,6 +172,8 @@ def ranef(fit: Fit, *, condsd: bool = False) -> ByFactor:
         Whether to add the conditional standard deviations of the modes, given the data and
         beta. The columns then have a top level: ``fit.ranef(condsd=True)["g"]["mode"]``
         and ``...["g"]["sd"]`` are frames of one shape.
+    predictor : {"mean", "zi", "dispersion"}
+        Whose random effects.
 
     Returns
     -------
@@ -188,12 +192,18 @@ def ranef(fit: Fit, *, condsd: bool = False) -> ByFactor:
     {'Intercept': 12.07, 'Days': 2.3}
     """
     check_flag("condsd", condsd)
-    random = fit.model.design.random
-    modes = effect_frames(random, fit.estimate.modes)
+    random, values = fit.model.design.random, fit.estimate.modes
+    if predictor != MEAN:
+        further = getattr(fit.estimate, "further", {})
+        if predictor not in further:
+            raise FitError(f"The model has random effects of {', '.join([MEAN, *further])}, and none of {predictor!r}.")
+        random = next(p.random for p in fit.model.design.further if p.name == predictor)
+        values = further[predictor].modes
+    modes = effect_frames(random, values)
     if not condsd:
         return ByFactor(modes)
-    deviations = standard_deviations(fit.model.conditional_covariance(fit.estimate))
-    return ByFactor(with_deviations(modes, effect_frames(random, deviations)))
+    covariances = fit.model.conditional_covariance(fit.estimate, **({} if predictor == MEAN else {"of": predictor}))
+    return ByFactor(with_deviations(modes, effect_frames(random, standard_deviations(covariances))))
 
 
 def coef(fit: Fit) -> ByFactor:

@@ -10,9 +10,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from mixfit.brief import brief
 from mixfit.covariance.term import factor_templates
+from mixfit.design.types import MEAN
 from mixfit.factor.factor import factorize
 from mixfit.factor.plan import make_plan, refill
 from mixfit.families.several import DISPERSION, SeveralPredictors
@@ -45,6 +47,7 @@ __all__ = [
     "LikelihoodSlopes",
     "PredictorPart",
     "assemble_generalized",
+    "restricted",
     "with_fixed",
 ]
 
@@ -94,8 +97,14 @@ class GeneralizedProblem:
             return float(self.stack.loglik(self.family, self.y, self.prior, eta, phi).sum())
         return float(self.family.log_kernel(self.y, self.prior, eta, phi).sum()) + self.log_constant
 
+    def row_loglik(self, eta: Array, phi: float) -> Array:
+        """Log density of every observation, (r, n), at r sets of predictors (r, rows), less `log_constant`."""
+        if self.stack is not None:
+            return self.stack.loglik(self.family, self.y, self.prior, eta, phi)
+        return self.family.log_kernel(self.y, self.prior, eta, phi)
+
     def row_terms(self, eta: Array, phi: float) -> Terms:
-        """Derivatives of the log density in the predictors of its rows."""
+        """Derivatives of the log density in the predictors of its rows, (rows,) or (r, rows)."""
         if self.stack is not None:
             return self.stack.terms(self.family, self.y, self.prior, eta, phi)
         return self.family.terms(self.y, self.prior, eta, phi)
@@ -268,7 +277,8 @@ def _assemble_several(design: Design, family: Family, prior: Array) -> Generaliz
     offset = stack_offset(predictors)
     plan = make_plan(weighted_products(pattern, np.empty((0, len(offset))), np.ones(len(offset))))
     random = tuple(a for a, p in enumerate(predictors) if p.random)
-    stack = Stack(SeveralPredictors(names), n, random, tuple(len(b.kept) for b in own))
+    curved = any(p.random for p in predictors if p.name == DISPERSION)
+    stack = Stack(SeveralPredictors(names, curved), n, random, tuple(len(b.kept) for b in own))
     inner = family.with_predicted_dispersion() if DISPERSION in names else family
     problem = GeneralizedProblem(inner, design.y, prior, offset, fixed.rows, pattern, plan, terms, stack)
     parts, p, t = [], 0, 0
@@ -281,9 +291,28 @@ def _assemble_several(design: Design, family: Family, prior: Array) -> Generaliz
     return GeneralizedAssembly(problem, fixed, bases, tuple(parts))
 
 
-def with_fixed(assembly: GeneralizedAssembly, columns: Array) -> GeneralizedAssembly:
-    """The model whose fixed effects have the coordinates `columns`, shape (p, c), in the orthonormal basis."""
-    basis = fixed_basis(np.ascontiguousarray(columns.T))
-    rows = basis.rows @ assembly.fixed.rows
-    fixed = FixedBasis(rows, basis.triangle, basis.kept)
-    return replace(assembly, fixed=fixed, problem=replace(assembly.problem, fixed=rows))
+def with_fixed(assembly: GeneralizedAssembly, columns: Array, predictor: str = MEAN) -> GeneralizedAssembly:
+    """The model whose fixed effects have the coordinates `columns`, shape (p, c), in the orthonormal basis.
+
+    Of several predictors only those of one change.
+    """
+    triangle = assembly.fixed.triangle
+    blocks = [columns if part.name == predictor else triangle[part.fixed, part.fixed] for part in assembly.parts]
+    return restricted(assembly, blocks or [columns])
+
+
+def restricted(assembly: GeneralizedAssembly, columns: Sequence[Array]) -> GeneralizedAssembly:
+    """The model with other fixed effects, given for each predictor in its orthonormal basis, (p_a, c_a)."""
+    own = [fixed_basis(np.ascontiguousarray(c.T)) for c in columns]
+    rows = np.asarray(block_diag(*(b.rows for b in own))) @ assembly.fixed.rows
+    fixed = FixedBasis(rows, np.asarray(block_diag(*(b.triangle for b in own))), own[0].kept)
+    problem = replace(assembly.problem, fixed=rows)
+    parts, start = [], 0
+    for part, basis in zip(assembly.parts, own, strict=False):
+        # Which of the new columns these are: they need not be the user's.
+        names = tuple(f"column {j}" for j in basis.kept)
+        parts.append(replace(part, columns=names, kept=basis.kept, fixed=slice(start, start + len(basis.kept))))
+        start += len(basis.kept)
+    if problem.stack is not None:
+        problem = replace(problem, stack=replace(problem.stack, n_fixed=tuple(len(b.kept) for b in own)))
+    return replace(assembly, fixed=fixed, problem=problem, parts=tuple(parts))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from mixfit.errors import FitError
+from mixfit.fitted.draws import add_noise
 from mixfit.fitted.protocols import is_fit
-from mixfit.fitted.simulate import add_noise
 from mixfit.gram.basis import fixed_basis
 from mixfit.inference.comparisons.candidates import candidate
 from mixfit.inference.comparisons.likelihood_ratio import check_comparable, check_nested

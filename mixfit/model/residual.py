@@ -116,12 +116,14 @@ class ResidualMixedModel(MixedModel):
         """
         return estimate.assembly.get(lambda: assembly_at(self.design, self._form, estimate.psi))
 
-    def fit(self, reml: bool = True) -> LinearResults:
+    def fit(self, reml: bool | None = None) -> LinearResults:
         """Estimate by REML or maximum likelihood.
 
         Parameters
         ----------
-        reml : bool
+        reml : bool, optional
+            By default REML, and maximum likelihood where ``dispersion=`` is a predictor beside the mean's, as glmmTMB
+            has it: likelihoods of models with other predictors are compared, and those of REML cannot be.
 
         Returns
         -------
@@ -137,7 +139,8 @@ class ResidualMixedModel(MixedModel):
         """
         from mixfit.results.linear import LinearResults
 
-        return LinearResults(self, estimate_residual(self.design, self._problem, reml=reml))
+        chosen = not self.residual.spread_names if reml is None else reml
+        return LinearResults(self, estimate_residual(self.design, self._problem, reml=chosen))
 
     def with_response(self, y: ArrayLike) -> ResidualMixedModel:
         """The same model of another response, shape (n,).

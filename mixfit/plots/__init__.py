@@ -4,6 +4,7 @@ Every function draws on the axes that it is given, or makes a figure, and return
 ``fit.plot.caterpillar(...)`` is ``mixfit.plots.caterpillar(fit, ...)``.
 """
 
+from mixfit.plots.distribution_plots import quantile_residual_plot, rootogram
 from mixfit.plots.group_lines import fitted_lines
 from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
 from mixfit.plots.random_effects import caterpillar, shrinkage
@@ -17,7 +18,9 @@ __all__ = [
     "profile_zeta",
     "qq_ranef",
     "qq_residuals",
+    "quantile_residual_plot",
     "residuals_fitted",
+    "rootogram",
     "scale_location",
     "shrinkage",
     "strip",

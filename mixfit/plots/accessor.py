@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
+from mixfit.plots.distribution_plots import quantile_residual_plot, rootogram
 from mixfit.plots.group_lines import fitted_lines
 from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
 from mixfit.plots.random_effects import caterpillar, shrinkage
@@ -57,6 +58,8 @@ class Plots:
     fitted_lines = _method(fitted_lines)
     qq_ranef = _method(qq_ranef)
     qq_residuals = _method(qq_residuals)
+    quantile_residual_plot = _method(quantile_residual_plot)
     residuals_fitted = _method(residuals_fitted)
+    rootogram = _method(rootogram)
     scale_location = _method(scale_location)
     shrinkage = _method(shrinkage)

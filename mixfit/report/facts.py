@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from mixfit.families.several import DISPERSION
-from mixfit.fitted.further import coefficients_of, further_deviations
+from mixfit.fitted.further import further_deviations
 from mixfit.fitted.protocols import is_generalized, is_nonlinear
 from mixfit.fitted.varcorr import random_covariances, term_order
+from mixfit.inference.predictors import coefficient_table, further_names
 from mixfit.tables.numbers import P_HEADER, format_common
 from mixfit.wald import correlation as as_correlation
 
@@ -110,10 +111,8 @@ def collect(fit: Fit, correlation: bool | None = None) -> SummaryFacts:
         dispersion=heading.dispersion,
         correlation=as_correlation(estimate.cov_beta) if show and p > 1 else None,
         notes=_notes(fit, hidden=correlation is None and not show),
-        deviations={name: further_deviations(fit, name) for name in fit.estimate.further}
-        if is_generalized(fit)
-        else {},
-        further={name: coefficients_of(fit, name) for name in fit.estimate.further} if is_generalized(fit) else {},
+        deviations={name: further_deviations(fit, name) for name in further_names(fit)},
+        further={name: coefficient_table(fit, name) for name in further_names(fit)},
     )
 
 

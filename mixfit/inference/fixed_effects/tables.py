@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import cholesky
 
+from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.inference.fixed_effects import hypotheses
 from mixfit.inference.fixed_effects.cells import cell_space
 from mixfit.inference.fixed_effects.contrasts import contrast_matrix, contrast_tests, joint_test
 from mixfit.inference.fixed_effects.denominator import denominator, parse_ddf
+from mixfit.inference.predictors import seen_from
 from mixfit.tables.table import Table
 from mixfit.wald import f_tail, t_quantile, t_tails
 
@@ -72,7 +74,14 @@ def _right_side(rhs: object, q: int) -> Array:
 
 
 def contest(
-    fit: Fit, L: Any, *, ddf: str | None = None, rhs: ArrayLike = 0.0, joint: bool = True, level: float = 0.95
+    fit: Fit,
+    L: Any,
+    *,
+    ddf: str | None = None,
+    rhs: ArrayLike = 0.0,
+    joint: bool = True,
+    level: float = 0.95,
+    predictor: str = MEAN,
 ) -> Table:
     """Test L beta = rhs, as lmerTest's ``contest``.
 
@@ -92,6 +101,8 @@ def contest(
         once), or each by a t test with an interval.
     level : float
         Coverage of the intervals.
+    predictor : {"mean", "zi", "dispersion"}
+        Whose coefficients these are; tests of others than the mean's are asymptotic.
 
     Returns
     -------
@@ -116,6 +127,7 @@ def contest(
     ---
     Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
     """
+    fit = seen_from(fit, predictor)
     if not joint:
         return t_table(fit, L, ddf, rhs, level)
     rows, _ = contrast_matrix(fit, L)
@@ -152,7 +164,13 @@ def _chisq_row(test: ScaledF, sigma: float) -> list[float]:
     return [test.statistic * test.ndf, test.ndf, f_tail(test.statistic, test.ndf, np.inf)]
 
 
-def anova(fit: Fit, type: int | str = 3, *, ddf: str | None = None) -> Table:  # noqa: A002
+def anova(
+    fit: Fit,
+    type: int | str = 3,  # noqa: A002
+    *,
+    ddf: str | None = None,
+    predictor: str = MEAN,
+) -> Table:
     """Test every term of the fixed part, as lmerTest's ``anova``.
 
     Parameters
@@ -169,6 +187,8 @@ def anova(fit: Fit, type: int | str = 3, *, ddf: str | None = None) -> Table:  #
     ddf : {"satterthwaite", "kenward-roger", "residual", "none"}, optional
         As in `contest`. With ``"none"``, and for generalized models, the tests are Wald chi-squares of
         type II or III as those of car's ``Anova``, type II by the information at the estimate.
+    predictor : {"mean", "zi", "dispersion"}
+        Whose coefficients these are; tests of others than the mean's are asymptotic.
 
     Returns
     -------
@@ -189,6 +209,7 @@ def anova(fit: Fit, type: int | str = 3, *, ddf: str | None = None) -> Table:  #
     >>> fit.anova(type=2)["F value"].round(3).tolist()
     [0.249, 20.52, 1.006]
     """
+    fit = seen_from(fit, predictor)
     number, name = hypotheses.parse_type(type), parse_ddf(fit, ddf)
     method = denominator(fit, ddf)
     chisq = name == "none"
@@ -237,13 +258,15 @@ def _hypotheses(fit: Fit, number: int, *, asymptotic: bool) -> dict[str, Array]:
     return find(structure, space, root)
 
 
-def ttest(fit: Fit, *, ddf: str | None = None) -> Table:
+def ttest(fit: Fit, *, ddf: str | None = None, predictor: str = MEAN) -> Table:
     """Test every fixed effect by itself.
 
     Parameters
     ----------
     ddf : {"satterthwaite", "kenward-roger", "residual", "none"}, optional
         As in `contest`.
+    predictor : {"mean", "zi", "dispersion"}
+        Whose coefficients these are; tests of others than the mean's are asymptotic.
 
     Returns
     -------
@@ -263,6 +286,7 @@ def ttest(fit: Fit, *, ddf: str | None = None) -> Table:
     ---
     Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
     """
+    fit = seen_from(fit, predictor)
     names = fit.params.index
     return t_table(fit, pd.DataFrame(np.eye(len(names)), index=names, columns=names), ddf)
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_linear
 from mixfit.inference.means.linear_functions import evaluate, scale_of
 from mixfit.inference.means.marginal_frames import Settings, means_frame
 from mixfit.inference.means.marginal_means import EmMeans
 from mixfit.inference.means.reference_grid import average, grid_variables, reference_grid
+from mixfit.inference.predictors import seen_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,6 +43,7 @@ def emmeans(
     type: Literal["link", "response"] = "link",  # noqa: A002
     offset: float | None = None,
     cov_keep: int = 2,
+    predictor: str = MEAN,
 ) -> EmMeans:
     """Estimate marginal means, as R's emmeans.
 
@@ -82,6 +85,9 @@ def emmeans(
     cov_keep : int
         A covariate with at most so many distinct values keeps them and is averaged over as a factor; 1 puts every
         covariate at its mean.
+    predictor : {"mean", "zi", "dispersion"}
+        Which predictor the means are of: log odds of a further zero (probabilities by ``type="response"``), or
+        logarithms of the dispersion as glmmTMB has it.
 
     Returns
     -------
@@ -116,6 +122,7 @@ def emmeans(
     >>> mixfit.emmeans(fit, "treat").pairs()["p.value"].round(4).tolist()
     [0.9827, 0.3105, 0.8838, 0.4905, 0.9827, 0.7002]
     """
+    fit = seen_from(fit, predictor)
     method, names, within = parse_specs(specs)
     within = (*within, *_names(by))
     contrasts = method if contrasts is None else contrasts
