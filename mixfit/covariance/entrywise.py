@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from functools import cached_property
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,20 +61,14 @@ class Entrywise(Structure):
                 cells[p.second].append(place)
         return cells
 
-    @cached_property
-    def _cells(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Rows and columns of the entries."""
-        rows, columns = np.array(self.entries, dtype=np.intp).T
-        return rows, columns
-
     def theta(self, template: Array) -> Array:
         """Free entries (..., m) of lower-triangular templates (..., k, k)."""
-        return template[..., *self._cells]
+        return template[..., *_cells(self)]
 
     def template(self, theta: Array) -> Array:
         """Lower-triangular templates (..., k, k) of theta (..., m)."""
         out = np.zeros((*theta.shape[:-1], self.k, self.k))
-        out[..., *self._cells] = theta
+        out[..., *_cells(self)] = theta
         return out
 
     def natural_values(self, theta: Array, units: Array | float) -> Array:
@@ -87,7 +81,7 @@ class Entrywise(Structure):
     def variance_form(self, theta: Array, sigma: float) -> VarianceForm:
         """The entries of Sigma that are those of theta: sigma^2 (T T')_ij."""
         t, m = self.template(theta), self.n_parameters
-        rows, columns = self._cells
+        rows, columns = _cells(self)
         every = np.arange(m)
         units = np.zeros((m, self.k, self.k))
         units[every, rows, columns] = 1.0
@@ -244,3 +238,11 @@ class Entrywise(Structure):
     def unstandardized(self, point: Array, base: Array, ratio: float, least: float) -> Array:
         """The template base S / ratio."""
         return regular_factor(base @ point / ratio, least)[0]
+
+
+# Structures are equal where they are of a kind and size, and fits have few of these.
+@lru_cache(maxsize=64)
+def _cells(structure: Entrywise) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the entries."""
+    rows, columns = np.array(structure.entries, dtype=np.intp).T
+    return rows, columns
