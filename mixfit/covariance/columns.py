@@ -57,8 +57,8 @@ class GivenColumns:
     options : tuple of str
     lookup : callable
         The value of a name of the formula's context; raises KeyError.
-    group_levels : tuple of str
-        The levels of the grouping factor that occur, as text.
+    group_levels : callable
+        The levels of the grouping factor that occur, as text; only structures of known levels ask for them.
     """
 
     text: str
@@ -66,7 +66,7 @@ class GivenColumns:
     values: Array
     options: tuple[str, ...] = ()
     lookup: Callable[[str], object] = _nothing
-    group_levels: tuple[str, ...] = ()
+    group_levels: Callable[[], tuple[str, ...]] = tuple
 
     @property
     def levels(self) -> tuple[str, ...] | None:

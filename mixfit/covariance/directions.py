@@ -54,8 +54,14 @@ class Direction(ABC):
         """<N, Sigma'>, from T'N T, or from N itself where T is singular."""
 
     @abstractmethod
+    def within(self, u: Array) -> Array | None:
+        """w with Sigma' s = T w for every level, (k, ..., q), from u = T's; None where that leads out of T's range."""
+
     def loading(self, u: Array, scores: Array | None) -> Array:
         """Sigma' s for every level, (k, ..., q), from u = T's and, where T is singular, s."""
+        w = self.within(u)
+        assert w is not None
+        return _times(self.template, w)
 
     @abstractmethod
     def form(self, u: Array, scores: Array | None) -> Array:
@@ -103,12 +109,12 @@ class ColumnDirection(Direction):
         """2 (T'N T)_ij."""
         return 2.0 * float(relative[self.row, self.column])
 
-    def loading(self, u: Array, scores: Array | None) -> Array:
-        """T (E + E') T's = T (E + E') u."""
+    def within(self, u: Array) -> Array:
+        """(E + E') u."""
         both = np.zeros(u.shape)
         both[self.row] += u[self.column]
         both[self.column] += u[self.row]
-        return np.tensordot(self.template, both, 1)
+        return both
 
     def form(self, u: Array, scores: Array | None) -> Array:
         """u'(E + E') u."""
@@ -120,7 +126,8 @@ class ColumnDirection(Direction):
         """|T_i| / |T_j|."""
         if self.is_pivot:
             return 1.0
-        return float(np.linalg.norm(self.template[:, self.row]) / np.linalg.norm(self.template[:, self.column]))
+        long, short = self.template[:, self.row], self.template[:, self.column]
+        return float(np.sqrt(long @ long / (short @ short)))
 
     def change(self) -> Array:
         """T (E + E') T'."""
@@ -149,10 +156,13 @@ class TurningDirection(Direction):
         assert absolute is not None
         return 2.0 * float(np.vdot(absolute @ self.template, self.step))
 
+    def within(self, u: Array) -> None:
+        """None."""
+
     def loading(self, u: Array, scores: Array | None) -> Array:
         """T' u + T (T')'s."""
         assert scores is not None
-        return np.tensordot(self.step, u, 1) + np.tensordot(self.template @ self.step.T, scores, 1)
+        return _times(self.step, u) + _times(self.template @ self.step.T, scores)
 
     def form(self, u: Array, scores: Array | None) -> Array:
         """Column j of T moves along n t alone: (n t)'s in place of u_i."""
@@ -206,12 +216,16 @@ class ParameterDirection(Direction):
         assert absolute is not None
         return float(np.vdot(absolute, self.matrix))
 
+    def within(self, u: Array) -> Array | None:
+        """T^{-1} Sigma' T'^{-1} u."""
+        return None if self.relative is None else _times(self.relative, u)
+
     def loading(self, u: Array, scores: Array | None) -> Array:
         """T (T^{-1} Sigma' T'^{-1}) u, or Sigma' s."""
         if self.relative is not None:
-            return np.tensordot(self.template @ self.relative, u, 1)
+            return super().loading(u, scores)
         assert scores is not None
-        return np.tensordot(self.matrix, scores, 1)
+        return _times(self.matrix, scores)
 
     def form(self, u: Array, scores: Array | None) -> Array:
         """u'T^{-1} Sigma' T'^{-1} u, or s'Sigma's."""
@@ -259,9 +273,14 @@ class Edge:
     reach: float = np.inf
 
 
+def _times(matrix: Array, columns: Array) -> Array:
+    """One matrix (r, k) times the columns of all levels, (k, ..., q)."""
+    return (matrix @ columns.reshape(len(columns), -1)).reshape(len(matrix), *columns.shape[1:])
+
+
 def regular_columns(t: Array) -> NDArray[np.bool_]:
     """Which columns of a square factor T carry variance: the others are zero."""
-    return np.asarray(t.any(axis=0))
+    return np.logical_or.reduce(t, axis=0)
 
 
 def null_vectors(t: Array, seen: NDArray[np.bool_]) -> Array:
@@ -282,7 +301,9 @@ def null_vectors(t: Array, seen: NDArray[np.bool_]) -> Array:
 
 def orthogonal_columns(t: Array) -> Array:
     """The same T T' with orthogonal columns, longest first: no entry is large beside its own variance."""
-    rank = int(np.count_nonzero(regular_columns(t)))
     vectors, values, _, _ = dgesdd(t)
-    values[rank:] = 0.0
-    return np.asarray(vectors * values)
+    regular = regular_columns(t)
+    if not regular.all():
+        values[np.count_nonzero(regular) :] = 0.0
+    out: Array = vectors * values
+    return out

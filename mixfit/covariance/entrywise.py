@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,14 +63,12 @@ class Entrywise(Structure):
 
     def theta(self, template: Array) -> Array:
         """Free entries (..., m) of lower-triangular templates (..., k, k)."""
-        rows, columns = (list(index) for index in zip(*self.entries, strict=True))
-        return template[..., rows, columns]
+        return template[..., *_cells(self)]
 
     def template(self, theta: Array) -> Array:
         """Lower-triangular templates (..., k, k) of theta (..., m)."""
-        rows, columns = (list(index) for index in zip(*self.entries, strict=True))
         out = np.zeros((*theta.shape[:-1], self.k, self.k))
-        out[..., rows, columns] = theta
+        out[..., *_cells(self)] = theta
         return out
 
     def natural_values(self, theta: Array, units: Array | float) -> Array:
@@ -82,7 +81,7 @@ class Entrywise(Structure):
     def variance_form(self, theta: Array, sigma: float) -> VarianceForm:
         """The entries of Sigma that are those of theta: sigma^2 (T T')_ij."""
         t, m = self.template(theta), self.n_parameters
-        rows, columns = (list(index) for index in zip(*self.entries, strict=True))
+        rows, columns = _cells(self)
         every = np.arange(m)
         units = np.zeros((m, self.k, self.k))
         units[every, rows, columns] = 1.0
@@ -175,14 +174,16 @@ class Entrywise(Structure):
 
         There d / d delta_ij has the step T E_ij R_jj, whose slope is 2 <N T_moved, step>.
         """
-        if not directions:
-            return []
+        if all(d.is_pivot for d in directions):
+            # There half the slope is the diagonal of T'N T itself.
+            columns = [d.column for d in directions if isinstance(d, ColumnDirection)]
+            return [2.0 * float(relative[j, j]) for j in columns]
         half = absolute @ moved if absolute is not None else np.linalg.solve(moved.T, relative)
         growth = (np.linalg.pinv(directions[0].template) @ moved).diagonal()
         out = []
         for d in directions:
             if isinstance(d, ColumnDirection) and d.is_pivot:
-                out.append(2.0 * float(half[:, d.column] @ moved[:, d.column]))
+                out.append(2.0 * float(relative[d.column, d.column]))
             else:
                 assert isinstance(d, ColumnDirection | TurningDirection)
                 out.append(2.0 * float(growth[d.column] * np.vdot(half, d.step)))
@@ -237,3 +238,11 @@ class Entrywise(Structure):
     def unstandardized(self, point: Array, base: Array, ratio: float, least: float) -> Array:
         """The template base S / ratio."""
         return regular_factor(base @ point / ratio, least)[0]
+
+
+# Structures are equal where they are of a kind and size, and fits have few of these.
+@lru_cache(maxsize=64)
+def _cells(structure: Entrywise) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the entries."""
+    rows, columns = np.array(structure.entries, dtype=np.intp).T
+    return rows, columns

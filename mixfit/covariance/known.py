@@ -116,12 +116,13 @@ def _related(given: GivenColumns, name: str) -> Relationship | None:
     value = _looked_up(given, name)
     if given.levels is not None or len(given.names) != 1:
         return None
-    n = len(given.group_levels)
+    labels = given.group_levels()
+    n = len(labels)
     if issparse(value) and n > _SPARSE_NODES and value.shape == (n, n):  # type: ignore[attr-defined]
-        value = Relationship.of(value, given.group_levels)
+        value = Relationship.of(value, labels)
     if not isinstance(value, Relationship) or len(value.nodes) <= _SPARSE_NODES:
         return None
-    check_known(given.group_levels, value.nodes, f"{given.text}: {given.options[0]}")
+    check_known(labels, value.nodes, f"{given.text}: {given.options[0]}")
     return value
 
 
@@ -168,12 +169,12 @@ def read_known(given: GivenColumns, name: str) -> tuple[KnownMatrix, Across | No
     if labels is not None:
         # Those without rows are predicted; those without a row of the matrix are refused below.
         seen = set(labels)
-        labels = (*labels, *(level for level in given.group_levels if level not in seen))
+        labels = (*labels, *(level for level in given.group_levels() if level not in seen))
         if len(labels) > _MOST_LEVELS:
             raise DesignError(
                 f"{what} has {len(labels):,} levels, and terms of known covariance take a dense block of up to "
                 f"{_MOST_LEVELS:,}. Give it for fewer, those with rows, or give its sparse inverse: what "
                 "mixfit.pedigree and mixfit.phylogeny make, or covariance.Relationship.of(precision, labels)."
             )
-    known = known_matrix(value, given.group_levels if labels is None else labels, what)
+    known = known_matrix(value, given.group_levels() if labels is None else labels, what)
     return known, Across(known.labels, given.names[0])

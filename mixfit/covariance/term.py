@@ -44,6 +44,8 @@ class Term:
 
 def factor_templates(terms: Sequence[Term], k: Sequence[int], templates: Sequence[Array]) -> tuple[Array, ...]:
     """Block-diagonal templates of the grouping factors, of k_i columns each, from those of the terms."""
+    if len(terms) == len(k) == 1:
+        return tuple(templates)
     if len(terms) == len(k):
         # A term for each factor: its template is the factor's.
         own = {term.factor: t for term, t in zip(terms, templates, strict=True)}

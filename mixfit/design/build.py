@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -320,7 +321,7 @@ def _random_terms(
         factors = groups.first.setdefault(frozenset(factor.expr for factor in term.groups), term.groups)
         grouping, reader = cross(tuple(factor.expr for factor in factors), groups.coded, groups.keep, groups.known)
         check_finite(Z, part.names, term.text)
-        labels = tuple(as_text(grouping.levels))
+        labels = partial(_labels, grouping)
         given = GivenColumns(term.text, part.names, Z, term.options, context.__getitem__, labels)
         structure, recoding = read_structure(term.structure, given)
         if isinstance(recoding, Across):
@@ -339,6 +340,10 @@ def _random_terms(
         random.append(RandomDesign(grouping, names, columns, structure, term.text))
         readers.append(RandomReader(part, factors, reader, recoding))
     return PredictorReader(plan.name, parts[0], tuple(readers), plan.expressions, plan.array_offset), tuple(random)
+
+
+def _labels(grouping: Grouping) -> tuple[str, ...]:
+    return tuple(as_text(grouping.levels))
 
 
 def _check(predictors: Sequence[Predictor], *, residual: bool) -> None:

@@ -117,7 +117,8 @@ def numbers(value: Any, what: str, environment: Environment) -> Vector:
     value = getattr(value, "__wrapped__", value)
     plain = isinstance(value, pd.Series) or type(value) is np.ndarray
     if plain and isinstance(value.dtype, np.dtype) and value.dtype.kind in "iuf" and value.shape == (n_rows,):
-        return np.asarray(value, dtype=np.float64)
+        values = value.to_numpy() if isinstance(value, pd.Series) else value
+        return np.asarray(values, dtype=np.float64)
     if not isinstance(value, pd.Series):
         try:
             shape = np.shape(value)

@@ -120,14 +120,12 @@ class Factor:
 
     def inner(self, a: Halves, b: Halves) -> Array:
         """D_a'A^{-1}D_b from what `forward` makes of D_a and D_b; 0 without random effects."""
-        first, *others = [lv.column_products(y, b[0][i]) for i, y in a[0].items()] or [np.zeros(())]
-        total = sum(others, start=first)
-        if self.trailing is None:
-            return total
-        # What is dual may cost a solution a column.
-        if a[1].shape[1] < b[1].shape[1]:
-            return total + self.trailing.dual(a[1]).T @ b[1]
-        return total + a[1].T @ self.trailing.dual(b[1])
+        parts = [lv.column_products(y, b[0][i]) for i, y in a[0].items()]
+        if self.trailing is not None:
+            # What is dual may cost a solution a column.
+            few = a[1].shape[1] < b[1].shape[1]
+            parts.append(self.trailing.dual(a[1]).T @ b[1] if few else a[1].T @ self.trailing.dual(b[1]))
+        return sum(parts[1:], start=parts[0]) if parts else np.zeros(())
 
     def cancellation(self) -> float:
         """By how much the rounding of log|A| is above that of its own size: sum of what pivots were over what is left.
@@ -174,6 +172,10 @@ class Factor:
 
     def solve(self, blocks: Sequence[Array]) -> list[Array]:
         """A^{-1} d for scaled right-hand sides in blocks (k_i, r, q_i), factor by factor."""
+        if len(self.plan.k) == 1 and self.trailing is None:
+            # One factor's levels meet no others: A is block diagonal.
+            inverse = self.chain[0].inverse
+            return [lv.matmul(lv.transpose(inverse), lv.matmul(inverse, blocks[0]))]
         own = {i: blocks[i] for i in self.plan.chain}
         return self.backward(*self.forward(own, self.plan.columns.stack(blocks)))[0]
 

@@ -55,7 +55,7 @@ class Fitted:
 
     @cached_property
     def _names(self) -> pd.Index:
-        return pd.Index(self.model.exog_names, dtype=object)
+        return pd.Index(np.array(self.model.exog_names, dtype=object), dtype=object)
 
     @property
     def _coefficients(self) -> Array:

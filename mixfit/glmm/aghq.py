@@ -87,7 +87,7 @@ class QuadratureObjective(Objective[QuadraturePoint]):
         """-2 log-likelihood by adaptive quadrature."""
         factors = relative_factors(self.problem.terms, at.points)
         low, turns = zip(*map(lower_triangular, factors), strict=True)
-        center = laplace_of(self.problem.at(at.shape), at.gamma, low, at.phi, *self._near)
+        center = laplace_of(self.problem.at(at.shape), at.gamma, low, at.phi, self._near)
         nodes = evaluate_nodes(center, self._rule)
         return QuadraturePoint(at, center, nodes.value, nodes, turns)
 
@@ -268,7 +268,7 @@ def slope_off_boundary(center: Laplace, rule: Rule, index: int, direction: Array
     v = _OFF / max(float(direction @ h @ direction), _OFF)
     low, up, down = (_triangular(t, direction, v * x) for x in (1.0, 1.0 + _RELATIVE, 1.0 - _RELATIVE))
     templates = [*center.templates[:index], low, *center.templates[index + 1 :]]
-    at = evaluate_nodes(laplace_of(center.problem, center.gamma, templates, center.phi, center.mode.u), rule)
+    at = evaluate_nodes(laplace_of(center.problem, center.gamma, templates, center.phi, center.mode), rule)
     slopes = _template_slopes(at, _moments(at, rule))[own, own]
     return float(np.vdot(slopes, up - down)) / (_RELATIVE * v)
 

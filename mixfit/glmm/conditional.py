@@ -54,7 +54,7 @@ def _evaluated(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> 
         independent = b.T if known is None else known.increments_of(b.T)
         u[term.factor][term.columns, 0] = np.linalg.pinv(t) @ basis @ independent
     return laplace_of(
-        problem.at(estimate.shape), assembly.fixed.triangle @ estimate.every_beta, templates, estimate.phi, u
+        problem.at(estimate.shape), assembly.fixed.triangle @ estimate.every_beta, templates, estimate.phi, start=u
     )
 
 

@@ -19,7 +19,7 @@ from mixfit.glmm.pql import penalized_quasi
 from mixfit.glmm.problem import GeneralizedParameters
 from mixfit.glmm.start import linear_start, nearer_starts, start_shapes, theta_start
 from mixfit.glmm.types import FurtherEstimate, GeneralizedEstimate
-from mixfit.glmm.working import working_covariance
+from mixfit.glmm.working import UNDETERMINED, spectral_inverse, working_covariance
 from mixfit.gram import levels as lv
 
 if TYPE_CHECKING:
@@ -144,17 +144,13 @@ def check_quadrature(assembly: GeneralizedAssembly, n_agq: int) -> None:
 def _joint_spread(optimum: GeneralizedMinimum[Any], p: int) -> tuple[Array, Array]:
     """Cov(gamma) from the Hessian of all parameters, and from that of gamma alone."""
     fixed = slice(len(optimum.directions), len(optimum.directions) + p)
-    return _covariance(optimum.hessian)[fixed, fixed], _covariance(optimum.hessian[fixed, fixed], 1e-14)
+    return optimum.covariance[fixed, fixed], 2.0 * spectral_inverse(optimum.hessian[fixed, fixed], UNDETERMINED)
 
 
 def _working_spread(center: Laplace) -> tuple[Array, Array]:
     """Cov(gamma) from the working linear model, where theta counts as known."""
     covariance = working_covariance(center)
     return covariance, covariance
-
-
-def _covariance(hessian: Array, rcond: float = 1e-12) -> Array:
-    return 2.0 * np.asarray(np.linalg.pinv(hessian, rcond=rcond, hermitian=True), dtype=float)
 
 
 def _collect(
@@ -175,7 +171,7 @@ def _collect(
     ]
     value = np.nan if method == "pql" else optimum.point.value
     m = len(optimum.directions)
-    covariance = _covariance(optimum.hessian)
+    covariance = optimum.covariance
     tail_errors = np.sqrt(covariance.diagonal()[len(covariance) - problem.family.n_tail :])
     shapes = slice(len(covariance) - len(at.shape), None)
     jacobian, bound = _theta_jacobian(assembly, at.points, optimum.directions)

@@ -73,6 +73,8 @@ _SEPARATED = (
 )
 
 
+# As in `mixfit.glmm.pirls.find_mode`: what is not finite tells.
+@np.errstate(all="ignore")
 def joint_laplace(
     problem: GeneralizedProblem,
     points: Sequence[Array],

@@ -20,6 +20,7 @@ minus infinity, and the approximation with it, whatever the integral does. Such 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,17 +82,21 @@ class Laplace:
     factor: Factor
     value: float
 
+    @cached_property
+    def regular(self) -> tuple[NDArray[np.bool_], ...]:
+        """Which columns of each template carry variance."""
+        return tuple(regular_columns(t) for t in self.templates)
+
 
 def laplace(
     problem: GeneralizedProblem,
     gamma: Array,
     points: Sequence[Array],
     phi: float,
-    start: Sequence[Array] | None = None,
-    near: Factor | None = None,
+    near: Mode | None = None,
 ) -> Laplace:
-    """Evaluate the Laplace approximation, the mode's search starting from `start`: see `find_mode`."""
-    return laplace_of(problem, gamma, relative_factors(problem.terms, points), phi, start, near)
+    """Evaluate the Laplace approximation, the mode's search starting from that of a nearby point: see `find_mode`."""
+    return laplace_of(problem, gamma, relative_factors(problem.terms, points), phi, near)
 
 
 def laplace_of(
@@ -99,8 +104,8 @@ def laplace_of(
     gamma: Array,
     templates: Sequence[Array],
     phi: float,
+    near: Mode | None = None,
     start: Sequence[Array] | None = None,
-    near: Factor | None = None,
 ) -> Laplace:
     """The Laplace approximation at the relative factors `templates`, one a term, of any structure.
 
@@ -109,7 +114,7 @@ def laplace_of(
     FitError
         Where there is no finite mode, or the integrand is all but flat there.
     """
-    mode = find_mode(problem, problem.offset + gamma @ problem.fixed, templates, phi, start, near)
+    mode = find_mode(problem, problem.offset + gamma @ problem.fixed, templates, phi, near, start)
     if not mode.terms.concave.all() and least_curvature(mode.observed) < _SHALLOW:
         raise FitError(
             f"The Laplace approximation breaks down: the {problem.family!r} log-likelihood is not concave, and at the "
@@ -167,13 +172,12 @@ def laplace_gradient(at: Laplace, adjoint: Adjoint = _mode_adjoint) -> Likelihoo
     tail = [float((leverage * d.weight + shift * d.score).sum() - 2.0 * d.loglik.sum()) for d in others]
     inverse = inverse_sums(at.factor, post)
     relative, quadratic_share, inverse_share = [], [], []
-    for term, t in zip(problem.terms, at.templates, strict=True):
+    for term, regular in zip(problem.terms, at.regular, strict=True):
         own, i = term.columns, term.factor
         u, w = mode.u[i][own, 0], v[i][own, 0]
         known = problem.n_levels[i] * np.eye(term.k) - inverse[i][own, own]
         cross = u @ w.T
         quadratic = u @ u.T - 0.5 * (cross + cross.T)
-        regular = regular_columns(t)
         relative.append((known - quadratic) * (regular[:, None] & regular))
         quadratic_share.append(share_of(quadratic.diagonal(), known.diagonal()))
         inverse_share.append(inverse[i][own, own].diagonal() / problem.n_levels[i])
@@ -189,7 +193,7 @@ def laplace_gradient(at: Laplace, adjoint: Adjoint = _mode_adjoint) -> Likelihoo
 
 def _singular_terms(at: Laplace, post: Posterior, score: Array, bent: Array) -> dict[int, Array]:
     """N_t of every term whose template is singular: s = Z'l' and s_v = Z'(c - W_o Z Lambda v) for u and v."""
-    singular = [x for x, t in enumerate(at.templates) if not regular_columns(t).all()]
+    singular = [x for x, regular in enumerate(at.regular) if not regular.all()]
     if not singular:
         return {}
     s = random_sums(at.problem.pattern.factors, np.stack([score, bent]))

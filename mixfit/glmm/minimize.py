@@ -8,25 +8,25 @@ derivatives are differences of the exact gradient, and serve both the last Newto
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Generic
 
 import numpy as np
 
 from mixfit.covariance.boundary import boundary_parameters
-from mixfit.covariance.directions import regular_columns
 from mixfit.covariance.steps import free_directions, leave_boundary, move, pivots, slopes_near, turned, units
 from mixfit.errors import FitError
 from mixfit.glmm.objective import AnyPoint
 from mixfit.glmm.problem import GeneralizedParameters
 from mixfit.glmm.second_look import is_doubtful, is_same, leaves_out, unpooled
-from mixfit.glmm.working import edge_curvature
+from mixfit.glmm.working import edge_curvature, spectral_inverse
 from mixfit.optimize.bounds import LONGEST_STEP
-from mixfit.optimize.criterion import Local, Price, values
+from mixfit.optimize.criterion import Price, values
 from mixfit.optimize.descent import Descent, run
 from mixfit.optimize.looks import look_again
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mixfit.glmm.objective import Objective
     from mixfit.glmm.problem import LikelihoodSlopes
     from mixfit.optimize.certificate import BoundaryParameter, Certificate
+    from mixfit.optimize.steps import Pivots
 
     Array = NDArray[np.float64]
 
@@ -53,6 +54,8 @@ _LONGEST_FIXED_DIFFERENCE = 1e4
 # effect, where the other optimum, if there is one, may be far.
 _SECOND_LOOK = 0.35
 _LONG_LOOK = 2.5
+# Share of the largest second derivative below which one is rounding of the differences.
+_UNDETERMINED = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,13 +77,50 @@ class GeneralizedMinimum(Generic[AnyPoint]):
     hessian: Array
     certificate: Certificate
 
+    @cached_property
+    def covariance(self) -> Array:
+        """That of the estimates, in the same coordinates; nothing of what the data do not determine."""
+        return 2.0 * spectral_inverse(self.hessian, _UNDETERMINED)
+
 
 @dataclass(frozen=True, eq=False)
-class _GeneralizedLocal(Local):
-    """The likelihood beside a point, with its slopes and the directions they are in."""
+class _GeneralizedLocal:
+    """The likelihood beside a point; the curvature is made where a step asks for it.
 
+    Attributes
+    ----------
+    directions : list of Direction
+    slopes : LikelihoodSlopes
+    n_fixed, n_rows : int
+    information : callable
+        The working model's curvature.
+    """
+
+    gradient: Array
+    pivots: Pivots
+    longest: Array
+    exits: tuple[BoundaryParameter, ...]
+    endless: tuple[int, ...]
     directions: list[Direction]
     slopes: LikelihoodSlopes
+    n_fixed: int
+    n_rows: int
+    information: Callable[[], Array]
+
+    @cached_property
+    def curvature(self) -> Array:
+        """The working model's, (m, m)."""
+        return self.information()
+
+    @cached_property
+    def unit(self) -> Array:
+        """Of the directions their own; fixed effects by what they add to the root of every row's deviance."""
+        m, p = len(self.directions), self.n_fixed
+        out = np.ones(len(self.gradient))
+        out[:m] = units(self.directions)
+        out[m : m + p] = np.sqrt(self.curvature.diagonal()[m : m + p] / self.n_rows)
+        out[out <= 0.0] = 1.0
+        return out
 
 
 class GeneralizedCriterion(Generic[AnyPoint]):
@@ -113,7 +153,7 @@ class GeneralizedCriterion(Generic[AnyPoint]):
 
     def rank(self, found: AnyPoint) -> int:
         """Columns with variance."""
-        return sum(int(regular_columns(t).sum()) for t in found.center.templates)
+        return sum(int(np.count_nonzero(columns)) for columns in found.center.regular)
 
     def local(self, found: AnyPoint) -> _GeneralizedLocal:
         """Exact gradient and the working model's curvature."""
@@ -122,28 +162,23 @@ class GeneralizedCriterion(Generic[AnyPoint]):
         slopes = objective.slopes(found)
         directions = free_directions(problem.terms, at.points, problem.seen)
         m, p = len(directions), len(at.gamma)
-        curvature = objective.information(found, directions)
         longest = np.full(m + p + problem.family.n_tail, np.inf)
         longest[:m] = LONGEST_STEP
-        unit = np.ones(len(longest))
-        unit[:m] = units(directions)
-        # Fixed effects by what they add to the root of every row's deviance.
-        unit[m : m + p] = np.sqrt(curvature.diagonal()[m : m + p] / len(problem.y))
-        unit[unit <= 0.0] = 1.0
         longest[m + p :] = _LONGEST_LOG_PHI
         if problem.stack is not None:
             # Logits and logarithms too, of orthonormal columns.
             longest[m + problem.stack.n_fixed[0] : m + p] = _LONGEST_LOGIT * np.sqrt(len(problem.y))
         return _GeneralizedLocal(
             gradient=_slope_vector(slopes, directions),
-            curvature=curvature,
             pivots=pivots(directions, slopes.quadratic_share, slopes.inverse_share),
             longest=longest,
-            unit=unit,
             exits=self._exits(found, slopes),
             endless=tuple(range(m + p, len(longest))),
             directions=directions,
             slopes=slopes,
+            n_fixed=p,
+            n_rows=len(problem.y),
+            information=partial(objective.information, found, directions),
         )
 
     def _exits(self, found: AnyPoint, slopes: LikelihoodSlopes) -> tuple[BoundaryParameter, ...]:
@@ -164,8 +199,7 @@ class GeneralizedCriterion(Generic[AnyPoint]):
         """Forward differences of the exact gradient over a small step."""
         at, gradient = found.at, local.gradient
         m, p = len(local.directions), len(at.gamma)
-        information = self._objective.information(found, local.directions)
-        scale = 1.0 / np.sqrt(np.maximum(information.diagonal(), np.finfo(float).tiny))
+        scale = 1.0 / np.sqrt(np.maximum(local.curvature.diagonal(), np.finfo(float).tiny))
         longest = np.full(len(gradient), _LONGEST_DIFFERENCE)
         longest[m : m + p] = max(_LONGEST_FIXED_DIFFERENCE, float(np.linalg.norm(at.gamma)))
         # Logits and logarithms have no units: one where nothing is left of a slope is far out.

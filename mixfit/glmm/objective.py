@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.directions import Direction
-    from mixfit.factor.factor import Factor
     from mixfit.glmm.laplace import Laplace
+    from mixfit.glmm.pirls import Mode
     from mixfit.glmm.problem import GeneralizedParameters, GeneralizedProblem, LikelihoodSlopes
 
     Array = NDArray[np.float64]
@@ -78,7 +78,7 @@ class Objective(Generic[AnyPoint]):
     def __init__(self, problem: GeneralizedProblem) -> None:
         self.problem = problem
         self.n_aside = 0
-        self._near: tuple[()] | tuple[list[Array], Factor] = ()
+        self._near: Mode | None = None
 
     def evaluate(self, at: GeneralizedParameters) -> AnyPoint:
         """The likelihood at a point.
@@ -96,7 +96,7 @@ class Objective(Generic[AnyPoint]):
 
     def settle(self, point: AnyPoint) -> None:
         """Let the modes of the points to come be looked for from this one's."""
-        self._near = point.center.mode.u, point.center.mode.observed
+        self._near = point.center.mode
 
     def information(self, point: AnyPoint, directions: Sequence[Direction]) -> Array:
         """Cheap curvature of (directions, gamma, tail): that of the working linear model."""
@@ -112,7 +112,7 @@ class LaplaceObjective(Objective[LikelihoodPoint]):
 
     def evaluate(self, at: GeneralizedParameters) -> LikelihoodPoint:
         """-2 log-likelihood by the Laplace approximation."""
-        center = laplace(self.problem.at(at.shape), at.gamma, at.points, at.phi, *self._near)
+        center = laplace(self.problem.at(at.shape), at.gamma, at.points, at.phi, self._near)
         return LikelihoodPoint(at, center, center.value)
 
     def slopes(self, point: LikelihoodPoint) -> LikelihoodSlopes:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Mode", "find_mode", "penalized_deviance", "predictor"]
 
 # The mode has settled where a Newton step promises less than this: log|A| is not stationary in the mode, and is then
-# known to the root of it.
-_DECREMENT = 1e-18
+# known to the root of it, and its differences over steps of 1e-5 to five digits.
+_DECREMENT = 1e-20
 # Below this a promise that no longer falls is rounding.
 _LAST_DIGITS = 1e-12
 # Newton's whole steps need no damping from here on: they square what is left.
@@ -71,24 +71,29 @@ class Mode:
     n_steps: int
 
 
+# A matrix that is not positive definite has a factor that is not finite, and the decrement tells; so has a predictor
+# outside the support a likelihood.
+@np.errstate(all="ignore")
 def find_mode(
     problem: GeneralizedProblem,
     fixed_eta: Array,
     templates: Sequence[Array],
     phi: float,
+    near: Mode | None = None,
     start: Sequence[Array] | None = None,
-    near: Factor | None = None,
 ) -> Mode:
-    """Find u~ from `start`, or from zero: also where the start leads nowhere.
-
-    `near` is the factor at the mode of a nearby point, where that is known.
+    """Find u~ from the mode of a nearby point, `near`, or from `start`, or from zero: also where these lead nowhere.
 
     Raises
     ------
     FitError
         Where no finite mode can be found.
     """
-    found = None if start is None else _search(problem, fixed_eta, templates, phi, list(start), near)
+    found = None
+    if near is not None:
+        found = _search(problem, fixed_eta, templates, phi, *_predicted(problem, fixed_eta, templates, near))
+    elif start is not None:
+        found = _search(problem, fixed_eta, templates, phi, list(start))
     if found is None:
         zero = [np.zeros((k, 1, q)) for k, q in zip(problem.k, problem.n_levels, strict=True)]
         if not np.isfinite(penalized_deviance(problem, fixed_eta, zero, phi)):
@@ -96,7 +101,7 @@ def find_mode(
                 f"The {problem.family!r} log-likelihood is not finite at the start: fitted means leave the support. "
                 "Try another link, or rescale the covariates."
             )
-        found = _search(problem, fixed_eta, templates, phi, zero, None)
+        found = _search(problem, fixed_eta, templates, phi, zero)
     if found is None:
         raise FitError(
             "The conditional modes did not settle: the random effects run away. "
@@ -105,34 +110,26 @@ def find_mode(
     return found
 
 
-# A matrix that is not positive definite has a factor that is not finite, and the decrement tells.
-@np.errstate(all="ignore")
 def _search(
     problem: GeneralizedProblem,
     fixed_eta: Array,
     templates: Sequence[Array],
     phi: float,
     u: list[Array],
-    near: Factor | None,
+    old: Factor | None = None,
 ) -> Mode | None:
-    """Newton's steps from u; None where they do not settle."""
+    """Newton's steps from u, by the factor of a nearby mode as long as that serves; None where they do not settle."""
     factor_templates = problem.factor_templates(templates)
     eta = predictor(problem, fixed_eta, factor_templates, u)
     objective = penalized_deviance(problem, eta, u, phi)
     if not np.isfinite(objective):
         return None
-    costly = problem.plan.trailing_entries > len(problem.y)
-    old = near if costly else None
+    costly = _is_costly(problem)
     decrement, refused, trusted = np.inf, np.inf, True
     for step in range(_MAX_STEPS):
         before = decrement
         terms = problem.row_terms(eta, phi)
-        gradient = [
-            lv.left_multiply(t.T, z) - x
-            for t, z, x in zip(
-                factor_templates, random_sums(problem.pattern.factors, terms.score[None]), u, strict=True
-            )
-        ]
+        gradient = _gradient(problem, factor_templates, terms.score, u)
         if old is not None:
             last = decrement
             delta, decrement = _newton(old, gradient)
@@ -152,7 +149,10 @@ def _search(
             if old is not None or not concave:
                 factor = problem.factorize(terms.observed, templates)
             return Mode(u, eta, terms, factor, objective, step)
-        if old is None and costly and concave and decrement < _NEAR:
+        if not costly:
+            # Of the next place a factor is wanted in any case, and two steps by an old one are worth less.
+            old = None
+        elif old is None and concave and decrement < _NEAR:
             old = factor
         # Close to the mode the objective's own rounding is larger than what a step changes.
         rounding = min(decrement, _ROUNDING) + 1e-13 * abs(objective)
@@ -173,6 +173,32 @@ def _newton(factor: Factor, gradient: list[Array]) -> tuple[list[Array], float]:
     return delta, sum(float(np.vdot(g, d)) for g, d in zip(gradient, delta, strict=True))
 
 
+def _is_costly(problem: GeneralizedProblem) -> bool:
+    """Whether a factor costs more than passes over the rows."""
+    return problem.plan.trailing_entries > len(problem.y)
+
+
+def _predicted(
+    problem: GeneralizedProblem, fixed_eta: Array, templates: Sequence[Array], near: Mode
+) -> tuple[list[Array], Factor | None]:
+    """Where the mode of a nearby point goes, to first order in what changed, and the factor to step by from there."""
+    factor_templates = problem.factor_templates(templates)
+    shift = predictor(problem, fixed_eta, factor_templates, near.u) - near.eta
+    score = near.terms.score - near.terms.observed * shift
+    delta, promise = _newton(near.observed, _gradient(problem, factor_templates, score, near.u))
+    if not promise <= _NEAR:
+        return near.u, near.observed if _is_costly(problem) else None
+    return [x + d for x, d in zip(near.u, delta, strict=True)], near.observed
+
+
+def _gradient(
+    problem: GeneralizedProblem, factor_templates: Sequence[Array], score: Array, u: Sequence[Array]
+) -> list[Array]:
+    """Lambda'Z'l' - u, of every factor."""
+    sums = random_sums(problem.pattern.factors, score[None])
+    return [lv.left_multiply(t.T, z) - x for t, z, x in zip(factor_templates, sums, u, strict=True)]
+
+
 def predictor(
     problem: GeneralizedProblem, fixed_eta: Array, factor_templates: Sequence[Array], u: Sequence[Array]
 ) -> Array:
@@ -182,10 +208,8 @@ def predictor(
 
 
 def penalized_deviance(problem: GeneralizedProblem, eta: Array, u: Sequence[Array], phi: float) -> float:
-    """-2 l(eta) + |u|^2; not finite outside the support."""
-    with np.errstate(all="ignore"):
-        loglik = problem.loglik(eta, phi)
-    return -2.0 * loglik + sum(float(np.vdot(x, x)) for x in u)
+    """-2 l(eta) + |u|^2; not finite outside the support, of which numpy may warn."""
+    return -2.0 * problem.loglik(eta, phi) + sum(float(np.vdot(x, x)) for x in u)
 
 
 def _descend(

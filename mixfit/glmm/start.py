@@ -81,9 +81,10 @@ def linear_start(problem: GeneralizedProblem) -> tuple[Array, float]:
             length *= 0.5
         else:
             break
-        phi = _dispersion(problem, eta, phi)
+        before, phi = phi, _dispersion(problem, eta, phi)
         settled = last - value < _SETTLED * (abs(value) + 1.0)
-        value = _minus_twice_loglik(problem, eta, phi)
+        if phi != before:
+            value = _minus_twice_loglik(problem, eta, phi)
         if settled:
             break
     return gamma, phi

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["edge_curvature", "working_covariance", "working_information"]
+__all__ = ["UNDETERMINED", "edge_curvature", "spectral_inverse", "working_covariance", "working_information"]
 
 # A likelihood that rises for ever with phi is followed in steps of this many log units.
 _LONGEST_LOG_PHI = 3.0
 # Share of the largest curvature below which a combination of coefficients is not determined.
-_UNDETERMINED = 1e-14
+UNDETERMINED = 1e-14
 
 
 def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
@@ -96,7 +96,15 @@ def working_covariance(at: Laplace) -> Array:
     """(Q'V^{-1}Q)^{-1} of the working linear model with expected weights: Cov(gamma~) at known theta and phi."""
     p = at.problem.p
     information = working_information(at, [])[:p, :p]
-    return 2.0 * np.asarray(np.linalg.pinv(information, rcond=_UNDETERMINED, hermitian=True))
+    return 2.0 * spectral_inverse(information, UNDETERMINED)
+
+
+def spectral_inverse(matrix: Array, share: float) -> Array:
+    """Inverse of a symmetric matrix; zero along eigenvectors whose eigenvalue is below that share of the largest."""
+    values, vectors = np.linalg.eigh(matrix)
+    sizes = np.abs(values)
+    known = sizes > share * sizes.max(initial=0.0)
+    return np.asarray((vectors * np.divide(1.0, values, out=np.zeros_like(values), where=known)) @ vectors.T)
 
 
 def edge_curvature(at: Laplace, index: int, change: Array) -> tuple[float, float]:

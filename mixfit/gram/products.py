@@ -260,11 +260,11 @@ def random_predictor(factors: Sequence[FactorRows], blocks: Sequence[Array]) -> 
     """Z b for blocks (k_i, r, q_i), as rows (r, n)."""
     blocks = [b if f.relationship is None else f.relationship.effects(b) for f, b in zip(factors, blocks, strict=True)]
     out = np.empty((blocks[0].shape[1], len(factors[0].codes)))
+    columns = [(f, block, a) for f, block in zip(factors, blocks, strict=True) for a in range(f.k)]
     for r, row in enumerate(out):
-        parts = (_column_values(f, b, a, r) for f, b in zip(factors, blocks, strict=True) for a in range(f.k))
-        row[:] = next(parts)
-        for part in parts:
-            row += part
+        row[:] = _column_values(*columns[0], r)
+        for column in columns[1:]:
+            row += _column_values(*column, r)
     return out
 
 

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg.blas import dtrsm, dtrsv
-from scipy.linalg.lapack import dpotrf
+from scipy.linalg.lapack import dpotrf, dtrtri
 
+from mixfit.covariance.directions import regular_columns
 from mixfit.covariance.steps import relative_factors
 from mixfit.errors import FitError
 from mixfit.factor.factor import factorize
@@ -91,6 +92,21 @@ class Evaluation:
         """The combination of [X y] that is y - X beta, as a row: (1, p + 1)."""
         return np.concatenate([-self.beta, [1.0]])[None]
 
+    @cached_property
+    def fixed_inverse(self) -> Array:
+        """Inverse of `fixed_root`: what brings X into the metric of G_XX."""
+        return np.asarray(dtrtri(self.fixed_root, lower=1)[0]) if len(self.fixed_root) else self.fixed_root
+
+    @cached_property
+    def regular(self) -> tuple[NDArray[np.bool_], ...]:
+        """Which columns of each template carry variance."""
+        return tuple(regular_columns(t) for t in self.templates)
+
+    @cached_property
+    def is_regular(self) -> bool:
+        """Whether all do."""
+        return all(bool(columns.all()) for columns in self.regular)
+
 
 def evaluate(problem: Problem, points: Sequence[Array], *, reml: bool, scale: float | None = None) -> Evaluation:
     """Evaluate the criterion at one point a term: a relative factor, or what its structure moves instead.
@@ -147,7 +163,7 @@ def evaluate(problem: Problem, points: Sequence[Array], *, reml: bool, scale: fl
 def strengths(problem: Problem, templates: Sequence[Array]) -> list[float]:
     """tr(T'FT) of every term, F the mean cross-product of its levels: the size of Lambda'Z'Z Lambda beside I."""
     pairs = zip(templates, problem.squares, strict=True)
-    return [float(np.einsum("ab,ab,a->", t, t, squares)) for t, squares in pairs]
+    return [float(np.vdot(t, t * squares[:, None])) for t, squares in pairs]
 
 
 def _overlap(factor: Factor, problem: Problem, templates: Sequence[Array]) -> float:

@@ -21,18 +21,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg.lapack import dtrtri
 
-from mixfit.covariance.directions import regular_columns
 from mixfit.covariance.steps import free_directions
 from mixfit.factor.posterior import inverse_sums, posterior, projected_sums
-from mixfit.lmm.criterion import whiten
+from mixfit.gram.levels import level_sum
 from mixfit.lmm.given import given_direction, tied_information, tied_slope
-from mixfit.lmm.scores import loaded_products, residual_forward
+from mixfit.lmm.scores import direction_products, loaded_products, residual_forward
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from numpy.typing import NDArray
 
     from mixfit.covariance.directions import Direction
@@ -46,7 +42,6 @@ __all__ = [
     "average_information",
     "differentiate",
     "edge_curvature",
-    "load_direction",
     "modes",
     "share_of",
 ]
@@ -103,15 +98,13 @@ def differentiate(at: Evaluation) -> Derivatives:
     post = posterior(at.factor)
     inverse = inverse_sums(at.factor, post)
     relative, inverse_share, quadratic_share = [], [], []
-    for term, t in zip(problem.terms, at.templates, strict=True):
+    for term, regular in zip(problem.terms, at.regular, strict=True):
         i, rows = term.factor, term.columns
-        outer = _outer_products(u[i][rows])
-        quadratic = outer[0] / at.scale
+        quadratic = level_sum(u[i][rows, :1], u[i][rows, :1]) / at.scale
         known = problem.gram.n_levels[i] * np.eye(term.k) - inverse[i][rows, rows]
-        if len(outer) > 1:
-            known -= outer[1:].sum(axis=0)
-        regular = regular_columns(t)
-        relative.append((known - quadratic) * (regular[:, None] & regular))
+        if len(columns) > 1:
+            known -= level_sum(u[i][rows, 1:], u[i][rows, 1:])
+        relative.append(known - quadratic if regular.all() else (known - quadratic) * (regular[:, None] & regular))
         inverse_share.append(inverse[i][rows, rows].diagonal() / problem.gram.n_levels[i])
         quadratic_share.append(share_of(quadratic.diagonal(), known.diagonal()))
     absolute, scores = _singular_terms(at, columns, b, post)
@@ -120,10 +113,8 @@ def differentiate(at: Evaluation) -> Derivatives:
     tied = given_direction(problem.terms, directions)
     if tied is not None:
         gradient[tied] += tied_slope(at.residual, at.scale, problem.degrees(reml=at.reml))
-    factors = [problem.terms[d.term].factor for d in directions]
     u_y, own_scores = [x[:, :1] for x in u], {x: s[:, :1] for x, s in scores.items()}
-    loadings = [load_direction(at, d, u_y, own_scores)[:, 0] for d in directions]
-    average = average_information(at, loadings, factors, tied)
+    average = average_information(at, direction_products(at, directions, u_y, own_scores), tied)
     return Derivatives(
         tuple(relative),
         absolute,
@@ -132,7 +123,7 @@ def differentiate(at: Evaluation) -> Derivatives:
         tuple(directions),
         gradient,
         average,
-        average + _boundary_curvature(directions, absolute),
+        average + _boundary_curvature(directions, absolute) if absolute else average,
         u_y,
         [x[:, 1:] for x in u] if len(columns) > 1 else [],
         scores,
@@ -155,15 +146,9 @@ def _residual_columns(at: Evaluation) -> Array:
     if not (at.reml and p):
         return at.contrast
     columns = np.zeros((p + 1, p + 1))
-    columns[0] = at.contrast
-    columns[1:, :p] = dtrtri(at.fixed_root, lower=1)[0]
+    columns[0, :p], columns[0, p] = -at.beta, 1.0
+    columns[1:, :p] = at.fixed_inverse
     return columns
-
-
-def _outer_products(u: Array) -> Array:
-    """sum over levels of u_c u_c' for every column c, u of shape (k, c, q): (c, k, k)."""
-    by_column = u.swapaxes(0, 1)
-    return np.matmul(by_column, by_column.swapaxes(1, 2))
 
 
 def _singular_terms(
@@ -171,9 +156,9 @@ def _singular_terms(
 ) -> tuple[dict[int, Array], dict[int, Array]]:
     """N_t, and s with s_X beside it, of every term whose template is singular."""
     problem, gram = at.problem, at.problem.gram
-    singular = [x for x, t in enumerate(at.templates) if not regular_columns(t).all()]
-    if not singular:
+    if at.is_regular:
         return {}, {}
+    singular = [x for x, regular in enumerate(at.regular) if not regular.all()]
     fitted = gram.matvec(b)
     absolute, scores = {}, {}
     sums: dict[int, Array] = {}
@@ -183,21 +168,10 @@ def _singular_terms(
         if i not in sums:
             sums[i] = projected_sums(at.factor, post, i)
         s = scores[index] = (np.matmul(columns, gram.border[i]) - fitted[i])[own]
-        outer = _outer_products(s)
-        absolute[index] = sums[i][own, own] - outer[0] / at.scale - outer[1:].sum(axis=0)
+        absolute[index] = sums[i][own, own] - level_sum(s[:, :1], s[:, :1]) / at.scale
+        if len(columns) > 1:
+            absolute[index] -= level_sum(s[:, 1:], s[:, 1:])
     return absolute, scores
-
-
-def load_direction(at: Evaluation, d: Direction, u: Sequence[Array], scores: Mapping[int, Array]) -> Array:
-    """c = Sigma'_a s, so that V_a V^{-1}C = Z c, in the block of the term's factor: (k_i, r, q_i).
-
-    From u = T's of every factor, (k_i, r, q_i), and s of the terms with a singular template, (k_t, r, q_t).
-    """
-    term = at.problem.terms[d.term]
-    own = u[term.factor][term.columns]
-    c = np.zeros((at.problem.gram.k[term.factor], *own.shape[1:]))
-    c[term.columns] = d.loading(own, scores.get(d.term))
-    return c
 
 
 def _boundary_curvature(directions: list[Direction], absolute: dict[int, Array]) -> Array:
@@ -224,35 +198,29 @@ def edge_curvature(at: Evaluation, derivatives: Derivatives, index: int, change:
         s = derivatives.scores[index][:, 0]
     else:
         s = np.asarray(np.linalg.solve(at.templates[index].T, derivatives.modes[term.factor][term.columns, 0]))
-    c = np.zeros((at.problem.gram.k[term.factor], s.shape[1]))
-    c[term.columns] = change @ s
-    return float(average_information(at, [c], [term.factor])[0, 0]), float(np.vdot(c[term.columns], s)) / at.scale
+    c = np.zeros((at.problem.gram.k[term.factor], 1, s.shape[1]))
+    c[term.columns, 0] = change @ s
+    information = average_information(at, loaded_products(at, {term.factor: c}))
+    return float(information[0, 0]), float(np.vdot(c[:, 0][term.columns], s)) / at.scale
 
 
-def average_information(at: Evaluation, loadings: list[Array], factors: list[int], tied: int | None = None) -> Array:
-    """(1 / sigma^2) times the Schur complement of [X y] in the V^{-1}-products of w_a = Z c_a.
+def average_information(at: Evaluation, products: Array, tied: int | None = None) -> Array:
+    """(1 / sigma^2) times the Schur complement of [X y] in W'V^{-1}[W X y], (m, m + p + 1), for w_a = V_a V^{-1}y.
 
-    `loadings` are c_a, shape (k_i, q_i), each in the block of its factor. Where sigma is not at its best but known with
-    a term, the complement of X, and `tied` says which w moves sigma besides.
+    Where sigma is not at its best but known with a term, the complement of X, and `tied` says which w moves sigma
+    besides.
     """
-    problem = at.problem
-    if not loadings:
+    m, p = len(products), at.problem.p
+    if not m:
         return np.empty((0, 0))
-    order = sorted(range(len(factors)), key=factors.__getitem__)
-    columns = {
-        i: np.array([loadings[a] for a in order if factors[a] == i]).swapaxes(0, 1) for i in sorted(set(factors))
-    }
-    schur = loaded_products(at, columns)
-    m = len(order)
-    to_x = whiten(at.fixed_root, schur[:, m : m + problem.p]) if problem.p else schur[:, m:m]
-    to_y = schur[:, -1] - schur[:, m : m + problem.p] @ at.beta
-    information = schur[:, :m] - to_x @ to_x.T
-    if not problem.has_given:
-        information -= to_y[:, None] * (to_y / at.residual)
-    elif tied is not None:
-        information = tied_information(information, to_y, at.residual, order.index(tied))
+    to_y = products[:, -1] - products[:, m : m + p] @ at.beta
+    information = products[:, :m]
+    if not at.problem.has_given:
+        information = information - to_y[:, None] * (to_y / at.residual)
+    if p:
+        to_x = at.fixed_inverse @ products[:, m : m + p].T
+        information = information - to_x.T @ to_x
+    if tied is not None:
+        information = tied_information(information, to_y, at.residual, tied)
     information = information / at.scale
-    if order != sorted(order):
-        back = np.argsort(order)
-        information = information[back[:, None], back]
     return 0.5 * (information + information.T)

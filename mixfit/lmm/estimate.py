@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg.lapack import dtrtri
 
 from mixfit.covariance.steps import split_theta
 from mixfit.covariance.templates import change_basis
@@ -118,8 +117,7 @@ def _fixed_covariance(assembly: Assembly, profile: Evaluation, sigma: float) -> 
     p = len(profile.fixed_root)
     if not p:
         return np.empty((0, 0))
-    inverse_root = dtrtri(profile.fixed_root, lower=1)[0]
-    half = assembly.fixed.coefficients(inverse_root.T)
+    half = assembly.fixed.coefficients(profile.fixed_inverse.T)
     return sigma**2 * (half @ half.T)
 
 

@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.factor.curvature import CovarianceDirection, log_determinant_derivatives
-from mixfit.lmm.derivatives import load_direction
 from mixfit.lmm.given import given_direction, tied_hessian
-from mixfit.lmm.scores import loaded_products
+from mixfit.lmm.scores import direction_products
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,8 +81,6 @@ def _restricted(at: Evaluation, derivatives: Derivatives) -> Array:
     """Second derivatives of log|G_XX| less the share of Sigma'': 2 tr(X'V^{-1}V_a V^{-1}V_b V^{-1}X) - tr(X_a X_b)."""
     p, m = at.problem.p, len(derivatives.directions)
     slopes = _quadratics(at, derivatives, derivatives.modes_x, 1, 1 + p).reshape(m, p * p)
-    factors = [at.problem.terms[d.term].factor for d in derivatives.directions]
-    order = [a for i in sorted(set(factors)) for a in range(m) if factors[a] == i]
     cells = m * sum(k * q for k, q in zip(at.problem.gram.k, at.problem.gram.n_levels, strict=True))
     width = max(1, _CELLS_AT_ONCE // cells)
     products = np.zeros((m, m))
@@ -91,14 +88,9 @@ def _restricted(at: Evaluation, derivatives: Derivatives) -> Array:
         stop = min(start + width, p)
         modes = [u[:, start:stop] for u in derivatives.modes_x]
         scores = {x: s[:, 1 + start : 1 + stop] for x, s in derivatives.scores.items()}
-        loadings = [load_direction(at, d, modes, scores) for d in derivatives.directions]
-        columns = {
-            i: np.concatenate([c for c, f in zip(loadings, factors, strict=True) if f == i], axis=1)
-            for i in sorted(set(factors))
-        }
         r = stop - start
-        whole = loaded_products(at, columns)[:, : m * r].reshape(m, r, m, r)
-        products[np.ix_(order, order)] += np.einsum("arbr->ab", whole)
+        whole = direction_products(at, derivatives.directions, modes, scores)[:, : m * r].reshape(m, r, m, r)
+        products += np.einsum("arbr->ab", whole)
     return products + products.T - slopes @ slopes.T
 
 

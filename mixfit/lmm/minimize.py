@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.covariance.boundary import boundary_parameters
-from mixfit.covariance.directions import regular_columns
 from mixfit.covariance.steps import leave_boundary, move, pivots, slopes_near, turned, units
 from mixfit.lmm.criterion import evaluate, strengths
 from mixfit.lmm.derivatives import differentiate, edge_curvature
@@ -87,7 +86,7 @@ class LinearCriterion:
 
     def rank(self, found: Evaluation) -> int:
         """Columns with variance."""
-        return sum(int(regular_columns(t).sum()) for t in found.templates)
+        return sum(int(np.count_nonzero(columns)) for columns in found.regular)
 
     def local(self, found: Evaluation) -> LinearLocal:
         """Exact gradient and average information."""

@@ -68,19 +68,66 @@ def moment_equations(problem: Problem) -> MomentEquations:
     columns = [(t.factor, t.first + a) for t in terms for a in range(t.k)]
     size = len(columns)
     expected = np.zeros((size + 1, size + 1))
-    fixed = [gram.border[i][a, :-1] for i, a in columns]
-    outer = [b @ b.T for b in fixed]
-    weights = []
-    for x, (i, a) in enumerate(columns):
-        own = gram.diagonal[i][a, a]
-        weight = np.divide(1.0, own, out=np.zeros_like(own), where=own > 0)
-        weights.append(weight)
-        expected[x, size] = np.count_nonzero(own) - np.sum(fixed[x] ** 2 @ weight)
-        for y, (j, b) in enumerate(columns):
-            expected[x, y] = _squared_coupling(problem, (i, a), (j, b), fixed[x], fixed[y], outer[y], weight)
-        expected[size, x] = own.sum() - np.sum(fixed[x] ** 2)
+    weights: list[Array] = []
+    blocks: dict[int, _Moments] = {}
+    for i in sorted({t.factor for t in terms}):
+        own = [a for j, a in columns if j == i]
+        at = slice(len(weights), len(weights) + len(own))
+        block = blocks[i] = _Moments.of(problem, i, own, at)
+        weights += list(block.weights)
+        squares = np.einsum("aaq->aq", block.products)
+        among = np.einsum("apq,apq->aq", block.fixed, block.fixed)
+        expected[at, size] = np.count_nonzero(squares, axis=1) - (among * block.weights).sum(axis=1)
+        expected[size, at] = squares.sum(axis=1) - among.sum(axis=1)
+        expected[at, at] = _within(block)
+    for i, x in blocks.items():
+        for j, y in blocks.items():
+            if i != j:
+                expected[x.at, y.at] = _between(problem, (i, x), (j, y))
     expected[size, size] = gram.n - problem.p
     return MomentEquations(columns, weights, expected, _bounds(problem, columns, expected[size]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Moments:
+    """Columns of a factor that have equations, and their places among all of them.
+
+    Attributes
+    ----------
+    columns : list of int
+    at : slice
+    products : ndarray, shape (k, k, q)
+        z_j'z_j.
+    fixed : ndarray, shape (k, p, q)
+        X'z_j.
+    weights : ndarray, shape (k, q)
+        1 / z_j'z_j, 0 for levels without.
+    outer : ndarray, shape (k, p, p)
+        sum_j X'z_j z_j'X.
+    """
+
+    columns: list[int]
+    at: slice
+    products: Array
+    fixed: Array
+    weights: Array
+    outer: Array
+
+    @staticmethod
+    def of(problem: Problem, factor: int, columns: list[int], at: slice) -> _Moments:
+        """Those of one factor."""
+        gram = problem.gram
+        products, fixed = gram.diagonal[factor], gram.border[factor][:, :-1]
+        if len(columns) < len(products):
+            products, fixed = products[np.ix_(columns, columns)], fixed[columns]
+        squares = np.einsum("aaq->aq", products)
+        weights = np.divide(1.0, squares, out=np.zeros(squares.shape), where=squares > 0.0)
+        return _Moments(columns, at, products, fixed, weights, np.matmul(fixed, fixed.swapaxes(1, 2)))
+
+    def through(self, outer: Array) -> Array:
+        """sum_j w_j z_j'X O X'z_j for the O of every other column, `outer` (m, p, p): (k, m)."""
+        weighted = np.matmul(self.fixed * self.weights[:, None], self.fixed.swapaxes(1, 2))
+        return np.asarray(weighted.reshape(len(weighted), -1) @ outer.reshape(len(outer), -1).T)
 
 
 def _has_moments(term: Term) -> bool:
@@ -169,27 +216,30 @@ def _equal_share(problem: Problem, term: Term) -> Array:
     return np.divide(problem.gram.n, term.k * squares, out=np.zeros(term.k), where=squares > 0.0)
 
 
-def _squared_coupling(
-    problem: Problem,
-    x: tuple[int, int],
-    y: tuple[int, int],
-    fixed_x: Array,
-    fixed_y: Array,
-    outer_y: Array,
-    weight: Array,
-) -> float:
-    """sum over levels of x: weight * sum over levels of y of (z_x'M z_y)^2, M the projection off X."""
-    (i, a), (j, b) = x, y
-    gram = problem.gram
-    if i == j:
-        coupling = gram.diagonal[i][a, b]
-        squares, along = coupling**2, coupling * fixed_y
-    else:
-        pairs = gram.pairs[min(i, j), max(i, j)]
-        values = pairs.values[a, b] if i < j else pairs.values[b, a]
-        own, other = (pairs.row, pairs.col) if i < j else (pairs.col, pairs.row)
-        q = gram.n_levels[i]
-        squares = np.bincount(own, values**2, q)
-        along = np.array([np.bincount(own, values * f.take(other), q) for f in fixed_y]).reshape(len(fixed_y), q)
-    # (F - b_x'b_y)^2 = F^2 - 2 F b_x'b_y + b_x'(b_y b_y')b_x
-    return float((squares + (fixed_x * (outer_y @ fixed_x - 2.0 * along)).sum(axis=0)) @ weight)
+# Of columns x and y, sum over levels of x: weight * sum over levels of y of (z_x'M z_y)^2, M the projection off X, with
+# (F - b_x'b_y)^2 = F^2 - 2 F b_x'b_y + b_x'(b_y b_y')b_x.
+
+
+def _within(x: _Moments) -> Array:
+    """Between the columns of one factor, whose levels meet no others: (k, k)."""
+    along = np.einsum("apq,bpq->abq", x.fixed, x.fixed)
+    direct = x.products * (x.products - 2.0 * along)
+    return np.einsum("abq,aq->ab", direct, x.weights) + x.through(x.outer)
+
+
+def _between(problem: Problem, one: tuple[int, _Moments], other: tuple[int, _Moments]) -> Array:
+    """Between the columns of two factors: (k_i, k_j)."""
+    (i, x), (j, y) = one, other
+    pairs = problem.gram.pairs[min(i, j), max(i, j)]
+    values, row, col = (pairs.values, pairs.row, pairs.col)
+    if i > j:
+        values, row, col = values.swapaxes(0, 1), col, row
+    out = x.through(y.outer)
+    for a, weight, fixed_x in zip(range(len(out)), x.weights, x.fixed, strict=True):
+        for b, fixed_y in enumerate(y.fixed):
+            coupling = values[x.columns[a], y.columns[b]]
+            squares = np.bincount(row, coupling**2, len(weight))
+            for f, h in zip(fixed_x, fixed_y, strict=True):
+                squares -= 2.0 * f * np.bincount(row, coupling * h.take(col), len(weight))
+            out[a, b] += float(squares @ weight)
+    return out

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["AnyLocal", "Criterion", "Found", "Local", "Place", "Price", "Valued", "by_value", "values"]
+__all__ = ["AnyLocal", "Beside", "Criterion", "Found", "Local", "Place", "Price", "Valued", "by_value", "values"]
 
 
 class Price(Enum):
@@ -43,25 +43,50 @@ class Valued(Protocol):
         """Differences of the criterion smaller than this are rounding."""
 
 
+class Beside(Protocol):
+    """What a criterion is like at a place, in coordinates of the place's own."""
+
+    @property
+    def gradient(self) -> Array:
+        """Shape (m,)."""
+
+    @property
+    def curvature(self) -> Array:
+        """A cheap one, positive semidefinite, (m, m); not every step asks for it."""
+
+    @property
+    def pivots(self) -> Pivots:
+        """Which coordinates are log standard deviations."""
+
+    @property
+    def longest(self) -> Array:
+        """Longest step of each coordinate by anything but the exact second derivatives, (m,); may be infinite."""
+
+    @property
+    def unit(self) -> Array:
+        """What brings the coordinates to one scale, on which a step of 1 is a large one, (m,)."""
+
+    @property
+    def exits(self) -> tuple[BoundaryParameter, ...]:
+        """Directions without variance."""
+
+    @property
+    def endless(self) -> tuple[int, ...]:
+        """Coordinates that are logarithms of numbers of which zero or infinity may be the optimum."""
+
+
 @dataclass(frozen=True, eq=False)
 class Local:
-    """What a criterion is like at a place, in coordinates of the place's own.
+    """The same where all of it is at hand; see `Beside`.
 
     Attributes
     ----------
     gradient : ndarray, shape (m,)
     curvature : ndarray, shape (m, m)
-        A cheap one, positive semidefinite.
     pivots : Pivots
-        Which coordinates are log standard deviations.
-    longest : ndarray, shape (m,)
-        Longest step of each coordinate by anything but the exact second derivatives; may be infinite.
-    unit : ndarray, shape (m,)
-        What brings the coordinates to one scale, on which a step of 1 is a large one.
+    longest, unit : ndarray, shape (m,)
     exits : tuple of BoundaryParameter
-        Directions without variance.
     endless : tuple of int
-        Coordinates that are logarithms of numbers of which zero or infinity may be the optimum.
     """
 
     gradient: Array
@@ -75,7 +100,7 @@ class Local:
 
 Place = TypeVar("Place")
 Found = TypeVar("Found", bound=Valued)
-AnyLocal = TypeVar("AnyLocal", bound=Local)
+AnyLocal = TypeVar("AnyLocal", bound=Beside)
 
 
 class Criterion(Protocol[Place, Found, AnyLocal]):

@@ -184,8 +184,9 @@ class Descent(Generic[Place, Found, AnyLocal]):
         """Take a curvature for the steps from here, and say what they promise."""
         self._kind, self._curvature = kind, curvature
         self._model: QuadraticModel | None = None
-        g, unit = self.local.gradient, self.local.unit
+        g = self.local.gradient
         if kind.may_be_indefinite:
+            unit = self.local.unit
             self._model = quadratic_model(curvature / np.outer(unit, unit), g / unit)
             self._full, self.decrease = g, self._model.step(LONGEST_STEP)[1]
         else:
@@ -207,7 +208,7 @@ class Descent(Generic[Place, Found, AnyLocal]):
     @property
     def promise(self) -> float:
         """Decrease that a step, inside or off the boundary, promises."""
-        return max(self.decrease, max((b.predicted_decrease for b in self.local.exits), default=0.0))
+        return max([self.decrease, 0.0, *(b.predicted_decrease for b in self.local.exits)])
 
     @property
     def is_at_saddle(self) -> bool:

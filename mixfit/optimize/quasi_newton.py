@@ -33,7 +33,7 @@ def bfgs(curvature: Array, step: Array, change: Array) -> Array:
         weight = (1.0 - _DAMPING) * length / (length - agreement)
         change = weight * change + (1.0 - weight) * through
         agreement = float(step @ change)
-    return curvature - np.outer(through, through) / length + np.outer(change, change) / agreement
+    return curvature - through[:, None] * (through / length) + change[:, None] * (change / agreement)
 
 
 def symmetric_rank_one(curvature: Array, step: Array, change: Array) -> Array:
@@ -49,7 +49,7 @@ def symmetric_rank_one(curvature: Array, step: Array, change: Array) -> Array:
 def positive(hessian: Array) -> Array:
     """The matrix itself where it is positive definite; else its negative directions bent up."""
     scale = np.sqrt(np.maximum(np.abs(hessian.diagonal()), np.finfo(float).tiny))
-    values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
+    values, vectors = np.linalg.eigh(hessian / scale / scale[:, None])
     if values.min(initial=1.0) >= _FLAT:
         return hessian
     bent: Array = (vectors * np.maximum(np.abs(values), _STAND_IN)) @ vectors.T * np.outer(scale, scale)

@@ -49,13 +49,13 @@ def newton_step(information: Array, gradient: Array) -> tuple[Array, float]:
         return gradient, 0.0
     size = np.abs(information.diagonal())
     scale = np.sqrt(np.where(size > NOTHING, size, 1.0))
-    unit = information / (scale[:, None] * scale)
+    unit, slopes = information / (scale[:, None] * scale), gradient / scale
     low, failed = dpotrf(unit, lower=1)
     if not failed and low.diagonal().min() > SAFE_PIVOT:
-        solved = dpotrs(low, gradient / scale, lower=1)[0]
-        return -solved / scale, 0.5 * float(gradient @ (solved / scale))
+        solved = dpotrs(low, slopes, lower=1)[0]
+        return -solved / scale, 0.5 * float(slopes @ solved)
     values, vectors = np.linalg.eigh(unit)
-    along = vectors.T @ (gradient / scale)
+    along = vectors.T @ slopes
     known = values > UNKNOWN * len(values)
     flat = ~known & (np.abs(along) <= ROUNDING)
     curvature = np.where(known, values, np.maximum(np.abs(values), STAND_IN))
@@ -97,7 +97,7 @@ def scaled_step(
         at = np.array(pivots.index)
         root[at], gone = balanced(np.array(pivots.quadratic), np.array(pivots.inverse), gradient[at], full[at])
         vanishing = tuple(at[gone].tolist())
-    return limited_step(information * np.outer(root, root), gradient, longest), vanishing
+    return limited_step(information * (root[:, None] * root), gradient, longest), vanishing
 
 
 def balanced(rho: Array, share: Array, gradient: Array, full: Array) -> tuple[Array, NDArray[np.bool_]]:
@@ -118,19 +118,21 @@ def balanced(rho: Array, share: Array, gradient: Array, full: Array) -> tuple[Ar
         Whether the model sends it to zero, or nothing is lost where it is.
     """
     usable = (share < 1.0) & np.isfinite(rho)
-    safe_share, safe_rho = np.where(usable, share, 0.0), np.where(usable, rho, 1.0)
+    rising = gradient > 0.0
+    falling = rising & (full <= -0.5)
+    vanishing = share > NEGLIGIBLE
+    if not usable.all():
+        # Where the model does not say, the step alone does.
+        vanishing |= np.isnan(share) & falling
+        share, rho = np.where(usable, share, 0.0), np.where(usable, rho, 1.0)
     # tau = 1 / share; the balanced model's optimum is v * target.
-    target = (safe_rho - safe_share) / (1.0 - safe_share)
-    falling = (gradient > 0.0) & (2.0 * full <= -1.0)
-    # Where the model does not say, the step alone does.
-    vanishing = (
-        (share > NEGLIGIBLE) | (np.isnan(share) & falling) | (usable & (falling | ((gradient > 0.0) & (target <= 0.0))))
-    )
+    target = (rho - share) / (1.0 - share)
+    vanishing |= usable & (falling | (rising & (target <= 0.0)))
     target = np.maximum(target, SMALLEST_SHARE)
     far = np.abs(target - 1.0) > _AT_TARGET
     target = np.where(far, target, 2.0)
-    stretch = (target - 1.0) / (np.maximum(safe_rho, SMALLEST_SHARE) * np.log(target))
-    return np.where(far, np.sqrt(np.clip(stretch, *_STRETCH)), 1.0), vanishing
+    stretch = (target - 1.0) / (np.maximum(rho, SMALLEST_SHARE) * np.log(target))
+    return np.where(far, np.sqrt(np.minimum(np.maximum(stretch, _STRETCH[0]), _STRETCH[1])), 1.0), vanishing
 
 
 def negligible(pivots: Pivots) -> tuple[int, ...]:

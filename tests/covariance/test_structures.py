@@ -130,6 +130,9 @@ def test_directions_are_logarithms_and_parameters(name: str, k: int, seed: int) 
     s = np.linalg.solve(t.T, u.reshape(k, -1)).reshape(u.shape)
     for d in directions:
         assert_allclose(d.loading(u, None), np.tensordot(d.change(), s, 1), atol=1e-9)
+        within = d.within(u)
+        assert within is not None
+        assert_allclose(np.tensordot(t, within, 1), d.loading(u, None), atol=1e-12)
         assert_allclose(d.form(u, None), np.einsum("irq,ij,jsq->rs", s, d.change(), s), atol=1e-9)
 
 

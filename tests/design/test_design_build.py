@@ -1,5 +1,7 @@
 """What a design holds, against formulaic and by hand."""
 
+import importlib
+
 import formulaic
 import numpy as np
 import pandas as pd
@@ -220,3 +222,42 @@ def test_row_order_only_reorders_rows(order):
     for a, b in zip(here.random, there.random, strict=True):
         np.testing.assert_array_equal(b.grouping.codes, a.grouping.codes[list(order)])
         assert list(a.grouping.levels) == list(b.grouping.levels)
+
+
+def test_a_formula_that_was_read_before_is_that_of_each_data():
+    formula = "y ~ x + (1 | g)"
+    numbers = design(formula)
+    labels = design(formula, DATA.assign(x=DATA["f"]))
+    again = design(formula)
+    assert numbers.exog_names == again.exog_names == ("Intercept", "x")
+    assert labels.exog_names == ("Intercept", "x[T.b]", "x[T.c]")
+    np.testing.assert_array_equal(again.X, numbers.X)
+    few = design(formula, DATA[DATA["g"] > 2])
+    assert few.random[0].grouping.n_levels == 4
+    np.testing.assert_array_equal(few.X, numbers.X[DATA["g"] > 2])
+
+
+def test_a_formula_that_was_read_before_takes_each_context_and_learns_anew():
+    formula = "y ~ own(x) + scale(i) + (1 | g)"
+    twice, thrice = (design(formula, context={"own": lambda x, k=k: k * x}) for k in (2.0, 3.0))
+    np.testing.assert_allclose(thrice.X[:, 1], 1.5 * twice.X[:, 1])
+    other = DATA.assign(i=10 * DATA["i"] + 5)
+    moved = design(formula, other, context={"own": np.log})
+    np.testing.assert_allclose(moved.X[:, 2], twice.X[:, 2])
+    head = other.head(5)
+    np.testing.assert_allclose(moved.reader.read_fixed(head)[:, 2], moved.X[:5, 2])
+    np.testing.assert_allclose(twice.reader.read_fixed(DATA.head(5)), twice.X[:5])
+
+
+def test_a_formula_that_was_read_before_takes_each_contrast():
+    treatment, sums = design("y ~ C(f) + (1 | g)"), design("y ~ C(f, contr.sum) + (1 | g)")
+    assert design("y ~ C(f) + (1 | g)").exog_names == treatment.exog_names != sums.exog_names
+
+
+def test_levels_are_written_as_text_only_for_structures_that_know_them(monkeypatch):
+    written = []
+    # The package's name for the function hides the module.
+    module = importlib.import_module("mixfit.design.build")
+    monkeypatch.setattr(module, "_labels", lambda grouping: written.append(grouping.name) or ())
+    design("y ~ x + (x | g) + diag(0 + f | h)")
+    assert written == []

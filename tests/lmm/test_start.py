@@ -10,7 +10,7 @@ from hypothesis import given
 from numpy.testing import assert_allclose
 
 from mixfit.lmm.assemble import assemble
-from mixfit.lmm.start import start_points
+from mixfit.lmm.start import moment_equations, start_points
 from tests.random_designs import Sketch, sketches
 
 
@@ -35,6 +35,31 @@ def test_free_of_the_units_of_y_and_z(sketch: Sketch) -> None:
     # In the basis of unit mean square.
     for s, t in zip(plain, other, strict=True):
         assert_allclose(t, s, rtol=1e-6)
+
+
+@given(sketches())
+def test_expected_sums_of_squares_are_traces(sketch: Sketch) -> None:
+    """E sum_j w_j (z_j'M y)^2 is tr(S M Z_b Z_b' M) for every column b, with S = sum_j w_j z_j z_j'."""
+    problem = assemble(sketch.design()).problem
+    equations = moment_equations(problem)
+    rows = problem.gram.rows
+    assert rows is not None
+    X = rows.columns[:-1]
+    Z = {}
+    for i, f in enumerate(rows.factors):
+        for a in range(f.k):
+            values = np.ones(len(f.codes)) if f.columns is None else f.columns[a]
+            z = np.zeros((f.n_levels, len(f.codes)))
+            z[f.codes, np.arange(len(f.codes))] = values
+            Z[i, a] = z - z @ X.T @ X
+    own = [Z[column] for column in equations.columns]
+    wanted = np.empty(equations.expected.shape)
+    for x, (z, w) in enumerate(zip(own, equations.weights, strict=True)):
+        wanted[x, :-1] = [w @ ((z @ other.T) ** 2).sum(axis=1) for other in own]
+        wanted[x, -1] = w @ (z**2).sum(axis=1)
+    wanted[-1, :-1] = [(z**2).sum() for z in own]
+    wanted[-1, -1] = problem.gram.n - problem.p
+    assert_allclose(equations.expected, wanted, rtol=1e-8, atol=1e-8 * np.abs(wanted).max())
 
 
 @pytest.mark.parametrize("signal", [1.0, 3.0, 30.0])
