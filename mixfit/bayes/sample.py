@@ -18,6 +18,7 @@ from mixfit.bayes.posterior import Posterior
 from mixfit.bayes.prior_draws import draw_priors
 from mixfit.bayes.resolve import resolve
 from mixfit.bayes.split_t import split_t
+from mixfit.design.across import refuse_given, refuse_related
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized, is_linear
 
@@ -103,6 +104,8 @@ def sample(
     >>> posterior.sampler.method
     'collapsed'
     """
+    refuse_related(fit.model.design.random, "sample")
+    refuse_given(fit.model.design.random, "sample")
     if chains < 1 or draws < 2 * FEWEST * chains:
         raise FitError(
             f"{draws} draws in {chains} chains are too few to tell whether the chains agree: draw {2 * FEWEST} a chain "

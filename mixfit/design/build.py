@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from formulaic.parser.types import Factor
 
-from mixfit.covariance.columns import Across, GivenColumns
+from mixfit.covariance.columns import Across, Among, GivenColumns
 from mixfit.covariance.registry import read_structure
-from mixfit.design.across import spread
+from mixfit.design.across import among, spread
 from mixfit.design.columns import Coded, Columns, MissingRows, code_factor
 from mixfit.design.environment import Environment
 from mixfit.design.grouping import GroupingReader, as_text, check_random, cross
@@ -326,6 +326,11 @@ def _random_terms(
         if isinstance(recoding, Across):
             one, columns, levels, across = spread(grouping, reader, recoding, Z)
             random.append(RandomDesign(one, recoding.names, columns, structure, term.text, levels))
+            readers.append(RandomReader(part, factors, reader, recoding, across))
+            continue
+        if isinstance(recoding, Among):
+            nodes, across = among(grouping, reader, recoding)
+            random.append(RandomDesign(nodes, recoding.names, Z, structure, term.text))
             readers.append(RandomReader(part, factors, reader, recoding, across))
             continue
         # Residuals are looked at within blocks: the many places of a field need no column each.

@@ -166,7 +166,8 @@ def check_random(random: Sequence[RandomDesign], n_rows: int, *, residual: bool 
                 f"{term.text}: grouping factor {term.grouping.name!r} has one level "
                 f"({term.grouping.levels[0]!s}) in the rows used; it needs at least two."
             )
-        if not residual:
+        # Levels that are related differ in more than what a row adds.
+        if not residual or (term.structure.relationship is not None and not term.structure.absorbs_residual):
             continue
         if n_levels > 1 and n_levels >= n_rows:
             raise DesignError(

@@ -67,6 +67,8 @@ class RandomReader:
         columns = [environment.series(factor) for factor in self.groups]
         if self.across is None:
             return self.grouping.read_all(columns, n_levels)
+        if not self.across.spreads:
+            return self.across.read(columns, np.zeros((len(columns[0]), 1)))[1]
         missing = np.logical_or.reduce([column.isna().to_numpy(dtype=bool) for column in columns])
         return np.where(missing, -1, 0).astype(np.intp)
 

@@ -56,7 +56,8 @@ def check_saturation(random: Sequence[RandomDesign], X: Array) -> None:
     effects = sum(term.grouping.n_levels * term.Z.shape[1] for term in random)
     if not random or not X.shape[1] < n <= effects + X.shape[1]:
         return
-    if any(term.structure.absorbs_residual or not term.structure.free_blocks for term in random):
+    structures = [term.structure for term in random]
+    if any(s.absorbs_residual or not s.free_blocks or s.relationship is not None for s in structures):
         return
     Z = _columns(random)
     if not _spans(sparse.hstack([Z, sparse.csr_array(X)], format="csr")):

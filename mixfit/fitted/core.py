@@ -11,6 +11,8 @@ import pandas as pd
 
 from mixfit import wald
 from mixfit.covariance.templates import expand
+from mixfit.design.across import refuse_related
+from mixfit.fitted.draws import independent
 from mixfit.fitted.ranef import coef, ranef
 from mixfit.fitted.simulate import simulate
 from mixfit.fitted.singular import any_singular, undetermined
@@ -135,7 +137,8 @@ class Fitted:
     @property
     def npar(self) -> int:
         """Number of parameters: fixed effects, theta and, where one is estimated, the scale."""
-        return wald.n_parameters(len(self.estimate.beta), len(self.estimate.theta), self._n_scale)
+        given = sum(term.structure.is_given for term in self.model.design.random)
+        return wald.n_parameters(len(self.estimate.beta), len(self.estimate.theta) - given, self._n_scale)
 
     @property
     def df_model(self) -> int:
@@ -221,6 +224,7 @@ class Fitted:
 
         Block diagonal; its rows and columns are the columns of the model's ``exog_re``.
         """
+        refuse_related(self.model.design.random, "Lambda")
         return expand(self.estimate.templates, [r.grouping.n_levels for r in self.model.design.random])
 
     @cached_property
@@ -231,5 +235,6 @@ class Fitted:
         covariance is singular, u has nothing in the directions that it leaves out.
         """
         # u = Lambda'Z'(score of the predictor) is in the range of T': of all solutions of b = Tu the shortest.
-        pairs = zip(self.estimate.templates, self.estimate.modes, strict=True)
-        return np.concatenate([np.empty(0), *((b @ np.linalg.pinv(t).T).ravel() for t, b in pairs)])
+        triples = zip(self.estimate.templates, self.estimate.modes, self.model.design.random, strict=True)
+        parts = [independent(term.structure, b) @ np.linalg.pinv(t).T for t, b, term in triples]
+        return np.concatenate([np.empty(0), *(part.ravel() for part in parts)])

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.covariance.structure import Structure
     from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import Fit, GeneralizedFit
     from mixfit.fitted.re_form import ReForm
 
     Array = NDArray[np.float64]
 
-__all__ = ["add_noise", "draw_effects", "draw_predictors", "draw_responses", "held_terms"]
+__all__ = ["add_noise", "draw_effects", "draw_predictors", "draw_responses", "held_terms", "independent", "related"]
 
 
 def draw_effects(
@@ -68,9 +69,21 @@ def draw_effects(
     for term, template in zip(random, templates, strict=True):
         k = len(term.columns)
         spherical = rng.standard_normal((term.grouping.n_levels, k, n))
-        effects = unit * np.einsum("ij,qjr->qir", template, spherical)
+        effects = unit * related(term.structure, np.einsum("ij,qjr->qir", template, spherical))
         out += term_effect(term.Z, term.grouping.codes, effects)
     return out
+
+
+def related(structure: Structure, effects: Array) -> Array:
+    """Independent effects (q, k, n) as those of levels that are related, where they are."""
+    known = structure.relationship
+    return effects if known is None else np.moveaxis(known.effects(np.moveaxis(effects, 0, -1)), -1, 0)
+
+
+def independent(structure: Structure, effects: Array) -> Array:
+    """What `related` is made of: effects (q, k) as independent ones."""
+    known = structure.relationship
+    return effects if known is None else known.increments_of(effects.T).T
 
 
 def add_noise(predictors: Array, sigma: float, weights: Array | None, rng: np.random.Generator) -> Array:

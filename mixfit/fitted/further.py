@@ -31,6 +31,16 @@ if TYPE_CHECKING:
 
 # Of a predictor, for differences of a mean that its dispersion enters: a cube root of the rounding unit.
 _STEP = float(np.cbrt(np.finfo(float).eps))
+# A probability, or a relative excess of variance, that leaves no trace in the likelihood of a million rows.
+_NOTHING = 1e-6
+# What families are where their dispersion is at its bound.
+_LIMITS = {
+    "nbinom1": "poisson",
+    "nbinom2": "poisson",
+    "truncated_nbinom1": "truncated_poisson",
+    "truncated_nbinom2": "truncated_poisson",
+    "betabinomial": "binomial",
+}
 # What there is to predict.
 _WHAT = ("response", "conditional", "zero", "dispersion", "link")
 
@@ -39,6 +49,7 @@ __all__ = [
     "further_deviations",
     "further_of",
     "further_predictor",
+    "limit_notes",
     "mixed_moments",
     "predict_part",
     "zero_of",
@@ -124,6 +135,26 @@ def _further_rows(fit: GeneralizedFit, name: str, newdata: object, *, random: bo
     if not allow_new_levels:
         check_levels(replace(new, Z=rows.Z, codes=rows.codes), own.random, newdata)
     return _Rows(rows.X[:, kept], rows.offset, rows.Z, rows.codes)
+
+
+def limit_notes(fit: GeneralizedFit) -> list[str]:
+    """What a summary says of parameters at the edge: no further zeros, and distributions that are others' limits."""
+    notes = []
+    zero = zero_of(fit)
+    if zero is not None and float(zero.max()) < _NOTHING:
+        notes.append(
+            f"boundary fit: no further zeros (their probability is below {_NOTHING:g} in every row); the model is the "
+            "one without zi=, whose coefficients have no meaning"
+        )
+    family, limit = fit.model.family, _LIMITS.get(fit.model.family.name)
+    if limit is not None and family.has_dispersion:
+        phi = np.asarray(dispersion_of(fit))
+        # How far the variance is from that of the limit, relative: mu / phi, phi, m / phi.
+        size = np.asarray(fit.response_link.mean(fit.estimate.eta)) if family.kind == "count" else fit.prior
+        excess = phi if family.name.endswith("nbinom1") else size / phi
+        if float(np.max(excess)) < _NOTHING:
+            notes.append(f"boundary fit: the dispersion is at its limit, where {family.name} is {limit}")
+    return notes
 
 
 def zero_of(fit: GeneralizedFit) -> Array | None:

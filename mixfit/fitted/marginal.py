@@ -18,6 +18,7 @@ import pandas as pd
 
 from mixfit.arguments import check_flag
 from mixfit.covariance.steps import split_theta
+from mixfit.design.across import refuse_related
 from mixfit.errors import FitError
 from mixfit.families.integrated import IntegratedMean
 from mixfit.fitted.kriging import kriged
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["marginal_means", "predictor_spread"]
+__all__ = ["integrated", "joint_covariance", "marginal_means", "predictor_spread"]
 
 # Of theta, for differences of z'Sigma z: a quadratic in the entries of a template, where central differences are exact
 # and a cube root of the rounding unit leaves the most digits, and smooth in other parameters.
@@ -56,6 +57,7 @@ def predictor_spread(fit: GeneralizedFit, newdata: object = None) -> tuple[Array
         Zero where s is, and for theta on a bound, whose error is not known.
     """
     design, estimate = fit.model.design, fit.estimate
+    refuse_related(design.random, "an average over random effects")
     Z: list[Array] = [term.Z for term in design.random]
     own: Sequence[Array | None] = ()
     if newdata is not None:
@@ -84,33 +86,49 @@ def predictor_spread(fit: GeneralizedFit, newdata: object = None) -> tuple[Array
     return estimate.unit * spread, estimate.unit * slopes
 
 
-def marginal_means(fit: GeneralizedFit, newdata: object, se: bool) -> pd.Series[float] | pd.DataFrame:
-    """Averages of the mean responses of rows: `predict` with ``re_form="marginal"``.
+def integrated(fit: GeneralizedFit, X: Array, eta: Array, newdata: object) -> tuple[Array, Array]:
+    """Averages (m,) of the means of rows, and their derivatives (m, n_theta + p) in theta and beta.
+
+    Parameters
+    ----------
+    fit : GeneralizedResults
+    X : ndarray, shape (m, p)
+        Columns of ``model.exog``.
+    eta : ndarray, shape (m,)
+        Their fixed part, offset included.
+    newdata : frame, or None
+        Of these rows, for the columns of the random terms.
 
     Raises
     ------
     FitError
         For a model with several predictors, and under an inverse link, where there is no average.
     """
-    check_flag("se", se)
     if fit.estimate.further:
         raise FitError(
             "re_form='marginal' is for models of the mean alone, and this one has zi= or dispersion=: average what "
             "fit.simulate(n) draws over the replicates."
         )
-    estimate, selection = fit.estimate, select("population", fit.model.design.random)
-    rows = rows_to_predict(fit, newdata, selection, True)
-    eta, _, labels = predictors_of(fit, rows, selection, False)
     spread, slopes = predictor_spread(fit, newdata)
     average = IntegratedMean(fit.response_link, spread)
-    if not se:
-        return pd.Series(average.mean(eta), index=labels)
-    by_beta = average.slope(eta)[:, None] * rows.X
     by_theta = average.spread_slope(eta)[:, None] * slopes
-    variance = (
-        np.einsum("ij,ij->i", by_beta @ estimate.cov_beta, by_beta)
-        + 2.0 * np.einsum("ij,ij->i", by_theta @ estimate.cov_theta_beta, by_beta)
-        + np.einsum("ij,ij->i", by_theta @ estimate.cov_theta, by_theta)
-    )
-    columns = {"mean": average.mean(eta), "mean_se": np.sqrt(np.maximum(variance, 0.0))}
-    return pd.DataFrame(columns, index=labels)
+    return average.mean(eta), np.concatenate([by_theta, average.slope(eta)[:, None] * X], axis=1)
+
+
+def joint_covariance(fit: GeneralizedFit) -> Array:
+    """Covariance of theta and beta, (n_theta + p, n_theta + p)."""
+    estimate = fit.estimate
+    return np.block([[estimate.cov_theta, estimate.cov_theta_beta], [estimate.cov_theta_beta.T, estimate.cov_beta]])
+
+
+def marginal_means(fit: GeneralizedFit, newdata: object, se: bool) -> pd.Series[float] | pd.DataFrame:
+    """Averages of the mean responses of rows: `predict` with ``re_form="marginal"``."""
+    check_flag("se", se)
+    selection = select("population", fit.model.design.random)
+    rows = rows_to_predict(fit, newdata, selection, True)
+    eta, _, labels = predictors_of(fit, rows, selection, False)
+    mean, slopes = integrated(fit, rows.X, eta, newdata)
+    if not se:
+        return pd.Series(mean, index=labels)
+    variance = np.einsum("ij,ij->i", slopes @ joint_covariance(fit), slopes)
+    return pd.DataFrame({"mean": mean, "mean_se": np.sqrt(np.maximum(variance, 0.0))}, index=labels)

@@ -11,7 +11,7 @@ from scipy.special import expit
 from mixfit.arguments import check_count, row_weights
 from mixfit.errors import FitError
 from mixfit.families.several import DISPERSION, ZERO
-from mixfit.fitted.draws import add_noise, held_terms
+from mixfit.fitted.draws import add_noise, held_terms, related
 from mixfit.fitted.further import dispersion_of, further_predictor
 from mixfit.fitted.linear_predictor import term_effect
 from mixfit.fitted.predict import estimable_rows
@@ -60,11 +60,15 @@ class _Draws:
         for term, z, code, template, mode, keep in zip(terms, rows.Z, codes, templates, modes, held, strict=True):
             assert z is not None
             present, place = np.unique(code[code >= 0], return_inverse=True)
+            among = term.structure.relationship
             compact = np.full(len(code), -1, dtype=np.intp)
             compact[code >= 0] = place
             known = present < term.grouping.n_levels
-            spherical = self.rng.standard_normal((len(present), len(template), self.n))
-            effects = np.einsum("ij,qjr->qir", template, spherical)
+            q = len(present) if among is None else term.grouping.n_levels
+            spherical = self.rng.standard_normal((q, len(template), self.n))
+            effects = related(term.structure, np.einsum("ij,qjr->qir", template, spherical))
+            if among is not None:
+                effects = effects[present]
             if keep:
                 effects[known] = mode[present[known]][:, :, None]
                 if self.new_levels == "zero":

@@ -86,7 +86,12 @@ def effect_frames(random: Sequence[RandomDesign], values: Sequence[NDArray[np.fl
 def _term_frame(term: RandomDesign, values: NDArray[np.float64]) -> pd.DataFrame:
     if term.spread is not None:
         return pd.DataFrame(values.T, index=term.written.levels, columns=pd.Index([term.spread.column], dtype=object))
-    return pd.DataFrame(values, index=term.grouping.levels, columns=pd.Index(term.columns, dtype=object))
+    frame = pd.DataFrame(values, index=term.grouping.levels, columns=pd.Index(term.columns, dtype=object))
+    known = term.structure.relationship
+    if known is None:
+        return frame
+    place = pd.Index(known.nodes).get_indexer(pd.Index(known.labels))
+    return frame.iloc[place]
 
 
 def standard_deviations(covariances: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64], ...]:

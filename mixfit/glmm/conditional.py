@@ -8,6 +8,7 @@ through Cov(beta^) alone.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,6 @@ from mixfit.covariance.templates import change_basis
 from mixfit.design.types import MEAN
 from mixfit.factor.posterior import conditional_covariances, posterior
 from mixfit.glmm.laplace import laplace_of
-from mixfit.gram.pattern import FactorRows
 from mixfit.lmm.prediction import Basis, Spread, joint_variance
 from mixfit.lmm.working import WorkingModel
 
@@ -50,7 +50,9 @@ def _evaluated(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> 
     ]
     u = [np.zeros((k, 1, q)) for k, q in zip(problem.k, problem.n_levels, strict=True)]
     for term, t, basis, b in zip(problem.terms, templates, assembly.term_bases, estimate.every_mode, strict=True):
-        u[term.factor][term.columns, 0] = np.linalg.pinv(t) @ basis @ b.T
+        known = term.structure.relationship
+        independent = b.T if known is None else known.increments_of(b.T)
+        u[term.factor][term.columns, 0] = np.linalg.pinv(t) @ basis @ independent
     return laplace_of(
         problem.at(estimate.shape), assembly.fixed.triangle @ estimate.every_beta, templates, estimate.phi, u
     )
@@ -108,7 +110,6 @@ def generalized_working_model(assembly: GeneralizedAssembly, estimate: Generaliz
     factor = problem.factorize(weights, templates, columns)
     root = np.sqrt(weights)
     rows = tuple(
-        FactorRows(f.codes, f.n_levels, root[None] if f.columns is None else f.columns * root)
-        for f in problem.pattern.factors
+        replace(f, columns=root[None] if f.columns is None else f.columns * root) for f in problem.pattern.factors
     )
     return WorkingModel(rows, columns * root, factor, assembly.fixed, 1.0, None, reml=False)

@@ -129,6 +129,11 @@ def check_quadrature(assembly: GeneralizedAssembly, n_agq: int) -> None:
             "models such as (1|g) or (x|g), in all predictors. Use n_agq=1, the Laplace approximation, for nested or "
             "crossed factors."
         )
+    if any(term.structure.relationship is not None for term in problem.terms):
+        raise FitError(
+            "n_agq > 1 is for levels that are independent, and those of a known covariance are related. Use n_agq=1, "
+            "the Laplace approximation."
+        )
     if problem.k[0] > _MAX_COLUMNS:
         raise FitError(
             f"n_agq > 1 takes up to {_MAX_COLUMNS} random columns a group, and this model has {problem.k[0]}: the "
@@ -162,7 +167,8 @@ def _collect(
 ) -> GeneralizedEstimate:
     """The estimates in the user's columns; `spread` is Cov(gamma), and the same at known theta and phi."""
     problem, at = assembly.problem, optimum.point.at
-    b = [lv.left_multiply(t, u) for t, u in zip(center.factor.templates, center.mode.u, strict=True)]
+    spherical = [lv.left_multiply(t, u) for t, u in zip(center.factor.templates, center.mode.u, strict=True)]
+    b = center.factor.gram.effects(spherical)
     thetas = [
         t.structure.theta_of(point, basis)
         for t, point, basis in zip(problem.terms, at.points, assembly.term_bases, strict=True)

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.term import Term
-    from mixfit.design.types import Design
+    from mixfit.design.types import Design, RandomDesign
     from mixfit.factor.factor import Factor
     from mixfit.factor.plan import Plan
     from mixfit.families.base import Family
     from mixfit.families.declared import Coupling, DispersionTerms, Terms
-    from mixfit.gram.pattern import RowPattern
+    from mixfit.gram.pattern import FactorRows, RowPattern
 
     Array = NDArray[np.float64]
 
@@ -265,18 +265,25 @@ def assemble_generalized(design: Design, family: Family) -> GeneralizedAssembly:
     if design.further:
         return _assemble_several(design, family, prior)
     fixed = fixed_basis(np.ascontiguousarray(design.X.T))
-    rows, terms, bases = random_rows(design.random, ResidualStage())
+    rows, terms, bases = _random_rows(design.random)
     pattern = row_pattern(rows)
     plan = make_plan(weighted_products(pattern, np.empty((0, n)), np.ones(n)))
     problem = GeneralizedProblem(family, design.y, prior, offset, fixed.rows, pattern, plan, terms)
     return GeneralizedAssembly(problem, fixed, bases)
 
 
+def _random_rows(random: Sequence[RandomDesign]) -> tuple[tuple[FactorRows, ...], tuple[Term, ...], tuple[Array, ...]]:
+    """Rows, terms and bases, covariances that are known themselves with nothing to move."""
+    rows, terms, bases = random_rows(random, ResidualStage())
+    pairs = zip(terms, bases, strict=True)
+    return rows, tuple(replace(t, structure=t.structure.held(float(basis[0, 0]))) for t, basis in pairs), bases
+
+
 def _assemble_several(design: Design, family: Family, prior: Array) -> GeneralizedAssembly:
     predictors, n = design.predictors, len(design.y)
     names = tuple(p.name for p in predictors)
     fixed, own = stack_fixed(predictors)
-    rows, terms, bases = random_rows(stack_random(predictors), ResidualStage())
+    rows, terms, bases = _random_rows(stack_random(predictors))
     pattern = row_pattern(rows)
     offset = stack_offset(predictors)
     plan = make_plan(weighted_products(pattern, np.empty((0, len(offset))), np.ones(len(offset))))

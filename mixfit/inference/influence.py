@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mixfit.design.across import refuse_given, refuse_related
 from mixfit.errors import DataError
 from mixfit.inference.deletion import delete_groups, refits_without
 from mixfit.lmm.working import leverages
@@ -209,6 +210,8 @@ def influence(fit: Fit, by: str | ArrayLike, *, refit: bool = False) -> Influenc
         theta = pd.DataFrame(thetas[:, fit.model.theta_order], index=labels)
         converged = pd.Series(settled, index=labels)
     else:
+        refuse_related(fit.model.design.random, "influence without refits")
+        refuse_given(fit.model.design.random, "influence without refits")
         deleted = delete_groups(fit.model.working_model(fit.estimate), codes, q)
         dfbeta, errors, sigma = deleted.dfbeta, deleted.errors, deleted.sigma
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.arguments import row_weights
+from mixfit.design.across import refuse_related
 from mixfit.errors import FitError
 from mixfit.fitted.kriging import kriged
 from mixfit.fitted.marginal import marginal_means
@@ -79,6 +80,8 @@ def predict_observations(
     """Means and observations: `LinearResults.get_prediction`."""
     design, templates = fit.model.design, fit.estimate.templates
     selection = select("population" if is_marginal(re_form) else re_form, design.random)
+    left_out = [term for term, keep in zip(design.random, selection, strict=True) if not keep.all()]
+    refuse_related(left_out, "an interval of observations around means without the term")
     rows = rows_to_predict(fit, newdata, selection, allow_new_levels)
     mean, variance, labels = predictors_of(fit, rows, selection, variance=True)
     assert variance is not None

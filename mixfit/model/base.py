@@ -9,6 +9,7 @@ import numpy as np
 
 from mixfit.covariance.steps import split_theta, theta_order
 from mixfit.covariance.templates import expand
+from mixfit.design.across import refuse_related
 from mixfit.design.rows import subset
 from mixfit.errors import DataError, FitError
 from mixfit.gram.row_space import row_space
@@ -165,6 +166,7 @@ class MixedModel:
         >>> model.Lambda([0.8]).toarray().diagonal().tolist()
         [0.8, 0.8, 0.8, 0.8]
         """
+        refuse_related(self.design.random, "Lambda")
         return expand(self._templates(theta), [r.grouping.n_levels for r in self.design.random])
 
     def _templates(self, theta: ArrayLike) -> tuple[Array, ...]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mixfit.arguments import check_flag
+from mixfit.design.across import refuse_given
 from mixfit.lmm.assemble import assemble, with_response
 from mixfit.lmm.estimate import at_estimates, conditional_covariance, criterion, estimate, points_of
 from mixfit.model.base import MixedModel
@@ -226,6 +227,7 @@ class LinearMixedModel(MixedModel):
         """
         from mixfit.lmm.information import variance_information
 
+        refuse_given(self.design.random, "the information of variances, which degrees of freedom are made of,")
         return variance_information(self._assembly, estimate)
 
     def likelihood_surface(self, estimate: LinearEstimate, *, reml: bool) -> Surface:

@@ -6,6 +6,7 @@ import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
+from mixfit.design.across import refuse_given, refuse_related
 from mixfit.design.residual import residual_design
 from mixfit.errors import FitError
 from mixfit.lmm.estimate import at_estimates, conditional_covariance
@@ -67,6 +68,8 @@ class ResidualMixedModel(MixedModel):
     """
 
     def __init__(self, formula: str, design: Design) -> None:
+        refuse_related(design.random, "a model with residual= or dispersion=")
+        refuse_given(design.random, "a model with residual= or dispersion=")
         self.residual: ResidualDesign = residual_design(design)
         self._form: ResidualForm = residual_form(self.residual)
         self._problem: ResidualProblem = joint_problem(design, self._form, self.residual)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.families.several import DISPERSION
-from mixfit.fitted.further import further_deviations
+from mixfit.fitted.further import further_deviations, limit_notes
 from mixfit.fitted.protocols import is_generalized, is_nonlinear
 from mixfit.fitted.varcorr import random_covariances, term_order
 from mixfit.inference.predictors import coefficient_table, further_names
@@ -183,6 +183,7 @@ def _notes(fit: Fit, *, hidden: bool) -> tuple[str, ...]:
             f"not converged: {certificate.message} (projected gradient "
             f"{certificate.projected_gradient:.2g}, predicted decrease {certificate.predicted_decrease:.2g})"
         )
+    notes += limit_notes(fit) if is_generalized(fit) else []
     if fit.is_singular:
         notes.append("boundary (singular) fit: a random effect has no variance, or is determined by the others")
     return tuple(notes)
