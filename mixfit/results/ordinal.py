@@ -112,12 +112,17 @@ class OrdinalResults(FittedOrdinal, GeneralizedResults):
         Raises
         ------
         FitError
-            For a model with nominal effects, which have no one location.
+            For a model with nominal effects, which have no one location, and for means of the response.
         """
         if self.model.nominal_names:
             raise FitError(
                 "Marginal means are of location, and this model has nominal effects, which move each threshold by "
                 "itself: average predict(newdata, re_form='population') over rows."
+            )
+        if options.get("re_form", "population") != "population" or options.get("type", "link") != "link":
+            raise FitError(
+                "Marginal means of ordered categories are of the latent variable: for probabilities average "
+                "predict(newdata, re_form='marginal') over rows."
             )
         return emmeans(self, specs, **options)
 

@@ -210,6 +210,9 @@ def test_marginal_means_are_of_the_latent_variable(fit: OrdinalResults, rich: Or
     assert_allclose(means[1], both)
     with pytest.raises(FitError, match="nominal effects"):
         rich.emmeans("temp")
+    for option in ({"type": "response"}, {"re_form": "marginal"}):
+        with pytest.raises(FitError, match="latent variable"):
+            fit.emmeans("temp", **option)
 
 
 def test_intervals_are_of_thresholds_too(fit: OrdinalResults) -> None:
