@@ -152,8 +152,10 @@ class SeveralPredictors:
             expected[z] = p * rest
         if self.dispersion is not None:
             d = self.dispersion
-            # Of a dispersion without random effects nothing moves with its curvature: the square of its score serves.
-            expected[d] = first[d] ** 2 + _SMALLEST
+            # The information of a row is the mean square of its score: of all rows, since one score alone may be zero.
+            square = first[d] ** 2
+            expected[d] = np.maximum(square, square.mean(axis=-1, keepdims=True)) + _SMALLEST
+            # Of a dispersion without random effects nothing moves with its curvature.
             second.setdefault((d, d), -(first[d] ** 2))
         weighted = {k: weight * v for k, v in second.items()}, {k: weight * v for k, v in third.items()}
         return RowDerivatives(weight * first, *weighted, weight * expected)
