@@ -7,12 +7,13 @@ import sys
 import numpy as np
 import pytest
 
-from tests.benchmarks import mixfit_
+from tests.benchmarks import mixfit_, r
 from tests.benchmarks.agreement import compare
 from tests.benchmarks.cases import CASES, IMPORTS
 from tests.benchmarks.data import make
 from tests.benchmarks.imports import time_imports
 from tests.benchmarks.measure import Measurement, is_due
+from tests.benchmarks.random_models_lme4 import excess, lme4_thetas
 from tests.benchmarks.run import main
 from tests.benchmarks.run_tasks import TaskMeasurement
 from tests.benchmarks.session import RivalError, Session
@@ -20,6 +21,7 @@ from tests.benchmarks.table import agreement_lines, fit_table, import_table, tas
 from tests.benchmarks.tasks import TASKS
 from tests.benchmarks.tasks_mixfit import COMPUTATIONS
 from tests.benchmarks.worker import Model
+from tests.random_models import random_model
 
 
 @pytest.mark.slow
@@ -113,3 +115,14 @@ def test_a_rival_that_dies_is_quoted():
     script = "import sys; sys.exit('no such thing')"
     with Session([sys.executable, "-c", script]) as session, pytest.raises(RivalError, match="no such thing"):
         session.wait_until_ready()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(r.version("lme4") is None, reason="lme4 is not installed")
+def test_random_models_of_lme4_are_judged_by_the_criterion_here(tmp_path):
+    models = [random_model(seed) for seed in range(6)]
+    thetas = lme4_thetas(models, tmp_path)
+    found = [excess(m, theta) for m, theta in zip(models, thetas, strict=True) if len(theta)]
+    # lme4 refuses some
+    assert len(found) > 3
+    assert max(found) < 1e-5
