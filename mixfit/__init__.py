@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mixfit.inference.pb_modcomp import pb_modcomp
     from mixfit.model.generalized import GeneralizedMixedModel
     from mixfit.model.nonlinear import NonlinearMixedModel, nonlinear
+    from mixfit.model.ordinal import OrdinalMixedModel
     from mixfit.model.rates import beta_binomial
     from mixfit.model.residual import ResidualMixedModel
 
@@ -30,6 +31,7 @@ __all__ = [
     "GeneralizedMixedModel",
     "LinearMixedModel",
     "NonlinearMixedModel",
+    "OrdinalMixedModel",
     "ResidualMixedModel",
     "__version__",
     "anova",
@@ -60,6 +62,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "GeneralizedMixedModel": "mixfit.model.generalized",
     "NonlinearMixedModel": "mixfit.model.nonlinear",
+    "OrdinalMixedModel": "mixfit.model.ordinal",
     "ResidualMixedModel": "mixfit.model.residual",
     "anova": "mixfit.inference.comparisons.likelihood_ratio",
     "anova_estimator": "mixfit.inference.one_way",

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
-from mixfit.errors import ArgumentError, FitError
+from mixfit.errors import ArgumentError, DataError, FitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["check_callable", "check_count", "check_flag", "check_probability"]
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[np.float64]
+
+__all__ = ["check_callable", "check_count", "check_flag", "check_probability", "row_weights"]
 
 _BY_NAME = "Other arguments are given by their names."
 
@@ -93,3 +97,34 @@ def check_callable(name: str, value: Callable[..., object] | None) -> None:
     """
     if value is not None and not callable(value):
         raise ArgumentError(f"{name} is a function, not {value!r}. {_BY_NAME}")
+
+
+def row_weights(weights: ArrayLike | None, default: Array | None, m: int) -> Array:
+    """Prior weights of m new rows.
+
+    Parameters
+    ----------
+    weights : array_like, shape (m,) or (), or None
+        None for the default.
+    default : ndarray, shape (m,), or None
+        None for ones.
+    m : int
+
+    Returns
+    -------
+    ndarray, shape (m,)
+
+    Raises
+    ------
+    DataError
+        Where they are not numbers, not positive, or of another length. A missing one stays NaN.
+    """
+    if weights is None:
+        return np.ones(m) if default is None else default
+    try:
+        values = np.asarray(np.broadcast_to(np.asarray(weights, dtype=np.float64), m))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"weights of the new rows must be a number for each of the {m} rows: {error}") from error
+    if (values <= 0.0).any():
+        raise DataError(f"weights of the new rows must be positive; {int((values <= 0.0).sum())} are not")
+    return values

@@ -32,6 +32,7 @@ class _Column(TypedDict):
     type: Literal["factor", "integer", "float"]
     # Not ``list[str]``: in this module ``list`` is the public function.
     levels: NotRequired[Sequence[str] | Literal["numeric"]]
+    ordered: NotRequired[bool]
     unit: str
     description: str
 
@@ -56,7 +57,7 @@ def load(name: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Factors are unordered categoricals with their levels in R's order; all other columns are
+        Factors are categoricals with their levels in R's order, ordered where they are ratings; all other columns are
         ``int64`` or ``float64``. Every call reads the files anew, so a change to one frame reaches no other.
 
     Raises
@@ -90,7 +91,7 @@ def load(name: str) -> pd.DataFrame:
         if "levels" in about:
             declared = about["levels"]
             levels = sorted(frame[column].unique(), key=int) if declared == "numeric" else [*declared]
-            frame[column] = frame[column].astype(pd.CategoricalDtype(levels))
+            frame[column] = frame[column].astype(pd.CategoricalDtype(levels, ordered=about.get("ordered", False)))
     return frame
 
 

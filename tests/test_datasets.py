@@ -28,9 +28,11 @@ SETS = {
     "penicillin": (20, "yield", 1720),
     "penicillin_plates": (144, "diameter", 3308),
     "pulp": (20, "bright", 1208.0),
+    "salamanders": (644, "count", 852),
     "sleepstudy": (180, "Reaction", 53731.4205),
     "toenail": (1908, "time", 8950.6427803),
     "verbagg": (7584, "Anger", 151704),
+    "wine": (72, "response", 3400),
 }
 
 # Levels as R shows them where their order is easily lost: (dataset, column) -> first, last, number.
@@ -49,6 +51,9 @@ LEVELS = {
     ("pastes", "sample"): ("A:a", "A:b", "J:c", 30),
     ("penicillin", "blend"): ("Blend1", "Blend2", "Blend5", 5),
     ("pulp", "operator"): ("a", "b", "d", 4),
+    ("salamanders", "mined"): ("yes", "no", "no", 2),
+    ("salamanders", "site"): ("R-1", "R-2", "VF-11", 23),
+    ("salamanders", "spp"): ("GP", "PR", "DF", 7),
     ("sleepstudy", "Subject"): ("308", "309", "372", 18),
     ("toenail", "outcome"): ("none or mild", "moderate or severe", "moderate or severe", 2),
     ("toenail", "patientID"): ("1", "2", "383", 294),
@@ -95,7 +100,7 @@ def test_types_and_levels_are_those_declared(name):
             assert dtype == {"integer": np.dtype("int64"), "float": np.dtype("float64")}[about["type"]]
             continue
         assert isinstance(dtype, pd.CategoricalDtype)
-        assert not dtype.ordered
+        assert dtype.ordered == about.get("ordered", False)
         levels = dtype.categories.to_list()
         assert all(isinstance(level, str) for level in levels)
         assert set(levels) == set(frame[column]), "every level occurs"

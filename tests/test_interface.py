@@ -16,6 +16,7 @@ from mixfit.plots.accessor import Plots
 from mixfit.results.generalized import GeneralizedResults
 from mixfit.results.linear import LinearResults
 from mixfit.results.nonlinear import NonlinearResults
+from mixfit.results.ordinal import OrdinalResults
 from mixfit.results.profile import LikelihoodProfile
 from mixfit.results.rates import BetaBinomialResults
 
@@ -171,12 +172,14 @@ INTERNAL = {"prediction_variance"}
         LinearResults,
         GeneralizedResults,
         NonlinearResults,
+        OrdinalResults,
         BetaBinomialResults,
         LikelihoodProfile,
         Plots,
         mixfit.LinearMixedModel,
         mixfit.GeneralizedMixedModel,
         mixfit.NonlinearMixedModel,
+        mixfit.OrdinalMixedModel,
     ],
 )
 def test_arguments_after_the_first_are_given_by_name(kind):

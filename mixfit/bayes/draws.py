@@ -74,6 +74,8 @@ class Sampler:
     n_steps : float
         Mean leapfrog steps of a trajectory.
     energy : ndarray, shape (chains, draws)
+    thinning : int
+        Trajectories for each draw.
     """
 
     method: str
@@ -85,6 +87,7 @@ class Sampler:
     step: float | None = None
     n_steps: float | None = None
     energy: Array | None = field(default=None, repr=False)
+    thinning: int | None = None
 
 
 class NamedDraws(Mapping[str, "Array"]):

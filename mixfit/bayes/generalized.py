@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["GeneralizedPosterior", "JointValues"]
+__all__ = ["GeneralizedPosterior", "JointValues", "check_kind"]
 
 _LOG_2PI = float(np.log(2.0 * np.pi))
 # Effects and coefficients up to which their whole covariance whitens them, beyond which their variances do.
@@ -114,7 +114,7 @@ class GeneralizedPosterior:
     """
 
     def __init__(self, fit: GeneralizedFit, priors: ResolvedPriors) -> None:
-        _known_kind(fit)
+        check_kind(fit)
         self.fit, self.priors = fit, priors
         self._family, design = fit.family, fit.model.design
         self._y, self._prior = design.y, fit.prior
@@ -338,7 +338,7 @@ def _sparse(random: Sequence[RandomDesign]) -> csr_array:
     return csr_array((np.concatenate(values), at), shape=(n, first))
 
 
-def _known_kind(fit: GeneralizedFit) -> None:
+def check_kind(fit: GeneralizedFit) -> None:
     """Refuse what has parameters that no prior is known for."""
     family, design = fit.model.family, fit.model.design
     if family.has_dispersion or family.free:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.bayes.convergence import FEWEST, ess_bulk, r_hat
 from mixfit.errors import FitError
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ _GAMMA, _T0, _KAPPA = 0.05, 10.0, 0.75
 _FIRST, _WINDOW, _LAST = 40, 25, 40
 # A covariance of more coordinates than this is taken as diagonal.
 _MOST_DENSE = 50
+# Chains are run on, and fewer of their draws kept, until R-hat of every coordinate is below this, a little less than
+# what is asked of parameters, and there are so many effective draws a chain (Vehtari et al. 2021, section 4), or of
+# few draws this share; at most so long.
+_AGREES, _ENOUGH, _SHARE, _MOST_THINNING = 1.008, 100, 0.1, 8
 # What the estimate of a covariance keeps of the one before, as so many draws.
 _PRIOR_DRAWS = 5.0
 
@@ -62,6 +67,8 @@ class Trajectories:
         Mean leapfrog steps of a draw.
     n_evaluations : int
         Of the density with its slopes at an array of all chains, warm-up included.
+    thinning : int
+        Trajectories for each draw that is kept.
     """
 
     x: Array
@@ -72,6 +79,7 @@ class Trajectories:
     step: float
     n_steps: float
     n_evaluations: int
+    thinning: int = 1
 
 
 @dataclass
@@ -159,7 +167,7 @@ def sample_hmc(
     root : ndarray, shape (d, d) or (d,)
         A root of the covariance to begin with, or standard deviations.
     draws, warmup : int
-        Of every chain.
+        Of every chain. Where the draws do not agree or tell too little, more trajectories are made for each.
     target : float
         Acceptance that the step size is adapted to.
     rng : Generator
@@ -175,32 +183,98 @@ def sample_hmc(
     if not np.isfinite(chains.value).all():
         raise FitError("The posterior density is not finite where the chains start: look at priors with bounds.")
     step = _warm_up(chains, warmup, target, progress)
-    n, d = starts.shape
-    x, value, energy = np.empty((n, draws, d)), np.empty((n, draws)), np.empty((n, draws))
-    accepted, steps, done = 0.0, 0, 0
     chains.divergences = 0
+    n, d = starts.shape
+    kept = _Kept(np.empty((n, 0, d)), np.empty((n, 0)), np.empty((n, 0)))
+    tally, thinning = _Tally(), 1
     try:
-        for i in range(draws):
-            n_steps = _steps(step, rng)
-            probability, energy[:, i] = chains.advance(step, n_steps)
-            x[:, i], value[:, i] = chains.x, chains.value
-            accepted, steps, done = accepted + float(probability.mean()), steps + n_steps, i + 1
-            if progress is not None:
-                progress(chains.divergences)
-    except KeyboardInterrupt:
+        kept = _advance(chains, step, kept, draws, 1, tally, progress)
+        while thinning < _MOST_THINNING and not _mixed(kept.x):
+            thinning *= 2
+            kept = _advance(chains, step, kept.every_second(), draws, thinning, tally, progress)
+    except _InterruptedError as stopped:
+        kept = stopped.kept
         # What is drawn is kept.
-        if not done:
-            raise
+        if not kept.x.shape[1]:
+            raise KeyboardInterrupt from None
     return Trajectories(
-        x[:, :done],
-        value[:, :done],
-        energy[:, :done],
-        accepted / done,
+        kept.x,
+        kept.value,
+        kept.energy,
+        tally.accepted / tally.done,
         chains.divergences,
         step,
-        steps / done,
+        tally.steps / tally.done,
         chains.n_evaluations,
+        thinning,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """Draws so far: places (chains, S, d), their values and energies (chains, S)."""
+
+    x: Array
+    value: Array
+    energy: Array
+
+    def every_second(self) -> _Kept:
+        return _Kept(self.x[:, 1::2], self.value[:, 1::2], self.energy[:, 1::2])
+
+
+@dataclass
+class _Tally:
+    """Of all trajectories: the sum of their acceptances, their steps and their number."""
+
+    accepted: float = 0.0
+    steps: int = 0
+    done: int = 0
+
+
+class _InterruptedError(Exception):
+    """Drawing was interrupted; it carries what there is."""
+
+    def __init__(self, kept: _Kept) -> None:
+        super().__init__()
+        self.kept = kept
+
+
+def _advance(
+    chains: _Chains,
+    step: float,
+    kept: _Kept,
+    draws: int,
+    thinning: int,
+    tally: _Tally,
+    progress: Callable[[int], object] | None,
+) -> _Kept:
+    """The draws that are kept, filled up to `draws` by the last of each `thinning` trajectories."""
+    n, first, d = kept.x.shape
+    x, value, energy = np.empty((n, draws, d)), np.empty((n, draws)), np.empty((n, draws))
+    x[:, :first], value[:, :first], energy[:, :first] = kept.x, kept.value, kept.energy
+    i = first
+    try:
+        while i < draws:
+            n_steps = _steps(step, chains.rng)
+            probability, before = chains.advance(step, n_steps)
+            tally.accepted += float(probability.mean())
+            tally.steps, tally.done = tally.steps + n_steps, tally.done + 1
+            if tally.done % thinning == 0:
+                x[:, i], value[:, i], energy[:, i] = chains.x, chains.value, before
+                i += 1
+            if progress is not None:
+                progress(chains.divergences)
+    except KeyboardInterrupt as error:
+        raise _InterruptedError(_Kept(x[:, :i], value[:, :i], energy[:, :i])) from error
+    return _Kept(x, value, energy)
+
+
+def _mixed(x: Array) -> bool:
+    """Whether chains (chains, S, d) agree, and tell enough."""
+    if len(x) < 2 or x.shape[1] < 2 * FEWEST:
+        return True
+    enough = min(_ENOUGH * len(x), _SHARE * x.shape[0] * x.shape[1])
+    return bool(np.nanmax(r_hat(x)) < _AGREES and np.nanmin(ess_bulk(x)) > enough)
 
 
 def _steps(step: float, rng: np.random.Generator) -> int:

@@ -9,14 +9,16 @@ import numpy as np
 from mixfit.bayes.collapsed import CollapsedPosterior
 from mixfit.bayes.convergence import FEWEST
 from mixfit.bayes.draws import Draws, Evidence, Sampler
-from mixfit.bayes.generalized import GeneralizedPosterior
+from mixfit.bayes.generalized import GeneralizedPosterior, check_kind
 from mixfit.bayes.hmc import sample_hmc
 from mixfit.bayes.importance import sample_importance
+from mixfit.bayes.levels import LevelPosterior, has_one_factor
 from mixfit.bayes.mode import find_mode
 from mixfit.bayes.posterior import Posterior
 from mixfit.bayes.prior_draws import draw_priors
 from mixfit.bayes.resolve import resolve
 from mixfit.bayes.split_t import split_t
+from mixfit.design.across import refuse_given, refuse_related
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized, is_linear
 
@@ -36,6 +38,8 @@ __all__ = ["sample"]
 
 # Coordinates of a density up to which nets of points fill it.
 _MOST_FOR_POINTS = 6
+# Effective points for each draw where coefficients are coordinates too: each point costs a quadrature.
+_OVERSAMPLING_LEVELS = 1.0
 # Iterations that adapt the steps, and the acceptance that they are adapted to.
 _WARMUP, _TARGET = 300, 0.85
 # Chains start at draws of the mode's normal distribution with this share of its standard deviations.
@@ -71,8 +75,10 @@ def sample(
         sigma by importance sampling from a split t distribution at their mode, with Pareto-smoothed weights, and then
         coefficients and effects from their exact conditional distribution. ``"hmc"`` draws the former by Hamiltonian
         Monte Carlo. ``"auto"`` is the first with up to 6 parameters and weights that serve, and else the second.
-        Binomial, Poisson and other generalized models without a dispersion draw coefficients, effects and covariance
-        parameters together, by ``"hmc"``: see that `Posterior.diagnostics` has an ``r_hat`` below 1.01.
+        Binomial, Poisson and other generalized models without a dispersion: with one grouping factor of up to three
+        columns, ``"collapsed"`` integrates the effects out by adaptive quadrature, draws coefficients and covariance
+        parameters by importance sampling, and then the effects; else ``"hmc"`` draws all together: see that
+        `Posterior.diagnostics` has an ``r_hat`` below 1.01. Chains that do not agree are run up to 8 times as long.
     prior_only : bool
         Whether to draw from the priors alone, as if there were no data: ``simulate`` then draws what they predict.
 
@@ -98,6 +104,8 @@ def sample(
     >>> posterior.sampler.method
     'collapsed'
     """
+    refuse_related(fit.model.design.random, "sample")
+    refuse_given(fit.model.design.random, "sample")
     if chains < 1 or draws < 2 * FEWEST * chains:
         raise FitError(
             f"{draws} draws in {chains} chains are too few to tell whether the chains agree: draw {2 * FEWEST} a chain "
@@ -109,10 +117,8 @@ def sample(
     if prior_only:
         return Posterior(fit, resolved, draw_priors(fit, resolved, a_chain, chains, rng), Sampler("prior"))
     if is_generalized(fit):
-        if method == "collapsed":
-            raise FitError("The effects of a generalized model cannot be integrated out: method='hmc' draws them.")
-        kept, sampler = _generalized(fit, resolved, a_chain, chains, rng)
-        return Posterior(fit, resolved, kept, sampler)
+        kept, sampler, evidence = _generalized(fit, resolved, a_chain, chains, rng, method)
+        return Posterior(fit, resolved, kept, sampler, evidence if resolved.is_proper else None)
     if not is_linear(fit):
         raise FitError("There is no posterior of this kind of model yet.")
     density = CollapsedPosterior(fit, resolved)
@@ -142,10 +148,7 @@ def _covariances(
         sampler = Sampler("collapsed", k=points.k, efficiency=points.efficiency, n_points=points.log_weight.size)
         return x, sampler, evidence
     if method == "collapsed":
-        raise FitError(
-            f"The weights of the points do not serve (k-hat {points.k:.2f}): draw by method='hmc', or leave the choice "
-            "to method='auto'."
-        )
+        raise _unserved(points.k)
     root = np.asarray(np.linalg.cholesky(np.linalg.inv(mode.curvature)), dtype=float)
     starts = mode.place + _START_SPREAD * rng.standard_normal((chains, density.size)) @ root.T
     found = sample_hmc(density, starts, root, draws=draws, warmup=_WARMUP, target=_TARGET, rng=rng)
@@ -153,13 +156,47 @@ def _covariances(
 
 
 def _generalized(
-    fit: GeneralizedFit, priors: ResolvedPriors, draws: int, chains: int, rng: np.random.Generator
-) -> tuple[Draws, Sampler]:
+    fit: GeneralizedFit, priors: ResolvedPriors, draws: int, chains: int, rng: np.random.Generator, method: Method
+) -> tuple[Draws, Sampler, Evidence | None]:
+    check_kind(fit)
+    if method != "hmc" and has_one_factor(fit):
+        found = _levels(LevelPosterior(fit, priors), draws, chains, rng, method)
+        if found is not None:
+            return found
+    elif method == "collapsed":
+        raise FitError(
+            "method='collapsed' integrates the effects of one grouping factor with up to three columns out, and this "
+            "model has others: method='hmc' draws them."
+        )
     density = GeneralizedPosterior(fit, priors)
     starts, spread = density.start(chains, rng, _START_SPREAD)
-    found = sample_hmc(density, starts, spread, draws=draws, warmup=_WARMUP, target=_TARGET, rng=rng)
-    x, drawn = density.unpack(found.x.reshape(-1, density.size))
-    return _kept(x.reshape(*found.x.shape[:2], -1), drawn), _trajectories(found)
+    made = sample_hmc(density, starts, spread, draws=draws, warmup=_WARMUP, target=_TARGET, rng=rng)
+    x, drawn = density.unpack(made.x.reshape(-1, density.size))
+    return _kept(x.reshape(*made.x.shape[:2], -1), drawn), _trajectories(made), None
+
+
+def _levels(
+    density: LevelPosterior, draws: int, chains: int, rng: np.random.Generator, method: Method
+) -> tuple[Draws, Sampler, Evidence] | None:
+    """Draws of a generalized model with one grouping factor; None where weights do not serve and others are allowed."""
+    mode = find_mode(density, density.start())
+    proposal = split_t(density, mode)
+    points = sample_importance(density, proposal, draws, chains, rng, oversampling=_OVERSAMPLING_LEVELS)
+    if not points.serves:
+        if method == "collapsed":
+            raise _unserved(points.k)
+        return None
+    x = np.take_along_axis(points.x, points.resample(draws, rng)[:, :, None], axis=1)
+    drawn = density.draw(x.reshape(-1, density.size), rng)
+    sampler = Sampler("collapsed", k=points.k, efficiency=points.efficiency, n_points=points.log_weight.size)
+    return _kept(x[:, :, drawn.beta.shape[1] :], drawn), sampler, Evidence(*points.log_evidence)
+
+
+def _unserved(k: float) -> FitError:
+    return FitError(
+        f"The weights of the points do not serve (k-hat {k:.2f}): draw by method='hmc', or leave the choice to "
+        "method='auto'."
+    )
 
 
 def _trajectories(found: Trajectories) -> Sampler:
@@ -170,4 +207,5 @@ def _trajectories(found: Trajectories) -> Sampler:
         step=found.step,
         n_steps=found.n_steps,
         energy=found.energy,
+        thinning=found.thinning,
     )

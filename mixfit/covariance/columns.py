@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SAME_STEP",
     "Across",
+    "Among",
     "GivenColumns",
     "Permuted",
     "Places",
@@ -111,6 +112,30 @@ class Across:
 
     def apply(self, values: Array) -> Array:
         """The same columns."""
+        return values
+
+
+@dataclass(frozen=True)
+class Among:
+    """The nodes of a relationship as the levels of the grouping factor; the one column stays as it is.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        All nodes, those that no row has included.
+    column : str
+    """
+
+    labels: tuple[str, ...]
+    column: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column."""
+        return (self.column,)
+
+    def apply(self, values: Array) -> Array:
+        """The same column."""
         return values
 
 

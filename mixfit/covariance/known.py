@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from scipy.sparse import issparse
 
-from mixfit.covariance.columns import Across
+from mixfit.covariance.columns import Across, Among
 from mixfit.covariance.correlation import CorrelationStructure
 from mixfit.covariance.directions import ParameterDirection
-from mixfit.covariance.relationship import KnownMatrix, known_matrix, labels_of
+from mixfit.covariance.related import Related
+from mixfit.covariance.relationship import KnownMatrix, Relationship, check_known, known_matrix, labels_of
 from mixfit.errors import DesignError, FormulaError
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ __all__ = ["Proportional", "read_known"]
 _SAME = 1e-10
 # A dense block of so many levels takes 200 MB, and minutes to factor a few times.
 _MOST_LEVELS = 5000
+# From here on a relationship is worth its sparse inverse: a dense block of as many columns takes 10 ms to factor, and
+# the nodes that are no levels have to be eliminated beside it.
+_SPARSE_NODES = 500
 _LEVEL = re.compile(r"\[[^\[\]]*\]$")
 
 
@@ -56,6 +61,9 @@ class Proportional(CorrelationStructure):
     @classmethod
     def read(cls, given: GivenColumns) -> tuple[Structure, Recoding | None]:
         """K of the levels that the columns, or the groups, are."""
+        related = _related(given, cls.name)
+        if related is not None:
+            return Related(1, related), Among(related.nodes, given.names[0])
         known, recoding = read_known(given, cls.name)
         return cls(len(known.labels), known, recoding is not None), recoding
 
@@ -103,6 +111,37 @@ class Proportional(CorrelationStructure):
         return [ParameterDirection(term, t, 0, 2.0 * self.covariance(point), twice, True, True)]
 
 
+def _related(given: GivenColumns, name: str) -> Relationship | None:
+    """The relationship that a term of one column names, where its sparse inverse is worth it."""
+    value = _looked_up(given, name)
+    if given.levels is not None or len(given.names) != 1:
+        return None
+    n = len(given.group_levels)
+    if issparse(value) and n > _SPARSE_NODES and value.shape == (n, n):  # type: ignore[attr-defined]
+        value = Relationship.of(value, given.group_levels)
+    if not isinstance(value, Relationship) or len(value.nodes) <= _SPARSE_NODES:
+        return None
+    check_known(given.group_levels, value.nodes, f"{given.text}: {given.options[0]}")
+    return value
+
+
+def _looked_up(given: GivenColumns, name: str) -> object:
+    """The matrix that a term names."""
+    if len(given.options) != 1 or not given.options[0].isidentifier():
+        raise FormulaError(
+            f"{given.text}: {name}(... | ...) takes the name of one matrix after the group, as in "
+            f"{name}(1 | species, K) with context={{'K': K}}."
+        )
+    matrix = given.options[0]
+    try:
+        return given.lookup(matrix)
+    except KeyError:
+        raise FormulaError(
+            f"{given.text}: there is no {matrix!r}. Hand it over with the model: "
+            f"mixed(..., context={{{matrix!r}: ...}})."
+        ) from None
+
+
 def read_known(given: GivenColumns, name: str) -> tuple[KnownMatrix, Across | None]:
     """The known matrix that a term names, of its columns' levels or of its groups.
 
@@ -115,19 +154,7 @@ def read_known(given: GivenColumns, name: str) -> tuple[KnownMatrix, Across | No
     DesignError
         For more levels than a dense block is for.
     """
-    if len(given.options) != 1 or not given.options[0].isidentifier():
-        raise FormulaError(
-            f"{given.text}: {name}(... | ...) takes the name of one matrix after the group, as in "
-            f"{name}(1 | species, K) with context={{'K': K}}."
-        )
-    matrix = given.options[0]
-    try:
-        value = given.lookup(matrix)
-    except KeyError:
-        raise FormulaError(
-            f"{given.text}: there is no {matrix!r}. Hand it over with the model: "
-            f"mixed(..., context={{{matrix!r}: ...}})."
-        ) from None
+    value, matrix = _looked_up(given, name), given.options[0]
     what = f"{given.text}: {matrix}"
     if given.levels is not None:
         return known_matrix(value, given.levels, what), None
@@ -145,8 +172,8 @@ def read_known(given: GivenColumns, name: str) -> tuple[KnownMatrix, Across | No
         if len(labels) > _MOST_LEVELS:
             raise DesignError(
                 f"{what} has {len(labels):,} levels, and terms of known covariance take a dense block of up to "
-                f"{_MOST_LEVELS:,}. Give it for fewer: that of the levels with rows, as {matrix}.covariance(levels) "
-                "is of a pedigree or a tree."
+                f"{_MOST_LEVELS:,}. Give it for fewer, those with rows, or give its sparse inverse: what "
+                "mixfit.pedigree and mixfit.phylogeny make, or covariance.Relationship.of(precision, labels)."
             )
     known = known_matrix(value, given.group_levels if labels is None else labels, what)
     return known, Across(known.labels, given.names[0])

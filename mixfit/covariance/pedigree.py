@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +42,11 @@ class Pedigree(Relationship):
     """
 
     inbreeding: pd.Series[float]
+
+    @cached_property
+    def variances(self) -> Array:
+        """1 + F."""
+        return np.asarray(1.0 + self.inbreeding.reindex(list(self.nodes)).to_numpy(), dtype=float)
 
 
 def pedigree(
@@ -112,12 +118,18 @@ def pedigree(
     parents = np.full((2, len(names)), -1, dtype=np.intp)
     parents[:, len(founders) :] = [[place[name] for name in side] for side in (sires, dams)]
     generation = _generations(parents, names)
-    f, d = _inbreeding(parents, generation)
+    # Parents come before their children.
+    order = np.argsort(generation, kind="stable")
+    back = np.empty(len(order) + 1, dtype=np.intp)
+    back[order], back[-1] = np.arange(len(order)), -1
+    names, parents = tuple(names[i] for i in order), back[parents[:, order]]
+    f, d = _inbreeding(parents, generation[order])
     b = eye_array(len(names), format="csr") - _halves(parents)
-    precision = csc_array(b.T @ diags_array(1.0 / d) @ b)
+    increments = csc_array(diags_array(1.0 / np.sqrt(d)) @ b)
+    precision = csc_array(increments.T @ increments)
     labels = (*animals, *founders)
     inbreeding = pd.Series(f, index=list(names), name="F").reindex(list(labels))
-    return Pedigree(names, precision, -float(np.log(d).sum()), labels, inbreeding)
+    return Pedigree(names, precision, -float(np.log(d).sum()), labels, increments, inbreeding)
 
 
 def _names(frame: Any, column: str) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,6 +48,11 @@ class Phylogeny(Relationship):
     """
 
     height: float
+
+    @cached_property
+    def variances(self) -> Array:
+        """Distances from the root, those of parents and branches: W v = D^{1/2} 1."""
+        return self.effects(1.0 / self.increments.diagonal())
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +124,9 @@ def phylogeny(tree: str | pd.DataFrame, *, scale: bool = True) -> Phylogeny:
     entries = np.concatenate([np.ones(n), -np.ones(int(has.sum()))])
     at = np.concatenate([own, own[has]]), np.concatenate([own, found.parent[has]])
     b = csr_array((entries, at), shape=(n, n))
-    precision = csc_array(b.T @ diags_array(1.0 / length) @ b)
-    return Phylogeny(_node_names(found), precision, -float(np.log(length).sum()), found.tips, height)
+    increments = csc_array(diags_array(1.0 / np.sqrt(length)) @ b)
+    precision = csc_array(increments.T @ increments)
+    return Phylogeny(_node_names(found), precision, -float(np.log(length).sum()), found.tips, increments, height)
 
 
 def _read_newick(text: str) -> _Tree:

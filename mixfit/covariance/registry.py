@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mixfit.covariance.autoregressive import Autoregressive, HeterogeneousAutoregressive
 from mixfit.covariance.correlation import CorrelationStructure
 from mixfit.covariance.diagonal import Diagonal
+from mixfit.covariance.given import Given
 from mixfit.covariance.known import Proportional
 from mixfit.covariance.reduced_rank import ReducedRank
 from mixfit.covariance.spatial import Exponential, Gaussian, Matern, OrnsteinUhlenbeck
@@ -64,7 +65,7 @@ def read_structure(name: str, given: GivenColumns) -> tuple[Structure, Recoding 
         For columns or options that the structure does not take.
     """
     structure, recoding = _STRUCTURES[name].read(given)
-    if structure.k == 1 and isinstance(structure, CorrelationStructure):
+    if structure.k == 1 and isinstance(structure, CorrelationStructure) and not structure.is_given:
         # One column has no correlation: whatever the structure, its covariance is any variance.
         return Unstructured(1), recoding
     return structure, recoding
@@ -85,6 +86,7 @@ for _structure in (
     Gaussian,
     Matern,
     Proportional,
+    Given,
     ReducedRank,
 ):
     register(_structure.name, _structure)

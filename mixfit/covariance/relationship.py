@@ -2,6 +2,9 @@ r"""Covariances known beforehand between the levels of a factor: K, or its spars
 
 What a formula's context may hold for ``propto`` and ``equalto`` is read here into one form: labels, and the matrix of
 the levels asked for, checked.
+
+A sparse inverse is Q = W'W with a sparse triangular W, the *increments*: W b are independent with variance one, so that
+b = W^{-1} u of independent u, and neither K nor its root is ever written down.
 """
 
 from __future__ import annotations
@@ -13,26 +16,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csc_array, issparse
+from scipy.sparse import csc_array, diags_array, issparse
 from scipy.sparse.linalg import splu
 
 from mixfit.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
     from scipy.sparse.linalg import SuperLU
 
     Array = NDArray[np.float64]
 
-__all__ = ["KnownMatrix", "Relationship", "known_matrix", "labels_of", "listed"]
+__all__ = ["KnownMatrix", "Relationship", "check_known", "known_matrix", "labels_of", "listed"]
 
 # Two triangles of a matrix that was computed twice, or printed with eight digits, differ by less, relative to it.
 _SYMMETRIC = 1e-6
 # A matrix whose smallest eigenvalue is below this share of its largest has lost all digits of its inverse.
 _DEFINITE = 1e-12
 _SHOWN = 5
+# SuperLU then keeps to the diagonal.
+_KEPT_TO_DIAGONAL = {"SymmetricMode": True}
+# Of the columns of a root that its rows' lengths are taken from at a time: 80 MB.
+_CELLS_AT_ONCE = 10_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +56,8 @@ class Relationship:
         log|Q|.
     labels : tuple of str
         The nodes that are levels: all animals of a pedigree, the tips of a tree.
+    increments : csc_array
+        W, triangular, with Q = W'W.
 
     Examples
     --------
@@ -67,6 +76,7 @@ class Relationship:
     precision: csc_array
     log_determinant: float
     labels: tuple[str, ...]
+    increments: csc_array
 
     @classmethod
     def of(cls, precision: Any, labels: Sequence[object]) -> Relationship:
@@ -96,14 +106,52 @@ class Relationship:
         largest = abs(q).max()
         if abs(q - q.T).max() > _SYMMETRIC * largest:
             raise DataError("The precision is not symmetric.")
-        pivots = _factor(q).U.diagonal()
+        found = _factor(q)
+        pivots = found.U.diagonal()
         if not (pivots > _DEFINITE * largest).all():
             raise DataError("The precision is not positive definite: it is no inverse of a covariance matrix.")
-        return cls(names, q, float(np.log(pivots).sum()), names)
+        order = np.argsort(found.perm_c)
+        nodes = tuple(names[i] for i in order)
+        increments = csc_array(diags_array(1.0 / np.sqrt(pivots)) @ found.U)
+        return cls(nodes, q[order][:, order], float(np.log(pivots).sum()), names, increments)
 
     @cached_property
     def _solver(self) -> SuperLU:
         return _factor(self.precision)
+
+    @cached_property
+    def _triangle(self) -> SuperLU:
+        return splu(self.increments, permc_spec="NATURAL", diag_pivot_thresh=0.0, options=_KEPT_TO_DIAGONAL)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the factors of SuperLU, which cannot be pickled."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_solver", "_triangle")}
+
+    def effects(self, increments: Array) -> Array:
+        """W^{-1} u, of increments u (..., q): effects of the nodes, with covariance K where u are independent."""
+        return _by_columns(self._triangle.solve, increments)
+
+    def pulled(self, sums: Array) -> Array:
+        """W'^{-1} s of sums s (..., q): Z'c of the effects as those of the increments."""
+        return _by_columns(lambda columns: self._triangle.solve(columns, "T"), sums)  # type: ignore[call-overload]
+
+    def increments_of(self, effects: Array) -> Array:
+        """W b, of effects (..., q)."""
+        return _by_columns(lambda columns: np.asarray(self.increments @ columns), effects)
+
+    @cached_property
+    def variances(self) -> Array:
+        """K's diagonal, node by node: (q,)."""
+        q, out = len(self.nodes), np.empty(len(self.nodes))
+        width = max(1, _CELLS_AT_ONCE // q)
+        for start in range(0, q, width):
+            rows = np.arange(start, min(start + width, q))
+            unit = np.zeros((len(rows), q))
+            unit[np.arange(len(rows)), rows] = 1.0
+            # K_jj = |W'^{-1} e_j|^2
+            root = self.pulled(unit)
+            out[rows] = np.einsum("rq,rq->r", root, root)
+        return out
 
     def covariance(self, levels: Sequence[object] | None = None) -> pd.DataFrame:
         """K of some levels.
@@ -124,7 +172,7 @@ class Relationship:
         """
         names = self.labels if levels is None else tuple(map(str, levels))
         place = {name: i for i, name in enumerate(self.nodes)}
-        _check_known(names, place, "The relationship")
+        check_known(names, place, "The relationship")
         at = np.array([place[name] for name in names], dtype=np.intp)
         asked = np.zeros((len(self.nodes), len(at)))
         asked[at, np.arange(len(at))] = 1.0
@@ -195,7 +243,7 @@ def known_matrix(given: object, levels: Sequence[str], what: str) -> KnownMatrix
         _check_size(given.shape, names, what)  # type: ignore[attr-defined]
         given = Relationship.of(given, names)
     if isinstance(given, Relationship):
-        _check_known(names, given.nodes, what)
+        check_known(names, given.nodes, what)
         values = given.covariance(names).to_numpy()
     elif isinstance(given, pd.DataFrame):
         values = _of_frame(given, names, what)
@@ -215,7 +263,7 @@ def _of_frame(frame: pd.DataFrame, names: tuple[str, ...], what: str) -> Array:
             f"{what}: rows and columns are labelled differently: {listed(odd)} stands on one side only. Label both "
             "with the levels."
         )
-    _check_known(names, rows, what)
+    check_known(names, rows, what)
     row, column = ({name: i for i, name in enumerate(side)} for side in (rows, columns))
     at = np.ix_([row[name] for name in names], [column[name] for name in names])
     return _numbers(frame, what)[at]
@@ -276,7 +324,8 @@ def _check_unique(names: Sequence[str], what: str) -> None:
         raise DataError(f"{what}: {listed(twice)} stands among the labels more than once.")
 
 
-def _check_known(names: Sequence[str], known: Iterable[str], what: str) -> None:
+def check_known(names: Sequence[str], known: Iterable[str], what: str) -> None:
+    """Refuse levels without a row."""
     have = set(known)
     lacking = [name for name in names if name not in have]
     if lacking:
@@ -292,6 +341,12 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:_SHOWN])) + more
 
 
+def _by_columns(solve: Callable[[Array], Array], rows: Array) -> Array:
+    """A function of columns (q, c) applied to rows (..., q)."""
+    columns = np.ascontiguousarray(rows.reshape(-1, rows.shape[-1]).T)
+    return np.ascontiguousarray(np.asarray(solve(columns)).T).reshape(rows.shape)
+
+
 def _factor(q: csc_array) -> SuperLU:
     """LU without pivoting of a symmetric positive definite matrix: U's diagonal are the squared Cholesky pivots."""
-    return splu(q, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    return splu(q, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=_KEPT_TO_DIAGONAL)

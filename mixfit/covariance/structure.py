@@ -23,9 +23,10 @@ One template serves all levels. Two generalizations have their place here, and i
   that occurs a level that lacks some has rows of zeros there, and one template is enough.
 - *A known covariance across levels*, b ~ N(0, sigma^2 T T' (x) K), K = L L' of q levels: Z L in place of Z, and
   T as ever. For q levels of one column that is the structure sd^2 K of q columns at one level, which
-  `Structure.read` may ask for by changing columns and levels; it costs O(q^3). A sparse precision Q = K^{-1} costs
-  less where b itself, not u, is what the factor eliminates: A = Q(psi) + Z'Z, with log|A| - log|Q| in place of
-  log|Lambda'Z'Z Lambda + I|. Such a structure gives Q(psi), its pattern, and dQ/dpsi on it.
+  `Structure.read` may ask for by changing columns and levels; it costs O(q^3). A sparse precision Q = K^{-1} = W'W
+  costs less: such a structure has a `relationship`, and all that is said of levels, templates and directions holds of
+  independent levels in the design Z W^{-1}, which only :mod:`mixfit.gram.products` and the sparse block of
+  :mod:`mixfit.factor` know of.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from mixfit.covariance.coordinates import Coordinates
     from mixfit.covariance.directions import Direction, Edge
     from mixfit.covariance.parameter import NaturalParameter, VarianceForm
+    from mixfit.covariance.relationship import Relationship
     from mixfit.optimize.certificate import BoundaryParameter
 
     Array = NDArray[np.float64]
@@ -100,6 +102,20 @@ class Structure(ABC):
     """Names of those that it has on its bounds, or as a limit."""
     holds_common_effect: ClassVar[bool] = False
     """Whether one effect for all columns is such a bound."""
+
+    @property
+    def is_given(self) -> bool:
+        """Whether Sigma is known itself, in units of the response: theta is then 1 / sigma, and no parameter."""
+        return False
+
+    def held(self, length: float) -> Structure:
+        """Itself where Sigma is not relative to sigma, Z = Z_basis `length`: a known one has nothing to move then."""
+        return self
+
+    @property
+    def relationship(self) -> Relationship | None:
+        """What is known of the covariance between levels, given by its sparse inverse; None of independent ones."""
+        return None
 
     @property
     def absorbs_residual(self) -> bool:
@@ -301,6 +317,10 @@ class Structure(ABC):
     @abstractmethod
     def coordinates(self, natural: int | None = None) -> Coordinates:
         """Smooth coordinates, one of them the natural parameter of that number."""
+
+    def coordinates_at(self, center: Array) -> Coordinates:
+        """The same, around what `standardized` gives of the minimum."""
+        return self.coordinates()
 
     @abstractmethod
     def standardized(self, point: Array, base: Array) -> Array:

@@ -1,7 +1,7 @@
 """Terms whose groups have a known covariance: the levels become the columns of one level.
 
 ``propto(1 | species, K)`` is the term ``propto(0 + species | one, K)`` with a column for each label of K, whether a
-row has it or not.
+row has it or not. Where K is known by its sparse inverse, the nodes of that become the levels of the term.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ import pandas as pd
 
 from mixfit.design.grouping import as_text
 from mixfit.design.types import Grouping, SpreadLevels
-from mixfit.errors import NewLevelError
+from mixfit.errors import FitError, NewLevelError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from mixfit.covariance.columns import Across
+    from mixfit.covariance.columns import Across, Among
     from mixfit.design.grouping import GroupingReader
+    from mixfit.design.types import RandomDesign
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["AcrossReader", "spread"]
+__all__ = ["AcrossReader", "among", "refuse_given", "refuse_related", "spread"]
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,15 @@ class AcrossReader:
         How many columns there are.
     name : str
         Of the grouping factor.
+    spreads : bool
+        Whether the levels are columns; they are levels otherwise, and `place` their codes.
     """
 
     grouping: GroupingReader
     place: Index
     size: int
     name: str
+    spreads: bool
 
     def codes(self, levels: Index) -> Index:
         """The codes of rows in the columns `levels`."""
@@ -55,7 +61,7 @@ class AcrossReader:
         return back[levels]
 
     def read(self, columns: list[pd.Series], values: Array) -> tuple[Array, Index]:
-        """Columns (m, size) and codes of rows with one column (m, 1); NaN and -1 where the level is missing.
+        """Columns (m, size) or (m, 1) and codes of rows with one column (m, 1); NaN and -1 where the level is missing.
 
         Raises
         ------
@@ -71,28 +77,60 @@ class AcrossReader:
             raise NewLevelError(
                 f"{self.name} {label!r} has no row in the known covariance of the fit: refit with a matrix that has it."
             )
-        out = _indicators(self.place[codes], self.size, values)
+        own = self.place[codes]
+        out = _indicators(own, self.size, values) if self.spreads else values.copy()
         out[missing] = np.nan
-        return out, np.where(missing, -1, 0).astype(np.intp)
+        return out, np.where(missing, -1, 0 if self.spreads else own).astype(np.intp)
 
 
 def spread(
     grouping: Grouping, reader: GroupingReader, recoding: Across, values: Array
 ) -> tuple[Grouping, Array, SpreadLevels, AcrossReader]:
     """The one level, its columns on the rows, what they are, and how new rows are read."""
-    text = as_text(grouping.levels)
-    at = pd.Index(recoding.labels).get_indexer(text).astype(np.intp)
-    levels, place = grouping.levels, at
-    if len(reader.levels) == 1:
-        levels = _as_written(recoding.labels, text, grouping.levels)
-        reader, place = replace(reader, levels=(levels,)), np.arange(len(levels), dtype=np.intp)
-    else:
-        levels = pd.Index(recoding.labels)
-    size = len(recoding.labels)
-    known = SpreadLevels(Grouping(grouping.name, at[grouping.codes], levels), recoding.column)
-    columns = _indicators(at[grouping.codes], size, values)
+    whole, read = _among(grouping, reader, recoding.labels, spreads=True)
+    columns = _indicators(whole.codes, len(recoding.labels), values)
     one = Grouping(grouping.name, np.zeros(len(values), dtype=np.intp), pd.Index(["all"]))
-    return one, columns, known, AcrossReader(reader, place, size, grouping.name)
+    return one, columns, SpreadLevels(whole, recoding.column), read
+
+
+def among(grouping: Grouping, reader: GroupingReader, recoding: Among) -> tuple[Grouping, AcrossReader]:
+    """The nodes as levels, and how new rows are read."""
+    return _among(grouping, reader, recoding.labels, spreads=False)
+
+
+def refuse_related(random: Sequence[RandomDesign], what: str) -> None:
+    """Refuse what takes levels for independent."""
+    for term in random:
+        if term.structure.relationship is not None:
+            raise FitError(
+                f"{term.text}: {what} takes levels for independent, or a dense matrix of theirs, and these are related "
+                "by a sparse inverse. Hand over the matrix itself, K.covariance(levels), of the levels with rows."
+            )
+
+
+def refuse_given(random: Sequence[RandomDesign], what: str) -> None:
+    """Refuse what takes all covariances for estimated, or relative to sigma."""
+    for term in random:
+        if term.structure.is_given:
+            raise FitError(
+                f"{term.text}: {what} takes every covariance for an estimated one, and this one is known. Compare "
+                "fits by their log-likelihoods, or resample with bootstrap()."
+            )
+
+
+def _among(
+    grouping: Grouping, reader: GroupingReader, labels: tuple[str, ...], *, spreads: bool
+) -> tuple[Grouping, AcrossReader]:
+    """The grouping with a level for each label."""
+    text = as_text(grouping.levels)
+    at = pd.Index(labels).get_indexer(text).astype(np.intp)
+    if len(reader.levels) == 1:
+        levels, place = _as_written(labels, text, grouping.levels), np.arange(len(labels), dtype=np.intp)
+        reader = replace(reader, levels=(levels,))
+    else:
+        levels, place = pd.Index(labels), at
+    whole = Grouping(grouping.name, at[grouping.codes], levels)
+    return whole, AcrossReader(reader, place, len(labels), grouping.name, spreads)
 
 
 def _indicators(at: Index, size: int, values: Array) -> Array:

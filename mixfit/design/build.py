@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from formulaic.parser.types import Factor
 
-from mixfit.covariance.columns import Across, GivenColumns
+from mixfit.covariance.columns import Across, Among, GivenColumns
 from mixfit.covariance.registry import read_structure
-from mixfit.design.across import spread
+from mixfit.design.across import among, spread
 from mixfit.design.columns import Coded, Columns, MissingRows, code_factor
 from mixfit.design.environment import Environment
 from mixfit.design.grouping import GroupingReader, as_text, check_random, cross
+from mixfit.design.ordered import read_ordered
 from mixfit.design.parts import build_parts, check_finite, check_names, fixed_structure, materialize, plan_part
+from mixfit.design.prior import PriorReader
 from mixfit.design.probe import make_probe
 from mixfit.design.reader import FittedReader, PredictorReader, RandomReader, probed_items
 from mixfit.design.residual import RESIDUAL, has_blocks
@@ -48,6 +50,7 @@ def build(
     context: Mapping[str, Any] | None = None,
     *,
     binomial: bool = False,
+    ordinal: bool = False,
     residual: bool = True,
     further: Mapping[str, PredictorFormula] | None = None,
     links: Mapping[str, Link] | None = None,
@@ -72,6 +75,8 @@ def build(
     binomial : bool
         Whether the response may be ``cbind(...)``, boolean or a two-level factor; `y` is then a proportion
         and `weights` the number of trials.
+    ordinal : bool
+        Whether the response is in ordered categories; `y` are then their numbers, from 1 on.
     residual : bool
         Whether the model has a residual variance, which effects of single observations would be lost in.
     further : mapping of str to PredictorFormula, optional
@@ -107,9 +112,12 @@ def build(
         environment.require(given.variables, given.text)
 
     missing = MissingRows(columns.n_rows)
-    trials = None
+    trials = ordered = None
     if binomial:
         y, trials = read_binomial(formula.response, environment, missing)
+    elif ordinal:
+        ordered = read_ordered(formula.response, environment, missing)
+        y = ordered.numbers
     else:
         y = read_response(formula.response, environment, missing)
     planned = [
@@ -126,6 +134,7 @@ def build(
 
     rows = _rows_to_keep(missing, zero)
     missing.say_undefined()
+    ordered = None if ordered is None else ordered.of(rows.keep)
     matrices = build_parts(built, columns, rows.keep, rows.kept_of_built)
     groups = _Groups(coded, rows.keep, {}, {})
     predictors, readers, at = [], [], 0
@@ -135,7 +144,8 @@ def build(
         reader, random = _random_terms(plan, built.parts[parts], matrices[parts], groups, used)
         structure = fixed_structure(reader.fixed, matrices[at], environment, built.coded, rows.keep, rows.kept_of_built)
         total = None if plan.offset is None else _rows(plan.offset, rows.keep)
-        predictors.append(Predictor(plan.name, matrices[at], reader.fixed.names, random, total, structure, link))
+        text = plan.formula.text
+        predictors.append(Predictor(plan.name, matrices[at], reader.fixed.names, random, total, structure, link, text))
         readers.append(reader)
         at = parts.stop
     _check(predictors, residual=residual)
@@ -145,7 +155,7 @@ def build(
     frame = _frame(formulas.values(), variables, weights, columns, rows.keep)
     mean, *others = predictors
     return Design(
-        y=_rows(y, rows.keep),
+        y=_rows(y, rows.keep) if ordered is None else ordered.numbers,
         X=mean.X,
         exog_names=mean.exog_names,
         endog_name=formula.response.text,
@@ -159,13 +169,19 @@ def build(
             context={name: value for name, value in used.items() if name in needed},
             state=environment.state,
             probe=make_probe(probed_items(predictors, readers), columns, rows.keep),
+            prior=PriorReader(
+                formula.response.arguments or () if binomial else (),
+                weights if isinstance(weights, str) else None,
+                weights is not None and not isinstance(weights, str),
+            ),
         ),
         fixed=mean.fixed,
         variables=frame.only(variables),
         frame=frame,
         link=mean.link,
         further=tuple(others),
-        transformation=None if binomial else transformation_of(formula.response, environment, y),
+        transformation=None if binomial or ordinal else transformation_of(formula.response, environment, y),
+        categories=None if ordered is None else ordered.categories,
     )
 
 
@@ -310,6 +326,11 @@ def _random_terms(
         if isinstance(recoding, Across):
             one, columns, levels, across = spread(grouping, reader, recoding, Z)
             random.append(RandomDesign(one, recoding.names, columns, structure, term.text, levels))
+            readers.append(RandomReader(part, factors, reader, recoding, across))
+            continue
+        if isinstance(recoding, Among):
+            nodes, across = among(grouping, reader, recoding)
+            random.append(RandomDesign(nodes, recoding.names, Z, structure, term.text))
             readers.append(RandomReader(part, factors, reader, recoding, across))
             continue
         # Residuals are looked at within blocks: the many places of a field need no column each.

@@ -64,6 +64,21 @@ class GroupingReader:
             codes = np.where(known, place, -1)
         return codes
 
+    def read_all(self, columns: list[pd.Series], n_levels: int) -> NDArray[np.intp]:
+        """Return codes in which levels that the fit never saw follow its own `n_levels`, by their first row.
+
+        -1 for a missing level. Raises as `read` does.
+        """
+        codes = self.read(columns)
+        new = codes < 0
+        for column in columns:
+            new &= ~column.isna().to_numpy(dtype=bool)
+        if new.any():
+            labels = pd.DataFrame({place: column.to_numpy()[new] for place, column in enumerate(columns)})
+            codes = codes.copy()
+            codes[new] = n_levels + labels.groupby(list(labels), sort=False, observed=True).ngroup().to_numpy()
+        return codes
+
 
 def cross(
     names: tuple[str, ...],
@@ -151,7 +166,8 @@ def check_random(random: Sequence[RandomDesign], n_rows: int, *, residual: bool 
                 f"{term.text}: grouping factor {term.grouping.name!r} has one level "
                 f"({term.grouping.levels[0]!s}) in the rows used; it needs at least two."
             )
-        if not residual:
+        # Levels that are related differ in more than what a row adds.
+        if not residual or (term.structure.relationship is not None and not term.structure.absorbs_residual):
             continue
         if n_levels > 1 and n_levels >= n_rows:
             raise DesignError(

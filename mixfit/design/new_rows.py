@@ -94,6 +94,9 @@ class NewDesign:
 class DesignReader(Protocol):
     """Reads new data with the encodings (levels, poly, scale, ...) of the fit. Pickles."""
 
+    def of_predictor(self, place: int) -> DesignReader:
+        """What reads one of the predictors alone, in the place of the mean's."""
+
     def read(
         self,
         newdata: object,
@@ -119,6 +122,14 @@ class DesignReader(Protocol):
 
         Neither groups nor offset are looked up.
         """
+
+    def read_weights(self, newdata: object) -> NDArray[np.float64] | None:
+        """Read the prior weights of `newdata`, or numbers of trials, shape (m,); None where all are 1."""
+
+    def read_levels(
+        self, newdata: object, n_levels: tuple[tuple[int, ...], ...]
+    ) -> tuple[tuple[NDArray[np.intp], ...], ...]:
+        """Read the levels of every term of every predictor, new ones numbered from `n_levels` on, -1 where missing."""
 
     @property
     def fixed_terms(self) -> tuple[tuple[str, ...], ...]:

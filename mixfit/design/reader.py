@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from mixfit.design.columns import Columns
 from mixfit.design.environment import Environment
 from mixfit.design.new_rows import NewDesign, NewPlaces, NewPredictor
 from mixfit.design.parts import Part, read_parts
+from mixfit.design.prior import PriorReader
 from mixfit.design.probe import Groups, Matrix, Offsets, Probed, spelling_hint, whole_columns
 from mixfit.design.vectors import read_offsets
 from mixfit.errors import DataError, FormulaError
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from mixfit.design.grouping import GroupingReader
     from mixfit.design.probe import Probe
     from mixfit.design.types import Predictor
+
+    Codes = tuple[NDArray[np.intp], ...]
 
 __all__ = ["FittedReader", "PredictorReader", "RandomReader", "probed_items"]
 
@@ -58,6 +61,16 @@ class RandomReader:
                 missing |= column.isna().to_numpy()
             z[missing] = np.nan
         return z, codes, self.places(values, ~missing)
+
+    def levels(self, environment: Environment, n_levels: int) -> NDArray[np.intp]:
+        """Levels of new rows, those that the fit never saw numbered from `n_levels` on; -1 where missing."""
+        columns = [environment.series(factor) for factor in self.groups]
+        if self.across is None:
+            return self.grouping.read_all(columns, n_levels)
+        if not self.across.spreads:
+            return self.across.read(columns, np.zeros((len(columns[0]), 1)))[1]
+        missing = np.logical_or.reduce([column.isna().to_numpy(dtype=bool) for column in columns])
+        return np.where(missing, -1, 0).astype(np.intp)
 
     def places(self, values: NDArray[np.float64], among: NDArray[np.bool_]) -> NewPlaces | None:
         """Rows, of those in question, at places that have no column."""
@@ -109,12 +122,18 @@ class FittedReader:
         What the stateful transforms outside X and Z learned.
     probe : Probe, or None
         Rows of the fit that tell whether terms can be computed from few rows.
+    first : int
+        Place of the first of `predictors` among those of the design, by which the probe knows them.
+    prior : PriorReader
+        How the prior weights of new rows are read.
     """
 
     predictors: tuple[PredictorReader, ...]
     context: Mapping[str, Any]
     state: dict[str, Any]
     probe: Probe | None = None
+    first: int = 0
+    prior: PriorReader = field(default_factory=PriorReader)
 
     __repr__ = brief
 
@@ -127,6 +146,10 @@ class FittedReader:
     def random(self) -> tuple[RandomReader, ...]:
         """How the random terms of the mean are read."""
         return self.predictors[0].random
+
+    def of_predictor(self, place: int) -> FittedReader:
+        """What reads one of the predictors alone, in the place of the mean's."""
+        return replace(self, predictors=(self.predictors[place],), first=self.first + place)
 
     def read(
         self,
@@ -159,7 +182,8 @@ class FittedReader:
                 raise ValueError(f"{len(wanted)} flags for {len(predictor.random)} random terms")
             places = [place for place, want in enumerate(wanted) if want]
             if not own:
-                self._refuse((j, "fixed"), (j, "offset"), *((j, what, t) for t in places for what in ("Z", "group")))
+                at = self.first + j
+                self._refuse((at, "fixed"), (at, "offset"), *((at, k, t) for t in places for k in ("Z", "group")))
         try:
             mean, *others = _read_predictors(self.predictors[: len(flags)], flags, environment)
         except FormulaError as error:
@@ -170,7 +194,7 @@ class FittedReader:
     def read_fixed(self, newdata: object) -> NDArray[np.float64]:
         """Build X of `newdata` alone, shape (m, p); raises as `read` does."""
         environment = self._environment(newdata)
-        self._refuse((0, "fixed"))
+        self._refuse((self.first, "fixed"))
         try:
             environment.require(self.fixed.variables)
             return read_parts([self.fixed], environment)[0]
@@ -180,7 +204,7 @@ class FittedReader:
     def read_random(self, newdata: object) -> tuple[tuple[NDArray[np.float64], NewPlaces | None], ...]:
         """Build the columns left of every bar, shape (m, k_t) a term, and find new places; raises as `read` does."""
         environment = self._environment(newdata)
-        self._refuse(*((0, "Z", t) for t in range(len(self.random))))
+        self._refuse(*((self.first, "Z", t) for t in range(len(self.random))))
         parts = [term.part for term in self.random]
         try:
             for part in parts:
@@ -192,6 +216,21 @@ class FittedReader:
             )
         except FormulaError as error:
             raise DataError(str(error)) from error
+
+    def read_weights(self, newdata: object) -> NDArray[np.float64] | None:
+        """Prior weights of `newdata`, or numbers of trials, shape (m,); None where all are 1."""
+        return self.prior.read(self._environment(newdata))
+
+    def read_levels(self, newdata: object, n_levels: tuple[tuple[int, ...], ...]) -> tuple[Codes, ...]:
+        """Levels of every term of every predictor, new ones numbered from `n_levels` on, -1 where missing.
+
+        A level of a term whose levels are its columns is 0.
+        """
+        environment = self._environment(newdata)
+        return tuple(
+            tuple(term.levels(environment, q) for term, q in zip(predictor.random, sizes, strict=True))
+            for predictor, sizes in zip(self.predictors, n_levels, strict=True)
+        )
 
     @property
     def fixed_terms(self) -> tuple[tuple[str, ...], ...]:

@@ -126,8 +126,8 @@ def residual_formulas(
         out[DISPERSION] = parse_predictor(dispersion)
         if out[DISPERSION].random or out[DISPERSION].offsets:
             raise FormulaError(
-                f"dispersion={dispersion!r}: the log standard deviation of residuals takes fixed terms only, neither "
-                "random terms nor offsets; a known variance of every row is 1 / weights."
+                f"dispersion={dispersion!r}: the log standard deviation of residuals takes no offsets, and beside "
+                "residual= no random terms; a known variance of every row is 1 / weights."
             )
     return formula, out
 

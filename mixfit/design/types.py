@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -217,6 +217,8 @@ class Predictor:
     fixed : FixedStructure, or None
     link : Link, or None
         Leads from the parameter to the predictor; None for the mean of a linear model, which is its predictor.
+    text : str
+        Its formula as it was written; that of the mean is the model's.
     """
 
     name: str
@@ -226,6 +228,7 @@ class Predictor:
     offset: NDArray[np.float64] | None
     fixed: FixedStructure | None = None
     link: Link | None = None
+    text: str = ""
 
     __repr__ = brief
 
@@ -267,6 +270,8 @@ class Design:
     frame : mapping of str to Series, shape (n,), or None
         Every column of the data that the model looks up, on the rows used; None for a design of other rows than those
         that were read.
+    categories : pandas.Index, length K, or None
+        Of a response in ordered categories, whose numbers from 1 on are y.
     """
 
     y: NDArray[np.float64]
@@ -285,6 +290,7 @@ class Design:
     further: tuple[Predictor, ...] = ()
     transformation: Transformation | None = None
     frame: Mapping[str, pd.Series] | None = None
+    categories: pd.Index | None = None
 
     __repr__ = brief
 
@@ -297,3 +303,19 @@ class Design:
     def predictors(self) -> tuple[Predictor, ...]:
         """All predictors, the mean's first."""
         return self.mean, *self.further
+
+    def of_predictor(self, place: int) -> Design:
+        """The same rows with one of the predictors alone, in the place of the mean's."""
+        own = self.predictors[place]
+        return replace(
+            self,
+            X=own.X,
+            exog_names=own.exog_names,
+            random=own.random,
+            offset=own.offset,
+            fixed=own.fixed,
+            link=own.link,
+            reader=self.reader.of_predictor(place),
+            further=(),
+            transformation=None,
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from mixfit.errors import DesignError, FitError
-from mixfit.factor.trailing import Cost
+from mixfit.factor.trailing import Cost, machine_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,8 +28,6 @@ __all__ = ["DenseBlock", "DenseDerivatives", "DenseFactor", "DenseInverse", "den
 
 # The block, its factor, its inverse and one product are held at a time.
 _COPIES = 4
-# Not worth asking the system about.
-_SMALL_MEMORY = 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,15 +116,13 @@ class DenseBlock:
 
 def dense_block(gram: Gram, columns: TrailingColumns, patterns: Mapping[int, Crossed]) -> DenseBlock:
     """Lay out a dense block; DesignError where the machine cannot hold it, before the system refuses less politely."""
-    needed = _cost(columns, patterns).memory
-    if needed >= _SMALL_MEMORY and hasattr(os, "sysconf"):
-        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        if needed > available:
-            raise DesignError(
-                f"The grouping factors cross so that {columns.m:,} random effects fill in: their dense block needs "
-                f"{needed / 1e9:.0f} GB, and this machine has {available / 1e9:.0f}. Leave out the crossed factor with "
-                "the most levels, or combine its rare levels."
-            )
+    cost = _cost(columns, patterns)
+    if cost.is_too_large:
+        raise DesignError(
+            f"The grouping factors cross so that {columns.m:,} random effects fill in: their dense block needs "
+            f"{cost.memory / 1e9:.0f} GB, and this machine has {machine_memory() / 1e9:.0f}. Leave out the crossed "
+            "factor with the most levels, or combine its rare levels."
+        )
     pairs = {
         key: (p.row, p.col) for key, p in gram.pairs.items() if key[0] in columns.offset and key[1] in columns.offset
     }

@@ -122,7 +122,12 @@ class Factor:
         """D_a'A^{-1}D_b from what `forward` makes of D_a and D_b; 0 without random effects."""
         first, *others = [lv.column_products(y, b[0][i]) for i, y in a[0].items()] or [np.zeros(())]
         total = sum(others, start=first)
-        return total if self.trailing is None else total + a[1].T @ self.trailing.dual(b[1])
+        if self.trailing is None:
+            return total
+        # What is dual may cost a solution a column.
+        if a[1].shape[1] < b[1].shape[1]:
+            return total + self.trailing.dual(a[1]).T @ b[1]
+        return total + a[1].T @ self.trailing.dual(b[1])
 
     def cancellation(self) -> float:
         """By how much the rounding of log|A| is above that of its own size: sum of what pivots were over what is left.
@@ -140,7 +145,7 @@ class Factor:
 
     def squares(self, half: Halves) -> Array:
         """d'A^{-1}d of every column: the diagonal of `inner`."""
-        first, *others = [np.einsum("krq,krq->r", y, y) for y in half[0].values()]
+        first, *others = [np.einsum("krq,krq->r", y, y) for y in half[0].values()] or [np.zeros(())]
         total = sum(others, start=first)
         return total if self.trailing is None else total + np.einsum("mr,mr->r", half[1], self.trailing.dual(half[1]))
 

@@ -2,7 +2,8 @@
 
 Factors are taken by decreasing number of levels. A factor in which all factors taken so far are nested
 stays block-diagonal when those are eliminated, so it joins the *chain*. The first factor always does;
-whatever crosses the chain goes to the *trailing* block, which fills in.
+whatever crosses the chain goes to the *trailing* block, which fills in. Where levels are related, all is in that block,
+a sparse one, which finds its own order.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from mixfit.factor.crossed import Crossed
 from mixfit.factor.dense_trailing import dense_block
+from mixfit.factor.sparse_trailing import sparse_block
 from mixfit.factor.trailing import TrailingColumns
 
 if TYPE_CHECKING:
@@ -74,15 +76,17 @@ class Plan:
         return 0.0 if self.block is None else self.block.cost.entries
 
 
-def make_plan(gram: Gram, make_trailing: MakeTrailing = dense_block) -> Plan:
-    """Analyse the pattern of `gram`; what crosses the chain is laid out by `make_trailing`.
+def make_plan(gram: Gram, make_trailing: MakeTrailing | None = None) -> Plan:
+    """Analyse the pattern of `gram`; what crosses the chain is laid out by `make_trailing`, a dense block by default.
 
     Raises
     ------
     DesignError
         Where no machine of this size can hold the trailing block.
     """
-    chain, trailing = _split(gram)
+    every = tuple(range(gram.n_factors))
+    chain, trailing = ((), every) if gram.relationships else _split(gram)
+    make_trailing = make_trailing or (sparse_block if gram.relationships else dense_block)
     parent = {(i, j): gram.pairs[i, j].col for a, i in enumerate(chain) for j in chain[a + 1 :]}
     columns = TrailingColumns(trailing, gram.k, gram.n_levels)
     crossed: dict[int, Crossed] = {}

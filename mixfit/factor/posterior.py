@@ -77,7 +77,8 @@ def posterior(factor: Factor) -> Posterior:
 def full_posterior(factor: Factor) -> Posterior:
     """Q of every block, the first chain factor's own included."""
     post = posterior(factor)
-    _extend(factor, 0, post)
+    if factor.plan.chain:
+        _extend(factor, 0, post)
     return post
 
 
@@ -152,6 +153,8 @@ def _ancestors(factor: Factor, i: int, nested: dict[int, Array], crossed: Array 
 def conditional_covariances(factor: Factor, post: Posterior) -> list[Array]:
     """Q_jj of every level of every factor, shape (k_i, k_i, q_i): Cov(b | y, beta) / sigma^2."""
     plan = factor.plan
+    if post.trailing is not None and not plan.chain:
+        return [post.trailing.blocks(j) for j in plan.trailing]
     first = plan.chain[0]
     block = factor.chain[first]
     middle = lv.add_identity(_ancestors(factor, first, block.nested, block.crossed, post))

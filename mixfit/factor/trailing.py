@@ -11,6 +11,7 @@ block's own affair: a new way to hold it is a file with these four protocols and
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -35,7 +36,17 @@ __all__ = [
     "TrailingDerivatives",
     "TrailingFactor",
     "TrailingInverse",
+    "machine_memory",
 ]
+
+
+# Not worth asking the system about.
+_SMALL_MEMORY = 1e9
+
+
+def machine_memory() -> float:
+    """Bytes that this machine has; infinitely many where it does not say."""
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) if hasattr(os, "sysconf") else np.inf
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,11 @@ class Cost:
     flops: float
     memory: float
     entries: float
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether this machine cannot hold it."""
+        return self.memory >= _SMALL_MEMORY and self.memory > machine_memory()
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +214,7 @@ class TrailingFactor(Protocol):
         ...
 
     def dual(self, half: Array) -> Array:
-        """H* with H_1'H_2* = d_1'S^{-1}d_2."""
+        """H* with H_1'H_2* = H_1*'H_2 = d_1'S^{-1}d_2."""
         ...
 
     def backward(self, half: Array) -> Array:

@@ -20,13 +20,15 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from mixfit.errors import FitError
-from mixfit.families.declared import DispersionKind, DispersionTerms, Kind, Shape, Support, Terms
+from mixfit.families.declared import Coupling, DispersionKind, DispersionTerms, Kind, Shape, Support, Terms
 from mixfit.families.links import LINKS, Link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
+
+    from mixfit.families.jets import Jet
 
     Array = NDArray[np.float64]
 
@@ -54,7 +56,7 @@ class Family(ABC):
     ----------
     name : str
     links : tuple of str
-    kind : {"continuous", "count", "proportion"}
+    kind : {"continuous", "count", "proportion", "ordinal"}
     support : Support
     dispersion : {"none", "scale", "shape"}
         What phi is. With ``"scale"`` there is a residual standard deviation sqrt(phi).
@@ -140,6 +142,16 @@ class Family(ABC):
         return self.dispersion == "scale"
 
     @property
+    def kinship(self) -> str:
+        """What is alike of families under which one model may contain another."""
+        return repr(self)
+
+    @property
+    def link_name(self) -> str:
+        """What a summary calls the link."""
+        return self.link.name
+
+    @property
     def is_linear(self) -> bool:
         """Whether a model with this family is a linear mixed model."""
         return False
@@ -185,6 +197,13 @@ class Family(ABC):
     def log_constant(self, y: Array, prior: Array) -> Array:
         """What of the log density depends on neither predictor nor dispersion, so that it is computed once: (n,)."""
         return np.zeros(1)
+
+    def log_jet(self, y: Array, prior: Array, eta: Jet, phi: Jet, shapes: tuple[Jet, ...]) -> Jet:
+        """Log density of every row with its derivatives, less what moves with nothing; `shapes` are coordinates.
+
+        What random effects of the dispersion ask for: see :mod:`mixfit.families.curvature`.
+        """
+        raise NotImplementedError(f"{self.name} has no jet of its log density")
 
     def loglik_mean(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         """Log density at means mu, with all constants."""
@@ -243,6 +262,10 @@ class Family(ABC):
     def shape_terms(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> tuple[DispersionTerms, ...]:
         """Derivatives in the coordinate of every shape that is estimated."""
         return ()
+
+    def coupling(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> Coupling | None:
+        """Curvatures of predictor and parameters together, where they are needed to step; None where they are not."""
+        return None
 
     def _within_range(self, eta: Array) -> Array:
         """Predictors of a log link no farther than the powers of the mean stay in the range of doubles."""

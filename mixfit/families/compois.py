@@ -23,7 +23,7 @@ from scipy.special import gammaln, xlog1py
 
 from mixfit.families.dispersed import CountFamily, log_lambert
 from mixfit.families.draws import draw_counts
-from mixfit.families.jets import Jet, fixed
+from mixfit.families.jets import Jet, fixed, power
 from mixfit.families.rises import stirling_remainder
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ _LOG_NOTHING = 40.0
 # Numbers at which a wide distribution is summed: 18 standard deviations in steps of 0.38.
 _NODES = 48
 _CELLS_AT_ONCE = 2_000_000
+_HIGHER = ("k2", "k3", "k4", "jq", "jjq", "jjjq", "qq", "jqq", "qqq", "jjqq", "jqqq")
 _MAX_STEPS = 100
 # Sums end at e^11 = 60,000 numbers: enough for phi up to some 1,000, where the distribution is all but geometric.
 _LARGEST_LOG_END = 11.0
@@ -61,6 +62,7 @@ class _Moments:
     mean, k2, k3, k4 : cumulants of j
     q : E[q_j]
     jq, jjq, jjjq : joint cumulants of j with q
+    qq, jqq, qqq, jjqq, jqqq : of q twice and more, where they are asked for
     """
 
     log_total: Array
@@ -72,6 +74,11 @@ class _Moments:
     jq: Array
     jjq: Array
     jjjq: Array
+    qq: Array | None = None
+    jqq: Array | None = None
+    qqq: Array | None = None
+    jjqq: Array | None = None
+    jqqq: Array | None = None
 
 
 def compois(y: Array, mu: Jet, phi: Jet) -> Jet:
@@ -80,8 +87,10 @@ def compois(y: Array, mu: Jet, phi: Jet) -> Jet:
     mean, shape = mu.value, nu.shape
     q = _log_poisson(y, log_m)
     value = nu * q - at.log_total.reshape(shape)
-    if mu.eta is None and mu.psi is None and phi.psi is None:
+    if mu.eta is None and mu.psi is None and phi.psi is None and phi.eta is None:
         return fixed(value)
+    if phi.eta is not None:
+        return _in_index(y, mu, power(phi, -1.0), log_m, value)
     k2, k3, k4 = at.k2.reshape(shape), at.k3.reshape(shape), at.k4.reshape(shape)
     distance = y - mean
     # theta', theta'', theta''' in mu.
@@ -100,6 +109,37 @@ def compois(y: Array, mu: Jet, phi: Jet) -> Jet:
     first, mixed, second = q - at.q.reshape(shape) - distance * slope, distance * s1, distance * s2 - s1
     a, b, _ = mu.eta
     return Jet(value, out.eta, (first * moved, mixed * a * moved, (second * a * a + mixed * b) * moved))
+
+
+def _in_index(y: Array, mu: Jet, nu: Jet, log_m: Array, value: Array) -> Jet:
+    """The same of a dispersion that moves in the place of the predictor, and a mean that is at most a parameter.
+
+    With theta(nu) on which E[j] = mu, about its own place, and K = k_2: dots for d / dnu,
+
+        l_n = q_y - E[q] + (y - mu) theta.,      l_nn = -E[q]. + (y - mu) theta..,      and so on,
+        l_mn = -(y - mu) K. / K^2,      l_mnn = (y - mu) (2 K.^2 / K^3 - K.. / K^2).
+    """
+    shape = value.shape
+    at = _moments(log_m.ravel(), np.broadcast_to(nu.value, log_m.shape).ravel(), higher=True)
+    k2, k3, k4, jq, jjq, jjjq, *others = (getattr(at, name).reshape(log_m.shape) for name in _HIGHER)
+    qq, jqq, qqq, jjqq, jqqq = others
+    t1 = -jq / k2
+    t2 = -(jqq + 2.0 * t1 * jjq + t1**2 * k3) / k2
+    k_dot = jjq + t1 * k3
+    t3 = -(jqqq + 3.0 * t1 * jjqq + 3.0 * t1**2 * jjjq + t1**3 * k4 + 3.0 * t2 * k_dot) / k2
+    k_dots = jjqq + 2.0 * t1 * jjjq + t1**2 * k4 + t2 * k3
+    distance = y - mu.value
+    first = _log_poisson(y, log_m) - at.q.reshape(log_m.shape) + distance * t1
+    second = distance * t2 - (qq + t1 * jq)
+    third = distance * t3 - (qqq + 2.0 * t1 * jqq + t1**2 * jjq + t2 * jq)
+    out = nu.through(value, np.broadcast_to(first, shape), second, third)
+    if mu.psi is None or nu.eta is None:
+        return out
+    n1, n2, _ = nu.eta
+    mixed = -distance * k_dot / k2**2
+    mixed_second = distance * (2.0 * k_dot**2 / k2**3 - k_dots / k2**2)
+    p = mu.psi[0]
+    return out + Jet(np.zeros(()), None, (distance / k2 * p, mixed * n1 * p, (mixed_second * n1**2 + mixed * n2) * p))
 
 
 def _solve(mean: Array, nu: Array) -> tuple[Array, _Moments]:
@@ -123,10 +163,10 @@ def _solve(mean: Array, nu: Array) -> tuple[Array, _Moments]:
     return theta / nu, at
 
 
-def _moments(log_m: Array, nu: Array) -> _Moments:
-    """Sums at every (log m, nu)."""
+def _moments(log_m: Array, nu: Array, *, higher: bool = False) -> _Moments:
+    """Sums at every (log m, nu); with `higher` those of q twice and more too."""
     m = np.exp(np.minimum(log_m, 700.0))
-    out = np.empty((9, len(nu)))
+    out = np.empty((14 if higher else 9, len(nu)))
     reach = _LOG_NOTHING / nu
     # h(x) = (1 + x) log(1 + x) - x is at least x^2 / 2 below zero, and x^2 / (2 + 2 x / 3) above.
     below, above = np.sqrt(2.0 * m * reach), reach / 3.0 + np.sqrt(reach**2 / 9.0 + 2.0 * m * reach)
@@ -138,7 +178,7 @@ def _moments(log_m: Array, nu: Array) -> _Moments:
         step = np.maximum(width / count, 1.0)
         # From m, which keeps the digits of the distance for the largest means.
         distance = (start - m[far])[:, None] + step[:, None] * np.arange(count)
-        out[:, far] = _sums(distance, log_m[far], m[far], nu[far], np.log(step))
+        out[:, far] = _sums(distance, log_m[far], m[far], nu[far], np.log(step), higher=higher)
     near = np.flatnonzero(~far)
     if len(near):
         # j (log(j / m) - 1) + m = reach by Lambert's function.
@@ -153,12 +193,13 @@ def _moments(log_m: Array, nu: Array) -> _Moments:
             stop = min(max(stop, begin + 1), begin + max(1, int(_CELLS_AT_ONCE / ends[begin])))
             rows = order[begin:stop]
             j = np.arange(ends[stop - 1])
-            out[:, rows] = _sums(j - m[rows][:, None], log_m[rows], m[rows], nu[rows], np.zeros(len(rows)))
+            away = j - m[rows][:, None]
+            out[:, rows] = _sums(away, log_m[rows], m[rows], nu[rows], np.zeros(len(rows)), higher=higher)
             begin = stop
     return _Moments(*out)
 
 
-def _sums(distance: Array, log_m: Array, m: Array, nu: Array, log_step: Array) -> Array:
+def _sums(distance: Array, log_m: Array, m: Array, nu: Array, log_step: Array, *, higher: bool) -> Array:
     """The rows of `_Moments` from the numbers j = m + distance, shape (r, c)."""
     q = _log_poisson(np.maximum(m[:, None] + distance, 0.0), log_m[:, None], distance)
     exponent = nu[:, None] * q
@@ -179,7 +220,12 @@ def _sums(distance: Array, log_m: Array, m: Array, nu: Array, log_step: Array) -
     jq, jjq, jjjq = (pd * e).sum(axis=1), (pdd * e).sum(axis=1), (pdd * d * e).sum(axis=1)
     # Of a distribution near zero the mean is the sum itself, all of whose terms are positive.
     mean = np.where(m < 1.0, (p * np.maximum(m[:, None] + distance, 0.0)).sum(axis=1), m + centre)
-    return np.stack([top + log_total + log_step, mean, c2, c3, c4 - 3.0 * c2**2, mean_q, jq, jjq, jjjq - 3.0 * c2 * jq])
+    out = [top + log_total + log_step, mean, c2, c3, c4 - 3.0 * c2**2, mean_q, jq, jjq, jjjq - 3.0 * c2 * jq]
+    if higher:
+        ee = e * e
+        qq, jqq, qqq, jjqq, jqqq = ((x * ee).sum(axis=1) for x in (p, pd, p * e, pdd, pd * e))
+        out += [qq, jqq, qqq, jjqq - c2 * qq - 2.0 * jq**2, jqqq - 3.0 * jq * qq]
+    return np.stack(out)
 
 
 def _log_poisson(j: Array, log_m: Array, distance: Array | None = None) -> Array:

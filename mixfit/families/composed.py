@@ -9,7 +9,7 @@ import numpy as np
 
 from mixfit.families.base import Family
 from mixfit.families.declared import DispersionTerms, Terms
-from mixfit.families.jets import Jet, fixed, log
+from mixfit.families.jets import Jet, fixed, log, mean_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,10 +41,7 @@ class Composed(Family):
 
     def mean(self, eta: Jet) -> Jet:
         """The inverse link of a jet."""
-        link, at = self.link, eta.value
-        if eta.eta is None and eta.psi is None:
-            return fixed(link.mean(at))
-        return eta.through(link.mean(at), link.slope(at), link.bend(at), link.twist(at))
+        return mean_of(self.link, eta)
 
     def log_mean(self, eta: Jet) -> Jet:
         """log mu, which is the predictor itself of a log link."""
@@ -52,6 +49,9 @@ class Composed(Family):
 
     def _fixed_shapes(self) -> tuple[Jet, ...]:
         return tuple(fixed(c) for c in self.psi)
+
+    def log_jet(self, y: Array, prior: Array, eta: Jet, phi: Jet, shapes: tuple[Jet, ...]) -> Jet:
+        return prior * self.log_density(y, eta, phi, shapes)
 
     def log_kernel(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> Array:
         with np.errstate(all="ignore"):

@@ -12,6 +12,7 @@ from scipy.special import digamma, gammaln
 
 from mixfit.families.base import Family
 from mixfit.families.declared import Support, check_rows
+from mixfit.families.jets import Jet, log, log_gamma, mean_of, square
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,11 +79,14 @@ class Gaussian(_Scaled):
     def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array, Array]:
         return prior * (y - mu) / phi, -prior / phi, np.zeros_like(mu)
 
+    def log_jet(self, y: Array, prior: Array, eta: Jet, phi: Jet, shapes: tuple[Jet, ...]) -> Jet:
+        return -0.5 * (log(phi) + prior * square(mean_of(self.link, eta) - y) / phi)
+
     def dispersion_derivatives(
         self, y: Array, prior: Array, mu: Array, phi: Array | float
     ) -> tuple[Array, Array, Array]:
-        square = prior * (y - mu) ** 2 / phi
-        return 0.5 * (square - 1.0), -prior * (y - mu) / phi, prior / phi
+        squared = prior * (y - mu) ** 2 / phi
+        return 0.5 * (squared - 1.0), -prior * (y - mu) / phi, prior / phi
 
     def unit_deviance(self, y: Array, mu: Array) -> Array:
         return (y - mu) ** 2
@@ -107,7 +111,8 @@ class Gamma(_Scaled):
     """Positive responses of constant coefficient of variation sqrt(phi): shape w / phi."""
 
     name = "gamma"
-    links = ("inverse", "log", "identity")
+    # Means of positive quantities multiply, and the inverse link has an edge: the logarithm comes first.
+    links = ("log", "inverse", "identity")
     edged = ("inverse", "identity")
     canonical = "inverse"
     # The logarithm of the shape 1 / phi is predicted.
@@ -131,6 +136,10 @@ class Gamma(_Scaled):
             a * (1.0 / mu**2 - 2.0 * y / mu**3),
             a * (6.0 * y / mu**4 - 2.0 / mu**3),
         )
+
+    def log_jet(self, y: Array, prior: Array, eta: Jet, phi: Jet, shapes: tuple[Jet, ...]) -> Jet:
+        a, mu = prior / phi, mean_of(self.link, eta)
+        return a * (log(a) + np.log(y) - log(mu) - y / mu) - log_gamma(a)
 
     def dispersion_derivatives(
         self, y: Array, prior: Array, mu: Array, phi: Array | float
@@ -188,6 +197,10 @@ class InverseGaussian(_Scaled):
             a * (2.0 * mu - 3.0 * y) / mu**4,
             a * (12.0 * y - 6.0 * mu) / mu**5,
         )
+
+    def log_jet(self, y: Array, prior: Array, eta: Jet, phi: Jet, shapes: tuple[Jet, ...]) -> Jet:
+        mu = mean_of(self.link, eta)
+        return -0.5 * (log(phi) + (prior / y) * square(y / mu - 1.0) / phi)
 
     def dispersion_derivatives(
         self, y: Array, prior: Array, mu: Array, phi: Array | float

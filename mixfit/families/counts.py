@@ -12,7 +12,8 @@ from scipy.special import gammaln, xlogy
 
 from mixfit.families.base import Family
 from mixfit.families.declared import Support, Terms, check_rows
-from mixfit.families.rises import digamma_rise, log_rise
+from mixfit.families.jets import Jet, log, log1p, mean_of
+from mixfit.families.rises import digamma_rise, log_rise, rise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,6 +130,11 @@ class NegativeBinomial(Family):
         # The Poisson density of the mean mu / (1 + mu / phi) with what phi adds to it: its limit for phi -> oo.
         odds = self.link.mean(eta) / phi
         return prior * (log_rise(y, phi) + y * eta - (y + phi) * np.log1p(odds))
+
+    def log_jet(self, y: Array, prior: Array, eta: Jet, phi: Jet, shapes: tuple[Jet, ...]) -> Jet:
+        mu = mean_of(self.link, eta)
+        log_mu = eta if self.link.name == "log" else log(mu)
+        return prior * (rise(y, phi) + y * log_mu - (phi + y) * log1p(mu / phi))
 
     def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
         constant = log_rise(y, phi)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["DispersionKind", "DispersionTerms", "Kind", "Shape", "Support", "Terms", "check_rows"]
+__all__ = ["Coupling", "DispersionKind", "DispersionTerms", "Kind", "Shape", "Support", "Terms", "check_rows"]
 
-#: Measurements; counts without a bound; shares of a number of trials, which is the prior weight.
-Kind = Literal["continuous", "count", "proportion"]
+#: Measurements; counts without a bound; shares of a number of trials, which is the prior weight; ordered categories.
+Kind = Literal["continuous", "count", "proportion", "ordinal"]
 #: No dispersion; a factor of the variance; any other parameter of the distribution, such as a precision.
 DispersionKind = Literal["none", "scale", "shape"]
 
@@ -91,6 +91,25 @@ class DispersionTerms:
     loglik: Array
     score: Array
     weight: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Coupling:
+    """Curvatures of the log density in eta and in the parameters psi together, positive definite as a whole.
+
+    Attributes
+    ----------
+    weight : ndarray, shape (n,)
+        In eta.
+    cross : ndarray, shape (s, n)
+        In eta and each of psi.
+    tail : ndarray, shape (s, s)
+        In psi, all rows together.
+    """
+
+    weight: Array
+    cross: Array
+    tail: Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,8 @@ from scipy.special import digamma, expit, gammaln, polygamma
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mixfit.families.links import Link
+
     Array = NDArray[np.float64]
     Three = tuple[Array, Array, Array]
 
@@ -33,6 +35,7 @@ __all__ = [
     "log1p",
     "log_gamma",
     "logistic",
+    "mean_of",
     "power",
     "softplus",
     "square",
@@ -127,6 +130,14 @@ def _times(a: Three | None, factor: Array | float) -> Three | None:
 def fixed(value: Array | float) -> Jet:
     """A constant."""
     return Jet(np.asarray(value, dtype=float))
+
+
+def mean_of(link: Link, eta: Jet) -> Jet:
+    """The inverse link of a jet."""
+    at = eta.value
+    if eta.eta is None and eta.psi is None:
+        return fixed(link.mean(at))
+    return eta.through(link.mean(at), link.slope(at), link.bend(at), link.twist(at))
 
 
 def exp(x: Jet) -> Jet:

@@ -13,7 +13,9 @@ from scipy.special import digamma, gammaln, polygamma, xlogy
 
 from mixfit.families.base import Family
 from mixfit.families.declared import Support, Terms, check_rows
+from mixfit.families.jets import Jet, log, log_gamma, mean_of
 from mixfit.families.links import TAILS, logistic
+from mixfit.families.rises import log_rise, rise, rise_derivatives
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,7 +142,14 @@ class Binomial(Family):
 
 
 class BetaBinomial(Family):
-    """Proportions y of `prior` trials whose probability is beta distributed with precision phi."""
+    r"""Proportions y of `prior` trials whose probability is beta distributed with precision phi.
+
+    With s successes, f failures of m trials, a = mu phi, b = (1 - mu) phi and R of :mod:`mixfit.families.rises`,
+
+        log p = log choose(m, s) + s log mu + f log(1 - mu) + R(s, a) + R(f, b) - R(m, phi),
+
+    of which the last three vanish in the binomial limit phi -> oo.
+    """
 
     name = "betabinomial"
     links = ("logit", "probit", "cloglog")
@@ -153,31 +162,37 @@ class BetaBinomial(Family):
         _check_shares(self, y, prior, name)
 
     def kernel_mean(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> Array:
-        a, b, s, f = mu * phi, (1.0 - mu) * phi, prior * y, prior * (1.0 - y)
-        out: Array = gammaln(s + a) + gammaln(f + b) - gammaln(prior + phi) - gammaln(a) - gammaln(b) + gammaln(phi)
+        nu, s, f = 1.0 - mu, prior * y, prior * (1.0 - y)
+        out: Array = xlogy(s, mu) + xlogy(f, nu) + log_rise(s, mu * phi) + log_rise(f, nu * phi) - log_rise(prior, phi)
         return out
 
     def log_constant(self, y: Array, prior: Array) -> Array:
         return log_choose(prior, prior * y)
 
+    def log_jet(self, y: Array, prior: Array, eta: Jet, phi: Jet, shapes: tuple[Jet, ...]) -> Jet:
+        mu, s, f = mean_of(self.link, eta), prior * y, prior * (1.0 - y)
+        nu = 1.0 - mu
+        return s * log(mu) + f * log(nu) + rise(s, mu * phi) + rise(f, nu * phi) - rise(prior, phi)
+
     def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array, Array]:
-        a, b, s, f = mu * phi, (1.0 - mu) * phi, prior * y, prior * (1.0 - y)
-        one = polygamma(1, s + a) + polygamma(1, f + b) - polygamma(1, a) - polygamma(1, b)
-        two = polygamma(2, s + a) - polygamma(2, f + b) - polygamma(2, a) + polygamma(2, b)
-        first = phi * (digamma(s + a) - digamma(f + b) - digamma(a) + digamma(b))
-        return first, phi**2 * one, phi**3 * two
+        nu, s, f = 1.0 - mu, prior * y, prior * (1.0 - y)
+        (a1, a2, a3), (b1, b2, b3) = rise_derivatives(s, mu * phi), rise_derivatives(f, nu * phi)
+        return (
+            s / mu - f / nu + phi * (a1 - b1),
+            -s / mu**2 - f / nu**2 + phi**2 * (a2 + b2),
+            2.0 * (s / mu**3 - f / nu**3) + phi**3 * (a3 - b3),
+        )
 
     def dispersion_derivatives(
         self, y: Array, prior: Array, mu: Array, phi: Array | float
     ) -> tuple[Array, Array, Array]:
-        nu = 1.0 - mu
-        a, b, s, f = mu * phi, nu * phi, prior * y, prior * (1.0 - y)
-        f1, f2, _ = self.mean_derivatives(y, prior, mu, phi)
-        loglik = mu * (digamma(s + a) - digamma(a)) + nu * (digamma(f + b) - digamma(b))
-        loglik += digamma(phi) - digamma(prior + phi)
-        one = mu * (polygamma(1, s + a) - polygamma(1, a)) - nu * (polygamma(1, f + b) - polygamma(1, b))
-        two = mu * (polygamma(2, s + a) - polygamma(2, a)) + nu * (polygamma(2, f + b) - polygamma(2, b))
-        return phi * loglik, f1 + phi**2 * one, 2.0 * f2 + phi**3 * two
+        nu, s, f = 1.0 - mu, prior * y, prior * (1.0 - y)
+        (a1, a2, a3), (b1, b2, b3) = rise_derivatives(s, mu * phi), rise_derivatives(f, nu * phi)
+        return (
+            phi * (mu * a1 + nu * b1 - rise_derivatives(prior, phi)[0]),
+            phi * (a1 - b1) + phi**2 * (mu * a2 - nu * b2),
+            2.0 * phi**2 * (a2 + b2) + phi**3 * (mu * a3 + nu * b3),
+        )
 
     def information(self, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array]:
         # The binomial information deflated by the overdispersion 1 + (m - 1) / (1 + phi); exact at m = 1.
@@ -234,6 +249,12 @@ class Beta(Family):
             -prior * phi**2 * (polygamma(1, a) + polygamma(1, b)),
             -prior * phi**3 * (polygamma(2, a) - polygamma(2, b)),
         )
+
+    def log_jet(self, y: Array, prior: Array, eta: Jet, phi: Jet, shapes: tuple[Jet, ...]) -> Jet:
+        mu = mean_of(self.link, eta)
+        a, b = mu * phi, (1.0 - mu) * phi
+        kernel = a * np.log(y) + b * np.log1p(-y)
+        return prior * (log_gamma(phi) - log_gamma(a) - log_gamma(b) + kernel)
 
     def dispersion_derivatives(
         self, y: Array, prior: Array, mu: Array, phi: Array | float

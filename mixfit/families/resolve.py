@@ -15,6 +15,7 @@ from mixfit.families.continuous import Gamma, Gaussian, InverseGaussian, ZeroInf
 from mixfit.families.counts import NegativeBinomial, Poisson
 from mixfit.families.dispersed import Bell, GeneralizedPoisson, NegativeBinomial1
 from mixfit.families.ordered_beta import OrderedBeta
+from mixfit.families.ordinal import Adjacent, ContinuationRatio, Cumulative, StoppingRatio
 from mixfit.families.proportions import Beta, BetaBinomial, Binomial
 from mixfit.families.skewed import LogNormal
 from mixfit.families.truncated import (
@@ -52,6 +53,11 @@ FAMILIES: dict[str, type[Family]] = {
     "skewnormal": SkewNormal,
     "tweedie": Tweedie,
     "ordbeta": OrderedBeta,
+    "cumulative": Cumulative,
+    "sratio": StoppingRatio,
+    "cratio": ContinuationRatio,
+    "adjacent": Adjacent,
+    "acat": Adjacent,
     "truncated_poisson": TruncatedPoisson,
     "truncated_nbinom1": TruncatedNegativeBinomial1,
     "truncated_nbinom2": TruncatedNegativeBinomial,

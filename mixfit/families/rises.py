@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["digamma_rise", "log_rise", "rise", "stirling_remainder"]
+__all__ = ["digamma_rise", "log_rise", "rise", "rise_derivatives", "stirling_remainder"]
 
 # Beyond it the series is exact to rounding.
 _SERIES = 20.0
@@ -48,10 +48,15 @@ def rise(y: Array, r: Jet) -> Jet:
     value = log_rise(y, r.value)
     if r.eta is None and r.psi is None:
         return fixed(value)
-    x = y / r.value
-    first = digamma_rise(y, r.value) + np.log1p(x) - x
-    second = _by_size(r.value, y, _second_of_small, _second_of_large)
-    return r.through(value, first, second, _by_size(r.value, y, _third_of_small, _third_of_large))
+    return r.through(value, *rise_derivatives(y, r.value))
+
+
+def rise_derivatives(y: Array, r: Array | float) -> tuple[Array, Array, Array]:
+    """The first three derivatives of R in r."""
+    x = y / r
+    first = digamma_rise(y, r) + np.log1p(x) - x
+    second = _by_size(r, y, _second_of_small, _second_of_large)
+    return first, second, _by_size(r, y, _third_of_small, _third_of_large)
 
 
 def _by_size(

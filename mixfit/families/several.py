@@ -12,7 +12,9 @@ derivatives are
     zeta eta: -s l',      eta^3: t l'^3 + 3 s l' l'' + r l''',      zeta eta eta: -(t l'^2 + s l''),
     zeta zeta eta: t l',      zeta^3: -t - pi (1 - pi) (1 - 2 pi),
 
-and likewise with the derivatives in delta, or any other parameter, for those in eta.
+and likewise with the derivatives in delta, or any other parameter, for those in eta: of any of them a, b, c
+
+    a b: s l_a l_b + r l_ab,      a b c: t l_a l_b l_c + s (l_a l_bc + l_b l_ac + l_c l_ab) + r l_abc.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import expit
+
+from mixfit.families.curvature import dispersion_curvature, shape_curvature
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,9 +83,12 @@ class SeveralPredictors:
     ----------
     names : tuple of str
         The mean's, then those of `ZERO` and `DISPERSION` that there are.
+    curved : bool
+        Whether the dispersion has random effects, which ask for second and third derivatives in its predictor.
     """
 
     names: tuple[str, ...]
+    curved: bool = False
 
     @property
     def zero(self) -> int | None:
@@ -117,40 +124,37 @@ class SeveralPredictors:
         inner, weight = self._weights(family, prior)
         response, zero = self._responses(family, y)
         rows = self.phi(family, eta, phi)
-        terms = family.terms(response, inner, eta[0], rows)
-        slope = family.observed_slope(response, inner, eta[0], rows, terms)
-        l1, l2, l3 = terms.score, -terms.observed, -slope
+        own = self._own(family, response, inner, eta, rows)
+        shares = self._shares(family, response, inner, eta, rows, zero)
+        r, s, t = shares
+        l1, l2 = own.first, own.second
         first, expected = np.empty(eta.shape), np.empty(eta.shape)
-        r, s, t = self._shares(family, response, inner, eta, rows, zero)
-        first[0] = r * l1
-        second: Second = {(0, 0): s * l1**2 + r * l2}
-        third: Third = {(0, 0, 0): t * l1**3 + 3.0 * s * l1 * l2 + r * l3}
-        expected[0] = terms.expected
+        second: Second = {(a, b): s * l1[a] * l1[b] + r * value for (a, b), value in l2.items()}
+        third: Third = {}
+        for (a, b, c), value in own.third.items():
+            cross = l1[a] * l2[b, c] + l1[b] * l2[a, c] + l1[c] * l2[a, b]
+            _into(third, (a, b, c), t * l1[a] * l1[b] * l1[c] + s * cross + r * value)
+        for a, value in l1.items():
+            first[a] = r * value
+        expected[0] = own.expected
         if self.zero is not None:
             z, p, rest = self.zero, expit(eta[self.zero]), expit(-eta[self.zero])
             first[z] = zero * (1.0 - r) - p
-            second[0, z] = -s * l1
             second[z, z] = s - p * rest
-            third[0, z, 0] = third[0, 0, z] = -(t * l1**2 + s * l2)
-            third[0, z, z] = third[z, z, 0] = t * l1
             third[z, z, z] = -t - p * rest * (rest - p)
+            for a, value in l1.items():
+                second[min(a, z), max(a, z)] = -s * value
+                _into(third, (a, z, z), t * value)
+            for (a, b), value in l2.items():
+                _into(third, (a, b, z), -(t * l1[a] * l1[b] + s * value))
             expected[0] *= rest
             # E[score^2] with P(y = 0) = p / (1 - r) where y = 0 is seen; of a hurdle p (1 - p).
             expected[z] = p * rest
         if self.dispersion is not None:
             d = self.dispersion
-            in_phi = self._in_parameter(
-                family.dispersion_power, family.dispersion_terms(response, inner, eta[0], rows), l1, l2, r, s, t
-            )
-            first[d] = in_phi.loglik
-            second[0, d] = in_phi.first[0]
-            second[d, d] = -(in_phi.loglik**2)
-            third[0, 0, d] = in_phi.second[0, 0]
-            expected[d] = in_phi.loglik**2 + _SMALLEST
-            if self.zero is not None:
-                second[self.zero, d] = in_phi.first[self.zero]
-                third[0, self.zero, d] = in_phi.second[0, self.zero]
-                third[self.zero, self.zero, d] = in_phi.second[self.zero, self.zero]
+            # Of a dispersion without random effects nothing moves with its curvature: the square of its score serves.
+            expected[d] = first[d] ** 2 + _SMALLEST
+            second.setdefault((d, d), -(first[d] ** 2))
         weighted = {k: weight * v for k, v in second.items()}, {k: weight * v for k, v in third.items()}
         return RowDerivatives(weight * first, *weighted, weight * expected)
 
@@ -164,9 +168,14 @@ class SeveralPredictors:
         others = family.tail_terms(response, inner, eta[0], rows)
         if not others:
             return ()
-        terms = family.terms(response, inner, eta[0], rows)
+        own = self._own(family, response, inner, eta, rows)
         shares = self._shares(family, response, inner, eta, rows, zero)
-        found = (self._in_parameter(1.0, d, terms.score, -terms.observed, *shares) for d in others)
+        beside: list[Second] = [{} for _ in others]
+        if self.dispersion is not None and self.curved:
+            d, power = self.dispersion, family.dispersion_power
+            curves = shape_curvature(family, response, inner, eta[0], np.asarray(rows))
+            beside = [{(d, -1): power * c.first, (0, d): power * c.mixed, (d, d): power**2 * c.second} for c in curves]
+        found = (self._in_parameter(other, more, own, shares) for other, more in zip(others, beside, strict=True))
         return tuple(
             InParameter(
                 weight * f.loglik,
@@ -176,17 +185,49 @@ class SeveralPredictors:
             for f in found
         )
 
+    def _own(self, family: Family, y: Array, prior: Array, eta: Array, phi: Array | float) -> _Own:
+        """Derivatives of the family's log density in its own predictors."""
+        terms = family.terms(y, prior, eta[0], phi)
+        slope = family.observed_slope(y, prior, eta[0], phi, terms)
+        own = _Own({0: terms.score}, {(0, 0): -terms.observed}, {(0, 0, 0): -slope}, terms.expected)
+        if self.dispersion is None:
+            return own
+        d, power = self.dispersion, family.dispersion_power
+        in_phi = family.dispersion_terms(y, prior, eta[0], phi)
+        own.first[d] = power * in_phi.loglik
+        own.second[0, d] = power * in_phi.score
+        own.third[0, 0, d] = -power * in_phi.weight
+        if self.curved:
+            curve = dispersion_curvature(family, y, prior, eta[0], np.asarray(phi))
+            own.second[d, d] = power**2 * curve.second
+            own.third[0, d, d] = power**2 * curve.mixed
+            own.third[d, d, d] = power**3 * curve.third
+        return own
+
     def _in_parameter(
-        self, power: float, d: DispersionTerms, l1: Array, l2: Array, r: Array, s: Array, t: Array
+        self, d: DispersionTerms, beside: Second, own: _Own, shares: tuple[Array, Array, Array]
     ) -> InParameter:
-        lp, l1p, l2p = power * d.loglik, power * d.score, -power * d.weight
-        first = {0: s * l1 * lp + r * l1p}
-        second: Second = {(0, 0): t * l1**2 * lp + s * (2.0 * l1 * l1p + l2 * lp) + r * l2p}
+        """Derivatives in one parameter; `beside` has those with the dispersion's predictor, (d, -1) being l_dp."""
+        r, s, t = shares
+        l1, l2, lp = own.first, own.second, d.loglik
+        l1p: dict[int, Array] = {0: d.score}
+        l2p: Second = {(0, 0): -d.weight}
+        for (a, b), value in beside.items():
+            if b < 0:
+                l1p[a] = value
+            else:
+                l2p[a, b] = value
+        first = {a: s * l1[a] * lp + r * value for a, value in l1p.items()}
+        second: Second = {}
+        for (a, b), value in l2p.items():
+            cross = l1p[a] * l1[b] + l1p[b] * l1[a] + l2[a, b] * lp
+            second[a, b] = t * l1[a] * l1[b] * lp + s * cross + r * value
         if self.zero is not None:
             z = self.zero
             first[z] = -s * lp
-            second[0, z] = -(t * l1 * lp + s * l1p)
             second[z, z] = t * lp
+            for a, value in l1p.items():
+                second[min(a, z), max(a, z)] = -(t * l1[a] * lp + s * value)
         return InParameter(r * lp, first, second)
 
     def _weights(self, family: Family, prior: Array) -> tuple[Array, Array | float]:
@@ -219,6 +260,22 @@ class SeveralPredictors:
             r, rest = np.where(zero, 0.0, 1.0), np.where(zero, 1.0, 0.0)
         s = r * rest
         return r, s, s * (rest - r)
+
+
+@dataclass(frozen=True, eq=False)
+class _Own:
+    """Derivatives of the family's log density in its own predictors, the mean's and the dispersion's, by places."""
+
+    first: dict[int, Array]
+    second: Second
+    third: Third
+    expected: Array
+
+
+def _into(third: Third, places: tuple[int, int, int], value: Array) -> None:
+    """A third derivative under each pair of its places in order, with the place that is left."""
+    a, b, c = sorted(places)
+    third[a, b, c] = third[a, c, b] = third[b, c, a] = value
 
 
 # Logarithms of dispersions farther out have powers that are no doubles.

@@ -102,15 +102,28 @@ def _series(log_z: Jet, a: Jet) -> Jet:
     """S; it and its derivative in psi."""
     shape = np.broadcast_shapes(np.shape(log_z.value), np.shape(a.value))
     z, shapes = (np.broadcast_to(x, shape).ravel() for x in (log_z.value, a.value))
-    value, count, weighted = (part.reshape(shape) for part in log_series(z, shapes))
-    if log_z.psi is None:
-        return fixed(value)
-    moved = count * log_z.psi[0] - (0.0 if a.psi is None else weighted * a.psi[0])
-    return Jet(value, None, (moved, np.zeros(()), np.zeros(())))
+    moves = log_z.eta is not None
+    value, count, weighted, *higher = (part.reshape(shape) for part in log_series(z, shapes, higher=moves))
+    zero = np.zeros(())
+    if not moves:
+        if log_z.psi is None:
+            return fixed(value)
+        moved = count * log_z.psi[0] - (0.0 if a.psi is None else weighted * a.psi[0])
+        return Jet(value, None, (moved, zero, zero))
+    second, third, mixed, mixed_second = higher
+    out = log_z.through(value, count, second, third)
+    if a.psi is None or log_z.eta is None:
+        return out
+    # What a itself moves of S and of its slopes in log z.
+    (z1, z2, _), p = log_z.eta, -a.psi[0]
+    return out + Jet(zero, None, (weighted * p, mixed * z1 * p, (mixed_second * z1**2 + mixed * z2) * p))
 
 
-def log_series(log_z: Array, a: Array) -> tuple[Array, Array, Array]:
-    """S of every row, and the means of j and of j psi(j a) over its summands: all of shape (r,)."""
+def log_series(log_z: Array, a: Array, *, higher: bool = False) -> tuple[Array, ...]:
+    """S of every row, and the means of j and of j psi(j a) over its summands: all of shape (r,).
+
+    With `higher` also the second and third cumulant of j, and the cumulants of j, and of j twice, with j psi(j a).
+    """
     peak = np.exp((log_z - a * np.log(a)) / (1.0 + a))
     reach = _LOG_NOTHING / (1.0 + a)
     below, above = np.sqrt(2.0 * peak * reach), reach / 3.0 + np.sqrt(reach**2 / 9.0 + 2.0 * peak * reach)
@@ -119,7 +132,7 @@ def log_series(log_z: Array, a: Array) -> tuple[Array, Array, Array]:
     # Steps other than 1 need summands that vanish at both ends.
     step = np.where(peak - below > 1.0, np.maximum(width / _NODES, 1.0), 1.0)
     count = np.ceil(width / step)
-    out = np.empty((3, len(log_z)))
+    out = np.empty((7 if higher else 3, len(log_z)))
     order = np.argsort(count)
     begin = 0
     while begin < len(order):
@@ -133,7 +146,11 @@ def log_series(log_z: Array, a: Array) -> tuple[Array, Array, Array]:
         w = np.exp(logs - top[:, None])
         total = w.sum(axis=1)
         out[0, rows] = top + np.log(total * step[rows])
+        slope = j * digamma(ja)
         out[1, rows] = (w * j).sum(axis=1) / total
-        out[2, rows] = (w * j * digamma(ja)).sum(axis=1) / total
+        out[2, rows] = (w * slope).sum(axis=1) / total
+        if higher:
+            p, d, e = w / total[:, None], j - out[1, rows, None], slope - out[2, rows, None]
+            out[3:, rows] = np.stack([(p * x).sum(axis=1) for x in (d * d, d**3, d * e, d * d * e)])
         begin = stop
-    return out[0], out[1], out[2]
+    return tuple(out)

@@ -11,6 +11,8 @@ import pandas as pd
 
 from mixfit import wald
 from mixfit.covariance.templates import expand
+from mixfit.design.across import refuse_related
+from mixfit.fitted.draws import independent
 from mixfit.fitted.ranef import coef, ranef
 from mixfit.fitted.simulate import simulate
 from mixfit.fitted.singular import any_singular, undetermined
@@ -56,8 +58,18 @@ class Fitted:
         return pd.Index(self.model.exog_names, dtype=object)
 
     @property
+    def _coefficients(self) -> Array:
+        """What `params` has."""
+        return np.asarray(self.estimate.beta)
+
+    @property
+    def _covariance(self) -> Array:
+        """Of what `params` has."""
+        return np.asarray(self.estimate.cov_beta)
+
+    @property
     def _errors(self) -> Array:
-        return np.sqrt(np.diagonal(self.estimate.cov_beta))
+        return np.sqrt(np.diagonal(self._covariance))
 
     @property
     def _n_scale(self) -> int:
@@ -67,12 +79,12 @@ class Fitted:
     @cached_property
     def params(self) -> pd.Series[float]:
         """Fixed effects, named as formulaic names columns; aliased columns are left out."""
-        return self._series(self.estimate.beta)
+        return self._series(self._coefficients)
 
     @property
     def fixef(self) -> pd.Series[float]:
-        """The same as `params`, under lme4's name."""
-        return self.params
+        """Coefficients of the columns of the model's ``exog``, under lme4's name: `params`, but for thresholds."""
+        return pd.Series(np.asarray(self.estimate.beta), index=pd.Index(self.model.exog_names, dtype=object))
 
     @cached_property
     def bse(self) -> pd.Series[float]:
@@ -82,7 +94,7 @@ class Fitted:
     @cached_property
     def tvalues(self) -> pd.Series[float]:
         """Ratio of `params` to `bse`."""
-        return self._series(wald.ratios(self.estimate.beta, self._errors))
+        return self._series(wald.ratios(self._coefficients, self._errors))
 
     @cached_property
     def pvalues(self) -> pd.Series[float]:
@@ -91,7 +103,7 @@ class Fitted:
         That is what statsmodels' MixedLM and lme4's ``summary(glmer(...))`` report, and too small
         where groups are few: for Gaussian models see ``ttest``, which has degrees of freedom.
         """
-        return self._series(wald.p_values(wald.ratios(self.estimate.beta, self._errors)))
+        return self._series(wald.p_values(wald.ratios(self._coefficients, self._errors)))
 
     def cov_params(self) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects, at the estimated theta.
@@ -125,7 +137,8 @@ class Fitted:
     @property
     def npar(self) -> int:
         """Number of parameters: fixed effects, theta and, where one is estimated, the scale."""
-        return wald.n_parameters(len(self.estimate.beta), len(self.estimate.theta), self._n_scale)
+        given = sum(term.structure.is_given for term in self.model.design.random)
+        return wald.n_parameters(len(self.estimate.beta), len(self.estimate.theta) - given, self._n_scale)
 
     @property
     def df_model(self) -> int:
@@ -211,6 +224,7 @@ class Fitted:
 
         Block diagonal; its rows and columns are the columns of the model's ``exog_re``.
         """
+        refuse_related(self.model.design.random, "Lambda")
         return expand(self.estimate.templates, [r.grouping.n_levels for r in self.model.design.random])
 
     @cached_property
@@ -221,5 +235,6 @@ class Fitted:
         covariance is singular, u has nothing in the directions that it leaves out.
         """
         # u = Lambda'Z'(score of the predictor) is in the range of T': of all solutions of b = Tu the shortest.
-        pairs = zip(self.estimate.templates, self.estimate.modes, strict=True)
-        return np.concatenate([np.empty(0), *((b @ np.linalg.pinv(t).T).ravel() for t, b in pairs)])
+        triples = zip(self.estimate.templates, self.estimate.modes, self.model.design.random, strict=True)
+        parts = [independent(term.structure, b) @ np.linalg.pinv(t).T for t, b, term in triples]
+        return np.concatenate([np.empty(0), *(part.ravel() for part in parts)])

@@ -3,38 +3,53 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from mixfit import wald
+from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.families.several import DISPERSION, ZERO
-from mixfit.fitted.linear_predictor import linear_predictor
-from mixfit.fitted.predict import check_levels, predicted, row_predictors
+from mixfit.fitted.linear_predictor import complete_variance, kept_columns, linear_predictor
+from mixfit.fitted.predict import check_levels, predictors_of, rows_to_predict
+from mixfit.fitted.protocols import is_generalized
 from mixfit.fitted.re_form import select
 from mixfit.tables.layout import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
-    from mixfit.fitted.protocols import GeneralizedFit
+    from mixfit.fitted.protocols import Fit, GeneralizedFit
     from mixfit.fitted.re_form import ReForm
     from mixfit.glmm.types import FurtherEstimate
 
     Array = NDArray[np.float64]
 
+# Of a predictor, for differences of a mean that its dispersion enters: a cube root of the rounding unit.
+_STEP = float(np.cbrt(np.finfo(float).eps))
+# A probability, or a relative excess of variance, that leaves no trace in the likelihood of a million rows.
+_NOTHING = 1e-6
+# What families are where their dispersion is at its bound.
+_LIMITS = {
+    "nbinom1": "poisson",
+    "nbinom2": "poisson",
+    "truncated_nbinom1": "truncated_poisson",
+    "truncated_nbinom2": "truncated_poisson",
+    "betabinomial": "binomial",
+}
 # What there is to predict.
 _WHAT = ("response", "conditional", "zero", "dispersion", "link")
 
 __all__ = [
-    "coefficients_of",
     "dispersion_of",
     "further_deviations",
     "further_of",
     "further_predictor",
+    "limit_notes",
     "mixed_moments",
     "predict_part",
     "zero_of",
@@ -56,30 +71,12 @@ def further_of(fit: GeneralizedFit, name: str) -> FurtherEstimate:
     return further[name]
 
 
-def coefficients_of(fit: GeneralizedFit, name: str) -> pd.DataFrame:
-    """Estimates, standard errors, z and p of a predictor after the mean's, a row a coefficient.
-
-    Parameters
-    ----------
-    fit : GeneralizedResults
-    name : str
-
-    Returns
-    -------
-    DataFrame
-    """
-    found = further_of(fit, name)
-    errors = np.sqrt(np.diagonal(found.cov_beta))
-    z = wald.ratios(found.beta, errors)
-    columns = {"Estimate": found.beta, "Std. Error": errors, "z value": z, "Pr(>|z|)": wald.p_values(z)}
-    return pd.DataFrame(columns, index=pd.Index(found.names, dtype=object))
-
-
-def further_deviations(fit: GeneralizedFit, name: str) -> str:
+def further_deviations(fit: Fit, name: str) -> str:
     """What a summary says of the random effects of a predictor after the mean's; empty where it has none."""
     own = next(p for p in fit.model.design.further if p.name == name)
     parts = []
-    for term, template in zip(own.random, further_of(fit, name).templates, strict=True):
+    templates = further_of(fit, name).templates if is_generalized(fit) else ()
+    for term, template in zip(own.random, templates, strict=True):
         deviations = np.sqrt(np.einsum("ij,ij->i", template, template))
         columns = ", ".join(f"{shown(c)} {d:.4g}" for c, d in zip(term.columns, deviations, strict=True))
         parts.append(f"{term.grouping.name}: {columns}")
@@ -105,19 +102,59 @@ def further_predictor(
     -------
     ndarray
     """
-    found, design = further_of(fit, name), fit.model.design
+    rows = _further_rows(fit, name, newdata, random=random, allow_new_levels=allow_new_levels)
+    found = further_of(fit, name)
+    return linear_predictor(rows.X, found.beta, rows.offset, rows.Z, rows.codes, found.modes)
+
+
+class _Rows(NamedTuple):
+    """Rows of one predictor: X without aliased columns, offset, and of every term the columns and levels, or None."""
+
+    X: Array
+    offset: Array
+    Z: Sequence[Array | None]
+    codes: Sequence[NDArray[np.intp] | None]
+
+    def times(self, factor: Array) -> _Rows:
+        """The rows of a predictor that is multiplied by a number in every row."""
+        Z = [None if z is None else factor[:, None] * z for z in self.Z]
+        return self._replace(X=factor[:, None] * self.X, Z=Z)
+
+
+def _further_rows(fit: GeneralizedFit, name: str, newdata: object, *, random: bool, allow_new_levels: bool) -> _Rows:
+    kept, design = further_of(fit, name).kept, fit.model.design
     own = next(p for p in design.further if p.name == name)
     if newdata is None:
         offset = np.zeros(len(design.y)) if own.offset is None else own.offset
         Z = tuple(t.Z if random else None for t in own.random)
         codes = tuple(t.grouping.codes if random else None for t in own.random)
-        return linear_predictor(own.X[:, found.kept], found.beta, offset, Z, codes, found.modes)
+        return _Rows(own.X[:, kept], offset, Z, codes)
     wanted = tuple((random and p.name == name,) * len(p.random) for p in design.further)
     new = design.reader.read(newdata, (False,) * len(design.random), wanted)
     rows = next(p for p in new.further if p.name == name)
     if not allow_new_levels:
         check_levels(replace(new, Z=rows.Z, codes=rows.codes), own.random, newdata)
-    return linear_predictor(rows.X[:, found.kept], found.beta, rows.offset, rows.Z, rows.codes, found.modes)
+    return _Rows(rows.X[:, kept], rows.offset, rows.Z, rows.codes)
+
+
+def limit_notes(fit: GeneralizedFit) -> list[str]:
+    """What a summary says of parameters at the edge: no further zeros, and distributions that are others' limits."""
+    notes = []
+    zero = zero_of(fit)
+    if zero is not None and float(zero.max()) < _NOTHING:
+        notes.append(
+            f"boundary fit: no further zeros (their probability is below {_NOTHING:g} in every row); the model is the "
+            "one without zi=, whose coefficients have no meaning"
+        )
+    family, limit = fit.model.family, _LIMITS.get(fit.model.family.name)
+    if limit is not None and family.has_dispersion:
+        phi = np.asarray(dispersion_of(fit))
+        # How far the variance is from that of the limit, relative: mu / phi, phi, m / phi.
+        size = np.asarray(fit.response_link.mean(fit.estimate.eta)) if family.kind == "count" else fit.prior
+        excess = phi if family.name.endswith("nbinom1") else size / phi
+        if float(np.max(excess)) < _NOTHING:
+            notes.append(f"boundary fit: the dispersion is at its limit, where {family.name} is {limit}")
+    return notes
 
 
 def zero_of(fit: GeneralizedFit) -> Array | None:
@@ -160,27 +197,61 @@ def predict_part(
             "A re_form that keeps some random effects names those of the mean only, and zi= has some too: use None, "
             "for all, or 'population', for none."
         )
-    alone = what in ("link", "conditional") and not (what == "conditional" and _needs_dispersion(fit))
-    if se and not alone:
-        raise FitError(
-            f"predict(what={what!r}) has no standard errors where several predictors make it: use what='link', or a "
-            "bootstrap."
-        )
-    eta, variance, labels = row_predictors(fit, newdata, re_form, allow_new_levels, variance=se)
+    selection = select(re_form, fit.model.design.random)
+    read = rows_to_predict(fit, newdata, selection, allow_new_levels)
+    rows = {MEAN: _Rows(read.X, read.offset, kept_columns(read.Z, selection), read.codes)}
+    for name in further:
+        rows[name] = _further_rows(fit, name, newdata, random=whole, allow_new_levels=allow_new_levels)
+    eta = {MEAN: predictors_of(fit, read, selection, False).eta}
+    for name, found in further.items():
+        own = rows[name]
+        eta[name] = linear_predictor(own.X, found.beta, own.offset, own.Z, own.codes, found.modes)
+    value, slopes = _value(fit, what, eta)
+    if not se:
+        return pd.Series(value, index=read.index)
+    moved = [rows[name].times(slopes[name]) for name in rows]
+    variance = complete_variance(
+        fit.model,
+        replace(fit.estimate, cov_beta=fit.estimate.cov_every_beta) if further else fit.estimate,
+        np.column_stack([r.X for r in moved]),
+        [z for r in moved for z in r.Z],
+        [code for r in moved for code in r.codes],
+    )
+    for place, code, z in zip(read.own_variance, read.codes, rows[MEAN].Z, strict=False):
+        if place is not None and code is not None and z is not None:
+            variance = variance + slopes[MEAN] ** 2 * np.where(code >= 0, place, 0.0)
+    if what == "dispersion" and DISPERSION not in further and fit.model.family.has_dispersion:
+        power = 0.5 if fit.model.family.is_scaled else 1.0
+        variance = variance + (power * value * fit.estimate.log_phi_error) ** 2
+    return pd.DataFrame({"mean": value, "mean_se": np.sqrt(variance)}, index=read.index)
 
-    def other(name: str) -> Array:
-        return further_predictor(fit, name, newdata, random=whole, allow_new_levels=allow_new_levels)
 
-    if what == "zero":
-        return pd.Series(expit(other(ZERO)), index=labels)
-    phi = dispersion_of(fit, other(DISPERSION) if DISPERSION in further else None)
+def _value(fit: GeneralizedFit, what: str, eta: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
+    """What is predicted from the predictors of rows, and its derivative in each of them."""
+    family, mean = fit.family, eta[MEAN]
+    zero = {name: np.zeros(len(mean)) for name in eta}
+    phi = np.asarray(dispersion_of(fit, eta.get(DISPERSION)))
+    if what == "link":
+        return mean, {**zero, MEAN: np.ones(len(mean))}
     if what == "dispersion":
-        return pd.Series(np.broadcast_to(phi, eta.shape), index=labels)
-    link = None if what == "link" else fit.family.response_link(phi)
-    out = predicted(eta, variance, labels, link)
-    if what == "response" and ZERO in further:
-        out = out * (1.0 - expit(other(ZERO)))
-    return out
+        power = 0.5 if family.is_scaled else 1.0
+        value = np.broadcast_to(phi**power, mean.shape)
+        slope = power * family.dispersion_power * value
+        return value, zero if DISPERSION not in eta else {**zero, DISPERSION: slope}
+    p, rest = (expit(eta[ZERO]), expit(-eta[ZERO])) if ZERO in eta else (zero[MEAN], np.ones(len(mean)))
+    if what == "zero":
+        return p, {**zero, ZERO: p * rest}
+    value, slope = family.response(mean, phi)
+    slopes = {**zero, MEAN: slope}
+    if _needs_dispersion(fit):
+        ahead, behind = (
+            family.response(mean, np.asarray(dispersion_of(fit, eta[DISPERSION] + step)))[0] for step in (_STEP, -_STEP)
+        )
+        slopes[DISPERSION] = (ahead - behind) / (2.0 * _STEP)
+    if what == "response" and ZERO in eta:
+        slopes = {name: rest * s for name, s in slopes.items()} | {ZERO: -p * rest * value}
+        value = rest * value
+    return value, slopes
 
 
 def select_any(re_form: ReForm, fit: GeneralizedFit) -> bool:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 import pandas as pd
 
-from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.families.several import DISPERSION
 from mixfit.fitted.core import Fitted
-from mixfit.fitted.further import coefficients_of, dispersion_of, mixed_moments, predict_part, zero_of
+from mixfit.fitted.further import dispersion_of, mixed_moments, predict_part, zero_of
+from mixfit.fitted.marginal import marginal_means
 from mixfit.fitted.predict import predicted, row_predictors
+from mixfit.fitted.re_form import is_marginal
 from mixfit.fitted.residuals import conditional_residuals, mixture_residuals, overdispersion_test
 
 if TYPE_CHECKING:
@@ -98,6 +99,10 @@ class FittedGeneralized(Fitted):
         """The family at the estimates of its shapes."""
         return self.model.family.at(self.estimate.shape)
 
+    def family_of(self, newdata: object, *, keep: NDArray[np.bool_]) -> Family:
+        """`family` for the rows `keep`, (m,), of a frame, of which some families have columns of their own."""
+        return self.family
+
     @property
     def shapes(self) -> dict[str, float]:
         """Parameters of the distribution beside mean and dispersion, by name: df, power, alpha, cut points.
@@ -111,45 +116,6 @@ class FittedGeneralized(Fitted):
         {'df': 4.5}
         """
         return self.family.shape_values
-
-    def params_of(self, predictor: str) -> pd.Series[float]:
-        """Return the fixed effects of a predictor: ``"zi"``, ``"dispersion"``, or ``"mean"``, which are `params`.
-
-        Parameters
-        ----------
-        predictor : str
-
-        Returns
-        -------
-        Series
-
-        Raises
-        ------
-        FitError
-            For a predictor that the model does not have.
-
-        Examples
-        --------
-        >>> import mixfit
-        >>> ticks = mixfit.datasets.load("grouseticks")
-        >>> fit = mixfit.mixed("TICKS ~ YEAR + (1 | BROOD)", ticks, family="poisson", zi="~ 1").fit()
-        >>> fit.params_of("zi").index.tolist()
-        ['Intercept']
-        """
-        return self.params if predictor == MEAN else coefficients_of(self, predictor)["Estimate"].rename(None)
-
-    def bse_of(self, predictor: str) -> pd.Series[float]:
-        """Return the standard errors of `params_of`.
-
-        Parameters
-        ----------
-        predictor : str
-
-        Returns
-        -------
-        Series
-        """
-        return self.bse if predictor == MEAN else coefficients_of(self, predictor)["Std. Error"].rename(None)
 
     @property
     def response_link(self) -> Link:
@@ -165,7 +131,8 @@ class FittedGeneralized(Fitted):
     def _n_scale(self) -> int:
         further = self.estimate.further
         own = int(self.model.family.has_dispersion and DISPERSION not in further) + len(self.model.family.free)
-        return own + sum(len(f.beta) + len(f.theta) for f in further.values())
+        # Fixed effects that are known are no parameters.
+        return own + sum(len(f.beta) + len(f.theta) for f in further.values()) - len(self.model.known_effects)
 
     @property
     def dispersion(self) -> float:
@@ -193,8 +160,9 @@ class FittedGeneralized(Fitted):
 
     @property
     def residual_sd(self) -> float | None:
-        """`sigma` where the family scales a variance, None elsewhere."""
-        return self.sigma if self.model.family.is_scaled else None
+        """`sigma` where the family scales a variance by one number for all rows, None elsewhere."""
+        own = self.model.family.is_scaled and DISPERSION not in self.estimate.further
+        return self.sigma if own else None
 
     @cached_property
     def prior(self) -> Array:
@@ -328,12 +296,13 @@ class FittedGeneralized(Fitted):
             Rows to predict, with the columns of the formula; the rows of the fit by default. A
             row with a missing value gives NaN.
         type : {"response", "link"}
-            The mean at the linear predictor, or that itself. With ``re_form="population"`` the mean
-            is that of a level whose random effects are zero, not the average over levels.
+            The mean at the linear predictor, or that itself.
         re_form : None, str, False or sequence of str
             Random effects to include: all of them (None), none (``"population"``, ``False``,
             ``"~0"``), those of a formula such as ``"~(1 | herd)"``, or those of the named
-            grouping factors.
+            grouping factors. With ``"population"`` the mean is that of a level whose random effects are zero;
+            ``"marginal"`` integrates them out: the average over the population that the levels come from, whose
+            standard errors count the uncertainty of theta.
         allow_new_levels : bool
             Whether a level that the fit never saw is predicted with a random effect of zero.
         se : bool
@@ -344,8 +313,9 @@ class FittedGeneralized(Fitted):
             own effect adds nothing. Those of the mean follow by the delta method.
         what : {"response", "conditional", "zero", "dispersion", "link"}, optional
             Of a model with ``zi=`` or ``dispersion=``: the mean response, (1 - p) times the mean of the family;
-            that mean; p, the probability of a further zero (of a hurdle: of any); the dispersion phi; the linear
-            predictor of the mean. It goes before `type`.
+            that mean; p, the probability of a further zero (of a hurdle: of any); the dispersion, as glmmTMB gives it:
+            phi, and of families whose variance phi multiplies (gaussian, gamma, inverse.gaussian) its square root;
+            the linear predictor of the mean. It goes before `type`.
 
         Returns
         -------
@@ -362,7 +332,7 @@ class FittedGeneralized(Fitted):
         FormulaError
             For a `re_form` with a term that the model does not have.
         FitError
-            For another `type` or `what`, and for standard errors of what several predictors make.
+            For another `type` or `what`.
 
         Examples
         --------
@@ -376,10 +346,14 @@ class FittedGeneralized(Fitted):
             mean  mean_se
         0 -1.399    0.232
         1 -2.391    0.310
+        >>> fit.predict(herds.head(2), re_form="marginal").round(3).tolist()
+        [0.216, 0.097]
         """
         if type not in ("response", "link"):
             raise FitError(f"predict has the types 'response' and 'link', not {type!r}")
-        if self.estimate.further or what is not None:
+        if (self.estimate.further or what is not None) and not is_marginal(re_form):
             return predict_part(self, newdata, what or type, re_form, allow_new_levels, se)
+        if is_marginal(re_form) and type == "response":
+            return marginal_means(self, newdata, se)
         prediction = row_predictors(self, newdata, re_form, allow_new_levels, se)
         return predicted(*prediction, None if type == "link" else self.response_link)

@@ -12,7 +12,7 @@ from mixfit.errors import FitError
 from mixfit.fitted.core import Fitted
 from mixfit.fitted.linear_predictor import training_predictor
 from mixfit.fitted.predict import predicted, row_predictors
-from mixfit.fitted.re_form import select
+from mixfit.fitted.re_form import is_marginal, select
 from mixfit.fitted.residual_covariance import residual_deviations, whitened
 from mixfit.fitted.residuals import scale_residuals
 
@@ -154,7 +154,7 @@ class FittedLinear(Fitted):
         re_form : None, str, False or sequence of str
             Random effects to include: all of them (None), none (``"population"``, ``False``,
             ``"~0"``), those of a formula such as ``"~(1 | Subject)"``, or those of the named
-            grouping factors.
+            grouping factors. The average over groups, ``"marginal"``, is that at effects of zero in a linear model.
         allow_new_levels : bool
             Whether a level that the fit never saw is predicted with a random effect of zero.
         se : bool
@@ -208,7 +208,13 @@ class FittedLinear(Fitted):
         transformation = self.model.design.transformation
         if transformation is not None and type == "response":
             transformation.require_inverse()
-        prediction = row_predictors(self, newdata, re_form, allow_new_levels, se)
+            if is_marginal(re_form):
+                raise FitError(
+                    "re_form='marginal' averages means, and what the inverse of the transformation gives are medians: "
+                    "fit a generalized model, such as family='lognormal', for means of the untransformed response."
+                )
+        kept: ReForm = "population" if is_marginal(re_form) else re_form
+        prediction = row_predictors(self, newdata, kept, allow_new_levels, se)
         if type == "response":
             return predicted(*prediction, transformation)
         return predicted(*prediction, scale=None if transformation is None else transformation.text)

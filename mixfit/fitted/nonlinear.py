@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from mixfit.arguments import check_count, check_probability
+from mixfit.arguments import check_count, check_probability, row_weights
 from mixfit.design.columns import Columns
 from mixfit.fitted.core import Fitted
+from mixfit.fitted.draws import add_noise, draw_predictors
+from mixfit.fitted.new_responses import draw_new_predictors, new_weights
 from mixfit.fitted.predict import row_predictors
 from mixfit.fitted.residuals import scale_residuals
-from mixfit.fitted.simulate import add_noise, draw_predictors
 from mixfit.wald import interval
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from mixfit.fitted.new_responses import NewLevels
     from mixfit.fitted.protocols import Kind
     from mixfit.fitted.re_form import ReForm
     from mixfit.fitted.residuals import ResidualKind
@@ -155,31 +157,55 @@ class FittedNonlinear(Fitted):
         return pd.Series(curve.values(phi.to_numpy().T), index=phi.index)
 
     def simulate(
-        self, n: int = 1, *, seed: int | np.random.Generator | None = None, re_form: ReForm = "population"
+        self,
+        n: int = 1,
+        *,
+        newdata: object = None,
+        seed: int | np.random.Generator | None = None,
+        re_form: ReForm = "population",
+        new_levels: NewLevels = "sample",
+        weights: ArrayLike | None = None,
     ) -> pd.DataFrame:
-        """Draw new responses from the fitted model, on the rows of the fit.
+        """Draw new responses from the fitted model, on the rows of the fit or on those of another frame.
 
         Parameters
         ----------
         n : int
             Number of replicates.
+        newdata : frame, optional
+            Rows to draw responses for, with the curve's covariates and the grouping factors, whose levels may be new;
+            the rows of the fit by default.
         seed : int, Generator or None
         re_form : None, str, False or sequence of str
             Random terms to hold at their modes; all others are drawn anew.
+        new_levels : {"sample", "zero"}
+            What the effects of a level are that the fit never saw, where `re_form` holds its term: drawn, or zero.
+        weights : array_like, shape (m,) or (), optional
+            Prior weights of the new rows; from the column that the fit had them from by default.
 
         Returns
         -------
-        DataFrame, shape (nobs, n)
+        DataFrame, shape (m, n)
             Columns ``sim_1``, ``sim_2``, ...
         """
         check_count("n", n)
         rng = np.random.default_rng(seed)
-        stacked = draw_predictors(self, n, re_form, rng)
-        phi = stacked.reshape(len(self.model.parameters), self.nobs, n)
-        weights = self.model.design.weights
-        own = None if weights is None else weights[: self.nobs]
-        values = add_noise(self.model.curve.values(phi), self.sigma, own, rng)
-        return pd.DataFrame(values, index=self._index, columns=[f"sim_{i + 1}" for i in range(n)])
+        names = [f"sim_{i + 1}" for i in range(n)]
+        if newdata is None:
+            stacked, curve, index = draw_predictors(self, n, re_form, rng), self.model.curve, self._index
+            prior = None if self.model.design.weights is None else self.model.design.weights[: self.nobs]
+        else:
+            columns = Columns(newdata, "new data")
+            frame, curve, index = self.model.stack.frame(columns), self.model.stack.curve(columns), columns.index
+            stacked = draw_new_predictors(self, frame, n, re_form=re_form, new_levels=new_levels, rng=rng).eta
+            every = (
+                weights
+                if weights is None
+                else np.tile(row_weights(weights, None, len(index)), len(self.model.parameters))
+            )
+            prior = new_weights(self, frame, every, len(stacked))[: len(index)]
+        phi = stacked.reshape(len(self.model.parameters), len(index), n)
+        return pd.DataFrame(add_noise(curve.values(phi), self.sigma, prior, rng), index=index, columns=names)
 
     def conf_int(self, alpha: float = 0.05) -> pd.DataFrame:
         """Return Wald intervals of the fixed effects.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeGuard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     import pandas as pd
@@ -115,6 +115,10 @@ class Model(Protocol):
         """Names of the columns that were dropped because others determine them."""
 
     @property
+    def reach(self) -> tuple[Array, tuple[str, ...]]:
+        """Columns by which one model is known to contain another, and their names."""
+
+    @property
     def kept(self) -> NDArray[np.intp]:
         """Position in ``design.X`` of every column of `exog`."""
 
@@ -181,6 +185,10 @@ class GeneralizedModel(Model, Protocol):
         """Conditional distribution and link."""
 
     @property
+    def known_effects(self) -> Mapping[str, float]:
+        """Fixed effects that are known, by name."""
+
+    @property
     def assembly(self) -> GeneralizedAssembly:
         """Rows, patterns and bases of the design."""
 
@@ -207,6 +215,10 @@ class Fit(Protocol):
     @property
     def params(self) -> pd.Series[float]:
         """Fixed effects, shape (p,)."""
+
+    @property
+    def fixef(self) -> pd.Series[float]:
+        """Coefficients of the columns of the model's `exog`: `params`, but for thresholds."""
 
     @property
     def bse(self) -> pd.Series[float]:
@@ -351,6 +363,9 @@ class GeneralizedFit(Fit, Protocol):
     @property
     def family(self) -> Family:
         """The family at the estimates of its shapes."""
+
+    def family_of(self, newdata: object, *, keep: NDArray[np.bool_]) -> Family:
+        """The family for some rows of a frame."""
 
     @property
     def row_dispersion(self) -> Array | float:

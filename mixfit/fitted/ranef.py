@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from mixfit.arguments import check_flag
+from mixfit.design.types import MEAN
+from mixfit.errors import FitError
 from mixfit.fitted.varcorr import term_order
 
 if TYPE_CHECKING:
@@ -84,7 +86,12 @@ def effect_frames(random: Sequence[RandomDesign], values: Sequence[NDArray[np.fl
 def _term_frame(term: RandomDesign, values: NDArray[np.float64]) -> pd.DataFrame:
     if term.spread is not None:
         return pd.DataFrame(values.T, index=term.written.levels, columns=pd.Index([term.spread.column], dtype=object))
-    return pd.DataFrame(values, index=term.grouping.levels, columns=pd.Index(term.columns, dtype=object))
+    frame = pd.DataFrame(values, index=term.grouping.levels, columns=pd.Index(term.columns, dtype=object))
+    known = term.structure.relationship
+    if known is None:
+        return frame
+    place = pd.Index(known.nodes).get_indexer(pd.Index(known.labels))
+    return frame.iloc[place]
 
 
 def standard_deviations(covariances: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64], ...]:
@@ -161,7 +168,7 @@ def coefficient_frames(params: pd.Series[float], modes: Mapping[str, pd.DataFram
     return frames
 
 
-def ranef(fit: Fit, *, condsd: bool = False) -> ByFactor:
+def ranef(fit: Fit, *, condsd: bool = False, predictor: str = MEAN) -> ByFactor:
     """Return the conditional modes of the random effects.
 
     Parameters
@@ -170,6 +177,8 @@ def ranef(fit: Fit, *, condsd: bool = False) -> ByFactor:
         Whether to add the conditional standard deviations of the modes, given the data and
         beta. The columns then have a top level: ``fit.ranef(condsd=True)["g"]["mode"]``
         and ``...["g"]["sd"]`` are frames of one shape.
+    predictor : {"mean", "zi", "dispersion"}
+        Whose random effects.
 
     Returns
     -------
@@ -188,12 +197,18 @@ def ranef(fit: Fit, *, condsd: bool = False) -> ByFactor:
     {'Intercept': 12.07, 'Days': 2.3}
     """
     check_flag("condsd", condsd)
-    random = fit.model.design.random
-    modes = effect_frames(random, fit.estimate.modes)
+    random, values = fit.model.design.random, fit.estimate.modes
+    if predictor != MEAN:
+        further = getattr(fit.estimate, "further", {})
+        if predictor not in further:
+            raise FitError(f"The model has random effects of {', '.join([MEAN, *further])}, and none of {predictor!r}.")
+        random = next(p.random for p in fit.model.design.further if p.name == predictor)
+        values = further[predictor].modes
+    modes = effect_frames(random, values)
     if not condsd:
         return ByFactor(modes)
-    deviations = standard_deviations(fit.model.conditional_covariance(fit.estimate))
-    return ByFactor(with_deviations(modes, effect_frames(random, deviations)))
+    covariances = fit.model.conditional_covariance(fit.estimate, **({} if predictor == MEAN else {"of": predictor}))
+    return ByFactor(with_deviations(modes, effect_frames(random, standard_deviations(covariances))))
 
 
 def coef(fit: Fit) -> ByFactor:
@@ -212,4 +227,4 @@ def coef(fit: Fit) -> ByFactor:
     >>> fit.coef()["Subject"].loc["308"].round(2).to_dict()
     {'Intercept': 253.66, 'Days': 19.67}
     """
-    return ByFactor(coefficient_frames(fit.params, ranef(fit)))
+    return ByFactor(coefficient_frames(fit.fixef, ranef(fit)))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mixfit.design.types import RandomDesign
 
-__all__ = ["ReForm", "Selection", "select"]
+__all__ = ["ReForm", "Selection", "is_marginal", "select"]
 
 # None, "population", False, a formula, or names of grouping factors
 ReForm = str | bool | float | Sequence[str] | None
@@ -23,6 +23,8 @@ ReForm = str | bool | float | Sequence[str] | None
 # for every term of the model, the columns that are kept
 Selection = tuple["NDArray[np.bool_]", ...]
 
+# Asks for averages over all of them, which only predicted means have.
+_MARGINAL = "marginal"
 _NONE = {"population", "0", "-1", "na", "none", "nan", ""}
 
 
@@ -58,6 +60,11 @@ def select(re_form: ReForm, random: Sequence[RandomDesign]) -> Selection:
     >>> select("~(1 | g)", [term])[0].tolist()
     [True, False]
     """
+    if is_marginal(re_form):
+        raise FormulaError(
+            "re_form='marginal' averages over the random effects, which only means on the scale of the response need: "
+            "predict(type='response') and get_prediction of a generalized or a linear model take it."
+        )
     if re_form is None:
         return tuple(np.ones(len(term.columns), dtype=bool) for term in random)
     kept = tuple(np.zeros(len(term.columns), dtype=bool) for term in random)
@@ -71,6 +78,17 @@ def select(re_form: ReForm, random: Sequence[RandomDesign]) -> Selection:
     for request in re_form:
         _keep(str(request), random, kept)
     return kept
+
+
+def is_marginal(re_form: ReForm) -> bool:
+    """Whether a form asks for averages over the random effects.
+
+    Examples
+    --------
+    >>> is_marginal("marginal"), is_marginal(None)
+    (True, False)
+    """
+    return isinstance(re_form, str) and re_form.strip().lower() == _MARGINAL
 
 
 def _is_missing(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""Responses simulated from a fit: all replicates in one array operation."""
+"""Responses simulated from a fit, on its rows or on others."""
 
 from __future__ import annotations
 
@@ -6,162 +6,62 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
 
-from mixfit.arguments import check_count
 from mixfit.errors import FitError
-from mixfit.families.several import ZERO
-from mixfit.fitted.linear_predictor import term_effect, training_predictor
-from mixfit.fitted.protocols import is_generalized
-from mixfit.fitted.re_form import select
-from mixfit.fitted.residual_covariance import is_structured, residual_noise
+from mixfit.fitted.draws import draw_predictors, draw_responses
+from mixfit.fitted.new_responses import draw_new_responses
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from numpy.typing import ArrayLike
 
-    from numpy.typing import NDArray
-
-    from mixfit.design.types import RandomDesign
+    from mixfit.fitted.new_responses import NewLevels
     from mixfit.fitted.protocols import Fit
     from mixfit.fitted.re_form import ReForm
 
-    Array = NDArray[np.float64]
-
-__all__ = ["add_noise", "draw_effects", "draw_predictors", "draw_responses", "simulate"]
-
-
-def draw_effects(
-    mean: Array,
-    random: Sequence[RandomDesign],
-    templates: Sequence[Array],
-    unit: float,
-    n: int,
-    rng: np.random.Generator,
-) -> Array:
-    """Draw ``mean + sum_t Z_t b_t`` with b ~ N(0, unit**2 T T').
-
-    Parameters
-    ----------
-    mean : ndarray, shape (m,)
-        Fixed part, offset and whatever random effects are conditioned on.
-    random : sequence of RandomDesign
-        Terms to draw anew.
-    templates : sequence of ndarray, shape (k_t, k_t)
-        Factors of these terms.
-    unit : float
-        What the factors are relative to.
-    n : int
-        Number of replicates.
-    rng : Generator
-
-    Returns
-    -------
-    ndarray, shape (m, n)
-        A column a replicate.
-
-    Examples
-    --------
-    >>> draw_effects(np.zeros(4), [], [], 1.0, 2, np.random.default_rng(1)).shape
-    (4, 2)
-    """
-    out = np.repeat(mean[:, None], n, axis=1)
-    for term, template in zip(random, templates, strict=True):
-        k = len(term.columns)
-        spherical = rng.standard_normal((term.grouping.n_levels, k, n))
-        effects = unit * np.einsum("ij,qjr->qir", template, spherical)
-        out += term_effect(term.Z, term.grouping.codes, effects)
-    return out
-
-
-def add_noise(predictors: Array, sigma: float, weights: Array | None, rng: np.random.Generator) -> Array:
-    """Add e ~ N(0, sigma**2 / w) to every column.
-
-    Parameters
-    ----------
-    predictors : ndarray, shape (m, n)
-    sigma : float
-        Residual standard deviation of an observation of weight 1.
-    weights : ndarray, shape (m,), or None
-    rng : Generator
-
-    Returns
-    -------
-    ndarray, shape (m, n)
-
-    Examples
-    --------
-    >>> bool(add_noise(np.zeros((2, 3)), 0.0, None, np.random.default_rng(1)).any())
-    False
-    """
-    noise = rng.standard_normal(predictors.shape)
-    noise *= sigma if weights is None else (sigma / np.sqrt(weights))[:, None]
-    return predictors + noise
-
-
-def draw_predictors(fit: Fit, n: int, re_form: ReForm, rng: np.random.Generator) -> Array:
-    """Linear predictors with new random effects, but for the terms that `re_form` holds: (nobs, n)."""
-    check_count("n", n)
-    random, templates = fit.model.design.random, fit.estimate.templates
-    selection = select(re_form, random)
-    for term, keep in zip(random, selection, strict=True):
-        if keep.any() and not keep.all():
-            raise FitError(f"simulate holds whole terms at their modes: re_form names only a part of {term.text}")
-    fresh = [t for t, keep in enumerate(selection) if not keep.any()]
-    held, new = training_predictor(fit, selection), [random[t] for t in fresh]
-    return draw_effects(held, new, [templates[t] for t in fresh], fit.estimate.unit, n, rng)
-
-
-def draw_responses(fit: Fit, predictors: Array, rng: np.random.Generator, *, held: bool = False) -> Array:
-    """Responses of the rows of the fit given their linear predictors: both (nobs, n), a column a replicate.
-
-    `held` keeps the random effects of further zeros at their modes.
-    """
-    if is_generalized(fit):
-        family, further = fit.family, fit.estimate.further
-        # Replicates as rows, since prior weights broadcast on the last axis.
-        drawn = family.simulate(family.link.mean(predictors).T, fit.prior, fit.row_dispersion, rng).T
-        if ZERO not in further:
-            return drawn
-        zero, own = further[ZERO], next(p for p in fit.model.design.further if p.name == ZERO)
-        if held or not zero.modes:
-            eta = zero.eta[:, None]
-        else:
-            fixed = own.X[:, zero.kept] @ zero.beta + (0.0 if own.offset is None else own.offset)
-            eta = draw_effects(fixed, own.random, zero.templates, 1.0, predictors.shape[1], rng)
-        return np.where(rng.uniform(size=drawn.shape) < expit(eta), 0.0, drawn)
-    if is_structured(fit):
-        return predictors + residual_noise(fit, predictors.shape[1], rng)
-    return add_noise(predictors, fit.sigma, fit.model.design.weights, rng)
+__all__ = ["simulate"]
 
 
 def simulate(
     fit: Fit,
     n: int = 1,
     *,
+    newdata: object = None,
     seed: int | np.random.Generator | None = None,
     re_form: ReForm = "population",
+    new_levels: NewLevels = "sample",
+    weights: ArrayLike | None = None,
 ) -> pd.DataFrame:
-    """Draw new responses from the fitted model, on the rows of the fit.
+    """Draw new responses from the fitted model, on the rows of the fit or on those of another frame.
 
     Parameters
     ----------
     n : int
         Number of replicates.
+    newdata : frame, optional
+        Rows to draw responses for, with the columns of the formula, grouping factors included; levels may be new. The
+        rows of the fit by default. A row with a missing value gives NaN.
     seed : int, Generator or None
         As ``numpy.random.default_rng`` takes it.
     re_form : None, str, False or sequence of str
         Random terms to hold at their modes; all others are drawn anew. None holds all.
+    new_levels : {"sample", "zero"}
+        What the effects of a level are that the fit never saw, where `re_form` holds its term: drawn, or zero.
+    weights : array_like, shape (m,) or (), optional
+        Prior weights of the new rows, or numbers of trials; from the columns that the fit had them from by default.
 
     Returns
     -------
-    DataFrame, shape (nobs, n)
+    DataFrame, shape (m, n)
         Columns ``sim_1``, ``sim_2``, ...; what `refit` takes, so proportions for a binomial model. Prior weights
         are those of the fit: they divide the residual variance of a linear model.
 
     Raises
     ------
     FitError
-        Where `n` is not positive, or `re_form` holds only some columns of a term.
+        Where `n` is not positive, or `re_form` holds only some columns of a term; with `newdata`, for a model whose
+        residuals are structured, and for places and times that a term has no effects for.
+    DataError
+        Where the new rows lack a column, or have no weights.
 
     Examples
     --------
@@ -173,8 +73,25 @@ def simulate(
        sim_1  sim_2
     0  0.071  0.143
     1  0.083  0.083
+
+    Two more herds of 20 animals, in their first period:
+
+    >>> import pandas as pd
+    >>> new = pd.DataFrame({"herd": ["a", "b"], "period": ["1", "1"]})
+    >>> fit.simulate(2, newdata=new, weights=20, seed=1).round(3)
+       sim_1  sim_2
+    0    0.2   0.40
+    1    0.2   0.05
     """
     rng = np.random.default_rng(seed)
-    values = draw_responses(fit, draw_predictors(fit, n, re_form, rng), rng, held=re_form is None)
+    if newdata is None:
+        if weights is not None:
+            raise FitError("weights= are those of new rows: give these by newdata=.")
+        index = fit.model.design.index
+        values = draw_responses(fit, draw_predictors(fit, n, re_form, rng), rng, held=re_form is None)
+    else:
+        values, index = draw_new_responses(
+            fit, newdata, n, re_form=re_form, new_levels=new_levels, weights=weights, rng=rng
+        )
     names = [f"sim_{i + 1}" for i in range(values.shape[1])]
-    return pd.DataFrame(values, index=fit.model.design.index, columns=names)
+    return pd.DataFrame(values, index=index, columns=names)

@@ -23,8 +23,6 @@ __all__ = ["NamedStructure", "lift_structures"]
 
 _CALL = re.compile(r"(?<![\w.`])([A-Za-z_]\w*)\(")
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`')
-# Structures of lme4 and glmmTMB, which must not be read as Python expressions.
-_ELSEWHERE = frozenset({"equalto"})
 # What a random term may begin with, and a Python expression with a bar in it, such as I(a | b), hardly ever does.
 _INTERCEPT = re.compile(r"\s*(?:-\s*)?[01]\b")
 
@@ -50,7 +48,7 @@ def lift_structures(source: str) -> tuple[str, dict[int, NamedStructure]]:
     Raises
     ------
     FormulaError
-        For the name of a structure that is not available.
+        For the name of a structure that there is not.
     """
     masked = _masked(source)
     out, found = list(source), {}
@@ -60,14 +58,6 @@ def lift_structures(source: str) -> tuple[str, dict[int, NamedStructure]]:
         if closing is None or not bar:
             continue
         if not is_structure(name):
-            if name in _ELSEWHERE:
-                raise error_at(
-                    f"`{name}(... | ...)`: this covariance structure is not available; write (x | g), "
-                    "or (x || g) for independent effects.",
-                    source,
-                    match.start(),
-                    closing,
-                )
             nearest = _nearest(name)
             if nearest or _INTERCEPT.match(masked, opening + 1):
                 hint = f" Did you mean `{nearest[0]}`?" if nearest else ""

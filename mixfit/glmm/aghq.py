@@ -203,7 +203,7 @@ def quadrature_slopes(at: NodePoint, rule: Rule, turns: Sequence[Array]) -> Like
     problem, mode, t = center.problem, center.mode, center.factor.templates[0]
     q, m = problem.n_levels[0], _moments(at, rule)
     row = -2.0 * m.score_mean + m.c - mode.terms.observed * m.shift
-    others = problem.family.tail_terms(problem.y, problem.prior, mode.eta, center.phi)
+    others = problem.tail_terms(mode.eta, center.phi)
     tail = -2.0 * m.loglik_tail + [float((m.leverage * d.weight + m.shift * d.score).sum()) for d in others]
     u = mode.u[0][:, 0]
     drift = -2.0 * np.einsum("arq,brq->ab", lv.left_multiply(t.T, m.node_scores) * at.share, at.u)
@@ -292,11 +292,12 @@ def _node_derivatives(at: NodePoint) -> tuple[Array, Array, Array]:
         share = at.share[nodes].take(codes, axis=1)
         # A node of one row outside the support has no share, and no derivatives either.
         with np.errstate(all="ignore"):
-            score = _shared(share, problem.family.terms(problem.y, problem.prior, eta, center.phi).score)
+            score = _shared(share, problem.row_terms(eta, center.phi).score)
             score_mean += np.einsum("rn,rn->n", share, score)
             scores[:, nodes] = random_sums(problem.pattern.factors, score)[0]
-            others = problem.family.tail_terms(problem.y, problem.prior, eta, center.phi)
-            loglik_tail += [float(np.vdot(share, _shared(share, d.loglik))) for d in others]
+            own = share[:, : len(problem.y)]
+            others = problem.tail_terms(eta, center.phi)
+            loglik_tail += [float(np.vdot(own, _shared(own, d.loglik))) for d in others]
     return score_mean, scores, loglik_tail
 
 

@@ -8,15 +8,15 @@ through Cov(beta^) alone.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import block_diag
 
 from mixfit.covariance.templates import change_basis
+from mixfit.design.types import MEAN
 from mixfit.factor.posterior import conditional_covariances, posterior
 from mixfit.glmm.laplace import laplace_of
-from mixfit.gram.pattern import FactorRows
 from mixfit.lmm.prediction import Basis, Spread, joint_variance
 from mixfit.lmm.working import WorkingModel
 
@@ -50,14 +50,18 @@ def _evaluated(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> 
     ]
     u = [np.zeros((k, 1, q)) for k, q in zip(problem.k, problem.n_levels, strict=True)]
     for term, t, basis, b in zip(problem.terms, templates, assembly.term_bases, estimate.every_mode, strict=True):
-        u[term.factor][term.columns, 0] = np.linalg.pinv(t) @ basis @ b.T
+        known = term.structure.relationship
+        independent = b.T if known is None else known.increments_of(b.T)
+        u[term.factor][term.columns, 0] = np.linalg.pinv(t) @ basis @ independent
     return laplace_of(
         problem.at(estimate.shape), assembly.fixed.triangle @ estimate.every_beta, templates, estimate.phi, u
     )
 
 
-def conditional_covariance(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> tuple[Array, ...]:
-    """Cov(b_j | y) of every level of every term at the mode, (q_t, k_t, k_t)."""
+def conditional_covariance(
+    assembly: GeneralizedAssembly, estimate: GeneralizedEstimate, of: str = MEAN
+) -> tuple[Array, ...]:
+    """Cov(b_j | y) of every level of every term of a predictor at the mode, (q_t, k_t, k_t)."""
     center = laplace_at(assembly, estimate)
     blocks = conditional_covariances(center.factor, posterior(center.factor))
     out = []
@@ -65,7 +69,10 @@ def conditional_covariance(assembly: GeneralizedAssembly, estimate: GeneralizedE
         own = np.moveaxis(blocks[term.factor][term.columns, term.columns], 2, 0)
         back = np.linalg.inv(basis)
         out.append(back @ own @ back.T)
-    return tuple(out[assembly.parts[0].terms] if assembly.parts else out)
+    for part in assembly.parts:
+        if part.name == of:
+            return tuple(out[part.terms])
+    return tuple(out)
 
 
 def predictor_variance(
@@ -75,20 +82,21 @@ def predictor_variance(
     Z: Sequence[Array | None],
     codes: Sequence[NDArray[np.intp] | None],
 ) -> Array:
-    """Variance of x'beta + z'b about its true value, rows of X (m, p), Z (m, k_t) and codes (m,)."""
+    """Variance of x'beta + z'b about its true value, rows of X (m, p), Z (m, k_t) and codes (m,).
+
+    Of several predictors these are the mean's, or the fixed effects and random terms of all of them in turn.
+    """
     problem = assembly.problem
     center = laplace_at(assembly, estimate)
     factor = problem.factorize(center.mode.terms.observed, center.templates, problem.fixed)
     forward = factor.half(factor.gram.border)
-    basis = Basis(problem.terms, assembly.term_bases, assembly.fixed)
+    basis, covariance = Basis(problem.terms, assembly.term_bases, assembly.fixed), estimate.cov_beta
     if assembly.parts:
-        # The mean's effects among those of all predictors.
+        # The mean's effects come first among those of all predictors.
         X = np.column_stack([X, np.zeros((len(X), problem.p - X.shape[1]))])
         others = (None,) * (len(problem.terms) - len(Z))
-        Z, codes = (*Z, *others), (*codes, *others)
-        every = np.asarray(block_diag(estimate.cov_beta, *(f.cov_beta for f in estimate.further.values())))
-        return joint_variance(factor, forward, basis, Spread(every, 1.0), X, Z, codes)
-    return joint_variance(factor, forward, basis, Spread(estimate.cov_beta, 1.0), X, Z, codes)
+        Z, codes, covariance = (*Z, *others), (*codes, *others), estimate.cov_every_beta
+    return joint_variance(factor, forward, basis, Spread(covariance, 1.0), X, Z, codes)
 
 
 def generalized_working_model(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> WorkingModel:
@@ -102,7 +110,6 @@ def generalized_working_model(assembly: GeneralizedAssembly, estimate: Generaliz
     factor = problem.factorize(weights, templates, columns)
     root = np.sqrt(weights)
     rows = tuple(
-        FactorRows(f.codes, f.n_levels, root[None] if f.columns is None else f.columns * root)
-        for f in problem.pattern.factors
+        replace(f, columns=root[None] if f.columns is None else f.columns * root) for f in problem.pattern.factors
     )
     return WorkingModel(rows, columns * root, factor, assembly.fixed, 1.0, None, reml=False)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mixfit.covariance.steps import split_theta
 from mixfit.errors import FitError
 from mixfit.glmm.aghq import QuadratureObjective
+from mixfit.glmm.held import Held, with_held, without_held
 from mixfit.glmm.joint import FastObjective
 from mixfit.glmm.minimize import minimize
 from mixfit.glmm.objective import LaplaceObjective
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.directions import Direction
+    from mixfit.glmm.given import GivenStart
     from mixfit.glmm.laplace import Laplace
     from mixfit.glmm.minimize import GeneralizedMinimum
     from mixfit.glmm.objective import Objective
@@ -35,12 +36,14 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["estimate_generalized", "points_at"]
+__all__ = ["estimate_generalized"]
 
 # A product rule of 10 nodes in four columns would be 10,000 nodes a group.
 _MAX_COLUMNS = 3
 # numpy's nodes and weights are no longer finite in double precision from about 375 on.
 _MAX_NODES = 300
+# Methods whose fixed effects have their covariance from the working linear model, where theta counts as known.
+_THETA_KNOWN = ("joint", "pql")
 # Curvature that is not even a rounding error of any response: means at the end of the range of doubles.
 _NO_INFORMATION = 1e-100
 
@@ -49,35 +52,44 @@ def estimate_generalized(
     assembly: GeneralizedAssembly,
     n_agq: int,
     method: Literal["ml", "pql"] = "ml",
-    theta: Sequence[Array] | None = None,
-    beta: Array | None = None,
+    given: GivenStart | None = None,
+    held: Held | None = None,
 ) -> GeneralizedEstimate:
     """Maximize the Laplace approximation (`n_agq` = 1), its fast version (0) or the adaptive quadrature; or PQL.
 
-    `theta`, one for each term, and `beta` of the user's columns are tried as a start beside the one from the data.
+    What is `given` is tried as a start beside the one from the data. Fixed effects that are `held` are known.
     """
+    if held is None:
+        return _estimate(assembly, n_agq, method, given)
+    start = None if given is None else given.without(held)
+    return with_held(_estimate(without_held(assembly, held), n_agq, method, start), assembly, held)
+
+
+def _estimate(
+    assembly: GeneralizedAssembly, n_agq: int, method: Literal["ml", "pql"], given: GivenStart | None
+) -> GeneralizedEstimate:
     problem = assembly.problem
     if n_agq > 1:
         check_quadrature(assembly, n_agq)
     gamma, phi = linear_start(problem)
     shape = start_shapes(problem, gamma)
     start = GeneralizedParameters(tuple(theta_start(problem.at(shape), gamma, phi)), gamma, phi, shape)
-    given = _given(assembly, start, theta, beta)
+    first = [] if given is None else [given.place(assembly, start)]
     if problem.stack is not None and (method == "pql" or n_agq == 0):
         raise FitError(
             "The fast approximation, n_agq=0, and method='pql' are for models of the mean alone, and this one has zi= "
             "or dispersion=. Use n_agq=1, the Laplace approximation."
         )
     if method == "pql":
-        quasi = penalized_quasi(problem, (*given, start)[0])
+        quasi = penalized_quasi(problem, (*first, start)[0])
         return _collect(assembly, "pql", n_agq, quasi.optimum, quasi.center, _working_spread(quasi.center))
     if n_agq == 0:
         fast = FastObjective(problem, gamma)
-        optimum = minimize(fast, *(replace(at, gamma=np.empty(0)) for at in (*given, start)))
+        optimum = minimize(fast, *(replace(at, gamma=np.empty(0)) for at in (*first, start)))
         center = optimum.point.center
         return _collect(assembly, "joint", n_agq, optimum, center, _working_spread(center))
     objective: Objective[Any] = LaplaceObjective(problem) if n_agq == 1 else QuadratureObjective(problem, n_agq)
-    optimum = minimize(objective, *given, _feasible(objective, start), twice=True)
+    optimum = minimize(objective, *first, _feasible(objective, start), twice=True)
     information = optimum.hessian.diagonal()[len(optimum.directions) :][: problem.p]
     if problem.p and not information.max() > _NO_INFORMATION:
         raise FitError(
@@ -86,17 +98,6 @@ def estimate_generalized(
         )
     method_name = "laplace" if n_agq == 1 else "quadrature"
     return _collect(assembly, method_name, n_agq, optimum, optimum.point.center, _joint_spread(optimum, problem.p))
-
-
-def _given(
-    assembly: GeneralizedAssembly, start: GeneralizedParameters, theta: Sequence[Array] | None, beta: Array | None
-) -> list[GeneralizedParameters]:
-    """The start with what is given in the place of its own, if anything is."""
-    if theta is None and beta is None:
-        return []
-    points = start.points if theta is None else points_at(assembly, theta)
-    gamma = start.gamma if beta is None else assembly.fixed.triangle @ beta
-    return [replace(start, points=tuple(points), gamma=gamma)]
 
 
 def _feasible(objective: Objective[Any], start: GeneralizedParameters) -> GeneralizedParameters:
@@ -117,11 +118,6 @@ def _feasible(objective: Objective[Any], start: GeneralizedParameters) -> Genera
 def check_quadrature(assembly: GeneralizedAssembly, n_agq: int) -> None:
     """Refuse quadrature where the likelihood is no product of small integrals, or the rule has too many points."""
     problem = assembly.problem
-    if problem.stack is not None:
-        raise FitError(
-            "n_agq > 1 is for models of the mean alone, and this one has zi= or dispersion=. Use n_agq=1, the Laplace "
-            "approximation."
-        )
     if n_agq > _MAX_NODES:
         raise FitError(
             f"n_agq is at most {_MAX_NODES}, not {n_agq}: the weights of longer rules leave double precision. "
@@ -130,7 +126,13 @@ def check_quadrature(assembly: GeneralizedAssembly, n_agq: int) -> None:
     if len(problem.k) > 1:
         raise FitError(
             f"n_agq > 1 needs one grouping factor, and this model has {len(problem.k)}: adaptive quadrature is for "
-            "models such as (1|g) or (x|g). Use n_agq=1, the Laplace approximation, for nested or crossed factors."
+            "models such as (1|g) or (x|g), in all predictors. Use n_agq=1, the Laplace approximation, for nested or "
+            "crossed factors."
+        )
+    if any(term.structure.relationship is not None for term in problem.terms):
+        raise FitError(
+            "n_agq > 1 is for levels that are independent, and those of a known covariance are related. Use n_agq=1, "
+            "the Laplace approximation."
         )
     if problem.k[0] > _MAX_COLUMNS:
         raise FitError(
@@ -165,7 +167,8 @@ def _collect(
 ) -> GeneralizedEstimate:
     """The estimates in the user's columns; `spread` is Cov(gamma), and the same at known theta and phi."""
     problem, at = assembly.problem, optimum.point.at
-    b = [lv.left_multiply(t, u) for t, u in zip(center.factor.templates, center.mode.u, strict=True)]
+    spherical = [lv.left_multiply(t, u) for t, u in zip(center.factor.templates, center.mode.u, strict=True)]
+    b = center.factor.gram.effects(spherical)
     thetas = [
         t.structure.theta_of(point, basis)
         for t, point, basis in zip(problem.terms, at.points, assembly.term_bases, strict=True)
@@ -174,6 +177,10 @@ def _collect(
     m = len(optimum.directions)
     covariance = _covariance(optimum.hessian)
     tail_errors = np.sqrt(covariance.diagonal()[len(covariance) - problem.family.n_tail :])
+    shapes = slice(len(covariance) - len(at.shape), None)
+    jacobian, bound = _theta_jacobian(assembly, at.points, optimum.directions)
+    cov_theta = jacobian @ covariance[:m, :m] @ jacobian.T
+    with_gamma = np.zeros((m, problem.p)) if method in _THETA_KNOWN else covariance[:m, m : m + problem.p]
     modes = tuple(
         np.ascontiguousarray(np.linalg.solve(basis, b[t.factor][t.columns, 0]).T)
         for t, basis in zip(problem.terms, assembly.term_bases, strict=True)
@@ -191,10 +198,14 @@ def _collect(
         beta=assembly.fixed.coefficients(center.gamma),
         cov_beta=_back(assembly, spread[0]),
         cov_beta_conditional=_back(assembly, spread[1]),
-        theta_errors=_theta_errors(assembly, at.points, optimum.directions, covariance[:m, :m]),
+        cov_theta=cov_theta,
+        cov_theta_beta=jacobian @ assembly.fixed.coefficients(np.ascontiguousarray(with_gamma.T)).T,
+        theta_errors=np.where(bound, np.nan, np.sqrt(np.maximum(cov_theta.diagonal(), 0.0))),
         modes=modes,
         eta=center.mode.eta,
         certificate=optimum.certificate,
+        cov_shape=covariance[shapes, shapes],
+        cov_beta_shape=assembly.fixed.coefficients(covariance[m : m + len(at.gamma), shapes]),
     )
     found = _by_predictor(found, assembly, thetas) if assembly.parts else found
     found.at.keep(center)
@@ -228,9 +239,12 @@ def _by_predictor(
         templates=found.templates[mean.terms],
         theta=theta,
         theta_errors=found.theta_errors[: len(theta)],
+        cov_theta=found.cov_theta[: len(theta), : len(theta)],
+        cov_theta_beta=found.cov_theta_beta[: len(theta), mean.fixed],
         modes=found.modes[mean.terms],
         eta=found.eta[mean.rows],
         further=further,
+        cov_every_beta=found.cov_beta,
     )
 
 
@@ -240,25 +254,18 @@ def _back(assembly: GeneralizedAssembly, covariance: Array) -> Array:
     return np.asarray(assembly.fixed.coefficients(np.ascontiguousarray(half.T)).T)
 
 
-def _theta_errors(
-    assembly: GeneralizedAssembly, points: Sequence[Array], directions: Sequence[Direction], covariance: Array
-) -> Array:
-    """Standard errors of theta by the delta method."""
-    out: list[float] = []
-    for index, (term, point, basis) in enumerate(zip(assembly.problem.terms, points, assembly.term_bases, strict=True)):
+def _theta_jacobian(
+    assembly: GeneralizedAssembly, points: Sequence[Array], directions: Sequence[Direction]
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Derivatives of theta along the directions, shape (m, len(directions)), and which of theta are on a bound (m,)."""
+    structures = [t.structure for t in assembly.problem.terms]
+    bound = [s.is_on_bound(point) for s, point in zip(structures, points, strict=True)]
+    sizes = [s.n_parameters for s in structures]
+    jacobian = np.zeros((sum(sizes), len(directions)))
+    ends = np.cumsum(sizes)
+    for index, (structure, point, basis) in enumerate(zip(structures, points, assembly.term_bases, strict=True)):
         own = [a for a, d in enumerate(directions) if d.term == index]
-        if term.structure.is_on_bound(point):
-            out += [np.nan] * term.structure.n_parameters
-            continue
-        jacobian = term.structure.theta_jacobian(point, [directions[a] for a in own], basis)
-        spread = jacobian @ covariance[np.ix_(own, own)] @ jacobian.T
-        out += np.sqrt(np.maximum(spread.diagonal(), 0.0)).tolist()
-    return np.array(out)
-
-
-def points_at(assembly: GeneralizedAssembly, theta: Array | Sequence[Array]) -> tuple[Array, ...]:
-    """Points in the problem's bases, of theta as a whole or of one for each term."""
-    terms = assembly.problem.terms
-    parts = split_theta([t.structure for t in terms], theta) if isinstance(theta, np.ndarray) else theta
-    triples = zip(terms, parts, assembly.term_bases, strict=True)
-    return tuple(t.structure.point_of(own, basis) for t, own, basis in triples)
+        if not bound[index]:
+            rows = slice(ends[index] - sizes[index], ends[index])
+            jacobian[rows, own] = structure.theta_jacobian(point, [directions[a] for a in own], basis)
+    return jacobian, np.repeat(bound, sizes)

@@ -141,7 +141,7 @@ class GeneralizedCriterion(Generic[AnyPoint]):
             longest=longest,
             unit=unit,
             exits=self._exits(found, slopes),
-            endless=tuple(range(m + p, len(longest))),
+            endless=(m + p,) if problem.family.has_dispersion else (),
             directions=directions,
             slopes=slopes,
         )

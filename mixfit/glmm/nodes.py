@@ -86,10 +86,10 @@ def evaluate_nodes(center: Laplace, rule: Rule) -> NodePoint:
     u = center.mode.u[0] + lv.matmul(lv.transpose(low_inverse), _spread(rule, low_inverse.shape[2]))
     log_share = rule.log_weights[:, None] - 0.5 * np.einsum("krq,krq->rq", u, u)
     problem = center.problem
-    codes, q = problem.pattern.factors[0].codes, low_inverse.shape[2]
+    codes, q = problem.pattern.factors[0].codes[: len(problem.y)], low_inverse.shape[2]
     for nodes, eta in node_rows(center, u):
         with np.errstate(all="ignore"):
-            loglik = problem.family.log_kernel(problem.y, problem.prior, eta, center.phi)
+            loglik = problem.row_loglik(eta, center.phi)
         for r, row in zip(range(nodes.start, nodes.stop), loglik, strict=True):
             log_share[r] += np.bincount(codes, row, q)
     top = log_share.max(axis=0)
@@ -105,7 +105,7 @@ def _spread(rule: Rule, q: int) -> Array:
 
 
 def node_rows(center: Laplace, u: Array) -> Iterator[tuple[slice, Array]]:
-    """Linear predictors (r, n) of a slice of the nodes at a time."""
+    """Linear predictors (r, rows) of a slice of the nodes at a time."""
     problem = center.problem
     fixed = problem.offset + center.gamma @ problem.fixed
     b = lv.left_multiply(center.factor.templates[0], u)

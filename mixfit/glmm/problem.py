@@ -10,9 +10,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from mixfit.brief import brief
 from mixfit.covariance.term import factor_templates
+from mixfit.design.types import MEAN
 from mixfit.factor.factor import factorize
 from mixfit.factor.plan import make_plan, refill
 from mixfit.families.several import DISPERSION, SeveralPredictors
@@ -29,12 +31,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.term import Term
-    from mixfit.design.types import Design
+    from mixfit.design.types import Design, RandomDesign
     from mixfit.factor.factor import Factor
     from mixfit.factor.plan import Plan
     from mixfit.families.base import Family
-    from mixfit.families.declared import DispersionTerms, Terms
-    from mixfit.gram.pattern import RowPattern
+    from mixfit.families.declared import Coupling, DispersionTerms, Terms
+    from mixfit.gram.pattern import FactorRows, RowPattern
 
     Array = NDArray[np.float64]
 
@@ -45,6 +47,7 @@ __all__ = [
     "LikelihoodSlopes",
     "PredictorPart",
     "assemble_generalized",
+    "restricted",
     "with_fixed",
 ]
 
@@ -94,8 +97,14 @@ class GeneralizedProblem:
             return float(self.stack.loglik(self.family, self.y, self.prior, eta, phi).sum())
         return float(self.family.log_kernel(self.y, self.prior, eta, phi).sum()) + self.log_constant
 
+    def row_loglik(self, eta: Array, phi: float) -> Array:
+        """Log density of every observation, (r, n), at r sets of predictors (r, rows), less `log_constant`."""
+        if self.stack is not None:
+            return self.stack.loglik(self.family, self.y, self.prior, eta, phi)
+        return self.family.log_kernel(self.y, self.prior, eta, phi)
+
     def row_terms(self, eta: Array, phi: float) -> Terms:
-        """Derivatives of the log density in the predictors of its rows."""
+        """Derivatives of the log density in the predictors of its rows, (rows,) or (r, rows)."""
         if self.stack is not None:
             return self.stack.terms(self.family, self.y, self.prior, eta, phi)
         return self.family.terms(self.y, self.prior, eta, phi)
@@ -105,6 +114,10 @@ class GeneralizedProblem:
         if self.stack is not None:
             return self.stack.tail_terms(self.family, self.y, self.prior, eta, phi)
         return self.family.tail_terms(self.y, self.prior, eta, phi)
+
+    def coupling(self, eta: Array, phi: float) -> Coupling | None:
+        """Curvatures of predictors and the family's parameters together, of a family that has them."""
+        return None if self.stack is not None else self.family.coupling(self.y, self.prior, eta, phi)
 
     def at(self, shape: Array) -> GeneralizedProblem:
         """The problem at coordinates of the family's shapes; itself where none is estimated."""
@@ -252,23 +265,31 @@ def assemble_generalized(design: Design, family: Family) -> GeneralizedAssembly:
     if design.further:
         return _assemble_several(design, family, prior)
     fixed = fixed_basis(np.ascontiguousarray(design.X.T))
-    rows, terms, bases = random_rows(design.random, ResidualStage())
+    rows, terms, bases = _random_rows(design.random)
     pattern = row_pattern(rows)
     plan = make_plan(weighted_products(pattern, np.empty((0, n)), np.ones(n)))
     problem = GeneralizedProblem(family, design.y, prior, offset, fixed.rows, pattern, plan, terms)
     return GeneralizedAssembly(problem, fixed, bases)
 
 
+def _random_rows(random: Sequence[RandomDesign]) -> tuple[tuple[FactorRows, ...], tuple[Term, ...], tuple[Array, ...]]:
+    """Rows, terms and bases, covariances that are known themselves with nothing to move."""
+    rows, terms, bases = random_rows(random, ResidualStage())
+    pairs = zip(terms, bases, strict=True)
+    return rows, tuple(replace(t, structure=t.structure.held(float(basis[0, 0]))) for t, basis in pairs), bases
+
+
 def _assemble_several(design: Design, family: Family, prior: Array) -> GeneralizedAssembly:
     predictors, n = design.predictors, len(design.y)
     names = tuple(p.name for p in predictors)
     fixed, own = stack_fixed(predictors)
-    rows, terms, bases = random_rows(stack_random(predictors), ResidualStage())
+    rows, terms, bases = _random_rows(stack_random(predictors))
     pattern = row_pattern(rows)
     offset = stack_offset(predictors)
     plan = make_plan(weighted_products(pattern, np.empty((0, len(offset))), np.ones(len(offset))))
     random = tuple(a for a, p in enumerate(predictors) if p.random)
-    stack = Stack(SeveralPredictors(names), n, random, tuple(len(b.kept) for b in own))
+    curved = any(p.random for p in predictors if p.name == DISPERSION)
+    stack = Stack(SeveralPredictors(names, curved), n, random, tuple(len(b.kept) for b in own))
     inner = family.with_predicted_dispersion() if DISPERSION in names else family
     problem = GeneralizedProblem(inner, design.y, prior, offset, fixed.rows, pattern, plan, terms, stack)
     parts, p, t = [], 0, 0
@@ -281,9 +302,28 @@ def _assemble_several(design: Design, family: Family, prior: Array) -> Generaliz
     return GeneralizedAssembly(problem, fixed, bases, tuple(parts))
 
 
-def with_fixed(assembly: GeneralizedAssembly, columns: Array) -> GeneralizedAssembly:
-    """The model whose fixed effects have the coordinates `columns`, shape (p, c), in the orthonormal basis."""
-    basis = fixed_basis(np.ascontiguousarray(columns.T))
-    rows = basis.rows @ assembly.fixed.rows
-    fixed = FixedBasis(rows, basis.triangle, basis.kept)
-    return replace(assembly, fixed=fixed, problem=replace(assembly.problem, fixed=rows))
+def with_fixed(assembly: GeneralizedAssembly, columns: Array, predictor: str = MEAN) -> GeneralizedAssembly:
+    """The model whose fixed effects have the coordinates `columns`, shape (p, c), in the orthonormal basis.
+
+    Of several predictors only those of one change.
+    """
+    triangle = assembly.fixed.triangle
+    blocks = [columns if part.name == predictor else triangle[part.fixed, part.fixed] for part in assembly.parts]
+    return restricted(assembly, blocks or [columns])
+
+
+def restricted(assembly: GeneralizedAssembly, columns: Sequence[Array]) -> GeneralizedAssembly:
+    """The model with other fixed effects, given for each predictor in its orthonormal basis, (p_a, c_a)."""
+    own = [fixed_basis(np.ascontiguousarray(c.T)) for c in columns]
+    rows = np.asarray(block_diag(*(b.rows for b in own))) @ assembly.fixed.rows
+    fixed = FixedBasis(rows, np.asarray(block_diag(*(b.triangle for b in own))), own[0].kept)
+    problem = replace(assembly.problem, fixed=rows)
+    parts, start = [], 0
+    for part, basis in zip(assembly.parts, own, strict=False):
+        # Which of the new columns these are: they need not be the user's.
+        names = tuple(f"column {j}" for j in basis.kept)
+        parts.append(replace(part, columns=names, kept=basis.kept, fixed=slice(start, start + len(basis.kept))))
+        start += len(basis.kept)
+    if problem.stack is not None:
+        problem = replace(problem, stack=replace(problem.stack, n_fixed=tuple(len(b.kept) for b in own)))
+    return replace(assembly, fixed=fixed, problem=problem, parts=tuple(parts))

@@ -67,8 +67,14 @@ class Stack:
         return list(combinations(range(self.k), 2))
 
     def single(self, eta: Array) -> Array:
-        """The predictors (K, n) among stacked rows."""
-        return eta[: self.k * self.n].reshape(self.k, self.n)
+        """The predictors (K, ..., n) among stacked rows (..., rows)."""
+        return np.moveaxis(eta[..., : self.k * self.n].reshape(*eta.shape[:-1], self.k, self.n), -2, 0)
+
+    def stacked(self, single: Array) -> Array:
+        """Values (K, ..., n) of the predictors as stacked rows, zero in those of pairs."""
+        out = np.zeros((*single.shape[1:-1], self.k + len(self.pairs), self.n))
+        out[..., : self.k, :] = np.moveaxis(single, 0, -2)
+        return out.reshape(*single.shape[1:-1], -1)
 
     def loglik(self, family: Family, y: Array, prior: Array, eta: Array, phi: float) -> Array:
         """Log density of every observation at stacked predictors."""
@@ -78,9 +84,7 @@ class Stack:
         """Derivatives at stacked predictors."""
         rows = self.predictors.derivatives(family, y, prior, self.single(eta), phi)
         observed = self.weights({key: -value for key, value in rows.second.items()})
-        score, expected = np.zeros(observed.shape), np.zeros(observed.shape)
-        score[: self.k * self.n] = rows.first.ravel()
-        expected[: self.k * self.n] = rows.expected.ravel()
+        score, expected = self.stacked(rows.first), self.stacked(rows.expected)
         return StackedTerms(score, observed, np.zeros(0), observed, expected, self, rows)
 
     def tail_terms(self, family: Family, y: Array, prior: Array, eta: Array, phi: float) -> tuple[DispersionTerms, ...]:
@@ -88,15 +92,16 @@ class Stack:
         out = []
         for found in self.predictors.in_tail(family, y, prior, self.single(eta), phi):
             weight = self.weights({key: -value for key, value in found.second.items()})
-            score = np.zeros(weight.shape)
+            score = np.zeros((self.k, *np.shape(found.loglik)))
             for a, value in found.first.items():
-                score[a * self.n : (a + 1) * self.n] = value
-            out.append(DispersionTerms(found.loglik, score, weight))
+                score[a] = value
+            out.append(DispersionTerms(found.loglik, self.stacked(score), weight))
         return tuple(out)
 
     def weights(self, w: Mapping[tuple[int, int], Array]) -> Array:
         """Weights of the stacked rows of a matrix W over the predictors; entries left out are zero."""
-        out = np.zeros((self.k + len(self.pairs), self.n))
+        shape = np.broadcast_shapes(*(np.shape(value) for value in w.values()))
+        out = np.zeros((self.k + len(self.pairs), *shape))
         for (a, b), value in w.items():
             if a == b:
                 out[a] += value
@@ -104,7 +109,7 @@ class Stack:
                 out[a] -= value
                 out[b] -= value
                 out[self.k + self.pairs.index((a, b))] = value
-        return out.ravel()
+        return np.moveaxis(out, 0, -2).reshape(*shape[:-1], -1)
 
     def forms(self, leverage: Array) -> dict[tuple[int, int], Array]:
         """h_ab of the predictors with random effects, a <= b, from the leverages of the stacked rows."""

@@ -69,8 +69,16 @@ class GeneralizedEstimate:
         From the exact Hessian of all parameters; n_agq = 0 and PQL: from the working linear model, theta known.
     cov_beta_conditional : ndarray, shape (p, p)
         The same at fixed theta and phi.
+    cov_shape : ndarray, shape (s, s)
+        Of the coordinates of the family's other parameters.
+    cov_beta_shape : ndarray, shape (p, s)
+        Of beta with them; empty of n_agq = 0 and PQL.
+    cov_theta : ndarray, shape (m, m)
+        Covariance of theta (delta method); zero on the boundary, where it is not known.
+    cov_theta_beta : ndarray, shape (m, p)
+        Covariances of theta with beta; zero on the boundary, and where `cov_beta` takes theta for known.
     theta_errors : ndarray, shape (m,)
-        Standard errors of theta (delta method); NaN on the boundary.
+        Standard errors of theta; NaN on the boundary.
     modes : tuple of ndarray, shape (q_t, k_t)
         Conditional modes b of every term, a row a level.
     eta : ndarray, shape (n,)
@@ -78,6 +86,8 @@ class GeneralizedEstimate:
     certificate : Certificate
     further : mapping of str to FurtherEstimate
         Of the predictors after the mean's, whose estimates the other attributes are.
+    cov_every_beta : ndarray
+        Covariance of the fixed effects of all predictors, where there are several.
     at : Kept of Laplace
         The Laplace approximation at the estimates, with modes and factor: what follows from the fit reuses it (see
         `mixfit.glmm.conditional.laplace_at`).
@@ -95,11 +105,16 @@ class GeneralizedEstimate:
     beta: NDArray[np.float64]
     cov_beta: NDArray[np.float64]
     cov_beta_conditional: NDArray[np.float64]
+    cov_theta: NDArray[np.float64]
+    cov_theta_beta: NDArray[np.float64]
     theta_errors: NDArray[np.float64]
     modes: tuple[NDArray[np.float64], ...]
     eta: NDArray[np.float64]
     certificate: Certificate
     further: Mapping[str, FurtherEstimate] = field(default_factory=dict)
+    cov_shape: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    cov_beta_shape: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    cov_every_beta: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     at: Kept[Laplace] = field(default_factory=Kept, init=False, repr=False)
 
     reml: ClassVar[bool] = False
@@ -120,6 +135,11 @@ class GeneralizedEstimate:
     def every_mode(self) -> tuple[NDArray[np.float64], ...]:
         """Conditional modes of the terms of all predictors."""
         return self.modes + tuple(b for f in self.further.values() for b in f.modes)
+
+    @property
+    def every_theta(self) -> NDArray[np.float64]:
+        """Theta of the terms of all predictors."""
+        return np.concatenate([self.theta, *(f.theta for f in self.further.values())])
 
     @property
     def unit(self) -> float:

@@ -1,6 +1,8 @@
 r"""The working linear model at a Laplace approximation: a cheap curvature to step by.
 
 2 X'V^{-1}X for beta, the average information w_a'P w_b for theta (w_a = Z Sigma'_a Z'l'), and nothing between them.
+Parameters psi of a family that act on predictors as fixed effects do (thresholds) join beta: with their conditional
+curvatures C_eta,psi and C_psi,psi they are columns W^{-1} C_eta,psi of X, but for the corner that C_psi,psi replaces.
 """
 
 from __future__ import annotations
@@ -35,15 +37,23 @@ _UNDETERMINED = 1e-14
 def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
     """Block-diagonal curvature of (directions, gamma, tail) in the working linear model."""
     problem = at.problem
-    factor = problem.factorize(at.mode.terms.expected, at.templates, problem.fixed)
+    coupling = problem.coupling(at.mode.eta, at.phi)
+    weights, columns = at.mode.terms.expected, problem.fixed
+    if coupling is not None:
+        weights, columns = coupling.weight, np.concatenate([columns, coupling.cross / coupling.weight])
+    factor = problem.factorize(weights, at.templates, columns)
     gram = factor.gram
+    corner = np.array(gram.corner)
+    if coupling is not None:
+        corner[problem.p :, problem.p :] = coupling.tail
     border = factor.half(gram.border)
-    fixed = gram.corner - factor.inner(border, border)
-    m, p = len(directions), problem.p
-    size = m + p + problem.family.n_tail
+    fixed = corner - factor.inner(border, border)
+    m, p = len(directions), len(columns)
+    size = m + problem.p + problem.family.n_tail
     out = np.zeros((size, size))
     out[m : m + p, m : m + p] = 2.0 * fixed
-    out[m + p :, m + p :] = _tail_information(at)
+    if coupling is None:
+        out[m + p :, m + p :] = _tail_information(at)
     if not m:
         return out
     scores = random_sums(problem.pattern.factors, at.mode.terms.score[None])
@@ -57,10 +67,10 @@ def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
     direct = sum(column_products(c, f) for c, f in zip(loadings, images, strict=True))
     schur = direct - factor.inner(forward, forward)
     if p:
-        coupling = sum(column_products(c, b) for c, b in zip(loadings, gram.border, strict=True))
+        across = sum(column_products(c, b) for c, b in zip(loadings, gram.border, strict=True))
         root, info = dpotrf(fixed, lower=1, clean=1)
         if info == 0:
-            to_x = whiten(root, coupling - factor.inner(forward, border))
+            to_x = whiten(root, across - factor.inner(forward, border))
             schur = schur - to_x @ to_x.T
     out[:m, :m] = 0.5 * (schur + schur.T)
     return out

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.covariance.relationship import Relationship
+
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
@@ -34,11 +36,14 @@ class FactorRows:
     n_levels : int
     columns : ndarray of float, shape (k, n), or None
         None stands for a single column of ones.
+    relationship : Relationship, or None
+        Where the effects of the levels, of one column, are W^{-1} times independent ones: Z W^{-1} stands for Z.
     """
 
     codes: Index
     n_levels: int
     columns: Array | None
+    relationship: Relationship | None = None
 
     __repr__ = brief
 

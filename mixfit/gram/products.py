@@ -3,13 +3,17 @@
 Rows arrive already scaled by the square roots of their weights and expressed in the bases of
 :mod:`mixfit.gram.basis`, so ``Z'WZ`` is a plain product here. Grouping factors are numbered by
 decreasing number of levels; a factor's columns are those of all its random terms, side by side.
+
+Where the levels of a factor are related by K = W^{-1}W'^{-1}, all right-hand sides and predictors are those of the
+design Z W^{-1} with its independent effects, so that what is computed of them needs to know nothing of K; the
+cross-products of the levels stay those of Z, which are sparse.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,10 +21,11 @@ from mixfit.gram.levels import matmul
 from mixfit.gram.pattern import row_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from mixfit.covariance.relationship import Relationship
     from mixfit.gram.pattern import FactorRows, RowPattern
 
     Array = NDArray[np.float64]
@@ -86,6 +91,8 @@ class Gram:
         Number of rows.
     rows : Rows or None
         The rows themselves, where they are at hand.
+    relationships : dict of int to Relationship
+        Of the factors whose levels are related.
     """
 
     diagonal: tuple[Array, ...]
@@ -94,6 +101,7 @@ class Gram:
     corner: Array
     n: int
     rows: Rows | None = None
+    relationships: Mapping[int, Relationship] = field(default_factory=dict)
 
     @property
     def n_factors(self) -> int:
@@ -120,6 +128,7 @@ class Gram:
             tuple(a + b for a, b in zip(self.border, other.border, strict=True)),
             self.corner + other.corner,
             self.n + other.n,
+            relationships=self.relationships,
         )
 
     def with_response(self, factors: Sequence[FactorRows], basis: Array, response: Array) -> Gram:
@@ -136,6 +145,22 @@ class Gram:
 
     def matvec(self, blocks: Sequence[Array | None]) -> list[Array]:
         """Z'Z c for block vectors c, each of shape (k_i, r, q_i) or None for zero."""
+        if self.relationships:
+            return self.pulled(self._products(self.effects(blocks)))
+        return self._products(blocks)
+
+    def effects(self, blocks: Sequence[Any]) -> list[Any]:
+        """Effects of the levels from independent ones, in blocks (k_i, r, q_i): W^{-1} u where they are related."""
+        return [
+            b if b is None or i not in self.relationships else self.relationships[i].effects(b)
+            for i, b in enumerate(blocks)
+        ]
+
+    def pulled(self, blocks: Sequence[Array]) -> list[Array]:
+        """Z'C of the levels as those of the independent effects: W'^{-1} Z'C where they are related."""
+        return [b if i not in self.relationships else self.relationships[i].pulled(b) for i, b in enumerate(blocks)]
+
+    def _products(self, blocks: Sequence[Array | None]) -> list[Array]:
         r = next(b.shape[1] for b in blocks if b is not None)
         out = [
             np.zeros((k, r, q)) if c is None else matmul(f, c)
@@ -180,10 +205,12 @@ def weighted_products(pattern: RowPattern, columns: Array, weights: Array | None
     factors, (r, n) = pattern.factors, columns.shape
     diagonal = tuple(_diagonal(f, weights) for f in factors)
     pairs = {key: _pairs(factors[key[0]], factors[key[1]], e, weights) for key, e in pattern.entries.items()}
+    related = {i: f.relationship for i, f in enumerate(factors) if f.relationship is not None}
     if not r:
-        return Gram(diagonal, pairs, pattern.no_border, np.empty((0, 0)), n)
+        return Gram(diagonal, pairs, pattern.no_border, np.empty((0, 0)), n, relationships=related)
     weighted = columns if weights is None else columns * weights
-    return Gram(diagonal, pairs, tuple(_border(f, weighted) for f in factors), weighted @ columns.T, n)
+    border = tuple(_border(f, weighted) for f in factors)
+    return Gram(diagonal, pairs, border, weighted @ columns.T, n, relationships=related)
 
 
 def transformed(gram: Gram, maps: Sequence[Array | None], border: Array | None) -> Gram:
@@ -215,6 +242,7 @@ def transformed(gram: Gram, maps: Sequence[Array | None], border: Array | None) 
         tuple(_both_sides(C[i], gram.border[i], M) for i in kept),
         M.T @ gram.corner @ M,
         gram.n,
+        relationships={number[i]: known for i, known in gram.relationships.items() if i in number},
     )
 
 
@@ -230,6 +258,7 @@ def random_sums(factors: Sequence[FactorRows], columns: Array) -> list[Array]:
 
 def random_predictor(factors: Sequence[FactorRows], blocks: Sequence[Array]) -> Array:
     """Z b for blocks (k_i, r, q_i), as rows (r, n)."""
+    blocks = [b if f.relationship is None else f.relationship.effects(b) for f, b in zip(factors, blocks, strict=True)]
     out = np.empty((blocks[0].shape[1], len(factors[0].codes)))
     for r, row in enumerate(out):
         parts = (_column_values(f, b, a, r) for f, b in zip(factors, blocks, strict=True) for a in range(f.k))
@@ -268,7 +297,7 @@ def _border(f: FactorRows, columns: Array) -> Array:
         for c, column in enumerate(columns):
             product = column if f.columns is None else f.columns[a] * column
             out[a, c] = np.bincount(f.codes, product, f.n_levels)
-    return out
+    return out if f.relationship is None else f.relationship.pulled(out)
 
 
 def _pairs(f: FactorRows, g: FactorRows, entries: tuple[Index, Index, Index], weights: Array | None) -> Pairs:

@@ -65,7 +65,7 @@ _NOTHING_LEFT = 1e-10
 
 def refits_without(fit: Fit, codes: Index, q: int) -> tuple[Array, Array, Array, Array, NDArray[np.bool_]]:
     """dfbeta, errors, sigma, theta and convergence of the fits without each group; NaN where there is no fit."""
-    p, m = len(fit.params), len(fit.estimate.theta)
+    p, m = len(fit.fixef), len(fit.estimate.theta)
     dfbeta, errors = np.full((q, p), np.nan), np.full((q, p), np.nan)
     sigma, theta, converged = np.full(q, np.nan), np.full((q, m), np.nan), np.zeros(q, dtype=bool)
     for g in range(q):
@@ -74,8 +74,8 @@ def refits_without(fit: Fit, codes: Index, q: int) -> tuple[Array, Array, Array,
         except MixfitError:
             # Too little is left, as where one of two levels goes: no estimate, and `converged` says so.
             continue
-        dfbeta[g] = (other.params - fit.params).reindex(fit.params.index)
-        errors[g] = other.bse.reindex(fit.params.index)
+        dfbeta[g] = (other.fixef - fit.fixef).reindex(fit.fixef.index)
+        errors[g] = other.bse.reindex(fit.fixef.index)
         sigma[g], theta[g], converged[g] = other.sigma, other.estimate.theta, other.converged
     return dfbeta, errors, sigma, theta, converged
 

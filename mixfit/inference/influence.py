@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mixfit.design.across import refuse_given, refuse_related
 from mixfit.errors import DataError
 from mixfit.inference.deletion import delete_groups, refits_without
 from mixfit.lmm.working import leverages
@@ -201,7 +202,7 @@ def influence(fit: Fit, by: str | ArrayLike, *, refit: bool = False) -> Influenc
     (18, 2)
     """
     name, codes, labels = partition(by, fit.model.design)
-    names = list(fit.params.index)
+    names = list(fit.fixef.index)
     q = len(labels)
     theta = converged = None
     if refit:
@@ -209,6 +210,8 @@ def influence(fit: Fit, by: str | ArrayLike, *, refit: bool = False) -> Influenc
         theta = pd.DataFrame(thetas[:, fit.model.theta_order], index=labels)
         converged = pd.Series(settled, index=labels)
     else:
+        refuse_related(fit.model.design.random, "influence without refits")
+        refuse_given(fit.model.design.random, "influence without refits")
         deleted = delete_groups(fit.model.working_model(fit.estimate), codes, q)
         dfbeta, errors, sigma = deleted.dfbeta, deleted.errors, deleted.sigma
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -324,7 +327,7 @@ def cooks_distance(fit: Fit, by: str | ArrayLike = "observation", *, refit: bool
     """
     if isinstance(by, str) and by == "observation" and not refit:
         hat, scaled = hatvalues(fit), np.asarray(fit.residuals("scaled"), dtype=float)
-        return pd.Series(cooks_distances(scaled, np.asarray(hat), len(fit.params)), index=hat.index)
+        return pd.Series(cooks_distances(scaled, np.asarray(hat), len(fit.fixef)), index=hat.index)
     return influence(fit, by, refit=refit).cooks
 
 

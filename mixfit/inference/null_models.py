@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from mixfit.errors import FitError
+from mixfit.fitted.draws import add_noise
 from mixfit.fitted.protocols import is_fit
-from mixfit.fitted.simulate import add_noise
 from mixfit.gram.basis import fixed_basis
 from mixfit.inference.comparisons.candidates import candidate
 from mixfit.inference.comparisons.likelihood_ratio import check_comparable, check_nested
@@ -173,7 +173,7 @@ def _check_smaller(large: Any, small: Any) -> None:
 def _same_kind(a: Any, b: Any) -> bool:
     if isinstance(a.estimate, LinearEstimate) or isinstance(b.estimate, LinearEstimate):
         return isinstance(a.estimate, LinearEstimate) and isinstance(b.estimate, LinearEstimate)
-    return repr(a.model.family) == repr(b.model.family) and a.estimate.n_agq == b.estimate.n_agq
+    return a.model.family.kinship == b.model.family.kinship and a.estimate.n_agq == b.estimate.n_agq
 
 
 def _least_squares_results(large: Any, m0: Any) -> NullModel:

@@ -14,11 +14,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
-from mixfit.errors import DataError, FitError
+from mixfit.arguments import row_weights
+from mixfit.design.across import refuse_related
+from mixfit.errors import FitError
 from mixfit.fitted.kriging import kriged
+from mixfit.fitted.marginal import marginal_means
 from mixfit.fitted.predict import predictors_of, rows_to_predict
-from mixfit.fitted.re_form import select
+from mixfit.fitted.re_form import is_marginal, select
 from mixfit.fitted.residual_covariance import is_structured
 from mixfit.inference.prediction_results import PredictionResults, PredictionResultsMean
 
@@ -34,7 +38,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["predict_means", "predict_observations", "residual_weights", "unpredicted_variance"]
+__all__ = ["predict_means", "predict_observations", "unpredicted_variance"]
 
 
 def unpredicted_variance(
@@ -70,43 +74,14 @@ def unpredicted_variance(
     return total
 
 
-def residual_weights(weights: ArrayLike | None, default: Array | None, m: int) -> Array:
-    """Prior weights of m rows to predict.
-
-    Parameters
-    ----------
-    weights : array_like, shape (m,) or (), or None
-        None for the default.
-    default : ndarray, shape (m,), or None
-        None for ones.
-    m : int
-
-    Returns
-    -------
-    ndarray, shape (m,)
-
-    Raises
-    ------
-    DataError
-        Where they are not numbers, not positive, or of another length. A missing one stays NaN.
-    """
-    if weights is None:
-        return np.ones(m) if default is None else default
-    try:
-        values = np.asarray(np.broadcast_to(np.asarray(weights, dtype=np.float64), m))
-    except (TypeError, ValueError) as error:
-        raise DataError(f"weights of the rows to predict must be a number for each of the {m} rows: {error}") from error
-    if (values <= 0.0).any():
-        raise DataError(f"weights of the rows to predict must be positive; {int((values <= 0.0).sum())} are not")
-    return values
-
-
 def predict_observations(
     fit: LinearFit, newdata: object, re_form: ReForm, allow_new_levels: bool, weights: ArrayLike | None
 ) -> PredictionResults:
     """Means and observations: `LinearResults.get_prediction`."""
     design, templates = fit.model.design, fit.estimate.templates
-    selection = select(re_form, design.random)
+    selection = select("population" if is_marginal(re_form) else re_form, design.random)
+    left_out = [term for term, keep in zip(design.random, selection, strict=True) if not keep.all()]
+    refuse_related(left_out, "an interval of observations around means without the term")
     rows = rows_to_predict(fit, newdata, selection, allow_new_levels)
     mean, variance, labels = predictors_of(fit, rows, selection, variance=True)
     assert variance is not None
@@ -118,7 +93,7 @@ def predict_observations(
     # the rows of the fit have the codes of all terms
     codes = [code if keep.any() else None for code, keep in zip(rows.codes, selection, strict=True)]
     own = design.weights if newdata is None else None
-    residual = 1.0 / residual_weights(weights, own, len(mean))
+    residual = 1.0 / row_weights(weights, own, len(mean))
     if is_structured(fit):
         residual = residual * _relative_variances(fit, newdata)
     added = fit.scale * (unpredicted_variance(Z, codes, selection, templates) + residual)
@@ -155,6 +130,8 @@ def predict_means(
             "predict(what='link', se=True), or predict(what='conditional', se=True)."
         )
     link = fit.response_link
+    if is_marginal(re_form):
+        return _averages(fit, newdata)
     selection = select(re_form, fit.model.design.random)
     rows = rows_to_predict(fit, newdata, selection, allow_new_levels)
     eta, variance, labels = predictors_of(fit, rows, selection, variance=True)
@@ -167,4 +144,25 @@ def predict_means(
         se_linpred=error,
         link=link,
         row_labels=labels,
+    )
+
+
+def _averages(fit: GeneralizedFit, newdata: object) -> PredictionResultsMean:
+    """Means averaged over random effects; their intervals are those on the scale of the link."""
+    link = fit.family.link
+    if fit.response_link is not link:
+        raise FitError(
+            f"get_prediction makes intervals on the scale of a link, and the mean response of {fit.family!r} is no "
+            "inverse of one: use predict(re_form='marginal', se=True)."
+        )
+    frame = pd.DataFrame(marginal_means(fit, newdata, True))
+    mean, error = frame["mean"].to_numpy(), frame["mean_se"].to_numpy()
+    eta = link.eta(mean)
+    return PredictionResultsMean(
+        predicted_mean=mean,
+        se_mean=error,
+        linpred=eta,
+        se_linpred=error / np.abs(link.slope(eta)),
+        link=link,
+        row_labels=frame.index,
     )

@@ -15,6 +15,8 @@ import pandas as pd
 
 from mixfit.arguments import check_count
 from mixfit.errors import FitError
+from mixfit.families.several import ZERO
+from mixfit.fitted.draws import draw_predictors, draw_responses
 from mixfit.fitted.protocols import is_generalized
 from mixfit.tables.table import Table
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Places", "compare", "quantile_residuals", "residual_tests"]
+__all__ = ["Places", "compare", "quantile_residuals", "residual_tests", "tested_residuals"]
 
 # 160 MB an array.
 _CELLS_AT_ONCE = 20_000_000
@@ -99,23 +101,28 @@ class _Response:
     y: Array
     expected: Array
     whole: bool
+    zeros: bool
     draw: Callable[[int], Array]
 
 
 def _response(fit: Fit, re_form: ReForm, rng: np.random.Generator) -> _Response:
 
-    y, expected = fit.model.design.y, np.asarray(fit.predict(re_form=re_form), dtype=float)
     family = fit.model.family if is_generalized(fit) else None
+    # Of ordered categories the mean of their numbers.
+    asked = {"what": "mean"} if family is not None and family.kind == "ordinal" else {}
+    y, expected = fit.model.design.y, np.asarray(fit.predict(re_form=re_form, **asked), dtype=float)
     whole = family is not None and family.support.whole
     trials = np.ones(len(y))
     if family is not None and family.kind == "proportion" and fit.model.design.weights is not None:
         trials = fit.model.design.weights
 
     def draw(m: int) -> Array:
-        simulated = fit.simulate(m, seed=rng, re_form=re_form).to_numpy(dtype=float)
+        simulated = draw_responses(fit, draw_predictors(fit, m, re_form, rng), rng, held=re_form is None)
         return np.round(simulated * trials[:, None]) if whole else simulated
 
-    return _Response(np.round(y * trials) if whole else y, expected * trials, whole, draw)
+    # Zeros of other than whole responses have a probability of their own where the family or zi= gives them one.
+    zeros = whole or (is_generalized(fit) and (fit.model.family.has_zero or ZERO in fit.estimate.further))
+    return _Response(np.round(y * trials) if whole else y, expected * trials, whole, zeros, draw)
 
 
 def _places(fit: Fit, n: int, re_form: ReForm, rng: np.random.Generator) -> tuple[_Response, Places]:
@@ -170,7 +177,7 @@ def quantile_residuals(
 def residual_tests(
     fit: Fit, n: int = 250, *, seed: int | np.random.Generator | None = None, re_form: ReForm = "population"
 ) -> Table:
-    """Test quantile residuals: uniformity, dispersion, outliers and, of whole responses, zeros, as DHARMa.
+    """Test quantile residuals: uniformity, dispersion, outliers and, where they have a probability, zeros, as DHARMa.
 
     Parameters
     ----------
@@ -198,6 +205,13 @@ def residual_tests(
     outliers             1.00     0.36
     zero inflation       1.14     0.51
     """
+    return tested_residuals(fit, n, seed=seed, re_form=re_form)[1]
+
+
+def tested_residuals(
+    fit: Fit, n: int, *, seed: int | np.random.Generator | None, re_form: ReForm
+) -> tuple[Array, Table]:
+    """Quantile residuals, (nobs,), and their tests, from the same simulations."""
     from scipy.stats import binomtest, kstest
 
     rng = np.random.default_rng(seed)
@@ -212,14 +226,15 @@ def residual_tests(
         "dispersion": _ratio(observed, places.spread),
         "outliers": (float(outliers), float(binomtest(outliers, len(residuals), 2.0 * margin).pvalue)),
     }
-    if response.whole:
+    if response.zeros:
         rows["zero inflation"] = _ratio(float(np.count_nonzero(response.y == 0.0)), places.zeros)
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=["statistic", "p.value"])
     notes = (
         "uniformity: Kolmogorov-Smirnov D; outliers: residuals within 1/(n + 1) of 0 or 1 (binomial test);",
         "dispersion, zero inflation: observed over mean simulated, two-sided p-values from the simulations",
     )
-    return Table(frame, heading=(f"Tests of quantile residuals, {n} simulations",), notes=notes, p_column="p.value")
+    heading = (f"Tests of quantile residuals, {n} simulations",)
+    return residuals, Table(frame, heading=heading, notes=notes, p_column="p.value")
 
 
 def _ratio(observed: float, simulated: Array) -> tuple[float, float]:

@@ -1,4 +1,8 @@
-"""Standard errors of all variance parameters of a fit whose residuals have a covariance with parameters."""
+"""Standard errors of all variance parameters of a fit whose residuals have a covariance with parameters.
+
+By the delta method from the covariance of the search's coordinates, twice the inverse of the exact Hessian; the
+derivatives of what is asked for in the coordinates are central differences.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mixfit.design.residual import DISPERSION
 from mixfit.inference.profiles.parameters import parameters, variance_structures
+from mixfit.lmm.residual.estimate import place_of
 from mixfit.lmm.residual.minimize import moved_place
 from mixfit.lmm.residual.stage import flat_parameters
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from mixfit.fitted.residual_covariance import StructuredFit
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["structured_errors"]
+__all__ = ["dispersion_coefficients", "structured_errors"]
 
 # Of a coordinate, a log standard deviation or as much: central differences are then known to 1e-8.
 _DIFFERENCE = 1e-4
@@ -28,9 +36,6 @@ _DIFFERENCE = 1e-4
 
 def structured_errors(fit: StructuredFit) -> pd.Series[float]:
     """Standard errors of log sd, atanh rho, log sigma and the coefficients of log sd, by the names of the parameters.
-
-    By the delta method from the covariance of the search's coordinates, twice the inverse of the exact Hessian; the
-    derivatives of a natural parameter in the coordinates are central differences.
 
     Parameters
     ----------
@@ -41,20 +46,58 @@ def structured_errors(fit: StructuredFit) -> pd.Series[float]:
     Series
         NaN for parameters without a finite place on their scale: those on a bound.
     """
+    known = [p for p in parameters(fit.model) if p.kind != "fixed"]
+    covariance = _covariance(fit, lambda place, sigma: _working(fit, known, place, sigma))
+    return pd.Series(np.sqrt(covariance.diagonal()), index=[p.name for p in known])
+
+
+def dispersion_coefficients(fit: StructuredFit) -> tuple[Array, Array]:
+    """Coefficients of the columns of ``dispersion=`` in the log standard deviation, with their covariance.
+
+    The criterion has log sigma, the standard deviation where the columns beside the constant are zero, and the
+    coefficients of those. Where the columns of the formula span the constant its coefficients have both in them.
+
+    Parameters
+    ----------
+    fit : StructuredFit
+
+    Returns
+    -------
+    estimates : ndarray, shape (g,)
+    covariance : ndarray, shape (g, g)
+    """
+    model, g = fit.model, fit.model.problem.form.g
+    X = next(p.X for p in model.design.further if p.name == DISPERSION)
+    own = np.column_stack([np.ones(len(X)), model.residual.spread])
+    back = np.linalg.lstsq(X, own, rcond=None)[0]
+    if X.shape[1] == g:
+        back[:, 0] = 0.0
+
+    def values(place: JointPlace, sigma: float) -> Array:
+        psi = flat_parameters(model.problem.form, place.residual)
+        structure = model.residual.structures[0]
+        unit = sigma
+        if model.residual.text and structure.n_deviations:
+            unit = float(structure.natural_values(psi[: structure.n_parameters], sigma)[0])
+        return np.asarray(back @ np.append(np.log(unit), psi[len(psi) - g :]))
+
+    return values(place_of(model.problem, fit.estimate), fit.sigma), _covariance(fit, values)
+
+
+def _covariance(fit: StructuredFit, values: Callable[[JointPlace, float], Array]) -> Array:
+    """Of functions of the place and sigma."""
     information = fit.variance_information
-    d, known = information.derivatives, [p for p in parameters(fit.model) if p.kind != "fixed"]
-    m = len(information.covariance)
-    jacobian = np.empty((len(known), m))
+    m, columns = len(information.covariance), []
     for a in range(m):
         step = np.zeros(m)
         step[a] = _DIFFERENCE
         ahead, behind = (
-            _working(fit, known, moved_place(d, sign * step[:-1]), fit.sigma * np.exp(sign * step[-1]))
+            values(moved_place(information.derivatives, sign * step[:-1]), fit.sigma * np.exp(sign * step[-1]))
             for sign in (1.0, -1.0)
         )
-        jacobian[:, a] = (ahead - behind) / (2.0 * _DIFFERENCE)
-    variances = np.einsum("ka,ab,kb->k", jacobian, information.covariance, jacobian)
-    return pd.Series(np.sqrt(variances), index=[p.name for p in known])
+        columns.append((ahead - behind) / (2.0 * _DIFFERENCE))
+    jacobian = np.column_stack(columns)
+    return np.asarray(jacobian @ information.covariance @ jacobian.T)
 
 
 def _working(fit: StructuredFit, known: list[Parameter], place: JointPlace, sigma: float) -> Array:

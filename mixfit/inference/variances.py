@@ -84,6 +84,9 @@ def mean_random_variances(random: Sequence[RandomDesign], templates: Sequence[Ar
     means = []
     for term, template in zip(random, templates, strict=True):
         scaled = term.Z @ template
+        known = term.structure.relationship
+        if known is not None:
+            scaled *= np.sqrt(known.variances[term.grouping.codes])[:, None]
         means.append(unit**2 * float(np.einsum("nk,nk->", scaled, scaled)) / len(scaled))
     return means
 

@@ -92,7 +92,7 @@ def pooling(fit: Fit, group: str) -> Pooling:
     Z = np.column_stack(list(columns.values()))
     steps = unpenalized_steps(Z, grouping.codes, grouping.n_levels, weights, score)
     pooled = fit.coef()[group][list(columns)]
-    fixed = fit.params.reindex(list(columns)).fillna(0.0)
+    fixed = fit.fixef.reindex(list(columns)).fillna(0.0)
     return Pooling(pooled + steps, pooled, fixed)
 
 

@@ -65,10 +65,15 @@ def assemble(design: Design, residual: Residual | None = None, psi: Array | None
     Raises
     ------
     DesignError
-        Where the fixed effects explain the response perfectly.
+        Where the fixed effects explain the response perfectly, and for two terms of a covariance known itself.
     """
     root = None if design.weights is None else np.sqrt(design.weights)
     stage = ResidualStage(root, residual, np.empty(0) if psi is None else psi)
+    given = [r.text for r in design.random if r.structure.is_given]
+    if len(given) > 1:
+        raise DesignError(
+            f"{' and '.join(given)}: a model has one term of known covariance without a parameter. Add the matrices up."
+        )
     fixed = fixed_basis(_whitened_rows(design.X, stage))
     response = _response(fixed, _response_row(design, stage), design)
     rows, terms, bases = random_rows(design.random, stage)
@@ -81,6 +86,7 @@ def assemble(design: Design, residual: Residual | None = None, psi: Array | None
         log_weights=stage.log_precision,
         log_x=fixed.log_determinant,
         log_scale=float(np.log(response.scale)),
+        lengths=tuple(float(basis[0, 0]) for basis in bases),
     )
     return Assembly(problem, fixed, response, bases, rows, design.endog_name, stage)
 
@@ -134,9 +140,10 @@ def random_rows(
         bases.append(basis)
         columns[i].append(part)
         width[i] += k
+    related = {number[id(r.grouping)]: r.structure.relationship for r in random}
     rows = tuple(
-        FactorRows(g.codes, g.n_levels, _stack(parts, len(g.codes)))
-        for g, parts in zip(groupings, columns, strict=True)
+        FactorRows(g.codes, g.n_levels, _stack(parts, len(g.codes)), related[i])
+        for i, (g, parts) in enumerate(zip(groupings, columns, strict=True))
     )
     return rows, tuple(terms), tuple(bases)
 

@@ -23,6 +23,7 @@ from mixfit.covariance.steps import relative_factors
 from mixfit.errors import FitError
 from mixfit.factor.factor import factorize
 from mixfit.lmm.border import eliminate
+from mixfit.lmm.given import given_scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +69,8 @@ class Evaluation:
         The criterion with all its constants.
     resolution : float
         Differences of the criterion smaller than this are rounding: r^2 is what is left of y'y.
+    scale : float
+        sigma^2 in units of the squared residual length: r^2 / nu unless it was given.
     """
 
     problem: Problem
@@ -81,20 +84,21 @@ class Evaluation:
     residual: float
     value: float
     resolution: float
+    scale: float
 
     @cached_property
     def contrast(self) -> Array:
         """The combination of [X y] that is y - X beta, as a row: (1, p + 1)."""
         return np.concatenate([-self.beta, [1.0]])[None]
 
-    @property
-    def scale(self) -> float:
-        """sigma^2 in units of the squared residual length."""
-        return self.residual / self.problem.degrees(reml=self.reml)
 
+def evaluate(problem: Problem, points: Sequence[Array], *, reml: bool, scale: float | None = None) -> Evaluation:
+    """Evaluate the criterion at one point a term: a relative factor, or what its structure moves instead.
 
-def evaluate(problem: Problem, points: Sequence[Array], *, reml: bool) -> Evaluation:
-    """Evaluate the criterion at one point a term: a relative factor, or what its structure moves instead."""
+    sigma^2 is at its best, unless a `scale` is given, or known with the covariance of a term.
+    """
+    if scale is None and problem.has_given:
+        scale = given_scale(problem.terms, problem.lengths, points, problem.log_scale)
     templates = relative_factors(problem.terms, points)
     gram, p = problem.gram, problem.p
     factor = factorize(gram, problem.plan, problem.factor_templates(templates))
@@ -107,10 +111,12 @@ def evaluate(problem: Problem, points: Sequence[Array], *, reml: bool) -> Evalua
     least = _ROUNDING**2 if border.from_rows else _ROUNDING
     residual = max(float(schur[p, p] - half @ half), least * schur_scale)
     nu = problem.degrees(reml=reml)
+    found = residual / nu if scale is None else scale
     value = (
         factor.logdet
         - problem.log_weights
-        + nu * (1.0 + math.log(2.0 * math.pi * residual / nu) + 2.0 * problem.log_scale)
+        + residual / found
+        + nu * (math.log(2.0 * math.pi * found) + 2.0 * problem.log_scale)
     )
     if reml:
         value += 2.0 * float(np.log(root.diagonal()).sum()) + problem.log_x
@@ -134,6 +140,7 @@ def evaluate(problem: Problem, points: Sequence[Array], *, reml: bool) -> Evalua
         residual,
         float(value),
         float(resolution),
+        float(found),
     )
 
 

@@ -27,6 +27,7 @@ from mixfit.covariance.directions import regular_columns
 from mixfit.covariance.steps import free_directions
 from mixfit.factor.posterior import inverse_sums, posterior, projected_sums
 from mixfit.lmm.criterion import whiten
+from mixfit.lmm.given import given_direction, tied_information, tied_slope
 from mixfit.lmm.scores import loaded_products, residual_forward
 
 if TYPE_CHECKING:
@@ -116,10 +117,13 @@ def differentiate(at: Evaluation) -> Derivatives:
     absolute, scores = _singular_terms(at, columns, b, post)
     directions = free_directions(problem.terms, at.points, problem.seen)
     gradient = np.array([d.slope(relative[d.term], absolute.get(d.term)) for d in directions])
+    tied = given_direction(problem.terms, directions)
+    if tied is not None:
+        gradient[tied] += tied_slope(at.residual, at.scale, problem.degrees(reml=at.reml))
     factors = [problem.terms[d.term].factor for d in directions]
     u_y, own_scores = [x[:, :1] for x in u], {x: s[:, :1] for x, s in scores.items()}
     loadings = [load_direction(at, d, u_y, own_scores)[:, 0] for d in directions]
-    average = average_information(at, loadings, factors)
+    average = average_information(at, loadings, factors, tied)
     return Derivatives(
         tuple(relative),
         absolute,
@@ -225,10 +229,11 @@ def edge_curvature(at: Evaluation, derivatives: Derivatives, index: int, change:
     return float(average_information(at, [c], [term.factor])[0, 0]), float(np.vdot(c[term.columns], s)) / at.scale
 
 
-def average_information(at: Evaluation, loadings: list[Array], factors: list[int]) -> Array:
+def average_information(at: Evaluation, loadings: list[Array], factors: list[int], tied: int | None = None) -> Array:
     """(1 / sigma^2) times the Schur complement of [X y] in the V^{-1}-products of w_a = Z c_a.
 
-    `loadings` are c_a, shape (k_i, q_i), each in the block of its factor.
+    `loadings` are c_a, shape (k_i, q_i), each in the block of its factor. Where sigma is not at its best but known with
+    a term, the complement of X, and `tied` says which w moves sigma besides.
     """
     problem = at.problem
     if not loadings:
@@ -241,7 +246,12 @@ def average_information(at: Evaluation, loadings: list[Array], factors: list[int
     m = len(order)
     to_x = whiten(at.fixed_root, schur[:, m : m + problem.p]) if problem.p else schur[:, m:m]
     to_y = schur[:, -1] - schur[:, m : m + problem.p] @ at.beta
-    information = (schur[:, :m] - to_x @ to_x.T - to_y[:, None] * (to_y / at.residual)) / at.scale
+    information = schur[:, :m] - to_x @ to_x.T
+    if not problem.has_given:
+        information -= to_y[:, None] * (to_y / at.residual)
+    elif tied is not None:
+        information = tied_information(information, to_y, at.residual, order.index(tied))
+    information = information / at.scale
     if order != sorted(order):
         back = np.argsort(order)
         information = information[back[:, None], back]

@@ -120,7 +120,7 @@ def _fixed_covariance(assembly: Assembly, profile: Evaluation, sigma: float) -> 
 def _modes(assembly: Assembly, profile: Evaluation) -> tuple[Array, ...]:
     if not assembly.problem.terms:
         return ()
-    b = modes(profile)
+    b = assembly.problem.gram.effects(modes(profile))
     out = []
     for term, basis in zip(assembly.problem.terms, assembly.term_bases, strict=True):
         own = assembly.response.scale * b[term.factor][term.columns, 0]

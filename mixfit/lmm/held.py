@@ -85,14 +85,13 @@ def evaluate_held(
     contrast : tuple of ndarray, shape (p,), and float, optional
         a and c of the restriction a'beta = c, in the problem's basis and units. With `reml` it has no meaning.
     """
-    at = evaluate(problem, templates, reml=reml)
+    at = evaluate(problem, templates, reml=reml, scale=scale)
     nu = problem.degrees(reml=reml)
     residual, beta, effect = at.residual, at.beta, 0.0
     if contrast is not None:
         residual, beta, effect = _hold(at, *contrast)
         effect /= scale
-    # at.value has the optimum of sigma^2, residual / nu, inserted.
-    value = at.value + nu * (np.log(scale) - np.log(at.scale) - 1.0) + residual / scale
+    value = at.value + (residual - at.residual) / scale
     relative, absolute = _slopes(at, beta, scale)
     return HeldPoint(float(value), beta, relative, absolute, 2.0 * (nu - residual / scale), effect)
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from mixfit.factor.curvature import CovarianceDirection, log_determinant_derivatives
 from mixfit.lmm.derivatives import load_direction
+from mixfit.lmm.given import given_direction, tied_hessian
 from mixfit.lmm.scores import loaded_products
 
 if TYPE_CHECKING:
@@ -46,8 +47,11 @@ def exact_hessian(at: Evaluation, derivatives: Derivatives) -> Array:
         return np.empty((0, 0))
     _, hessian = log_determinant_derivatives(at.factor, [_covariance_direction(at, d) for d in directions])
     quadratic = _quadratics(at, derivatives, derivatives.modes, 0, 1)[:, 0, 0] / at.scale
-    nu = at.problem.degrees(reml=at.reml)
-    hessian += 2.0 * derivatives.average + np.outer(quadratic, quadratic) / nu
+    tied = given_direction(at.problem.terms, directions)
+    if tied is not None:
+        hessian += tied_hessian(2.0 * derivatives.average, quadratic, at.residual / at.scale, tied)
+    else:
+        hessian += 2.0 * derivatives.average + np.outer(quadratic, quadratic) / at.problem.degrees(reml=at.reml)
     if at.reml and at.problem.p:
         hessian += _restricted(at, derivatives)
     return hessian + _bend(at, derivatives)

@@ -15,6 +15,7 @@ from mixfit.covariance.directions import regular_columns
 from mixfit.covariance.steps import leave_boundary, move, pivots, slopes_near, turned, units
 from mixfit.lmm.criterion import evaluate, strengths
 from mixfit.lmm.derivatives import differentiate, edge_curvature
+from mixfit.lmm.given import given_direction, tied_slope
 from mixfit.lmm.hessian import exact_hessian
 from mixfit.optimize import descent
 from mixfit.optimize.bounds import LONGEST_STEP
@@ -70,10 +71,10 @@ class LinearCriterion:
     reml : bool
     """
 
-    price = Price.CHEAP
-
     def __init__(self, problem: Problem, *, reml: bool) -> None:
         self.problem, self.reml = problem, reml
+        # A sparse inverse has no second derivatives but differences.
+        self.price = Price.DEAR if problem.gram.relationships else Price.CHEAP
         self.n_aside = 0
 
     def evaluate(self, place: Sequence[Array]) -> Evaluation:
@@ -115,12 +116,15 @@ class LinearCriterion:
         if strength < _STRONG or (strength < _STRONGEST and found.factor.cancellation() < _STRONG):
             return exact_hessian(found, local.derivatives)
         directions = local.derivatives.directions
+        tied = given_direction(self.problem.terms, directions)
         out = np.empty((len(directions), len(directions)))
         for a, row in enumerate(out):
             step = _DIFFERENCE * (np.arange(len(directions)) == a)
             moved = evaluate(self.problem, self.move(found, local, step, ()), reml=self.reml)
             there = differentiate(moved)
             along = slopes_near(self.problem.terms, moved.points, directions, there.relative, there.absolute)
+            if tied is not None:
+                along[tied] += tied_slope(moved.residual, moved.scale, self.problem.degrees(reml=self.reml))
             row[:] = (along - local.gradient) / _DIFFERENCE
         self.n_aside += len(directions)
         return 0.5 * (out + out.T)

@@ -86,7 +86,7 @@ def joint_variance(
     """The same from a factor of A and `forward`, L^{-1} Lambda'Z'W applied to the orthonormal fixed columns."""
     p = len(bases.fixed.triangle)
     own, trailing = forward
-    h = factor.backward({i: y[:, :p] for i, y in own.items()}, trailing[:, :p])[1]
+    h = factor.gram.effects(factor.backward({i: y[:, :p] for i, y in own.items()}, trailing[:, :p])[1])
     through = np.zeros((len(X), p))
     basis_rows: list[Array | None] = []
     for term, basis, z, code in zip(bases.terms, bases.term_bases, Z, codes, strict=True):
@@ -120,5 +120,5 @@ def _mode_variance(
         for term, z, code in zip(terms, rows, codes, strict=True):
             if z is not None and code is not None:
                 blocks[term.factor][term.columns, np.arange(r), code[part]] = z[:, part]
-        out[part] = factor.squares(factor.half(blocks))
+        out[part] = factor.squares(factor.half(gram.pulled(blocks)))
     return out

@@ -43,6 +43,8 @@ class Problem:
         log|X'WX|, which the REML criterion of the orthonormalized X lacks.
     log_scale : float
         log of the length of y's least-squares residual, which the criteria of the unit residual lack.
+    lengths : tuple of float
+        R[0, 0] of each term, Z = Z_basis R.
     """
 
     gram: Gram
@@ -52,6 +54,7 @@ class Problem:
     log_weights: float
     log_x: float
     log_scale: float
+    lengths: tuple[float, ...] = ()
 
     __repr__ = brief
 
@@ -60,6 +63,11 @@ class Problem:
         """Which columns of each term are not zero in every row: dependent columns span fewer than they are."""
         rows = [np.asarray(d.any(axis=(1, 2))) for d in self.gram.diagonal]
         return tuple(rows[t.factor][t.columns] for t in self.terms)
+
+    @cached_property
+    def has_given(self) -> bool:
+        """Whether a term's covariance is known itself, and sigma with its theta."""
+        return any(t.structure.is_given for t in self.terms)
 
     @cached_property
     def squares(self) -> tuple[Array, ...]:

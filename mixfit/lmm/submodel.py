@@ -87,7 +87,8 @@ def with_random(assembly: Assembly, columns: Sequence[Array | None]) -> Problem 
     for factor, term, k in places:
         terms.append(Term(kept.index(factor), width[factor], k, term.structure.restricted(k)))
         width[factor] += k
-    return replace(problem, gram=gram, plan=make_plan(gram), terms=tuple(terms))
+    lengths = tuple(x for x, A in zip(problem.lengths, columns, strict=True) if A is not None)
+    return replace(problem, gram=gram, plan=make_plan(gram), terms=tuple(terms), lengths=lengths)
 
 
 def _map(term: Term, basis: Array, A: Array) -> Array:

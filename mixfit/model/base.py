@@ -9,6 +9,7 @@ import numpy as np
 
 from mixfit.covariance.steps import split_theta, theta_order
 from mixfit.covariance.templates import expand
+from mixfit.design.across import refuse_related
 from mixfit.design.rows import subset
 from mixfit.errors import DataError, FitError
 from mixfit.gram.row_space import row_space
@@ -96,6 +97,16 @@ class MixedModel:
         kept = set(self.kept.tolist())
         return tuple(name for j, name in enumerate(self.design.exog_names) if j not in kept)
 
+    @property
+    def constant(self) -> int | None:
+        """Column of ``design.X`` that stands for a constant which is no fixed effect, thresholds being in its place."""
+        return None
+
+    @property
+    def reach(self) -> tuple[Array, tuple[str, ...]]:
+        """Columns whose combinations the model adds to what it predicts, (r, c), and their names: those of `exog`."""
+        return self.exog, self.exog_names
+
     @cached_property
     def row_space(self) -> RowSpace:
         """Which linear functions of the columns of ``design.X`` the data tell."""
@@ -155,6 +166,7 @@ class MixedModel:
         >>> model.Lambda([0.8]).toarray().diagonal().tolist()
         [0.8, 0.8, 0.8, 0.8]
         """
+        refuse_related(self.design.random, "Lambda")
         return expand(self._templates(theta), [r.grouping.n_levels for r in self.design.random])
 
     def _templates(self, theta: ArrayLike) -> tuple[Array, ...]:

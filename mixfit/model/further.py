@@ -40,11 +40,6 @@ def further_formulas(family: Family, zi: str | None, dispersion: str | None) -> 
             known = "none" if family.dispersion == "none" else f"a known one, {family.known_phi:g}"
             raise FormulaError(f"dispersion= is a formula of a dispersion, and the {family!r} family has {known}.")
         out[DISPERSION] = parse_predictor(dispersion)
-        if out[DISPERSION].random:
-            raise FormulaError(
-                f"dispersion={dispersion!r}: the logarithm of a dispersion takes fixed terms and offsets, no random "
-                "terms."
-            )
     return out
 
 

@@ -7,12 +7,11 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from mixfit.design.build import build
 from mixfit.design.types import MEAN
 from mixfit.errors import BiasWarning, FitError
 from mixfit.families.links import LINKS
+from mixfit.families.resolve import resolve_family
 from mixfit.families.several import DISPERSION, ZERO
 from mixfit.glmm.conditional import conditional_covariance, predictor_variance
 from mixfit.glmm.estimate import estimate_generalized
@@ -27,12 +26,13 @@ from mixfit.glmm.separation import (
 )
 from mixfit.model.base import MixedModel
 from mixfit.model.further import check_response, further_formulas, refuse_several
-from mixfit.model.starts import read_fixed_start, read_start
+from mixfit.model.named import given_start, hold_in_family, read_held
 from mixfit.results.generalized import GeneralizedResults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.design.types import Design
@@ -59,8 +59,10 @@ def generalized(
     context: Mapping[str, Any] | None,
     zi: str | None = None,
     dispersion: str | None = None,
+    fixed: Mapping[str, float] | None = None,
 ) -> GeneralizedMixedModel:
     """A generalized mixed model from a parsed formula and a data frame; see `mixfit.mixed`."""
+    family, fixed = hold_in_family(family, fixed or {})
     proportions = family.kind == "proportion"
     links = {MEAN: family.link, ZERO: LINKS["logit"], DISPERSION: LINKS["log"]}
     further = further_formulas(family, zi, dispersion)
@@ -76,7 +78,7 @@ def generalized(
         links=links,
         further=further,
     )
-    return GeneralizedMixedModel(formula, design, family)
+    return GeneralizedMixedModel(formula, design, family, fixed)
 
 
 class GeneralizedMixedModel(MixedModel):
@@ -88,6 +90,8 @@ class GeneralizedMixedModel(MixedModel):
     design : Design
         For a binomial model, y is a proportion and the weights are numbers of trials.
     family : Family
+    fixed : mapping of str to float, optional
+        Fixed effects that are known, by name.
 
     Examples
     --------
@@ -101,11 +105,21 @@ class GeneralizedMixedModel(MixedModel):
     -91.983
     """
 
-    def __init__(self, formula: str, design: Design, family: Family) -> None:
+    def __init__(self, formula: str, design: Design, family: Family, fixed: Mapping[str, float] | None = None) -> None:
         check_response(design, family)
         self.family = family
         self._assembly = assemble_generalized(design, family)
+        self.known_effects: dict[str, float] = dict(fixed or {})
+        self._held = read_held(self._assembly, design, self.known_effects)
         super().__init__(formula, design, self._assembly.fixed.kept)
+
+    @property
+    def description(self) -> str:
+        """The formula, and those of the other predictors."""
+        further = [f"{p.name} = {p.text.strip()}" for p in self.design.further]
+        if self.known_effects:
+            further.append("fixed = " + ", ".join(f"{name} {value:g}" for name, value in self.known_effects.items()))
+        return "; ".join([self.formula, *further])
 
     @property
     def assembly(self) -> GeneralizedAssembly:
@@ -117,7 +131,7 @@ class GeneralizedMixedModel(MixedModel):
         *,
         n_agq: int = 1,
         method: Literal["ml", "pql"] = "ml",
-        start: Sequence[ArrayLike] | ArrayLike | None = None,
+        start: Sequence[ArrayLike] | ArrayLike | Mapping[str, float] | None = None,
         start_fixed: ArrayLike | None = None,
     ) -> GeneralizedResults:
         """Estimate by maximum likelihood, or by penalized quasi-likelihood.
@@ -126,7 +140,8 @@ class GeneralizedMixedModel(MixedModel):
         ----------
         n_agq : int
             Quadrature points a random column: 1 is the Laplace approximation, more is adaptive
-            Gauss-Hermite quadrature, for models with one grouping factor and up to 3 random columns.
+            Gauss-Hermite quadrature, for models with one grouping factor and up to 3 random columns, those of
+            ``zi=`` and ``dispersion=`` included.
             0 is lme4's fast approximation: only theta (and a dispersion) maximize the Laplace
             approximation, and beta is where it and the random effects have their joint mode. Its
             standard errors take theta as known, as lme4's.
@@ -139,7 +154,9 @@ class GeneralizedMixedModel(MixedModel):
             is no likelihood: such a fit has no ``llf``, ``aic`` or ``bic``.
         start : sequence of array-like, or array-like of shape (m,), optional
             Where to start from: for each random term its relative factor, shape (k_t, k_t), or its parameters, shape
-            (m_t,); or all of theta. Otherwise, and where they turn out to be the better start, moment estimates of
+            (m_t,); or all of theta. Or some parameters by name: fixed effects (``"x"``, ``"zi:x"``), standard
+            deviations of terms with one column (``"sd((Intercept)|g)"``, ``"zi:sd((Intercept)|g)"``), ``"phi"``.
+            Otherwise, and where they turn out to be the better start, moment estimates of
             the working linear model.
         start_fixed : array-like, shape (p,), optional
             Fixed effects to start from, in the order of ``params``; otherwise those of the generalized linear model
@@ -176,16 +193,18 @@ class GeneralizedMixedModel(MixedModel):
             raise FitError(f"n_agq is 0 or a positive whole number of quadrature points, not {n_agq!r}.")
         if method == "pql" and n_agq != 1:
             raise FitError("n_agq is for method='ml': penalized quasi-likelihood has no integral to approximate.")
-        theta = None if start is None else read_start(self.design.random, start, self.in_formula_order)
-        beta = None if start_fixed is None else read_fixed_start(self.design, self._assembly.fixed.kept, start_fixed)
+        given = given_start(self._assembly, self.design, self.in_formula_order, start, start_fixed)
         try:
-            estimate = estimate_generalized(self._assembly, int(n_agq), method, theta, beta)
+            estimate = estimate_generalized(self._assembly, int(n_agq), method, given, self._held)
         except FitError:
             self._refuse_separation(None)
             raise
         self._refuse_separation(estimate)
         if method == "pql":
             _warn_of_bias(self._assembly.problem.prior, self.family, estimate.eta)
+        return self._results(estimate)
+
+    def _results(self, estimate: GeneralizedEstimate) -> GeneralizedResults:
         return GeneralizedResults(self, estimate)
 
     def _refuse_separation(self, estimate: GeneralizedEstimate | None) -> None:
@@ -234,21 +253,53 @@ class GeneralizedMixedModel(MixedModel):
 
     def with_design(self, design: Design) -> GeneralizedMixedModel:
         """The same kind of model, with the same family, of another design."""
-        return GeneralizedMixedModel(self.formula, design, self.family)
+        return GeneralizedMixedModel(self.formula, design, self.family, self.known_effects)
 
-    def conditional_covariance(self, estimate: GeneralizedEstimate) -> tuple[Array, ...]:
+    def with_family(self, family: Any) -> GeneralizedMixedModel:
+        """The same predictors of the same response under another distribution.
+
+        Parameters
+        ----------
+        family : str or family instance
+
+        Returns
+        -------
+        GeneralizedMixedModel
+
+        Raises
+        ------
+        FormulaError
+            Where the family has no zeros or no dispersion that the model's predictors could be of.
+        DataError
+            For responses outside its support.
+        FitError
+            For a family of proportions where the responses are none, or the other way round.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> ticks = mixfit.datasets.load("grouseticks")
+        >>> model = mixfit.mixed("TICKS ~ YEAR + (1 | BROOD)", ticks, family="poisson")
+        >>> model.with_family("nbinom2").family
+        nbinom2(log)
+        """
+        return other_family(self, family)
+
+    def conditional_covariance(self, estimate: GeneralizedEstimate, *, of: str = MEAN) -> tuple[Array, ...]:
         """Cov(b_j | y) of every level of every term at the mode, shapes (q_t, k_t, k_t).
 
         Parameters
         ----------
         estimate : GeneralizedEstimate
+        of : str
+            The predictor whose terms they are.
 
         Returns
         -------
         tuple of ndarray, shape (q_t, k_t, k_t)
             A term each, all scales included.
         """
-        return conditional_covariance(self._assembly, estimate)
+        return conditional_covariance(self._assembly, estimate, of)
 
     def likelihood_surface(self, estimate: GeneralizedEstimate, *, reml: bool) -> Surface:
         """-2 log-likelihood around an estimate, for profiles and curvatures; there is no REML for these models.
@@ -263,18 +314,11 @@ class GeneralizedMixedModel(MixedModel):
         Surface
         """
         refuse_several(self.design, "Profiles and intervals from them")
-        from mixfit.glmm.estimate import points_at
-        from mixfit.glmm.problem import GeneralizedParameters
-        from mixfit.glmm.surface import GeneralizedSurface
+        if self._held is not None:
+            raise FitError("Profiles and intervals from them move every parameter, and fixed= holds some of these.")
+        from mixfit.glmm.surface import surface_around
 
-        at = GeneralizedParameters(
-            points_at(self._assembly, estimate.theta),
-            self._assembly.fixed.triangle @ estimate.beta,
-            estimate.phi,
-            estimate.shape,
-        )
-        errors = np.sqrt(np.diagonal(estimate.cov_beta))
-        return GeneralizedSurface(self._assembly, at, errors, estimate.n_agq)
+        return surface_around(self._assembly, estimate)
 
     def prediction_variance(
         self,
@@ -316,6 +360,20 @@ class GeneralizedMixedModel(MixedModel):
         from mixfit.glmm.conditional import generalized_working_model
 
         return generalized_working_model(self._assembly, estimate)
+
+
+def other_family(model: MixedModel, family: Any) -> GeneralizedMixedModel:
+    """A model's design under another distribution."""
+    resolved = resolve_family(family)
+    own = getattr(model, "family", None)
+    trials = own is not None and own.kind == "proportion"
+    if trials != (resolved.kind == "proportion"):
+        kinds = "proportions of trials" if trials else "no proportions of trials"
+        raise FitError(f"The responses are {kinds}, which the {resolved!r} family does not model.")
+    texts = {p.name: p.text for p in model.design.further}
+    further_formulas(resolved, texts.get(ZERO), texts.get(DISPERSION))
+    design = replace(model.design, link=resolved.link, transformation=None)
+    return GeneralizedMixedModel(model.formula_text, design, resolved, getattr(model, "known_effects", None))
 
 
 def _warn_of_bias(prior: Array, family: Family, eta: Array) -> None:

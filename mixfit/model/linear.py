@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mixfit.arguments import check_flag
+from mixfit.design.across import refuse_given
 from mixfit.lmm.assemble import assemble, with_response
 from mixfit.lmm.estimate import at_estimates, conditional_covariance, criterion, estimate, points_of
 from mixfit.model.base import MixedModel
@@ -98,6 +99,30 @@ class LinearMixedModel(MixedModel):
         check_flag("reml", reml)
         given = None if start is None else read_start(self.design.random, start, self.in_formula_order)
         return LinearResults(self, estimate(self._assembly, reml=reml, start=given))
+
+    def with_family(self, family: Any) -> MixedModel:
+        """The same model of the mean under another distribution.
+
+        Parameters
+        ----------
+        family : str or family instance
+
+        Returns
+        -------
+        GeneralizedMixedModel, or the model itself for the Gaussian family with its identity link
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).with_family("t").family
+        t(identity)
+        """
+        from mixfit.families.resolve import resolve_family
+        from mixfit.model.generalized import other_family
+
+        resolved = resolve_family(family)
+        return self if resolved.is_linear else other_family(self, resolved)
 
     def criterion(self, theta: ArrayLike, *, reml: bool = True) -> float:
         """What `fit` minimizes: -2 log-likelihood at its best beta and sigma for one theta, with all constants.
@@ -202,6 +227,7 @@ class LinearMixedModel(MixedModel):
         """
         from mixfit.lmm.information import variance_information
 
+        refuse_given(self.design.random, "the information of variances, which degrees of freedom are made of,")
         return variance_information(self._assembly, estimate)
 
     def likelihood_surface(self, estimate: LinearEstimate, *, reml: bool) -> Surface:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mixfit.design.build import build
 from mixfit.errors import FormulaError
-from mixfit.formula import parse
+from mixfit.formula import parse, parse_predictor
 from mixfit.model.linear import LinearMixedModel
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from mixfit.families.base import Family
     from mixfit.formula import MixedFormula
     from mixfit.model.generalized import GeneralizedMixedModel
     from mixfit.model.residual import ResidualMixedModel
@@ -31,6 +32,9 @@ def mixed(
     residual: str | None = None,
     dispersion: str | None = None,
     zi: str | None = None,
+    nominal: str | None = None,
+    sigma: float | str | ArrayLike | None = None,
+    fixed: Mapping[str, float] | None = None,
     na_action: Literal["drop", "raise"] = "drop",
     context: Mapping[str, Any] | None = None,
 ) -> LinearMixedModel | ResidualMixedModel | GeneralizedMixedModel:
@@ -61,10 +65,21 @@ def mixed(
         then be without random terms.
     dispersion : str, optional
         A formula of the log standard deviation of residuals, ``"~ sex"``; alone or beside `residual`. Of a
-        generalized model: of the logarithm of its dispersion, as glmmTMB has it (gamma: of its shape).
+        generalized model: of the logarithm of its dispersion, as glmmTMB has it (gamma: of its shape). With random
+        terms, ``"~ x + (1 | g)"``, a Gaussian model is a generalized one, by maximum likelihood.
     zi : str, optional
         A formula of the log odds of a further zero, ``"~ x + (1 | g)"``, beside those of the family. With a family
         that has none (``truncated_poisson``, ``gamma``, ``lognormal``, ``beta``) it is the hurdle: all zeros.
+    nominal : str, optional
+        Of a model of ordered categories (``cumulative``, ``sratio``, ``cratio``, ``adjacent``): a formula of effects
+        that move each threshold by itself, ``"~ x"``, as in ordinal. `dispersion` is then ordinal's ``scale=``, a
+        formula of the log scale of the latent variable.
+    sigma : float, str or array-like, shape (n,), optional
+        A known standard deviation of Gaussian residuals: a number, or one for each row (a column, an expression), as
+        the standard errors of studies in a meta-analysis. Fitted by maximum likelihood.
+    fixed : mapping of str to float, optional
+        Parameters of a generalized model that are known: fixed effects, ``{"x": 1.0, "zi:Intercept": -2.0}``, and
+        ``phi`` and other parameters of the family.
     na_action : {"drop", "raise"}
         What to do with rows in which something that the model uses is missing.
     context : mapping, optional
@@ -72,7 +87,7 @@ def mixed(
 
     Returns
     -------
-    LinearMixedModel, ResidualMixedModel or GeneralizedMixedModel
+    LinearMixedModel, ResidualMixedModel, GeneralizedMixedModel or OrdinalMixedModel
 
     Raises
     ------
@@ -87,27 +102,94 @@ def mixed(
     >>> round(fit.sigma, 4)
     0.326
     """
+    if sigma is not None:
+        family, weights = _known_residuals(sigma, family, weights, residual, dispersion, zi)
     structured = residual is not None or dispersion is not None
-    parsed = parse(formula, random=None if structured else True)
-    if family is not None and family != "gaussian":
+    elsewhere = _random_elsewhere(zi, dispersion)
+    parsed = parse(formula, random=None if structured or elsewhere else True)
+    if elsewhere or (family is not None and family != "gaussian"):
         # Families bring scipy.special along: who fits linear models need not wait for it.
+        from mixfit.families.ordinal import Ordinal
         from mixfit.families.resolve import resolve_family
         from mixfit.model.generalized import generalized
 
-        resolved = resolve_family(family)
-        if not resolved.is_linear:
+        resolved = resolve_family("gaussian" if family is None else family)
+        # Cross-products know fixed effects of the log standard deviation only.
+        if not resolved.is_linear or (elsewhere and zi is None and residual is None):
             if residual is not None:
                 raise FormulaError(
                     f"residual= describes the residuals of linear models, and the {resolved.name} family has none: "
                     "describe correlation by a structured random effect, ar1(0 + time | subject)."
                 )
-            parsed = parse(formula)
-            return generalized(formula, parsed, data, resolved, weights, offset, na_action, context, zi, dispersion)
+            parsed = parse(formula, random=None if elsewhere else True)
+            if isinstance(resolved, Ordinal):
+                from mixfit.model.ordinal import ordinal
+
+                if zi is not None:
+                    raise FormulaError(f"zi= models zeros, and a {resolved.name} response is in categories.")
+                if fixed:
+                    raise FormulaError("fixed= is not for ordered categories: what is known of location is an offset=.")
+                beside = {"nominal": nominal, "dispersion": dispersion}
+                return ordinal(formula, parsed, data, resolved, weights, offset, na_action, context, beside)
+            if nominal is not None:
+                raise FormulaError(f"nominal= is of thresholds, and the {resolved.name} family has none.")
+            return generalized(
+                formula, parsed, data, resolved, weights, offset, na_action, context, zi, dispersion, fixed
+            )
+    if nominal is not None:
+        raise FormulaError("nominal= is of thresholds: give a family that has them, such as 'cumulative'.")
+    if fixed:
+        raise FormulaError(
+            "fixed= holds parameters of generalized models. Of a linear model what is known is subtracted by offset=, "
+            "and a known residual standard deviation is sigma=."
+        )
     if zi is not None:
         raise FormulaError("zi= models zeros, which Gaussian responses have none of: give a family with them.")
     if structured:
         return _with_residuals(formula, parsed, data, weights, offset, residual, dispersion, na_action, context)
     return LinearMixedModel(formula, build(parsed, data, weights, offset, na_action, context))
+
+
+def _known_residuals(
+    sigma: float | str | ArrayLike,
+    family: Any,
+    weights: str | ArrayLike | None,
+    residual: str | None,
+    dispersion: str | None,
+    zi: str | None,
+) -> tuple[Family, str | ArrayLike | None]:
+    """The Gaussian family of known variance, and the weights that stand for one of each row.
+
+    Raises
+    ------
+    FormulaError
+        Beside arguments that say something of the residuals too.
+    """
+    from mixfit.families.continuous import Gaussian
+
+    others = {"residual": residual, "dispersion": dispersion, "zi": zi}
+    beside = [name for name, value in others.items() if value is not None]
+    if family not in (None, "gaussian"):
+        beside.append("family")
+    alone = isinstance(sigma, int | float)
+    if weights is not None and not alone:
+        beside.append("weights")
+    if beside:
+        raise FormulaError(f"sigma= says what Gaussian residuals are like, and cannot stand beside {beside[0]}=.")
+    if isinstance(sigma, int | float):
+        if not 0.0 < sigma < float("inf"):
+            raise FormulaError(f"sigma= is a positive number, not {sigma!r}.")
+        return Gaussian(phi=float(sigma) ** 2), weights
+    if isinstance(sigma, str):
+        return Gaussian(phi=1.0), f"1 / ({sigma}) ** 2"
+    import numpy as np
+
+    return Gaussian(phi=1.0), 1.0 / np.asarray(sigma, dtype=float) ** 2
+
+
+def _random_elsewhere(zi: str | None, dispersion: str | None) -> bool:
+    """Whether a predictor after the mean's has random terms, so that the mean's need not have any."""
+    return any(text is not None and bool(parse_predictor(text).random) for text in (zi, dispersion))
 
 
 def _with_residuals(

@@ -17,6 +17,7 @@ from scipy.optimize import least_squares
 from mixfit.arguments import check_flag
 from mixfit.curves.mean import CurveExpression, self_starting
 from mixfit.curves.selfstart import curve_start
+from mixfit.design.across import refuse_given, refuse_related
 from mixfit.design.build import build
 from mixfit.design.columns import Columns
 from mixfit.errors import DataError, DesignError, FitError, FormulaError
@@ -167,6 +168,8 @@ class NonlinearMixedModel(MixedModel):
     start: Array
 
     def __init__(self, formula: str, design: Design, stack: _Stack, curve: BoundCurve) -> None:
+        refuse_related(design.random, "a nonlinear model")
+        refuse_given(design.random, "a nonlinear model")
         basis = fixed_basis(np.ascontiguousarray(design.X.T))
         super().__init__(formula, design, basis.kept)
         self.stack, self.curve = stack, curve

@@ -6,6 +6,7 @@ import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
+from mixfit.design.across import refuse_given, refuse_related
 from mixfit.design.residual import residual_design
 from mixfit.errors import FitError
 from mixfit.lmm.estimate import at_estimates, conditional_covariance
@@ -67,6 +68,8 @@ class ResidualMixedModel(MixedModel):
     """
 
     def __init__(self, formula: str, design: Design) -> None:
+        refuse_related(design.random, "a model with residual= or dispersion=")
+        refuse_given(design.random, "a model with residual= or dispersion=")
         self.residual: ResidualDesign = residual_design(design)
         self._form: ResidualForm = residual_form(self.residual)
         self._problem: ResidualProblem = joint_problem(design, self._form, self.residual)
@@ -116,12 +119,14 @@ class ResidualMixedModel(MixedModel):
         """
         return estimate.assembly.get(lambda: assembly_at(self.design, self._form, estimate.psi))
 
-    def fit(self, reml: bool = True) -> LinearResults:
+    def fit(self, reml: bool | None = None) -> LinearResults:
         """Estimate by REML or maximum likelihood.
 
         Parameters
         ----------
-        reml : bool
+        reml : bool, optional
+            By default REML, and maximum likelihood where ``dispersion=`` is a predictor beside the mean's, as glmmTMB
+            has it: likelihoods of models with other predictors are compared, and those of REML cannot be.
 
         Returns
         -------
@@ -137,7 +142,8 @@ class ResidualMixedModel(MixedModel):
         """
         from mixfit.results.linear import LinearResults
 
-        return LinearResults(self, estimate_residual(self.design, self._problem, reml=reml))
+        chosen = not self.residual.spread_names if reml is None else reml
+        return LinearResults(self, estimate_residual(self.design, self._problem, reml=chosen))
 
     def with_response(self, y: ArrayLike) -> ResidualMixedModel:
         """The same model of another response, shape (n,).

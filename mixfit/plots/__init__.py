@@ -4,6 +4,8 @@ Every function draws on the axes that it is given, or makes a figure, and return
 ``fit.plot.caterpillar(...)`` is ``mixfit.plots.caterpillar(fit, ...)``.
 """
 
+from mixfit.plots.categories import category_probabilities
+from mixfit.plots.distribution_plots import quantile_residual_plot, rootogram
 from mixfit.plots.group_lines import fitted_lines
 from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
 from mixfit.plots.random_effects import caterpillar, shrinkage
@@ -12,12 +14,15 @@ from mixfit.plots.strips import strip
 from mixfit.plots.zeta import profile_zeta
 
 __all__ = [
+    "category_probabilities",
     "caterpillar",
     "fitted_lines",
     "profile_zeta",
     "qq_ranef",
     "qq_residuals",
+    "quantile_residual_plot",
     "residuals_fitted",
+    "rootogram",
     "scale_location",
     "shrinkage",
     "strip",

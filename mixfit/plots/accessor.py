@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
+from mixfit.plots.categories import category_probabilities
+from mixfit.plots.distribution_plots import quantile_residual_plot, rootogram
 from mixfit.plots.group_lines import fitted_lines
 from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
 from mixfit.plots.random_effects import caterpillar, shrinkage
@@ -53,10 +55,13 @@ class Plots:
     def __repr__(self) -> str:
         return f"<Plots of {self._fit!r}: {', '.join(name for name in dir(self) if not name.startswith('_'))}>"
 
+    category_probabilities = _method(category_probabilities)
     caterpillar = _method(caterpillar)
     fitted_lines = _method(fitted_lines)
     qq_ranef = _method(qq_ranef)
     qq_residuals = _method(qq_residuals)
+    quantile_residual_plot = _method(quantile_residual_plot)
     residuals_fitted = _method(residuals_fitted)
+    rootogram = _method(rootogram)
     scale_location = _method(scale_location)
     shrinkage = _method(shrinkage)

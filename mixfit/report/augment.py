@@ -71,7 +71,7 @@ def augment(fit: Fit, data: object = None) -> pd.DataFrame:
         `cooks_distance`), ``.fixed`` (predictor without random effects), and what lme4's response module
         holds: the mean ``.mu``, ``.offset``, ``.sqrtXwt`` (square root of the working weight), ``.sqrtrwt``
         (of the residual weight), prior ``.weights``, ``.wtres`` (weighted residual) and, of a generalized model,
-        ``.eta``.
+        ``.eta``. Of ordered categories, residuals and means are of their numbers, and there are no leverages.
 
     Raises
     ------
@@ -88,7 +88,11 @@ def augment(fit: Fit, data: object = None) -> pd.DataFrame:
     """
     design = fit.model.design
     frame = model_frame(design) if data is None else used_rows(data, design)
-    columns = _linear(fit) if is_linear(fit) else _generalized(fit) if is_generalized(fit) else {}
+    columns: dict[str, object] = {}
+    if is_linear(fit):
+        columns = _linear(fit)
+    elif is_generalized(fit):
+        columns = _ordinal(fit) if fit.model.family.kind == "ordinal" else _generalized(fit)
     return frame.assign(**{name: np.asarray(values) for name, values in columns.items()})
 
 
@@ -211,12 +215,25 @@ def _generalized(fit: GeneralizedFit) -> dict[str, object]:
     }
 
 
+def _ordinal(fit: GeneralizedFit) -> dict[str, object]:
+    return {
+        ".fitted": fit.estimate.eta,
+        ".resid": fit.residuals("deviance"),
+        ".fixed": fit.predict(type="link", re_form="population"),
+        ".mu": fit.fittedvalues,
+        ".offset": _offset(fit.model.design),
+        ".weights": fit.prior,
+        ".wtres": fit.residuals("pearson"),
+        ".eta": fit.estimate.eta,
+    }
+
+
 def _influence(fit: Fit) -> tuple[Array, Array]:
     from mixfit.inference.influence import cooks_distances
     from mixfit.lmm.working import leverages
 
     hat = leverages(fit.model.working_model(fit.estimate))
-    return hat, cooks_distances(np.asarray(fit.residuals("scaled"), dtype=float), hat, len(fit.params))
+    return hat, cooks_distances(np.asarray(fit.residuals("scaled"), dtype=float), hat, len(fit.fixef))
 
 
 def _offset(design: Design) -> Array:

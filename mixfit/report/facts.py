@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from mixfit.families.several import DISPERSION
-from mixfit.fitted.further import coefficients_of, further_deviations
+from mixfit.fitted.further import further_deviations, limit_notes
 from mixfit.fitted.protocols import is_generalized, is_nonlinear
 from mixfit.fitted.varcorr import random_covariances, term_order
+from mixfit.inference.predictors import coefficient_table, further_names
 from mixfit.tables.numbers import P_HEADER, format_common
 from mixfit.wald import correlation as as_correlation
 
@@ -106,15 +107,22 @@ def collect(fit: Fit, correlation: bool | None = None) -> SummaryFacts:
         nobs=fit.nobs,
         n_dropped=model.design.n_dropped,
         groups={random[t].grouping.name: random[t].written.n_levels for t in term_order(random)},
-        coefficients=pd.DataFrame({"Estimate": fit.params, "Std. Error": fit.bse, **heading.tests}),
+        # Thresholds, which stand before the fixed effects, have a table of their own.
+        coefficients=pd.DataFrame({"Estimate": fit.params, "Std. Error": fit.bse, **heading.tests}).iloc[
+            len(fit.params) - p :
+        ],
         dispersion=heading.dispersion,
         correlation=as_correlation(estimate.cov_beta) if show and p > 1 else None,
         notes=_notes(fit, hidden=correlation is None and not show),
-        deviations={name: further_deviations(fit, name) for name in fit.estimate.further}
-        if is_generalized(fit)
-        else {},
-        further={name: coefficients_of(fit, name) for name in fit.estimate.further} if is_generalized(fit) else {},
+        deviations={name: further_deviations(fit, name) for name in further_names(fit)},
+        further=_further(fit),
     )
+
+
+def _further(fit: Fit) -> dict[str, pd.DataFrame]:
+    """Tables of the predictors after the mean's, and of thresholds."""
+    tables: dict[str, pd.DataFrame] | None = getattr(fit, "further_coefficients", None)
+    return {name: coefficient_table(fit, name) for name in further_names(fit)} if tables is None else tables
 
 
 def _linear_heading(fit: Fit) -> Heading:
@@ -149,7 +157,7 @@ def _generalized_heading(fit: GeneralizedFit) -> Heading:
         dispersion = "\n".join(filter(None, [dispersion, f"Other parameters of {family.name}: {', '.join(shapes)}"]))
     return Heading(
         title=f"Generalized linear mixed model fit by {method}",
-        family=f"{family.name}  ( {family.link.name} )",
+        family=f"{family.name}  ( {family.link_name} )",
         criteria={} if quasi else fit.information_criteria(),
         tests={"z value": fit.tvalues, P_HEADER: fit.pvalues},
         dispersion=dispersion,
@@ -175,6 +183,7 @@ def _notes(fit: Fit, *, hidden: bool) -> tuple[str, ...]:
             f"not converged: {certificate.message} (projected gradient "
             f"{certificate.projected_gradient:.2g}, predicted decrease {certificate.predicted_decrease:.2g})"
         )
+    notes += limit_notes(fit) if is_generalized(fit) else []
     if fit.is_singular:
         notes.append("boundary (singular) fit: a random effect has no variance, or is determined by the others")
     return tuple(notes)

@@ -87,7 +87,8 @@ def summary_html(summary: SummaryFacts) -> str:
         columns = coefficient_cells(replace(summary, coefficients=table))
         rows = list(zip(own, *columns, strict=True))
         parts.append(html_table(["", *table.columns], rows, caption=FURTHER[name], n_names=1))
-        parts += [f"<p>{escape(summary.deviations[name])}</p>"] if summary.deviations[name] else []
+        deviations = summary.deviations.get(name)
+        parts += [f"<p>{escape(deviations)}</p>"] if deviations else []
     if summary.correlation is not None:
         parts.append(_correlation_table(summary, names))
     parts += [f"<p>{escape(note)}</p>" for note in summary.notes]

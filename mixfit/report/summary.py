@@ -142,12 +142,12 @@ def summary(fit: Fit, *, correlation: bool | None = None, ddf: str | None = None
 
 def _with_tests(summary: Summary, fit: Fit, ddf: str) -> Summary:
     """The summary with a test of every fixed effect beside its estimate."""
-    table = t_table(fit, np.eye(len(fit.params)), ddf)
+    table = t_table(fit, np.eye(len(fit.fixef)), ddf)
     label = denominator(fit, ddf).label
     letter = "z" if parse_ddf(fit, ddf) == "none" else "t"
     return replace(
         summary,
         title=f"{summary.title}. {letter}-tests use {label}",
-        coefficients=table.frame.set_axis(fit.params.index),
+        coefficients=table.frame.set_axis(fit.fixef.index),
         notes=(*summary.notes, *table.notes),
     )

@@ -225,7 +225,12 @@ def _correlation_text(summary: SummaryFacts) -> str:
 
 
 #: What the tables of the predictors after the mean's are called.
-FURTHER = {"zi": "Zero-inflation model", "dispersion": "Dispersion model"}
+FURTHER = {
+    "zi": "Zero-inflation model",
+    "dispersion": "Dispersion model",
+    "thresholds": "Threshold coefficients",
+    "scale": "Log-scale coefficients",
+}
 
 
 def _further_text(summary: SummaryFacts) -> str:
@@ -235,7 +240,8 @@ def _further_text(summary: SummaryFacts) -> str:
         rows = [shown(column) for column in table.index]
         printed = lay_out([str(c) for c in table.columns], list(zip(*cells, strict=True)), rows, right=True)
         out.append(f"\n{FURTHER[name]}:\n{printed}\n")
-        out += [f"{summary.deviations[name]}\n"] if summary.deviations[name] else []
+        deviations = summary.deviations.get(name)
+        out += [f"{deviations}\n"] if deviations else []
     return "".join(out)
 
 

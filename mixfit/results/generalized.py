@@ -8,12 +8,15 @@ from mixfit.bayes.sample import sample
 from mixfit.fitted.generalized import FittedGeneralized
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.comparisons.drop1 import drop1
+from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.fixed_effects.tables import anova, contest, ttest
+from mixfit.inference.frequencies import frequencies
 from mixfit.inference.heritability import heritability
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
 from mixfit.inference.loadings import loadings
 from mixfit.inference.means.emmeans import emmeans
 from mixfit.inference.prediction import predict_means
+from mixfit.inference.predictors import bse_of, params_of
 from mixfit.inference.profiles.intervals import conf_int
 from mixfit.inference.quantile import quantile_residuals, residual_tests
 from mixfit.inference.r2 import icc, r2
@@ -66,6 +69,8 @@ class GeneralizedResults(FittedGeneralized):
         return f"<GeneralizedResults: {self.model.formula_text}, {self.model.family!r}, {self.nobs} observations>"
 
     # Functions of a fit, as methods: each is documented where it is defined.
+    params_of = params_of
+    bse_of = bse_of
     summary = summary
     varcorr = varcorr
     tidy = tidy
@@ -76,6 +81,7 @@ class GeneralizedResults(FittedGeneralized):
     contest = contest
     ttest = ttest
     drop1 = drop1
+    compare_families = compare_families
     emmeans = emmeans
     conf_int = conf_int
     profile = profile
@@ -92,6 +98,7 @@ class GeneralizedResults(FittedGeneralized):
     influence = influence
     sample = sample
     quantile_residuals = quantile_residuals
+    frequencies = frequencies
     residual_tests = residual_tests
 
     @property
@@ -143,8 +150,8 @@ class GeneralizedResults(FittedGeneralized):
         Errors of the linear predictor are those of `predict`. The interval is theirs, with normal quantiles,
         transformed by the inverse link; the standard error of the mean is by the delta method. With
         ``re_form="population"`` and for an unseen level the mean is that at random effects of zero: it is not the
-        average over levels, and how levels differ is in none of these. As in statsmodels' generalized linear models
-        there are no intervals for new observations.
+        average over levels, which ``re_form="marginal"`` gives, and how levels differ is in none of these. As in
+        statsmodels' generalized linear models there are no intervals for new observations.
 
         Examples
         --------

@@ -8,6 +8,7 @@ from mixfit.bayes.sample import sample
 from mixfit.fitted.linear import FittedLinear
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.comparisons.drop1 import drop1
+from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.comparisons.ranova import ranova
 from mixfit.inference.fixed_effects.tables import anova, contest, ttest, vcov_kr
 from mixfit.inference.heritability import heritability
@@ -15,6 +16,7 @@ from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influe
 from mixfit.inference.loadings import loadings
 from mixfit.inference.means.emmeans import emmeans
 from mixfit.inference.prediction import predict_observations
+from mixfit.inference.predictors import bse_of, params_of
 from mixfit.inference.profiles.intervals import conf_int
 from mixfit.inference.quantile import quantile_residuals, residual_tests
 from mixfit.inference.r2 import icc, r2
@@ -67,6 +69,8 @@ class LinearResults(FittedLinear):
         return f"<LinearResults: {self.model.description}, {method}, {self.nobs} observations>"
 
     # Functions of a fit, as methods: each is documented where it is defined.
+    params_of = params_of
+    bse_of = bse_of
     summary = summary
     varcorr = varcorr
     tidy = tidy
@@ -77,6 +81,7 @@ class LinearResults(FittedLinear):
     contest = contest
     ttest = ttest
     drop1 = drop1
+    compare_families = compare_families
     emmeans = emmeans
     conf_int = conf_int
     profile = profile

@@ -287,6 +287,7 @@ def test_a_multiple_of_the_identity_beside_a_residual_is_refused() -> None:
 
 def test_more_levels_than_a_dense_block_is_for_are_refused() -> None:
     frame, _ = tree_data()
-    many = pd.DataFrame({"id": [f"a{i}" for i in range(5001)], "sire": None, "dam": None})
-    with pytest.raises(DesignError, match=r"5,023 levels.*K\.covariance"):
-        mixfit.mixed(ACROSS, frame, context={"K": mixfit.pedigree(many)})
+    names = [*sorted(set(frame["species"])), *(f"a{i}" for i in range(5001 - frame["species"].nunique()))]
+    k = pd.DataFrame(np.broadcast_to(1.0, (5001, 5001)), index=names, columns=names)
+    with pytest.raises(DesignError, match=r"5,001 levels.*its sparse inverse"):
+        mixfit.mixed(ACROSS, frame, context={"K": k})

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+KNOWN = ("propto", "equalto")
 PLACES = ("ou", "exp", "gau", "mat")
 LEVELS = tuple(name for name in structure_names() if name not in ("us", "diag", "rr", "toy", "exchangeable", *PLACES))
 EVERY = [(name, k) for name in (*LEVELS, *PLACES) for k in (2, 5)]
@@ -33,7 +34,7 @@ def made(name: str, k: int) -> Parametric:
     else:
         root = np.random.default_rng(k).normal(size=(k, k))
         known = {"K": root @ root.T + np.eye(k)}
-        options = ("K",) if name == "propto" else ()
+        options = ("K",) if name in KNOWN else ()
         given = GivenColumns(name, tuple(f"f[{a}]" for a in range(k)), np.empty((0, k)), options, known.__getitem__)
     structure, _ = read_structure(name, given)
     assert isinstance(structure, Parametric)
@@ -95,7 +96,7 @@ def test_one_deviation_or_one_a_column(name: str, k: int) -> None:
     structure = made(name, k)
     psi = inside(structure, 1)
     assert structure.n_deviations in (1, k)
-    if name != "propto":  # K's diagonal is anyone's
+    if name not in KNOWN:  # K's diagonal is anyone's
         assert_allclose(structure.covariance(psi).diagonal(), structure.deviations(psi) ** 2)  # type: ignore[attr-defined]
     scaled = structure.scaled(psi, 3.0)
     assert_allclose(structure.covariance(scaled), 9.0 * structure.covariance(psi))
@@ -224,7 +225,7 @@ def test_directions_are_of_parameters() -> None:
     assert np.isfinite(edge.reach)
 
 
-@pytest.mark.parametrize("name", [name for name in LEVELS if name != "propto"])
+@pytest.mark.parametrize("name", [name for name in LEVELS if name not in KNOWN])
 def test_one_column_is_a_scalar_term(name: str) -> None:
     structure, _ = read_structure(name, GivenColumns(name, ("f[a]",), np.empty((0, 1))))
     assert structure == Unstructured(1)

@@ -62,3 +62,47 @@ def test_generalized_models_have_no_residual_to_lose() -> None:
     drawn = data(q=12, s=14)
     drawn["count"] = np.random.default_rng(2).poisson(3.0, 24)
     assert mixfit.mixed("count ~ x + (1 | g) + (1 | h)", drawn, family="poisson") is not None
+
+
+def chain(n: int) -> pd.DataFrame:
+    """Two factors of n / 2 levels that chain all rows: the ranks of Z are n - 1, and singular values down to 3 / n."""
+    rng, row = np.random.default_rng(3), np.arange(n)
+    return pd.DataFrame(
+        {"y": rng.normal(size=n), "x": rng.normal(size=n), "g": row // 2, "h": (row + 1) // 2 % (n // 2)}
+    )
+
+
+def test_many_rows() -> None:
+    long = chain(3000)
+    long["few"] = np.random.default_rng(4).integers(0, 30, len(long))
+    for formula in (
+        "y ~ x + (1 | g) + (1 | h)",
+        "y ~ 1 + (1 | g) + (1 | h) + (1 | few)",
+        "y ~ x + (x | g) + (1 | few)",
+    ):
+        with pytest.raises(DesignError, match=r"of these 3000 rows exactly|cannot be told from the residual"):
+            mixfit.mixed(formula, long)
+    # One dimension to spare.
+    assert mixfit.mixed("y ~ 1 + (1 | g) + (1 | h)", long) is not None
+    assert mixfit.mixed("y ~ x + (1 | g) + (1 | few)", long) is not None
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_many_rows_agree_with_the_singular_values(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At sizes near the boundary, where both ways are open."""
+    rng, n = np.random.default_rng(seed), 200
+    drawn = pd.DataFrame(dict(zip("yxz", rng.normal(size=(3, n)), strict=True)))
+    drawn["g"], drawn["h"], drawn["k"] = (rng.integers(0, q, n) for q in (80 + seed, 80, 50 + seed))
+
+    def refused() -> bool:
+        try:
+            mixfit.mixed("y ~ x + z + (1 | g) + (1 | h) + (1 | k)", drawn)
+        except DesignError:
+            return True
+        return False
+
+    by_values = refused()
+    # Both happen.
+    assert by_values == (seed > 5)
+    monkeypatch.setattr("mixfit.design.saturation._MOST_ROWS", 0)
+    assert refused() == by_values

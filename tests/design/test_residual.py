@@ -130,9 +130,9 @@ REFUSED: dict[str, tuple[dict[str, Any], type[MixfitError], str]] = {
     "columns that are no places": ({"residual": "us(x + time | subject)"}, DataError, "are no places"),
     "unequal steps": ({"residual": "ar1(time | subject)"}, DataError, "not equally spaced"),
     "random terms of the dispersion": (
-        {"residual": None, "dispersion": "~ (1 | site)"},
+        {"residual": "us(visit | subject)", "dispersion": "~ (1 | site)"},
         FormulaError,
-        "takes fixed terms only",
+        "beside residual= no random terms",
     ),
     "a dispersion that the structure has": (
         {"residual": "us(visit | subject)", "dispersion": "~ visit"},

@@ -97,7 +97,7 @@ LATENT = [
     (NegativeBinomial(), 4.0, np.log(1.75)),
     (NegativeBinomial("sqrt"), 4.0, None),
     (Gamma("log"), 0.3, np.log(1.3)),
-    (Gamma(), 0.3, None),
+    (Gamma("inverse"), 0.3, None),
     (InverseGaussian("log"), 0.3, None),
     (Beta(), 5.0, None),
     (BetaBinomial(), 5.0, None),

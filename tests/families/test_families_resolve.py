@@ -149,3 +149,12 @@ def test_responses_inside_the_support_pass(family: Family) -> None:
     # Gaussian draws, all of them negative, would be refused by a log or square-root link.
     c = case(family)
     family.check(np.abs(c.y), c.prior, "y")
+
+
+def test_the_first_link_of_gamma_is_the_logarithm() -> None:
+    assert [resolve_family(name).link.name for name in ("gamma", "Gamma", "ziGamma", "gamma(inverse)")] == [
+        "log",
+        "log",
+        "log",
+        "inverse",
+    ]

@@ -47,9 +47,9 @@ IDS = [f"{name}-{'-'.join(names[1:])}" for name, names in MODELS]
 class Rows:
     """Responses of a model with predictors at random, and its density as a function of them."""
 
-    def __init__(self, name: str, names: tuple[str, ...]) -> None:
+    def __init__(self, name: str, names: tuple[str, ...], *, curved: bool = False) -> None:
         rng = np.random.default_rng(4)
-        self.family, self.several = resolve_family(name), SeveralPredictors(names)
+        self.family, self.several = resolve_family(name), SeveralPredictors(names, curved)
         self.phi = PHI.get(self.family.name, 1.0)
         self.eta = rng.uniform(-0.8, 0.8, (len(names), _N))
         if self.family.link.name == "sqrt":
@@ -76,24 +76,28 @@ def close(actual: Array, wanted: Array) -> None:
     assert_allclose(actual, wanted, rtol=1e-7, atol=1e-7 * max(1.0, float(np.abs(wanted).max())))
 
 
+@pytest.mark.parametrize("curved", [False, True])
 @pytest.mark.parametrize(("name", "names"), MODELS, ids=IDS)
-def test_derivatives_in_the_predictors(name: str, names: tuple[str, ...]) -> None:
-    rows = Rows(name, names)
+def test_derivatives_in_the_predictors(name: str, names: tuple[str, ...], curved: bool) -> None:
+    rows = Rows(name, names, curved=curved)
     derive = lambda eta: rows.several.derivatives(rows.family, rows.y, rows.prior, eta, rows.phi)  # noqa: E731
     at, d = derive(rows.eta), rows.several.dispersion
     for k in range(len(names)):
         close(at.first[k], rows.along(k, rows.loglik))
     for (a, b), value in at.second.items():
-        if (a, b) != (d, d):
+        if curved or (a, b) != (d, d):
             close(value, rows.along(b, lambda eta, a=a: derive(eta).first[a]))
     for (a, b, k), value in at.third.items():
         close(value, rows.along(k, lambda eta, key=(a, b): derive(eta).second[key]))
     assert (at.expected > 0.0).all()
+    random = [a for a in range(len(names)) if curved or a != d]
+    assert {(a, b, k) for a in random for b in random for k in range(len(names)) if a <= b} <= at.third.keys()
 
 
+@pytest.mark.parametrize("curved", [False, True])
 @pytest.mark.parametrize(("name", "names"), MODELS, ids=IDS)
-def test_derivatives_in_the_parameters_of_the_family(name: str, names: tuple[str, ...]) -> None:
-    rows = Rows(name, names)
+def test_derivatives_in_the_parameters_of_the_family(name: str, names: tuple[str, ...], curved: bool) -> None:
+    rows = Rows(name, names, curved=curved)
     psi = np.array([rows.family.psi[i] for i in rows.family.free])
     scalar = rows.family.has_dispersion
 

@@ -53,8 +53,6 @@ BAD = [
     ("y ~ (1|g) + (1|g/h)", "(1 | g) is said twice: (1 | g) is the same", "(1|g/h)"),
     ("y ~ x:offset(z) + (1|g)", "offset is added on its own", "x"),
     ("y ~ offset(a, b) + (1|g)", "offset is added on its own", "offset(a, b)"),
-    ("y ~ equalto(x | g)", "structure is not available", "equalto(x | g)"),
-    ("y ~ equalto(0 + time | g)", "structure is not available", "equalto(0 + time | g)"),
     ("y ~ arr1(0 + time | g)", "Did you mean `ar1`? The structures are us,", "arr1(0 + time | g)"),
     ("y ~ x + Toep(time | g) + (1 | g)", "Did you mean `toep`?", "Toep(time | g)"),
     ("y ~ banded(0 + time | g)", "no covariance structure of this name. The structures", "banded(0 + time | g)"),

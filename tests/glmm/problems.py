@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -135,14 +135,14 @@ def check_gradient(
     at: At, slopes: LikelihoodSlopes, value: Callable[[At, GeneralizedParameters], float], tolerance: float = 1e-6
 ) -> None:
     """Every entry of an exact gradient against the criterion's central difference."""
-    templates, gamma, phi = at.point.points, at.point.gamma, at.point.phi
+    templates, gamma, phi, shape = at.point.points, at.point.gamma, at.point.phi, at.point.shape
 
     def close(actual: float, f: Callable[[float], GeneralizedParameters], what: str) -> None:
         wanted = difference(lambda h: value(at, f(h)))
         assert abs(actual - wanted) <= tolerance * max(1.0, abs(wanted)), f"{what}: {actual} instead of {wanted}"
 
     for a, e in enumerate(np.eye(len(gamma))):
-        close(slopes.gamma[a], lambda h, e=e: GeneralizedParameters(templates, gamma + h * e, phi), f"gamma[{a}]")
+        close(slopes.gamma[a], lambda h, e=e: replace(at.point, gamma=gamma + h * e), f"gamma[{a}]")
     for x, (t, term) in enumerate(zip(templates, at.problem.terms, strict=True)):
         for i, j in zip(*np.tril_indices(term.k), strict=True):
             if (term.structure.is_separable and i != j) or not (t[i, i] and t[j, j]):
@@ -151,13 +151,14 @@ def check_gradient(
             step[:, j] = t[:, i]
 
             def moved(h: float, x: int = x, step: Array = step) -> GeneralizedParameters:
-                return GeneralizedParameters(
-                    tuple(s + h * step if y == x else s for y, s in enumerate(templates)), gamma, phi
-                )
+                return replace(at.point, points=tuple(s + h * step if y == x else s for y, s in enumerate(templates)))
 
             close(2.0 * slopes.relative[x][i, j], moved, f"template {x} [{i}, {j}]")
     if at.problem.family.has_dispersion:
-        close(slopes.tail[0], lambda h: GeneralizedParameters(templates, gamma, phi * float(np.exp(h))), "log phi")
+        close(slopes.tail[0], lambda h: replace(at.point, phi=phi * float(np.exp(h))), "log phi")
+    for a, e in enumerate(np.eye(len(shape))):
+        place = a - len(shape)
+        close(slopes.tail[place], lambda h, e=e: replace(at.point, shape=shape + h * e), f"shape[{a}]")
 
 
 def variance_difference(at: At, term: int, column: int, value: Callable[[At, GeneralizedParameters], float]) -> float:

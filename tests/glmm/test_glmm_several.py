@@ -19,7 +19,7 @@ from mixfit.formula import parse, parse_predictor
 from mixfit.glmm.laplace import laplace, laplace_gradient
 from mixfit.glmm.pirls import predictor
 from mixfit.glmm.problem import GeneralizedParameters, assemble_generalized
-from tests.glmm.problems import At, check_gradient, laplace_at
+from tests.glmm.problems import At, check_gradient, laplace_at, quadrature_at, quadrature_slopes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,10 +42,10 @@ def data(name: str = "nbinom2", seed: int = 6, each: int = _EACH, groups: int = 
     return pd.DataFrame({"y": np.where(zero, 0.0, y), "x": x, "h": h, "g": g.astype(str)})
 
 
-def problem(name: str, zi: str | None, dispersion: str | None) -> At:
+def problem(name: str, zi: str | None, dispersion: str | None, random: str = "(x | g)") -> At:
     """A point of a model, off its optimum."""
     further = {k: parse_predictor(f) for k, f in (("zi", zi), ("dispersion", dispersion)) if f is not None}
-    design = build(parse("y ~ x + (x | g)"), data(name), residual=False, further=further)
+    design = build(parse(f"y ~ x + {random}"), data(name), residual=False, further=further)
     at = assemble_generalized(design, resolve_family(name))
     rng = np.random.default_rng(2)
     points = tuple(np.tril(rng.uniform(0.2, 0.5, (t.k, t.k))) for t in at.problem.terms)
@@ -61,6 +61,14 @@ MODELS = [
     ("nbinom1", "~ h + (1 | g)", "~ x"),
     ("truncated_nbinom2", "~ x + (1 | g)", "~ h"),
     ("gamma(log)", "~ x + (1 | g)", None),
+    ("nbinom2", None, "~ x + (1 | g)"),
+    ("nbinom1", "~ h + (1 | g)", "~ 1 + (x | g)"),
+    ("truncated_nbinom2", "~ x + (1 | g)", "~ h + (1 | g)"),
+    ("gamma(log)", "~ 1", "~ x + (1 | g)"),
+    ("gaussian(log)", None, "~ 1 + (1 | g)"),
+    ("t", None, "~ 1 + (x | g)"),
+    ("tweedie", None, "~ 1 + (1 | g)"),
+    ("compois", None, "~ 1 + (1 | g)"),
 ]
 
 
@@ -71,8 +79,14 @@ def test_gradient_of_the_laplace_approximation(name: str, zi: str | None, disper
     check_gradient(at, slopes, laplace_at)
 
 
-@pytest.mark.parametrize(("name", "zi", "dispersion"), MODELS[1:3])
-def test_the_laplace_approximation_is_that_of_dense_matrices(name: str, zi: str, dispersion: None) -> None:
+@pytest.mark.parametrize(("name", "zi", "dispersion"), [("poisson", "~ x + (1 | g)", None), *MODELS[7:10], MODELS[12]])
+def test_gradient_of_quadrature(name: str, zi: str | None, dispersion: str | None) -> None:
+    at = problem(name, zi, dispersion, random="(1 | g)")
+    check_gradient(at, quadrature_slopes(at, 5), quadrature_at(5))
+
+
+@pytest.mark.parametrize(("name", "zi", "dispersion"), [*MODELS[1:3], *MODELS[7:9]])
+def test_the_laplace_approximation_is_that_of_dense_matrices(name: str, zi: str | None, dispersion: str | None) -> None:
     at = problem(name, zi, dispersion)
     p, stack = at.problem, at.problem.stack
     assert stack is not None
@@ -130,6 +144,67 @@ def test_a_constant_dispersion_formula_is_the_dispersion() -> None:
     assert_allclose(formula.residuals("pearson"), free.residuals("pearson"), atol=1e-4)
 
 
+def spread(n_groups: int = 30, each: int = 14) -> pd.DataFrame:
+    """Groups that differ in mean and in standard deviation."""
+    rng = np.random.default_rng(5)
+    g = np.repeat(np.arange(n_groups), each)
+    x, b = rng.normal(size=len(g)), rng.normal(size=(n_groups, 2)) * [0.6, 0.4]
+    y = rng.normal(1.0 + 0.5 * x + b[g, 0], np.exp(-0.3 + 0.3 * x + b[g, 1]))
+    return pd.DataFrame({"y": y, "x": x, "g": g.astype(str)})
+
+
+def integral(d: pd.DataFrame, fit) -> float:
+    """The log-likelihood of log sd = alpha_0 + alpha_1 x + N(0, sd^2), by nodes about zero."""
+    beta, alpha, sd = fit.params.to_numpy(), fit.params_of("dispersion").to_numpy(), float(fit.estimate.every_theta[0])
+    z, w = np.polynomial.hermite_e.hermegauss(60)
+    log_sd = (alpha[0] + alpha[1] * d.x.to_numpy())[:, None] + sd * z
+    rest = (d.y - beta[0] - beta[1] * d.x).to_numpy()[:, None]
+    rows = -log_sd - 0.5 * (rest / np.exp(log_sd)) ** 2 - 0.5 * np.log(2.0 * np.pi)
+    whole = pd.DataFrame(rows).groupby(d.g.to_numpy()).sum().to_numpy()
+    top = whole.max(axis=1, keepdims=True)
+    return float((top[:, 0] + np.log(np.exp(whole - top) @ w / np.sqrt(2.0 * np.pi))).sum())
+
+
+def test_random_effects_of_a_gaussian_dispersion_are_integrated() -> None:
+    """Without random effects of the mean a group is one integral, which nodes about the mode give."""
+    d = spread(each=80)
+    fit = mixfit.mixed("y ~ x", d, dispersion="~ x + (1 | g)").fit()
+    assert fit.converged
+    # The Laplace approximation of groups of 80 rows.
+    assert_allclose(fit.llf, integral(d, fit), atol=0.05)
+
+
+def test_quadrature_of_a_gaussian_dispersion_is_the_integral() -> None:
+    d = spread(each=10)
+    fit = mixfit.mixed("y ~ x", d, dispersion="~ x + (1 | g)").fit(n_agq=25)
+    assert fit.converged
+    assert_allclose(fit.llf, integral(d, fit), atol=1e-6)
+
+
+def test_a_dispersion_without_variance_is_the_linear_model() -> None:
+    d = mixfit.datasets.load("orthodont")
+    linear = mixfit.mixed("distance ~ age + (1 | Subject)", d, dispersion="~ Sex").fit()
+    fit = mixfit.mixed("distance ~ age + (1 | Subject)", d, dispersion="~ Sex + (1 | age)").fit()
+    assert fit.converged
+    assert_allclose(fit.ranef(predictor="dispersion")["age"], 0.0)
+    assert_allclose(fit.llf, linear.llf, atol=1e-6)
+    assert_allclose(fit.params_of("dispersion"), linear.params_of("dispersion"), atol=1e-4)
+    assert_allclose(fit.bse_of("dispersion"), linear.bse_of("dispersion"), rtol=1e-3)
+    assert "dispersion = ~ Sex + (1 | age)" in str(fit.summary())
+    assert "Residual" not in str(fit.varcorr())
+
+
+def test_new_dispersions_are_drawn() -> None:
+    fit = mixfit.mixed("y ~ x + (1 | g)", spread(), dispersion="~ x + (1 | g)").fit()
+    drawn = fit.simulate(60, seed=2)
+    held = fit.simulate(60, seed=2, re_form=None)
+    codes = fit.model.design.random[0].grouping.codes
+    # How much the spread within a group differs from one replicate to the next.
+    between = [frame.groupby(codes).std().std(axis=1).mean() for frame in (drawn, held)]
+    assert between[0] > 1.5 * between[1]
+    assert fit.refit(drawn["sim_1"]).converged
+
+
 @pytest.fixture(scope="module")
 def zinb():
     d = data("nbinom2", each=20, groups=12)
@@ -148,6 +223,19 @@ def test_predictions_by_what(zinb) -> None:
     assert_allclose(population, 1.0 / (1.0 + np.exp(-(fit.params_of("zi") @ [np.ones(len(d)), d.x]))))
     errors = fit.predict(d.head(3), what="conditional", se=True)
     assert (errors["mean_se"] > 0.0).all()
+    # The delta method through the two predictors' joint covariance, random effects left out.
+    rest = fit.predict(d.head(3), re_form="population", se=True)
+    V, X = fit.estimate.cov_every_beta, np.column_stack([np.ones(3), d.x[:3]])
+    p, m = (fit.predict(d.head(3), re_form="population", what=what).to_numpy() for what in ("zero", "conditional"))
+    slopes = np.column_stack([((1.0 - p) * m)[:, None] * X, (-p * (1.0 - p) * m)[:, None] * X])
+    assert_allclose(rest["mean_se"] ** 2, np.einsum("ij,jk,ik->i", slopes, V, slopes), rtol=1e-8)
+    zeros = fit.predict(d.head(3), what="zero", re_form="population", se=True)["mean_se"]
+    own = V[2:, 2:]
+    assert_allclose(zeros, p * (1.0 - p) * np.sqrt(np.einsum("ij,jk,ik->i", X, own, X)), rtol=1e-8)
+    one = fit.predict(d.head(2), what="dispersion", se=True)["mean_se"]
+    assert_allclose(one, fit.dispersion_se)
+    with_modes = fit.predict(d, se=True)["mean_se"]
+    assert (with_modes > 0.0).all()
 
 
 def test_what_follows_from_a_fit_with_zeros(zinb) -> None:
@@ -182,10 +270,8 @@ def test_zeros_that_the_distribution_explains_leave_no_optimum(zinb) -> None:
         (lambda f: f.conf_int(method="profile"), "Profiles and intervals from them are for models of the mean alone"),
         (lambda f: f.residuals("deviance"), "no deviance residuals: a mixture has no deviance"),
         (lambda f: f.get_prediction(), "get_prediction is for models of the mean alone"),
-        (lambda f: f.predict(se=True), r"predict\(what='response'\) has no standard errors"),
         (lambda f: f.predict(what="zeros"), "what is one of 'response', 'conditional', 'zero'"),
         (lambda f: f.params_of("zero"), "has the predictors mean, zi, and none called 'zero'"),
-        (lambda f: f.model.fit(n_agq=5), "n_agq > 1 is for models of the mean alone"),
         (lambda f: f.model.fit(n_agq=0), "fast approximation, n_agq=0, and method='pql'"),
         (lambda f: f.model.fit(method="pql"), "fast approximation, n_agq=0, and method='pql'"),
     ],
@@ -202,7 +288,6 @@ def test_what_is_not_there_is_refused(zinb, call, message: str) -> None:
         ({"family": "gaussian", "zi": "~ 1"}, FormulaError, "zi= models zeros, which Gaussian responses have none of"),
         ({"family": "poisson", "dispersion": "~ x"}, FormulaError, r"the poisson\(log\) family has none"),
         ({"family": "nbinom2(theta=2)", "dispersion": "~ x"}, FormulaError, "has a known one, 2"),
-        ({"family": "nbinom2", "dispersion": "~ (1 | g)"}, FormulaError, "takes fixed terms and offsets, no random"),
         ({"family": "poisson", "zi": "~ nothing"}, FormulaError, "nothing"),
         ({"family": "gamma(log)"}, DataError, r"A gamma response is positive; 'y' is not"),
     ],

@@ -25,6 +25,7 @@ DRAWN = {
     "fitted_lines": ("Days",),
     "qq_ranef": (),
     "qq_residuals": (),
+    "quantile_residual_plot": (20,),
     "residuals_fitted": (),
     "scale_location": (),
     "shrinkage": (),
@@ -37,7 +38,7 @@ def test_a_figure_is_made_only_where_no_axes_are_given(name: str) -> None:
     from matplotlib import pyplot
 
     draw, arguments = getattr(mixfit.plots, name), DRAWN[name]
-    several = name in ("caterpillar", "fitted_lines", "qq_ranef", "shrinkage")
+    several = name in ("caterpillar", "fitted_lines", "qq_ranef", "quantile_residual_plot", "shrinkage")
     settings = dict(mpl.rcParams)
     drawn = np.ravel(np.asarray(draw(sleep_fit(), *arguments), dtype=object))
     assert len(pyplot.get_fignums()) == 1
@@ -124,7 +125,7 @@ def test_points_get_smaller_and_fainter_as_they_get_many() -> None:
 @pytest.mark.parametrize("fit", [sleep_fit, cbpp_fit])
 def test_the_accessor_is_the_functions_with_the_fit_filled_in(fit: object) -> None:
     plot = fit().plot
-    assert [name for name in dir(plot) if not name.startswith("_")] == sorted(DRAWN)
+    assert [name for name in dir(plot) if not name.startswith("_")] == sorted([*DRAWN, "rootogram"])
     for name in DRAWN:
         function, method = getattr(mixfit.plots, name), getattr(plot, name)
         assert list(inspect.signature(method).parameters) == list(inspect.signature(function).parameters)[1:]

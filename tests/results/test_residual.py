@@ -40,7 +40,8 @@ DEGREES = {
 
 def teeth(residual: str | None = "us(age | Subject)", dispersion: str | None = None, **options: Any) -> LinearResults:
     data = mixfit.datasets.load("orthodont")
-    return mixfit.mixed("distance ~ age * Sex", data, residual=residual, dispersion=dispersion).fit(**options)
+    model = mixfit.mixed("distance ~ age * Sex", data, residual=residual, dispersion=dispersion)
+    return model.fit(**{"reml": True, **options})
 
 
 def blues(residual: str, formula: str = "bdi ~ bdi_pre + treatment * C(visit)") -> LinearResults:

@@ -114,7 +114,7 @@ def _mixed(name: str, fit: Fit) -> Candidate:
     design = fit.model.design
     family, n_agq = "linear", 1
     if is_generalized(fit):
-        family, n_agq = repr(fit.model.family), fit.estimate.n_agq
+        family, n_agq = fit.model.family.kinship, fit.estimate.n_agq
     elif not is_linear(fit):
         raise ComparisonError(f"{name} is of a kind that cannot be compared: {type(fit).__name__}.")
     n = len(design.y)
@@ -125,7 +125,7 @@ def _mixed(name: str, fit: Fit) -> Candidate:
         y=design.y,
         weights=np.ones(n) if design.weights is None else design.weights,
         offset=np.zeros(n) if design.offset is None else design.offset,
-        X=fit.model.exog,
+        X=fit.model.reach[0],
         index=design.index,
         random=design.random,
         family=family,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from mixfit.design.types import MEAN
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_generalized, is_linear
 from mixfit.gram.basis import fixed_basis
@@ -15,6 +16,7 @@ from mixfit.gram.residual import ResidualStage
 from mixfit.inference.comparisons.likelihood_ratio import chi_square_tail
 from mixfit.inference.comparisons.terms import deletable, fixed_terms, remaining_columns
 from mixfit.inference.fixed_effects.tables import deletion_f_table
+from mixfit.inference.predictors import seen_from
 from mixfit.lmm.second_look import search
 from mixfit.lmm.submodel import coordinates
 from mixfit.tables.table import Table
@@ -50,7 +52,14 @@ def minimum(problem: Problem, *, reml: bool) -> Minimum:
     return Minimum(optimum.profile.value, optimum.certificate.converged)
 
 
-def drop1(fit: Fit, *, test: DropTest = "chisq", scope: Sequence[str] | None = None, ddf: str | None = None) -> Table:
+def drop1(
+    fit: Fit,
+    *,
+    test: DropTest = "chisq",
+    scope: Sequence[str] | None = None,
+    ddf: str | None = None,
+    predictor: str = MEAN,
+) -> Table:
     """Leave out one fixed-effects term at a time and test what is lost.
 
     Only terms that no other term contains are left out. The reduced models are fitted by maximum likelihood,
@@ -65,6 +74,8 @@ def drop1(fit: Fit, *, test: DropTest = "chisq", scope: Sequence[str] | None = N
         Names of the terms to leave out; all that can be by default.
     ddf : str, optional
         Of the F tests, as in ``fit.anova``.
+    predictor : {"mean", "zi", "dispersion"}
+        Of a generalized model, whose terms are left out.
 
     Returns
     -------
@@ -95,12 +106,14 @@ def drop1(fit: Fit, *, test: DropTest = "chisq", scope: Sequence[str] | None = N
     if test not in ("chisq", "F", "none"):
         raise ComparisonError(f"drop1 has the tests 'chisq', 'F' and 'none', not {test!r}.")
     if test == "F":
+        if predictor != MEAN:
+            raise ComparisonError("F tests are of the mean's fixed effects: use drop1(test='chisq').")
         return deletion_f_table(fit, term_contrasts(fit, scope), ddf)
     if ddf is not None:
         raise ComparisonError("ddf is for drop1(test='F'); a likelihood-ratio test has no denominator.")
-    columns = deletions(fit, scope)
-    full, reduced = _refits(fit, list(columns.values()))
-    lost = np.array([len(fit.estimate.beta) - _rank(c) for c in columns.values()])
+    columns = deletions(fit, scope, predictor)
+    full, reduced = _refits(fit, list(columns.values()), predictor)
+    lost = np.array([len(c) - _rank(c) for c in columns.values()])
     values = np.array([full.criterion, *(m.criterion for m in reduced)])
     df = np.concatenate([[np.nan], lost])
     frame = pd.DataFrame(
@@ -118,13 +131,13 @@ def drop1(fit: Fit, *, test: DropTest = "chisq", scope: Sequence[str] | None = N
     ]
     return Table(
         frame,
-        heading=("Single term deletions", "", "Model:", fit.model.formula_text),
+        heading=("Single term deletions", "", "Model:", fit.model.description),
         notes=tuple(notes),
         p_column="Pr(Chi)" if test == "chisq" else None,
     )
 
 
-def deletions(fit: Fit, scope: Sequence[str] | None = None) -> dict[str, Array]:
+def deletions(fit: Fit, scope: Sequence[str] | None = None, predictor: str = MEAN) -> dict[str, Array]:
     """Coordinates, in the orthonormal basis of X, of what is left of it without each deletable term.
 
     Parameters
@@ -132,6 +145,8 @@ def deletions(fit: Fit, scope: Sequence[str] | None = None) -> dict[str, Array]:
     fit : MixedResults
     scope : sequence of str, optional
         Names of the terms; all that marginality allows by default.
+    predictor : str
+        Whose X that is.
 
     Returns
     -------
@@ -143,9 +158,9 @@ def deletions(fit: Fit, scope: Sequence[str] | None = None) -> dict[str, Array]:
     ComparisonError
         Where a term of `scope` is not in the model, or another term contains it.
     """
-    terms = fixed_terms(fit.model.design)
+    terms = fixed_terms(seen_from(fit, predictor).model.design)
     named = [t.name for t in deletable(terms)] if scope is None else [scope] if isinstance(scope, str) else list(scope)
-    H = _coordinates(fit)
+    H = _coordinates(fit, predictor)
     return {name: H @ remaining_columns(terms, _named(terms, [name])) for name in named}
 
 
@@ -174,12 +189,16 @@ def _named(terms: Sequence[CodedTerm], names: Sequence[str]) -> list[CodedTerm]:
     return found
 
 
-def _coordinates(fit: Fit) -> Array:
-    X = fit.model.design.X
+def _coordinates(fit: Fit, predictor: str = MEAN) -> Array:
+    X = seen_from(fit, predictor).model.design.X
     if is_linear(fit):
-        assembly = fit.model.assembly
-        return coordinates(assembly.fixed, X, assembly.stage)
-    return coordinates(_generalized(fit).model.assembly.fixed, X, ResidualStage())
+        linear = fit.model.assembly
+        return coordinates(linear.fixed, X, linear.stage)
+    assembly = _generalized(fit).model.assembly
+    for part in assembly.parts:
+        if part.name == predictor:
+            return np.asarray(assembly.fixed.rows[part.fixed, part.rows] @ X)
+    return coordinates(assembly.fixed, X, ResidualStage())
 
 
 def _generalized(fit: Fit) -> GeneralizedFit:
@@ -193,7 +212,7 @@ def _rank(columns: Array) -> int:
     return len(fixed_basis(np.ascontiguousarray(columns.T)).kept)
 
 
-def _refits(fit: Fit, columns: Sequence[Array]) -> tuple[Minimum, list[Minimum]]:
+def _refits(fit: Fit, columns: Sequence[Array], predictor: str) -> tuple[Minimum, list[Minimum]]:
     """The fit by maximum likelihood, and the fits of what is left of X."""
     own = Minimum(fit.estimate.criterion, fit.converged)
     if is_linear(fit):
@@ -206,8 +225,11 @@ def _refits(fit: Fit, columns: Sequence[Array]) -> tuple[Minimum, list[Minimum]]
     from mixfit.glmm.problem import with_fixed as with_fixed_generalized
 
     whole = _generalized(fit)
+    if whole.model.known_effects:
+        raise ComparisonError("drop1 leaves out columns, and fixed= holds coefficients: compare two fits by anova.")
     smaller = [
-        estimate_generalized(with_fixed_generalized(whole.model.assembly, c), whole.estimate.n_agq) for c in columns
+        estimate_generalized(with_fixed_generalized(whole.model.assembly, c, predictor), whole.estimate.n_agq)
+        for c in columns
     ]
     return own, [Minimum(e.criterion, e.certificate.converged) for e in smaller]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixfit.design.across import refuse_given, refuse_related
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_linear
 from mixfit.inference.comparisons.candidates import candidate, contains_term, outside_columns, single_terms
@@ -162,6 +163,8 @@ def exact_rlrt(
         _check_three(m, mA, m0)
         statistic = _by_reml(m0).estimate.criterion - _by_reml(mA).estimate.criterion
     notes = () if all(fit.reml for fit in fits) else (_REFITTED_REML,)
+    refuse_related(m.model.design.random, "the exact test")
+    refuse_given(m.model.design.random, "the exact test")
     null = ExactNull(spectrum(m.model.assembly.problem), reml=True)
     return _test("RLRT", statistic, null, n_sim, seed, tested.model.formula_text, notes, keep_sample)
 
@@ -230,6 +233,8 @@ def exact_lrt(
         problem = with_fixed(assembly, columns_without(fit, names)) if names else assembly.problem
         null_criterion = _null_criterion(problem, reml=False)
         n_restricted = assembly.problem.p - problem.p
+    refuse_related(fit.model.design.random, "the exact test")
+    refuse_given(fit.model.design.random, "the exact test")
     null = ExactNull(spectrum(fit.model.assembly.problem), reml=False, n_restricted=n_restricted)
     notes = (_REFITTED_ML,) if m.reml else ()
     statistic = null_criterion - fit.estimate.criterion

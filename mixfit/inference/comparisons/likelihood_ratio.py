@@ -21,6 +21,7 @@ from mixfit.inference.comparisons.candidates import (
     outside,
     outside_columns,
 )
+from mixfit.inference.comparisons.limits import bounded, check_predictors, is_limit, mixed_tail
 from mixfit.tables.table import Table
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ def anova(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) ->
 
 
 def _boundary_notes(smaller: Candidate, larger: Candidate) -> list[str]:
-    return [
+    edge = bounded(smaller, larger)[1]
+    return ([edge] if edge else []) + [
         f"{term.text} of {smaller.name} is on the boundary of {larger.name}'s structures: the p-value is too large, of "
         "one parameter that ends there twice what it should be"
         for term in on_boundary(larger.random, smaller.random)
@@ -133,6 +135,10 @@ def _frame(models: Sequence[Candidate]) -> pd.DataFrame:
     npar, llf = np.array([m.npar for m in models]), np.array([m.llf for m in models])
     statistic = np.concatenate([[np.nan], 2.0 * np.maximum(np.diff(llf), 0.0)])
     df = np.concatenate([[np.nan], np.diff(npar)])
+    p_values = chi_square_tail(statistic, df)
+    for i, (smaller, larger) in enumerate(pairwise(models), 1):
+        if bounded(smaller, larger)[0]:
+            p_values[i] = mixed_tail(float(statistic[i]), float(df[i]))
     return pd.DataFrame(
         {
             "npar": npar,
@@ -142,7 +148,7 @@ def _frame(models: Sequence[Candidate]) -> pd.DataFrame:
             "-2*log(L)": -2.0 * llf,
             "Chisq": statistic,
             "Df": df,
-            "Pr(>Chisq)": chi_square_tail(statistic, df),
+            "Pr(>Chisq)": p_values,
         },
         index=[m.name for m in models],
     )
@@ -171,7 +177,7 @@ def check_comparable(a: Candidate, b: Candidate) -> None:
     ComparisonError
         Naming what differs.
     """
-    if a.family != b.family:
+    if a.family != b.family and not is_limit(a.family, b.family):
         raise ComparisonError(
             f"{a.name} and {b.name} have different families ({a.family}, {b.family}): their likelihoods cannot be "
             "compared by a likelihood-ratio test."
@@ -243,6 +249,7 @@ def check_nested(smaller: Candidate, larger: Candidate) -> None:
             f"{smaller.name} is not nested in {larger.name}: its fixed effects {listed} are no combinations of those "
             f"of {larger.name}. Compare their AIC instead."
         )
+    check_predictors(smaller, larger)
     terms = outside(larger.random, smaller.random)
     if terms:
         raise ComparisonError(
@@ -258,5 +265,5 @@ def check_nested(smaller: Candidate, larger: Candidate) -> None:
 
 def _column_names(model: Candidate) -> list[str]:
     if model.fit is not None:
-        return list(model.fit.model.exog_names)
+        return list(model.fit.model.reach[1])
     return [f"column {j}" for j in range(model.X.shape[1])]

@@ -11,6 +11,7 @@ import pandas as pd
 from mixfit import wald
 from mixfit.arguments import check_flag
 from mixfit.covariance.structure import Invariance
+from mixfit.design.across import refuse_given
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_linear
 from mixfit.gram.basis import fixed_basis
@@ -101,6 +102,7 @@ def ranova(fit: LinearFit, *, reduce_terms: bool = True) -> Table:
     >>> table.frame["LRT"].round(3).tolist()
     [nan, 42.837]
     """
+    refuse_given(fit.model.design.random, "ranova")
     if not is_linear(fit):
         raise ComparisonError(f"ranova takes linear fits, not {type(fit).__name__}: compare fits by anova(m0, m1).")
     check_flag("reduce_terms", reduce_terms)

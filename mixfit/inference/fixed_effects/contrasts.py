@@ -50,7 +50,7 @@ def contrast_tests(fit: Fit, L: ArrayLike, ddf: str | None = None) -> ContrastTe
     ----------
     fit : LinearResults or GeneralizedResults
     L : array_like, shape (q, p) or (p,)
-        Rows of coefficients of ``fit.params``.
+        Rows of coefficients of ``fit.fixef``.
     ddf : {"satterthwaite", "kenward-roger", "residual", "none"}, optional
         As in ``fit.contest``. For generalized fits there are none: `df` is infinite.
 
@@ -89,7 +89,7 @@ def contrast_matrix(fit: Fit, L: Any) -> tuple[Array, list[str]]:
     FitError
         For a name that is no fixed effect of the fit, or a shape that does not fit.
     """
-    names = [str(name) for name in fit.params.index]
+    names = [str(name) for name in fit.fixef.index]
     if isinstance(L, pd.Series):
         L = L.to_dict()
     if isinstance(L, Mapping):

@@ -152,7 +152,7 @@ def _compared(m1: object, m0: Any) -> tuple[LinearFit, Array, tuple[str, ...]]:
         if hasattr(m0, "estimate"):
             raise FitError(f"The comparison is of linear mixed models; the second argument is {type(m0).__name__}.")
         L, _ = contrast_matrix(m1, m0)
-        shown = pd.DataFrame(L, columns=m1.params.index).to_string(index=False)
+        shown = pd.DataFrame(L, columns=m1.fixef.index).to_string(index=False)
         return m1, L, (f"large : {m1.model.description}", "small (L beta = 0), L =", shown)
     _check_same(m1, m0)
     large, small = (m1, m0) if len(m1.params) >= len(m0.params) else (m0, m1)

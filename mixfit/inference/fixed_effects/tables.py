@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import cholesky
 
+from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.inference.fixed_effects import hypotheses
 from mixfit.inference.fixed_effects.cells import cell_space
 from mixfit.inference.fixed_effects.contrasts import contrast_matrix, contrast_tests, joint_test
 from mixfit.inference.fixed_effects.denominator import denominator, parse_ddf
+from mixfit.inference.predictors import seen_from
 from mixfit.tables.table import Table
 from mixfit.wald import f_tail, t_quantile, t_tails
 
@@ -72,7 +74,14 @@ def _right_side(rhs: object, q: int) -> Array:
 
 
 def contest(
-    fit: Fit, L: Any, *, ddf: str | None = None, rhs: ArrayLike = 0.0, joint: bool = True, level: float = 0.95
+    fit: Fit,
+    L: Any,
+    *,
+    ddf: str | None = None,
+    rhs: ArrayLike = 0.0,
+    joint: bool = True,
+    level: float = 0.95,
+    predictor: str = MEAN,
 ) -> Table:
     """Test L beta = rhs, as lmerTest's ``contest``.
 
@@ -92,6 +101,8 @@ def contest(
         once), or each by a t test with an interval.
     level : float
         Coverage of the intervals.
+    predictor : {"mean", "zi", "dispersion"}
+        Whose coefficients these are; tests of others than the mean's are asymptotic.
 
     Returns
     -------
@@ -116,6 +127,7 @@ def contest(
     ---
     Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
     """
+    fit = seen_from(fit, predictor)
     if not joint:
         return t_table(fit, L, ddf, rhs, level)
     rows, _ = contrast_matrix(fit, L)
@@ -152,7 +164,13 @@ def _chisq_row(test: ScaledF, sigma: float) -> list[float]:
     return [test.statistic * test.ndf, test.ndf, f_tail(test.statistic, test.ndf, np.inf)]
 
 
-def anova(fit: Fit, type: int | str = 3, *, ddf: str | None = None) -> Table:  # noqa: A002
+def anova(
+    fit: Fit,
+    type: int | str = 3,  # noqa: A002
+    *,
+    ddf: str | None = None,
+    predictor: str = MEAN,
+) -> Table:
     """Test every term of the fixed part, as lmerTest's ``anova``.
 
     Parameters
@@ -169,6 +187,8 @@ def anova(fit: Fit, type: int | str = 3, *, ddf: str | None = None) -> Table:  #
     ddf : {"satterthwaite", "kenward-roger", "residual", "none"}, optional
         As in `contest`. With ``"none"``, and for generalized models, the tests are Wald chi-squares of
         type II or III as those of car's ``Anova``, type II by the information at the estimate.
+    predictor : {"mean", "zi", "dispersion"}
+        Whose coefficients these are; tests of others than the mean's are asymptotic.
 
     Returns
     -------
@@ -189,6 +209,7 @@ def anova(fit: Fit, type: int | str = 3, *, ddf: str | None = None) -> Table:  #
     >>> fit.anova(type=2)["F value"].round(3).tolist()
     [0.249, 20.52, 1.006]
     """
+    fit = seen_from(fit, predictor)
     number, name = hypotheses.parse_type(type), parse_ddf(fit, ddf)
     method = denominator(fit, ddf)
     chisq = name == "none"
@@ -228,22 +249,41 @@ def _hypotheses(fit: Fit, number: int, *, asymptotic: bool) -> dict[str, Array]:
     structure = _structure(fit)
     if asymptotic and number == 1:
         raise FitError("Wald tests are of type 2 or 3; for sequential tests, compare nested fits.")
-    space = cell_space(structure, fit.model.design.X, fit.model.kept)
+    X, kept, constant = fit.model.design.X, fit.model.kept, fit.model.constant
+    if constant is not None:
+        X, kept = X.copy(), np.sort(np.append(kept, constant))
+        X[:, constant] = 1.0
+    space = cell_space(structure, X, kept)
     if number == 3:
-        return hypotheses.marginal_hypotheses(structure, space)
+        return _without_constant(hypotheses.marginal_hypotheses(structure, space), kept, constant)
     # Asymptotically, given the other terms by the information at the estimate: the Wald tests of car's Anova.
     root = cholesky(np.linalg.inv(fit.estimate.cov_beta)) if asymptotic else np.linalg.qr(fit.model.exog)[1]
+    if constant is not None:
+        # The information on what is left of the columns given the thresholds, of which the constant is one.
+        place = int(np.searchsorted(kept, constant))
+        root = np.insert(np.insert(root, place, 0.0, axis=0), place, 0.0, axis=1)
+        root[place, place] = 1.0
     find = hypotheses.sequential_hypotheses if number == 1 else hypotheses.partial_hypotheses
-    return find(structure, space, root)
+    return _without_constant(find(structure, space, root), kept, constant)
 
 
-def ttest(fit: Fit, *, ddf: str | None = None) -> Table:
+def _without_constant(found: dict[str, Array], kept: Array, constant: int | None) -> dict[str, Array]:
+    """Rows on the fixed effects alone: contrasts have no share of a constant that is none of them."""
+    if constant is None:
+        return found
+    place = int(np.searchsorted(kept, constant))
+    return {name: np.delete(L, place, axis=1) for name, L in found.items()}
+
+
+def ttest(fit: Fit, *, ddf: str | None = None, predictor: str = MEAN) -> Table:
     """Test every fixed effect by itself.
 
     Parameters
     ----------
     ddf : {"satterthwaite", "kenward-roger", "residual", "none"}, optional
         As in `contest`.
+    predictor : {"mean", "zi", "dispersion"}
+        Whose coefficients these are; tests of others than the mean's are asymptotic.
 
     Returns
     -------
@@ -263,7 +303,8 @@ def ttest(fit: Fit, *, ddf: str | None = None) -> Table:
     ---
     Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
     """
-    names = fit.params.index
+    fit = seen_from(fit, predictor)
+    names = fit.fixef.index
     return t_table(fit, pd.DataFrame(np.eye(len(names)), index=names, columns=names), ddf)
 
 
@@ -288,5 +329,5 @@ def vcov_kr(fit: LinearFit) -> pd.DataFrame:
     Intercept     46.575 -1.451
     Days          -1.451  2.389
     """
-    names = fit.params.index
+    names = fit.fixef.index
     return pd.DataFrame(denominator(fit, "kenward-roger").cov, index=names, columns=names)

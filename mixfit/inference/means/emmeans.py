@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mixfit.design.types import MEAN
 from mixfit.errors import FitError
-from mixfit.fitted.protocols import is_linear
-from mixfit.inference.means.linear_functions import evaluate, scale_of
+from mixfit.fitted.protocols import is_generalized, is_linear
+from mixfit.inference.means.averaged import averaged_means
+from mixfit.inference.means.linear_functions import scale_of
 from mixfit.inference.means.marginal_frames import Settings, means_frame
 from mixfit.inference.means.marginal_means import EmMeans
 from mixfit.inference.means.reference_grid import average, grid_variables, reference_grid
+from mixfit.inference.predictors import seen_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,6 +44,8 @@ def emmeans(
     type: Literal["link", "response"] = "link",  # noqa: A002
     offset: float | None = None,
     cov_keep: int = 2,
+    predictor: str = MEAN,
+    re_form: Literal["population", "marginal"] = "population",
 ) -> EmMeans:
     """Estimate marginal means, as R's emmeans.
 
@@ -82,6 +87,15 @@ def emmeans(
     cov_keep : int
         A covariate with at most so many distinct values keeps them and is averaged over as a factor; 1 puts every
         covariate at its mean.
+    predictor : {"mean", "zi", "dispersion"}
+        Which predictor the means are of: log odds of a further zero (probabilities by ``type="response"``), or
+        logarithms of the dispersion as glmmTMB has it.
+
+    re_form : {"population", "marginal"}
+        Means of a generalized model at random effects of zero, or those that ``predict(re_form="marginal")`` gives,
+        averages over the population of groups: these are averaged over other factors on the scale of the response,
+        their standard errors count the uncertainty of theta, and contrasts of their logits are the logarithms of
+        population-averaged odds ratios.
 
     Returns
     -------
@@ -116,6 +130,7 @@ def emmeans(
     >>> mixfit.emmeans(fit, "treat").pairs()["p.value"].round(4).tolist()
     [0.9827, 0.3105, 0.8838, 0.4905, 0.9827, 0.7002]
     """
+    fit = seen_from(fit, predictor)
     method, names, within = parse_specs(specs)
     within = (*within, *_names(by))
     contrasts = method if contrasts is None else contrasts
@@ -128,7 +143,14 @@ def emmeans(
     L = average(grid, weights)
     fixed_offset = _offset(fit) if offset is None else float(offset)
     settings = Settings(fit, _ddf(fit, ddf), level, scale_of(fit, type), grid.averaged)
-    estimates = evaluate(fit, L, np.full(len(L), fixed_offset), settings.ddf)
+    if re_form not in ("population", "marginal"):
+        raise FitError(f"re_form is 'population' or 'marginal', not {re_form!r}.")
+    if re_form == "marginal" and is_generalized(fit):
+        if predictor != MEAN:
+            raise FitError("re_form='marginal' is for means of the response, and those of another predictor are not.")
+        averages = averaged_means(fit, grid, weights, fixed_offset)
+        L, settings = np.eye(len(L)), replace(settings, means=averages)
+    estimates = settings.evaluate(L, np.full(len(L), fixed_offset))
     own = "none" if contrasts is not None or adjust is None else adjust
     frame, notes = means_frame(settings, grid.focal, within, L, estimates, own, level)
     if _interacts(fit, focal, variables):

@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Groups = list[NDArray[np.intp]]
 
-__all__ = ["Estimates", "ResponseScale", "adjust_tests", "by_groups", "evaluate", "intervals", "scale_of"]
+__all__ = [
+    "Estimates",
+    "MeanParameters",
+    "ResponseScale",
+    "adjust_tests",
+    "by_groups",
+    "evaluate",
+    "intervals",
+    "scale_of",
+]
 
 _RATIOS = {"logit": ("odds.ratio", "log odds ratio"), "log": ("ratio", "log")}
 
@@ -114,6 +123,29 @@ class Estimates:
     df: Array
 
     __repr__ = brief
+
+
+@dataclass(frozen=True, eq=False)
+class MeanParameters:
+    """Means that are no linear functions of coefficients, on the scale of the link, with their covariance.
+
+    Attributes
+    ----------
+    estimate : ndarray, shape (m,)
+    cov : ndarray, shape (m, m)
+    """
+
+    estimate: Array
+    cov: Array
+
+    __repr__ = brief
+
+    def evaluate(self, L: Array) -> Estimates:
+        """Estimate functions L (q, m) of the means, with the normal distribution."""
+        with np.errstate(invalid="ignore"):
+            se = np.sqrt(np.maximum(np.einsum("ij,ij->i", L @ self.cov, L), 0.0))
+        estimate = L @ self.estimate
+        return Estimates(estimate, np.where(np.isnan(estimate), np.nan, se), np.full(len(L), np.inf))
 
 
 def evaluate(fit: Fit, L: Array, offset: Array, ddf: str) -> Estimates:

@@ -12,7 +12,7 @@ import pandas as pd
 from mixfit.brief import brief
 from mixfit.fitted.protocols import is_linear
 from mixfit.inference.means.contrast_coefficients import contrast_family, level_text, mean_labels
-from mixfit.inference.means.linear_functions import adjust_tests, by_groups, intervals
+from mixfit.inference.means.linear_functions import adjust_tests, by_groups, evaluate, intervals
 from mixfit.inference.means.multiplicity import JOINT, ComparisonFamily
 from mixfit.inference.prediction_results import response_limits
 from mixfit.tables.numbers import fixed_decimals, format_common
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.fitted.protocols import Fit
-    from mixfit.inference.means.linear_functions import Estimates, Groups, ResponseScale
+    from mixfit.inference.means.linear_functions import Estimates, Groups, MeanParameters, ResponseScale
 
     Array = NDArray[np.float64]
 
@@ -135,6 +135,8 @@ class Settings:
     scale : ResponseScale
     averaged : tuple of str
         Variables whose levels were averaged over.
+    means : MeanParameters, or None
+        Means that functions are of, where these are not linear in the coefficients.
     """
 
     fit: Fit
@@ -142,13 +144,15 @@ class Settings:
     level: float
     scale: ResponseScale
     averaged: tuple[str, ...]
+    means: MeanParameters | None = None
 
     __repr__ = brief
 
     @property
     def heading_notes(self) -> tuple[str, ...]:
         """What was averaged over."""
-        return (f"Results are averaged over the levels of: {', '.join(self.averaged)}",) if self.averaged else ()
+        notes = (f"Results are averaged over the levels of: {', '.join(self.averaged)}",) if self.averaged else ()
+        return notes if self.means is None else (*notes, "Means are averaged over the random effects.")
 
     @property
     def df_notes(self) -> tuple[str, ...]:
@@ -161,8 +165,14 @@ class Settings:
         """Whether contrasts are shown as ratios."""
         return self.scale.response and self.scale.ratio is not None
 
+    def evaluate(self, L: Array, offset: Array) -> Estimates:
+        """Estimate L beta + offset (q,), or functions of `means`, whose offsets are in them."""
+        return evaluate(self.fit, L, offset, self.ddf) if self.means is None else self.means.evaluate(L)
+
     def covariance(self, L: Array) -> Array:
-        """Covariance of the estimable functions L beta (q, c)."""
+        """Covariance of the estimable functions L beta (q, c), or of those of `means`."""
+        if self.means is not None:
+            return np.asarray(L @ self.means.cov @ L.T)
         from mixfit.inference.fixed_effects.denominator import denominator
 
         rows = L[:, self.fit.model.kept]

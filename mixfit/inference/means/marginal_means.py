@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixfit.errors import FitError
-from mixfit.inference.means.linear_functions import by_groups, evaluate, intervals
+from mixfit.inference.means.linear_functions import by_groups, intervals
 from mixfit.inference.means.marginal_frames import (
     as_html,
     as_text,
@@ -278,7 +278,7 @@ class EmMeans(Functions):
                 )
         settings = self.settings
         rows = contrast_rows(self.names, self.L, within, method, "/" if settings.as_ratios else "-")
-        estimates = evaluate(settings.fit, rows.L, rows.weight * self.offset, settings.ddf)
+        estimates = settings.evaluate(rows.L, rows.weight * self.offset)
         applied = adjust or rows.adjust
         frame, notes = tests_frame(settings, rows, within, estimates, applied)
         return Contrasts(frame, rows.L, within, notes, estimates, rows.names, settings, applied, rows.kind)

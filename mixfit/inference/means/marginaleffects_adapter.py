@@ -26,6 +26,9 @@ def marginaleffects_adapter(
     (``C(day)``) have their numbers as text. The standard errors of slopes are differences of differences there,
     good to three digits; ``slopes(..., eps_vcov=1e-4)`` gives more.
 
+    With polars 2, marginaleffects 0.6.0 predicts and gives slopes of numbers, but fails where it compares the levels
+    of factors, in a function of its own: the extra ``mixfit[marginaleffects]`` brings polars 1, with which all works.
+
     Parameters
     ----------
     fit : LinearResults or GeneralizedResults

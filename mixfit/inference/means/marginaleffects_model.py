@@ -63,8 +63,8 @@ class MixedModelAdapter(ModelAbstract):  # type: ignore[misc]
         columns = {outcome: pl.Series(design.y), **columns, **groups}
         quoted = " + ".join(f"`{name}`" for name in names) or "1"
         vault = ModelVault(
-            coef=fit.params.to_numpy(),
-            coefnames=np.array(fit.params.index, dtype=object),
+            coef=fit.fixef.to_numpy(),
+            coefnames=np.array(fit.fixef.index, dtype=object),
             # only which columns take part is read from it
             formula=f"{outcome} ~ {quoted}",
             modeldata=pl.DataFrame(columns),
@@ -72,6 +72,15 @@ class MixedModelAdapter(ModelAbstract):  # type: ignore[misc]
             variable_names=[outcome, *names],
         )
         super().__init__(fit, vault)
+
+    def validation(self) -> None:
+        """Say what kinds of variables there are; all else that marginaleffects checks is made here.
+
+        Its own check looks for whole numbers among columns of floats, which polars refuses from 2.0 on.
+        """
+        self.coef, self.formula, self.response_name = self.get_coef(), self.get_formula(), self.find_response()
+        self.modeldata = self.get_modeldata()
+        self.vault.variables_type = {name: _kind(self.modeldata[name]) for name in self.find_variables()}
 
     def get_vcov(self, vcov: bool | str = True) -> Array | None:
         """Covariance of the fixed effects; "kenward-roger" for the adjusted one, None for False."""
@@ -114,6 +123,17 @@ class MixedModelAdapter(ModelAbstract):  # type: ignore[misc]
         if self._link.name not in _FAMILIES:
             return f"the link {self._link.name!r}"
         return {"model_type": "glm", "family": _FAMILIES[self._link.name], "link": self._link.name}
+
+
+def _kind(column: pl.Series) -> str:
+    """Kind of a variable by marginaleffects' names."""
+    if column.dtype == pl.Boolean:
+        return "boolean"
+    if not column.dtype.is_numeric():
+        return "character"
+    if ((column == 0) | (column == 1)).all():
+        return "binary"
+    return "integer" if column.dtype.is_integer() else "numeric"
 
 
 def _columns(variables: Any, factor_names: frozenset[str]) -> tuple[dict[str, pl.Series], dict[str, dict[str, Any]]]:

@@ -75,6 +75,8 @@ class ReferenceGrid:
         Numbers of values of the other variables, the last varying fastest: they multiply to r.
     averaged : tuple of str
         The other variables that have more than one value.
+    rows : DataFrame, shape (r * m, number of variables)
+        The combinations of all variables, those of the focal ones within each of the others.
     """
 
     focal: pd.DataFrame
@@ -82,6 +84,13 @@ class ReferenceGrid:
     counts: Array
     shape: tuple[int, ...]
     averaged: tuple[str, ...]
+    rows: pd.DataFrame
+
+    def cell_weights(self, weights: str = "equal") -> Array:
+        """What each combination counts in the average of its focal combination, (r, m); as `average` has it."""
+        cells = _weights(self, weights)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(cells / cells.sum(axis=0))
 
 
 def grid_variables(fit: Fit, at: Mapping[str, Any] | None = None, cov_keep: int = 2) -> dict[str, GridVariable]:
@@ -199,6 +208,7 @@ def reference_grid(fit: Fit, variables: Mapping[str, GridVariable], focal: Seque
         counts=counts.reshape(-1, len(cells)),
         shape=tuple(len(v.values) for v in others),
         averaged=tuple(v.name for v in others if len(v.values) > 1),
+        rows=grid,
     )
 
 
@@ -239,9 +249,7 @@ def average(grid: ReferenceGrid, weights: str = "equal") -> Array:
     FitError
         For other weights.
     """
-    cells = _weights(grid, weights)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.einsum("rm,rmc->mc", cells / cells.sum(axis=0), grid.X))
+    return np.asarray(np.einsum("rm,rmc->mc", grid.cell_weights(weights), grid.X))
 
 
 def _weights(grid: ReferenceGrid, weights: str) -> Array:

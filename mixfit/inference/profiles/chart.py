@@ -62,7 +62,8 @@ class Chart:
     @classmethod
     def default(cls, surface: Surface) -> Chart:
         """Every term by the triangle in its own order."""
-        return cls(surface, [s.coordinates() for s in surface.terms.structures])
+        pairs = zip(surface.terms.structures, surface.center, strict=True)
+        return cls(surface, [s.coordinates_at(center) for s, center in pairs])
 
     def made_for(self, term: int, natural: int) -> Chart:
         """The same with one coordinate of a term that is its natural parameter of that number."""

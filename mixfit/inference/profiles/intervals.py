@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.fitted.residual_covariance import is_structured
 from mixfit.inference.bootstrap import bootstrap
+from mixfit.inference.predictors import seen_from
 from mixfit.inference.profiles.chart import Chart, difference_hessian
 from mixfit.inference.profiles.parameters import parameter_values, parameters, select, variance_structures
 from mixfit.inference.profiles.profile import profile_intervals
@@ -42,6 +44,24 @@ __all__ = [
 _SINGULAR = 1e-3
 
 
+def _of_predictor(
+    fit: Fit, alpha: float, method: str, which: str | Sequence[str] | None, predictor: str
+) -> pd.DataFrame:
+    """Wald limits of the fixed effects of a predictor after the mean's."""
+    own = seen_from(fit, predictor)
+    if method != "wald":
+        raise FitError(f"conf_int(predictor={predictor!r}) has Wald intervals only, not method={method!r}.")
+    limits = interval(np.asarray(own.params, dtype=np.float64), np.asarray(own.bse, dtype=np.float64), alpha)
+    out = pd.DataFrame(limits, index=own.params.index, columns=[0, 1], dtype=float)
+    if which is None or which in ("fixed", "all"):
+        return out
+    names = [which] if isinstance(which, str) else list(which)
+    for name in names:
+        if name not in out.index:
+            raise FitError(f"{name!r} is no fixed effect of {predictor} ({', '.join(out.index)}).")
+    return out.loc[names]
+
+
 def wald_intervals(fit: Fit, chosen: Sequence[Parameter], alpha: float) -> pd.DataFrame:
     """Wald limits of any parameters: those of fixed effects by the normal distribution.
 
@@ -57,9 +77,10 @@ def wald_intervals(fit: Fit, chosen: Sequence[Parameter], alpha: float) -> pd.Da
         Columns 0 and 1, a row a parameter; NaN where the standard error is not known.
     """
     half = normal_quantile(alpha) * np.array([-1.0, 1.0])
-    fixed = interval(np.asarray(fit.params, dtype=np.float64), np.asarray(fit.bse, dtype=np.float64), alpha)
+    errors_of = np.sqrt(np.diagonal(fit.estimate.cov_beta))
+    fixed = interval(np.asarray(fit.fixef, dtype=np.float64), errors_of, alpha)
     random = [p for p in chosen if p.kind != "fixed"]
-    values, errors = (parameter_values(fit), working_errors(fit)) if random else (fit.params, fit.bse)
+    values, errors = (parameter_values(fit), working_errors(fit)) if random else (fit.fixef, fit.bse)
     structures, rows = variance_structures(fit.model), []
     for p in chosen:
         if p.kind == "fixed":
@@ -148,6 +169,7 @@ def conf_int(
     *,
     method: Literal["wald", "profile", "bootstrap"] = "wald",
     which: str | Sequence[str] | None = None,
+    predictor: str = MEAN,
     **options: Any,
 ) -> pd.DataFrame:
     """Compute confidence intervals.
@@ -167,6 +189,8 @@ def conf_int(
         ``"fixed"``, ``"random"`` or ``"theta"`` (standard deviations, correlations, sigma or phi), ``"all"``, a
         name such as ``"sd((Intercept)|Subject)"``, or several names. By default the fixed effects for
         Wald intervals, and all parameters for the other methods.
+    predictor : {"mean", "zi", "dispersion"}
+        Whose fixed effects; of others than the mean's there are Wald intervals.
     **options
         Arguments of `bootstrap`, for that method.
 
@@ -193,6 +217,8 @@ def conf_int(
     """
     if options and method != "bootstrap":
         raise FitError(f"conf_int(method={method!r}) has no option {next(iter(options))!r}.")
+    if predictor != MEAN:
+        return _of_predictor(fit, alpha, method, which, predictor)
     if method == "wald":
         return wald_intervals(fit, select(parameters(fit.model), which, default="fixed"), alpha)
     if method == "profile":

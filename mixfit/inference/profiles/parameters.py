@@ -84,6 +84,8 @@ def parameters(model: Model) -> tuple[Parameter, ...]:
     order = term_order(random)
     for t, group in zip(order, unique_names(random[t].grouping.name for t in order), strict=True):
         columns = tuple(shown(c) for c in random[t].columns)
+        if random[t].structure.is_given:
+            continue
         natural = enumerate(random[t].structure.natural)
         out += [Parameter(p.label(columns, group), p.kind, t, p.first, p.second, x) for x, p in natural]
     out += _of_residuals(model)
@@ -170,7 +172,8 @@ def parameter_values(fit: Fit) -> pd.Series[float]:
     varcorr = random_covariances(fit)
     values: list[float] = []
     for part in varcorr.parts:
-        values += part.values.tolist()
+        if not part.structure.is_given:
+            values += part.values.tolist()
     known = parameters(fit.model)
     if any(p.kind == "sigma" for p in known):
         assert varcorr.sigma is not None
@@ -178,7 +181,7 @@ def parameter_values(fit: Fit) -> pd.Series[float]:
     elif any(p.kind == "phi" for p in known):
         values.append(cast("GeneralizedEstimate", fit.estimate).phi)
     values += [value for _, value in varcorr.log_sd]
-    values += fit.params.tolist()
+    values += fit.fixef.tolist()
     return pd.Series(values, index=[p.name for p in known])
 
 
@@ -203,6 +206,8 @@ def parameter_array(model: Model, beta: Array, thetas: Sequence[Array], unit: Ar
     columns: list[Array] = []
     random = model.design.random
     for t in term_order(random):
+        if random[t].structure.is_given:
+            continue
         columns += [*random[t].structure.natural_values(thetas[t], unit[:, None]).T]
     if any(p.kind in ("sigma", "phi") for p in parameters(model)):
         columns.append(scale)

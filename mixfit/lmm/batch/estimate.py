@@ -85,6 +85,7 @@ class Batch:
         """The batch of a design; None for several factors, other structures, or where fits one by one are as fast."""
         gram, p = assembly.problem.gram, assembly.problem.p
         free = all(term.structure.free_blocks for term in assembly.problem.terms)
+        free = free and not gram.relationships
         if not free or gram.n_factors > 1 or gram.n_levels[0] * (gram.k[0] * (p + 1)) ** 2 > _LARGEST_DESIGN:
             return None
         batch = Batch(assembly, offset, distinct_levels(assembly.problem))

@@ -1,0 +1,323 @@
+r"""The posterior of a generalized model with one grouping factor, its random effects integrated out level by level.
+
+With b_j = T u_j, u_j ~ N(0, I), the levels are independent given the coefficients and T:
+
+    p(y | beta, T) = prod_j int exp h_j(u) du / (2 pi)^{k/2},    h_j(u) = sum_{i in j} log p(y_i | eta_i) - |u|^2 / 2,
+
+each integral by adaptive Gauss-Hermite quadrature about the maximum of h_j (Pinheiro & Bates 1995, JCGS 4, 12-35). Its
+slopes are averages over the nodes' shares of the integral (Fisher's identity),
+
+    d log p / d beta = sum_i E[l'_i] x_i,    d log p / d T = sum_i z_i E[l'_i u'],
+
+and effects are drawn, given the coefficients and T, by steps of an independence chain whose proposal is a t
+distribution about the maximum, from which it starts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import logsumexp
+
+from mixfit.bayes.collapsed import Conditional
+from mixfit.bayes.generalized import JointValues
+from mixfit.covariance.steps import split_theta
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from mixfit.bayes.resolve import ResolvedPriors
+    from mixfit.design.types import RandomDesign
+    from mixfit.fitted.protocols import GeneralizedFit
+
+    Array = NDArray[np.float64]
+
+__all__ = ["LevelPosterior", "has_one_factor"]
+
+# Nodes a column: of densities, whose logarithms they give to a thousandth, better than draws tell, and of slopes, which
+# are those of the integral itself and not of its approximation.
+_NODES = {1: 9, 2: 6, 3: 5}
+_NODES_OF_SLOPES = {1: 21, 2: 13, 3: 9}
+# Newton steps toward the maxima, and the step after which the nodes' place is good: it need not be exact.
+_MOST_STEPS, _NEAR = 50, 1e-2
+# Halvings of a step that leads down.
+_MOST_HALVINGS = 20
+# Steps of the chain: a proposal is refused less than once in three, and 3^-8 of the levels stay where they began.
+_CHAIN = 8
+# Degrees of freedom of its proposal, whose tails are wider than the normal ones of any effect.
+_DF = 5.0
+# Rows times places at once: as many as a processor's cache holds of several arrays.
+_CELLS_AT_ONCE = 60_000
+# Coordinates of covariances beyond which double precision has no density.
+_FARTHEST = 16.0
+
+
+def has_one_factor(fit: GeneralizedFit) -> bool:
+    """Whether all random terms have one grouping factor, and few enough columns for quadrature."""
+    random = fit.model.design.random
+    if not random or sum(len(r.columns) for r in random) not in _NODES:
+        return False
+    first = random[0].grouping
+    return all(r.spread is None and (r.grouping is first or r.grouping.name == first.name) for r in random)
+
+
+@dataclass(frozen=True, eq=False)
+class _AtLevels:
+    """Maxima u (R, q, k) at R places, the lower factors L of minus the second derivatives there, and eta0 (R, n)."""
+
+    u: Array
+    low: Array
+    fixed: Array
+    weights: Array
+
+
+class LevelPosterior:
+    """log p(y, beta, theta); coordinates are coefficients in units of their standard errors, and those of the terms.
+
+    Parameters
+    ----------
+    fit : GeneralizedFit
+        Of a family without parameters of its own, and one grouping factor (see `has_one_factor`).
+    priors : ResolvedPriors
+    """
+
+    is_dear = False
+
+    def __init__(self, fit: GeneralizedFit, priors: ResolvedPriors) -> None:
+        self.fit, self.priors = fit, priors
+        design, self._family = fit.model.design, fit.family
+        codes = design.random[0].grouping.codes
+        order = np.argsort(codes, kind="stable")
+        self._codes = codes[order]
+        self._starts = np.flatnonzero(np.diff(self._codes, prepend=-1))
+        self._y, self._prior = design.y[order], np.broadcast_to(fit.prior, codes.shape)[order]
+        self._offset = np.zeros(len(codes)) if design.offset is None else design.offset[order]
+        self._X = fit.model.exog[order]
+        self._Z = np.concatenate([r.Z for r in design.random], axis=1)[order]
+        self._k = self._Z.shape[1]
+        self._constant = float(np.broadcast_to(self._family.log_constant(self._y, self._prior), codes.shape).sum())
+        self._center = fit.estimate.beta
+        covariance = fit.estimate.cov_beta
+        self._root = np.linalg.cholesky(covariance) if len(covariance) else covariance
+        self._rule, self._rule_of_slopes = (_rule(nodes[self._k], self._k) for nodes in (_NODES, _NODES_OF_SLOPES))
+        self._quadratic = self._about_fit(order)
+        ends = np.cumsum([len(self._center), *priors.sizes])
+        self._parts = [slice(int(a), int(b)) for a, b in pairwise(ends)]
+        self.size = int(ends[-1])
+
+    def start(self) -> Array:
+        """The fit's estimates, as a place (d,)."""
+        random = self.fit.model.design.random
+        thetas = split_theta([r.structure for r in random], self.fit.estimate.theta)
+        lengths = [np.sqrt(np.mean(r.Z**2, axis=0)) for r in random]
+        own = [c.start(t, s) for c, t, s in zip(self.priors.coordinates, thetas, lengths, strict=True)]
+        return np.concatenate([np.zeros(len(self._center)), *own])
+
+    def evaluate(self, x: Array, *, slopes: bool = False) -> JointValues:
+        """At places (R, d)."""
+        value, slope = np.full(len(x), -np.inf), np.zeros(x.shape) if slopes else None
+        inside = np.flatnonzero((np.abs(x[:, len(self._center) :]) < _FARTHEST).all(axis=1))
+        for at in self._blocks(inside):
+            with np.errstate(all="ignore"):
+                # Places far out leave the range of doubles, and have no density.
+                value[at], own = self._evaluate(x[at], slopes)
+            if slope is not None:
+                slope[at] = own
+        return JointValues(np.where(np.isnan(value), -np.inf, value), slope)
+
+    def draw(self, x: Array, rng: np.random.Generator) -> Conditional:
+        """beta, and b of every term drawn given the coefficients and covariances at places (R, d)."""
+        beta = self._beta(x)
+        q = len(self._starts)
+        b = np.empty((len(x), q, self._k))
+        for at in self._blocks(np.arange(len(x))):
+            template = self._template(x[at])
+            found = self._maximize(beta[at], template)
+            b[at] = np.einsum("rab,rqb->rqa", template, self._chain(found, rng))
+        every, first = [], 0
+        for r in self.fit.model.design.random:
+            every.append(b[:, :, first : first + len(r.columns)])
+            first += len(r.columns)
+        return Conditional(beta, tuple(every))
+
+    def _about_fit(self, order: NDArray[np.intp]) -> tuple[Array, Array, Array]:
+        """What a quadratic of the likelihood at the fit says of effects b: P (q, k, k), P b + slope (q, k), and Z'WX.
+
+        P = sum z w z', and the coefficients' own part in the second is sum z w x', (q, k, p).
+        """
+        family, estimate = self._family, self.fit.estimate
+        found = family.terms(self._y, self._prior, estimate.eta[order], self.fit.dispersion)
+        weights = np.where(found.observed > 0.0, found.observed, found.expected)
+        wz = weights[:, None] * self._Z
+        P = np.add.reduceat(wz[:, :, None] * self._Z[:, None], self._starts, axis=0)
+        cross = np.add.reduceat(wz[:, :, None] * self._X[:, None], self._starts, axis=0)
+        b = np.concatenate(estimate.modes, axis=1)
+        slope = np.add.reduceat(self._Z * found.score[:, None], self._starts, axis=0)
+        return P, np.einsum("qab,qb->qa", P, b) + slope, cross
+
+    def _first(self, beta: Array, template: Array) -> Array:
+        """Maxima of the h_j of that quadratic, (R, q, k)."""
+        P, pull, cross = self._quadratic
+        own = pull - np.einsum("qap,rp->rqa", cross, beta - self._center)
+        bend = np.eye(self._k) + np.einsum("rba,qbc,rcd->rqad", template, P, template)
+        return _solve(bend, np.einsum("rba,rqb->rqa", template, own))
+
+    def _blocks(self, places: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+        step = max(1, _CELLS_AT_ONCE // len(self._y))
+        return (places[a : a + step] for a in range(0, len(places), step))
+
+    def _beta(self, x: Array) -> Array:
+        return np.asarray(self._center + x[:, : len(self._center)] @ self._root.T)
+
+    def _template(self, x: Array) -> Array:
+        """T of all columns, (R, k, k)."""
+        out, first = np.zeros((len(x), self._k, self._k)), 0
+        for at, own, r in zip(self._parts, self.priors.coordinates, self.fit.model.design.random, strict=True):
+            columns = slice(first, first + len(r.columns))
+            out[:, columns, columns] = own.templates(x[:, at])
+            first = columns.stop
+        return out
+
+    def _sums(self, rows: Array) -> Array:
+        """Sums of the rows (R, n) of each level, (R, q)."""
+        return np.add.reduceat(rows, self._starts, axis=1)
+
+    def _eta(self, at: _AtLevels, u: Array) -> Array:
+        eta: Array = at.fixed
+        for a in range(self._k):
+            eta = eta + at.weights[a] * u[:, self._codes, a]
+        return eta
+
+    def _height(self, at: _AtLevels, u: Array) -> tuple[Array, Array]:
+        """h_j (R, q) and eta (R, n) at effects u."""
+        eta = self._eta(at, u)
+        rows = self._family.log_kernel(self._y, self._prior, eta, self.fit.dispersion)
+        height = self._sums(rows) - 0.5 * np.einsum("rqa,rqa->rq", u, u)
+        return np.where(np.isnan(height), -np.inf, height), eta
+
+    def _bends(self, at: _AtLevels, eta: Array, u: Array) -> tuple[Array, Array]:
+        """Slopes of h_j (R, q, k), and minus its second derivatives, (R, q, k, k)."""
+        found = self._family.terms(self._y, self._prior, eta, self.fit.dispersion)
+        curvature = np.where(found.observed > 0.0, found.observed, found.expected)
+        slope = np.stack([self._sums(w * found.score) for w in at.weights], axis=2) - u
+        bend = np.empty((*slope.shape, self._k))
+        for a in range(self._k):
+            for b in range(a + 1):
+                bend[:, :, a, b] = bend[:, :, b, a] = self._sums(at.weights[a] * at.weights[b] * curvature)
+            bend[:, :, a, a] += 1.0
+        return slope, bend
+
+    def _maximize(self, beta: Array, template: Array) -> _AtLevels:
+        """The maxima of every h_j by Newton's steps, halved where they lead down."""
+        weights = np.einsum("na,rab->brn", self._Z, template)
+        u = self._first(beta, template)
+        at = _AtLevels(u, u, beta @ self._X.T + self._offset, weights)
+        height, eta = self._height(at, u)
+        for _ in range(_MOST_STEPS):
+            slope, bend = self._bends(at, eta, u)
+            step = _solve(bend, slope)
+            tried, tried_eta = self._height(at, u + step)
+            for _ in range(_MOST_HALVINGS):
+                down = ~(tried > height - _NEAR)
+                if not down.any():
+                    break
+                step = np.where(down[..., None], 0.5 * step, step)
+                tried, tried_eta = self._height(at, u + step)
+            u, height, eta = u + step, tried, tried_eta
+            if not np.abs(step).max(initial=0.0) > _NEAR:
+                break
+        # The nodes need the curvature no closer than their place.
+        return _AtLevels(u, np.asarray(np.linalg.cholesky(bend), dtype=float), at.fixed, weights)
+
+    def _evaluate(self, x: Array, slopes: bool) -> tuple[Array, Array]:
+        beta, template = self._beta(x), self._template(x)
+        at = self._maximize(beta, template)
+        inverse = np.linalg.inv(at.low)
+        nodes, log_weights = self._rule_of_slopes if slopes else self._rule
+        integrand, scores, places = [], [], []
+        for node in nodes:
+            u = at.u + np.einsum("rqab,a->rqb", inverse, node)
+            height, eta = self._height(at, u)
+            integrand.append(height)
+            if slopes:
+                places.append(u)
+                scores.append(self._family.terms(self._y, self._prior, eta, self.fit.dispersion).score)
+        shares = np.stack(integrand, axis=2) + log_weights
+        own = logsumexp(shares, axis=2)
+        log_low = np.log(np.einsum("rqaa->rqa", at.low)).sum(axis=(1, 2))
+        value = own.sum(axis=1) - log_low + self._constant
+        contrasts = beta @ self.priors.contrasts.T
+        for i, of_contrast in enumerate(self.priors.fixed):
+            value = value + of_contrast.log_density(contrasts[:, i])
+        slope = np.zeros(x.shape)
+        by_template = np.zeros(template.shape)
+        if slopes:
+            share = np.exp(shares - own[:, :, None])
+            every = np.zeros(at.fixed.shape)
+            by_effect = np.zeros((self._k, *at.fixed.shape))
+            for m, (score, u) in enumerate(zip(scores, places, strict=True)):
+                mine = share[:, self._codes, m] * score
+                every += mine
+                by_effect += mine * u[:, self._codes].transpose(2, 0, 1)
+            by_template = np.einsum("na,brn->rab", self._Z, by_effect)
+            of_priors = np.stack([p.slope(contrasts[:, i]) for i, p in enumerate(self.priors.fixed)], axis=1)
+            slope[:, : len(self._center)] = (every @ self._X + of_priors @ self.priors.contrasts) @ self._root
+        return self._with_terms(x, value, slope, template, by_template)
+
+    def _with_terms(self, x: Array, value: Array, slope: Array, template: Array, pull: Array) -> tuple[Array, Array]:
+        """The density with the priors of the terms, and the slopes carried to their coordinates."""
+        none, first = np.zeros(len(x)), 0
+        triples = zip(self._parts, self.priors.coordinates, self.priors.terms, _columns(self.fit), strict=True)
+        for at, own, prior, k in triples:
+            found, columns = prior.density(x[:, at], none), slice(first, first + k)
+            value = value + found.value
+            along = np.tril(pull[:, columns, columns])
+            slope[:, at] = found.slope + own.template_slopes(x[:, at], template[:, columns, columns], along)
+            first = columns.stop
+        return value, slope
+
+    def _chain(self, at: _AtLevels, rng: np.random.Generator) -> Array:
+        """Effects u (R, q, k), after the steps of an independence chain of every level."""
+        shape, k = at.u.shape, self._k
+        inverse = np.linalg.inv(at.low)
+
+        def propose() -> tuple[Array, Array]:
+            """Effects, and log h less the log density of the proposal."""
+            mixing = np.sqrt(rng.chisquare(_DF, shape[:2]) / _DF)[..., None]
+            zeta = rng.standard_normal(shape) / mixing
+            u = at.u + np.einsum("rqab,rqa->rqb", inverse, zeta)
+            height, _ = self._height(at, u)
+            return u, height + 0.5 * (_DF + k) * np.log1p(np.einsum("rqa,rqa->rq", zeta, zeta) / _DF)
+
+        u, ratio = propose()
+        for _ in range(_CHAIN):
+            other, other_ratio = propose()
+            with np.errstate(invalid="ignore"):
+                moved = np.log(rng.random(shape[:2])) < other_ratio - ratio
+            u, ratio = np.where(moved[..., None], other, u), np.where(moved, other_ratio, ratio)
+        return u
+
+
+def _rule(nodes: int, k: int) -> tuple[Array, Array]:
+    """Nodes (M, k) of a product rule, and the logarithms of its weights over the normal density (M,), but for 2 pi."""
+    node, weight = np.polynomial.hermite_e.hermegauss(nodes)
+    grids = np.meshgrid(*[node] * k, indexing="ij")
+    shares = np.meshgrid(*[np.log(weight / weight.sum()) + 0.5 * node**2] * k, indexing="ij")
+    return np.stack([g.ravel() for g in grids], axis=1), np.sum([s.ravel() for s in shares], axis=0)
+
+
+def _solve(matrices: Array, right: Array) -> Array:
+    """Solutions (R, q, k) of small systems; a column alone is a division."""
+    if right.shape[-1] == 1:
+        return right / matrices[..., 0]
+    return np.asarray(np.linalg.solve(matrices, right[..., None])[..., 0])
+
+
+def _columns(fit: GeneralizedFit) -> list[int]:
+    random: tuple[RandomDesign, ...] = fit.model.design.random
+    return [len(r.columns) for r in random]

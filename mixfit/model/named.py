@@ -1,0 +1,162 @@
+"""Parameters that a user gives by name: known ones, and those to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mixfit.design.types import MEAN
+from mixfit.errors import FitError, FormulaError
+from mixfit.glmm.given import GivenStart
+from mixfit.glmm.held import Held
+from mixfit.model.starts import read_fixed_start, read_start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from mixfit.design.types import Design
+    from mixfit.families.base import Family
+    from mixfit.glmm.problem import GeneralizedAssembly
+
+    Array = NDArray[np.float64]
+
+__all__ = ["given_start", "hold_in_family", "read_held"]
+
+# What a family's dispersion is called, here and by glmmTMB.
+_DISPERSION = ("phi", "theta")
+
+
+def hold_in_family(family: Family, fixed: Mapping[str, float]) -> tuple[Family, dict[str, float]]:
+    """The family with those of its parameters known that `fixed` names, and what else is named.
+
+    Raises
+    ------
+    FitError
+        For values that a parameter cannot have.
+    """
+    shapes = {s.name for s in family.shapes}
+    own = {name: value for name, value in fixed.items() if name in shapes or name in _DISPERSION}
+    if not own:
+        return family, dict(fixed)
+    values = enumerate(family.shape_values.items())
+    known = {name: value for i, (name, value) in values if i not in family.free}
+    known |= {name: _number(name, value) for name, value in own.items() if name in shapes}
+    phi = next((_number(name, own[name]) for name in _DISPERSION if name in own), None)
+    if phi is None and family.dispersion != "none":
+        phi = family.known_phi
+    rest = {name: value for name, value in fixed.items() if name not in own}
+    return type(family)(family.link.name, phi, **known), rest
+
+
+def read_held(assembly: GeneralizedAssembly, design: Design, fixed: Mapping[str, float]) -> Held | None:
+    """Known fixed effects, by the name of a column and, of other predictors than the mean's, theirs before it.
+
+    Raises
+    ------
+    FormulaError
+        For a name that no fixed effect has, and values that are no finite numbers.
+    """
+    if not fixed:
+        return None
+    places = _places(assembly, design)
+    unknown = [name for name in fixed if name not in places]
+    if unknown:
+        raise FormulaError(
+            f"fixed= names {unknown[0]!r}, and can hold the fixed effects {', '.join(_shown(places))}, and the "
+            "parameters of the family."
+        )
+    own = sorted((places[name], _number(name, value)) for name, value in fixed.items())
+    if len({place for place, _ in own}) < len(own):
+        raise FormulaError("fixed= names a fixed effect twice, with its predictor and without.")
+    return Held(np.array([place for place, _ in own], dtype=np.intp), np.array([value for _, value in own]))
+
+
+def given_start(
+    assembly: GeneralizedAssembly,
+    design: Design,
+    in_formula_order: Callable[[Array], Array],
+    start: Sequence[ArrayLike] | ArrayLike | Mapping[str, float] | None,
+    start_fixed: ArrayLike | None,
+) -> GivenStart | None:
+    """What the search is to start from; None where nothing is given."""
+    if start is None and start_fixed is None:
+        return None
+    out = GivenStart()
+    if isinstance(start, Mapping):
+        out = _named_start(assembly, design, start)
+    elif start is not None:
+        thetas = read_start(design.random, start, in_formula_order)
+        out = GivenStart(dict(enumerate(thetas)))
+    if start_fixed is not None:
+        beta = read_fixed_start(design, assembly.fixed.kept, start_fixed)
+        out = replace(out, fixed={**out.fixed, **dict(enumerate(beta.tolist()))})
+    return out
+
+
+def _named_start(assembly: GeneralizedAssembly, design: Design, start: Mapping[str, Any]) -> GivenStart:
+    """Parameters to start from: fixed effects, ``phi``, and standard deviations of terms with one column.
+
+    Raises
+    ------
+    FitError
+        For another name, or a value that cannot be.
+    """
+    places, deviations = _places(assembly, design), _deviations(design)
+    fixed, thetas, phi = {}, {}, None
+    for name, given in start.items():
+        value = _number(name, given)
+        if name in places:
+            fixed[places[name]] = value
+        elif name in deviations or name in _DISPERSION:
+            if not value > 0.0:
+                raise FitError(f"start= gives {name} the value {value:g}, which must be positive.")
+            if name in deviations:
+                thetas[deviations[name]] = np.array([value])
+            else:
+                phi = value
+        else:
+            raise FitError(
+                f"start= names {name!r}; it takes {', '.join([*_shown(places), *deviations, 'phi'])}, or the relative "
+                "factors of all terms in a list."
+            )
+    if phi is not None and not assembly.problem.family.has_dispersion:
+        raise FitError(f"start= gives phi, and no dispersion of {assembly.problem.family!r} is estimated as a number.")
+    return GivenStart(thetas, fixed, phi)
+
+
+def _places(assembly: GeneralizedAssembly, design: Design) -> dict[str, int]:
+    """Places of the fixed effects by their names, those of the mean with and without its name before them."""
+    if not assembly.parts:
+        own = [(MEAN, tuple(design.exog_names[j] for j in assembly.fixed.kept), 0)]
+    else:
+        own = [(part.name, part.columns, part.fixed.start) for part in assembly.parts]
+    out = {f"{name}:{column}": first + j for name, columns, first in own for j, column in enumerate(columns)}
+    return out | {column: j for j, column in enumerate(own[0][1])}
+
+
+def _shown(places: Mapping[str, int]) -> list[str]:
+    return [name for name in places if not name.startswith(f"{MEAN}:")]
+
+
+def _deviations(design: Design) -> dict[str, int]:
+    """Places of the terms with one column among those of all predictors, by the names of their standard deviations."""
+    out, t = {}, 0
+    for predictor in design.predictors:
+        for term in predictor.random:
+            if term.structure.n_parameters == 1 and len(term.columns) == 1:
+                column = "(Intercept)" if term.columns[0] == "Intercept" else term.columns[0]
+                name = f"sd({column}|{term.grouping.name})"
+                out[name if predictor.name == MEAN else f"{predictor.name}:{name}"] = t
+            t += 1
+    return out
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
+        raise FitError(f"{name} is given as {value!r}, which is no finite number.")
+    return float(value)

@@ -1,0 +1,140 @@
+"""What a user holds after fitting a model of ordered categories."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+import pandas as pd
+
+from mixfit import wald
+from mixfit.errors import FitError
+from mixfit.fitted.ordinal import FittedOrdinal
+from mixfit.inference.means.emmeans import emmeans
+from mixfit.inference.profiles.intervals import conf_int
+from mixfit.results.generalized import GeneralizedResults
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mixfit.inference.means.marginal_means import EmMeans
+
+__all__ = ["OrdinalResults"]
+
+
+class OrdinalResults(FittedOrdinal, GeneralizedResults):
+    """Estimates of a mixed model of ordered categories.
+
+    `params` has the thresholds first. Tests, marginal means and profiles are of the coefficients of location, on the
+    scale of the latent variable. Responses in residuals and in ``predict(what="mean")`` are the categories' numbers,
+    from 1 on.
+
+    Parameters
+    ----------
+    model : OrdinalMixedModel
+        The model that was fitted.
+    estimate : GeneralizedEstimate
+        Its estimates as arrays.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> wine = mixfit.datasets.load("wine")
+    >>> fit = mixfit.mixed("rating ~ temp + contact + (1 | judge)", wine, family="cumulative").fit()
+    >>> fit.params.round(3).to_dict()  # doctest: +NORMALIZE_WHITESPACE
+    {'1|2': -1.624, '2|3': 1.513, '3|4': 4.229, '4|5': 6.089, 'temp[T.warm]': 3.063, 'contact[T.yes]': 1.835}
+    >>> fit.predict(wine.tail(2), what="class").tolist()
+    ['3', '3']
+    """
+
+    def __repr__(self) -> str:
+        return f"<OrdinalResults: {self.model.formula_text}, {self.model.family!r}, {self.nobs} observations>"
+
+    def conf_int(
+        self,
+        alpha: float = 0.05,
+        *,
+        method: Literal["wald", "profile", "bootstrap"] = "wald",
+        which: str | Sequence[str] | None = None,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Compute confidence intervals.
+
+        Parameters
+        ----------
+        alpha : float
+            One less the coverage.
+        method : {"wald", "profile", "bootstrap"}
+            As of other models. Thresholds have Wald intervals only.
+        which : str or sequence of str, optional
+            ``"thresholds"``, names of `params`, or as of other models. By default all of `params` for Wald intervals.
+        **options
+            Arguments of `bootstrap`, for that method.
+
+        Returns
+        -------
+        DataFrame
+            Columns 0 and 1 are the lower and upper limits; a row a parameter.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> wine = mixfit.datasets.load("wine")
+        >>> fit = mixfit.mixed("rating ~ temp + (1 | judge)", wine, family="cumulative").fit()
+        >>> fit.conf_int().round(2).loc["temp[T.warm]"].tolist()
+        [1.58, 3.75]
+        """
+        names = list(self.params.index)
+        asked = [which] if isinstance(which, str) else which
+        if asked == ["thresholds"]:
+            asked = list(self.model.threshold_names)
+        if method == "wald" and (asked is None or set(asked) <= set(names)):
+            limits = wald.interval(self._coefficients, self._errors, alpha)
+            return pd.DataFrame(limits, index=names).loc[names if asked is None else list(asked)]
+        return conf_int(self, alpha, method=method, which=which, **options)
+
+    def emmeans(
+        self,
+        specs: str | Sequence[str],
+        **options: Any,
+    ) -> EmMeans:
+        """Estimate marginal means of the latent variable, from a location of zero.
+
+        Parameters
+        ----------
+        specs : str or sequence of str
+        **options
+            As of the marginal means of other models; there is the scale of the predictor alone.
+
+        Returns
+        -------
+        EmMeans
+
+        Raises
+        ------
+        FitError
+            For a model with nominal effects, which have no one location.
+        """
+        if self.model.nominal_names:
+            raise FitError(
+                "Marginal means are of location, and this model has nominal effects, which move each threshold by "
+                "itself: average predict(newdata, re_form='population') over rows."
+            )
+        return emmeans(self, specs, **options)
+
+    def get_prediction(self, newdata: object = None, **options: Any) -> NoReturn:
+        """There is no one mean: see `predict`.
+
+        Parameters
+        ----------
+        newdata : frame, optional
+        **options
+
+        Raises
+        ------
+        FitError
+            Always.
+        """
+        raise FitError(
+            "get_prediction gives intervals of a mean, which ordered categories have none of: use "
+            "predict(re_form='population', se=True), or predict(what='link', se=True)."
+        )
