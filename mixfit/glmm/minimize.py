@@ -173,7 +173,7 @@ class GeneralizedCriterion(Generic[AnyPoint]):
             pivots=pivots(directions, slopes.quadratic_share, slopes.inverse_share),
             longest=longest,
             exits=self._exits(found, slopes),
-            endless=tuple(range(m + p, len(longest))),
+            endless=(m + p,) if problem.family.has_dispersion else (),
             directions=directions,
             slopes=slopes,
             n_fixed=p,

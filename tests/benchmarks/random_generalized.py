@@ -19,7 +19,7 @@ import pandas as pd
 
 import mixfit
 from mixfit.errors import FitError, MixfitError
-from mixfit.glmm.estimate import points_at
+from mixfit.glmm.given import points_at
 from mixfit.glmm.problem import GeneralizedParameters
 from tests.laplace_optimum import RawCriterion, best_optimum
 from tests.random_generalized import RandomGeneralized, random_generalized
