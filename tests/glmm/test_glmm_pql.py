@@ -66,7 +66,7 @@ DENSE = {
     "binomial(probit)": "cbind(successes, trials - successes) ~ x + (x|g)",
     "poisson": "count ~ x + (x||g) + (1|h)",
     "poisson(sqrt)": "count ~ x + (1|h)",
-    "gamma": "gamma ~ x + (1|g) + (1|h)",
+    "gamma(inverse)": "gamma ~ x + (1|g) + (1|h)",
     "gaussian(log)": "gamma ~ x + (x|g) + (1|h)",
 }
 

@@ -26,7 +26,7 @@ NAMES = ("unstructured", "compound symmetry in strata", "autoregression", "slope
 
 def fitted(name: str) -> tuple[ResidualMixedModel, LinearResults, ResidualInformation]:
     model = model_of(CASES[name], seed=3)
-    fit = model.fit()
+    fit = model.fit(reml=True)
     assert fit.converged
     return model, fit, model.variance_information(fit.estimate)  # type: ignore[arg-type]
 
