@@ -6,12 +6,8 @@ result with ``summary()``, ``ranef()`` and ``predict()``; with ``family=`` it fi
 
 from typing import TYPE_CHECKING, Any
 
-from mixfit import covariance, datasets, errors
-from mixfit.model.linear import LinearMixedModel
-from mixfit.model.mixed import mixed
-
 if TYPE_CHECKING:
-    from mixfit import bayes, plots
+    from mixfit import bayes, covariance, datasets, errors, plots
     from mixfit.covariance.pedigree import pedigree
     from mixfit.covariance.phylogeny import phylogeny
     from mixfit.inference.comparisons.exact import exact_lrt, exact_rlrt
@@ -22,6 +18,8 @@ if TYPE_CHECKING:
     from mixfit.inference.one_way import anova_estimator
     from mixfit.inference.pb_modcomp import pb_modcomp
     from mixfit.model.generalized import GeneralizedMixedModel
+    from mixfit.model.linear import LinearMixedModel
+    from mixfit.model.mixed import mixed
     from mixfit.model.nonlinear import NonlinearMixedModel, nonlinear
     from mixfit.model.ordinal import OrdinalMixedModel
     from mixfit.model.rates import beta_binomial
@@ -58,9 +56,11 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-# Imported when they are first asked for: `import mixfit` stays quick.
+# Imported when they are first asked for: `import mixfit` is quick, and what a program does not use costs it nothing.
+_MODULES = ("bayes", "covariance", "datasets", "errors", "plots")
 _LAZY = {
     "GeneralizedMixedModel": "mixfit.model.generalized",
+    "LinearMixedModel": "mixfit.model.linear",
     "NonlinearMixedModel": "mixfit.model.nonlinear",
     "OrdinalMixedModel": "mixfit.model.ordinal",
     "ResidualMixedModel": "mixfit.model.residual",
@@ -72,6 +72,7 @@ _LAZY = {
     "exact_rlrt": "mixfit.inference.comparisons.exact",
     "kr_modcomp": "mixfit.inference.fixed_effects.modcomp",
     "marginaleffects_adapter": "mixfit.inference.means.marginaleffects_adapter",
+    "mixed": "mixfit.model.mixed",
     "nonlinear": "mixfit.model.nonlinear",
     "pb_modcomp": "mixfit.inference.pb_modcomp",
     "pedigree": "mixfit.covariance.pedigree",
@@ -86,11 +87,12 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is not needed to fit a linear model."""
+    """Import what is asked for, once."""
     from importlib import import_module
 
-    if name in ("bayes", "plots"):
+    if name in _MODULES:
         return import_module(f"mixfit.{name}")
     if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+        found = globals()[name] = getattr(import_module(_LAZY[name]), name)
+        return found
     raise AttributeError(f"module 'mixfit' has no attribute {name!r}")
