@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from scipy.stats import qmc
 
 from mixfit.bayes.pareto import LIMIT, smoothed
 
@@ -113,6 +112,9 @@ def sample_importance(
 
 
 def _points(density: LogDensity, proposal: Proposal, size: int, chains: int, rng: np.random.Generator) -> Weighted:
+    # scipy.stats takes half a second to import, and fits that are not sampled do without.
+    from scipy.stats import qmc
+
     places, proposed = [], []
     for _ in range(chains):
         net = qmc.Sobol(proposal.dimension, seed=rng).random(size)
