@@ -125,7 +125,9 @@ def test_points_get_smaller_and_fainter_as_they_get_many() -> None:
 @pytest.mark.parametrize("fit", [sleep_fit, cbpp_fit])
 def test_the_accessor_is_the_functions_with_the_fit_filled_in(fit: object) -> None:
     plot = fit().plot
-    assert [name for name in dir(plot) if not name.startswith("_")] == sorted([*DRAWN, "category_probabilities", "rootogram"])
+    assert [name for name in dir(plot) if not name.startswith("_")] == sorted(
+        [*DRAWN, "category_probabilities", "rootogram"]
+    )
     for name in DRAWN:
         function, method = getattr(mixfit.plots, name), getattr(plot, name)
         assert list(inspect.signature(method).parameters) == list(inspect.signature(function).parameters)[1:]
