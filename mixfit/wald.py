@@ -39,15 +39,14 @@ def ratios(estimates: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArr
     Returns
     -------
     ndarray, shape (p,)
-        NaN or infinite where the standard error is zero.
+        NaN where the standard error is zero: of what is held there is no test.
 
     Examples
     --------
     >>> ratios(np.array([4.0, -1.0]), np.array([2.0, 0.5])).tolist()
     [2.0, -2.0]
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return estimates / errors
+    return np.divide(estimates, errors, out=np.full(np.shape(estimates), np.nan), where=errors > 0.0)
 
 
 def p_values(statistics: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -166,6 +166,10 @@ def check_random(random: Sequence[RandomDesign], n_rows: int, *, residual: bool 
                 f"{term.text}: grouping factor {term.grouping.name!r} has one level "
                 f"({term.grouping.levels[0]!s}) in the rows used; it needs at least two."
             )
+        if term.spread is not None and len(np.unique(term.written.codes)) < 2:
+            raise DesignError(
+                f"{term.text}: the rows used have one level of {term.written.name!r}; the term needs at least two."
+            )
         # Levels that are related differ in more than what a row adds.
         if not residual or (term.structure.relationship is not None and not term.structure.absorbs_residual):
             continue

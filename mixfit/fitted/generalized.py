@@ -16,6 +16,7 @@ from mixfit.fitted.marginal import marginal_means
 from mixfit.fitted.predict import predicted, row_predictors
 from mixfit.fitted.re_form import is_marginal
 from mixfit.fitted.residuals import conditional_residuals, mixture_residuals, overdispersion_test
+from mixfit.fitted.singular import any_singular, undetermined
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -93,6 +94,16 @@ class FittedGeneralized(Fitted):
     def bse_theta(self) -> Array:
         """Standard errors of `theta`, shape (m,); NaN on the boundary."""
         return self.estimate.theta_errors[self.model.theta_order]
+
+    @cached_property
+    def is_singular(self) -> bool:
+        """Whether a random effect has no variance, or is determined by the others, in any predictor.
+
+        As lme4's ``isSingular`` (a diagonal entry of theta below 1e-4), for columns of unit mean square; and
+        where a term's columns are proportional within every group, which leaves its effects undetermined.
+        """
+        random = [*self.model.design.random, *(t for p in self.model.design.further for t in p.random)]
+        return any_singular(random, self.estimate.every_template) or any(undetermined(term) for term in random)
 
     @property
     def family(self) -> Family:
@@ -351,6 +362,8 @@ class FittedGeneralized(Fitted):
         """
         if type not in ("response", "link"):
             raise FitError(f"predict has the types 'response' and 'link', not {type!r}")
+        if is_marginal(re_form) and what not in (None, "response"):
+            raise FitError(f"re_form='marginal' averages the response, and what={what!r} is asked for.")
         if (self.estimate.further or what is not None) and not is_marginal(re_form):
             return predict_part(self, newdata, what or type, re_form, allow_new_levels, se)
         if is_marginal(re_form) and type == "response":

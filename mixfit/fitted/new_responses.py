@@ -166,9 +166,12 @@ def draw_new_responses(
 
 
 def new_weights(fit: Fit, newdata: object, weights: ArrayLike | None, m: int) -> Array:
-    """Prior weights of new rows, shape (m,): those given, or from the columns that the fit had them from."""
+    """Prior weights of new rows, shape (m,): those given, or from the columns that the fit had them from.
+
+    NaN for a row of weight zero, which the fit would leave out.
+    """
     own = fit.model.design.reader.read_weights(newdata) if weights is None else None
-    return row_weights(weights, own, m)
+    return row_weights(weights, None if own is None else np.where(own > 0.0, own, np.nan), m)
 
 
 def _refuse_places(new: NewDesign, random: Sequence[RandomDesign]) -> None:

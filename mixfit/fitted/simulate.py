@@ -39,7 +39,7 @@ def simulate(
         Number of replicates.
     newdata : frame, optional
         Rows to draw responses for, with the columns of the formula, grouping factors included; levels may be new. The
-        rows of the fit by default. A row with a missing value gives NaN.
+        rows of the fit by default. A row with a missing value, or of weight zero, gives NaN.
     seed : int, Generator or None
         As ``numpy.random.default_rng`` takes it.
     re_form : None, str, False or sequence of str

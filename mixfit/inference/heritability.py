@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 
 from mixfit.covariance.steps import split_theta
+from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized
+from mixfit.fitted.residual_covariance import is_structured
 from mixfit.fitted.varcorr import term_order, unique_names
 from mixfit.inference.variances import distribution_variance
 from mixfit.tables.table import Table
@@ -68,6 +70,11 @@ def heritability(fit: Fit, alpha: float = 0.05) -> Table:
      Batch     1764 0.418      0.216 0.112 0.804
     """
     random, estimate = fit.model.design.random, fit.estimate
+    if is_structured(fit):
+        raise FitError(
+            "Shares in the variance are of one residual variance, and residual= or dispersion= gives the rows several: "
+            "varcorr() has all variances."
+        )
     residual = distribution_variance(fit) if is_generalized(fit) else estimate.unit**2
     thetas = split_theta([term.structure for term in random], estimate.theta)
     variances, gradients = [], []

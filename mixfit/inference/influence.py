@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # What a screen holds.
 _SHOWN = 20
+# Variances below this share of the largest are rounding of zero: coefficients that are held.
+_HELD = 1e-24
 
 __all__ = [
     "Influence",
@@ -230,7 +232,9 @@ def influence(fit: Fit, by: str | ArrayLike, *, refit: bool = False) -> Influenc
 
 
 def _distances(dfbeta: Array, covariance: Array) -> Array:
-    """D = dfbeta' Cov^{-1} dfbeta / p of every row; NaN without fixed effects."""
+    """D = dfbeta' Cov^{-1} dfbeta / p of every row, p effects that are not held; NaN without any."""
+    free = np.diagonal(covariance) > _HELD * np.diagonal(covariance).max(initial=0.0)
+    covariance, dfbeta = covariance[np.ix_(free, free)], dfbeta[:, free]
     if not len(covariance):
         return np.full(len(dfbeta), np.nan)
     half = np.linalg.solve(np.linalg.cholesky(covariance), dfbeta.T)

@@ -24,9 +24,12 @@ from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
     from numpy.typing import NDArray
 
+    from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import Fit
 
     Array = NDArray[np.float64]
@@ -86,14 +89,22 @@ def pooling(fit: Fit, group: str) -> Pooling:
     terms = [term for term in fit.model.design.random if term.grouping.name == group]
     if not terms:
         raise FitError(f"The model has no grouping factor {group!r}; it has {', '.join(map(repr, fit.ranef()))}.")
-    columns = {name: z for term in terms for name, z in zip(term.columns, term.Z.T, strict=True)}
+    columns = {name: z for term in terms for name, z in _columns(term)}
     score, weights = _score(fit)
-    grouping = terms[0].grouping
+    grouping = terms[0].written
     Z = np.column_stack(list(columns.values()))
     steps = unpenalized_steps(Z, grouping.codes, grouping.n_levels, weights, score)
     pooled = fit.coef()[group][list(columns)]
     fixed = fit.fixef.reindex(list(columns)).fillna(0.0)
     return Pooling(pooled + steps, pooled, fixed)
+
+
+def _columns(term: RandomDesign) -> Iterator[tuple[str, Array]]:
+    """What is written left of the bar; of a term whose columns are its levels the one that they are made of."""
+    if term.spread is not None:
+        yield term.spread.column, term.Z.sum(axis=1)
+        return
+    yield from zip(term.columns, term.Z.T, strict=True)
 
 
 def unpenalized_steps(Z: Array, codes: NDArray[np.intp], n_levels: int, weights: Array, score: Array) -> Array:

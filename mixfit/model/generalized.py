@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mixfit.design.build import build
 from mixfit.design.types import MEAN
-from mixfit.errors import BiasWarning, FitError
+from mixfit.errors import BiasWarning, FitError, FormulaError
 from mixfit.families.links import LINKS
 from mixfit.families.resolve import resolve_family
 from mixfit.families.several import DISPERSION, ZERO
@@ -78,6 +78,10 @@ def generalized(
         links=links,
         further=further,
     )
+    for predictor in design.further:
+        if not predictor.X.shape[1] and not predictor.random and predictor.offset is None:
+            argument = "zi" if predictor.name == ZERO else predictor.name
+            raise FormulaError(f"{argument}= has no terms, which would hold its predictor at zero: leave it out.")
     return GeneralizedMixedModel(formula, design, family, fixed)
 
 
@@ -252,8 +256,10 @@ class GeneralizedMixedModel(MixedModel):
         return model
 
     def with_design(self, design: Design) -> GeneralizedMixedModel:
-        """The same kind of model, with the same family, of another design."""
-        return GeneralizedMixedModel(self.formula, design, self.family, self.known_effects)
+        """The same kind of model, with the same family, of another design; coefficients that it lacks are not held."""
+        names = {*design.exog_names, *(f"{p.name}:{name}" for p in design.further for name in p.exog_names)}
+        held = {name: value for name, value in self.known_effects.items() if name in names}
+        return GeneralizedMixedModel(self.formula, design, self.family, held)
 
     def with_family(self, family: Any) -> GeneralizedMixedModel:
         """The same predictors of the same response under another distribution.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixfit.design.types import MEAN
-from mixfit.errors import FitError, FormulaError
+from mixfit.errors import ArgumentError, FitError, FormulaError
 from mixfit.glmm.given import GivenStart
 from mixfit.glmm.held import Held
 from mixfit.model.starts import read_fixed_start, read_start
@@ -39,6 +39,8 @@ def hold_in_family(family: Family, fixed: Mapping[str, float]) -> tuple[Family, 
     FitError
         For values that a parameter cannot have.
     """
+    if not isinstance(fixed, Mapping):
+        raise ArgumentError(f"fixed= takes values by name, such as {{'x': 0.5}}, not {fixed!r}.")
     shapes = {s.name for s in family.shapes}
     own = {name: value for name, value in fixed.items() if name in shapes or name in _DISPERSION}
     if not own:

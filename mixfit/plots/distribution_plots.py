@@ -84,6 +84,9 @@ def quantile_residual_plot(
     left.set_ylabel("quantile residual")
     left.set_title("\n".join(f"{name}: p = {p:.3f}" for name, p in tests.items()), fontsize="small", loc="left")
     predicted = np.asarray(fit.predict(re_form=re_form), dtype=float)
+    if predicted.ndim > 1:
+        # Probabilities of categories, which the linear predictor orders.
+        predicted = np.asarray(fit.predict(re_form=re_form, type="link"), dtype=float)
     right.scatter(np.argsort(np.argsort(predicted, kind="stable")) / max(m - 1, 1), values, color=BLUE, **style)
     for quartile in _QUARTILES:
         right.axhline(quartile, color=GREY, linewidth=1.0, linestyle="--", zorder=0)

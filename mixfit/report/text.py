@@ -86,7 +86,7 @@ def varcorr_cells(
         own += [[""] * len(header) for _ in cells[len(own) :]]
         whole += zip(own, cells, strict=True)
     whole += zip(rows, [*([] for _ in residual), *([c] for _, c in log_sd)], strict=True)
-    n_corr = max(len(cells) for _, cells in whole)
+    n_corr = max((len(cells) for _, cells in whole), default=0)
     header += ["Corr", *[""] * (n_corr - 1)] if n_corr else []
     return header, [[*own, *cells, *[""] * (n_corr - len(cells))] for own, cells in whole]
 

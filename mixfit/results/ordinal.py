@@ -87,6 +87,11 @@ class OrdinalResults(FittedOrdinal, GeneralizedResults):
         asked = [which] if isinstance(which, str) else which
         if asked == ["thresholds"]:
             asked = list(self.model.threshold_names)
+        if options and method != "bootstrap":
+            raise FitError(
+                f"conf_int of ordered categories has no argument {next(iter(options))!r}: parameters are named by "
+                "which=, and params_of('dispersion') with bse_of('dispersion') has the scale effects."
+            )
         if method == "wald" and (asked is None or set(asked) <= set(names)):
             limits = wald.interval(self._coefficients, self._errors, alpha)
             return pd.DataFrame(limits, index=names).loc[names if asked is None else list(asked)]

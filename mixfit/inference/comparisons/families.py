@@ -12,14 +12,12 @@ from mixfit.fitted.protocols import is_fit
 from mixfit.tables.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mixfit.fitted.protocols import Fit
 
 __all__ = ["compare_families"]
 
 
-def compare_families(fit: Fit, candidates: Sequence[Any]) -> Table:
+def compare_families(fit: Fit, candidates: Any) -> Table:
     """Fit the same predictors with other families to the same rows, and rank them by AIC.
 
     Parameters
@@ -53,6 +51,10 @@ def compare_families(fit: Fit, candidates: Sequence[Any]) -> Table:
     nbinom1(log)     5   15.8
     poisson(log)     4  197.6
     """
+    if not hasattr(fit.model, "with_family"):
+        raise ComparisonError("Families are compared of models without residual=: leave it out, or compare by anova.")
+    if isinstance(candidates, str):
+        candidates = [candidates]
     own = fit.model.fit(reml=False) if fit.reml else fit
     rows, notes = {_name(own): _row(own)}, []
     for candidate in candidates:

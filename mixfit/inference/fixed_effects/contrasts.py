@@ -26,6 +26,8 @@ __all__ = ["ContrastTests", "contrast_matrix", "contrast_tests", "independent_ro
 
 # Singular values of unit rows below this share of the largest are rounding of contrasts typed with 7 digits.
 _RANK = 1e-7
+# Variances below this share of the largest are rounding of zero: standard errors of one share in 1e12.
+_HELD = 1e-24
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,9 +144,13 @@ def independent_rows(L: Array, cov: Array, rhs: Array) -> tuple[Array, Array]:
     FitError
         Where dependent rows of L are said to equal values that contradict each other.
     """
-    half = L @ np.linalg.cholesky(cov)
+    # A coefficient that is held is known, but for rounding.
+    free = np.diagonal(cov) > _HELD * np.diagonal(cov).max(initial=0.0)
+    half = L[:, free] @ np.linalg.cholesky(cov[np.ix_(free, free)])
     lengths = np.sqrt(np.einsum("qp,qp->q", half, half))
-    lengths[lengths == 0.0] = 1.0
+    largest = np.abs(L).max(axis=1, initial=0.0) * np.sqrt(np.diagonal(cov).max(initial=0.0))
+    known = lengths <= np.sqrt(_HELD) * largest
+    half[known], lengths[known] = 0.0, 1.0
     left, values, _ = np.linalg.svd(half / lengths[:, None])
     rank = int((values > _RANK * values.max(initial=0.0)).sum())
     wanted = rhs / lengths
