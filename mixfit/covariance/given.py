@@ -144,10 +144,11 @@ class Given(Proportional):
         return [ParameterDirection(term, t, 0, 2.0 * t @ t.T, twice, True, False)]
 
     def is_singular(self, template: Array, scale: Array, tolerance: float = SINGULAR) -> NDArray[np.bool_] | np.bool_:
-        """Whether sigma is nothing beside it."""
+        """Whether sigma is nothing beside the standard deviation that it gives a row on average."""
         if not self.is_given:
             return np.zeros(template.shape[:-2], dtype=bool)
-        return (np.diagonal(template, axis1=-2, axis2=-1) * scale > 1.0 / tolerance).any(axis=-1)
+        deviations = np.linalg.norm(template, axis=-1)
+        return np.asarray(np.linalg.norm(deviations * scale, axis=-1) > 1.0 / tolerance)
 
     def coordinates_at(self, center: Array) -> Coordinates:
         """None: S is that of the minimum."""

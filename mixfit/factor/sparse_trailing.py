@@ -169,7 +169,7 @@ def _prior(gram: Gram, c: TrailingColumns, j: int) -> tuple[Index, Array]:
         own = np.arange(c.own(j).start, c.own(j).stop, dtype=np.intp)
         return own * (c.m + 1), np.ones(len(own))
     low = coo_array(tril(gram.relationships[j].precision))
-    row, col = (c.offset[j] + at.astype(np.intp) for at in low.coords)
+    row, col = (c.offset[j] + at.astype(np.intp) for at in (low.row, low.col))
     return row * c.m + col, low.data
 
 

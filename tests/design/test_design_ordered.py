@@ -40,6 +40,8 @@ def test_booleans_and_expressions_are_read() -> None:
 
 
 def test_a_polars_enumeration_has_an_order() -> None:
+    if not pl.Series(["a"], dtype=pl.Enum(["a"])).to_pandas().cat.ordered:
+        pytest.skip("this polars hands its enumerations over without their order")
     frame = pl.DataFrame({name: WINE[name].astype(str).tolist() for name in ("rating", "temp", "contact", "judge")})
     own = model(frame.with_columns(pl.col("rating").cast(pl.Enum(list("12345")))))
     assert own.endog.tolist() == WINE["rating"].astype(float).tolist()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy.sparse import coo_array, csc_array, eye_array, random_array, tril
+from scipy.sparse import coo_array, csc_array, eye_array, tril
 
 from mixfit.errors import FitError
 from mixfit.factor.fronts import Fronts, fronts
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def random_matrix(m: int, density: float, seed: int) -> csc_array:
     rng = np.random.default_rng(seed)
-    half = random_array((m, m), density=density, rng=rng, data_sampler=rng.standard_normal)
+    half = csc_array(np.where(rng.random((m, m)) < density, rng.standard_normal((m, m)), 0.0))
     return csc_array(half @ half.T + eye_array(m))
 
 
@@ -35,7 +35,7 @@ def tree_matrix(m: int, seed: int) -> csc_array:
 
 def lower(matrix: csc_array) -> tuple[Index, Index, Array]:
     low = coo_array(tril(matrix))
-    return low.coords[0].astype(np.intp), low.coords[1].astype(np.intp), low.data
+    return low.row.astype(np.intp), low.col.astype(np.intp), low.data
 
 
 MATRICES = [

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["compare_families"]
 
+_COLUMNS = ("npar", "logLik", "AIC", "BIC")
+
 
 def compare_families(fit: Fit, candidates: Any) -> Table:
     """Fit the same predictors with other families to the same rows, and rank them by AIC.
@@ -68,9 +70,9 @@ def compare_families(fit: Fit, candidates: Any) -> Table:
         except ComparisonError:
             raise
         except MixfitError as error:
-            rows[_unused(name, rows)] = {}
+            rows[_unused(name, rows)] = dict.fromkeys(_COLUMNS, np.nan)
             notes.append(f"{name}: {error}")
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["npar", "logLik", "AIC", "BIC"])
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(_COLUMNS))
     frame = frame.sort_values("AIC", kind="stable")
     frame.insert(3, "dAIC", frame["AIC"] - frame["AIC"].min())
     relative = np.exp(-0.5 * frame["dAIC"])
