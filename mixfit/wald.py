@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 __all__ = [
+    "HELD",
     "aic",
+    "are_free",
     "bic",
     "correlation",
     "f_tail",
@@ -27,6 +29,10 @@ __all__ = [
     "t_quantile",
     "t_tails",
 ]
+
+
+#: Variances below this share of the largest are rounding of zero: standard errors of one share in 1e12.
+HELD = 1e-24
 
 
 def ratios(estimates: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -47,6 +53,26 @@ def ratios(estimates: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArr
     [2.0, -2.0]
     """
     return np.divide(estimates, errors, out=np.full(np.shape(estimates), np.nan), where=errors > 0.0)
+
+
+def are_free(covariance: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which estimates are not held at a value: those whose variance is more than rounding of the largest.
+
+    Parameters
+    ----------
+    covariance : ndarray, shape (p, p)
+
+    Returns
+    -------
+    ndarray of bool, shape (p,)
+
+    Examples
+    --------
+    >>> are_free(np.diag([2.0, 0.0])).tolist()
+    [True, False]
+    """
+    variances = np.diagonal(covariance)
+    return np.asarray(variances > HELD * variances.max(initial=0.0))
 
 
 def p_values(statistics: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ __all__ = ["Proposal", "Weighted", "sample_importance"]
 _PILOT, _PILOT_DEAR = 1024, 128
 # Effective points for each draw, so that few points are drawn twice; of a dear density far fewer, each of them drawn
 # several times with other coefficients and effects.
-OVERSAMPLING, OVERSAMPLING_DEAR = 2.0, 0.125
+_OVERSAMPLING, _OVERSAMPLING_DEAR = 2.0, 0.125
 # At most so many points for each draw, and in each net at least this many.
 _MOST, _FEWEST = 16.0, 64
 # Weights of which this share is effective serve whatever k-hat says: it is too large where weights are nearly all the
@@ -102,11 +102,11 @@ def sample_importance(
     rng: np.random.Generator,
     *,
     dear: bool = False,
-    oversampling: float = OVERSAMPLING,
+    oversampling: float = _OVERSAMPLING,
 ) -> Weighted:
     """Points for `draws` draws in each of some chains, so many effective ones a draw; few of a `dear` density."""
     pilot = _points(density, proposal, _PILOT_DEAR if dear else _PILOT, 1, rng)
-    wanted = draws * (OVERSAMPLING_DEAR if dear else oversampling / max(pilot.efficiency, 1.0 / _MOST))
+    wanted = draws * (_OVERSAMPLING_DEAR if dear else oversampling / max(pilot.efficiency, 1.0 / _MOST))
     size = max(_FEWEST, 2 ** int(np.rint(np.log2(min(wanted, _MOST * draws)))))
     return _points(density, proposal, size, chains, rng)
 

@@ -25,6 +25,7 @@ from scipy.special import logsumexp
 from mixfit.bayes.collapsed import Conditional
 from mixfit.bayes.generalized import JointValues
 from mixfit.covariance.steps import split_theta
+from mixfit.glmm.nodes import product_rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +105,7 @@ class LevelPosterior:
         self._center = fit.estimate.beta
         covariance = fit.estimate.cov_beta
         self._root = np.linalg.cholesky(covariance) if len(covariance) else covariance
-        self._rule, self._rule_of_slopes = (_rule(nodes[self._k], self._k) for nodes in (_NODES, _NODES_OF_SLOPES))
+        self._rule, self._rule_of_slopes = (product_rule(n[self._k], self._k) for n in (_NODES, _NODES_OF_SLOPES))
         self._quadratic = self._about_fit(order)
         ends = np.cumsum([len(self._center), *priors.sizes])
         self._parts = [slice(int(a), int(b)) for a, b in pairwise(ends)]
@@ -238,16 +239,16 @@ class LevelPosterior:
         beta, template = self._beta(x), self._template(x)
         at = self._maximize(beta, template)
         inverse = np.linalg.inv(at.low)
-        nodes, log_weights = self._rule_of_slopes if slopes else self._rule
+        rule = self._rule_of_slopes if slopes else self._rule
         integrand, scores, places = [], [], []
-        for node in nodes:
+        for node in rule.nodes.T:
             u = at.u + np.einsum("rqab,a->rqb", inverse, node)
             height, eta = self._height(at, u)
             integrand.append(height)
             if slopes:
                 places.append(u)
                 scores.append(self._family.terms(self._y, self._prior, eta, self.fit.dispersion).score)
-        shares = np.stack(integrand, axis=2) + log_weights
+        shares = np.stack(integrand, axis=2) + rule.log_weights
         own = logsumexp(shares, axis=2)
         log_low = np.log(np.einsum("rqaa->rqa", at.low)).sum(axis=(1, 2))
         value = own.sum(axis=1) - log_low + self._constant
@@ -301,14 +302,6 @@ class LevelPosterior:
                 moved = np.log(rng.random(shape[:2])) < other_ratio - ratio
             u, ratio = np.where(moved[..., None], other, u), np.where(moved, other_ratio, ratio)
         return u
-
-
-def _rule(nodes: int, k: int) -> tuple[Array, Array]:
-    """Nodes (M, k) of a product rule, and the logarithms of its weights over the normal density (M,), but for 2 pi."""
-    node, weight = np.polynomial.hermite_e.hermegauss(nodes)
-    grids = np.meshgrid(*[node] * k, indexing="ij")
-    shares = np.meshgrid(*[np.log(weight / weight.sum()) + 0.5 * node**2] * k, indexing="ij")
-    return np.stack([g.ravel() for g in grids], axis=1), np.sum([s.ravel() for s in shares], axis=0)
 
 
 def _solve(matrices: Array, right: Array) -> Array:

@@ -18,9 +18,12 @@ from mixfit.fitted.simulate import simulate
 from mixfit.fitted.singular import any_singular, undetermined
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
+    from mixfit.design.types import RandomDesign
     from mixfit.optimize.certificate import Certificate
 
     Array = NDArray[np.float64]
@@ -214,9 +217,13 @@ class Fitted:
         As lme4's ``isSingular`` (a diagonal entry of theta below 1e-4), for columns of unit mean square; and
         where a term's columns are proportional within every group, which leaves its effects undetermined.
         """
-        random = self.model.design.random
-        boundary = any_singular(random, self.estimate.templates)
-        return boundary or any(undetermined(term) for term in random)
+        random, templates = self._random_parts
+        return any_singular(random, templates) or any(undetermined(term) for term in random)
+
+    @property
+    def _random_parts(self) -> tuple[Sequence[RandomDesign], Sequence[Array]]:
+        """All random terms, and their factors."""
+        return self.model.design.random, self.estimate.templates
 
     @cached_property
     def Lambda(self) -> csr_array:

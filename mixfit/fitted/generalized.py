@@ -16,11 +16,13 @@ from mixfit.fitted.marginal import marginal_means
 from mixfit.fitted.predict import predicted, row_predictors
 from mixfit.fitted.re_form import is_marginal
 from mixfit.fitted.residuals import conditional_residuals, mixture_residuals, overdispersion_test
-from mixfit.fitted.singular import any_singular, undetermined
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
+    from mixfit.design.types import RandomDesign
     from mixfit.families.base import Family
     from mixfit.families.links import Link
     from mixfit.fitted.protocols import GeneralizedFit, GeneralizedModel, Kind
@@ -95,15 +97,11 @@ class FittedGeneralized(Fitted):
         """Standard errors of `theta`, shape (m,); NaN on the boundary."""
         return self.estimate.theta_errors[self.model.theta_order]
 
-    @cached_property
-    def is_singular(self) -> bool:
-        """Whether a random effect has no variance, or is determined by the others, in any predictor.
-
-        As lme4's ``isSingular`` (a diagonal entry of theta below 1e-4), for columns of unit mean square; and
-        where a term's columns are proportional within every group, which leaves its effects undetermined.
-        """
+    @property
+    def _random_parts(self) -> tuple[Sequence[RandomDesign], Sequence[Array]]:
+        """Those of every predictor."""
         random = [*self.model.design.random, *(t for p in self.model.design.further for t in p.random)]
-        return any_singular(random, self.estimate.every_template) or any(undetermined(term) for term in random)
+        return random, self.estimate.every_template
 
     @property
     def family(self) -> Family:

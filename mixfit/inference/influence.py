@@ -15,6 +15,7 @@ from mixfit.inference.deletion import delete_groups, refits_without
 from mixfit.lmm.working import leverages
 from mixfit.tables.layout import shown
 from mixfit.tables.table import Table
+from mixfit.wald import are_free
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 # What a screen holds.
 _SHOWN = 20
-# Variances below this share of the largest are rounding of zero: coefficients that are held.
-_HELD = 1e-24
 
 __all__ = [
     "Influence",
@@ -233,7 +232,7 @@ def influence(fit: Fit, by: str | ArrayLike, *, refit: bool = False) -> Influenc
 
 def _distances(dfbeta: Array, covariance: Array) -> Array:
     """D = dfbeta' Cov^{-1} dfbeta / p of every row, p effects that are not held; NaN without any."""
-    free = np.diagonal(covariance) > _HELD * np.diagonal(covariance).max(initial=0.0)
+    free = are_free(covariance)
     covariance, dfbeta = covariance[np.ix_(free, free)], dfbeta[:, free]
     if not len(covariance):
         return np.full(len(dfbeta), np.nan)

@@ -80,8 +80,7 @@ def generalized(
     )
     for predictor in design.further:
         if not predictor.X.shape[1] and not predictor.random and predictor.offset is None:
-            argument = "zi" if predictor.name == ZERO else predictor.name
-            raise FormulaError(f"{argument}= has no terms, which would hold its predictor at zero: leave it out.")
+            raise FormulaError(f"{predictor.name}= has no terms, which would hold its predictor at zero: leave it out.")
     return GeneralizedMixedModel(formula, design, family, fixed)
 
 

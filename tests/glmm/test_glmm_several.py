@@ -66,6 +66,7 @@ MODELS = [
     ("truncated_nbinom2", "~ x + (1 | g)", "~ h + (1 | g)"),
     ("gamma(log)", "~ 1", "~ x + (1 | g)"),
     ("gaussian", None, "~ 1 + (1 | g)"),
+    ("gaussian(log)", None, "~ 1 + (1 | g)"),
     ("t", None, "~ 1 + (x | g)"),
     ("tweedie", None, "~ 1 + (1 | g)"),
     ("compois", None, "~ 1 + (1 | g)"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mixfit import wald
 from mixfit.errors import FitError
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ __all__ = ["ContrastTests", "contrast_matrix", "contrast_tests", "independent_ro
 
 # Singular values of unit rows below this share of the largest are rounding of contrasts typed with 7 digits.
 _RANK = 1e-7
-# Variances below this share of the largest are rounding of zero: standard errors of one share in 1e12.
-_HELD = 1e-24
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,12 +143,11 @@ def independent_rows(L: Array, cov: Array, rhs: Array) -> tuple[Array, Array]:
     FitError
         Where dependent rows of L are said to equal values that contradict each other.
     """
-    # A coefficient that is held is known, but for rounding.
-    free = np.diagonal(cov) > _HELD * np.diagonal(cov).max(initial=0.0)
+    free = wald.are_free(cov)
     half = L[:, free] @ np.linalg.cholesky(cov[np.ix_(free, free)])
     lengths = np.sqrt(np.einsum("qp,qp->q", half, half))
     largest = np.abs(L).max(axis=1, initial=0.0) * np.sqrt(np.diagonal(cov).max(initial=0.0))
-    known = lengths <= np.sqrt(_HELD) * largest
+    known = lengths <= np.sqrt(wald.HELD) * largest
     half[known], lengths[known] = 0.0, 1.0
     left, values, _ = np.linalg.svd(half / lengths[:, None])
     rank = int((values > _RANK * values.max(initial=0.0)).sum())
