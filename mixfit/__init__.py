@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mixfit import bayes, covariance, datasets, errors, plots
     from mixfit.covariance.pedigree import pedigree
     from mixfit.covariance.phylogeny import phylogeny
+    from mixfit.defaults import options
     from mixfit.inference.comparisons.exact import exact_lrt, exact_rlrt
     from mixfit.inference.comparisons.likelihood_ratio import anova
     from mixfit.inference.fixed_effects.modcomp import kr_modcomp, sat_modcomp
@@ -46,6 +47,7 @@ __all__ = [
     "marginaleffects_adapter",
     "mixed",
     "nonlinear",
+    "options",
     "pb_modcomp",
     "pedigree",
     "phylogeny",
@@ -74,6 +76,7 @@ _LAZY = {
     "marginaleffects_adapter": "mixfit.inference.means.marginaleffects_adapter",
     "mixed": "mixfit.model.mixed",
     "nonlinear": "mixfit.model.nonlinear",
+    "options": "mixfit.defaults",
     "pb_modcomp": "mixfit.inference.pb_modcomp",
     "pedigree": "mixfit.covariance.pedigree",
     "phylogeny": "mixfit.covariance.phylogeny",
