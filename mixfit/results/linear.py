@@ -21,12 +21,14 @@ from mixfit.inference.profiles.intervals import conf_int
 from mixfit.inference.quantile import quantile_residuals, residual_tests
 from mixfit.inference.r2 import icc, r2
 from mixfit.inference.re_pca import re_pca
+from mixfit.inference.robust.covariance import cov_params
 from mixfit.plots.accessor import Plots
 from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
 from mixfit.results.profile import profile
+from mixfit.results.robust import robust
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -69,6 +71,8 @@ class LinearResults(FittedLinear):
         return f"<LinearResults: {self.model.description}, {method}, {self.nobs} observations>"
 
     # Functions of a fit, as methods: each is documented where it is defined.
+    cov_params = cov_params
+    robust = robust
     params_of = params_of
     bse_of = bse_of
     summary = summary
