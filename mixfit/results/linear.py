@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mixfit.bayes.sample import sample
 from mixfit.fitted.linear import FittedLinear
 from mixfit.inference.bootstrap import bootstrap
+from mixfit.inference.collinearity import collinearity
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.comparisons.ranova import ranova
@@ -93,6 +94,7 @@ class LinearResults(FittedLinear):
 
     icc = icc
     r2 = r2
+    collinearity = collinearity
     re_pca = re_pca
     heritability = heritability
     loadings = loadings
