@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mixfit import bayes, covariance, datasets, errors, plots
     from mixfit.covariance.pedigree import pedigree
     from mixfit.covariance.phylogeny import phylogeny
+    from mixfit.inference.comparisons.compare import compare
     from mixfit.inference.comparisons.exact import exact_lrt, exact_rlrt
     from mixfit.inference.comparisons.likelihood_ratio import anova
     from mixfit.inference.fixed_effects.modcomp import kr_modcomp, sat_modcomp
@@ -36,6 +37,7 @@ __all__ = [
     "anova_estimator",
     "bayes",
     "beta_binomial",
+    "compare",
     "covariance",
     "datasets",
     "emmeans",
@@ -67,6 +69,7 @@ _LAZY = {
     "anova": "mixfit.inference.comparisons.likelihood_ratio",
     "anova_estimator": "mixfit.inference.one_way",
     "beta_binomial": "mixfit.model.rates",
+    "compare": "mixfit.inference.comparisons.compare",
     "emmeans": "mixfit.inference.means.emmeans",
     "exact_lrt": "mixfit.inference.comparisons.exact",
     "exact_rlrt": "mixfit.inference.comparisons.exact",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mixfit.bayes.sample import sample
 from mixfit.fitted.generalized import FittedGeneralized
 from mixfit.inference.bootstrap import bootstrap
+from mixfit.inference.collinearity import collinearity
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.fixed_effects.tables import anova, contest, ttest
@@ -89,6 +90,7 @@ class GeneralizedResults(FittedGeneralized):
 
     icc = icc
     r2 = r2
+    collinearity = collinearity
     re_pca = re_pca
     heritability = heritability
     loadings = loadings
