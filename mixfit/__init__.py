@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mixfit.inference.comparisons.likelihood_ratio import anova
     from mixfit.inference.fixed_effects.modcomp import kr_modcomp, sat_modcomp
     from mixfit.inference.means.emmeans import emmeans
+    from mixfit.inference.means.emtrends import emtrends
+    from mixfit.inference.means.joint_tests import joint_tests
     from mixfit.inference.means.marginaleffects_adapter import marginaleffects_adapter
     from mixfit.inference.one_way import anova_estimator
     from mixfit.inference.pb_modcomp import pb_modcomp
@@ -41,9 +43,11 @@ __all__ = [
     "covariance",
     "datasets",
     "emmeans",
+    "emtrends",
     "errors",
     "exact_lrt",
     "exact_rlrt",
+    "joint_tests",
     "kr_modcomp",
     "marginaleffects_adapter",
     "mixed",
@@ -71,8 +75,10 @@ _LAZY = {
     "beta_binomial": "mixfit.model.rates",
     "compare": "mixfit.inference.comparisons.compare",
     "emmeans": "mixfit.inference.means.emmeans",
+    "emtrends": "mixfit.inference.means.emtrends",
     "exact_lrt": "mixfit.inference.comparisons.exact",
     "exact_rlrt": "mixfit.inference.comparisons.exact",
+    "joint_tests": "mixfit.inference.means.joint_tests",
     "kr_modcomp": "mixfit.inference.fixed_effects.modcomp",
     "marginaleffects_adapter": "mixfit.inference.means.marginaleffects_adapter",
     "mixed": "mixfit.model.mixed",
