@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mixfit.model.ordinal import OrdinalMixedModel
     from mixfit.model.rates import beta_binomial
     from mixfit.model.residual import ResidualMixedModel
+    from mixfit.planning.grid import grid
 
 __all__ = [
     "GeneralizedMixedModel",
@@ -42,6 +43,7 @@ __all__ = [
     "errors",
     "exact_lrt",
     "exact_rlrt",
+    "grid",
     "kr_modcomp",
     "marginaleffects_adapter",
     "mixed",
@@ -70,6 +72,7 @@ _LAZY = {
     "emmeans": "mixfit.inference.means.emmeans",
     "exact_lrt": "mixfit.inference.comparisons.exact",
     "exact_rlrt": "mixfit.inference.comparisons.exact",
+    "grid": "mixfit.planning.grid",
     "kr_modcomp": "mixfit.inference.fixed_effects.modcomp",
     "marginaleffects_adapter": "mixfit.inference.means.marginaleffects_adapter",
     "mixed": "mixfit.model.mixed",
