@@ -4,6 +4,8 @@
 result with ``summary()``, ``ranef()`` and ``predict()``; with ``family=`` it fits generalized models.
 """
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from mixfit.model.mixed import mixed
     from mixfit.model.nonlinear import NonlinearMixedModel, nonlinear
     from mixfit.model.ordinal import OrdinalMixedModel
+    from mixfit.model.planned import design
     from mixfit.model.rates import beta_binomial
     from mixfit.model.residual import ResidualMixedModel
     from mixfit.planning.grid import grid
@@ -39,6 +42,7 @@ __all__ = [
     "beta_binomial",
     "covariance",
     "datasets",
+    "design",
     "emmeans",
     "errors",
     "exact_lrt",
@@ -69,6 +73,7 @@ _LAZY = {
     "anova": "mixfit.inference.comparisons.likelihood_ratio",
     "anova_estimator": "mixfit.inference.one_way",
     "beta_binomial": "mixfit.model.rates",
+    "design": "mixfit.model.planned",
     "emmeans": "mixfit.inference.means.emmeans",
     "exact_lrt": "mixfit.inference.comparisons.exact",
     "exact_rlrt": "mixfit.inference.comparisons.exact",
@@ -99,3 +104,19 @@ def __getattr__(name: str) -> Any:
         found = globals()[name] = getattr(import_module(_LAZY[name]), name)
         return found
     raise AttributeError(f"module 'mixfit' has no attribute {name!r}")
+
+
+class _Package(ModuleType):
+    """The package. Its function `design` has the name of a room, and an import of that does not take its place."""
+
+    @property
+    def design(self) -> Any:
+        """As any other name that is imported when it is first asked for."""
+        return __getattr__("design")
+
+    @design.setter
+    def design(self, room: ModuleType) -> None:
+        """The room is found by its own name, as all imports do."""
+
+
+sys.modules[__name__].__class__ = _Package
