@@ -4,6 +4,8 @@
 result with ``summary()``, ``ranef()`` and ``predict()``; with ``family=`` it fits generalized models.
 """
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
     from mixfit.model.mixed import mixed
     from mixfit.model.nonlinear import NonlinearMixedModel, nonlinear
     from mixfit.model.ordinal import OrdinalMixedModel
+    from mixfit.model.planned import design
     from mixfit.model.rates import beta_binomial
     from mixfit.model.residual import ResidualMixedModel
+    from mixfit.planning.grid import grid
 
 __all__ = [
     "GeneralizedMixedModel",
@@ -42,11 +46,13 @@ __all__ = [
     "compare",
     "covariance",
     "datasets",
+    "design",
     "emmeans",
     "emtrends",
     "errors",
     "exact_lrt",
     "exact_rlrt",
+    "grid",
     "joint_tests",
     "kr_modcomp",
     "marginaleffects_adapter",
@@ -74,10 +80,12 @@ _LAZY = {
     "anova_estimator": "mixfit.inference.one_way",
     "beta_binomial": "mixfit.model.rates",
     "compare": "mixfit.inference.comparisons.compare",
+    "design": "mixfit.model.planned",
     "emmeans": "mixfit.inference.means.emmeans",
     "emtrends": "mixfit.inference.means.emtrends",
     "exact_lrt": "mixfit.inference.comparisons.exact",
     "exact_rlrt": "mixfit.inference.comparisons.exact",
+    "grid": "mixfit.planning.grid",
     "joint_tests": "mixfit.inference.means.joint_tests",
     "kr_modcomp": "mixfit.inference.fixed_effects.modcomp",
     "marginaleffects_adapter": "mixfit.inference.means.marginaleffects_adapter",
@@ -105,3 +113,19 @@ def __getattr__(name: str) -> Any:
         found = globals()[name] = getattr(import_module(_LAZY[name]), name)
         return found
     raise AttributeError(f"module 'mixfit' has no attribute {name!r}")
+
+
+class _Package(ModuleType):
+    """The package. Its function `design` has the name of a room, and an import of that does not take its place."""
+
+    @property
+    def design(self) -> Any:
+        """As any other name that is imported when it is first asked for."""
+        return __getattr__("design")
+
+    @design.setter
+    def design(self, room: ModuleType) -> None:
+        """The room is found by its own name, as all imports do."""
+
+
+sys.modules[__name__].__class__ = _Package

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -216,6 +216,24 @@ class MixedModel:
         LinearMixedModel or GeneralizedMixedModel
         """
         return self.with_design(subset(self.design, keep))
+
+    def with_data(self, data: Any) -> Self:
+        """The same formula and options for other data, read anew: levels, columns and weights are theirs.
+
+        Parameters
+        ----------
+        data : frame
+
+        Returns
+        -------
+        LinearMixedModel or GeneralizedMixedModel
+
+        Raises
+        ------
+        DataError
+            Where weights or offset were arrays, which say nothing of other data.
+        """
+        raise FitError(f"A {type(self).__name__} is not read anew for other data: build it from its formula.")
 
     def with_design(self, design: Design) -> Self:
         """The same kind of model of another design."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from mixfit.design.again import arguments_of
 from mixfit.design.build import build
 from mixfit.design.types import MEAN
-from mixfit.errors import BiasWarning, FitError, FormulaError
+from mixfit.errors import FitError, FormulaError
 from mixfit.families.links import LINKS
 from mixfit.families.resolve import resolve_family
 from mixfit.families.several import DISPERSION, ZERO
+from mixfit.formula import parse
 from mixfit.glmm.conditional import conditional_covariance, predictor_variance
 from mixfit.glmm.estimate import estimate_generalized
-from mixfit.glmm.pql import few_counts
+from mixfit.glmm.pql import warn_of_bias
 from mixfit.glmm.problem import assemble_generalized
 from mixfit.glmm.separation import (
     CERTAIN,
@@ -204,7 +206,7 @@ class GeneralizedMixedModel(MixedModel):
             raise
         self._refuse_separation(estimate)
         if method == "pql":
-            _warn_of_bias(self._assembly.problem.prior, self.family, estimate.eta)
+            warn_of_bias(self._assembly.problem.prior, self.family, estimate.eta)
         return self._results(estimate)
 
     def _results(self, estimate: GeneralizedEstimate) -> GeneralizedResults:
@@ -253,6 +255,14 @@ class GeneralizedMixedModel(MixedModel):
         problem = replace(self._assembly.problem, y=model.design.y)
         model._assembly = replace(self._assembly, problem=problem)
         return model
+
+    def with_data(self, data: Any) -> GeneralizedMixedModel:
+        """The same formulas and options for other data, read anew: see `MixedModel.with_data`."""
+        parsed = parse(self.formula, random=None)
+        given = arguments_of(self.design, len(parsed.offsets))
+        zi, spread = ({p.name: p.text for p in self.design.further}.get(name) for name in (ZERO, DISPERSION))
+        made = partial(generalized, self.formula, parsed, data, self.family, given.weights, given.offset, "drop")
+        return made(given.context, zi, spread, self.known_effects)
 
     def with_design(self, design: Design) -> GeneralizedMixedModel:
         """The same kind of model, with the same family, of another design; coefficients that it lacks are not held."""
@@ -379,14 +389,3 @@ def other_family(model: MixedModel, family: Any) -> GeneralizedMixedModel:
     further_formulas(resolved, texts.get(ZERO), texts.get(DISPERSION))
     design = replace(model.design, link=resolved.link, transformation=None)
     return GeneralizedMixedModel(model.formula_text, design, resolved, getattr(model, "known_effects", None))
-
-
-def _warn_of_bias(prior: Array, family: Family, eta: Array) -> None:
-    if few_counts(family, prior, family.link.mean(eta)):
-        warnings.warn(
-            f"Penalized quasi-likelihood is biased for {family.name} data as sparse as these: at least half of the "
-            "rows expect fewer than 5 events or non-events. Variances of random effects tend to come out too small, "
-            "fixed effects too close to zero. Use method='ml', with n_agq > 1 where there is one grouping factor.",
-            BiasWarning,
-            stacklevel=3,
-        )

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from mixfit.arguments import check_flag
 from mixfit.design.across import refuse_given
+from mixfit.design.again import arguments_of
+from mixfit.design.build import build
+from mixfit.formula import parse
 from mixfit.lmm.assemble import assemble, with_response
 from mixfit.lmm.estimate import at_estimates, conditional_covariance, criterion, estimate, points_of
 from mixfit.model.base import MixedModel
@@ -195,6 +198,12 @@ class LinearMixedModel(MixedModel):
         model.design = replace(self.design, y=self._checked_response(y))
         model._assembly = with_response(self._assembly, model.design)
         return model
+
+    def with_data(self, data: Any) -> LinearMixedModel:
+        """The same formula and options for other data, read anew: see `MixedModel.with_data`."""
+        parsed = parse(self.formula, random=None)
+        given = arguments_of(self.design, len(parsed.offsets))
+        return LinearMixedModel(self.formula, build(parsed, data, given.weights, given.offset, context=given.context))
 
     def with_design(self, design: Design) -> LinearMixedModel:
         """The same kind of model of another design."""

@@ -367,6 +367,10 @@ class OrdinalMixedModel(GeneralizedMixedModel):
             raise FitError(f"{other!r} is no family of ordered categories, such as 'cumulative' or 'sratio'.")
         return OrdinalMixedModel(self.formula, self.design, other)
 
+    def with_data(self, data: Any) -> OrdinalMixedModel:
+        """None: the categories are those of the response, which has to be read with them."""
+        return MixedModel.with_data(self, data)
+
     def with_design(self, design: Design) -> OrdinalMixedModel:
         """The same kind of model, with the same family, of another design."""
         return OrdinalMixedModel(self.formula, design, self.family)

@@ -30,6 +30,7 @@ from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
+from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
 from mixfit.results.robust import robust
 
@@ -95,6 +96,7 @@ class LinearResults(FittedLinear):
     conf_int = conf_int
     profile = profile
     bootstrap = bootstrap
+    with_params = with_params
 
     icc = icc
     r2 = r2

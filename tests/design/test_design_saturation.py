@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import mixfit
+from mixfit.design import saturation
 from mixfit.errors import DesignError
 
 
@@ -104,7 +105,7 @@ def test_many_rows_agree_with_the_singular_values(seed: int, monkeypatch: pytest
     by_values = refused()
     # Both happen.
     assert by_values == (seed > 5)
-    monkeypatch.setattr("mixfit.design.saturation._MOST_ROWS", 0)
+    monkeypatch.setattr(saturation, "_MOST_ROWS", 0)
     assert refused() == by_values
 
 
