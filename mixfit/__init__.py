@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mixfit.model.ordinal import OrdinalMixedModel
     from mixfit.model.rates import beta_binomial
     from mixfit.model.residual import ResidualMixedModel
+    from mixfit.results.cross_validation import cross_validate
 
 __all__ = [
     "GeneralizedMixedModel",
@@ -37,6 +38,7 @@ __all__ = [
     "bayes",
     "beta_binomial",
     "covariance",
+    "cross_validate",
     "datasets",
     "emmeans",
     "errors",
@@ -67,6 +69,7 @@ _LAZY = {
     "anova": "mixfit.inference.comparisons.likelihood_ratio",
     "anova_estimator": "mixfit.inference.one_way",
     "beta_binomial": "mixfit.model.rates",
+    "cross_validate": "mixfit.results.cross_validation",
     "emmeans": "mixfit.inference.means.emmeans",
     "exact_lrt": "mixfit.inference.comparisons.exact",
     "exact_rlrt": "mixfit.inference.comparisons.exact",
