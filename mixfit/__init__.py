@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mixfit.model.rates import beta_binomial
     from mixfit.model.residual import ResidualMixedModel
     from mixfit.planning.grid import grid
+    from mixfit.results.cross_validation import cross_validate
 
 __all__ = [
     "GeneralizedMixedModel",
@@ -45,6 +46,7 @@ __all__ = [
     "beta_binomial",
     "compare",
     "covariance",
+    "cross_validate",
     "datasets",
     "design",
     "emmeans",
@@ -80,6 +82,7 @@ _LAZY = {
     "anova_estimator": "mixfit.inference.one_way",
     "beta_binomial": "mixfit.model.rates",
     "compare": "mixfit.inference.comparisons.compare",
+    "cross_validate": "mixfit.results.cross_validation",
     "design": "mixfit.model.planned",
     "emmeans": "mixfit.inference.means.emmeans",
     "emtrends": "mixfit.inference.means.emtrends",
