@@ -21,6 +21,8 @@ __all__ = [
     "MixfitWarning",
     "NewLevelError",
     "PriorError",
+    "RowsError",
+    "SourceError",
     "UndefinedValuesWarning",
 ]
 
@@ -62,12 +64,20 @@ class DesignError(MixfitError):
     """Formula and data are each readable, but the model they make cannot be estimated."""
 
 
+class SourceError(DataError):
+    """A file, a query or a stream cannot be read, or is not the same in all its parts; the message names the place."""
+
+
 class NewLevelError(DataError):
     """New data hold a level of a grouping factor or categorical that the fit never saw."""
 
 
 class FitError(MixfitError):
     """The estimates asked for do not exist, or an option contradicts the fit."""
+
+
+class RowsError(FitError):
+    """What is asked for needs the rows of the data, which a model of rows in batches does not keep."""
 
 
 class PriorError(FitError):
