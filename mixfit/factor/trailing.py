@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mixfit.gram.products import Gram
 
     Array = NDArray[np.float64]
+    Index = NDArray[np.intp]
 
 __all__ = [
     "Cost",
@@ -236,6 +237,16 @@ class TrailingBlock(Protocol):
     @property
     def columns(self) -> TrailingColumns:
         """Their layout."""
+        ...
+
+    @property
+    def kind(self) -> Literal["dense", "sparse"]:
+        """How S is held."""
+        ...
+
+    @property
+    def order(self) -> Index:
+        """The columns in order of elimination, (m,)."""
         ...
 
     @property
