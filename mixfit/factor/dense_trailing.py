@@ -10,7 +10,8 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from mixfit.errors import DesignError, FitError
-from mixfit.factor.trailing import Cost, machine_memory
+from mixfit.factor.trailing import Cost
+from mixfit.machine import machine_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

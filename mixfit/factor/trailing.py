@@ -11,12 +11,13 @@ block's own affair: a new way to hold it is a file with these four protocols and
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
+
+from mixfit.machine import is_too_large
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,17 +38,7 @@ __all__ = [
     "TrailingDerivatives",
     "TrailingFactor",
     "TrailingInverse",
-    "machine_memory",
 ]
-
-
-# Not worth asking the system about.
-_SMALL_MEMORY = 1e9
-
-
-def machine_memory() -> float:
-    """Bytes that this machine has; infinitely many where it does not say."""
-    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) if hasattr(os, "sysconf") else np.inf
 
 
 @dataclass(frozen=True)
@@ -71,7 +62,7 @@ class Cost:
     @property
     def is_too_large(self) -> bool:
         """Whether this machine cannot hold it."""
-        return self.memory >= _SMALL_MEMORY and self.memory > machine_memory()
+        return is_too_large(self.memory)
 
 
 @dataclass(frozen=True, eq=False)
