@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mixfit.gram.products import Gram
 
     Array = NDArray[np.float64]
+    Index = NDArray[np.intp]
 
 __all__ = [
     "Cost",
@@ -227,6 +228,16 @@ class TrailingBlock(Protocol):
     @property
     def columns(self) -> TrailingColumns:
         """Their layout."""
+        ...
+
+    @property
+    def kind(self) -> Literal["dense", "sparse"]:
+        """How S is held."""
+        ...
+
+    @property
+    def order(self) -> Index:
+        """The columns in order of elimination, (m,)."""
         ...
 
     @property
