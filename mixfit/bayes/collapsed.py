@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from mixfit.fitted.protocols import LinearFit
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.batch.singly import AtThetas, Thetas
+    from mixfit.lmm.batch.thetas import SweptRows
 
     Array = NDArray[np.float64]
 
@@ -300,8 +301,8 @@ class CollapsedPosterior:
                 effects[t][block] = np.linalg.solve(basis, own_b).swapaxes(1, 2)
         return Conditional(beta, tuple(effects))
 
-    def row_densities(self, x: Array) -> tuple[Array, Array]:
-        """Log densities (R, n) of every row given theta and sigma: given all other rows, and given all rows.
+    def rows_at(self, x: Array) -> tuple[SweptRows, Array]:
+        """What the data say of every row's x'beta + z'b at places (R, d), and sigma^2 (R,), whitened and in its units.
 
         Raises
         ------
@@ -311,22 +312,30 @@ class CollapsedPosterior:
         sweep, assembly = self._thetas, self._assembly
         if not isinstance(sweep, Sweep):
             raise FitError("The design is too large for leave-one-out densities of its rows.")
-        scale = assembly.response.scale
-        constant = -0.5 * _LOG_2PI - np.log(scale)
-        if assembly.stage.root_weights is not None:
-            constant = constant + np.log(assembly.stage.root_weights)
         rows = sweep.rows(assembly.rows, assembly.fixed.rows)
-        without, with_all = (np.empty((len(x), len(assembly.response.row))) for _ in range(2))
-        for block in self._blocks(np.arange(len(x)), cells=without.shape[1]):
-            at, c = sweep.at(self._templates(x[block])), self._coefficients(x[block])
-            solved, variance = _solve(at, c), c.scale2[:, None]
-            mean, leverage = at.rows(rows, solved.residual, solved.inverse)
-            e, rest = assembly.response.row - mean, 1.0 - leverage
-            without[block] = constant - 0.5 * (np.log(variance / rest) + e**2 / rest / variance)
-            # N(y; eta, sigma^2 + Var(eta)): what the row's own density is on average over the effects.
-            own = variance * (1.0 + leverage)
-            with_all[block] = constant - 0.5 * (np.log(own) + e**2 / own)
-        return without, with_all
+        at, c = sweep.at(self._templates(x)), self._coefficients(x)
+        solved = _solve(at, c)
+        return at.rows(rows, solved.residual, solved.inverse), c.scale2
+
+    def apart_at(self, x: Array, rows: NDArray[np.intp]) -> tuple[Array, Array]:
+        """Residuals of sets of rows (g, c) from x'beta_bar (R, g, c), and their Cov(y) / sigma^2 about it, beta known.
+
+        All random effects have their prior distribution there: of sets that share no level with other rows, it is what
+        the coefficients alone say of them, given all rows.
+        """
+        assembly = self._assembly
+        at, c = self._thetas.at(self._templates(x)), self._coefficients(x)
+        solved = _solve(at, c)
+        fixed = np.moveaxis(assembly.fixed.rows[:, rows], 0, 2)
+        low = np.linalg.cholesky(solved.inverse)
+        half = fixed @ low[:, None]
+        covariance = np.eye(rows.shape[1]) + half @ half.swapaxes(2, 3)
+        for own, template in zip(assembly.rows, self._templates(x), strict=True):
+            z = np.ones((*rows.shape, 1)) if own.columns is None else np.moveaxis(own.columns[:, rows], 0, 2)
+            same = own.codes[rows][:, :, None] == own.codes[rows][:, None]
+            loaded = z @ template[:, None]
+            covariance = covariance + same * (loaded @ loaded.swapaxes(2, 3))
+        return assembly.response.row[rows] - np.einsum("gcp,rp->rgc", fixed, solved.beta), covariance
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,6 +59,8 @@ class ResolvedPriors:
         Of the contrasts.
     contrasts : ndarray, shape (p, p)
         Rows a_i of the user's coefficients.
+    groups : tuple of str, one a term
+        Names of the grouping factors.
     coordinates, terms : tuple, one a term
         Coordinates of the covariances, and their priors.
     sigma : Distribution, or None
@@ -70,6 +72,7 @@ class ResolvedPriors:
 
     fixed: tuple[Distribution, ...]
     contrasts: Array
+    groups: tuple[str, ...]
     coordinates: tuple[TermCoordinates, ...]
     terms: tuple[TermPrior, ...]
     sigma: Distribution | None
@@ -123,7 +126,9 @@ def resolve(priors: Priors | str, model: Model, *, residual: bool) -> ResolvedPr
         proper = proper and sigma.is_proper
     elif given.sigma is not None:
         raise PriorError("sigma: the family of this model has no residual standard deviation to give a prior.")
-    return ResolvedPriors(tuple(fixed), contrasts, tuple(coordinates), tuple(terms), sigma, tuple(rows), proper)
+    return ResolvedPriors(
+        tuple(fixed), contrasts, tuple(groups), tuple(coordinates), tuple(terms), sigma, tuple(rows), proper
+    )
 
 
 def _own_names(at: TermCoordinates, names: Sequence[str]) -> list[str]:
