@@ -14,20 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixfit.bayes.coordinates import FreeCoordinates, OwnCoordinates, coordinates_of
-from mixfit.bayes.covariances import (
-    LKJ,
-    Decov,
-    Deviations,
-    InvWishart,
-    OwnParameters,
-    ScaleAndShares,
-    WholeCovariance,
-    Wishart,
-)
+from mixfit.bayes.covariances import LKJ, Decov, InvWishart, Wishart
 from mixfit.bayes.distributions import Distribution, Flat, Normal, StudentT, Uniform
 from mixfit.bayes.names import group_names, natural_names
 from mixfit.bayes.presets import Facts, preset
 from mixfit.bayes.priors import Priors
+from mixfit.bayes.term_priors import Deviations, OwnParameters, ScaleAndShares, WholeCovariance
 from mixfit.errors import PriorError
 
 if TYPE_CHECKING:
@@ -36,8 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.bayes.coordinates import TermCoordinates
-    from mixfit.bayes.covariances import TermPrior
     from mixfit.bayes.priors import Covariance
+    from mixfit.bayes.term_priors import TermPrior
     from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import Model
 
