@@ -140,10 +140,13 @@ def automatic(fit: Fit) -> tuple[str, tuple[str, ...]]:
 
     A linear model has Satterthwaite's, or Kenward and Roger's where it was fitted by REML to independent residuals and
     some grouping factor has fewer than `FEW_GROUPS` levels. The normal distribution is that of all other models, and of
-    linear ones whose variances have no information to make degrees of freedom of, or too much of it: see `_work`.
+    linear ones whose variances have no information to make degrees of freedom of, or too much of it: see `_work`. A fit
+    that is seen with a robust covariance has Satterthwaite's for that.
     """
     if not is_linear(fit):
         return "z", ()
+    if getattr(fit, "own_denominator", None) is not None:
+        return "satterthwaite", ()
     if any(term.structure.is_given for term in fit.model.design.random):
         return "z", (_GIVEN,)
     if is_structured(fit):
@@ -205,6 +208,11 @@ def reml_fit(fit: LinearFit) -> LinearFit:
 def denominator(fit: Fit, ddf: str | None) -> Denominator:
     """What tests of `fit` by the method `ddf` need."""
     kind, notes = _resolved(fit, ddf)
+    own = getattr(fit, "own_denominator", None)
+    if own is not None:
+        # A fit that is seen with another covariance brings the degrees of freedom of its tests.
+        found: Denominator = own(kind)
+        return found
     beta, cov = fit.estimate.beta, fit.estimate.cov_beta
     if not len(beta):
         raise FitError("The model has no fixed effects to test.")
