@@ -92,7 +92,7 @@ def emtrends(
      Male       0.784 0.086 25    0.607    0.961
      Female     0.480 0.104 25    0.266    0.693
     <BLANKLINE>
-    Degrees-of-freedom method: kenward-roger
+    Degrees-of-freedom method: satterthwaite
     Confidence level used: 0.95
     >>> slopes.pairs()["p.value"].round(4).tolist()
     [0.0326]
