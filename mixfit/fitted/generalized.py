@@ -16,6 +16,7 @@ from mixfit.fitted.marginal import marginal_means
 from mixfit.fitted.predict import predicted, row_predictors
 from mixfit.fitted.re_form import is_marginal
 from mixfit.fitted.residuals import conditional_residuals, mixture_residuals, overdispersion_test
+from mixfit.spellings import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -359,7 +360,9 @@ class FittedGeneralized(Fitted):
         [0.216, 0.097]
         """
         if type not in ("response", "link"):
-            raise FitError(f"predict has the types 'response' and 'link', not {type!r}")
+            raise FitError(
+                f"predict has the types 'response' and 'link', not {type!r}.{nearest(type, ('response', 'link'))}"
+            )
         if is_marginal(re_form) and what not in (None, "response"):
             raise FitError(f"re_form='marginal' averages the response, and what={what!r} is asked for.")
         if (self.estimate.further or what is not None) and not is_marginal(re_form):

@@ -15,6 +15,7 @@ from mixfit.fitted.predict import predicted, row_predictors
 from mixfit.fitted.re_form import is_marginal, select
 from mixfit.fitted.residual_covariance import residual_deviations, whitened
 from mixfit.fitted.residuals import scale_residuals
+from mixfit.spellings import nearest
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -204,7 +205,9 @@ class FittedLinear(Fitted):
         [255.9, 271.38]
         """
         if type not in ("response", "link"):
-            raise FitError(f"predict has the types 'response' and 'link', not {type!r}")
+            raise FitError(
+                f"predict has the types 'response' and 'link', not {type!r}.{nearest(type, ('response', 'link'))}"
+            )
         transformation = self.model.design.transformation
         if transformation is not None and type == "response":
             transformation.require_inverse()

@@ -9,6 +9,7 @@ from mixfit.arguments import check_solver
 from mixfit.design.build import build
 from mixfit.errors import FormulaError
 from mixfit.formula import parse, parse_predictor
+from mixfit.helped import helped
 from mixfit.model.linear import LinearMixedModel
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["mixed"]
 
 
+@helped
 def mixed(
     formula: str,
     data: Any,

@@ -25,6 +25,7 @@ from mixfit.formula import parse
 from mixfit.formula.nonlinear import fixed_terms, parse_nonlinear
 from mixfit.gram.basis import fixed_basis
 from mixfit.gram.residual import ResidualStage
+from mixfit.helped import helped
 from mixfit.lmm.assemble import random_rows
 from mixfit.model.base import MixedModel
 from mixfit.nlmm.estimate import estimate
@@ -73,6 +74,7 @@ class _Stack:
         return self.expression.at(values)
 
 
+@helped
 def nonlinear(
     formula: str,
     data: Any,
