@@ -149,9 +149,10 @@ def _nested_shares(
     A nested factor's levels share alike in what the factors that it is nested in have: those that occur there.
     """
     sizes = [len(variable.values) for variable in order]
-    places = dict(zip([v.name for v in order], np.indices(sizes[::-1]).reshape(len(sizes), -1)[::-1], strict=True))
+    rows = int(np.prod(sizes, dtype=np.int64))
+    places = dict(zip([v.name for v in order], np.indices(sizes[::-1]).reshape(len(sizes), rows)[::-1], strict=True))
     m = int(np.prod([len(variables[name].values) for name in focal], dtype=np.int64))
-    shares, there = np.ones(int(np.prod(sizes, dtype=np.int64))), np.ones(m, dtype=bool)
+    shares, there = np.ones(rows), np.ones(m, dtype=bool)
     for name, parents in nesting.items():
         names = [name, *parents]
         if not set(names) <= set(places):
