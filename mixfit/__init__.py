@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from mixfit.inference.comparisons.exact import exact_lrt, exact_rlrt
     from mixfit.inference.comparisons.likelihood_ratio import anova
     from mixfit.inference.fixed_effects.modcomp import kr_modcomp, sat_modcomp
-    from mixfit.inference.means.emmeans import emmeans
-    from mixfit.inference.means.emtrends import emtrends
     from mixfit.inference.means.joint_tests import joint_tests
     from mixfit.inference.means.marginaleffects_adapter import marginaleffects_adapter
     from mixfit.inference.one_way import anova_estimator
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from mixfit.model.ordinal import OrdinalMixedModel
     from mixfit.model.rates import beta_binomial
     from mixfit.model.residual import ResidualMixedModel
+    from mixfit.results.means import emmeans, emtrends
 
 __all__ = [
     "GeneralizedMixedModel",
@@ -71,8 +70,8 @@ _LAZY = {
     "anova": "mixfit.inference.comparisons.likelihood_ratio",
     "anova_estimator": "mixfit.inference.one_way",
     "beta_binomial": "mixfit.model.rates",
-    "emmeans": "mixfit.inference.means.emmeans",
-    "emtrends": "mixfit.inference.means.emtrends",
+    "emmeans": "mixfit.results.means",
+    "emtrends": "mixfit.results.means",
     "exact_lrt": "mixfit.inference.comparisons.exact",
     "exact_rlrt": "mixfit.inference.comparisons.exact",
     "joint_tests": "mixfit.inference.means.joint_tests",

@@ -6,7 +6,9 @@ Every function draws on the axes that it is given, or makes a figure, and return
 
 from mixfit.plots.categories import category_probabilities
 from mixfit.plots.distribution_plots import quantile_residual_plot, rootogram
+from mixfit.plots.effects import effects_plot
 from mixfit.plots.group_lines import fitted_lines
+from mixfit.plots.means import emmip, means_plot
 from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
 from mixfit.plots.random_effects import caterpillar, shrinkage
 from mixfit.plots.residual_plots import residuals_fitted, scale_location
@@ -16,7 +18,10 @@ from mixfit.plots.zeta import profile_zeta
 __all__ = [
     "category_probabilities",
     "caterpillar",
+    "effects_plot",
+    "emmip",
     "fitted_lines",
+    "means_plot",
     "profile_zeta",
     "qq_ranef",
     "qq_residuals",

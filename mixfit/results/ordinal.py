@@ -9,14 +9,14 @@ import pandas as pd
 from mixfit import wald
 from mixfit.errors import FitError
 from mixfit.fitted.ordinal import FittedOrdinal
-from mixfit.inference.means.emmeans import emmeans
 from mixfit.inference.profiles.intervals import conf_int
 from mixfit.results.generalized import GeneralizedResults
+from mixfit.results.means import emmeans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mixfit.inference.means.marginal_means import EmMeans
+    from mixfit.results.means import MarginalMeans
 
 __all__ = ["OrdinalResults"]
 
@@ -101,7 +101,7 @@ class OrdinalResults(FittedOrdinal, GeneralizedResults):
         self,
         specs: str | Sequence[str],
         **options: Any,
-    ) -> EmMeans:
+    ) -> MarginalMeans:
         """Estimate marginal means of the latent variable, from a location of zero.
 
         Parameters
@@ -112,7 +112,7 @@ class OrdinalResults(FittedOrdinal, GeneralizedResults):
 
         Returns
         -------
-        EmMeans
+        MarginalMeans
 
         Raises
         ------

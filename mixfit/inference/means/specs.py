@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixfit.brief import brief
 from mixfit.errors import FitError
+from mixfit.formula import parse
 from mixfit.inference.means.grid_variables import grid_variables
 from mixfit.inference.means.nesting import find_nesting, given_nesting, with_parents
 from mixfit.inference.means.reference_grid import reference_grid
@@ -15,12 +16,13 @@ from mixfit.inference.predictors import seen_from
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mixfit.design.types import Design
     from mixfit.fitted.protocols import Fit
     from mixfit.inference.means.grid_variables import GridVariable
     from mixfit.inference.means.nesting import Nesting
     from mixfit.inference.means.reference_grid import ReferenceGrid
 
-__all__ = ["Request", "as_names", "parse_specs", "read_request"]
+__all__ = ["Request", "as_names", "parse_specs", "read_request", "response_label"]
 
 _COLUMNS = {"emmean", "prob", "rate", "response", "contrast", "estimate", "odds.ratio", "ratio", "SE", "df", "null"}
 _COLUMNS |= {"t.ratio", "z.ratio", "p.value", "lower.CL", "upper.CL", "1", ".group"}
@@ -138,3 +140,9 @@ def _split(text: str) -> tuple[str, ...]:
 def as_names(names: str | Sequence[str] | None) -> tuple[str, ...]:
     """One name, several, or none, as a tuple."""
     return () if names is None else (names,) if isinstance(names, str) else tuple(names)
+
+
+def response_label(design: Design) -> str:
+    """Name of the response; of ``cbind(a, b)`` the proportion of the first."""
+    arguments = parse(f"{design.endog_name} ~ 1", random=None).response.arguments
+    return str(design.endog_name) if arguments is None else f"proportion of {arguments[0]}"
