@@ -14,6 +14,9 @@ from mixfit.inference.fixed_effects.tables import anova, contest, ttest, vcov_kr
 from mixfit.inference.heritability import heritability
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
 from mixfit.inference.loadings import loadings
+from mixfit.inference.means.avg_comparisons import avg_comparisons
+from mixfit.inference.means.avg_predictions import avg_predictions
+from mixfit.inference.means.avg_slopes import avg_slopes
 from mixfit.inference.means.joint_tests import joint_tests
 from mixfit.inference.prediction import predict_observations
 from mixfit.inference.predictors import bse_of, params_of
@@ -87,6 +90,9 @@ class LinearResults(FittedLinear):
     emmeans = emmeans
     emtrends = emtrends
     joint_tests = joint_tests
+    avg_predictions = avg_predictions
+    avg_comparisons = avg_comparisons
+    avg_slopes = avg_slopes
     conf_int = conf_int
     profile = profile
     bootstrap = bootstrap
