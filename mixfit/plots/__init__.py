@@ -12,12 +12,14 @@ from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
 from mixfit.plots.random_effects import caterpillar, shrinkage
 from mixfit.plots.residual_plots import residuals_fitted, scale_location
 from mixfit.plots.strips import strip
+from mixfit.plots.structures import correlation_map, variogram_plot
 from mixfit.plots.zeta import profile_zeta
 
 __all__ = [
     "calibration",
     "category_probabilities",
     "caterpillar",
+    "correlation_map",
     "fitted_lines",
     "profile_zeta",
     "qq_ranef",
@@ -28,6 +30,7 @@ __all__ = [
     "scale_location",
     "shrinkage",
     "strip",
+    "variogram_plot",
 ]
 
 

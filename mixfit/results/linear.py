@@ -30,6 +30,7 @@ from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
+from mixfit.report.variogram import variogram
 from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
 from mixfit.results.robust import robust
@@ -103,6 +104,7 @@ class LinearResults(FittedLinear):
     collinearity = collinearity
     re_pca = re_pca
     heritability = heritability
+    variogram = variogram
     loadings = loadings
     hatvalues = hatvalues
     cooks_distance = cooks_distance
