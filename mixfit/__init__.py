@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mixfit import bayes, covariance, datasets, errors, plots
     from mixfit.covariance.pedigree import pedigree
     from mixfit.covariance.phylogeny import phylogeny
+    from mixfit.defaults import options
     from mixfit.inference.comparisons.compare import compare
     from mixfit.inference.comparisons.exact import exact_lrt, exact_rlrt
     from mixfit.inference.comparisons.likelihood_ratio import anova
@@ -60,6 +61,7 @@ __all__ = [
     "marginaleffects_adapter",
     "mixed",
     "nonlinear",
+    "options",
     "pb_modcomp",
     "pedigree",
     "phylogeny",
@@ -94,6 +96,7 @@ _LAZY = {
     "marginaleffects_adapter": "mixfit.inference.means.marginaleffects_adapter",
     "mixed": "mixfit.model.mixed",
     "nonlinear": "mixfit.model.nonlinear",
+    "options": "mixfit.defaults",
     "pb_modcomp": "mixfit.inference.pb_modcomp",
     "pedigree": "mixfit.covariance.pedigree",
     "phylogeny": "mixfit.covariance.phylogeny",

@@ -123,6 +123,7 @@ class GeneralizedResults(FittedGeneralized):
         *,
         re_form: ReForm = None,
         allow_new_levels: bool = False,
+        ddf: str | None = None,
     ) -> PredictionResultsMean:
         """Predict means, with standard errors and intervals.
 
@@ -135,11 +136,13 @@ class GeneralizedResults(FittedGeneralized):
             Random effects to include, as in `predict`.
         allow_new_levels : bool
             Whether a level that the fit never saw is predicted with a random effect of zero.
+        ddf : {"auto", "z"}, optional
+            As of linear models; there are no degrees of freedom.
 
         Returns
         -------
         PredictionResultsMean
-            ``summary_frame(alpha)``, ``conf_int(alpha)``, ``predicted_mean``, ``se_mean``, ``linpred``,
+            ``summary_frame(level)``, ``conf_int(level)``, ``predicted_mean``, ``se_mean``, ``linpred``,
             ``se_linpred``. It prints as its summary frame.
 
         Raises
@@ -172,4 +175,4 @@ class GeneralizedResults(FittedGeneralized):
         0  0.198    0.037          0.135          0.280
         1  0.084    0.024          0.047          0.144
         """
-        return predict_means(self, newdata, re_form, allow_new_levels)
+        return predict_means(self, newdata, re_form, allow_new_levels, ddf)
