@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from mixfit.inference.comparisons.exact import exact_lrt, exact_rlrt
     from mixfit.inference.comparisons.likelihood_ratio import anova
     from mixfit.inference.fixed_effects.modcomp import kr_modcomp, sat_modcomp
-    from mixfit.inference.means.emmeans import emmeans
-    from mixfit.inference.means.emtrends import emtrends
     from mixfit.inference.means.joint_tests import joint_tests
     from mixfit.inference.means.marginaleffects_adapter import marginaleffects_adapter
     from mixfit.inference.one_way import anova_estimator
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
     from mixfit.model.residual import ResidualMixedModel
     from mixfit.planning.grid import grid
     from mixfit.results.cross_validation import cross_validate
+    from mixfit.results.means import emmeans, emtrends
 
 __all__ = [
     "GeneralizedMixedModel",
@@ -88,6 +87,8 @@ _LAZY = {
     "design": "mixfit.model.planned",
     "emmeans": "mixfit.inference.means.emmeans",
     "emtrends": "mixfit.inference.means.emtrends",
+    "emmeans": "mixfit.results.means",
+    "emtrends": "mixfit.results.means",
     "exact_lrt": "mixfit.inference.comparisons.exact",
     "exact_rlrt": "mixfit.inference.comparisons.exact",
     "grid": "mixfit.planning.grid",

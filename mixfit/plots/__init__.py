@@ -7,7 +7,9 @@ Every function draws on the axes that it is given, or makes a figure, and return
 from mixfit.plots.calibration import calibration
 from mixfit.plots.categories import category_probabilities
 from mixfit.plots.distribution_plots import quantile_residual_plot, rootogram
+from mixfit.plots.effects import effects_plot
 from mixfit.plots.group_lines import fitted_lines
+from mixfit.plots.means import emmip, means_plot
 from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
 from mixfit.plots.random_effects import caterpillar, shrinkage
 from mixfit.plots.residual_plots import residuals_fitted, scale_location
@@ -20,7 +22,10 @@ __all__ = [
     "category_probabilities",
     "caterpillar",
     "correlation_map",
+    "effects_plot",
+    "emmip",
     "fitted_lines",
+    "means_plot",
     "profile_zeta",
     "qq_ranef",
     "qq_residuals",

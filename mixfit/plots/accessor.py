@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from mixfit.plots.categories import category_probabilities
 from mixfit.plots.distribution_plots import quantile_residual_plot, rootogram
 from mixfit.plots.group_lines import fitted_lines
+from mixfit.plots.means import emmip
 from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
 from mixfit.plots.random_effects import caterpillar, shrinkage
 from mixfit.plots.residual_plots import residuals_fitted, scale_location
@@ -59,6 +60,7 @@ class Plots:
     category_probabilities = _method(category_probabilities)
     caterpillar = _method(caterpillar)
     correlation_map = _method(correlation_map)
+    emmip = _method(emmip)
     fitted_lines = _method(fitted_lines)
     qq_ranef = _method(qq_ranef)
     qq_residuals = _method(qq_residuals)

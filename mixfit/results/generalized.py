@@ -15,8 +15,6 @@ from mixfit.inference.frequencies import frequencies
 from mixfit.inference.heritability import heritability
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
 from mixfit.inference.loadings import loadings
-from mixfit.inference.means.emmeans import emmeans
-from mixfit.inference.means.emtrends import emtrends
 from mixfit.inference.means.joint_tests import joint_tests
 from mixfit.inference.prediction import predict_means
 from mixfit.inference.predictors import bse_of, params_of
@@ -29,6 +27,7 @@ from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
+from mixfit.results.means import effects, emmeans, emtrends
 from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
 
@@ -86,6 +85,7 @@ class GeneralizedResults(FittedGeneralized):
     ttest = ttest
     drop1 = drop1
     compare_families = compare_families
+    effects = effects
     emmeans = emmeans
     emtrends = emtrends
     joint_tests = joint_tests

@@ -15,8 +15,6 @@ from mixfit.inference.fixed_effects.tables import anova, contest, p_values, ttes
 from mixfit.inference.heritability import heritability
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
 from mixfit.inference.loadings import loadings
-from mixfit.inference.means.emmeans import emmeans
-from mixfit.inference.means.emtrends import emtrends
 from mixfit.inference.means.joint_tests import joint_tests
 from mixfit.inference.prediction import predict_observations
 from mixfit.inference.predictors import bse_of, params_of
@@ -31,6 +29,7 @@ from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
 from mixfit.report.variogram import variogram
+from mixfit.results.means import effects, emmeans, emtrends
 from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
 from mixfit.results.robust import robust
@@ -92,6 +91,7 @@ class LinearResults(FittedLinear):
     ttest = ttest
     drop1 = drop1
     compare_families = compare_families
+    effects = effects
     emmeans = emmeans
     emtrends = emtrends
     joint_tests = joint_tests
