@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mixfit.model.ordinal import OrdinalMixedModel
     from mixfit.model.rates import beta_binomial
     from mixfit.model.residual import ResidualMixedModel
+    from mixfit.report.model_table import table
 
 __all__ = [
     "GeneralizedMixedModel",
@@ -53,6 +54,7 @@ __all__ = [
     "phylogeny",
     "plots",
     "sat_modcomp",
+    "table",
 ]
 
 __version__ = "0.1.0"
@@ -81,6 +83,7 @@ _LAZY = {
     "pedigree": "mixfit.covariance.pedigree",
     "phylogeny": "mixfit.covariance.phylogeny",
     "sat_modcomp": "mixfit.inference.fixed_effects.modcomp",
+    "table": "mixfit.report.model_table",
 }
 
 
