@@ -16,6 +16,8 @@ from mixfit.inference.heritability import heritability
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
 from mixfit.inference.loadings import loadings
 from mixfit.inference.means.emmeans import emmeans
+from mixfit.inference.means.emtrends import emtrends
+from mixfit.inference.means.joint_tests import joint_tests
 from mixfit.inference.prediction import predict_observations
 from mixfit.inference.predictors import bse_of, params_of
 from mixfit.inference.profiles.intervals import conf_int
@@ -28,6 +30,7 @@ from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
+from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
 from mixfit.results.robust import robust
 
@@ -88,9 +91,12 @@ class LinearResults(FittedLinear):
     drop1 = drop1
     compare_families = compare_families
     emmeans = emmeans
+    emtrends = emtrends
+    joint_tests = joint_tests
     conf_int = conf_int
     profile = profile
     bootstrap = bootstrap
+    with_params = with_params
 
     icc = icc
     r2 = r2
