@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mixfit.model.rates import beta_binomial
     from mixfit.model.residual import ResidualMixedModel
     from mixfit.planning.grid import grid
+    from mixfit.report.model_table import table
     from mixfit.results.cross_validation import cross_validate
     from mixfit.results.means import emmeans, emtrends
 
@@ -66,6 +67,7 @@ __all__ = [
     "phylogeny",
     "plots",
     "sat_modcomp",
+    "table",
 ]
 
 __version__ = "0.1.0"
@@ -86,8 +88,8 @@ _LAZY = {
     "cross_validate": "mixfit.results.cross_validation",
     "design": "mixfit.model.planned",
     "emmeans": "mixfit.inference.means.emmeans",
-    "emtrends": "mixfit.inference.means.emtrends",
     "emmeans": "mixfit.results.means",
+    "emtrends": "mixfit.inference.means.emtrends",
     "emtrends": "mixfit.results.means",
     "exact_lrt": "mixfit.inference.comparisons.exact",
     "exact_rlrt": "mixfit.inference.comparisons.exact",
@@ -102,6 +104,7 @@ _LAZY = {
     "pedigree": "mixfit.covariance.pedigree",
     "phylogeny": "mixfit.covariance.phylogeny",
     "sat_modcomp": "mixfit.inference.fixed_effects.modcomp",
+    "table": "mixfit.report.model_table",
 }
 
 
