@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from mixfit import bayes, covariance, datasets, errors, plots
     from mixfit.covariance.pedigree import pedigree
     from mixfit.covariance.phylogeny import phylogeny
+    from mixfit.inference.comparisons.compare import compare
     from mixfit.inference.comparisons.exact import exact_lrt, exact_rlrt
     from mixfit.inference.comparisons.likelihood_ratio import anova
     from mixfit.inference.fixed_effects.modcomp import kr_modcomp, sat_modcomp
     from mixfit.inference.means.emmeans import emmeans
+    from mixfit.inference.means.emtrends import emtrends
+    from mixfit.inference.means.joint_tests import joint_tests
     from mixfit.inference.means.marginaleffects_adapter import marginaleffects_adapter
     from mixfit.inference.one_way import anova_estimator
     from mixfit.inference.pb_modcomp import pb_modcomp
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from mixfit.model.rates import beta_binomial
     from mixfit.model.residual import ResidualMixedModel
     from mixfit.planning.grid import grid
+    from mixfit.results.cross_validation import cross_validate
 
 __all__ = [
     "GeneralizedMixedModel",
@@ -40,14 +44,18 @@ __all__ = [
     "anova_estimator",
     "bayes",
     "beta_binomial",
+    "compare",
     "covariance",
+    "cross_validate",
     "datasets",
     "design",
     "emmeans",
+    "emtrends",
     "errors",
     "exact_lrt",
     "exact_rlrt",
     "grid",
+    "joint_tests",
     "kr_modcomp",
     "marginaleffects_adapter",
     "mixed",
@@ -73,11 +81,15 @@ _LAZY = {
     "anova": "mixfit.inference.comparisons.likelihood_ratio",
     "anova_estimator": "mixfit.inference.one_way",
     "beta_binomial": "mixfit.model.rates",
+    "compare": "mixfit.inference.comparisons.compare",
+    "cross_validate": "mixfit.results.cross_validation",
     "design": "mixfit.model.planned",
     "emmeans": "mixfit.inference.means.emmeans",
+    "emtrends": "mixfit.inference.means.emtrends",
     "exact_lrt": "mixfit.inference.comparisons.exact",
     "exact_rlrt": "mixfit.inference.comparisons.exact",
     "grid": "mixfit.planning.grid",
+    "joint_tests": "mixfit.inference.means.joint_tests",
     "kr_modcomp": "mixfit.inference.fixed_effects.modcomp",
     "marginaleffects_adapter": "mixfit.inference.means.marginaleffects_adapter",
     "mixed": "mixfit.model.mixed",

@@ -22,6 +22,8 @@ __all__ = [
     "NewLevelError",
     "ParameterError",
     "PriorError",
+    "RowsError",
+    "SourceError",
     "UndefinedValuesWarning",
 ]
 
@@ -63,6 +65,10 @@ class DesignError(MixfitError):
     """Formula and data are each readable, but the model they make cannot be estimated."""
 
 
+class SourceError(DataError):
+    """A file, a query or a stream cannot be read, or is not the same in all its parts; the message names the place."""
+
+
 class NewLevelError(DataError):
     """New data hold a level of a grouping factor or categorical that the fit never saw."""
 
@@ -84,6 +90,10 @@ class ParameterError(FitError):
     ...     print(error)
     The model has further parameters, which no value is given for. Give 'Intercept' by fixed=.
     """
+
+
+class RowsError(FitError):
+    """What is asked for needs the rows of the data, which a model of rows in batches does not keep."""
 
 
 class PriorError(FitError):

@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
+    from mixfit.arguments import Solver
     from mixfit.design.types import Design
+    from mixfit.factor.plan import Plan
     from mixfit.families.base import Family
     from mixfit.formula import MixedFormula
     from mixfit.glmm.problem import GeneralizedAssembly
@@ -62,6 +64,7 @@ def generalized(
     zi: str | None = None,
     dispersion: str | None = None,
     fixed: Mapping[str, float] | None = None,
+    solver: Solver = "auto",
 ) -> GeneralizedMixedModel:
     """A generalized mixed model from a parsed formula and a data frame; see `mixfit.mixed`."""
     family, fixed = hold_in_family(family, fixed or {})
@@ -83,7 +86,7 @@ def generalized(
     for predictor in design.further:
         if not predictor.X.shape[1] and not predictor.random and predictor.offset is None:
             raise FormulaError(f"{predictor.name}= has no terms, which would hold its predictor at zero: leave it out.")
-    return GeneralizedMixedModel(formula, design, family, fixed)
+    return GeneralizedMixedModel(formula, replace(design, solver=solver), family, fixed)
 
 
 class GeneralizedMixedModel(MixedModel):
@@ -117,6 +120,11 @@ class GeneralizedMixedModel(MixedModel):
         self.known_effects: dict[str, float] = dict(fixed or {})
         self._held = read_held(self._assembly, design, self.known_effects)
         super().__init__(formula, design, self._assembly.fixed.kept)
+
+    @property
+    def factorization(self) -> Plan:
+        """The symbolic phase of the factor of random effects."""
+        return self._assembly.problem.plan
 
     @property
     def description(self) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.design.types import Design
+    from mixfit.factor.plan import Plan
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.information import VarianceInformation
     from mixfit.lmm.surface import Surface
@@ -68,6 +69,11 @@ class LinearMixedModel(MixedModel):
     def assembly(self) -> Assembly:
         """Cross-products of the design and their bases."""
         return self._assembly
+
+    @property
+    def factorization(self) -> Plan:
+        """The symbolic phase of the factor of random effects."""
+        return self._assembly.problem.plan
 
     def fit(self, *, reml: bool = True, start: Sequence[ArrayLike] | ArrayLike | None = None) -> LinearResults:
         """Estimate by REML or maximum likelihood.
@@ -166,8 +172,8 @@ class LinearMixedModel(MixedModel):
     def elimination_order(self) -> NDArray[np.intp]:
         """The fill-reducing permutation: columns of `exog_re` in the order in which they are eliminated.
 
-        Grouping factors by decreasing number of levels; those that cross the ones before them stand last, and
-        their part of the Cholesky factor is dense.
+        Grouping factors by decreasing number of levels; those that cross the ones before them stand last: their part
+        of the Cholesky factor is dense, or, where `plan` says so, sparse in an order of its own.
         """
         from mixfit.lmm.order import elimination_order
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from mixfit.arguments import Solver
     from mixfit.design.types import Design
     from mixfit.formula import MixedFormula, PredictorFormula
     from mixfit.glmm.types import GeneralizedEstimate
@@ -59,6 +60,7 @@ def ordinal(
     na_action: Literal["drop", "raise"],
     context: Mapping[str, Any] | None,
     beside: Mapping[str, str | None],
+    solver: Solver = "auto",
 ) -> OrdinalMixedModel:
     """A mixed model of ordered categories from a parsed formula and a data frame; see `mixfit.mixed`.
 
@@ -91,7 +93,7 @@ def ordinal(
             )
         if predictor.name != MEAN and predictor.X.shape[1] == 1:
             raise FormulaError(f"{what} names no variable: the constant is among the thresholds already.")
-    return OrdinalMixedModel(formula, design, family)
+    return OrdinalMixedModel(formula, replace(design, solver=solver), family)
 
 
 class OrdinalMixedModel(GeneralizedMixedModel):
