@@ -8,6 +8,7 @@ from mixfit.plots.calibration import calibration
 from mixfit.plots.categories import category_probabilities
 from mixfit.plots.distribution_plots import quantile_residual_plot, rootogram
 from mixfit.plots.group_lines import fitted_lines
+from mixfit.plots.power import power_lines
 from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
 from mixfit.plots.random_effects import caterpillar, shrinkage
 from mixfit.plots.residual_plots import residuals_fitted, scale_location
@@ -19,6 +20,7 @@ __all__ = [
     "category_probabilities",
     "caterpillar",
     "fitted_lines",
+    "power_lines",
     "profile_zeta",
     "qq_ranef",
     "qq_residuals",

@@ -103,6 +103,13 @@ class Batch:
         """How many responses keep within a modest memory."""
         return max(1, _CELLS_AT_ONCE // (self._assembly.problem.gram.n + self._replicate))
 
+    @property
+    def errors_block(self) -> int:
+        """How many responses keep within it where fixed effects have their errors too."""
+        k, p = self._levels.k, self._assembly.problem.p
+        more = (2 * k * k + k) * p * p + k**4 * len(self._levels.count)
+        return max(1, _CELLS_AT_ONCE // (self._assembly.problem.gram.n + self._replicate + more))
+
     def fit(self, y: Array, *, reml: bool) -> BatchEstimates:
         """Fit to responses y, (n, R)."""
         responses, optima = self._optima(y, reml=reml)
