@@ -10,6 +10,7 @@ from mixfit.plots.distribution_plots import quantile_residual_plot, rootogram
 from mixfit.plots.effects import effects_plot
 from mixfit.plots.group_lines import fitted_lines
 from mixfit.plots.means import emmip, means_plot
+from mixfit.plots.power import power_lines
 from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
 from mixfit.plots.random_effects import caterpillar, shrinkage
 from mixfit.plots.residual_plots import residuals_fitted, scale_location
@@ -26,6 +27,7 @@ __all__ = [
     "emmip",
     "fitted_lines",
     "means_plot",
+    "power_lines",
     "profile_zeta",
     "qq_ranef",
     "qq_residuals",
