@@ -208,9 +208,9 @@ class FittedGeneralized(Fitted):
 
         Parameters
         ----------
-        y : array_like, shape (nobs,)
-            In the order of the rows used; the index of a Series is not looked at. Proportions of
-            the same numbers of trials for a binomial model.
+        y : array_like, shape (nobs,) or (nobs, 2)
+            In the order of the rows used; the index of a Series is not looked at. Of a binomial model proportions of
+            the same numbers of trials, or two columns: numbers of events, and of others.
 
         Returns
         -------

@@ -11,11 +11,15 @@ from mixfit.families.several import DISPERSION, ZERO
 from mixfit.formula import parse_predictor
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
     from mixfit.design.types import Design
     from mixfit.families.base import Family
     from mixfit.formula import PredictorFormula
 
-__all__ = ["check_response", "further_formulas", "refuse_several"]
+    Array = NDArray[np.float64]
+
+__all__ = ["check_response", "further_formulas", "read_counts", "refuse_several"]
 
 
 def further_formulas(family: Family, zi: str | None, dispersion: str | None) -> dict[str, PredictorFormula]:
@@ -58,6 +62,27 @@ def check_response(design: Design, family: Family) -> None:
     family.check(y, prior, design.endog_name)
     if (design.y == design.y[0]).all():
         raise DataError(f"The response {design.endog_name!r} is the same in every row: there is nothing to model.")
+
+
+def read_counts(y: ArrayLike, n: int) -> tuple[Array, Array]:
+    """Shares of events, and numbers of trials, from numbers of events and of others in n rows.
+
+    Raises
+    ------
+    DataError
+        For another shape, and rows without trials.
+    """
+    counts = np.asarray(y, dtype=float)
+    if counts.shape != (n, 2):
+        raise DataError(
+            f"The new response has shape {counts.shape}: events and others of the {n} rows are of ({n}, 2)."
+        )
+    if not (np.isfinite(counts) & (counts >= 0.0)).all():
+        raise DataError("Numbers of events and others are not negative, and none is missing.")
+    trials = counts.sum(axis=1)
+    if not trials.all():
+        raise DataError(f"{int((trials == 0.0).sum())} row(s) of the new response have no trials: leave them out.")
+    return counts[:, 0] / trials, trials
 
 
 def refuse_several(design: Design, what: str) -> None:

@@ -7,6 +7,8 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from mixfit.design.build import build
 from mixfit.design.types import MEAN
 from mixfit.errors import BiasWarning, FitError, FormulaError
@@ -25,14 +27,14 @@ from mixfit.glmm.separation import (
     refuse_separation,
 )
 from mixfit.model.base import MixedModel
-from mixfit.model.further import check_response, further_formulas, refuse_several
+from mixfit.model.further import check_response, further_formulas, read_counts, refuse_several
 from mixfit.model.named import given_start, hold_in_family, read_held
 from mixfit.results.generalized import GeneralizedResults
+from mixfit.results.padded import results_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.design.types import Design
@@ -55,7 +57,7 @@ def generalized(
     family: Family,
     weights: str | ArrayLike | None,
     offset: str | ArrayLike | None,
-    na_action: Literal["drop", "raise"],
+    na_action: Literal["drop", "raise", "exclude"],
     context: Mapping[str, Any] | None,
     zi: str | None = None,
     dispersion: str | None = None,
@@ -208,7 +210,7 @@ class GeneralizedMixedModel(MixedModel):
         return self._results(estimate)
 
     def _results(self, estimate: GeneralizedEstimate) -> GeneralizedResults:
-        return GeneralizedResults(self, estimate)
+        return results_of(GeneralizedResults, self, estimate)
 
     def _refuse_separation(self, estimate: GeneralizedEstimate | None) -> None:
         """Raise FitError where `estimate` (None: there is none) ran away with effects that separate the response."""
@@ -230,8 +232,9 @@ class GeneralizedMixedModel(MixedModel):
 
         Parameters
         ----------
-        y : array_like, shape (n,)
-            In the order of the rows used; proportions for a binomial model.
+        y : array_like, shape (n,) or (n, 2)
+            In the order of the rows used; for a binomial model proportions of the same trials, or numbers of events
+            and of other trials, which bring numbers of trials of their own.
 
         Returns
         -------
@@ -247,6 +250,9 @@ class GeneralizedMixedModel(MixedModel):
         >>> round(again.llf - fit.llf, 6)
         0.0
         """
+        if self.family.kind == "proportion" and np.ndim(y) == 2:
+            share, trials = read_counts(y, len(self.design.y))
+            return self.with_design(replace(self.design, y=share, weights=trials))
         model = copy.copy(self)
         model.design = replace(self.design, y=self._checked_response(y))
         check_response(model.design, self.family)

@@ -95,10 +95,11 @@ class LinearMixedModel(MixedModel):
         """
         # Tables, predictions and summaries are not needed to read a model: `import mixfit` stays quick.
         from mixfit.results.linear import LinearResults
+        from mixfit.results.padded import results_of
 
         check_flag("reml", reml)
         given = None if start is None else read_start(self.design.random, start, self.in_formula_order)
-        return LinearResults(self, estimate(self._assembly, reml=reml, start=given))
+        return results_of(LinearResults, self, estimate(self._assembly, reml=reml, start=given))
 
     def with_family(self, family: Any) -> MixedModel:
         """The same model of the mean under another distribution.

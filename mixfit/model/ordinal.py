@@ -30,6 +30,7 @@ from mixfit.model.base import MixedModel
 from mixfit.model.further import check_response
 from mixfit.model.generalized import GeneralizedMixedModel
 from mixfit.results.ordinal import OrdinalResults
+from mixfit.results.padded import results_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +57,7 @@ def ordinal(
     family: Ordinal,
     weights: str | ArrayLike | None,
     offset: str | ArrayLike | None,
-    na_action: Literal["drop", "raise"],
+    na_action: Literal["drop", "raise", "exclude"],
     context: Mapping[str, Any] | None,
     beside: Mapping[str, str | None],
 ) -> OrdinalMixedModel:
@@ -215,7 +216,7 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         return cast("OrdinalResults", fit)
 
     def _results(self, estimate: GeneralizedEstimate) -> OrdinalResults:
-        return OrdinalResults(self, self._centred.outward(estimate, self.kept))
+        return results_of(OrdinalResults, self, self._centred.outward(estimate, self.kept))
 
     def conditional_covariance(self, estimate: GeneralizedEstimate, *, of: str = MEAN) -> tuple[Array, ...]:
         """Cov(b_j | y) of every level of every term at the mode, shapes (q_t, k_t, k_t).

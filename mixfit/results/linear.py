@@ -27,6 +27,7 @@ from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
 from mixfit.results.profile import profile
+from mixfit.results.update import update
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -85,6 +86,7 @@ class LinearResults(FittedLinear):
     emmeans = emmeans
     conf_int = conf_int
     profile = profile
+    update = update
     bootstrap = bootstrap
 
     icc = icc
