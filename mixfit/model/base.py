@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
     from mixfit.design.types import Design, Grouping
+    from mixfit.factor.factor_plan import FactorPlan
+    from mixfit.factor.plan import Plan
     from mixfit.gram.row_space import RowSpace
     from mixfit.model.call import Call
 
@@ -119,6 +121,34 @@ class MixedModel:
     def groups(self) -> dict[str, Grouping]:
         """Grouping factors by name."""
         return {r.grouping.name: r.written for r in self.design.random}
+
+    @property
+    def factorization(self) -> Plan:
+        """The symbolic phase of the factor of random effects."""
+        raise NotImplementedError
+
+    @property
+    def plan(self) -> FactorPlan:
+        """How the Cholesky factor of the random effects is computed, and what that costs.
+
+        Returns
+        -------
+        FactorPlan
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> pastes = mixfit.datasets.load("pastes")
+        >>> print(mixfit.mixed("strength ~ 1 + (1 | batch/cask)", pastes).plan)
+        eliminated level by level: batch:cask, batch
+        """
+        from mixfit.factor.factor_plan import factor_plan
+
+        random = [r for predictor in self.design.predictors for r in predictor.random]
+        groupings = list({id(r.grouping): r.grouping for r in random}.values())
+        # As the factors of the cross-products are numbered.
+        groupings.sort(key=lambda g: -g.n_levels)
+        return factor_plan(self.factorization, [g.name for g in groupings])
 
     @cached_property
     def exog_re(self) -> csr_array:
@@ -258,6 +288,24 @@ class MixedModel:
         LinearMixedModel or GeneralizedMixedModel
         """
         return self.with_design(subset(self.design, keep))
+
+    def with_data(self, data: Any) -> Self:
+        """The same formula and options for other data, read anew: levels, columns and weights are theirs.
+
+        Parameters
+        ----------
+        data : frame
+
+        Returns
+        -------
+        LinearMixedModel or GeneralizedMixedModel
+
+        Raises
+        ------
+        DataError
+            Where weights or offset were arrays, which say nothing of other data.
+        """
+        raise FitError(f"A {type(self).__name__} is not read anew for other data: build it from its formula.")
 
     def with_design(self, design: Design) -> Self:
         """The same kind of model of another design."""

@@ -7,6 +7,7 @@ from functools import wraps
 from inspect import signature
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from mixfit.brief import brief
 from mixfit.errors import ArgumentError, FitError
 from mixfit.formula.update import update_formula
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Call", "remembered"]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False)
 class Call:
     """The arguments that a model was made from. Pickles without the data, and without names for its expressions.
 
@@ -38,6 +39,8 @@ class Call:
     make: Callable[..., Any]
     arguments: dict[str, Any]
     design: Design | None
+
+    __repr__ = brief
 
     def __getstate__(self) -> dict[str, Any]:
         arguments = {name: value for name, value in self.arguments.items() if name not in ("data", "context")}

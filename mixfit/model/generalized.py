@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mixfit.design.again import arguments_of
 from mixfit.design.build import build
 from mixfit.design.types import MEAN
-from mixfit.errors import BiasWarning, FitError, FormulaError
+from mixfit.errors import FitError, FormulaError
 from mixfit.families.links import LINKS
 from mixfit.families.resolve import resolve_family
 from mixfit.families.several import DISPERSION, ZERO
+from mixfit.formula import parse
 from mixfit.glmm.conditional import conditional_covariance, predictor_variance
 from mixfit.glmm.estimate import estimate_generalized
-from mixfit.glmm.pql import few_counts
+from mixfit.glmm.pql import warn_of_bias
 from mixfit.glmm.problem import assemble_generalized
 from mixfit.glmm.separation import (
     CERTAIN,
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from mixfit.arguments import Solver
     from mixfit.design.types import Design
+    from mixfit.factor.plan import Plan
     from mixfit.families.base import Family
     from mixfit.formula import MixedFormula
     from mixfit.glmm.problem import GeneralizedAssembly
@@ -62,6 +66,7 @@ def generalized(
     zi: str | None = None,
     dispersion: str | None = None,
     fixed: Mapping[str, float] | None = None,
+    solver: Solver = "auto",
 ) -> GeneralizedMixedModel:
     """A generalized mixed model from a parsed formula and a data frame; see `mixfit.mixed`."""
     family, fixed = hold_in_family(family, fixed or {})
@@ -83,7 +88,7 @@ def generalized(
     for predictor in design.further:
         if not predictor.X.shape[1] and not predictor.random and predictor.offset is None:
             raise FormulaError(f"{predictor.name}= has no terms, which would hold its predictor at zero: leave it out.")
-    return GeneralizedMixedModel(formula, design, family, fixed)
+    return GeneralizedMixedModel(formula, replace(design, solver=solver), family, fixed)
 
 
 class GeneralizedMixedModel(MixedModel):
@@ -117,6 +122,11 @@ class GeneralizedMixedModel(MixedModel):
         self.known_effects: dict[str, float] = dict(fixed or {})
         self._held = read_held(self._assembly, design, self.known_effects)
         super().__init__(formula, design, self._assembly.fixed.kept)
+
+    @property
+    def factorization(self) -> Plan:
+        """The symbolic phase of the factor of random effects."""
+        return self._assembly.problem.plan
 
     @property
     def description(self) -> str:
@@ -206,7 +216,7 @@ class GeneralizedMixedModel(MixedModel):
             raise
         self._refuse_separation(estimate)
         if method == "pql":
-            _warn_of_bias(self._assembly.problem.prior, self.family, estimate.eta)
+            warn_of_bias(self._assembly.problem.prior, self.family, estimate.eta)
         return self._results(estimate)
 
     def _results(self, estimate: GeneralizedEstimate) -> GeneralizedResults:
@@ -259,6 +269,14 @@ class GeneralizedMixedModel(MixedModel):
         problem = replace(self._assembly.problem, y=model.design.y)
         model._assembly = replace(self._assembly, problem=problem)
         return model
+
+    def with_data(self, data: Any) -> GeneralizedMixedModel:
+        """The same formulas and options for other data, read anew: see `MixedModel.with_data`."""
+        parsed = parse(self.formula, random=None)
+        given = arguments_of(self.design, len(parsed.offsets))
+        zi, spread = ({p.name: p.text for p in self.design.further}.get(name) for name in (ZERO, DISPERSION))
+        made = partial(generalized, self.formula, parsed, data, self.family, given.weights, given.offset, "drop")
+        return made(given.context, zi, spread, self.known_effects)
 
     def with_design(self, design: Design) -> GeneralizedMixedModel:
         """The same kind of model, with the same family, of another design; coefficients that it lacks are not held."""
@@ -385,14 +403,3 @@ def other_family(model: MixedModel, family: Any) -> GeneralizedMixedModel:
     further_formulas(resolved, texts.get(ZERO), texts.get(DISPERSION))
     design = replace(model.design, link=resolved.link, transformation=None)
     return GeneralizedMixedModel(model.formula_text, design, resolved, getattr(model, "known_effects", None))
-
-
-def _warn_of_bias(prior: Array, family: Family, eta: Array) -> None:
-    if few_counts(family, prior, family.link.mean(eta)):
-        warnings.warn(
-            f"Penalized quasi-likelihood is biased for {family.name} data as sparse as these: at least half of the "
-            "rows expect fewer than 5 events or non-events. Variances of random effects tend to come out too small, "
-            "fixed effects too close to zero. Use method='ml', with n_agq > 1 where there is one grouping factor.",
-            BiasWarning,
-            stacklevel=3,
-        )

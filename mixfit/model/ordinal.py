@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from mixfit.arguments import Solver
     from mixfit.design.types import Design
     from mixfit.formula import MixedFormula, PredictorFormula
     from mixfit.glmm.types import GeneralizedEstimate
@@ -60,6 +61,7 @@ def ordinal(
     na_action: Literal["drop", "raise", "exclude"],
     context: Mapping[str, Any] | None,
     beside: Mapping[str, str | None],
+    solver: Solver = "auto",
 ) -> OrdinalMixedModel:
     """A mixed model of ordered categories from a parsed formula and a data frame; see `mixfit.mixed`.
 
@@ -92,7 +94,7 @@ def ordinal(
             )
         if predictor.name != MEAN and predictor.X.shape[1] == 1:
             raise FormulaError(f"{what} names no variable: the constant is among the thresholds already.")
-    return OrdinalMixedModel(formula, design, family)
+    return OrdinalMixedModel(formula, replace(design, solver=solver), family)
 
 
 class OrdinalMixedModel(GeneralizedMixedModel):
@@ -367,6 +369,10 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         if not isinstance(other, Ordinal):
             raise FitError(f"{other!r} is no family of ordered categories, such as 'cumulative' or 'sratio'.")
         return OrdinalMixedModel(self.formula, self.design, other)
+
+    def with_data(self, data: Any) -> OrdinalMixedModel:
+        """None: the categories are those of the response, which has to be read with them."""
+        return MixedModel.with_data(self, data)
 
     def with_design(self, design: Design) -> OrdinalMixedModel:
         """The same kind of model, with the same family, of another design."""
