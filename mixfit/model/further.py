@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixfit.errors import DataError, FitError, FormulaError
+from mixfit.families.resolve import resolve_family
 from mixfit.families.several import DISPERSION, ZERO
 from mixfit.formula import parse_predictor
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
-
     from mixfit.design.types import Design
     from mixfit.families.base import Family
     from mixfit.formula import PredictorFormula
 
-    Array = NDArray[np.float64]
-
-__all__ = ["check_response", "further_formulas", "read_counts", "refuse_several"]
+__all__ = ["check_response", "further_formulas", "refuse_several", "under_family"]
 
 
 def further_formulas(family: Family, zi: str | None, dispersion: str | None) -> dict[str, PredictorFormula]:
@@ -64,27 +62,6 @@ def check_response(design: Design, family: Family) -> None:
         raise DataError(f"The response {design.endog_name!r} is the same in every row: there is nothing to model.")
 
 
-def read_counts(y: ArrayLike, n: int) -> tuple[Array, Array]:
-    """Shares of events, and numbers of trials, from numbers of events and of others in n rows.
-
-    Raises
-    ------
-    DataError
-        For another shape, and rows without trials.
-    """
-    counts = np.asarray(y, dtype=float)
-    if counts.shape != (n, 2):
-        raise DataError(
-            f"The new response has shape {counts.shape}: events and others of the {n} rows are of ({n}, 2)."
-        )
-    if not (np.isfinite(counts) & (counts >= 0.0)).all():
-        raise DataError("Numbers of events and others are not negative, and none is missing.")
-    trials = counts.sum(axis=1)
-    if not trials.all():
-        raise DataError(f"{int((trials == 0.0).sum())} row(s) of the new response have no trials: leave them out.")
-    return counts[:, 0] / trials, trials
-
-
 def refuse_several(design: Design, what: str) -> None:
     """Refuse what is computed for models of the mean alone.
 
@@ -99,3 +76,23 @@ def refuse_several(design: Design, what: str) -> None:
             f"{what} are for models of the mean alone, and this one has {names}: use Wald tests, likelihood ratios of "
             "two fits, or a bootstrap."
         )
+
+
+def under_family(design: Design, own: Family | None, family: Any) -> tuple[Design, Family]:
+    """A design, whose family is `own` (None: that of a linear model), under another distribution, and that one.
+
+    Raises
+    ------
+    FitError
+        For a family of proportions where the responses are none, or the other way round.
+    FormulaError
+        Where the family has no zeros or no dispersion that the design's predictors could be of.
+    """
+    resolved = resolve_family(family)
+    trials = own is not None and own.kind == "proportion"
+    if trials != (resolved.kind == "proportion"):
+        kinds = "proportions of trials" if trials else "no proportions of trials"
+        raise FitError(f"The responses are {kinds}, which the {resolved!r} family does not model.")
+    texts = {p.name: p.text for p in design.further}
+    further_formulas(resolved, texts.get(ZERO), texts.get(DISPERSION))
+    return replace(design, link=resolved.link, transformation=None), resolved

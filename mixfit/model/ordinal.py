@@ -12,7 +12,7 @@ from scipy.linalg import block_diag
 
 from mixfit.design.build import build
 from mixfit.design.types import MEAN
-from mixfit.errors import DesignError, FitError, FormulaError
+from mixfit.errors import DesignError, FitError, FormulaError, PriorError
 from mixfit.families.cells import KINDS
 from mixfit.families.links import LINKS
 from mixfit.families.ordinal import Ordinal
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.arguments import Solver
+    from mixfit.bayes.priors import Priors
     from mixfit.design.types import Design
     from mixfit.formula import MixedFormula, PredictorFormula
     from mixfit.glmm.types import GeneralizedEstimate
@@ -73,18 +74,9 @@ def ordinal(
             further[name] = parse_predictor(text)
             if further[name].random or further[name].offsets:
                 raise FormulaError(f"{name}={text!r}: the formula of an ordinal model takes fixed terms only.")
-    design = build(
-        parsed,
-        data,
-        weights,
-        offset,
-        na_action,
-        context,
-        ordinal=True,
-        residual=False,
-        links={MEAN: family.link, NOMINAL: family.link, DISPERSION: LINKS["log"]},
-        further=further,
-    )
+    asked = (weights, offset, na_action, context)
+    links = {MEAN: family.link, NOMINAL: family.link, DISPERSION: LINKS["log"]}
+    design = build(parsed, data, *asked, ordinal=True, residual=False, links=links, further=further)
     for predictor in design.predictors:
         what = "the formula" if predictor.name == MEAN else f"{predictor.name}="
         if _CONSTANT not in predictor.exog_names:
@@ -180,6 +172,7 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         method: Literal["ml", "pql"] = "ml",
         start: Sequence[ArrayLike] | ArrayLike | Mapping[str, float] | None = None,
         start_fixed: ArrayLike | None = None,
+        priors: Priors | str | None = None,
     ) -> OrdinalResults:
         """Estimate by maximum likelihood.
 
@@ -214,6 +207,8 @@ class OrdinalMixedModel(GeneralizedMixedModel):
                 "Penalized quasi-likelihood, and the fast approximation n_agq=0, are for models of a mean, which "
                 "ordered categories have none of. Use n_agq=1, the Laplace approximation, or more nodes."
             )
+        if priors is not None:
+            raise PriorError("Thresholds have no priors yet: leave priors= out.")
         fit = super().fit(n_agq=n_agq, method=method, start=start, start_fixed=start_fixed)
         return cast("OrdinalResults", fit)
 
@@ -381,9 +376,7 @@ class OrdinalMixedModel(GeneralizedMixedModel):
 
 def _without_constant(design: Design) -> Design:
     """The design with zeros in the place of the constant, which the thresholds are."""
-    X = design.X.copy()
-    X[:, design.exog_names.index(_CONSTANT)] = 0.0
-    return replace(design, X=X)
+    return replace(design, X=design.X * [name != _CONSTANT for name in design.exog_names])
 
 
 def _refuse_twice(design: Design, nominal: Array, kept: NDArray[np.intp]) -> None:
