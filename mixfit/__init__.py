@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mixfit.model.residual import ResidualMixedModel
     from mixfit.planning.grid import grid
     from mixfit.results.cross_validation import cross_validate
+    from mixfit.results.lm_list import lm_list
 
 __all__ = [
     "GeneralizedMixedModel",
@@ -57,6 +58,7 @@ __all__ = [
     "grid",
     "joint_tests",
     "kr_modcomp",
+    "lm_list",
     "marginaleffects_adapter",
     "mixed",
     "nonlinear",
@@ -91,6 +93,7 @@ _LAZY = {
     "grid": "mixfit.planning.grid",
     "joint_tests": "mixfit.inference.means.joint_tests",
     "kr_modcomp": "mixfit.inference.fixed_effects.modcomp",
+    "lm_list": "mixfit.results.lm_list",
     "marginaleffects_adapter": "mixfit.inference.means.marginaleffects_adapter",
     "mixed": "mixfit.model.mixed",
     "nonlinear": "mixfit.model.nonlinear",

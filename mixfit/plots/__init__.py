@@ -6,6 +6,7 @@ Every function draws on the axes that it is given, or makes a figure, and return
 
 from mixfit.plots.calibration import calibration
 from mixfit.plots.categories import category_probabilities
+from mixfit.plots.coefficients_by_group import coefficients_by_group
 from mixfit.plots.distribution_plots import quantile_residual_plot, rootogram
 from mixfit.plots.group_lines import fitted_lines
 from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
@@ -18,6 +19,7 @@ __all__ = [
     "calibration",
     "category_probabilities",
     "caterpillar",
+    "coefficients_by_group",
     "fitted_lines",
     "profile_zeta",
     "qq_ranef",
