@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mixfit.planning.grid import grid
     from mixfit.report.model_table import table
     from mixfit.results.cross_validation import cross_validate
+    from mixfit.results.lm_list import lm_list
     from mixfit.results.means import emmeans, emtrends
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "grid",
     "joint_tests",
     "kr_modcomp",
+    "lm_list",
     "marginaleffects_adapter",
     "mixed",
     "nonlinear",
@@ -94,6 +96,7 @@ _LAZY = {
     "grid": "mixfit.planning.grid",
     "joint_tests": "mixfit.inference.means.joint_tests",
     "kr_modcomp": "mixfit.inference.fixed_effects.modcomp",
+    "lm_list": "mixfit.results.lm_list",
     "marginaleffects_adapter": "mixfit.inference.means.marginaleffects_adapter",
     "mixed": "mixfit.model.mixed",
     "nonlinear": "mixfit.model.nonlinear",

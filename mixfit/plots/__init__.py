@@ -6,6 +6,7 @@ Every function draws on the axes that it is given, or makes a figure, and return
 
 from mixfit.plots.calibration import calibration
 from mixfit.plots.categories import category_probabilities
+from mixfit.plots.coefficients_by_group import coefficients_by_group
 from mixfit.plots.distribution_plots import quantile_residual_plot, rootogram
 from mixfit.plots.effects import effects_plot
 from mixfit.plots.group_lines import fitted_lines
@@ -25,6 +26,7 @@ __all__ = [
     "correlation_map",
     "effects_plot",
     "emmip",
+    "coefficients_by_group",
     "fitted_lines",
     "means_plot",
     "power_lines",

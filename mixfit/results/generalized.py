@@ -30,6 +30,7 @@ from mixfit.report.varcorr import varcorr
 from mixfit.results.means import effects, emmeans, emtrends
 from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
+from mixfit.results.update import update
 
 if TYPE_CHECKING:
     from mixfit.fitted.re_form import ReForm
@@ -91,6 +92,7 @@ class GeneralizedResults(FittedGeneralized):
     joint_tests = joint_tests
     conf_int = conf_int
     profile = profile
+    update = update
     bootstrap = bootstrap
     with_params = with_params
 

@@ -33,6 +33,7 @@ from mixfit.results.means import effects, emmeans, emtrends
 from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
 from mixfit.results.robust import robust
+from mixfit.results.update import update
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,6 +98,7 @@ class LinearResults(FittedLinear):
     joint_tests = joint_tests
     conf_int = conf_int
     profile = profile
+    update = update
     bootstrap = bootstrap
     with_params = with_params
 
