@@ -54,7 +54,7 @@ class MixedModel:
         sizes = {r.grouping.name: r.n_groups for r in self.design.random}
         levels = ", ".join(f"{name} {n}" for name, n in sizes.items())
         groups = f", groups {levels}" if levels else ""
-        return f"<{type(self).__name__}: {self.formula}, {len(self.endog)} observations{groups}>"
+        return f"<{type(self).__name__}: {self.formula}, {self.design.n_rows} observations{groups}>"
 
     @property
     def formula_text(self) -> str:
@@ -111,7 +111,7 @@ class MixedModel:
     @cached_property
     def row_space(self) -> RowSpace:
         """Which linear functions of the columns of ``design.X`` the data tell."""
-        return row_space(self.design.X, self.kept)
+        return row_space(self.design.representatives.X, self.kept)
 
     @property
     def groups(self) -> dict[str, Grouping]:

@@ -190,8 +190,7 @@ def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _offset(fit: Fit) -> float:
-    offset = fit.model.design.offset
-    return 0.0 if offset is None else float(offset.mean())
+    return fit.model.design.mean_offset
 
 
 def _ddf(fit: Fit, ddf: str | None) -> str:

@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 
 from mixfit.design.columns import is_factor
-from mixfit.errors import FitError
+from mixfit.errors import FitError, RowsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from mixfit.design.types import Design
     from mixfit.fitted.protocols import Fit
 
     Array = NDArray[np.float64]
@@ -114,18 +115,18 @@ def grid_variables(fit: Fit, at: Mapping[str, Any] | None = None, cov_keep: int 
         Where `at` names no variable of the fixed effects or no level of a factor, or the model has no formula.
     """
     design = fit.model.design
-    if design.variables is None:
+    # Every value of a factor is among them, if not every row.
+    columns = design.representatives.variables
+    if columns is None:
         raise FitError("Marginal means need a model that was read from a formula and data.")
-    names = dict.fromkeys(name for term in design.reader.fixed_terms for name in term if name in design.variables)
+    names = dict.fromkeys(name for term in design.reader.fixed_terms for name in term if name in columns)
     chosen = {name: _as_list(values) for name, values in (at or {}).items()}
     for name in chosen:
         if name not in names:
             known = ", ".join(names) or "none"
             raise FitError(f"at= names {name!r}, which is no variable of the fixed effects ({known}).")
     factors = design.reader.factor_names
-    return {
-        name: _variable(name, design.variables[name], name in factors, chosen.get(name), cov_keep) for name in names
-    }
+    return {name: _variable(design, name, columns[name], name in factors, chosen.get(name), cov_keep) for name in names}
 
 
 def _as_list(values: Any) -> list[Any]:
@@ -135,10 +136,12 @@ def _as_list(values: Any) -> list[Any]:
     return found
 
 
-def _variable(name: str, column: pd.Series, encoded: bool, at: list[Any] | None, cov_keep: int) -> GridVariable:
+def _variable(
+    design: Design, name: str, column: pd.Series, encoded: bool, at: list[Any] | None, cov_keep: int
+) -> GridVariable:
     factor = encoded or is_factor(column)
     if not factor and column.nunique() > cov_keep:
-        return GridVariable(name, [column.mean()] if at is None else at, None)
+        return GridVariable(name, [design.variable_mean(name)] if at is None else at, None)
     values = column.astype("category").cat.remove_unused_categories()
     levels = list(values.cat.categories)
     if at is None:
@@ -201,7 +204,8 @@ def reference_grid(fit: Fit, variables: Mapping[str, GridVariable], focal: Seque
     grid = combinations(order)
     X = design.reader.read_fixed(grid)
     cells = combinations([variables[name] for name in focal])
-    counts = _counts(order, len(design.y))
+    sample = design.representatives
+    counts = _counts(order, sample.n_rows) if design.has_rows else np.full(rows, np.nan)
     return ReferenceGrid(
         focal=cells,
         X=X.reshape(-1, len(cells), X.shape[1]),
@@ -256,6 +260,11 @@ def _weights(grid: ReferenceGrid, weights: str) -> Array:
     counts = grid.counts
     if weights == "equal":
         return np.ones_like(counts)
+    if np.isnan(counts).any() and weights in get_args(Weights):
+        raise RowsError(
+            f"weights={weights!r} are frequencies of rows, and a model of rows in batches does not count them by "
+            "cells: take weights='equal', or fit to a frame in memory."
+        )
     if weights == "cells":
         return counts
     if weights == "flat":
