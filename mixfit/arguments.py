@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Literal, TypeGuard, get_args
 
 import numpy as np
 
@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["check_callable", "check_count", "check_flag", "check_probability", "row_weights"]
+__all__ = [
+    "Solver",
+    "check_callable",
+    "check_count",
+    "check_flag",
+    "check_probability",
+    "check_solver",
+    "row_weights",
+]
+
+Solver = Literal["auto", "dense", "sparse"]
 
 _BY_NAME = "Other arguments are given by their names."
 
@@ -97,6 +107,21 @@ def check_callable(name: str, value: Callable[..., object] | None) -> None:
     """
     if value is not None and not callable(value):
         raise ArgumentError(f"{name} is a function, not {value!r}. {_BY_NAME}")
+
+
+def check_solver(value: object) -> None:
+    """Refuse what names no way to hold the factor of crossed effects.
+
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
+    >>> check_solver("sparse")
+    """
+    if value not in get_args(Solver):
+        raise ArgumentError(f"solver is one of {', '.join(map(repr, get_args(Solver)))}, not {value!r}.")
 
 
 def row_weights(weights: ArrayLike | None, default: Array | None, m: int) -> Array:

@@ -20,6 +20,7 @@ __all__ = [
     "MixfitError",
     "MixfitWarning",
     "NewLevelError",
+    "ParameterError",
     "PriorError",
     "RowsError",
     "SourceError",
@@ -74,6 +75,21 @@ class NewLevelError(DataError):
 
 class FitError(MixfitError):
     """The estimates asked for do not exist, or an option contradicts the fit."""
+
+
+class ParameterError(FitError):
+    """Parameters are stated that the model does not have or cannot have, or some are missing.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> layout = mixfit.grid(Subject=20, Days=range(10))
+    >>> try:
+    ...     mixfit.design("~ Days + (1 | Subject)", layout, fixed={"Days": 10}, sd={"Subject": 30}, sigma=25)
+    ... except mixfit.errors.ParameterError as error:
+    ...     print(error)
+    The model has further parameters, which no value is given for. Give 'Intercept' by fixed=.
+    """
 
 
 class RowsError(FitError):

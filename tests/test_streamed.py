@@ -174,6 +174,13 @@ def test_levels_keep_the_order_of_categories_that_differ_from_batch_to_batch(tmp
     assert_same_fit(memory, mixfit.mixed("y ~ f + (1 | g)", reader))
 
 
+@pytest.mark.parametrize("solver", ["dense", "sparse"])
+def test_the_solver_of_crossed_factors_can_be_chosen(solver, tmp_path):
+    memory, stream = both("y ~ x + (1 | g) + (1 | h)", table(), tmp_path, solver=solver)
+    assert stream.plan.solver == solver
+    assert_same_fit(memory, stream)
+
+
 def test_chunks_of_any_size_give_the_same(tmp_path):
     fits = [both("y ~ x * arm + (x | g)", table(), tmp_path, chunk)[1].fit() for chunk in (7, 5000)]
     assert_allclose(fits[0].params, fits[1].params, rtol=1e-10)
@@ -203,6 +210,7 @@ def test_missing_values_can_be_refused(tmp_path):
         ("scale(y) ~ x + (1 | g)", {}, DataError, "transformed by what all rows have"),
         ("y ~ x + (1 | g)", {"weights": "k / k.mean() + 1"}, DataError, "computed from whole columns"),
         ("y ~ x + (1 | g)", {"weights": np.ones(600)}, DataError, "weights= is an array"),
+        ("y ~ x + equalto(1 | h, V)", {"context": {"V": np.eye(7)}}, DesignError, "places or levels of all rows"),
         ("y ~ x + ou(0 + t | g)", {}, DesignError, "places or levels of all rows"),
         ("y ~ x + (1 | g)", {"family": "poisson"}, FormulaError, "family= is for data in memory"),
         ("y ~ x + (1 | g)", {"residual": "ar1(t | g)"}, FormulaError, "residual= is for data in memory"),

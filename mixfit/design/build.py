@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from formulaic.parser.types import Factor
 
-from mixfit.covariance.columns import Across, Among, GivenColumns
+from mixfit.covariance.columns import Across, Among, GivenColumns, Places
 from mixfit.covariance.registry import read_structure
 from mixfit.design.across import among, spread
 from mixfit.design.columns import Coded, Columns, MissingRows, code_factor
@@ -21,7 +21,7 @@ from mixfit.design.parts import build_parts, check_finite, check_names, fixed_st
 from mixfit.design.prior import PriorReader
 from mixfit.design.probe import make_probe
 from mixfit.design.reader import FittedReader, PredictorReader, RandomReader, probed_items
-from mixfit.design.residual import RESIDUAL, has_blocks
+from mixfit.design.residual import RESIDUAL, check_places, has_blocks
 from mixfit.design.response_steps import transformation_of
 from mixfit.design.saturation import check_saturation
 from mixfit.design.types import MEAN, Design, Grouping, Predictor, RandomDesign
@@ -330,7 +330,9 @@ def _random_terms(
         grouping, reader = cross(tuple(factor.expr for factor in factors), groups.coded, groups.keep, groups.known)
         check_finite(Z, part.names, term.text)
         labels = partial(_labels, grouping)
-        given = GivenColumns(term.text, part.names, Z, term.options, context.__getitem__, labels)
+        given = GivenColumns(
+            term.text, part.names, Z, term.options, context.__getitem__, labels, of_residuals=plan.name == RESIDUAL
+        )
         structure, recoding = read_structure(term.structure, given)
         if isinstance(recoding, Across):
             one, columns, levels, across = spread(grouping, reader, recoding, Z)
@@ -344,6 +346,8 @@ def _random_terms(
             continue
         # Residuals are looked at within blocks: the many places of a field need no column each.
         kept = recoding is None or (plan.name == RESIDUAL and has_blocks(structure))
+        if isinstance(recoding, Places) and not kept:
+            check_places(term.text, structure, recoding, grouping)
         names, columns = (part.names, Z) if kept or recoding is None else (recoding.names, recoding.apply(Z))
         random.append(RandomDesign(grouping, names, columns, structure, term.text))
         readers.append(RandomReader(part, factors, reader, recoding))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from mixfit.arguments import Solver
     from mixfit.covariance.structure import Structure
     from mixfit.design.new_rows import DesignReader
     from mixfit.design.transformation import Transformation
@@ -294,6 +295,8 @@ class Design:
         that were read.
     categories : pandas.Index, length K, or None
         Of a response in ordered categories, whose numbers from 1 on are y.
+    solver : {"auto", "dense", "sparse"}
+        How the factor of crossed effects is to be held.
     """
 
     y: NDArray[np.float64]
@@ -313,6 +316,7 @@ class Design:
     transformation: Transformation | None = None
     frame: Mapping[str, pd.Series] | None = None
     categories: pd.Index | None = None
+    solver: Solver = "auto"
 
     #: Whether the rows are at hand; of rows in batches they are not.
     has_rows: ClassVar[bool] = True

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
     from mixfit.design.types import RandomDesign
+    from mixfit.factor.factor_plan import FactorPlan
     from mixfit.optimize.certificate import Certificate
 
     Array = NDArray[np.float64]
@@ -78,6 +79,12 @@ class Fitted:
     def _n_scale(self) -> int:
         """Parameters of the conditional distribution that are estimated beside its mean."""
         return 1
+
+    @property
+    def plan(self) -> FactorPlan:
+        """How the Cholesky factor of the random effects is computed: the model's `plan`."""
+        plan: FactorPlan = self.model.plan
+        return plan
 
     @cached_property
     def params(self) -> pd.Series[float]:
@@ -162,6 +169,11 @@ class Fitted:
     def aic(self) -> float:
         """Akaike's criterion; compare REML fits only where they have the same fixed effects."""
         return wald.aic(self.llf, self.npar)
+
+    @property
+    def aicc(self) -> float:
+        """Akaike's criterion corrected for few observations (Hurvich & Tsai 1989)."""
+        return wald.aicc(self.llf, self.npar, self.nobs)
 
     @property
     def bic(self) -> float:

@@ -205,7 +205,7 @@ def _assembled(
     gram = transformed(found.gram, by_factor, exact.border)
     problem = Problem(
         gram=gram,
-        plan=make_plan(gram),
+        plan=make_plan(gram, solver=stream.sample.solver),
         terms=tuple(
             Term(i, at.start, len(r.columns), r.structure)
             for i, at, r in zip(terms.factor, places, terms.random, strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from scipy.sparse import csr_array
 
+    from mixfit.bayes.priors import Priors
     from mixfit.design.types import Design, Grouping
+    from mixfit.factor.factor_plan import FactorPlan
+    from mixfit.factor.plan import Plan
     from mixfit.gram.row_space import RowSpace
 
     Array = NDArray[np.float64]
 
-__all__ = ["MixedModel"]
+__all__ = ["MixedModel", "refuse_penalized"]
 
 
 class MixedModel:
@@ -44,6 +47,8 @@ class MixedModel:
     """
 
     data_name: str | None = None
+    priors: Priors | str | None = None
+    """What the fits of this model are penalized by."""
 
     def __init__(self, formula: str, design: Design, kept: NDArray[np.intp]) -> None:
         self.formula = formula
@@ -65,6 +70,16 @@ class MixedModel:
     def description(self) -> str:
         """The formula, and what else says which model it is."""
         return self.formula
+
+    @property
+    def prior_table(self) -> tuple[tuple[str, str], ...]:
+        """Parameters beside the priors that fits are penalized by; empty without any."""
+        if self.priors is None:
+            return ()
+        from mixfit.bayes.resolve import resolve
+
+        model: Any = self
+        return resolve(self.priors, model, residual=not hasattr(self, "family")).table
 
     @property
     def endog(self) -> Array:
@@ -117,6 +132,34 @@ class MixedModel:
     def groups(self) -> dict[str, Grouping]:
         """Grouping factors by name."""
         return {r.grouping.name: r.written for r in self.design.random}
+
+    @property
+    def factorization(self) -> Plan:
+        """The symbolic phase of the factor of random effects."""
+        raise NotImplementedError
+
+    @property
+    def plan(self) -> FactorPlan:
+        """How the Cholesky factor of the random effects is computed, and what that costs.
+
+        Returns
+        -------
+        FactorPlan
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> pastes = mixfit.datasets.load("pastes")
+        >>> print(mixfit.mixed("strength ~ 1 + (1 | batch/cask)", pastes).plan)
+        eliminated level by level: batch:cask, batch
+        """
+        from mixfit.factor.factor_plan import factor_plan
+
+        random = [*self.design.random, *(r for predictor in self.design.further for r in predictor.random)]
+        groupings = list({id(r.grouping): r.grouping for r in random}.values())
+        # As the factors of the cross-products are numbered.
+        groupings.sort(key=lambda g: -g.n_levels)
+        return factor_plan(self.factorization, [g.name for g in groupings])
 
     @cached_property
     def exog_re(self) -> csr_array:
@@ -217,6 +260,33 @@ class MixedModel:
         """
         return self.with_design(subset(self.design, keep))
 
+    def with_data(self, data: Any) -> Self:
+        """The same formula and options for other data, read anew: levels, columns and weights are theirs.
+
+        Parameters
+        ----------
+        data : frame
+
+        Returns
+        -------
+        LinearMixedModel or GeneralizedMixedModel
+
+        Raises
+        ------
+        DataError
+            Where weights or offset were arrays, which say nothing of other data.
+        """
+        raise FitError(f"A {type(self).__name__} is not read anew for other data: build it from its formula.")
+
     def with_design(self, design: Design) -> Self:
         """The same kind of model of another design."""
         raise NotImplementedError
+
+
+def refuse_penalized(model: MixedModel) -> None:
+    """Refuse what is of the likelihood around its maximum to fits that are elsewhere."""
+    if model.priors is not None:
+        raise FitError(
+            "Profiles and intervals from them are of the likelihood at its maximum, and this fit is penalized by "
+            "priors. fit.sample() draws from the posterior under priors; fit.bootstrap() refits with them."
+        )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from mixfit.arguments import check_solver
 from mixfit.design.build import build
 from mixfit.errors import FormulaError
 from mixfit.formula import parse, parse_predictor
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from mixfit.arguments import Solver
     from mixfit.families.base import Family
     from mixfit.formula import MixedFormula
     from mixfit.model.generalized import GeneralizedMixedModel
@@ -38,6 +41,7 @@ def mixed(
     na_action: Literal["drop", "raise"] = "drop",
     context: Mapping[str, Any] | None = None,
     chunk_rows: int | None = None,
+    solver: Solver = "auto",
 ) -> LinearMixedModel | ResidualMixedModel | GeneralizedMixedModel:
     """A mixed-effects model from a formula and a data frame, or from rows in batches.
 
@@ -92,6 +96,10 @@ def mixed(
         Names that the formula's expressions may use besides the columns.
     chunk_rows : int, optional
         Of a source: the most rows that are in memory at a time, 131,072 by default. A frame in memory stays as it is.
+    solver : {"auto", "dense", "sparse"}
+        How the factor of crossed effects is held: as one dense matrix, or as a sparse one, which knows parts that do
+        not meet (teachers and pupils of separate schools) and levels that meet few others; by default as costs less,
+        which the model's ``plan`` tells. Estimates are the same.
 
     Returns
     -------
@@ -110,6 +118,7 @@ def mixed(
     >>> round(fit.sigma, 4)
     0.326
     """
+    check_solver(solver)
     from mixfit.sources.opening import open_source
 
     source = open_source(data)
@@ -124,7 +133,7 @@ def mixed(
             "sigma": sigma,
         }
         others |= {"fixed": fixed, "family": None if family == "gaussian" else family}
-        return streamed(formula, source, weights, offset, na_action, context, chunk_rows, others)
+        return streamed(formula, source, weights, offset, na_action, context, chunk_rows, others, solver)
     if sigma is not None:
         family, weights = _known_residuals(sigma, family, weights, residual, dispersion, zi)
     structured = residual is not None or dispersion is not None
@@ -153,11 +162,11 @@ def mixed(
                 if fixed:
                     raise FormulaError("fixed= is not for ordered categories: what is known of location is an offset=.")
                 beside = {"nominal": nominal, "dispersion": dispersion}
-                return ordinal(formula, parsed, data, resolved, weights, offset, na_action, context, beside)
+                return ordinal(formula, parsed, data, resolved, weights, offset, na_action, context, beside, solver)
             if nominal is not None:
                 raise FormulaError(f"nominal= is of thresholds, and the {resolved.name} family has none.")
             return generalized(
-                formula, parsed, data, resolved, weights, offset, na_action, context, zi, dispersion, fixed
+                formula, parsed, data, resolved, weights, offset, na_action, context, zi, dispersion, fixed, solver
             )
     if nominal is not None:
         raise FormulaError("nominal= is of thresholds: give a family that has them, such as 'cumulative'.")
@@ -169,8 +178,9 @@ def mixed(
     if zi is not None:
         raise FormulaError("zi= models zeros, which Gaussian responses have none of: give a family with them.")
     if structured:
-        return _with_residuals(formula, parsed, data, weights, offset, residual, dispersion, na_action, context)
-    return LinearMixedModel(formula, build(parsed, data, weights, offset, na_action, context))
+        return _with_residuals(formula, parsed, data, weights, offset, residual, dispersion, na_action, context, solver)
+    design = build(parsed, data, weights, offset, na_action, context)
+    return LinearMixedModel(formula, replace(design, solver=solver))
 
 
 def _known_residuals(
@@ -225,9 +235,11 @@ def _with_residuals(
     dispersion: str | None,
     na_action: Literal["drop", "raise"],
     context: Mapping[str, Any] | None,
+    solver: Solver,
 ) -> ResidualMixedModel:
     from mixfit.design.residual import residual_formulas
     from mixfit.model.residual import ResidualMixedModel
 
     mean, further = residual_formulas(parsed, residual, dispersion)
-    return ResidualMixedModel(formula, build(mean, data, weights, offset, na_action, context, further=further))
+    design = build(mean, data, weights, offset, na_action, context, further=further)
+    return ResidualMixedModel(formula, replace(design, solver=solver))

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from mixfit.curves.mean import BoundCurve
     from mixfit.design.types import Design
+    from mixfit.factor.plan import Plan
     from mixfit.results.nonlinear import NonlinearResults
 
     Array = NDArray[np.float64]
@@ -184,6 +185,11 @@ class NonlinearMixedModel(MixedModel):
     def parameters(self) -> tuple[str, ...]:
         """Names of the curve's parameters."""
         return self.stack.expression.parameters
+
+    @property
+    def factorization(self) -> Plan:
+        """The symbolic phase of the factor of random effects."""
+        return self._problem.plan
 
     @property
     def endog(self) -> Array:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from mixfit.design.residual import ResidualDesign
     from mixfit.design.types import Design
+    from mixfit.factor.plan import Plan
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.residual.covariance import ResidualForm
     from mixfit.lmm.residual.criterion import ResidualProblem
@@ -85,6 +86,11 @@ class ResidualMixedModel(MixedModel):
         if self.residual.spread_names:
             parts.append(f"dispersion = ~ {' + '.join(self.residual.spread_names)}")
         return "; ".join(parts)
+
+    @property
+    def factorization(self) -> Plan:
+        """The symbolic phase of the factor of random effects."""
+        return self._problem.plan
 
     @property
     def form(self) -> ResidualForm:

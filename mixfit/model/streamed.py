@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mixfit.design.batches.read import open_stream
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
+    from mixfit.arguments import Solver
     from mixfit.design.types import Design
     from mixfit.lmm.batches import AssembledBatches
     from mixfit.sources.source import Source
@@ -115,6 +117,7 @@ def streamed(
     context: Mapping[str, Any] | None,
     chunk_rows: int | None,
     beside: Mapping[str, Any],
+    solver: Solver = "auto",
 ) -> StreamedLinearModel:
     """A linear mixed model of a source; `beside` are arguments of `mixed` that models of sources do not have.
 
@@ -142,4 +145,4 @@ def streamed(
     # Of two factors that divide alike the rows that stand for all, those spread over the source among them, the data
     # cannot tell.
     check_random(sample.random, stream.scan.n_used)
-    return StreamedLinearModel(formula, assemble_batches(stream))
+    return StreamedLinearModel(formula, assemble_batches(replace(stream, sample=replace(sample, solver=solver))))

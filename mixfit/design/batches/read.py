@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -145,7 +145,7 @@ class Stream:
     def with_rows(self, tables: Sequence[pa.Table]) -> Stream:
         """The same with further rows among those that stand for all."""
         found = self.scan.with_rows(tables)
-        return Stream(self.asked, found, _sample(self.asked, found))
+        return Stream(self.asked, found, replace(_sample(self.asked, found), solver=self.sample.solver))
 
     def _check(self, X: Array, Z: tuple[Array, ...]) -> None:
         random = self.sample.random
@@ -246,7 +246,8 @@ def _refuse_structures(sample: Design) -> None:
     reader = sample.reader
     assert isinstance(reader, FittedReader)
     for term, own in zip(sample.random, reader.random, strict=True):
-        if own.recoding is not None or own.across is not None or term.structure.relationship is not None:
+        known = term.structure.relationship is not None or term.structure.is_given
+        if known or own.recoding is not None or own.across is not None:
             raise DesignError(
                 f"{term.text}: the columns of {term.structure.name} are places or levels of all rows, which batches do "
                 "not tell. Rows in batches take (x | g), (x || g), us, diag, homdiag, cs and homcs; fit to a frame in "
