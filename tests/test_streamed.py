@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 
 import mixfit
 from mixfit.design.batches import scan
-from mixfit.errors import DataError, DesignError, FormulaError, RowsError, UndefinedValuesWarning
+from mixfit.errors import ComparisonError, DataError, DesignError, FormulaError, RowsError, UndefinedValuesWarning
 
 
 @pytest.fixture(autouse=True)
@@ -271,6 +271,36 @@ def test_inference_without_rows_is_that_in_memory(tmp_path):
     new = table().head(20)
     assert_allclose(b.predict(new), a.predict(new), rtol=1e-8)
     assert_allclose(b.predict(new, se=True), a.predict(new, se=True), rtol=1e-7)
+
+
+def test_likelihood_ratio_tests_are_those_in_memory(tmp_path):
+    frame = table()
+    formulas = ["y ~ x + (1 | g)", "y ~ x + arm + (1 | g)", "y ~ x * arm + (x | g) + (1 | h)"]
+    memory, stream = zip(*(both(f, frame, tmp_path, weights="k + 1") for f in formulas), strict=True)
+    tables = [mixfit.anova(*(m.fit() for m in models)) for models in (memory, stream)]
+    assert str(tables[0]) == str(tables[1])
+    assert_allclose(tables[1].frame, tables[0].frame, rtol=1e-7)
+
+
+def test_models_that_are_not_nested_or_of_other_data_are_not_compared(tmp_path):
+    frame = table()
+    fits = {
+        text: both(text, frame, tmp_path)[1].fit()
+        for text in ("y ~ x + (1 | g)", "y ~ t + k + (1 | g)", "y ~ x + t + (1 | h)", "y ~ x + x:arm + (1 | g)")
+    }
+    small, other, groups, large = fits.values()
+    with pytest.raises(ComparisonError, match="m0 looks up columns that m1, which has more, does not"):
+        mixfit.anova(small, other)
+    with pytest.raises(ComparisonError, match="not nested in m1: random terms"):
+        mixfit.anova(small, both("y ~ x + h:x + g:x + (1 | h)", frame, tmp_path)[1].fit())
+    with pytest.raises(ComparisonError, match=r"m0 looks up|not nested"):
+        mixfit.anova(small, groups)
+    frame.loc[5, "y"] += 1.0
+    with pytest.raises(ComparisonError, match="different responses"):
+        mixfit.anova(both("y ~ x + (1 | g)", frame, tmp_path)[1].fit(), large)
+    memory = mixfit.mixed("y ~ x + arm + (1 | g)", table()).fit()
+    with pytest.raises(ComparisonError, match="m0 is of rows in batches and m1 of rows in memory"):
+        mixfit.anova(small, memory)
 
 
 def test_a_fit_pickles(tmp_path):

@@ -103,13 +103,13 @@ class StreamedDesign(Design):
         Of the covariates among the variables, over the rows used.
     mean_offset : float
     fingerprint : tuple of int
-        Checksums of response, weights and offset over the rows used, in their order.
+        Checksums of response, offset and weights over the rows used, in their order.
     triangle : ndarray, shape (p, p)
         R of the columns that are not aliased, X = Q R.
     """
 
     has_rows: ClassVar[bool] = False
-    fingerprint: tuple[int, ...]
+    _fingerprint: tuple[int, ...]
     _n_rows: int
     _sample: Design
     _means: dict[str, float]
@@ -132,7 +132,7 @@ class StreamedDesign(Design):
             if not isinstance(getattr(type(self), one.name, None), property):
                 object.__setattr__(self, one.name, getattr(sample, one.name))
         own = {"random": random, "n_dropped": n_dropped, "_n_rows": n_rows, "_sample": sample, "_means": dict(means)}
-        own |= {"_mean_offset": mean_offset, "fingerprint": fingerprint, "_triangle": triangle}
+        own |= {"_mean_offset": mean_offset, "_fingerprint": fingerprint, "_triangle": triangle}
         for name, value in own.items():
             object.__setattr__(self, name, value)
 
@@ -152,6 +152,11 @@ class StreamedDesign(Design):
     def n_rows(self) -> int:
         """Number of rows used."""
         return self._n_rows
+
+    @property
+    def fingerprint(self) -> tuple[int, ...]:
+        """Checksums of response, offset and weights over the rows used, in their order; 0 where there is none."""
+        return self._fingerprint
 
     @property
     def representatives(self) -> Design:
