@@ -141,7 +141,7 @@ class Fitted:
     @property
     def nobs(self) -> int:
         """Number of observations used."""
-        return len(self.model.design.y)
+        return self.model.design.n_rows
 
     @property
     def npar(self) -> int:

@@ -164,5 +164,4 @@ def emmeans(
 
 
 def _offset(fit: Fit) -> float:
-    offset = fit.model.design.offset
-    return 0.0 if offset is None else float(offset.mean())
+    return fit.model.design.mean_offset
