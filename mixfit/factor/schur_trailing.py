@@ -20,7 +20,8 @@ from mixfit.factor.moving_fronts import invert_fronts
 from mixfit.factor.multifrontal import factorize_fronts
 from mixfit.factor.schur_derivatives import SchurDerivatives, moved_sums
 from mixfit.factor.schur_pattern import both_triangles, schur_pattern
-from mixfit.factor.trailing import Cost, machine_memory
+from mixfit.factor.trailing import Cost
+from mixfit.machine import machine_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 import mixfit
+from mixfit import machine
 from mixfit.errors import DesignError
-from mixfit.factor import trailing
 from mixfit.factor.schur_trailing import SchurBlock, SchurFactor, schur_block
 from tests.factor.cases import WIDTHS, check_derivatives, check_inverse, check_solves, make_case
 from tests.random_designs import PATTERNS
@@ -149,7 +149,7 @@ def test_the_order_of_elimination_leaves_no_more_than_the_fronts_have_room_for()
 
 
 def test_a_block_larger_than_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trailing, "_SMALL_MEMORY", 0.0)
-    monkeypatch.setattr(trailing, "machine_memory", lambda: 1e3)
+    monkeypatch.setattr(machine, "_SMALL_MEMORY", 0.0)
+    monkeypatch.setattr(machine, "machine_memory", lambda: 1e3)
     with pytest.raises(DesignError, match="their sparse block needs"):
         make_case(8, "crossed", 60, (1,), make_trailing=schur_block)
