@@ -4,16 +4,21 @@
 result with ``summary()``, ``ranef()`` and ``predict()``; with ``family=`` it fits generalized models.
 """
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mixfit import bayes, covariance, datasets, errors, plots
     from mixfit.covariance.pedigree import pedigree
     from mixfit.covariance.phylogeny import phylogeny
+    from mixfit.inference.comparisons.compare import compare
     from mixfit.inference.comparisons.exact import exact_lrt, exact_rlrt
     from mixfit.inference.comparisons.likelihood_ratio import anova
     from mixfit.inference.fixed_effects.modcomp import kr_modcomp, sat_modcomp
     from mixfit.inference.means.emmeans import emmeans
+    from mixfit.inference.means.emtrends import emtrends
+    from mixfit.inference.means.joint_tests import joint_tests
     from mixfit.inference.means.marginaleffects_adapter import marginaleffects_adapter
     from mixfit.inference.one_way import anova_estimator
     from mixfit.inference.pb_modcomp import pb_modcomp
@@ -22,8 +27,11 @@ if TYPE_CHECKING:
     from mixfit.model.mixed import mixed
     from mixfit.model.nonlinear import NonlinearMixedModel, nonlinear
     from mixfit.model.ordinal import OrdinalMixedModel
+    from mixfit.model.planned import design
     from mixfit.model.rates import beta_binomial
     from mixfit.model.residual import ResidualMixedModel
+    from mixfit.planning.grid import grid
+    from mixfit.results.cross_validation import cross_validate
 
 __all__ = [
     "GeneralizedMixedModel",
@@ -36,12 +44,18 @@ __all__ = [
     "anova_estimator",
     "bayes",
     "beta_binomial",
+    "compare",
     "covariance",
+    "cross_validate",
     "datasets",
+    "design",
     "emmeans",
+    "emtrends",
     "errors",
     "exact_lrt",
     "exact_rlrt",
+    "grid",
+    "joint_tests",
     "kr_modcomp",
     "marginaleffects_adapter",
     "mixed",
@@ -67,9 +81,15 @@ _LAZY = {
     "anova": "mixfit.inference.comparisons.likelihood_ratio",
     "anova_estimator": "mixfit.inference.one_way",
     "beta_binomial": "mixfit.model.rates",
+    "compare": "mixfit.inference.comparisons.compare",
+    "cross_validate": "mixfit.results.cross_validation",
+    "design": "mixfit.model.planned",
     "emmeans": "mixfit.inference.means.emmeans",
+    "emtrends": "mixfit.inference.means.emtrends",
     "exact_lrt": "mixfit.inference.comparisons.exact",
     "exact_rlrt": "mixfit.inference.comparisons.exact",
+    "grid": "mixfit.planning.grid",
+    "joint_tests": "mixfit.inference.means.joint_tests",
     "kr_modcomp": "mixfit.inference.fixed_effects.modcomp",
     "marginaleffects_adapter": "mixfit.inference.means.marginaleffects_adapter",
     "mixed": "mixfit.model.mixed",
@@ -96,3 +116,19 @@ def __getattr__(name: str) -> Any:
         found = globals()[name] = getattr(import_module(_LAZY[name]), name)
         return found
     raise AttributeError(f"module 'mixfit' has no attribute {name!r}")
+
+
+class _Package(ModuleType):
+    """The package. Its function `design` has the name of a room, and an import of that does not take its place."""
+
+    @property
+    def design(self) -> Any:
+        """As any other name that is imported when it is first asked for."""
+        return __getattr__("design")
+
+    @design.setter
+    def design(self, room: ModuleType) -> None:
+        """The room is found by its own name, as all imports do."""
+
+
+sys.modules[__name__].__class__ = _Package

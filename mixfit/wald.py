@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HELD",
     "aic",
+    "aicc",
     "are_free",
     "bic",
     "correlation",
@@ -254,6 +255,32 @@ def aic(llf: float, n_params: int) -> float:
     26.0
     """
     return -2.0 * llf + 2.0 * n_params
+
+
+def aicc(llf: float, npar: int, nobs: int) -> float:
+    """Compute Akaike's criterion corrected for few observations (Hurvich & Tsai 1989, Biometrika 76, 297-307).
+
+    Parameters
+    ----------
+    llf : float
+        Log-likelihood.
+    npar : int
+        Number of parameters k.
+    nobs : int
+        Number of observations n.
+
+    Returns
+    -------
+    float
+        ``-2 llf + 2 k n / (n - k - 1)``; infinite where no observation is left.
+
+    Examples
+    --------
+    >>> aicc(-10.0, 2, 9)
+    26.0
+    """
+    left = nobs - npar - 1
+    return -2.0 * llf + 2.0 * npar * nobs / left if left > 0 else float("inf")
 
 
 def bic(llf: float, n_params: int, nobs: int) -> float:

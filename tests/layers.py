@@ -38,7 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gram", "factor"),
     ("lmm", "glmm", "nlmm", "rates"),
     ("fitted",),
-    ("inference", "bayes"),
+    ("inference", "bayes", "planning"),
     ("report", "plots"),
     ("results", "model", "datasets"),
     (PUBLIC,),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["Kind", "predict", "simulate"]
+__all__ = ["Kind", "linear_predictors", "predict", "simulate"]
 
 Kind = Literal["epred", "linpred", "predictive"]
 NewLevels = Literal["error", "sample", "zero"]
@@ -117,6 +117,11 @@ def simulate(
     chosen = np.arange(total) if n is None else rng.permutation(total)[:n]
     rows, values = _draws(posterior, None, "predictive", "error", None, rng, chosen)
     return pd.DataFrame(values, index=rows.index, columns=[f"sim_{i + 1}" for i in range(len(chosen))])
+
+
+def linear_predictors(posterior: PosteriorDraws) -> Array:
+    """Linear predictors of the rows of the fit at every draw, (S, n)."""
+    return _draws(posterior, None, "linpred", "error", None, np.random.default_rng(0))[1].T
 
 
 def _draws(

@@ -14,20 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixfit.bayes.coordinates import FreeCoordinates, OwnCoordinates, coordinates_of
-from mixfit.bayes.covariances import (
-    LKJ,
-    Decov,
-    Deviations,
-    InvWishart,
-    OwnParameters,
-    ScaleAndShares,
-    WholeCovariance,
-    Wishart,
-)
+from mixfit.bayes.covariances import LKJ, Decov, InvWishart, Wishart
 from mixfit.bayes.distributions import Distribution, Flat, Normal, StudentT, Uniform
 from mixfit.bayes.names import group_names, natural_names
 from mixfit.bayes.presets import Facts, preset
 from mixfit.bayes.priors import Priors
+from mixfit.bayes.term_priors import Deviations, OwnParameters, ScaleAndShares, WholeCovariance
 from mixfit.errors import PriorError
 
 if TYPE_CHECKING:
@@ -36,8 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.bayes.coordinates import TermCoordinates
-    from mixfit.bayes.covariances import TermPrior
     from mixfit.bayes.priors import Covariance
+    from mixfit.bayes.term_priors import TermPrior
     from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import Model
 
@@ -59,6 +51,8 @@ class ResolvedPriors:
         Of the contrasts.
     contrasts : ndarray, shape (p, p)
         Rows a_i of the user's coefficients.
+    groups : tuple of str, one a term
+        Names of the grouping factors.
     coordinates, terms : tuple, one a term
         Coordinates of the covariances, and their priors.
     sigma : Distribution, or None
@@ -70,6 +64,7 @@ class ResolvedPriors:
 
     fixed: tuple[Distribution, ...]
     contrasts: Array
+    groups: tuple[str, ...]
     coordinates: tuple[TermCoordinates, ...]
     terms: tuple[TermPrior, ...]
     sigma: Distribution | None
@@ -123,7 +118,9 @@ def resolve(priors: Priors | str, model: Model, *, residual: bool) -> ResolvedPr
         proper = proper and sigma.is_proper
     elif given.sigma is not None:
         raise PriorError("sigma: the family of this model has no residual standard deviation to give a prior.")
-    return ResolvedPriors(tuple(fixed), contrasts, tuple(coordinates), tuple(terms), sigma, tuple(rows), proper)
+    return ResolvedPriors(
+        tuple(fixed), contrasts, tuple(groups), tuple(coordinates), tuple(terms), sigma, tuple(rows), proper
+    )
 
 
 def _own_names(at: TermCoordinates, names: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from mixfit.bayes.begin import demand_finite
 from mixfit.bayes.collapsed import CollapsedPosterior
 from mixfit.bayes.convergence import FEWEST
 from mixfit.bayes.draws import Draws, Evidence, Sampler
@@ -138,7 +139,9 @@ def _covariances(
     density: CollapsedPosterior, draws: int, chains: int, rng: np.random.Generator, method: Method
 ) -> tuple[Array, Sampler, Evidence | None]:
     """Coordinates (chains, draws, d) of a linear model, how they were drawn, and the evidence that the points tell."""
-    mode = find_mode(density, density.start())
+    start = density.start()
+    demand_finite(density, start[None], start, start[density.log_sigma])
+    mode = find_mode(density, start)
     points = sample_importance(density, split_t(density, mode), draws, chains, rng, dear=density.is_dear)
     evidence = Evidence(*points.log_evidence) if points.serves else None
     few = density.size <= _MOST_FOR_POINTS or density.is_dear
@@ -170,6 +173,7 @@ def _generalized(
         )
     density = GeneralizedPosterior(fit, priors)
     starts, spread = density.start(chains, rng, _START_SPREAD)
+    demand_finite(density, starts, density.middle)
     made = sample_hmc(density, starts, spread, draws=draws, warmup=_WARMUP, target=_TARGET, rng=rng)
     x, drawn = density.unpack(made.x.reshape(-1, density.size))
     return _kept(x.reshape(*made.x.shape[:2], -1), drawn), _trajectories(made), None
@@ -179,7 +183,9 @@ def _levels(
     density: LevelPosterior, draws: int, chains: int, rng: np.random.Generator, method: Method
 ) -> tuple[Draws, Sampler, Evidence] | None:
     """Draws of a generalized model with one grouping factor; None where weights do not serve and others are allowed."""
-    mode = find_mode(density, density.start())
+    start = density.start()
+    demand_finite(density, start[None], start[density.size - sum(density.priors.sizes) :])
+    mode = find_mode(density, start)
     proposal = split_t(density, mode)
     points = sample_importance(density, proposal, draws, chains, rng, oversampling=_OVERSAMPLING_LEVELS)
     if not points.serves:

@@ -171,6 +171,11 @@ class Fitted:
         return wald.aic(self.llf, self.npar)
 
     @property
+    def aicc(self) -> float:
+        """Akaike's criterion corrected for few observations (Hurvich & Tsai 1989)."""
+        return wald.aicc(self.llf, self.npar, self.nobs)
+
+    @property
     def bic(self) -> float:
         """Schwarz's criterion, with the number of observations in the penalty."""
         return wald.bic(self.llf, self.npar, self.nobs)

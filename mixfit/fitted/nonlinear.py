@@ -10,6 +10,7 @@ import pandas as pd
 
 from mixfit.arguments import check_count, check_probability, row_weights
 from mixfit.design.columns import Columns
+from mixfit.errors import ParameterError
 from mixfit.fitted.core import Fitted
 from mixfit.fitted.draws import add_noise, draw_predictors
 from mixfit.fitted.new_responses import draw_new_predictors, new_weights
@@ -18,6 +19,8 @@ from mixfit.fitted.residuals import scale_residuals
 from mixfit.wald import interval
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike
 
     from mixfit.fitted.new_responses import NewLevels
@@ -161,6 +164,7 @@ class FittedNonlinear(Fitted):
         n: int = 1,
         *,
         newdata: object = None,
+        params: Mapping[str, float] | None = None,
         seed: int | np.random.Generator | None = None,
         re_form: ReForm = "population",
         new_levels: NewLevels = "sample",
@@ -175,6 +179,8 @@ class FittedNonlinear(Fitted):
         newdata : frame, optional
             Rows to draw responses for, with the curve's covariates and the grouping factors, whose levels may be new;
             the rows of the fit by default.
+        params : None
+            Other values of parameters cannot be stated of nonlinear models.
         seed : int, Generator or None
         re_form : None, str, False or sequence of str
             Random terms to hold at their modes; all others are drawn anew.
@@ -189,6 +195,8 @@ class FittedNonlinear(Fitted):
             Columns ``sim_1``, ``sim_2``, ...
         """
         check_count("n", n)
+        if params is not None:
+            raise ParameterError("Parameters cannot be stated of a nonlinear model, only estimated from data.")
         rng = np.random.default_rng(seed)
         names = [f"sim_{i + 1}" for i in range(n)]
         if newdata is None:

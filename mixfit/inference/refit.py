@@ -89,7 +89,8 @@ class Refitter:
         self._n_jobs = n_jobs
         assembly = getattr(fit.model, "_assembly", None)
         linear = isinstance(fit.estimate, LinearEstimate)
-        self._batch = Batch.of(assembly, fit.model.design.offset) if linear and assembly is not None else None
+        unpenalized = linear and getattr(fit.model, "priors", None) is None
+        self._batch = Batch.of(assembly, fit.model.design.offset) if unpenalized and assembly is not None else None
 
     @property
     def block(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from scipy.sparse import csr_array
 
+    from mixfit.bayes.priors import Priors
     from mixfit.design.types import Design, Grouping
     from mixfit.factor.factor_plan import FactorPlan
     from mixfit.factor.plan import Plan
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["MixedModel"]
+__all__ = ["MixedModel", "refuse_penalized"]
 
 
 class MixedModel:
@@ -46,6 +47,8 @@ class MixedModel:
     """
 
     data_name: str | None = None
+    priors: Priors | str | None = None
+    """What the fits of this model are penalized by."""
 
     def __init__(self, formula: str, design: Design, kept: NDArray[np.intp]) -> None:
         self.formula = formula
@@ -67,6 +70,16 @@ class MixedModel:
     def description(self) -> str:
         """The formula, and what else says which model it is."""
         return self.formula
+
+    @property
+    def prior_table(self) -> tuple[tuple[str, str], ...]:
+        """Parameters beside the priors that fits are penalized by; empty without any."""
+        if self.priors is None:
+            return ()
+        from mixfit.bayes.resolve import resolve
+
+        model: Any = self
+        return resolve(self.priors, model, residual=not hasattr(self, "family")).table
 
     @property
     def endog(self) -> Array:
@@ -247,6 +260,33 @@ class MixedModel:
         """
         return self.with_design(subset(self.design, keep))
 
+    def with_data(self, data: Any) -> Self:
+        """The same formula and options for other data, read anew: levels, columns and weights are theirs.
+
+        Parameters
+        ----------
+        data : frame
+
+        Returns
+        -------
+        LinearMixedModel or GeneralizedMixedModel
+
+        Raises
+        ------
+        DataError
+            Where weights or offset were arrays, which say nothing of other data.
+        """
+        raise FitError(f"A {type(self).__name__} is not read anew for other data: build it from its formula.")
+
     def with_design(self, design: Design) -> Self:
         """The same kind of model of another design."""
         raise NotImplementedError
+
+
+def refuse_penalized(model: MixedModel) -> None:
+    """Refuse what is of the likelihood around its maximum to fits that are elsewhere."""
+    if model.priors is not None:
+        raise FitError(
+            "Profiles and intervals from them are of the likelihood at its maximum, and this fit is penalized by "
+            "priors. fit.sample() draws from the posterior under priors; fit.bootstrap() refits with them."
+        )

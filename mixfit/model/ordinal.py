@@ -12,7 +12,7 @@ from scipy.linalg import block_diag
 
 from mixfit.design.build import build
 from mixfit.design.types import MEAN
-from mixfit.errors import DesignError, FitError, FormulaError
+from mixfit.errors import DesignError, FitError, FormulaError, PriorError
 from mixfit.families.cells import KINDS
 from mixfit.families.links import LINKS
 from mixfit.families.ordinal import Ordinal
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.arguments import Solver
+    from mixfit.bayes.priors import Priors
     from mixfit.design.types import Design
     from mixfit.formula import MixedFormula, PredictorFormula
     from mixfit.glmm.types import GeneralizedEstimate
@@ -179,6 +180,7 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         method: Literal["ml", "pql"] = "ml",
         start: Sequence[ArrayLike] | ArrayLike | Mapping[str, float] | None = None,
         start_fixed: ArrayLike | None = None,
+        priors: Priors | str | None = None,
     ) -> OrdinalResults:
         """Estimate by maximum likelihood.
 
@@ -213,6 +215,8 @@ class OrdinalMixedModel(GeneralizedMixedModel):
                 "Penalized quasi-likelihood, and the fast approximation n_agq=0, are for models of a mean, which "
                 "ordered categories have none of. Use n_agq=1, the Laplace approximation, or more nodes."
             )
+        if priors is not None:
+            raise PriorError("Thresholds have no priors yet: leave priors= out.")
         fit = super().fit(n_agq=n_agq, method=method, start=start, start_fixed=start_fixed)
         return cast("OrdinalResults", fit)
 
@@ -369,6 +373,10 @@ class OrdinalMixedModel(GeneralizedMixedModel):
             raise FitError(f"{other!r} is no family of ordered categories, such as 'cumulative' or 'sratio'.")
         return OrdinalMixedModel(self.formula, self.design, other)
 
+    def with_data(self, data: Any) -> OrdinalMixedModel:
+        """None: the categories are those of the response, which has to be read with them."""
+        return MixedModel.with_data(self, data)
+
     def with_design(self, design: Design) -> OrdinalMixedModel:
         """The same kind of model, with the same family, of another design."""
         return OrdinalMixedModel(self.formula, design, self.family)
@@ -376,9 +384,7 @@ class OrdinalMixedModel(GeneralizedMixedModel):
 
 def _without_constant(design: Design) -> Design:
     """The design with zeros in the place of the constant, which the thresholds are."""
-    X = design.X.copy()
-    X[:, design.exog_names.index(_CONSTANT)] = 0.0
-    return replace(design, X=X)
+    return replace(design, X=design.X * [name != _CONSTANT for name in design.exog_names])
 
 
 def _refuse_twice(design: Design, nominal: Array, kept: NDArray[np.intp]) -> None:

@@ -4,6 +4,7 @@ Every function draws on the axes that it is given, or makes a figure, and return
 ``fit.plot.caterpillar(...)`` is ``mixfit.plots.caterpillar(fit, ...)``.
 """
 
+from mixfit.plots.calibration import calibration
 from mixfit.plots.categories import category_probabilities
 from mixfit.plots.distribution_plots import quantile_residual_plot, rootogram
 from mixfit.plots.group_lines import fitted_lines
@@ -14,6 +15,7 @@ from mixfit.plots.strips import strip
 from mixfit.plots.zeta import profile_zeta
 
 __all__ = [
+    "calibration",
     "category_probabilities",
     "caterpillar",
     "fitted_lines",

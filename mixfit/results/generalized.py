@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mixfit.bayes.sample import sample
 from mixfit.fitted.generalized import FittedGeneralized
 from mixfit.inference.bootstrap import bootstrap
+from mixfit.inference.collinearity import collinearity
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.fixed_effects.tables import anova, contest, ttest
@@ -15,6 +16,8 @@ from mixfit.inference.heritability import heritability
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
 from mixfit.inference.loadings import loadings
 from mixfit.inference.means.emmeans import emmeans
+from mixfit.inference.means.emtrends import emtrends
+from mixfit.inference.means.joint_tests import joint_tests
 from mixfit.inference.prediction import predict_means
 from mixfit.inference.predictors import bse_of, params_of
 from mixfit.inference.profiles.intervals import conf_int
@@ -26,6 +29,7 @@ from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
+from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
 
 if TYPE_CHECKING:
@@ -83,12 +87,16 @@ class GeneralizedResults(FittedGeneralized):
     drop1 = drop1
     compare_families = compare_families
     emmeans = emmeans
+    emtrends = emtrends
+    joint_tests = joint_tests
     conf_int = conf_int
     profile = profile
     bootstrap = bootstrap
+    with_params = with_params
 
     icc = icc
     r2 = r2
+    collinearity = collinearity
     re_pca = re_pca
     heritability = heritability
     loadings = loadings

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mixfit.bayes.sample import sample
 from mixfit.fitted.linear import FittedLinear
 from mixfit.inference.bootstrap import bootstrap
+from mixfit.inference.collinearity import collinearity
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.comparisons.ranova import ranova
@@ -15,18 +16,23 @@ from mixfit.inference.heritability import heritability
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
 from mixfit.inference.loadings import loadings
 from mixfit.inference.means.emmeans import emmeans
+from mixfit.inference.means.emtrends import emtrends
+from mixfit.inference.means.joint_tests import joint_tests
 from mixfit.inference.prediction import predict_observations
 from mixfit.inference.predictors import bse_of, params_of
 from mixfit.inference.profiles.intervals import conf_int
 from mixfit.inference.quantile import quantile_residuals, residual_tests
 from mixfit.inference.r2 import icc, r2
 from mixfit.inference.re_pca import re_pca
+from mixfit.inference.robust.covariance import cov_params
 from mixfit.plots.accessor import Plots
 from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
+from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
+from mixfit.results.robust import robust
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -69,6 +75,8 @@ class LinearResults(FittedLinear):
         return f"<LinearResults: {self.model.description}, {method}, {self.nobs} observations>"
 
     # Functions of a fit, as methods: each is documented where it is defined.
+    cov_params = cov_params
+    robust = robust
     params_of = params_of
     bse_of = bse_of
     summary = summary
@@ -83,12 +91,16 @@ class LinearResults(FittedLinear):
     drop1 = drop1
     compare_families = compare_families
     emmeans = emmeans
+    emtrends = emtrends
+    joint_tests = joint_tests
     conf_int = conf_int
     profile = profile
     bootstrap = bootstrap
+    with_params = with_params
 
     icc = icc
     r2 = r2
+    collinearity = collinearity
     re_pca = re_pca
     heritability = heritability
     loadings = loadings

@@ -135,6 +135,11 @@ def reml_fit(fit: LinearFit) -> LinearFit:
 def denominator(fit: Fit, ddf: str | None) -> Denominator:
     """What tests of `fit` by the method `ddf` need."""
     kind = parse_ddf(fit, ddf)
+    own = getattr(fit, "own_denominator", None)
+    if own is not None:
+        # A fit that is seen with another covariance brings the degrees of freedom of its tests.
+        found: Denominator = own(kind)
+        return found
     beta, cov = fit.estimate.beta, fit.estimate.cov_beta
     if not len(beta):
         raise FitError("The model has no fixed effects to test.")

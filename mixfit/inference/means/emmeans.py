@@ -14,20 +14,15 @@ from mixfit.inference.means.averaged import averaged_means
 from mixfit.inference.means.linear_functions import scale_of
 from mixfit.inference.means.marginal_frames import Settings, means_frame
 from mixfit.inference.means.marginal_means import EmMeans
-from mixfit.inference.means.reference_grid import average, grid_variables, reference_grid
-from mixfit.inference.predictors import seen_from
+from mixfit.inference.means.reference_grid import average, reference_grid
+from mixfit.inference.means.specs import read_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mixfit.fitted.protocols import Fit
-    from mixfit.inference.means.reference_grid import GridVariable
 
-__all__ = ["emmeans", "parse_specs"]
-
-_COLUMNS = {"emmean", "prob", "rate", "response", "contrast", "estimate", "odds.ratio", "ratio", "SE", "df", "null"}
-_COLUMNS |= {"t.ratio", "z.ratio", "p.value", "lower.CL", "upper.CL"}
-_MISLEADING = "NOTE: Results may be misleading due to involvement in interactions"
+__all__ = ["emmeans", "means_ddf"]
 
 
 def emmeans(
@@ -130,19 +125,13 @@ def emmeans(
     >>> mixfit.emmeans(fit, "treat").pairs()["p.value"].round(4).tolist()
     [0.9827, 0.3105, 0.8838, 0.4905, 0.9827, 0.7002]
     """
-    fit = seen_from(fit, predictor)
-    method, names, within = parse_specs(specs)
-    within = (*within, *_names(by))
-    contrasts = method if contrasts is None else contrasts
-    variables = grid_variables(fit, at, cov_keep)
-    focal = tuple(dict.fromkeys((*names, *within)))
-    taken = [name for name in focal if name in _COLUMNS]
-    if taken:
-        raise FitError(f"{taken[0]!r} is also the name of a column of the result: rename the variable.")
-    grid = reference_grid(fit, variables, focal)
+    request = read_request(fit, specs, by, at, cov_keep, predictor)
+    fit, within = request.fit, request.by
+    contrasts = request.method if contrasts is None else contrasts
+    grid = reference_grid(fit, request.variables, request.focal)
     L = average(grid, weights)
     fixed_offset = _offset(fit) if offset is None else float(offset)
-    settings = Settings(fit, _ddf(fit, ddf), level, scale_of(fit, type), grid.averaged)
+    settings = Settings(fit, means_ddf(fit, ddf), level, scale_of(fit, type), grid.averaged)
     if re_form not in ("population", "marginal"):
         raise FitError(f"re_form is 'population' or 'marginal', not {re_form!r}.")
     if re_form == "marginal" and is_generalized(fit):
@@ -153,40 +142,11 @@ def emmeans(
     estimates = settings.evaluate(L, np.full(len(L), fixed_offset))
     own = "none" if contrasts is not None or adjust is None else adjust
     frame, notes = means_frame(settings, grid.focal, within, L, estimates, own, level)
-    if _interacts(fit, focal, variables):
-        notes = (_MISLEADING, *notes)
+    notes = (*request.warnings(), *notes)
     means = EmMeans(frame, L, within, notes, estimates, grid.focal, settings, own, fixed_offset, None)
     if contrasts is None:
         return means
     return replace(means, contrasts=means.contrast(contrasts, adjust=adjust))
-
-
-def parse_specs(specs: str | Sequence[str]) -> tuple[str | None, tuple[str, ...], tuple[str, ...]]:
-    """Read `specs`: the contrasts asked for, the variables, and those after the bar.
-
-    Examples
-    --------
-    >>> parse_specs("pairwise ~ a * b | c")
-    ('pairwise', ('a', 'b'), ('c',))
-    >>> parse_specs(["a", "b"])
-    (None, ('a', 'b'), ())
-    """
-    if not isinstance(specs, str):
-        return None, _names(specs), ()
-    if "~" not in specs:
-        return None, (specs,), ()
-    method, _, right = specs.partition("~")
-    names, _, within = right.partition("|")
-    return method.strip() or None, _split(names), _split(within)
-
-
-def _split(text: str) -> tuple[str, ...]:
-    pieces = text.replace("*", "+").replace(":", "+").split("+")
-    return tuple(piece.strip().strip("`") for piece in pieces if piece.strip() not in ("", "1"))
-
-
-def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:
-    return () if names is None else (names,) if isinstance(names, str) else tuple(names)
 
 
 def _offset(fit: Fit) -> float:
@@ -194,15 +154,10 @@ def _offset(fit: Fit) -> float:
     return 0.0 if offset is None else float(offset.mean())
 
 
-def _ddf(fit: Fit, ddf: str | None) -> str:
+def means_ddf(fit: Fit, ddf: str | None) -> str:
+    """Method of the degrees of freedom that is asked for, or the default of means."""
     from mixfit.inference.fixed_effects.denominator import parse_ddf
 
     if ddf is None and is_linear(fit) and fit.reml:
         return "kenward-roger"
     return parse_ddf(fit, ddf)
-
-
-def _interacts(fit: Fit, focal: Sequence[str], variables: Mapping[str, GridVariable]) -> bool:
-    """Whether a focal variable stands in one term with another that is averaged over or held."""
-    terms = [set(term) & set(variables) for term in fit.model.design.reader.fixed_terms]
-    return any(term & set(focal) and term - set(focal) for term in terms)

@@ -1,0 +1,113 @@
+"""Which means or slopes are asked for: variables, those within whose values they are compared, and the grid's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mixfit.brief import brief
+from mixfit.errors import FitError
+from mixfit.inference.means.reference_grid import grid_variables
+from mixfit.inference.predictors import seen_from
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mixfit.fitted.protocols import Fit
+    from mixfit.inference.means.reference_grid import GridVariable
+
+__all__ = ["Request", "as_names", "parse_specs", "read_request"]
+
+_COLUMNS = {"emmean", "prob", "rate", "response", "contrast", "estimate", "odds.ratio", "ratio", "SE", "df", "null"}
+_COLUMNS |= {"t.ratio", "z.ratio", "p.value", "lower.CL", "upper.CL", "1", ".group"}
+_MISLEADING = "NOTE: Results may be misleading due to involvement in interactions"
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What is asked for.
+
+    Attributes
+    ----------
+    fit : LinearResults or GeneralizedResults
+        As the predictor sees it that is asked for.
+    method : str, or None
+        Contrasts that stand left of the tilde.
+    focal : tuple of str
+        Variables that each combination has a result for.
+    by : tuple of str
+        Those of them within whose combinations results are compared.
+    variables : mapping of str to GridVariable
+    """
+
+    fit: Fit
+    method: str | None
+    focal: tuple[str, ...]
+    by: tuple[str, ...]
+    variables: Mapping[str, GridVariable]
+
+    __repr__ = brief
+
+    def warnings(self, var: str | None = None) -> tuple[str, ...]:
+        """Whether a focal variable stands in one term with another that is averaged over or held.
+
+        Of slopes in a covariate `var`: whether it stands in one term with a variable that is not focal.
+        """
+        focal, terms = {*self.focal, var}, self.fit.model.design.reader.fixed_terms
+        known = [set(term) & set(self.variables) for term in terms]
+        mixed = any(term & focal and term - focal for term in known if var is None or var in term)
+        return (_MISLEADING,) if mixed else ()
+
+
+def read_request(
+    fit: Fit,
+    specs: str | Sequence[str],
+    by: str | Sequence[str] | None,
+    at: Mapping[str, Any] | None,
+    cov_keep: int,
+    predictor: str,
+) -> Request:
+    """Read the arguments that `emmeans` and its kin have in common.
+
+    Raises
+    ------
+    FitError
+        For a variable with the name of a column of the result, and what `grid_variables` refuses.
+    """
+    fit = seen_from(fit, predictor)
+    method, names, within = parse_specs(specs)
+    within = (*within, *as_names(by))
+    focal = tuple(dict.fromkeys((*names, *within)))
+    taken = [name for name in focal if name in _COLUMNS]
+    if taken:
+        raise FitError(f"{taken[0]!r} is also the name of a column of the result: rename the variable.")
+    return Request(fit, method, focal, within, grid_variables(fit, at, cov_keep))
+
+
+def parse_specs(specs: str | Sequence[str]) -> tuple[str | None, tuple[str, ...], tuple[str, ...]]:
+    """Read `specs`: the contrasts asked for, the variables, and those after the bar.
+
+    Examples
+    --------
+    >>> parse_specs("pairwise ~ a * b | c")
+    ('pairwise', ('a', 'b'), ('c',))
+    >>> parse_specs(["a", "b"])
+    (None, ('a', 'b'), ())
+    """
+    if not isinstance(specs, str):
+        return None, as_names(specs), ()
+    if "~" not in specs:
+        return None, (specs,), ()
+    method, _, right = specs.partition("~")
+    names, _, within = right.partition("|")
+    return method.strip() or None, _split(names), _split(within)
+
+
+def _split(text: str) -> tuple[str, ...]:
+    pieces = text.replace("*", "+").replace(":", "+").split("+")
+    return tuple(piece.strip().strip("`") for piece in pieces if piece.strip() not in ("", "1"))
+
+
+def as_names(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    """One name, several, or none, as a tuple."""
+    return () if names is None else (names,) if isinstance(names, str) else tuple(names)
