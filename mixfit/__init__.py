@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mixfit.inference.pb_modcomp import pb_modcomp
     from mixfit.model.generalized import GeneralizedMixedModel
     from mixfit.model.linear import LinearMixedModel
+    from mixfit.model.many import fit_many
     from mixfit.model.mixed import mixed
     from mixfit.model.nonlinear import NonlinearMixedModel, nonlinear
     from mixfit.model.ordinal import OrdinalMixedModel
@@ -56,6 +57,7 @@ __all__ = [
     "errors",
     "exact_lrt",
     "exact_rlrt",
+    "fit_many",
     "grid",
     "joint_tests",
     "kr_modcomp",
@@ -93,6 +95,7 @@ _LAZY = {
     "emtrends": "mixfit.results.means",
     "exact_lrt": "mixfit.inference.comparisons.exact",
     "exact_rlrt": "mixfit.inference.comparisons.exact",
+    "fit_many": "mixfit.model.many",
     "grid": "mixfit.planning.grid",
     "joint_tests": "mixfit.inference.means.joint_tests",
     "kr_modcomp": "mixfit.inference.fixed_effects.modcomp",
