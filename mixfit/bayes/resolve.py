@@ -213,7 +213,7 @@ def _term(
             f"{group}: its covariance has a prior as a whole and one by standard deviations or correlations. Give one "
             "of the two."
         )
-    by_parts = any(a is not None for a in asked) or cor is not None or defaults.sd is not None
+    by_parts = any(a is not None for a in asked) or cor is not None or _look_up(defaults.sd, None, group) is not None
     if whole is None and not by_parts and isinstance(at, FreeCoordinates):
         whole = _look_up(defaults.covariance, Decov(), group)
     if whole is not None:

@@ -11,6 +11,7 @@ from mixfit.bayes.collapsed import CollapsedPosterior
 from mixfit.bayes.convergence import FEWEST
 from mixfit.bayes.draws import Draws, Evidence, Sampler
 from mixfit.bayes.generalized import GeneralizedPosterior, check_kind
+from mixfit.bayes.gibbs.draws import gibbs_draws
 from mixfit.bayes.hmc import sample_hmc
 from mixfit.bayes.importance import sample_importance
 from mixfit.bayes.laplace import LaplacePosterior
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from mixfit.fitted.protocols import Fit, GeneralizedFit
 
     Array = NDArray[np.float64]
-    Method = Literal["auto", "collapsed", "hmc", "laplace"]
+    Method = Literal["auto", "collapsed", "hmc", "gibbs", "laplace"]
 
 __all__ = ["sample"]
 
@@ -67,7 +68,7 @@ def sample(
     ----------
     priors : Priors or str
         `mixfit.bayes.Priors`, or the defaults of another package on these data: ``"rstanarm"``, ``"brms"``,
-        ``"blme"``. ``posterior.priors`` prints them with every number filled in.
+        ``"blme"``, ``"MCMCglmm"``. ``posterior.priors`` prints them with every number filled in.
     draws : int
         Draws in all, the same number from each chain.
     chains : int
@@ -75,7 +76,7 @@ def sample(
     seed : int, Generator or None
         As ``numpy.random.default_rng`` takes it: the same seed gives the same draws. Chains of Hamiltonian Monte
         Carlo repeat to the last digit with numpy 2, whose functions do not round by where arrays lie in memory.
-    method : {"auto", "collapsed", "hmc", "laplace"}
+    method : {"auto", "collapsed", "hmc", "gibbs", "laplace"}
         ``"collapsed"`` integrates coefficients and random effects out exactly, draws the covariance parameters and
         sigma by importance sampling from a split t distribution at their mode, with Pareto-smoothed weights, and then
         coefficients and effects from their exact conditional distribution. ``"hmc"`` draws the former by Hamiltonian
@@ -87,7 +88,9 @@ def sample(
         ``"laplace"`` integrates the effects of a generalized model out by the Laplace approximation, whatever their
         grouping factors, and draws them from the normal distribution about their mode: quick, and approximate. The
         ``k_hat`` of `Posterior.diagnostics` is that of the exact densities over those drawn from: up to 0.7 the
-        approximation is close.
+        approximation is close. ``"gibbs"`` is for teaching, and for comparison with MCMCglmm, whose priors
+        ``priors="MCMCglmm"`` are: linear models, and ``family="binomial(probit)"`` by latent variables, with conjugate
+        priors, one named step after another (`mixfit.bayes.gibbs`).
     prior_only : bool
         Whether to draw from the priors alone, as if there were no data: ``simulate`` then draws what they predict.
 
@@ -125,6 +128,8 @@ def sample(
     a_chain = -(-draws // chains)
     if prior_only:
         return Posterior(fit, resolved, draw_priors(fit, resolved, a_chain, chains, rng), Sampler("prior"))
+    if method == "gibbs":
+        return Posterior(fit, resolved, gibbs_draws(fit, resolved, a_chain, chains, rng), Sampler("gibbs"))
     if is_generalized(fit):
         kept, sampler, evidence = _generalized(fit, resolved, a_chain, chains, rng, method)
         return Posterior(fit, resolved, kept, sampler, evidence if resolved.is_proper else None)
