@@ -102,6 +102,9 @@ def resolve(priors: Priors | str, model: Model, *, residual: bool) -> ResolvedPr
     coordinates = [coordinates_of(r.structure, r.text) for r in random]
     terms: list[TermPrior] = []
     proper = not any(isinstance(d, Flat) for d in fixed)
+    if getattr(model, "threshold_names", ()):
+        rows.append(("thresholds", "flat, in order"))
+        proper = False
     _known("sd", given.sd, [*groups, *(n for own in names for n in own if n.startswith("sd("))])
     _known("cor", given.cor, groups)
     _known("covariance", given.covariance, groups)

@@ -89,8 +89,8 @@ def sample(
         grouping factors, and draws them from the normal distribution about their mode: quick, and approximate. The
         ``k_hat`` of `Posterior.diagnostics` is that of the exact densities over those drawn from: up to 0.7 the
         approximation is close. ``"gibbs"`` is for teaching, and for comparison with MCMCglmm, whose priors
-        ``priors="MCMCglmm"`` are: linear models, and ``family="binomial(probit)"`` by latent variables, with conjugate
-        priors, one named step after another (`mixfit.bayes.gibbs`).
+        ``priors="MCMCglmm"`` are: linear models, and ``family="binomial(probit)"`` and ``"cumulative(probit)"`` by
+        latent variables, with conjugate priors, one named step after another (`mixfit.bayes.gibbs`).
     prior_only : bool
         Whether to draw from the priors alone, as if there were no data: ``simulate`` then draws what they predict.
 

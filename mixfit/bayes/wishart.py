@@ -26,4 +26,5 @@ def draw_wishart(df: float, scale: Array, size: int, rng: np.random.Generator) -
 
 def draw_inverse_wishart(df: float, scale: Array, size: int, rng: np.random.Generator) -> Array:
     """Inverses of W(df, scale^{-1}), (size, k, k)."""
-    return np.asarray(np.linalg.inv(draw_wishart(df, np.linalg.inv(scale), size, rng)))
+    inner = np.asarray(np.linalg.inv(scale), dtype=float)
+    return np.asarray(np.linalg.inv(draw_wishart(df, inner, size, rng)), dtype=float)

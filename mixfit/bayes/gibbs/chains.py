@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.bayes.gibbs.latent import cuts, draw_latent
+from mixfit.bayes.gibbs.latent import cuts, draw_latent, draw_thresholds, with_gaps
 from mixfit.bayes.gibbs.steps import draw_covariance, draw_expansion, draw_location, draw_residual_variance
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ __all__ = ["GibbsDraws", "State", "sample_gibbs", "start", "sweep_steps"]
 
 # Standard deviation of the logarithms of the variances that chains start from.
 _SPREAD = 0.7
+# Of the walk of thresholds: its first standard deviations, the share of steps that is to be accepted, which is best for
+# a few numbers together (Gelman, Roberts & Gilks 1996), and the power of 1 / t that the adaptation falls as.
+_FIRST_STEP, _ACCEPTED, _FALL = 0.1, 0.35, 0.6
 
 
 @dataclass
@@ -39,6 +42,10 @@ class State:
         sigma^2.
     y : ndarray, shape (C, n)
         The response, or the latent variable, less the offset.
+    log_gaps : ndarray, shape (C, K - 2)
+        Logarithms of the distances of thresholds; none of two categories.
+    step : ndarray, shape (K - 2,)
+        Of their walk.
     """
 
     location: Array
@@ -46,6 +53,8 @@ class State:
     expansion: Array
     variance: Array
     y: Array
+    log_gaps: Array
+    step: Array
 
     def covariance(self, block: int) -> Array:
         """Of the effects themselves."""
@@ -61,11 +70,13 @@ class GibbsDraws:
     location : ndarray, shape (C, S, d)
     covariances : list of ndarray, shape (C, S, k, k)
     variance : ndarray, shape (C, S)
+    log_gaps : ndarray, shape (C, S, K - 2)
     """
 
     location: Array
     covariances: list[Array]
     variance: Array
+    log_gaps: Array
     done: int = field(default=0)
 
     @classmethod
@@ -73,11 +84,13 @@ class GibbsDraws:
         """Room for draws."""
         chains, d = state.location.shape
         every = [np.empty((chains, draws, *c.shape[1:])) for c in state.covariances]
-        return cls(np.empty((chains, draws, d)), every, np.empty((chains, draws)))
+        gaps = np.empty((chains, draws, state.log_gaps.shape[1]))
+        return cls(np.empty((chains, draws, d)), every, np.empty((chains, draws)), gaps)
 
     def keep(self, state: State) -> None:
         """One more of each chain."""
         self.location[:, self.done], self.variance[:, self.done] = state.location, state.variance
+        self.log_gaps[:, self.done] = state.log_gaps
         for block, own in enumerate(self.covariances):
             own[:, self.done] = state.covariance(block)
         self.done += 1
@@ -85,7 +98,9 @@ class GibbsDraws:
     def so_far(self) -> GibbsDraws:
         """What was drawn before an interruption."""
         n = self.done
-        return GibbsDraws(self.location[:, :n], [c[:, :n] for c in self.covariances], self.variance[:, :n], n)
+        return GibbsDraws(
+            self.location[:, :n], [c[:, :n] for c in self.covariances], self.variance[:, :n], self.log_gaps[:, :n], n
+        )
 
 
 def start(model: GibbsModel, variance: float, covariances: list[Array], chains: int, rng: np.random.Generator) -> State:
@@ -101,6 +116,7 @@ def start(model: GibbsModel, variance: float, covariances: list[Array], chains: 
     rng : Generator
     """
     stretch = np.exp(_SPREAD * rng.standard_normal((len(covariances) + 1, chains)))
+    gaps = 0 if model.categories is None else model.categories.count - 2
     expansion = np.ones((chains, len(model.blocks)))
     for b, block in enumerate(model.blocks):
         expansion[:, b] = block.expansion or 1.0
@@ -111,13 +127,14 @@ def start(model: GibbsModel, variance: float, covariances: list[Array], chains: 
         expansion=expansion,
         variance=np.full(chains, variance) * (stretch[-1] if model.residual is not None else 1.0),
         y=np.tile(model.y, (chains, 1)),
+        log_gaps=np.zeros((chains, gaps)),
+        step=np.full(gaps, _FIRST_STEP),
     )
 
 
-def sweep_steps(model: GibbsModel, state: State, rng: np.random.Generator) -> None:
-    """Move every chain once through all steps."""
-    if model.categories is not None:
-        _latent(model, state, rng)
+def sweep_steps(model: GibbsModel, state: State, rng: np.random.Generator) -> float:
+    """Move every chain once through all steps; the share of the chains whose thresholds moved."""
+    share = 1.0 if model.categories is None else _latent(model, state, rng)
     right = (model.design.T @ (model.weights * state.y).T).T
     precision = _precision(model, state)
     state.location = draw_location(model.products, right, precision, model.pull, state.variance, rng)
@@ -132,17 +149,24 @@ def sweep_steps(model: GibbsModel, state: State, rng: np.random.Generator) -> No
         squares = np.einsum("n,cn,cn->c", model.weights, residual, residual)
         prior = model.residual
         state.variance = draw_residual_variance(squares, residual.shape[1], prior.shape, prior.scale, rng)
+    return share
 
 
 def _predictor(model: GibbsModel, location: Array) -> Array:
     return np.asarray((model.design @ location.T).T)
 
 
-def _latent(model: GibbsModel, state: State, rng: np.random.Generator) -> None:
+def _latent(model: GibbsModel, state: State, rng: np.random.Generator) -> float:
+    """Move thresholds and latent variables; the share of the chains whose thresholds moved."""
     assert model.categories is not None
+    share = 1.0
     eta = _predictor(model, state.location) - model.y
-    low, high = cuts(np.zeros((len(eta), 1)), model.categories.of_row)
+    if state.log_gaps.shape[1]:
+        state.log_gaps, accepted = draw_thresholds(state.log_gaps, eta, model.categories.of_row, state.step, rng)
+        share = float(accepted.mean())
+    low, high = cuts(with_gaps(state.log_gaps), model.categories.of_row)
     state.y = draw_latent(eta, low, high, rng) + model.y
+    return share
 
 
 def _precision(model: GibbsModel, state: State) -> Array:
@@ -191,8 +215,10 @@ def sample_gibbs(model: GibbsModel, state: State, *, draws: int, warmup: int, rn
     GibbsDraws
         Fewer than asked for where drawing was interrupted.
     """
-    for _ in range(warmup):
-        sweep_steps(model, state, rng)
+    for t in range(1, warmup + 1):
+        share = sweep_steps(model, state, rng)
+        # Robbins & Monro: the step grows while more is accepted than wanted, ever more slowly.
+        state.step = state.step * np.exp((share - _ACCEPTED) * t**-_FALL)
     kept = GibbsDraws.empty(state, draws)
     try:
         while kept.done < draws:

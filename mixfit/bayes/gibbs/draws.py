@@ -9,6 +9,7 @@ import numpy as np
 from mixfit.bayes.coordinates import FreeCoordinates
 from mixfit.bayes.draws import Draws
 from mixfit.bayes.gibbs.chains import sample_gibbs, start
+from mixfit.bayes.gibbs.latent import with_gaps
 from mixfit.bayes.gibbs.model import gibbs_model
 from mixfit.covariance.steps import split_theta
 
@@ -66,4 +67,9 @@ def _laid_out(fit: Fit, priors: ResolvedPriors, model: GibbsModel, found: GibbsD
         first += q * k
     if model.residual is not None:
         x.append(0.5 * np.log(found.variance.reshape(-1, 1)))
-    return Draws(np.concatenate(x, axis=1).reshape(chains, draws, -1), found.location[:, :, first:], tuple(effects))
+    beta = found.location[:, :, first : first + len(priors.fixed)]
+    thresholds = None
+    if model.categories is not None and model.categories.has_thresholds:
+        flat = with_gaps(found.log_gaps.reshape(chains * draws, -1)).reshape(chains, draws, -1)
+        thresholds = flat - found.location[:, :, -1:]
+    return Draws(np.concatenate(x, axis=1).reshape(chains, draws, -1), beta, tuple(effects), thresholds)

@@ -73,7 +73,7 @@ def cuts(tau: Array, category: Index) -> tuple[Array, Array]:
 
 def draw_thresholds(
     log_gaps: Array, eta: Array, category: Index, step: Array, rng: np.random.Generator
-) -> tuple[Array, Array]:
+) -> tuple[Array, NDArray[np.bool_]]:
     r"""Move the thresholds by a Metropolis step, the latent variables integrated out (Cowles 1996, Stat. Comput. 6).
 
     The first is zero, and a constant among the coefficients in its place; of the others
@@ -102,7 +102,7 @@ def draw_thresholds(
     proposed = log_gaps + step * rng.standard_normal(log_gaps.shape)
     gain = _log_density(proposed, eta, category) - _log_density(log_gaps, eta, category)
     accepted = np.log(rng.random(len(gain))) < gain
-    return np.where(accepted[:, None], proposed, log_gaps), accepted
+    return np.where(accepted[:, None], proposed, log_gaps), np.asarray(accepted, dtype=bool)
 
 
 def _log_density(log_gaps: Array, eta: Array, category: Index) -> Array:

@@ -14,6 +14,7 @@ from mixfit.bayes.distributions import Flat, Normal
 from mixfit.bayes.positive import HalfT, SqrtInvGamma
 from mixfit.bayes.term_priors import Deviations, WholeCovariance
 from mixfit.errors import FitError, PriorError
+from mixfit.families.ordinal import Cumulative
 from mixfit.fitted.protocols import is_generalized, is_linear
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from mixfit.bayes.resolve import ResolvedPriors
     from mixfit.design.types import RandomDesign
-    from mixfit.fitted.protocols import Fit
+    from mixfit.fitted.protocols import Fit, GeneralizedFit
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
@@ -69,10 +70,13 @@ class Categories:
     of_row : ndarray of intp, shape (n,)
         From 0 to `count` - 1.
     count : int
+    has_thresholds : bool
+        Whether thresholds are parameters: a constant then stands after the coefficients, for the first of them.
     """
 
     of_row: Index
     count: int
+    has_thresholds: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +94,7 @@ class GibbsModel:
     y : ndarray, shape (n,)
         Less the offset; of a latent variable minus the offset.
     precision : ndarray, shape (p, p)
-        Of the prior of the coefficients.
+        Of the prior of the coefficients, with a constant of precision 0 where there are thresholds.
     pull : ndarray, shape (d,)
         That times their prior means.
     blocks : tuple of Block
@@ -128,7 +132,7 @@ def gibbs_model(fit: Fit, priors: ResolvedPriors) -> GibbsModel:
     PriorError
         For priors that are not, naming the parameter.
     FitError
-        For models that are neither linear nor probit, and for too many effects.
+        For models that are neither linear nor probit nor cumulative probit, and for too many effects.
     """
     design, X = fit.model.design, fit.model.exog
     z, places = _columns(design.random)
@@ -139,16 +143,10 @@ def gibbs_model(fit: Fit, priors: ResolvedPriors) -> GibbsModel:
     if is_linear(fit):
         residual = _residual(priors)
         weights = weights if design.weights is None else design.weights
-    elif is_generalized(fit) and fit.model.family.name == "binomial" and fit.model.family.link.name == "probit":
-        trials, success = np.broadcast_to(fit.prior, n), design.y
-        repeats, categories = _single_trials(success, trials)
-        y = -offset[repeats]
-        weights = np.ones(len(repeats))
-    else:
-        raise FitError(
-            "method='gibbs' is for linear models, and for binomial ones with family='binomial(probit)': their "
-            "conditional distributions are known. method='hmc' draws others."
-        )
+    elif is_generalized(fit):
+        repeats, categories = _categories(fit)
+        y, weights = -offset[repeats], np.ones(len(repeats))
+        X = np.concatenate([X, np.ones((n, int(categories.has_thresholds)))], axis=1)
     if z.shape[1] + X.shape[1] > _MOST:
         raise FitError(
             f"method='gibbs' solves the equations of all {z.shape[1] + X.shape[1]} effects in each step, and is for up "
@@ -156,7 +154,7 @@ def gibbs_model(fit: Fit, priors: ResolvedPriors) -> GibbsModel:
         )
     w = csr_array(np.concatenate([z.toarray(), X], axis=1))
     w = w if repeats is None else w[repeats]
-    precision, pull = _coefficients(fit, priors)
+    precision, pull = _coefficients(fit, priors, X.shape[1])
     return GibbsModel(
         design=w,
         products=np.asarray((w.T @ (w * weights[:, None])).toarray(), dtype=float),
@@ -186,6 +184,25 @@ def _columns(random: Sequence[RandomDesign]) -> tuple[csr_array, list[Index]]:
     return csr_array((np.concatenate(values), at), shape=(len(random[0].Z), first)), places
 
 
+def _categories(fit: GeneralizedFit) -> tuple[Index, Categories]:
+    """The row of each observation of a latent variable, and its category."""
+    family, y = fit.model.family, fit.model.design.y
+    prior = np.broadcast_to(fit.prior, len(y))
+    if family.name == "binomial" and family.link_name == "probit":
+        return _single_trials(y, prior)
+    if (
+        isinstance(family, Cumulative)
+        and (family.latent_name, family.structure) == ("probit", "flexible")
+        and (len(family.nominal), len(family.scale)) == (1, 0)
+        and (prior == 1.0).all()
+    ):
+        return np.arange(len(y)), Categories(y.astype(np.intp) - 1, len(family.categories), has_thresholds=True)
+    raise FitError(
+        "method='gibbs' is for linear models, family='binomial(probit)' and family='cumulative(probit)' without "
+        "nominal or scale effects or weights: their conditional distributions are known. method='hmc' draws others."
+    )
+
+
 def _single_trials(share: Array, trials: Array) -> tuple[Index, Categories]:
     """Trials one by one: the row of each, and whether it is a success."""
     count = np.rint(trials).astype(np.intp)
@@ -203,16 +220,18 @@ def _residual(priors: ResolvedPriors) -> SqrtInvGamma:
     return priors.sigma
 
 
-def _coefficients(fit: Fit, priors: ResolvedPriors) -> tuple[Array, Array]:
-    """A'D A and A'D m of contrasts A beta ~ N(m, D^{-1})."""
+def _coefficients(fit: Fit, priors: ResolvedPriors, columns: int) -> tuple[Array, Array]:
+    """A'D A and A'D m of contrasts A beta ~ N(m, D^{-1}), and zeros for what stands after the coefficients."""
     precision, mean = np.zeros(len(priors.fixed)), np.zeros(len(priors.fixed))
     for i, (name, prior) in enumerate(zip(fit.model.exog_names, priors.fixed, strict=True)):
         if isinstance(prior, Normal):
             precision[i], mean[i] = prior.sd**-2.0, prior.mean
         elif not isinstance(prior, Flat):
             raise PriorError(f"{name}: the conjugate prior of method='gibbs' is Normal, or Flat, not {prior!r}.")
-    weighted = priors.contrasts.T * precision
-    return np.asarray(weighted @ priors.contrasts), np.asarray(weighted @ mean)
+    weighted, p = priors.contrasts.T * precision, len(precision)
+    out, pull = np.zeros((columns, columns)), np.zeros(columns)
+    out[:p, :p], pull[:p] = weighted @ priors.contrasts, weighted @ mean
+    return out, pull
 
 
 def _blocks(fit: Fit, priors: ResolvedPriors, places: Sequence[Index]) -> list[Block]:

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
+from scipy.stats import norm
 
 import mixfit
-from mixfit.bayes import HalfT, InvWishart, Normal, Priors, SqrtInvGamma, StudentT
+from mixfit.bayes import Flat, HalfT, InvWishart, Normal, Priors, SqrtInvGamma, StudentT
 from mixfit.bayes.gibbs.chains import State, sample_gibbs, sweep_steps
 from mixfit.bayes.gibbs.model import Categories, gibbs_model
 from mixfit.bayes.prior_draws import draw_priors
@@ -18,6 +19,12 @@ from tests.bayes.models import SLEEP
 
 R = 8000
 MOST = 4.5
+
+
+def no_gaps(chains):
+    return np.empty((chains, 0)), np.empty(0)
+
+
 PRIORS = Priors(
     fixed=Normal(0.5, 0.7),
     intercept=Normal(0, 1),
@@ -44,7 +51,9 @@ def joint(fit, model, priors, rng):
     h = (a * np.sqrt(v))[:, None] * rng.standard_normal((R, 4))
     location = np.concatenate([drawn.effects[0][0].reshape(R, 6), h, drawn.beta[0]], axis=1)
     expansion = np.stack([np.ones(R), a], axis=1)
-    return State(location, [t @ t.swapaxes(1, 2), v[:, None, None]], expansion, sigma**2, np.empty((R, 12)))
+    return State(
+        location, [t @ t.swapaxes(1, 2), v[:, None, None]], expansion, sigma**2, np.empty((R, 12)), *no_gaps(R)
+    )
 
 
 def seen(model, state):
@@ -124,6 +133,74 @@ def test_probit_against_quadrature():
     agree(fit.sample(priors, method="gibbs", seed=3, draws=4000), fit.sample(priors, method="collapsed", seed=2))
 
 
+@pytest.fixture(scope="module")
+def tasting():
+    wine = mixfit.datasets.load("wine")
+    fit = mixfit.mixed("rating ~ temp + contact + (1 | judge)", wine, family="cumulative(probit)").fit()
+    return fit.sample(Priors(sd=HalfT(3, 1)), method="gibbs", seed=1, draws=8000)
+
+
+def test_ordered_categories_against_weighted_points(tasting):
+    """Importance sampling of all seven parameters, judges integrated out on a grid."""
+    fit, x = tasting.fit, tasting.to_frame().to_numpy().copy()
+    x[:, 6] = np.log(x[:, 6])
+    mean, root = x.mean(axis=0), np.linalg.cholesky(1.3 * np.cov(x.T))
+    rng = np.random.default_rng(5)
+    z = rng.standard_normal((5000, 7)) / np.sqrt(rng.chisquare(8, 5000) / 8)[:, None]
+    points = mean + z @ root.T
+    tau, beta, sd = points[:, :4], points[:, 4:6], np.exp(points[:, 6])
+    y, codes = fit.model.design.y.astype(int) - 1, fit.model.design.random[0].grouping.codes
+    every = np.concatenate([np.full((5000, 1), -np.inf), tau, np.full((5000, 1), np.inf)], axis=1)
+    u, step = np.linspace(-5, 5, 41, retstep=True)
+    levels = np.zeros((5000, 9))
+    for at in u:
+        eta = beta @ fit.model.exog.T + sd[:, None] * at
+        rows = np.log(np.maximum(norm.cdf(every[:, y + 1] - eta) - norm.cdf(every[:, y] - eta), 1e-300))
+        sums = np.stack([rows[:, codes == j].sum(axis=1) for j in range(9)], axis=1)
+        levels += np.exp(sums) * norm.pdf(at) * step
+    prior = HalfT(3, 1).log_density(sd) + np.log(sd)
+    for j, distribution in enumerate(tasting.priors.fixed):
+        prior = prior + distribution.log_density(beta[:, j])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_w = np.log(levels).sum(axis=1) + prior + 7.5 * np.log1p((z**2).sum(axis=1) / 8)
+    weight = np.exp(log_w - np.nanmax(log_w)) * (np.diff(tau, axis=1) > 0).all(axis=1)
+    weight /= weight.sum()
+    assert 1 / (weight**2).sum() > 1500
+    means = weight @ points
+    sds = np.sqrt(weight @ (points - means) ** 2)
+    size = tasting.summary()["ess_bulk"].to_numpy()
+    assert (abs(mean - means) / sds < 4 * np.sqrt(1 / size + (weight**2).sum())).all()
+    assert_allclose(x.std(axis=0), sds, rtol=0.15)
+
+
+def test_two_ordered_categories_are_a_binary_response():
+    wine = mixfit.datasets.load("wine").assign(good=lambda d: (d["rating"].astype(int) > 3).astype(int))
+    wine["kind"] = pd.Categorical(np.where(wine["good"] == 1, "good", "poor"), ["poor", "good"], ordered=True)
+    priors = Priors(sd=HalfT(3, 1), fixed=Normal(0, 2))
+    sampled = {"method": "gibbs", "seed": 1, "draws": 8000}
+    two = mixfit.mixed("kind ~ temp + contact + (1 | judge)", wine, family="cumulative(probit)").fit()
+    one = mixfit.mixed("good ~ temp + contact + (1 | judge)", wine, family="binomial(probit)").fit()
+    a = two.sample(priors, **sampled).summary()
+    b = one.sample(replace(priors, intercept=Flat()), **sampled).summary()
+    assert_allclose(
+        -a["mean"].iloc[0], b["mean"].iloc[0], atol=4 * np.hypot(a["mcse_mean"].iloc[0], b["mcse_mean"].iloc[0])
+    )
+    gap = abs(a["mean"].iloc[1:] - b["mean"].iloc[1:]) / np.hypot(a["mcse_mean"].iloc[1:], b["mcse_mean"].iloc[1:])
+    assert gap.max() < 4
+
+
+def test_draws_of_thresholds(tasting):
+    names = tasting.summary().index.tolist()
+    assert names[:5] == ["1|2", "2|3", "3|4", "4|5", "temp[T.warm]"]
+    assert tasting.varcorr().index.tolist() == ["sd(judge, Intercept)"]
+    assert "thresholds" in str(tasting.priors)
+    tau = tasting.kept.thresholds
+    assert (np.diff(tau, axis=2) > 0).all()
+    assert abs(tasting.loo().elpd - tasting.waic().elpd) < 1.5
+    with pytest.raises(FitError, match="linpred"):
+        tasting.simulate(seed=1)
+
+
 def test_the_usual_priors_of_mcmcglmm():
     fit = mixfit.mixed(SLEEP, mixfit.datasets.load("sleepstudy")).fit()
     assert str(resolve("MCMCglmm", fit.model, residual=True)).splitlines() == [
@@ -147,7 +224,7 @@ def test_an_interruption_leaves_the_draws_so_far(monkeypatch):
     def interrupted(model, state, rng):
         if next(calls) == 340:
             raise KeyboardInterrupt
-        sweep_steps(model, state, rng)
+        return sweep_steps(model, state, rng)
 
     monkeypatch.setattr("mixfit.bayes.gibbs.chains.sweep_steps", interrupted)
     drawn = fit.sample("MCMCglmm", method="gibbs", seed=1)
@@ -168,7 +245,7 @@ def _interrupt():
         def __getattr__(self, name):
             raise KeyboardInterrupt
 
-    state = State(np.zeros((1, 7)), [np.ones((1, 1, 1))], np.ones((1, 1)), np.ones(1), model.y[None])
+    state = State(np.zeros((1, 7)), [np.ones((1, 1, 1))], np.ones((1, 1)), np.ones(1), model.y[None], *no_gaps(1))
     sample_gibbs(model, state, draws=3, warmup=0, rng=Never())
 
 
