@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from formulaic.parser.types import Factor
 
-from mixfit.covariance.columns import Across, Among, GivenColumns
+from mixfit.covariance.columns import Across, Among, GivenColumns, Places
 from mixfit.covariance.registry import read_structure
 from mixfit.design.across import among, spread
 from mixfit.design.columns import Coded, Columns, MissingRows, code_factor
 from mixfit.design.environment import Environment
+from mixfit.design.excluded import Excluded
 from mixfit.design.grouping import GroupingReader, as_text, check_random, cross
 from mixfit.design.ordered import read_ordered
 from mixfit.design.parts import build_parts, check_finite, check_names, fixed_structure, materialize, plan_part
 from mixfit.design.prior import PriorReader
 from mixfit.design.probe import make_probe
 from mixfit.design.reader import FittedReader, PredictorReader, RandomReader, probed_items
-from mixfit.design.residual import RESIDUAL, has_blocks
+from mixfit.design.residual import RESIDUAL, check_places, has_blocks
 from mixfit.design.response_steps import transformation_of
 from mixfit.design.saturation import check_saturation
 from mixfit.design.types import MEAN, Design, Grouping, Predictor, RandomDesign
@@ -47,7 +48,7 @@ def build(
     data: object,
     weights: object = None,
     offset: object = None,
-    na_action: Literal["drop", "raise"] = "drop",
+    na_action: Literal["drop", "raise", "exclude"] = "drop",
     context: Mapping[str, Any] | None = None,
     *,
     binomial: bool = False,
@@ -69,8 +70,9 @@ def build(
         Rows of weight zero are left out.
     offset : str or array-like, optional
         Likewise; added to every ``offset(...)`` of the formula.
-    na_action : {"drop", "raise"}
-        What to do with rows in which anything that the model uses is missing.
+    na_action : {"drop", "raise", "exclude"}
+        What to do with rows in which anything that the model uses is missing; "exclude" leaves them out, and results
+        are padded to them.
     context : mapping of str to object, optional
         More names for the formula's expressions, besides the columns, ``np`` and formulaic's transforms.
     binomial : bool
@@ -98,8 +100,8 @@ def build(
     DesignError
         If the grouping factors cannot be told from the residual, as lme4 checks.
     """
-    if na_action not in ("drop", "raise"):
-        raise ValueError(f"na_action must be 'drop' or 'raise', not {na_action!r}")
+    if na_action not in ("drop", "raise", "exclude"):
+        raise ValueError(f"na_action must be 'drop', 'raise' or 'exclude', not {na_action!r}")
     columns = Columns(data)
     if columns.n_rows == 0:
         raise DataError("The data have no rows.")
@@ -183,6 +185,7 @@ def build(
         further=tuple(others),
         transformation=None if binomial or ordinal else transformation_of(formula.response, environment, y),
         categories=None if ordered is None else ordered.categories,
+        excluded=Excluded(columns.index, rows.keep) if na_action == "exclude" and rows.keep is not None else None,
     )
 
 
@@ -322,7 +325,9 @@ def _random_terms(
         grouping, reader = cross(tuple(factor.expr for factor in factors), groups.coded, groups.keep, groups.known)
         check_finite(Z, part.names, term.text)
         labels = partial(_labels, grouping)
-        given = GivenColumns(term.text, part.names, Z, term.options, context.__getitem__, labels)
+        given = GivenColumns(
+            term.text, part.names, Z, term.options, context.__getitem__, labels, of_residuals=plan.name == RESIDUAL
+        )
         structure, recoding = read_structure(term.structure, given)
         if isinstance(recoding, Across):
             one, columns, levels, across = spread(grouping, reader, recoding, Z)
@@ -336,6 +341,8 @@ def _random_terms(
             continue
         # Residuals are looked at within blocks: the many places of a field need no column each.
         kept = recoding is None or (plan.name == RESIDUAL and has_blocks(structure))
+        if isinstance(recoding, Places) and not kept:
+            check_places(term.text, structure, recoding, grouping)
         names, columns = (part.names, Z) if kept or recoding is None else (recoding.names, recoding.apply(Z))
         random.append(RandomDesign(grouping, names, columns, structure, term.text))
         readers.append(RandomReader(part, factors, reader, recoding))

@@ -57,6 +57,20 @@ class RowSpace:
         rows = np.where(known[:, None], L, 0.0) / self.lengths
         return np.asarray(known & (self._distance(rows) <= self.slack))
 
+    def within(self, L: Array) -> Array:
+        """Combinations of the rows of L (q, c) that are in the row space, as many as are independent: shape (r, c).
+
+        Those c'L with c'(L_a - L_k A) = 0, c in an orthonormal basis.
+        """
+        if not len(self.aliased):
+            return L
+        rows = L / self.lengths
+        off = rows[:, self.aliased] - rows[:, self.kept] @ self.A
+        left, values, _ = np.linalg.svd(off)
+        largest = np.abs(rows).max(initial=0.0)
+        rank = int((values > self.slack * np.sqrt(len(L)) * largest).sum())
+        return np.asarray(L if rank == 0 else left[:, rank:].T @ L)
+
     def _distance(self, rows: Array) -> Array:
         largest = np.abs(rows).max(axis=1, initial=0.0)
         largest[largest == 0.0] = 1.0

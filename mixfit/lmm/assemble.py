@@ -80,7 +80,7 @@ def assemble(design: Design, residual: Residual | None = None, psi: Array | None
     gram = cross_products(rows, np.concatenate([fixed.rows, response.row[None]]))
     problem = Problem(
         gram=gram,
-        plan=make_plan(gram),
+        plan=make_plan(gram, solver=design.solver),
         terms=terms,
         p=len(fixed.rows),
         log_weights=stage.log_precision,

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
     from mixfit.bayes.priors import Priors
     from mixfit.design.types import Design, Grouping
+    from mixfit.factor.factor_plan import FactorPlan
+    from mixfit.factor.plan import Plan
     from mixfit.gram.row_space import RowSpace
+    from mixfit.model.call import Call
 
     Array = NDArray[np.float64]
 
@@ -45,6 +48,7 @@ class MixedModel:
     """
 
     data_name: str | None = None
+    call: Call | None = None
     priors: Priors | str | None = None
     """What the fits of this model are penalized by."""
 
@@ -131,6 +135,34 @@ class MixedModel:
         """Grouping factors by name."""
         return {r.grouping.name: r.written for r in self.design.random}
 
+    @property
+    def factorization(self) -> Plan:
+        """The symbolic phase of the factor of random effects."""
+        raise NotImplementedError
+
+    @property
+    def plan(self) -> FactorPlan:
+        """How the Cholesky factor of the random effects is computed, and what that costs.
+
+        Returns
+        -------
+        FactorPlan
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> pastes = mixfit.datasets.load("pastes")
+        >>> print(mixfit.mixed("strength ~ 1 + (1 | batch/cask)", pastes).plan)
+        eliminated level by level: batch:cask, batch
+        """
+        from mixfit.factor.factor_plan import factor_plan
+
+        random = [r for predictor in self.design.predictors for r in predictor.random]
+        groupings = list({id(r.grouping): r.grouping for r in random}.values())
+        # As the factors of the cross-products are numbered.
+        groupings.sort(key=lambda g: -g.n_levels)
+        return factor_plan(self.factorization, [g.name for g in groupings])
+
     @cached_property
     def exog_re(self) -> csr_array:
         """Sparse Z, shape (n, q): terms in order of the formula, the columns of a level side by side."""
@@ -216,6 +248,46 @@ class MixedModel:
             raise DataError("The new response has missing or infinite values.")
         return values
 
+    def update(self, formula: str | None = None, **changes: Any) -> Any:
+        """Make the model again with changes, as R's ``update``.
+
+        Parameters
+        ----------
+        formula : str, optional
+            ``". ~ . - x + (1 | g)"``: on either side ``.`` is what there was.
+        **changes
+            Arguments of `mixfit.mixed` (or `mixfit.nonlinear`) in place of those that the model was made with:
+            ``subset=``, ``weights=``, ``family=``, ``data=``, ...
+
+        Returns
+        -------
+        LinearMixedModel, ResidualMixedModel, GeneralizedMixedModel or OrdinalMixedModel
+
+        Raises
+        ------
+        FormulaError
+            Where `formula` takes away what the model does not have.
+        FitError
+            Where the data are not at hand: the model came from a pickle, or its rows or response were replaced.
+        ArgumentError
+            For an argument that there is not.
+
+        Notes
+        -----
+        The data are those that were handed over, which are not copied: what was changed in them since is read anew.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> model = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> model.update(". ~ . - (Days | Subject) + (1 | Subject)", subset="Days > 1")
+        <LinearMixedModel: Reaction ~ Days + (1 | Subject), 144 observations, groups Subject 18>
+        """
+        if self.call is None:
+            raise FitError("This model was not made by mixfit.mixed(formula, data): there is nothing to update.")
+        return self.call.changed(self.design, formula, changes)
+
     def of_rows(self, keep: NDArray[np.bool_]) -> Self:
         """The same model of some of its rows.
 
@@ -229,6 +301,24 @@ class MixedModel:
         LinearMixedModel or GeneralizedMixedModel
         """
         return self.with_design(subset(self.design, keep))
+
+    def with_data(self, data: Any) -> Self:
+        """The same formula and options for other data, read anew: levels, columns and weights are theirs.
+
+        Parameters
+        ----------
+        data : frame
+
+        Returns
+        -------
+        LinearMixedModel or GeneralizedMixedModel
+
+        Raises
+        ------
+        DataError
+            Where weights or offset were arrays, which say nothing of other data.
+        """
+        raise FitError(f"A {type(self).__name__} is not read anew for other data: build it from its formula.")
 
     def with_design(self, design: Design) -> Self:
         """The same kind of model of another design."""

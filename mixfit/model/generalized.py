@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from mixfit.design.again import arguments_of
 from mixfit.design.build import build
 from mixfit.design.types import MEAN
 from mixfit.errors import FitError, FormulaError
 from mixfit.families.links import LINKS
-from mixfit.families.resolve import resolve_family
 from mixfit.families.several import DISPERSION, ZERO
+from mixfit.formula import parse
 from mixfit.glmm.conditional import conditional_covariance, predictor_variance
 from mixfit.glmm.estimate import estimate_generalized
+from mixfit.glmm.pql import warn_of_bias
 from mixfit.glmm.problem import assemble_generalized
 from mixfit.model.base import MixedModel, refuse_penalized
-from mixfit.model.further import check_response, further_formulas, refuse_several
+from mixfit.model.further import check_response, further_formulas, refuse_several, under_family
 from mixfit.model.named import given_start, hold_in_family, read_held
 from mixfit.model.separated import refuse_separated
-from mixfit.model.sparse_counts import warn_of_bias
 from mixfit.model.under_priors import start_under_priors
 from mixfit.results.generalized import GeneralizedResults
+from mixfit.results.padded import results_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,8 +32,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
+    from mixfit.arguments import Solver
     from mixfit.bayes.priors import Priors
     from mixfit.design.types import Design
+    from mixfit.factor.plan import Plan
     from mixfit.families.base import Family
     from mixfit.formula import MixedFormula
     from mixfit.glmm.given import GivenStart
@@ -51,33 +56,24 @@ def generalized(
     family: Family,
     weights: str | ArrayLike | None,
     offset: str | ArrayLike | None,
-    na_action: Literal["drop", "raise"],
+    na_action: Literal["drop", "raise", "exclude"],
     context: Mapping[str, Any] | None,
     zi: str | None = None,
     dispersion: str | None = None,
     fixed: Mapping[str, float] | None = None,
+    solver: Solver = "auto",
 ) -> GeneralizedMixedModel:
     """A generalized mixed model from a parsed formula and a data frame; see `mixfit.mixed`."""
     family, fixed = hold_in_family(family, fixed or {})
     proportions = family.kind == "proportion"
     links = {MEAN: family.link, ZERO: LINKS["logit"], DISPERSION: LINKS["log"]}
     further = further_formulas(family, zi, dispersion)
-    design = build(
-        parsed,
-        data,
-        weights,
-        offset,
-        na_action,
-        context,
-        binomial=proportions,
-        residual=False,
-        links=links,
-        further=further,
-    )
+    asked = (weights, offset, na_action, context)
+    design = build(parsed, data, *asked, binomial=proportions, residual=False, links=links, further=further)
     for predictor in design.further:
         if not predictor.X.shape[1] and not predictor.random and predictor.offset is None:
             raise FormulaError(f"{predictor.name}= has no terms, which would hold its predictor at zero: leave it out.")
-    return GeneralizedMixedModel(formula, design, family, fixed)
+    return GeneralizedMixedModel(formula, replace(design, solver=solver), family, fixed)
 
 
 class GeneralizedMixedModel(MixedModel):
@@ -111,6 +107,11 @@ class GeneralizedMixedModel(MixedModel):
         self.known_effects: dict[str, float] = dict(fixed or {})
         self._held = read_held(self._assembly, design, self.known_effects)
         super().__init__(formula, design, self._assembly.fixed.kept)
+
+    @property
+    def factorization(self) -> Plan:
+        """The symbolic phase of the factor of random effects."""
+        return self._assembly.problem.plan
 
     @property
     def description(self) -> str:
@@ -225,7 +226,7 @@ class GeneralizedMixedModel(MixedModel):
         return model._results(penalized_generalized(fit, priors))
 
     def _results(self, estimate: GeneralizedEstimate) -> GeneralizedResults:
-        return GeneralizedResults(self, estimate)
+        return results_of(GeneralizedResults, self, estimate)
 
     def _refuse_separation(self, estimate: GeneralizedEstimate | None) -> None:
         """Raise FitError where `estimate` (None: there is none) ran away with effects that separate the response."""
@@ -259,6 +260,14 @@ class GeneralizedMixedModel(MixedModel):
         problem = replace(self._assembly.problem, y=model.design.y)
         model._assembly = replace(self._assembly, problem=problem)
         return model
+
+    def with_data(self, data: Any) -> GeneralizedMixedModel:
+        """The same formulas and options for other data, read anew: see `MixedModel.with_data`."""
+        parsed = parse(self.formula, random=None)
+        given = arguments_of(self.design, len(parsed.offsets))
+        zi, spread = ({p.name: p.text for p in self.design.further}.get(name) for name in (ZERO, DISPERSION))
+        made = partial(generalized, self.formula, parsed, data, self.family, given.weights, given.offset, "drop")
+        return made(given.context, zi, spread, self.known_effects)
 
     def with_design(self, design: Design) -> GeneralizedMixedModel:
         """The same kind of model, with the same family, of another design; coefficients that it lacks are not held."""
@@ -378,13 +387,5 @@ class GeneralizedMixedModel(MixedModel):
 
 def other_family(model: MixedModel, family: Any) -> GeneralizedMixedModel:
     """A model's design under another distribution."""
-    resolved = resolve_family(family)
-    own = getattr(model, "family", None)
-    trials = own is not None and own.kind == "proportion"
-    if trials != (resolved.kind == "proportion"):
-        kinds = "proportions of trials" if trials else "no proportions of trials"
-        raise FitError(f"The responses are {kinds}, which the {resolved!r} family does not model.")
-    texts = {p.name: p.text for p in model.design.further}
-    further_formulas(resolved, texts.get(ZERO), texts.get(DISPERSION))
-    design = replace(model.design, link=resolved.link, transformation=None)
+    design, resolved = under_family(model.design, getattr(model, "family", None), family)
     return GeneralizedMixedModel(model.formula_text, design, resolved, getattr(model, "known_effects", None))

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from mixfit.arguments import check_flag
 from mixfit.design.across import refuse_given
+from mixfit.design.again import arguments_of
+from mixfit.design.build import build
+from mixfit.formula import parse
 from mixfit.lmm.assemble import assemble, with_response
 from mixfit.lmm.estimate import at_estimates, conditional_covariance, criterion, estimate, points_of
 from mixfit.model.base import MixedModel, refuse_penalized
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
     from mixfit.bayes.priors import Priors
     from mixfit.design.types import Design
+    from mixfit.factor.plan import Plan
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.information import VarianceInformation
     from mixfit.lmm.surface import Surface
@@ -66,6 +70,11 @@ class LinearMixedModel(MixedModel):
     def assembly(self) -> Assembly:
         """Cross-products of the design and their bases."""
         return self._assembly
+
+    @property
+    def factorization(self) -> Plan:
+        """The symbolic phase of the factor of random effects."""
+        return self._assembly.problem.plan
 
     def fit(
         self,
@@ -117,10 +126,11 @@ class LinearMixedModel(MixedModel):
         """
         # Tables, predictions and summaries are not needed to read a model: `import mixfit` stays quick.
         from mixfit.results.linear import LinearResults
+        from mixfit.results.padded import results_of
 
         check_flag("reml", reml)
         given = None if start is None else read_start(self.design.random, start, self.in_formula_order)
-        fit = LinearResults(self, estimate(self._assembly, reml=reml, start=given))
+        fit = results_of(LinearResults, self, estimate(self._assembly, reml=reml, start=given))
         priors = self.priors if priors is None else priors
         return fit if priors is None else self._penalized(fit, priors)
 
@@ -195,8 +205,8 @@ class LinearMixedModel(MixedModel):
     def elimination_order(self) -> NDArray[np.intp]:
         """The fill-reducing permutation: columns of `exog_re` in the order in which they are eliminated.
 
-        Grouping factors by decreasing number of levels; those that cross the ones before them stand last, and
-        their part of the Cholesky factor is dense.
+        Grouping factors by decreasing number of levels; those that cross the ones before them stand last: their part
+        of the Cholesky factor is dense, or, where `plan` says so, sparse in an order of its own.
         """
         from mixfit.lmm.order import elimination_order
 
@@ -227,6 +237,12 @@ class LinearMixedModel(MixedModel):
         model.design = replace(self.design, y=self._checked_response(y))
         model._assembly = with_response(self._assembly, model.design)
         return model
+
+    def with_data(self, data: Any) -> LinearMixedModel:
+        """The same formula and options for other data, read anew: see `MixedModel.with_data`."""
+        parsed = parse(self.formula, random=None)
+        given = arguments_of(self.design, len(parsed.offsets))
+        return LinearMixedModel(self.formula, build(parsed, data, given.weights, given.offset, context=given.context))
 
     def with_design(self, design: Design) -> LinearMixedModel:
         """The same kind of model of another design."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mixfit.families.links import Link
     from mixfit.fitted.protocols import Fit
+    from mixfit.inference.means.alternative import Alternative
 
     Array = NDArray[np.float64]
     Groups = list[NDArray[np.intp]]
@@ -63,6 +64,11 @@ class ResponseScale:
     def transforms(self) -> bool:
         """Whether means are shown through the inverse link."""
         return self.response and self.link is not None
+
+    @property
+    def shown(self) -> str:
+        """What means are called on the scale that they are shown on."""
+        return self.mean if self.link is None or self.response else "emmean"
 
     @property
     def ratio(self) -> str | None:
@@ -185,16 +191,15 @@ def by_groups(names: pd.DataFrame, by: Sequence[str]) -> Groups:
 
 
 def adjust_tests(
-    estimates: Estimates, groups: Groups, families: Sequence[ComparisonFamily], adjust: str
+    estimates: Estimates, groups: Groups, families: Sequence[ComparisonFamily], adjust: str, of: Alternative
 ) -> tuple[Array, Array, tuple[str, ...]]:
     """Ratios to standard errors, their adjusted p-values, and what was done about several tests."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        statistics = estimates.estimate / estimates.se
+    statistics, sided = of.statistics(estimates.estimate, estimates.se), of.tail != 0
     p = np.full(len(statistics), np.nan)
     for rows, family in zip(groups, families, strict=True):
-        applied, _ = resolve(adjust, family)
-        p[rows] = adjusted_p_values(statistics[rows], estimates.df[rows], applied, family)
-    return statistics, p, _said("P value adjustment", adjust, families, intervals=False)
+        applied, _ = resolve(adjust, family, sided=sided)
+        p[rows] = adjusted_p_values(statistics[rows], estimates.df[rows], applied, family, of.tail)
+    return statistics, p, _said("P value adjustment", adjust, families, sided=sided)
 
 
 def intervals(
@@ -209,9 +214,11 @@ def intervals(
     return estimates.estimate - half, estimates.estimate + half, notes
 
 
-def _said(what: str, adjust: str, families: Sequence[ComparisonFamily], *, intervals: bool) -> tuple[str, ...]:
+def _said(
+    what: str, adjust: str, families: Sequence[ComparisonFamily], *, intervals: bool = False, sided: bool = False
+) -> tuple[str, ...]:
     family = max(families, key=lambda f: f.size)
-    applied, notes = resolve(adjust, family, intervals=intervals)
+    applied, notes = resolve(adjust, family, intervals=intervals, sided=sided)
     if applied == "none":
         return notes
     if applied == "tukey":

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.fitted.protocols import Fit
+    from mixfit.inference.means.alternative import Alternative
     from mixfit.inference.means.linear_functions import Estimates, Groups, MeanParameters, ResponseScale
 
     Array = NDArray[np.float64]
@@ -36,7 +37,10 @@ __all__ = [
     "as_text",
     "contrast_rows",
     "families_of",
+    "mean_tests_frame",
     "means_frame",
+    "named_in",
+    "rows_of",
     "tests_frame",
 ]
 
@@ -81,7 +85,7 @@ def _cells(frame: pd.DataFrame) -> pd.DataFrame:
     columns: dict[str, list[str]] = {}
     for j, name in enumerate(headers):
         values = frame[name]
-        if j < start:
+        if j < start or name == ".group":
             if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
                 columns[name] = format_common(values.to_numpy(dtype=np.float64), _LEVEL_DIGITS)
             else:
@@ -157,7 +161,7 @@ class Settings:
     @property
     def df_notes(self) -> tuple[str, ...]:
         """Where the degrees of freedom come from; generalized models have none."""
-        method = "asymptotic" if self.ddf == "none" else self.ddf
+        method = "asymptotic" if self.ddf == "z" else self.ddf
         return (f"Degrees-of-freedom method: {method}",) if is_linear(self.fit) else ()
 
     @property
@@ -180,15 +184,15 @@ class Settings:
 
 
 def families_of(
-    settings: Settings, L: Array, estimates: Estimates, groups: Groups, kind: tuple[int, bool], adjust: str
+    settings: Settings, L: Array, estimates: Estimates, groups: Groups, kinds: Sequence[tuple[int, bool]], adjust: str
 ) -> list[ComparisonFamily]:
-    """Families of tests or intervals, one a group; `kind` is the number of means, and whether these are all pairs."""
+    """Families of tests or intervals, one a group; kinds are numbers of means, and whether these are all pairs."""
     if adjust not in JOINT:
-        return [ComparisonFamily(len(rows), *kind) for rows in groups]
+        return [ComparisonFamily(len(rows), *kind) for rows, kind in zip(groups, kinds, strict=True)]
     uncertain = np.flatnonzero(estimates.se > 0.0)
     whole = correlation(settings.covariance(L[uncertain]))
     families = []
-    for rows in groups:
+    for rows, kind in zip(groups, kinds, strict=True):
         own = np.isin(uncertain, rows)
         families.append(ComparisonFamily(len(rows), *kind, whole[np.ix_(own, own)]))
     return families
@@ -206,7 +210,7 @@ def means_frame(
     """Means with their limits, on the scale asked for, and the notes on them."""
     scale, link = settings.scale, settings.scale.link
     groups = by_groups(names, by)
-    families = families_of(settings, L, estimates, groups, (len(groups[0]), False), adjust)
+    families = families_of(settings, L, estimates, groups, [(len(rows), False) for rows in groups], adjust)
     lower, upper, adjusted = intervals(estimates, groups, families, adjust, level)
     mean, se = estimates.estimate, estimates.se
     notes = [*settings.heading_notes, *settings.df_notes, f"Confidence level used: {level:g}", *adjusted]
@@ -220,7 +224,7 @@ def means_frame(
     if scale.written is not None:
         notes.append(f"The response is {scale.written}")
     frame = names.copy() if names.shape[1] else pd.DataFrame({"1": ["overall"] * len(names)})
-    frame[scale.mean if scale.transforms else "emmean"] = mean
+    frame[scale.shown] = mean
     return frame.assign(**{"SE": se, "df": estimates.df, "lower.CL": lower, "upper.CL": upper}), tuple(notes)
 
 
@@ -235,8 +239,8 @@ class ContrastRows(NamedTuple):
         NaN for a contrast of a mean that is not defined.
     weight : ndarray, shape (q,)
         Sum of the coefficients: what an offset enters by.
-    kind : tuple of int and bool
-        Number of means compared in a group, and whether in all pairs.
+    kinds : tuple of (int, bool)
+        Number of means compared in every group, and whether in all pairs.
     adjust : str
         The adjustment that such contrasts have by default.
     """
@@ -244,7 +248,7 @@ class ContrastRows(NamedTuple):
     names: pd.DataFrame
     L: Array
     weight: Array
-    kind: tuple[int, bool]
+    kinds: tuple[tuple[int, bool], ...]
     adjust: str
 
 
@@ -253,52 +257,92 @@ def contrast_rows(means: pd.DataFrame, L: Array, by: Sequence[str], method: Any,
     cells = means.drop(columns=list(by))
     groups = by_groups(means, by)
     families = [contrast_family(method, mean_labels(cells.iloc[rows]), sign) for rows in groups]
-    # a mean that is not defined makes no difference to a contrast that leaves it out
-    undefined: Array = np.asarray(np.isnan(L).any(axis=1), dtype=np.float64)
-    defined: Array = np.nan_to_num(L)
-    blocks = []
-    for rows, family in zip(groups, families, strict=True):
-        block = family.coefficients @ defined[rows]
-        block[np.abs(family.coefficients) @ undefined[rows] > 0.0] = np.nan
-        blocks.append(block)
-    names = [
-        _named(family.names, means[list(by)].iloc[rows[:1]]) for rows, family in zip(groups, families, strict=True)
+    named = [
+        named_in(pd.DataFrame({"contrast": family.names}), means[list(by)].iloc[rows[:1]])
+        for rows, family in zip(groups, families, strict=True)
     ]
-    return ContrastRows(
-        pd.concat(names, ignore_index=True),
-        np.concatenate(blocks),
-        np.concatenate([family.coefficients.sum(axis=1) for family in families]),
-        (len(groups[0]), families[0].pairwise),
+    return rows_of(
+        named,
+        L,
+        groups,
+        [family.coefficients for family in families],
+        tuple((len(rows), family.pairwise) for rows, family in zip(groups, families, strict=True)),
         families[0].adjust,
     )
 
 
-def _named(contrasts: list[str], group: pd.DataFrame) -> pd.DataFrame:
+def rows_of(
+    named: Sequence[pd.DataFrame],
+    L: Array,
+    groups: Groups,
+    coefficients: Sequence[Array],
+    kinds: tuple[tuple[int, bool], ...],
+    adjust: str,
+) -> ContrastRows:
+    """Contrasts of every group by their coefficients of its means, whose own coefficients are L (m, c)."""
+    # a mean that is not defined makes no difference to a contrast that leaves it out
+    undefined: Array = np.asarray(np.isnan(L).any(axis=1), dtype=np.float64)
+    defined: Array = np.nan_to_num(L)
+    blocks = []
+    for rows, C in zip(groups, coefficients, strict=True):
+        block = C @ defined[rows]
+        block[np.abs(C) @ undefined[rows] > 0.0] = np.nan
+        blocks.append(block)
+    weight = np.concatenate([C.sum(axis=1) for C in coefficients])
+    return ContrastRows(pd.concat(named, ignore_index=True), np.concatenate(blocks), weight, kinds, adjust)
+
+
+def named_in(contrasts: pd.DataFrame, group: pd.DataFrame) -> pd.DataFrame:
     """Names of the contrasts of one group, beside the values that the group stands for."""
     repeated = group.iloc[np.zeros(len(contrasts), dtype=np.intp)].reset_index(drop=True)
-    repeated.insert(0, "contrast", contrasts)
-    return repeated
+    return pd.concat([contrasts, repeated], axis=1)
 
 
 def tests_frame(
-    settings: Settings, rows: ContrastRows, by: tuple[str, ...], estimates: Estimates, adjust: str
+    settings: Settings, rows: ContrastRows, by: tuple[str, ...], estimates: Estimates, adjust: str, of: Alternative
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Contrasts with their tests, as differences or ratios, and the notes on them."""
     scale = settings.scale
-    groups = by_groups(rows.names, by)
-    families = families_of(settings, rows.L, estimates, groups, rows.kind, adjust)
-    statistics, p, adjusted = adjust_tests(estimates, groups, families, adjust)
     if settings.as_ratios and scale.ratio is not None:
         ratio = np.exp(scale.log_base * estimates.estimate)
         error = ratio * scale.log_base * estimates.se
-        columns: dict[str, Any] = {scale.ratio: ratio, "SE": error, "df": estimates.df, "null": 1.0}
-        notes = (*settings.df_notes, *adjusted, f"Tests are performed on the {scale.contrast} scale")
+        columns: dict[str, Any] = {scale.ratio: ratio, "SE": error, "df": estimates.df}
+        columns["null"] = np.exp(scale.log_base * of.null)
+        notes: tuple[str, ...] = (f"Tests are performed on the {scale.contrast} scale",)
+        before: tuple[str, ...] = ()
     else:
         columns = {"estimate": estimates.estimate, "SE": estimates.se, "df": estimates.df}
-        notes = (*_scale_note(scale), *settings.df_notes, *adjusted)
+        columns |= {"null": of.null} if of.null != 0.0 else {}
+        notes, before = (), _scale_note(scale)
+    tests, adjusted = _tests(settings, rows, by, estimates, adjust, of)
+    notes = (*settings.heading_notes, *before, *settings.df_notes, *adjusted, *notes, *of.notes)
+    return rows.names.assign(**columns, **tests), notes
+
+
+def mean_tests_frame(
+    settings: Settings, rows: ContrastRows, by: tuple[str, ...], estimates: Estimates, adjust: str, of: Alternative
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Means with their tests, on the scale asked for, and the notes on them."""
+    scale, link = settings.scale, settings.scale.link
+    mean, se, null, notes = estimates.estimate, estimates.se, of.null, of.notes
+    if link is not None and scale.response:
+        mean, se, null = link.mean(mean), se * np.abs(link.slope(mean)), float(link.mean(np.array(of.null)))
+        notes = (f"Tests are performed on the {link.name} scale", *notes)
+    tests, adjusted = _tests(settings, rows, by, estimates, adjust, of)
+    columns: dict[str, Any] = {scale.shown: mean, "SE": se, "df": estimates.df}
+    columns |= {"null": null} if null != 0.0 else {}
+    return rows.names.assign(**columns, **tests), (*settings.heading_notes, *settings.df_notes, *adjusted, *notes)
+
+
+def _tests(
+    settings: Settings, rows: ContrastRows, by: tuple[str, ...], estimates: Estimates, adjust: str, of: Alternative
+) -> tuple[dict[str, Array], tuple[str, ...]]:
+    """Columns of the statistics and their p-values, and how these were adjusted."""
+    groups = by_groups(rows.names, by)
+    families = families_of(settings, rows.L, estimates, groups, rows.kinds, adjust)
+    statistics, p, adjusted = adjust_tests(estimates, groups, families, adjust, of)
     normal = bool(np.isinf(estimates.df[~np.isnan(estimates.df)]).all())
-    columns |= {"z.ratio" if normal else "t.ratio": statistics, "p.value": p}
-    return rows.names.assign(**columns), (*settings.heading_notes, *notes)
+    return {"z.ratio" if normal else "t.ratio": statistics, "p.value": p}, adjusted
 
 
 def _scale_note(scale: ResponseScale) -> tuple[str, ...]:

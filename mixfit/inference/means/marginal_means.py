@@ -1,23 +1,28 @@
-"""Estimated marginal means, and contrasts of them, as objects that print as R's emmeans does."""
+"""Estimated marginal means as objects that print as R's emmeans does."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
+from mixfit.arguments import check_probability
 from mixfit.errors import FitError
-from mixfit.inference.means.linear_functions import by_groups, intervals
+from mixfit.inference.means.alternative import alternative
+from mixfit.inference.means.contrasts import Contrasts, Functions, SimpleContrasts
+from mixfit.inference.means.interactions import factor_methods, interaction_rows
+from mixfit.inference.means.letters import LETTERS, letter_columns, letters_of
+from mixfit.inference.means.linear_functions import Estimates, by_groups
 from mixfit.inference.means.marginal_frames import (
+    ContrastRows,
     as_html,
     as_text,
     contrast_rows,
-    families_of,
+    mean_tests_frame,
     means_frame,
-    tests_frame,
 )
-from mixfit.tables.table import Framed
+from mixfit.inference.means.specs import as_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,120 +30,17 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from mixfit.inference.means.linear_functions import Estimates
-    from mixfit.inference.means.marginal_frames import Settings
-
     Array = NDArray[np.float64]
 
-__all__ = ["Contrasts", "EmMeans", "Functions"]
+__all__ = ["EmMeans"]
 
-LIMITS = ("lower.CL", "upper.CL")
-
-
-@dataclass(frozen=True, eq=False)
-class Functions(Framed):
-    """Linear functions of the fixed effects, with names and estimates.
-
-    Attributes
-    ----------
-    frame : DataFrame
-        Names, estimates, standard errors, degrees of freedom, and limits or tests, in full precision.
-    L : ndarray, shape (q, c)
-        Coefficients of all columns of the design (``fit.model.design.exog_names``), aliased ones included.
-    by : tuple of str
-        Columns whose combinations are shown and adjusted apart.
-    notes : tuple of str
-        What a reader must know of the numbers.
-    estimates : Estimates
-        On the scale of the linear predictor.
-    names : DataFrame
-        Columns that say what each row is.
-    settings : Settings
-    adjust : str
-    """
-
-    frame: pd.DataFrame
-    L: Array
-    by: tuple[str, ...]
-    notes: tuple[str, ...]
-    estimates: Estimates
-    names: pd.DataFrame
-    settings: Settings
-    adjust: str
-
-    def __str__(self) -> str:
-        return as_text(self.frame, self.by, self.notes)
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return as_html(self.frame, self.by, self.notes)
-
-
-@dataclass(frozen=True, eq=False)
-class Contrasts(Functions):
-    """Contrasts of marginal means.
-
-    The frame has the columns ``contrast``, those of `by`, the estimate (``estimate``, ``odds.ratio`` or
-    ``ratio``), ``SE``, ``df``, ``null`` for ratios, ``t.ratio`` or ``z.ratio``, and ``p.value``. NaN where a
-    contrast cannot be estimated.
-
-    Attributes
-    ----------
-    kind : tuple of int and bool
-        How many means are compared within each group, and whether in all pairs.
-
-    Examples
-    --------
-    >>> import mixfit
-    >>> herds = mixfit.datasets.load("cbpp")
-    >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
-    >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
-    >>> means = fit.emmeans("period")
-    >>> means.contrast("trt.vs.ctrl")["contrast"].tolist()
-    ['period2 - period1', 'period3 - period1', 'period4 - period1']
-    """
-
-    kind: tuple[int, bool]
-
-    __repr__ = Functions.__repr__
-
-    def conf_int(self, *, level: float | None = None, adjust: str | None = None) -> pd.DataFrame:
-        """Compute confidence intervals.
-
-        Parameters
-        ----------
-        level : float, optional
-            Coverage, for all intervals of a family at once where they are adjusted; that of the means by default.
-        adjust : str, optional
-            As in `EmMeans.contrast`; by default the adjustment of the tests, or Bonferroni's for those that
-            have no intervals (the stepwise ones: Holm, fdr, ...).
-
-        Returns
-        -------
-        DataFrame
-            Names, estimates, ``SE``, ``df``, ``lower.CL``, ``upper.CL``.
-
-        Examples
-        --------
-        >>> import mixfit
-        >>> herds = mixfit.datasets.load("cbpp")
-        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
-        >>> fit = mixfit.mixed(formula, herds, family="binomial").fit()
-        >>> means = fit.emmeans("period")
-        >>> means.pairs().conf_int().loc[:1, ["contrast", "lower.CL", "upper.CL"]].round(3)
-                    contrast  lower.CL  upper.CL
-        0  period1 - period2     0.205     1.780
-        1  period1 - period3     0.290     1.968
-        """
-        settings, adjust = self.settings, adjust or self.adjust
-        groups = by_groups(self.names, self.by)
-        families = families_of(settings, self.L, self.estimates, groups, self.kind, adjust)
-        limits = intervals(self.estimates, groups, families, adjust, settings.level if level is None else level)
-        frame = self.frame.loc[:, :"df"].copy()
-        for name, values in zip(LIMITS, limits[:2], strict=True):
-            frame[name] = np.exp(settings.scale.log_base * values) if settings.as_ratios else values
-        return frame
+_SHARED = {
+    True: ("Means that share a letter were shown to be the same but for the margin.",),
+    False: (
+        "NOTE: Means that share a letter were not shown to differ,",
+        "      but they were not shown to be the same either.",
+    ),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,13 +104,50 @@ class EmMeans(Functions):
         frame, _ = means_frame(self.settings, self.names, self.by, self.L, self.estimates, adjust or self.adjust, level)
         return frame
 
-    def pairs(self, *, by: str | Sequence[str] | None = None, adjust: str | None = None) -> Contrasts:
+    def test(
+        self, *, null: float = 0.0, side: str = "two-sided", delta: float = 0.0, adjust: str = "none"
+    ) -> Functions:
+        """Test the means themselves.
+
+        Parameters
+        ----------
+        null, side, delta
+            As of `contrast`.
+        adjust : str
+            As of `contrast`.
+
+        Returns
+        -------
+        Functions
+            Its frame has the means, ``SE``, ``df``, ``null`` where it is not zero, the statistic and ``p.value``.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> penicillin = mixfit.datasets.load("penicillin")
+        >>> fit = mixfit.mixed("yield ~ treat + (1 | blend)", penicillin).fit()
+        >>> fit.emmeans("treat").test(null=82, side="right")["p.value"].round(3).tolist()
+        [0.218, 0.125, 0.008, 0.067]
+        """
+        names = self.names if self.names.shape[1] else self.frame[["1"]]
+        kinds = tuple((len(group), False) for group in by_groups(names, self.by))
+        rows = ContrastRows(names, self.L, np.ones(len(self.L)), kinds, "none")
+        tested = alternative(null, side, delta)
+        frame, notes = mean_tests_frame(self.settings, rows, self.by, self.estimates, adjust, tested)
+        return Functions(frame, self.L, self.by, notes, self.estimates, names, self.settings, adjust)
+
+    @overload
+    def pairs(self, *, simple: Literal["each"], **options: Any) -> SimpleContrasts: ...
+    @overload
+    def pairs(self, **options: Any) -> Contrasts: ...
+
+    def pairs(self, **options: Any) -> Contrasts | SimpleContrasts:
         """Compare every two means; the same as ``contrast("pairwise")``.
 
         Parameters
         ----------
-        by, adjust
-            As of `contrast`.
+        **options
+            As of `contrast`: by, adjust, simple, interaction, null, side, delta.
 
         Returns
         -------
@@ -224,11 +163,45 @@ class EmMeans(Functions):
         >>> means.pairs()["p.value"].round(4).tolist()
         [0.0066, 0.0031, 0.0012, 0.9843, 0.5947, 0.7873]
         """
-        return self.contrast("pairwise", by=by, adjust=adjust)
+        return self.contrast("pairwise", **options)
+
+    @overload
+    def contrast(  # type: ignore[overload-overlap]
+        self,
+        method: Any = ...,
+        *,
+        simple: Literal["each"],
+        adjust: str | None = ...,
+        null: float = ...,
+        side: str = ...,
+        delta: float = ...,
+    ) -> SimpleContrasts: ...
+    @overload
+    def contrast(
+        self,
+        method: Any = ...,
+        *,
+        by: str | Sequence[str] | None = ...,
+        adjust: str | None = ...,
+        simple: str | Sequence[str] | None = ...,
+        interaction: Any = ...,
+        null: float = ...,
+        side: str = ...,
+        delta: float = ...,
+    ) -> Contrasts: ...
 
     def contrast(
-        self, method: Any = "pairwise", *, by: str | Sequence[str] | None = None, adjust: str | None = None
-    ) -> Contrasts:
+        self,
+        method: Any = "pairwise",
+        *,
+        by: str | Sequence[str] | None = None,
+        adjust: str | None = None,
+        simple: str | Sequence[str] | None = None,
+        interaction: Any = None,
+        null: float = 0.0,
+        side: str = "two-sided",
+        delta: float = 0.0,
+    ) -> Contrasts | SimpleContrasts:
         """Test contrasts of the means.
 
         Parameters
@@ -245,11 +218,26 @@ class EmMeans(Functions):
             "tukey", "sidak", "bonferroni", "scheffe", "dunnettx", "mvt", "holm", "hochberg", "hommel", "fdr", "BY"
             or "none", over the contrasts of one `by` group. By default, as in emmeans, Tukey's for pairs,
             "dunnettx" for comparisons with a control, "fdr" for effects, "mvt" for consecutive ones, and none
-            for polynomials and given coefficients.
+            for polynomials, interaction contrasts and given coefficients.
+        simple : str or sequence of str, optional
+            Instead of `by`, the factors that are compared: all others are what they are compared within. ``"each"``
+            compares the levels of every factor by itself.
+        interaction : bool, str, sequence or mapping, optional
+            Contrasts of contrasts: ``True`` takes `method` for every factor that is not in `by`, a name takes that one,
+            and several, in order or by the factors' names, take each its own (``["pairwise", "poly"]``).
+        null : float
+            The value that contrasts are compared with, on the scale of the linear predictor.
+        side : str
+            "two-sided", "left" or "right": where the estimate is expected; "equivalence", "noninferiority" or
+            "nonsuperiority", which are the same with a margin.
+        delta : float
+            A margin within which differences do not matter: the test is of equivalence (two-sided), non-inferiority
+            (right: the contrast is above ``null - delta``) or non-superiority (left).
 
         Returns
         -------
         Contrasts
+            With ``simple="each"`` a `SimpleContrasts`, by the names of the factors.
 
         Raises
         ------
@@ -270,18 +258,112 @@ class EmMeans(Functions):
         1  period3 - period1   -1.1287   0.0016
         2  period4 - period1   -1.5803   0.0006
         """
-        within = self.by if by is None else (by,) if isinstance(by, str) else tuple(by)
-        for name in within:
-            if name not in self.names:
-                raise FitError(
-                    f"by= names {name!r}; the means stand for {', '.join(map(str, self.names)) or 'nothing'}."
-                )
-        settings = self.settings
-        rows = contrast_rows(self.names, self.L, within, method, "/" if settings.as_ratios else "-")
+        options: dict[str, Any] = {"adjust": adjust, "null": null, "side": side, "delta": delta}
+        if simple == "each":
+            if by is not None or interaction is not None:
+                raise FitError('simple="each" goes with neither by= nor interaction=.')
+            names = [str(name) for name in self.names]
+            return SimpleContrasts({name: self.contrast(method, simple=[name], **options) for name in names})
+        within = self._within(by, simple)
+        settings, sign = self.settings, "/" if self.settings.as_ratios else "-"
+        if interaction is None or interaction is False:
+            rows = contrast_rows(self.names, self.L, within, method, sign)
+        else:
+            factors = [str(name) for name in self.names if name not in within]
+            methods = factor_methods(interaction, method, factors)
+            rows = interaction_rows(self.names, self.L, within, methods, sign)
         estimates = settings.evaluate(rows.L, rows.weight * self.offset)
-        applied = adjust or rows.adjust
-        frame, notes = tests_frame(settings, rows, within, estimates, applied)
-        return Contrasts(frame, rows.L, within, notes, estimates, rows.names, settings, applied, rows.kind)
+        tested = alternative(null, side, delta)
+        return Contrasts.of(settings, rows, within, estimates, adjust or rows.adjust, tested)
+
+    def _within(self, by: str | Sequence[str] | None, simple: str | Sequence[str] | None) -> tuple[str, ...]:
+        """Variables within whose combinations means are compared."""
+        if by is not None and simple is not None:
+            raise FitError("simple= names what is compared, and by= what it is compared within: give one of them.")
+        named = as_names(by if simple is None else simple)
+        for name in named:
+            if name not in self.names:
+                argument = "by" if simple is None else "simple"
+                raise FitError(
+                    f"{argument}= names {name!r}; the means stand for {', '.join(map(str, self.names)) or 'nothing'}."
+                )
+        if simple is not None:
+            return tuple(str(name) for name in self.names if name not in named)
+        return self.by if by is None else named
+
+    def cld(
+        self,
+        *,
+        alpha: float = 0.05,
+        adjust: str | None = None,
+        by: str | Sequence[str] | None = None,
+        reversed: bool = False,  # noqa: A002
+        delta: float = 0.0,
+        letters: str = LETTERS,
+    ) -> Functions:
+        """Display by letters which means differ: those that share one were not shown to.
+
+        That is no finding that they are the same: for that, give a margin `delta`.
+
+        Parameters
+        ----------
+        alpha : float
+            Two means differ where the p-value of their difference is less.
+        adjust, by
+            As of `pairs`.
+        reversed : bool
+            Whether the largest mean stands first, with the first letter.
+        delta : float
+            A margin: means that share a letter are then those whose difference was shown to be less.
+        letters : str
+
+        Returns
+        -------
+        Functions
+            The means in order of size, with a column ``.group``.
+
+        References
+        ----------
+        Piepho (2004), Journal of Computational and Graphical Statistics 13(2), 456-466.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> cake = mixfit.datasets.load("cake")
+        >>> fit = mixfit.mixed("angle ~ recipe + temperature + (1 | recipe:replicate)", cake).fit()
+        >>> fit.emmeans("temperature").cld().to_frame()[["temperature", "emmean", ".group"]].round(1)
+          temperature  emmean .group
+        0         175    28.0      a
+        1         185    30.0     ab
+        2         195    31.4      b
+        3         205    32.2      b
+        4         225    35.4      c
+        5         215    35.8      c
+        """
+        check_probability("alpha", alpha)
+        within = self._within(by, None)
+        pairs = self.contrast("pairwise", by=within, adjust=adjust, delta=delta)
+        p = pairs["p.value"].to_numpy(dtype=np.float64)
+        # what cannot be compared was not shown to differ, nor to be the same
+        apart = p >= alpha if delta > 0.0 else p < alpha
+        groups, tests = by_groups(self.names, within), by_groups(pairs.names, within)
+        order, shown = [], []
+        for rows, own in zip(groups, tests, strict=True):
+            estimate = self.frame[self.settings.scale.shown].to_numpy(dtype=np.float64)[rows]
+            places = np.argsort(-estimate if reversed else estimate, kind="stable")
+            differ = np.zeros((len(rows), len(rows)), dtype=bool)
+            differ[np.triu_indices(len(rows), 1)] = apart[own]
+            known = places[~np.isnan(estimate[places])]
+            texts = letters_of(letter_columns((differ | differ.T)[np.ix_(known, known)]), letters)
+            order.append(rows[places])
+            shown += [*texts, *([""] * (len(places) - len(known)))]
+        rows = np.concatenate(order)
+        frame = self.frame.iloc[rows].reset_index(drop=True).assign(**{".group": shown})
+        names, e = self.names.iloc[rows].reset_index(drop=True), self.estimates
+        estimates = Estimates(e.estimate[rows], e.se[rows], e.df[rows])
+        adjusted = [note for note in pairs.notes if note not in self.notes and "contrasts are" not in note]
+        notes = (*self.notes, *adjusted, f"significance level used: alpha = {alpha:g}", *_SHARED[delta > 0.0])
+        return Functions(frame, self.L[rows], within, notes, estimates, names, self.settings, pairs.adjust)
 
     def __str__(self) -> str:
         text = as_text(self.frame, self.by, self.notes)

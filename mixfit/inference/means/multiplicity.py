@@ -40,6 +40,7 @@ _STEPWISE = {
     "BY": "fdr_by",
 }
 ADJUSTMENTS = ("none", "tukey", "sidak", "bonferroni", "scheffe", "dunnettx", "mvt", *_STEPWISE)
+_TWO_SIDED = frozenset({"tukey", "scheffe", "dunnettx"})
 #: Adjustments by the joint distribution of the statistics.
 JOINT = frozenset({"mvt", "scheffe"})
 
@@ -71,8 +72,12 @@ class ComparisonFamily:
     correlation: Array = field(default_factory=lambda: np.eye(0))
 
 
-def resolve(adjust: str, family: ComparisonFamily, *, intervals: bool = False) -> tuple[str, tuple[str, ...]]:
+def resolve(
+    adjust: str, family: ComparisonFamily, *, intervals: bool = False, sided: bool = False
+) -> tuple[str, tuple[str, ...]]:
     """The adjustment that is applied for the one asked for, and notes on the difference.
+
+    `sided` says that the tests are one-sided: the range of several means is of two-sided ones.
 
     Raises
     ------
@@ -83,6 +88,11 @@ def resolve(adjust: str, family: ComparisonFamily, *, intervals: bool = False) -
         raise FitError(f"adjust is one of {', '.join(map(repr, ADJUSTMENTS))}, not {adjust!r}.")
     if family.size < 2:
         return "none", ()
+    if sided and adjust in _TWO_SIDED:
+        return "sidak", (
+            f'Note: adjust = "{adjust}" was changed to "sidak"',
+            f'because "{adjust}" is not appropriate for one-sided inferences',
+        )
     if adjust == "tukey" and not family.pairwise:
         return "sidak", (
             'Note: adjust = "tukey" was changed to "sidak"',
@@ -92,8 +102,8 @@ def resolve(adjust: str, family: ComparisonFamily, *, intervals: bool = False) -
     return ("bonferroni" if intervals and adjust in _STEPWISE else adjust), ()
 
 
-def adjusted_p_values(statistics: Array, df: Array, adjust: str, family: ComparisonFamily) -> Array:
-    """Two-sided p-values of t statistics, adjusted.
+def adjusted_p_values(statistics: Array, df: Array, adjust: str, family: ComparisonFamily, tail: int = 0) -> Array:
+    """p-values of t statistics, adjusted.
 
     Parameters
     ----------
@@ -102,6 +112,8 @@ def adjusted_p_values(statistics: Array, df: Array, adjust: str, family: Compari
     adjust : str
         From `resolve`.
     family : ComparisonFamily
+    tail : {0, 1, -1}
+        Both tails, the right or the left one.
 
     Returns
     -------
@@ -117,9 +129,12 @@ def adjusted_p_values(statistics: Array, df: Array, adjust: str, family: Compari
     out = np.full(len(statistics), np.nan)
     if not known.any():
         return out
-    x, freedom = np.abs(statistics[known]), df[known]
+    x, freedom = np.abs(statistics[known]) if tail == 0 else tail * statistics[known], df[known]
     if adjust in _STEPWISE:
-        out[known] = _stepwise(_two_sided(x, freedom), _STEPWISE[adjust], family.size)
+        alone = _two_sided(x, freedom) if tail == 0 else _right(x, freedom)
+        out[known] = _stepwise(alone, _STEPWISE[adjust], family.size)
+    elif tail != 0:
+        out[known] = np.clip(_right_tail(x, freedom, adjust, family), 0.0, 1.0)
     else:
         out[known] = np.clip(_tail(x, freedom, adjust, family), 0.0, 1.0)
     return out
@@ -205,8 +220,37 @@ def _tail(x: Array, df: Array, adjust: str, family: ComparisonFamily) -> Array:
         rank = _rank(family.correlation)
         return _f_tail(x**2 / rank, rank, df)
     rank = _rank(family.correlation)
-    largest = _largest_projections(family.correlation, rank)
+    largest = np.abs(_projections(family.correlation, rank)).max(axis=1)
     return np.array([_f_tail((q / largest) ** 2 / rank, rank, v).mean() for q, v in zip(x, df, strict=True)])
+
+
+def _right_tail(x: Array, df: Array, adjust: str, family: ComparisonFamily) -> Array:
+    """Probability that the largest t of the family exceeds x, or its bound."""
+    n, alone = family.size, _right(x, df)
+    if adjust == "none":
+        return alone
+    if adjust == "bonferroni":
+        return n * alone
+    if adjust == "sidak":
+        return np.asarray(-np.expm1(n * np.log1p(-alone)))
+    rank = _rank(family.correlation)
+    largest = _projections(family.correlation, rank).max(axis=1)
+    return np.array([_exceeds(q, largest, rank, v) for q, v in zip(x, df, strict=True)])
+
+
+def _exceeds(x: float, largest: Array, rank: int, df: float) -> float:
+    """P(R m > x) for lengths R and the largest projections m of the directions, which may be negative."""
+    with np.errstate(divide="ignore"):
+        beyond = _f_tail((x / largest) ** 2 / rank, rank, df)
+    if x > 0.0:
+        return float(np.where(largest > 0.0, beyond, 0.0).mean())
+    return 1.0 - float(np.where(largest < 0.0, beyond, 0.0).mean())
+
+
+def _right(x: Array, df: Array) -> Array:
+    from scipy.stats import t
+
+    return np.asarray(t.sf(x, df))
 
 
 def _two_sided(x: Array, df: Array) -> Array:
@@ -254,8 +298,8 @@ def _rank(correlation: Array) -> int:
     return int((values > _RANK * values[-1]).sum())
 
 
-def _largest_projections(correlation: Array, rank: int) -> Array:
-    """max|A u| for quasi-random directions u, AA' the correlation: shape (number of directions,)."""
+def _projections(correlation: Array, rank: int) -> Array:
+    """A u for quasi-random directions u, AA' the correlation: shape (number of directions, k)."""
     from scipy.special import ndtri
     from scipy.stats import qmc
 
@@ -265,4 +309,4 @@ def _largest_projections(correlation: Array, rank: int) -> Array:
     # the middles of the cells, for the first point is 0
     normal = ndtri(points + 0.5 ** (_LOG2_DIRECTIONS + 1))
     u = normal / np.linalg.norm(normal, axis=1, keepdims=True)
-    return np.asarray(np.abs(u @ A.T).max(axis=1))
+    return np.asarray(u @ A.T)
