@@ -4,12 +4,16 @@
 result with ``summary()``, ``ranef()`` and ``predict()``; with ``family=`` it fits generalized models.
 """
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mixfit import bayes, covariance, datasets, errors, plots
     from mixfit.covariance.pedigree import pedigree
     from mixfit.covariance.phylogeny import phylogeny
+    from mixfit.defaults import options
+    from mixfit.inference.comparisons.compare import compare
     from mixfit.inference.comparisons.exact import exact_lrt, exact_rlrt
     from mixfit.inference.comparisons.likelihood_ratio import anova
     from mixfit.inference.fixed_effects.modcomp import kr_modcomp, sat_modcomp
@@ -19,11 +23,17 @@ if TYPE_CHECKING:
     from mixfit.inference.pb_modcomp import pb_modcomp
     from mixfit.model.generalized import GeneralizedMixedModel
     from mixfit.model.linear import LinearMixedModel
+    from mixfit.model.many import fit_many
     from mixfit.model.mixed import mixed
     from mixfit.model.nonlinear import NonlinearMixedModel, nonlinear
     from mixfit.model.ordinal import OrdinalMixedModel
+    from mixfit.model.planned import design
     from mixfit.model.rates import beta_binomial
     from mixfit.model.residual import ResidualMixedModel
+    from mixfit.planning.grid import grid
+    from mixfit.report.model_table import table
+    from mixfit.results.cross_validation import cross_validate
+    from mixfit.results.lm_list import lm_list
     from mixfit.results.means import emmeans, emtrends
 
 __all__ = [
@@ -37,23 +47,31 @@ __all__ = [
     "anova_estimator",
     "bayes",
     "beta_binomial",
+    "compare",
     "covariance",
+    "cross_validate",
     "datasets",
+    "design",
     "emmeans",
     "emtrends",
     "errors",
     "exact_lrt",
     "exact_rlrt",
+    "fit_many",
+    "grid",
     "joint_tests",
     "kr_modcomp",
+    "lm_list",
     "marginaleffects_adapter",
     "mixed",
     "nonlinear",
+    "options",
     "pb_modcomp",
     "pedigree",
     "phylogeny",
     "plots",
     "sat_modcomp",
+    "table",
 ]
 
 __version__ = "0.1.0"
@@ -70,19 +88,27 @@ _LAZY = {
     "anova": "mixfit.inference.comparisons.likelihood_ratio",
     "anova_estimator": "mixfit.inference.one_way",
     "beta_binomial": "mixfit.model.rates",
+    "compare": "mixfit.inference.comparisons.compare",
+    "cross_validate": "mixfit.results.cross_validation",
+    "design": "mixfit.model.planned",
     "emmeans": "mixfit.results.means",
     "emtrends": "mixfit.results.means",
     "exact_lrt": "mixfit.inference.comparisons.exact",
     "exact_rlrt": "mixfit.inference.comparisons.exact",
+    "fit_many": "mixfit.model.many",
+    "grid": "mixfit.planning.grid",
     "joint_tests": "mixfit.inference.means.joint_tests",
     "kr_modcomp": "mixfit.inference.fixed_effects.modcomp",
+    "lm_list": "mixfit.results.lm_list",
     "marginaleffects_adapter": "mixfit.inference.means.marginaleffects_adapter",
     "mixed": "mixfit.model.mixed",
     "nonlinear": "mixfit.model.nonlinear",
+    "options": "mixfit.defaults",
     "pb_modcomp": "mixfit.inference.pb_modcomp",
     "pedigree": "mixfit.covariance.pedigree",
     "phylogeny": "mixfit.covariance.phylogeny",
     "sat_modcomp": "mixfit.inference.fixed_effects.modcomp",
+    "table": "mixfit.report.model_table",
 }
 
 
@@ -101,3 +127,19 @@ def __getattr__(name: str) -> Any:
         found = globals()[name] = getattr(import_module(_LAZY[name]), name)
         return found
     raise AttributeError(f"module 'mixfit' has no attribute {name!r}")
+
+
+class _Package(ModuleType):
+    """The package. Its function `design` has the name of a room, and an import of that does not take its place."""
+
+    @property
+    def design(self) -> Any:
+        """As any other name that is imported when it is first asked for."""
+        return __getattr__("design")
+
+    @design.setter
+    def design(self, room: ModuleType) -> None:
+        """The room is found by its own name, as all imports do."""
+
+
+sys.modules[__name__].__class__ = _Package

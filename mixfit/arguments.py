@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Literal, TypeGuard, get_args
 
 import numpy as np
 
@@ -15,9 +15,23 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["check_callable", "check_count", "check_flag", "check_probability", "row_weights"]
+__all__ = [
+    "Solver",
+    "check_callable",
+    "check_count",
+    "check_flag",
+    "check_level",
+    "check_probability",
+    "check_solver",
+    "row_weights",
+]
+
+Solver = Literal["auto", "dense", "sparse"]
 
 _BY_NAME = "Other arguments are given by their names."
+# A smaller coverage is nearly always one less the coverage, which other programs call alpha; 0.5 is of use, as the
+# interval between quartiles.
+_SMALLEST_LEVEL = 0.5
 
 
 def _is_number(value: object) -> TypeGuard[float]:
@@ -47,6 +61,35 @@ def check_probability(name: str, value: object) -> None:
         raise ArgumentError(f"{name} is a number between 0 and 1, not {value!r}. {_BY_NAME}")
     if not 0.0 < value < 1.0:
         raise FitError(f"{name} must lie between 0 and 1, not {value!r}.")
+
+
+def check_level(value: object) -> None:
+    """Refuse what is no coverage of intervals.
+
+    Raises
+    ------
+    ArgumentError
+        For what is no number.
+    FitError
+        For a number that is not between 0.5 and 1.
+
+    Examples
+    --------
+    >>> check_level(0.95)
+    >>> check_level(0.05)
+    Traceback (most recent call last):
+    mixfit.errors.FitError: level is the coverage of intervals, as in level=0.95, not 0.05: alpha=0.05 is level=0.95.
+    """
+    if not _is_number(value):
+        raise ArgumentError(f"level is a number, as in level=0.95, not {value!r}. {_BY_NAME}")
+    if not 0.0 < value < 1.0:
+        percent = f": {value:g} % is level={value / 100.0:g}" if 100.0 * _SMALLEST_LEVEL <= value < 100.0 else ""
+        raise FitError(f"level must lie between 0 and 1, as in level=0.95, not {value!r}{percent}.")
+    if value < _SMALLEST_LEVEL:
+        raise FitError(
+            f"level is the coverage of intervals, as in level=0.95, not {value!r}: alpha={value:g} is "
+            f"level={1.0 - value:g}."
+        )
 
 
 def check_count(name: str, value: object) -> None:
@@ -97,6 +140,21 @@ def check_callable(name: str, value: Callable[..., object] | None) -> None:
     """
     if value is not None and not callable(value):
         raise ArgumentError(f"{name} is a function, not {value!r}. {_BY_NAME}")
+
+
+def check_solver(value: object) -> None:
+    """Refuse what names no way to hold the factor of crossed effects.
+
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
+    >>> check_solver("sparse")
+    """
+    if value not in get_args(Solver):
+        raise ArgumentError(f"solver is one of {', '.join(map(repr, get_args(Solver)))}, not {value!r}.")
 
 
 def row_weights(weights: ArrayLike | None, default: Array | None, m: int) -> Array:

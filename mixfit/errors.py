@@ -20,7 +20,11 @@ __all__ = [
     "MixfitError",
     "MixfitWarning",
     "NewLevelError",
+    "OptionError",
+    "ParameterError",
     "PriorError",
+    "RowsError",
+    "SourceError",
     "UndefinedValuesWarning",
 ]
 
@@ -62,12 +66,35 @@ class DesignError(MixfitError):
     """Formula and data are each readable, but the model they make cannot be estimated."""
 
 
+class SourceError(DataError):
+    """A file, a query or a stream cannot be read, or is not the same in all its parts; the message names the place."""
+
+
 class NewLevelError(DataError):
     """New data hold a level of a grouping factor or categorical that the fit never saw."""
 
 
 class FitError(MixfitError):
     """The estimates asked for do not exist, or an option contradicts the fit."""
+
+
+class ParameterError(FitError):
+    """Parameters are stated that the model does not have or cannot have, or some are missing.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> layout = mixfit.grid(Subject=20, Days=range(10))
+    >>> try:
+    ...     mixfit.design("~ Days + (1 | Subject)", layout, fixed={"Days": 10}, sd={"Subject": 30}, sigma=25)
+    ... except mixfit.errors.ParameterError as error:
+    ...     print(error)
+    The model has further parameters, which no value is given for. Give 'Intercept' by fixed=.
+    """
+
+
+class RowsError(FitError):
+    """What is asked for needs the rows of the data, which a model of rows in batches does not keep."""
 
 
 class PriorError(FitError):
@@ -85,8 +112,12 @@ class ArgumentError(MixfitError, TypeError):
     ...     fit.conf_int("profile")
     ... except mixfit.errors.ArgumentError as error:
     ...     print(error)
-    alpha is a number between 0 and 1, not 'profile'. Other arguments are given by their names.
+    level is a number, as in level=0.95, not 'profile'. Other arguments are given by their names.
     """
+
+
+class OptionError(MixfitError, AttributeError):
+    """`mixfit.options` has no option of that name."""
 
 
 class ComparisonError(MixfitError):

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 __all__ = [
     "HELD",
     "aic",
+    "aicc",
     "are_free",
     "bic",
     "correlation",
     "f_tail",
+    "f_tails",
     "interval",
     "n_parameters",
     "normal_quantile",
@@ -28,6 +30,7 @@ __all__ = [
     "ratios",
     "t_quantile",
     "t_tails",
+    "wilson",
 ]
 
 
@@ -209,6 +212,34 @@ def f_tail(statistic: float, ndf: float, ddf: float) -> float:
     return float(fdtrc(ndf, ddf, max(statistic, 0.0)))
 
 
+def f_tails(statistics: Array, ndf: float, ddf: Array) -> Array:
+    """Upper tail probabilities of F statistics with the same ndf, as `f_tail`; NaN stays NaN.
+
+    Examples
+    --------
+    >>> f_tails(np.array([3.0, 3.0]), 2, np.array([10.0, np.inf])).round(4).tolist()
+    [0.0954, 0.0498]
+    """
+    positive = np.maximum(statistics, 0.0)
+    return np.asarray(np.where(np.isinf(ddf), chdtrc(ndf, ndf * positive), fdtrc(ndf, ddf, positive)))
+
+
+def wilson(successes: Array, n: int, level: float = 0.95) -> tuple[Array, Array]:
+    """Wilson's interval of a probability, from successes in n trials (Wilson 1927, JASA 22, 209-212).
+
+    Examples
+    --------
+    >>> [limit.round(4).tolist() for limit in wilson(np.array([0.0, 8.0]), 10)]
+    [[0.0, 0.4902], [0.2775, 0.9433]]
+    """
+    z = ndtri(0.5 + 0.5 * level)
+    share = successes / n
+    center = share + z**2 / (2.0 * n)
+    half = z * np.sqrt(share * (1.0 - share) / n + z**2 / (4.0 * n**2))
+    scale = 1.0 + z**2 / n
+    return np.maximum((center - half) / scale, 0.0), np.minimum((center + half) / scale, 1.0)
+
+
 def n_parameters(n_fixed: int, n_theta: int, n_scale: int = 1) -> int:
     """Count the parameters of a model: fixed effects, theta and the residual variance or dispersion.
 
@@ -254,6 +285,32 @@ def aic(llf: float, n_params: int) -> float:
     26.0
     """
     return -2.0 * llf + 2.0 * n_params
+
+
+def aicc(llf: float, npar: int, nobs: int) -> float:
+    """Compute Akaike's criterion corrected for few observations (Hurvich & Tsai 1989, Biometrika 76, 297-307).
+
+    Parameters
+    ----------
+    llf : float
+        Log-likelihood.
+    npar : int
+        Number of parameters k.
+    nobs : int
+        Number of observations n.
+
+    Returns
+    -------
+    float
+        ``-2 llf + 2 k n / (n - k - 1)``; infinite where no observation is left.
+
+    Examples
+    --------
+    >>> aicc(-10.0, 2, 9)
+    26.0
+    """
+    left = nobs - npar - 1
+    return -2.0 * llf + 2.0 * npar * nobs / left if left > 0 else float("inf")
 
 
 def bic(llf: float, n_params: int, nobs: int) -> float:

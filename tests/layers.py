@@ -32,13 +32,13 @@ __all__ = [
 # own layer or a lower one. PUBLIC is the package's own __init__, which only says what is public.
 PUBLIC = ""
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("arguments", "brief", "errors", "optimize", "tables", "wald"),
+    ("arguments", "brief", "defaults", "errors", "machine", "optimize", "tables", "wald"),
     ("formula", "families", "covariance", "curves"),
     ("design", "sources"),
     ("gram", "factor"),
     ("lmm", "glmm", "nlmm", "rates"),
     ("fitted",),
-    ("inference", "bayes"),
+    ("inference", "bayes", "planning"),
     ("report", "plots"),
     ("results", "model", "datasets"),
     (PUBLIC,),

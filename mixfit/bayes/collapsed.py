@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.bayes.distributions import Flat, Normal, StudentT
+from mixfit.bayes.coefficients import GivenCoefficients, SolvedCoefficients, coefficient_priors, solve
 from mixfit.bayes.positive import InvGamma
 from mixfit.covariance.steps import split_theta
 from mixfit.errors import FitError, PriorError
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from mixfit.bayes.resolve import ResolvedPriors
     from mixfit.fitted.protocols import LinearFit
     from mixfit.lmm.assemble import Assembly
-    from mixfit.lmm.batch.singly import AtThetas, Thetas
+    from mixfit.lmm.batch.singly import Thetas
+    from mixfit.lmm.batch.thetas import SweptRows
 
     Array = NDArray[np.float64]
 
@@ -89,33 +90,6 @@ class Conditional:
     effects: tuple[Array, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class _Normals:
-    """The normal priors of contrasts in the basis of the problem: rows a_i, distances t_i = m_i - a_i'beta_ls.
-
-    Attributes
-    ----------
-    rows : ndarray, shape (c, p)
-    target, scale : ndarray, shape (c,)
-    mixed : ndarray of intp
-        Which of them have a mixing variance.
-    df : ndarray
-        Degrees of freedom of these.
-    """
-
-    rows: Array
-    target: Array
-    scale: Array
-    mixed: NDArray[np.intp]
-    df: Array
-
-    def log_precision(self, log_v: Array) -> Array:
-        """log w (R, c)."""
-        out = np.tile(-2.0 * np.log(self.scale), (len(log_v), 1))
-        out[:, self.mixed] -= log_v
-        return out
-
-
 class CollapsedPosterior:
     """log p(y, theta, sigma) of a linear model; coordinates are those of the terms, log sigma, and log v.
 
@@ -125,12 +99,15 @@ class CollapsedPosterior:
     priors : ResolvedPriors
     """
 
+    integrates = True
+    """Whether coefficients are integrated out; at their maximum given theta, sigma and v otherwise."""
+
     def __init__(self, fit: LinearFit, priors: ResolvedPriors) -> None:
         self.fit, self.priors = fit, priors
         self._assembly: Assembly = fit.model.assembly
         if self._assembly.stage.residual is not None:
             raise PriorError("There is no posterior of a residual structure yet: leave it out.")
-        self._normals = _normals(self._assembly, priors)
+        self._normals = coefficient_priors(self._assembly, priors)
         ends = np.cumsum([*priors.sizes, 1, len(self._normals.mixed)])
         self._parts = [slice(int(a), int(b)) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
         self.size = int(ends[-1])
@@ -216,16 +193,16 @@ class CollapsedPosterior:
     def _evaluate(self, x: Array, slopes: bool) -> tuple[Array, Array, Array]:
         problem, normals = self._assembly.problem, self._normals
         at, c = self._thetas.at(self._templates(x)), self._coefficients(x)
-        solved = _solve(at, c)
-        log_sigma, log_v = x[:, self.log_sigma], x[:, self.log_v]
-        n, p = problem.gram.n, problem.p
-        log_w = normals.log_precision(log_v)
+        solved, log_w = solve(at, c), normals.log_precision(x[:, self.log_v])
+        log_sigma = x[:, self.log_sigma]
+        p, nu, inverse, volume = problem.p, problem.gram.n, np.zeros(solved.inverse.shape), np.zeros(len(x))
+        if self.integrates:
+            nu, inverse, volume = nu - p, solved.inverse, problem.log_x + solved.log_k
         minus_twice = (
-            (n - p) * (_LOG_2PI + 2.0 * log_sigma)
+            nu * (_LOG_2PI + 2.0 * log_sigma)
             - problem.log_weights
-            + problem.log_x
             + at.logdet
-            + solved.log_k
+            + volume
             + solved.fitted / c.scale2
             + solved.prior
             - log_w.sum(axis=1)
@@ -236,15 +213,15 @@ class CollapsedPosterior:
         value = value + likelihood
         if slopes:
             pull = np.zeros((len(x), p + 1, p + 1))
-            pull[:, :p, :p] = solved.inverse
+            pull[:, :p, :p] = inverse
             pull += solved.residual[:, :, None] * solved.residual[:, None] / c.scale2[:, None, None]
             by_factor = at.slopes(pull)
             for place, own, term in zip(self.terms, self.priors.coordinates, problem.terms, strict=True):
                 h = by_factor[term.factor][:, term.columns, term.columns]
                 out[:, place] -= 0.5 * own.slopes(x[:, place], h)
-            trace = np.einsum("rij,rji->r", solved.inverse, c.precision)
-            out[:, self.log_sigma] -= (n - p) - solved.fitted / c.scale2 + c.scale2 * trace
-            spread = np.einsum("ci,rij,cj->rc", normals.rows, solved.inverse, normals.rows)
+            trace = np.einsum("rij,rji->r", inverse, c.precision)
+            out[:, self.log_sigma] -= nu - solved.fitted / c.scale2 + c.scale2 * trace
+            spread = np.einsum("ci,rij,cj->rc", normals.rows, inverse, normals.rows)
             gap = solved.beta @ normals.rows.T - normals.target
             by_v = 1.0 - np.exp(log_w) * (c.scale2[:, None] * spread + gap**2)
             out[:, self.log_v] -= 0.5 * by_v[:, normals.mixed]
@@ -268,19 +245,23 @@ class CollapsedPosterior:
             out[:, column] += mixing.slope(v) * v + 1.0
         return value, out
 
-    def _coefficients(self, x: Array) -> _Coefficients:
+    def _coefficients(self, x: Array) -> GivenCoefficients:
         normals, scale = self._normals, self._assembly.response.scale
         w = np.exp(normals.log_precision(x[:, self.log_v]))
         weighted = w[:, :, None] * normals.rows
-        return _Coefficients(
+        return GivenCoefficients(
             scale2=np.exp(2.0 * (x[:, self.log_sigma] - np.log(scale))),
             precision=np.einsum("ci,rcj->rij", normals.rows, weighted),
             pull=(w * normals.target) @ normals.rows,
             constant=w @ normals.target**2,
         )
 
-    def draw(self, x: Array, rng: np.random.Generator) -> Conditional:
-        """beta and b of every term, drawn exactly at places (R, d)."""
+    def solved(self, x: Array) -> SolvedCoefficients:
+        """The coefficients given the covariances at places (R, d)."""
+        return solve(self._thetas.at(self._templates(x)), self._coefficients(x))
+
+    def draw(self, x: Array, rng: np.random.Generator, *, spread: float = 1.0) -> Conditional:
+        """beta and b of every term, drawn exactly at places (R, d); their means with `spread` = 0."""
         assembly = self._assembly
         p, fixed, response = assembly.problem.p, assembly.fixed, assembly.response
         beta = np.empty((len(x), p))
@@ -289,7 +270,7 @@ class CollapsedPosterior:
         for block in self._draw_blocks(x):
             places = x[block[:1]] if self.is_dear else x[block]
             at, c = self._thetas.at(self._templates(places)), self._coefficients(x[block])
-            solved, sigma = _solve(at, c), np.sqrt(c.scale2)
+            solved, sigma = solve(at, c), spread * np.sqrt(c.scale2)
             noise = rng.standard_normal((len(block), p, 1)) * sigma[:, None, None]
             own = solved.beta + np.linalg.solve(solved.low.swapaxes(1, 2), noise)[:, :, 0]
             combination = np.concatenate([-own, np.ones((len(block), 1))], axis=1)
@@ -300,8 +281,8 @@ class CollapsedPosterior:
                 effects[t][block] = np.linalg.solve(basis, own_b).swapaxes(1, 2)
         return Conditional(beta, tuple(effects))
 
-    def row_densities(self, x: Array) -> tuple[Array, Array]:
-        """Log densities (R, n) of every row given theta and sigma: given all other rows, and given all rows.
+    def rows_at(self, x: Array) -> tuple[SweptRows, Array]:
+        """What the data say of every row's x'beta + z'b at places (R, d), and sigma^2 (R,), whitened and in its units.
 
         Raises
         ------
@@ -311,77 +292,27 @@ class CollapsedPosterior:
         sweep, assembly = self._thetas, self._assembly
         if not isinstance(sweep, Sweep):
             raise FitError("The design is too large for leave-one-out densities of its rows.")
-        scale = assembly.response.scale
-        constant = -0.5 * _LOG_2PI - np.log(scale)
-        if assembly.stage.root_weights is not None:
-            constant = constant + np.log(assembly.stage.root_weights)
         rows = sweep.rows(assembly.rows, assembly.fixed.rows)
-        without, with_all = (np.empty((len(x), len(assembly.response.row))) for _ in range(2))
-        for block in self._blocks(np.arange(len(x)), cells=without.shape[1]):
-            at, c = sweep.at(self._templates(x[block])), self._coefficients(x[block])
-            solved, variance = _solve(at, c), c.scale2[:, None]
-            mean, leverage = at.rows(rows, solved.residual, solved.inverse)
-            e, rest = assembly.response.row - mean, 1.0 - leverage
-            without[block] = constant - 0.5 * (np.log(variance / rest) + e**2 / rest / variance)
-            # N(y; eta, sigma^2 + Var(eta)): what the row's own density is on average over the effects.
-            own = variance * (1.0 + leverage)
-            with_all[block] = constant - 0.5 * (np.log(own) + e**2 / own)
-        return without, with_all
+        at, c = sweep.at(self._templates(x)), self._coefficients(x)
+        solved = solve(at, c)
+        return at.rows(rows, solved.residual, solved.inverse), c.scale2
 
+    def apart_at(self, x: Array, rows: NDArray[np.intp]) -> tuple[Array, Array]:
+        """Residuals of sets of rows (g, c) from x'beta_bar (R, g, c), and their Cov(y) / sigma^2 about it, beta known.
 
-@dataclass(frozen=True, eq=False)
-class _Coefficients:
-    """What R places say of the coefficients: sigma^2, P, P m and m'P m, in units of the residual length."""
-
-    scale2: Array
-    precision: Array
-    pull: Array
-    constant: Array
-
-
-@dataclass(frozen=True, eq=False)
-class _Solved:
-    """beta_bar, K's lower factor, inverse and log determinant, e, and the two parts of the minimum of the quadratic."""
-
-    beta: Array
-    low: Array
-    inverse: Array
-    log_k: Array
-    residual: Array
-    fitted: Array
-    prior: Array
-
-
-def _solve(at: AtThetas, c: _Coefficients) -> _Solved:
-    """The coefficients given theta, sigma and v."""
-    g, p = at.schur, at.schur.shape[1] - 1
-    k = g[:, :p, :p] + c.scale2[:, None, None] * c.precision
-    low = np.asarray(np.linalg.cholesky(k), dtype=float)
-    inverse = np.asarray(np.linalg.inv(k), dtype=float)
-    beta = np.einsum("rij,rj->ri", inverse, g[:, :p, p] + c.scale2[:, None] * c.pull)
-    residual = np.concatenate([-beta, np.ones((len(beta), 1))], axis=1)
-    fitted = np.einsum("ri,rij,rj->r", residual, g, residual)
-    prior = np.einsum("ri,rij,rj->r", beta, c.precision, beta) - 2.0 * np.einsum("ri,ri->r", beta, c.pull) + c.constant
-    log_k = 2.0 * np.log(np.einsum("rii->ri", low)).sum(axis=1)
-    return _Solved(beta, low, inverse, log_k, residual, fitted, prior)
-
-
-def _normals(assembly: Assembly, priors: ResolvedPriors) -> _Normals:
-    """Contrasts with a normal or t prior, as functions of the coefficients of the orthonormal columns."""
-    fixed, response = assembly.fixed, assembly.response
-    kept = [i for i, prior in enumerate(priors.fixed) if not isinstance(prior, Flat)]
-    rows = priors.contrasts[kept] @ (np.linalg.inv(fixed.triangle) if len(fixed.triangle) else np.empty((0, 0)))
-    location, scale, mixed, df = [], [], [], []
-    for place, i in enumerate(kept):
-        prior = priors.fixed[i]
-        if isinstance(prior, StudentT):
-            location.append(prior.location)
-            scale.append(prior.scale)
-            mixed.append(place)
-            df.append(prior.df)
-        else:
-            assert isinstance(prior, Normal)
-            location.append(prior.mean)
-            scale.append(prior.sd)
-    target = np.array(location) - rows @ response.gamma
-    return _Normals(rows * response.scale, target, np.array(scale), np.array(mixed, dtype=np.intp), np.array(df))
+        All random effects have their prior distribution there: of sets that share no level with other rows, it is what
+        the coefficients alone say of them, given all rows.
+        """
+        assembly = self._assembly
+        at, c = self._thetas.at(self._templates(x)), self._coefficients(x)
+        solved = solve(at, c)
+        fixed = np.moveaxis(assembly.fixed.rows[:, rows], 0, 2)
+        low = np.linalg.cholesky(solved.inverse)
+        half = fixed @ low[:, None]
+        covariance = np.eye(rows.shape[1]) + half @ half.swapaxes(2, 3)
+        for own, template in zip(assembly.rows, self._templates(x), strict=True):
+            z = np.ones((*rows.shape, 1)) if own.columns is None else np.moveaxis(own.columns[:, rows], 0, 2)
+            same = own.codes[rows][:, :, None] == own.codes[rows][:, None]
+            loaded = z @ template[:, None]
+            covariance = covariance + same * (loaded @ loaded.swapaxes(2, 3))
+        return assembly.response.row[rows] - np.einsum("gcp,rp->rgc", fixed, solved.beta), covariance

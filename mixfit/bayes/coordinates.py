@@ -66,6 +66,9 @@ class TermCoordinates(Protocol):
     def start(self, theta: Array, lengths: Array) -> Array:
         """Coordinates (m,) at or near the estimate theta, whose columns have root mean squares `lengths`."""
 
+    def given(self, x: Array) -> Array:
+        """What a fit starts from at one place (m,): a template (k, k), or the parameters of a structure of its own."""
+
 
 @dataclass(frozen=True)
 class FreeCoordinates:
@@ -131,6 +134,10 @@ class FreeCoordinates:
             return np.log(sd)
         root = np.linalg.cholesky(sigma / (sd[:, :, None] * sd[:, None]))
         return np.concatenate([np.log(sd), partial(root)], axis=1)
+
+    def given(self, x: Array) -> Array:
+        """The template."""
+        return self.templates(x[None])[0]
 
     def start(self, theta: Array, lengths: Array) -> Array:
         """The estimate's, off the boundary."""
@@ -216,6 +223,10 @@ class OwnCoordinates:
     def natural(self, x: Array, unit: Array) -> Array:
         """What the structure reports."""
         return self.structure.natural_values(self.psi(x), np.repeat(unit[:, None], self.structure.k, axis=1))
+
+    def given(self, x: Array) -> Array:
+        """The parameters."""
+        return self.psi(x)
 
     def start(self, theta: Array, lengths: Array) -> Array:
         """The estimate's, off the bounds."""

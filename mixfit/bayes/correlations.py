@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["correlation_root", "draw_partial", "lkj_log_density", "log_complement", "partial", "root_slopes"]
+__all__ = [
+    "correlation_root",
+    "draw_partial",
+    "lkj_log_density",
+    "lkj_shapes",
+    "log_complement",
+    "partial",
+    "root_slopes",
+]
 
 _LOG_2 = float(np.log(2.0))
 
@@ -73,18 +81,19 @@ def partial(root: Array) -> Array:
     return np.asarray(np.arctanh(z[..., *_pairs(k)]), dtype=float)
 
 
-def _shapes(k: int, eta: float) -> Array:
+def lkj_shapes(k: int, eta: float) -> Array:
+    """a_j of every y."""
     return np.asarray(eta + 0.5 * (k - 2 - _pairs(k)[1]), dtype=float)
 
 
 def lkj_log_density(y: Array, k: int, eta: float) -> tuple[Array, Array]:
     """Log density of y (..., c) under LKJ(eta), and its derivative: sum_ij a_j log(1 - z_ij^2) and a constant."""
-    a = _shapes(k, eta)
+    a = lkj_shapes(k, eta)
     constant = -np.sum((2.0 * a - 1.0) * _LOG_2 + betaln(a, a))
     return np.asarray(log_complement(y) @ a + constant), np.asarray(-2.0 * a * np.tanh(y))
 
 
 def draw_partial(k: int, eta: float, rng: np.random.Generator, size: int) -> Array:
     """Independent y under LKJ(eta), (size, c)."""
-    a = _shapes(k, eta)
+    a = lkj_shapes(k, eta)
     return np.asarray(np.arctanh(2.0 * rng.beta(a, a, size=(size, len(a))) - 1.0), dtype=float)

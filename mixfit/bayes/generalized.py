@@ -125,13 +125,13 @@ class GeneralizedPosterior:
         self._Zt = csr_array(self._Z.T)
         self._q = self._Z.shape[1]
         theta = split_theta([r.structure for r in design.random], fit.estimate.theta)
-        self._x0 = np.concatenate(
+        self.middle = np.concatenate(
             [
                 c.start(own, np.sqrt(np.mean(r.Z**2, axis=0)))
                 for c, own, r in zip(priors.coordinates, theta, design.random, strict=True)
             ]
         )
-        self.size = self._q + self._X.shape[1] + len(self._x0)
+        self.size = self._q + self._X.shape[1] + len(self.middle)
         self._center = np.concatenate([*(b.ravel() for b in fit.estimate.modes), fit.estimate.beta])
         self._root, self._terms = self._approximation()
 
@@ -141,7 +141,7 @@ class GeneralizedPosterior:
         """A root of Cov(b, beta) at the fit, dense or a diagonal, and the terms."""
         templates, start = [], 0
         for own in self.priors.coordinates:
-            templates.append(own.templates(self._x0[None, start : start + own.size])[0])
+            templates.append(own.templates(self.middle[None, start : start + own.size])[0])
             start += own.size
         found = self._family.terms(self._y, self._prior, self.fit.estimate.eta, self.fit.dispersion)
         weights = np.where(found.observed > 0.0, found.observed, found.expected)
@@ -209,8 +209,8 @@ class GeneralizedPosterior:
 
     def start(self, chains: int, rng: np.random.Generator, spread: float) -> tuple[Array, Array]:
         """Places of some chains around the fit, and standard deviations to begin with."""
-        sd = np.concatenate([np.ones(self._q + self._X.shape[1]), np.full(len(self._x0), _START_SPREAD)])
-        middle = np.concatenate([np.zeros(self._q + self._X.shape[1]), self._x0])
+        sd = np.concatenate([np.ones(self._q + self._X.shape[1]), np.full(len(self.middle), _START_SPREAD)])
+        middle = np.concatenate([np.zeros(self._q + self._X.shape[1]), self.middle])
         return middle + spread * sd * rng.standard_normal((chains, self.size)), sd
 
     def _colour(self, z: Array) -> Array:
@@ -239,7 +239,7 @@ class GeneralizedPosterior:
     def evaluate(self, z: Array, *, slopes: bool = False) -> JointValues:
         """At places (R, d)."""
         value, slope = np.full(len(z), -np.inf), np.zeros(z.shape) if slopes else None
-        inside = np.flatnonzero((np.abs(z[:, self.size - len(self._x0) :]) < _FARTHEST).all(axis=1))
+        inside = np.flatnonzero((np.abs(z[:, self.size - len(self.middle) :]) < _FARTHEST).all(axis=1))
         if len(inside):
             with np.errstate(all="ignore"):
                 # A trajectory that diverges leaves the range of doubles, and is refused.
@@ -249,7 +249,7 @@ class GeneralizedPosterior:
         return JointValues(value, slope)
 
     def _evaluate(self, z: Array, slopes: bool) -> tuple[Array, Array]:
-        d = self.size - len(self._x0)
+        d = self.size - len(self.middle)
         x, values = z[:, d:], self._colour(z[:, :d])
         beta = values[:, self._q :]
         placed = [self._place(term, x, values) for term in self._terms]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mixfit.bayes.resolve import ResolvedPriors
     from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import GeneralizedFit
+    from mixfit.glmm.nodes import Rule
 
     Array = NDArray[np.float64]
 
@@ -94,6 +95,7 @@ class LevelPosterior:
         design, self._family = fit.model.design, fit.family
         codes = design.random[0].grouping.codes
         order = np.argsort(codes, kind="stable")
+        self._order = order
         self._codes = codes[order]
         self._starts = np.flatnonzero(np.diff(self._codes, prepend=-1))
         self._y, self._prior = design.y[order], np.broadcast_to(fit.prior, codes.shape)[order]
@@ -235,15 +237,50 @@ class LevelPosterior:
         # The nodes need the curvature no closer than their place.
         return _AtLevels(u, np.asarray(np.linalg.cholesky(bend), dtype=float), at.fixed, weights)
 
+    def _at_nodes(self, at: _AtLevels, rule: Rule) -> Iterator[tuple[Array, Array, Array]]:
+        """Effects u (R, q, k), h_j (R, q) and eta (R, n) at each node."""
+        inverse = np.linalg.inv(at.low)
+        for node in rule.nodes.T:
+            u = at.u + np.einsum("rqab,a->rqb", inverse, node)
+            yield u, *self._height(at, u)
+
+    def left_out(self, beta: Array, x: Array) -> tuple[Array, Array, Array]:
+        """Log densities of rows and of levels at coefficients (R, p) and coordinates of the terms (R, m).
+
+        Returns
+        -------
+        without, with_all : ndarray, shape (R, n)
+            Of every row given all other rows, 1 / E[1 / p(y_i | b)], and given all rows, E[p(y_i | b)], b given y.
+        levels : ndarray, shape (R, q)
+            Of all rows of a level.
+        """
+        without, with_all = (np.empty((len(x), len(self._y))) for _ in range(2))
+        levels = np.empty((len(x), len(self._starts)))
+        constant = np.broadcast_to(self._family.log_constant(self._y, self._prior), self._y.shape)
+        coordinates = np.concatenate([np.zeros((len(x), len(self._center))), x], axis=1)
+        for block in self._blocks(np.arange(len(x))):
+            at = self._maximize(beta[block], self._template(coordinates[block]))
+            whole = np.full((len(block), len(self._starts)), -np.inf)
+            inverse, own = (np.full((len(block), len(self._y)), -np.inf) for _ in range(2))
+            nodes = self._at_nodes(at, self._rule_of_slopes)
+            for (_, height, eta), log_weight in zip(nodes, self._rule_of_slopes.log_weights, strict=True):
+                share = height + log_weight
+                row = self._family.log_kernel(self._y, self._prior, eta, self.fit.dispersion)
+                whole = np.logaddexp(whole, share)
+                inverse = np.logaddexp(inverse, share[:, self._codes] - row)
+                own = np.logaddexp(own, share[:, self._codes] + row)
+            spread = whole[:, self._codes]
+            without[block[:, None], self._order] = spread - inverse + constant
+            with_all[block[:, None], self._order] = own - spread + constant
+            levels[block] = whole - np.log(np.einsum("rqaa->rqa", at.low)).sum(axis=2) + self._sums(constant[None])
+        return without, with_all, levels
+
     def _evaluate(self, x: Array, slopes: bool) -> tuple[Array, Array]:
         beta, template = self._beta(x), self._template(x)
         at = self._maximize(beta, template)
-        inverse = np.linalg.inv(at.low)
         rule = self._rule_of_slopes if slopes else self._rule
         integrand, scores, places = [], [], []
-        for node in rule.nodes.T:
-            u = at.u + np.einsum("rqab,a->rqb", inverse, node)
-            height, eta = self._height(at, u)
+        for u, height, eta in self._at_nodes(at, rule):
             integrand.append(height)
             if slopes:
                 places.append(u)

@@ -1,12 +1,10 @@
-r"""Leave-one-out predictive densities of a linear model, exact given the covariance parameters.
+r"""Leave-one-out predictive densities, of rows or of whole groups.
 
-Given theta and sigma, row i has the mean eta_i and the leverage h_i = Var(eta_i | y) w_i / sigma^2, and without it
-
-    y_i | y_(-i), theta, sigma ~ N(y_i - e_i / (1 - h_i), sigma^2 / w_i / (1 - h_i)),     e_i = y_i - eta_i.
-
-The density without row i is the harmonic mean of these over the posterior, with Pareto-smoothed weights (Vehtari,
-Gelman & Gabry 2017, Statistics and Computing 27, 1413-1432): weights of a few parameters, where those of a sampler that
-draws the effects too depend on all of them.
+The density of what is left out is the harmonic mean over the posterior of its densities given the rest, with
+Pareto-smoothed weights (Vehtari, Gelman & Gabry 2017, Statistics and Computing 27, 1413-1432). What can be integrated
+out first is: coefficients and effects of linear models (`mixfit.bayes.left_out`), effects of generalized ones with one
+grouping factor (`mixfit.bayes.levels`). Weights are then of a few parameters, where those of draws of the effects
+depend on all of them.
 """
 
 from __future__ import annotations
@@ -18,14 +16,20 @@ import numpy as np
 import pandas as pd
 
 from mixfit.bayes.collapsed import CollapsedPosterior
+from mixfit.bayes.left_out import group_densities, row_densities
+from mixfit.bayes.levels import LevelPosterior, has_one_factor
+from mixfit.bayes.log_means import log_mean
 from mixfit.bayes.pareto import LIMIT, smoothed
+from mixfit.bayes.row_likelihood import row_log_likelihood
 from mixfit.errors import FitError
-from mixfit.fitted.protocols import is_linear
+from mixfit.fitted.protocols import is_generalized, is_linear
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.bayes.draws import PosteriorDraws
+    from mixfit.design.types import Grouping
+    from mixfit.fitted.protocols import Fit, LinearFit
 
     Array = NDArray[np.float64]
 
@@ -39,13 +43,14 @@ class Loo:
     Attributes
     ----------
     elpd : float
-        Sum over the rows.
+        Sum over the rows, or the groups.
     se : float
         Its standard error, as that of a sum of independent rows.
     p : float
         Effective number of parameters: what the log density of all rows at the posterior loses.
+        Not a number where groups that are left out share levels of another factor with the rest.
     rows : DataFrame
-        ``elpd`` and ``k_hat`` of every row.
+        ``elpd`` and ``k_hat`` of every row, or of every group.
 
     Examples
     --------
@@ -62,10 +67,8 @@ class Loo:
     rows: pd.DataFrame
 
     def __repr__(self) -> str:
-        return (
-            f"elpd {self.elpd:.1f} (SE {self.se:.1f}), {self.p:.1f} effective parameters, largest k-hat "
-            f"{self.rows['k_hat'].max():.2f}"
-        )
+        parameters = "" if np.isnan(self.p) else f"{self.p:.1f} effective parameters, "
+        return f"elpd {self.elpd:.1f} (SE {self.se:.1f}), {parameters}largest k-hat {self.rows['k_hat'].max():.2f}"
 
     @property
     def serves(self) -> bool:
@@ -73,44 +76,87 @@ class Loo:
         return bool((self.rows["k_hat"] <= LIMIT).all())
 
 
-def loo(posterior: PosteriorDraws) -> Loo:
-    """Return the expected log predictive density of each row, left out one by one.
+def loo(posterior: PosteriorDraws, level: str = "row") -> Loo:
+    """Return the expected log predictive density of what is left out, rows one by one or groups one by one.
+
+    Parameters
+    ----------
+    level : str
+        ``"row"``; ``"group"``, all rows of a level of the grouping factor together, whose random effects then have
+        their prior distribution: how well somebody new is predicted; or the name of one of several grouping factors.
 
     Returns
     -------
     Loo
-        It prints its sum, and has a frame of rows.
+        It prints its sum, and has a frame of rows or groups.
 
     Raises
     ------
     FitError
-        For generalized models, and designs too large for dense products.
+        For groups of generalized models with several grouping factors, and linear designs too large for dense products.
+
+    Notes
+    -----
+    Effects of generalized models with several grouping factors are not integrated out: a row's weights are those of all
+    draws, and their k-hat says when they do not serve.
 
     Examples
     --------
     >>> import mixfit
     >>> sleep = mixfit.datasets.load("sleepstudy")
-    >>> slopes = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit().sample(seed=1).loo()
-    >>> same = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().sample(seed=1).loo()
-    >>> bool(slopes.elpd - same.elpd > 20)
+    >>> slopes = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit().sample(seed=1)
+    >>> same = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().sample(seed=1)
+    >>> bool(slopes.loo().elpd - same.loo().elpd > 20)
     True
+    >>> len(slopes.loo("group").rows)
+    18
     """
     fit = posterior.fit
-    if not is_linear(fit):
-        raise FitError("loo is for linear models: the effects of generalized ones are not integrated out.")
-    density = CollapsedPosterior(fit, posterior.priors)
-    x = posterior.kept.x.reshape(-1, density.size)
-    without, with_all = density.row_densities(x)
+    index = fit.model.design.index if level == "row" else pd.Index(_grouping(fit, level).levels)
+    without, with_all = _linear(fit, posterior, level) if is_linear(fit) else _generalized(posterior, level)
     elpd, k = np.empty(without.shape[1]), np.empty(without.shape[1])
     for i, own in enumerate(without.T):
         weight, k[i] = smoothed(-own)
-        elpd[i] = _log_mean(own + weight + np.log(len(own)))
-    every = np.log(np.exp(with_all - with_all.max(axis=0)).mean(axis=0)) + with_all.max(axis=0)
-    rows = pd.DataFrame({"elpd": elpd, "k_hat": k}, index=fit.model.design.index)
+        elpd[i] = log_mean(own + weight + np.log(len(own)))
+    rows = pd.DataFrame({"elpd": elpd, "k_hat": k}, index=index)
     se = float(np.sqrt(len(elpd) * elpd.var(ddof=1)))
-    return Loo(float(elpd.sum()), se, float((every - elpd).sum()), rows)
+    p = np.nan if with_all is None else float((log_mean(with_all) - elpd).sum())
+    return Loo(float(elpd.sum()), se, p, rows)
 
 
-def _log_mean(values: Array) -> float:
-    top = values.max()
-    return float(np.log(np.exp(values - top).mean()) + top)
+def _linear(fit: LinearFit, posterior: PosteriorDraws, level: str) -> tuple[Array, Array | None]:
+    """Log densities (S, m) of what is left out, given the rest and given all."""
+    density = CollapsedPosterior(fit, posterior.priors)
+    x = posterior.kept.x.reshape(-1, density.size)
+    if level == "row":
+        return row_densities(density, x)
+    return group_densities(density, x, _grouping(fit, level).codes)
+
+
+def _generalized(posterior: PosteriorDraws, level: str) -> tuple[Array, Array]:
+    fit, kept = posterior.fit, posterior.kept
+    if is_generalized(fit) and kept.thresholds is None and has_one_factor(fit):
+        density = LevelPosterior(fit, posterior.priors)
+        beta, x = (a.reshape(-1, a.shape[2]) for a in (kept.beta, kept.x))
+        without, with_all, levels = density.left_out(beta, x)
+        return (without, with_all) if level == "row" else (levels, levels)
+    if level != "row":
+        raise FitError(
+            f"loo(level={level!r}): groups of generalized models with several grouping factors are not integrated out. "
+            "level='row' leaves rows out."
+        )
+    every = row_log_likelihood(posterior)
+    return every, every
+
+
+def _grouping(fit: Fit, level: str) -> Grouping:
+    """The grouping factor whose levels are left out."""
+    factors = {r.grouping.name: r.grouping for r in fit.model.design.random}
+    if level in factors:
+        return factors[level]
+    if level != "group":
+        names = ", ".join(map(repr, ("row", "group", *factors)))
+        raise FitError(f"loo(level={level!r}): what is left out is one of {names}.")
+    if len(factors) > 1:
+        raise FitError(f"loo(level='group'): say which of the grouping factors {', '.join(map(repr, factors))}.")
+    return next(iter(factors.values()))

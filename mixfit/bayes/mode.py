@@ -16,7 +16,7 @@ from mixfit.optimize.steps import Pivots
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.optimize.certificate import BoundaryParameter
+    from mixfit.optimize.certificate import BoundaryParameter, Certificate
 
     Array = NDArray[np.float64]
 
@@ -65,11 +65,14 @@ class Mode:
     value : float
     curvature : ndarray, shape (d, d)
         Minus the second derivatives, made positive definite.
+    certificate : Certificate
+        Of -2 log density.
     """
 
     place: Array
     value: float
     curvature: Array
+    certificate: Certificate
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,8 +157,9 @@ def find_mode(density: LogDensity, start: Array) -> Mode:
             "The posterior density is not finite near the estimates of the fit: look at priors with bounds, and at the "
             "scales of the covariates."
         )
-    found = descent.minimize(_Depth(density), [start]).found
+    optimum = descent.minimize(_Depth(density), [start])
+    found = optimum.found
     _, hessian = _derivatives(density, found.place)
     values, vectors = np.linalg.eigh(-hessian)
     curvature = (vectors * np.maximum(values, _LEAST_CURVATURE)) @ vectors.T
-    return Mode(found.place, -0.5 * found.value, curvature)
+    return Mode(found.place, -0.5 * found.value, curvature, optimum.certificate)

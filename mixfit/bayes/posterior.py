@@ -12,8 +12,10 @@ from mixfit.bayes.export import to_arviz
 from mixfit.bayes.hypothesis import hypothesis
 from mixfit.bayes.loo import loo
 from mixfit.bayes.predict import predict, simulate
+from mixfit.bayes.prior_draws import prior_predictive
 from mixfit.bayes.reweigh import with_priors
 from mixfit.bayes.summaries import energy_moved, mean_effects, quantile_frame, summary_frame
+from mixfit.bayes.waic import waic
 from mixfit.errors import PriorError
 
 if TYPE_CHECKING:
@@ -58,7 +60,9 @@ class Posterior(PosteriorDraws):
     # Functions of draws, as methods: each is documented where it is defined.
     predict = predict
     simulate = simulate
+    prior_predictive = prior_predictive
     loo = loo
+    waic = waic
     hypothesis = hypothesis
     with_priors = with_priors
     to_arviz = to_arviz
@@ -125,7 +129,7 @@ class Posterior(PosteriorDraws):
         ['sigma', 'sd(Batch, Intercept)']
         """
         names, x = self.named(ranef=False)
-        p = self.kept.beta.shape[2]
+        p = len(names) - self.n_covariances
         return summary_frame(x[:, :, p:], names[p:])
 
     def ranef(self, sd: bool = False) -> dict[str, pd.DataFrame]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["Kind", "predict", "simulate"]
+__all__ = ["Kind", "linear_predictors", "predict", "simulate"]
 
 Kind = Literal["epred", "linpred", "predictive"]
 NewLevels = Literal["error", "sample", "zero"]
@@ -119,6 +119,11 @@ def simulate(
     return pd.DataFrame(values, index=rows.index, columns=[f"sim_{i + 1}" for i in range(len(chosen))])
 
 
+def linear_predictors(posterior: PosteriorDraws) -> Array:
+    """Linear predictors of the rows of the fit at every draw, (S, n)."""
+    return _draws(posterior, None, "linpred", "error", None, np.random.default_rng(0))[1].T
+
+
 def _draws(
     posterior: PosteriorDraws,
     newdata: object,
@@ -163,6 +168,8 @@ def _of_kind(
         raise FitError(f"kind={kind!r}: predictions are of kind 'epred', 'linpred' or 'predictive'.")
     if kind == "linpred":
         return eta
+    if posterior.kept.thresholds is not None:
+        raise FitError("Draws of ordered categories predict linear predictors: kind='linpred'.")
     if is_generalized(fit):
         mean = fit.response_link.mean(eta)
         if kind == "epred":

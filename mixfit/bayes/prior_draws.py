@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixfit.bayes.distributions import StudentT
-from mixfit.bayes.draws import Draws
+from mixfit.bayes.draws import Draws, PosteriorDraws, Sampler
 from mixfit.bayes.positive import InvGamma
+from mixfit.bayes.predict import simulate
 from mixfit.errors import PriorError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
     from mixfit.bayes.resolve import ResolvedPriors
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["draw_priors"]
+__all__ = ["draw_priors", "prior_predictive"]
 
 
 def draw_priors(fit: Fit, priors: ResolvedPriors, draws: int, chains: int, rng: np.random.Generator) -> Draws:
@@ -54,3 +57,39 @@ def draw_priors(fit: Fit, priors: ResolvedPriors, draws: int, chains: int, rng: 
     beta = np.asarray(np.linalg.solve(priors.contrasts, contrasts.T).T, dtype=float)
     shape = (chains, draws, -1)
     return Draws(np.concatenate(x, axis=1).reshape(shape), beta.reshape(shape), tuple(effects))
+
+
+def prior_predictive(
+    posterior: PosteriorDraws, n: int = 1000, *, seed: int | np.random.Generator | None = None
+) -> pd.DataFrame:
+    """Draw responses on the rows of the fit from the priors alone, as if there were no data.
+
+    Parameters
+    ----------
+    n : int
+        How many, each from parameters and effects drawn anew.
+    seed : int, Generator or None
+        As ``numpy.random.default_rng`` takes it.
+
+    Returns
+    -------
+    DataFrame, shape (nobs, n)
+        Columns ``sim_1``, ``sim_2``, ..., as `simulate` returns them from the posterior.
+
+    Raises
+    ------
+    PriorError
+        With improper priors.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> pulp = mixfit.datasets.load("pulp")
+    >>> posterior = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit().sample(seed=1)
+    >>> before, after = posterior.prior_predictive(500, seed=1), posterior.simulate(500, seed=1)
+    >>> bool(before.std(axis=1).mean() > 2 * after.std(axis=1).mean())
+    True
+    """
+    rng = np.random.default_rng(seed)
+    kept = draw_priors(posterior.fit, posterior.priors, n, 1, rng)
+    return simulate(replace(posterior, kept=kept, sampler=Sampler("prior"), log_evidence=None), seed=rng)

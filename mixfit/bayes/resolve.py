@@ -14,20 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixfit.bayes.coordinates import FreeCoordinates, OwnCoordinates, coordinates_of
-from mixfit.bayes.covariances import (
-    LKJ,
-    Decov,
-    Deviations,
-    InvWishart,
-    OwnParameters,
-    ScaleAndShares,
-    WholeCovariance,
-    Wishart,
-)
+from mixfit.bayes.covariances import LKJ, Decov, InvWishart, Wishart
 from mixfit.bayes.distributions import Distribution, Flat, Normal, StudentT, Uniform
 from mixfit.bayes.names import group_names, natural_names
 from mixfit.bayes.presets import Facts, preset
 from mixfit.bayes.priors import Priors
+from mixfit.bayes.term_priors import Deviations, OwnParameters, ScaleAndShares, WholeCovariance
 from mixfit.errors import PriorError
 
 if TYPE_CHECKING:
@@ -36,8 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.bayes.coordinates import TermCoordinates
-    from mixfit.bayes.covariances import TermPrior
     from mixfit.bayes.priors import Covariance
+    from mixfit.bayes.term_priors import TermPrior
     from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import Model
 
@@ -59,6 +51,8 @@ class ResolvedPriors:
         Of the contrasts.
     contrasts : ndarray, shape (p, p)
         Rows a_i of the user's coefficients.
+    groups : tuple of str, one a term
+        Names of the grouping factors.
     coordinates, terms : tuple, one a term
         Coordinates of the covariances, and their priors.
     sigma : Distribution, or None
@@ -70,6 +64,7 @@ class ResolvedPriors:
 
     fixed: tuple[Distribution, ...]
     contrasts: Array
+    groups: tuple[str, ...]
     coordinates: tuple[TermCoordinates, ...]
     terms: tuple[TermPrior, ...]
     sigma: Distribution | None
@@ -107,6 +102,9 @@ def resolve(priors: Priors | str, model: Model, *, residual: bool) -> ResolvedPr
     coordinates = [coordinates_of(r.structure, r.text) for r in random]
     terms: list[TermPrior] = []
     proper = not any(isinstance(d, Flat) for d in fixed)
+    if getattr(model, "threshold_names", ()):
+        rows.append(("thresholds", "flat, in order"))
+        proper = False
     _known("sd", given.sd, [*groups, *(n for own in names for n in own if n.startswith("sd("))])
     _known("cor", given.cor, groups)
     _known("covariance", given.covariance, groups)
@@ -123,7 +121,9 @@ def resolve(priors: Priors | str, model: Model, *, residual: bool) -> ResolvedPr
         proper = proper and sigma.is_proper
     elif given.sigma is not None:
         raise PriorError("sigma: the family of this model has no residual standard deviation to give a prior.")
-    return ResolvedPriors(tuple(fixed), contrasts, tuple(coordinates), tuple(terms), sigma, tuple(rows), proper)
+    return ResolvedPriors(
+        tuple(fixed), contrasts, tuple(groups), tuple(coordinates), tuple(terms), sigma, tuple(rows), proper
+    )
 
 
 def _own_names(at: TermCoordinates, names: Sequence[str]) -> list[str]:
@@ -216,7 +216,7 @@ def _term(
             f"{group}: its covariance has a prior as a whole and one by standard deviations or correlations. Give one "
             "of the two."
         )
-    by_parts = any(a is not None for a in asked) or cor is not None or defaults.sd is not None
+    by_parts = any(a is not None for a in asked) or cor is not None or _look_up(defaults.sd, None, group) is not None
     if whole is None and not by_parts and isinstance(at, FreeCoordinates):
         whole = _look_up(defaults.covariance, Decov(), group)
     if whole is not None:

@@ -36,8 +36,8 @@ _LEVEL = re.compile(r"(.+)\[(?:T\.)?([^\[\]]*)\]")
 SAME_STEP = 1e-8
 # A place has one to three numbers.
 _MOST_COORDINATES = 3
-# Digits of a place in a column's name.
-_DIGITS = 6
+# Digits of a place in a column's name; where these leave two places one name, as many as tell any two doubles apart.
+_DIGITS = (6, 17)
 
 
 def _nothing(name: str) -> object:
@@ -59,6 +59,8 @@ class GivenColumns:
         The value of a name of the formula's context; raises KeyError.
     group_levels : callable
         The levels of the grouping factor that occur, as text; only structures of known levels ask for them.
+    of_residuals : bool
+        Whether the rows themselves are what covaries, and not effects beside residuals.
     """
 
     text: str
@@ -67,6 +69,7 @@ class GivenColumns:
     options: tuple[str, ...] = ()
     lookup: Callable[[str], object] = _nothing
     group_levels: Callable[[], tuple[str, ...]] = tuple
+    of_residuals: bool = False
 
     @property
     def levels(self) -> tuple[str, ...] | None:
@@ -174,19 +177,20 @@ class Places:
     @property
     def names(self) -> tuple[str, ...]:
         """``"t[2.5]"``, ``"x,y[1,0.5]"``."""
-        return tuple(
-            f"{','.join(self.variables)}[{','.join(f'{x:.{_DIGITS}g}' for x in place)}]" for place in self.positions
-        )
+        few, many = (self._names(digits) for digits in _DIGITS)
+        return few if len(set(few)) == len(few) else many
+
+    def _names(self, digits: int) -> tuple[str, ...]:
+        variables = ",".join(self.variables)
+        return tuple(f"{variables}[{','.join(f'{x:.{digits}g}' for x in place)}]" for place in self.positions)
 
     def apply(self, values: Array) -> Array:
         """Indicators; rows of NaN for places that are not among them (see `new`)."""
         known = {place: a for a, place in enumerate(self.positions)}
+        at = np.array([known.get(place, -1) for place in map(tuple, values.tolist())], dtype=np.intp)
         out = np.zeros((len(values), len(self.positions)))
-        for row, place in zip(out, map(tuple, values.tolist()), strict=True):
-            if place in known:
-                row[known[place]] = 1.0
-            else:
-                row[:] = np.nan
+        out[np.arange(len(values)), at] = 1.0
+        out[at < 0] = np.nan
         return out
 
     def new(self, values: Array) -> NDArray[np.bool_]:

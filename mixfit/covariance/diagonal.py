@@ -33,6 +33,11 @@ class Diagonal(Entrywise):
     holds: ClassVar[frozenset[str]] = frozenset({"homdiag"})
 
     @property
+    def absorbs_residual(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
     def entries(self) -> list[tuple[int, int]]:
         """The diagonal."""
         return [(i, i) for i in range(self.k)]

@@ -29,6 +29,8 @@ __all__ = ["Entrywise"]
 
 # Relative to theta, of the differences in which theta moves with a template.
 _DIFFERENCE = 1e-5
+# What rounding leaves of an eigenvalue of zero of a correlation matrix, with some room.
+_NEGATIVE = 1e-12
 
 
 class Entrywise(Structure):
@@ -77,6 +79,16 @@ class Entrywise(Structure):
         sd, cor = deviations_and_correlations(self.template(theta) * lengths[..., None])
         pairs = [(p.first, p.second) for p in self.natural[self.k :]]
         return np.concatenate([sd, *(cor[..., a, b, None] for a, b in pairs)], axis=-1)
+
+    def theta_of_natural(self, values: Array) -> Array:
+        """The triangle of the covariance with these deviations and correlations; NaN where it has a negative one."""
+        correlation = np.eye(self.k)
+        for p, value in zip(self.natural[self.k :], values[self.k :], strict=True):
+            correlation[p.first, p.second] = correlation[p.second, p.first] = value
+        if np.linalg.eigvalsh(correlation)[0] < -_NEGATIVE:
+            return np.full(self.n_parameters, np.nan)
+        sd = values[: self.k]
+        return self.theta(sd[:, None] * semidefinite_cholesky(correlation))
 
     def variance_form(self, theta: Array, sigma: float) -> VarianceForm:
         """The entries of Sigma that are those of theta: sigma^2 (T T')_ij."""

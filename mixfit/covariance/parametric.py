@@ -157,6 +157,16 @@ class Parametric(Structure):
         out[..., : self.n_deviations] *= lengths[..., : self.n_deviations]
         return self.reported(out)
 
+    def theta_of_natural(self, values: Array) -> Array:
+        """Psi that is reported so; NaN beyond its bounds."""
+        with np.errstate(divide="ignore"):
+            psi = np.where([p.is_reciprocal for p in self.natural], 1.0 / values, values)
+        for a in range(len(psi)):
+            if not self.is_own(a):
+                psi[a] = self.solved(a, psi, float(values[a]))
+        lower, upper = self.box()
+        return psi if ((lower <= psi) & (psi <= upper)).all() else np.full(len(psi), np.nan)
+
     def template(self, theta: Array) -> Array:
         """Lower-triangular templates (..., k, k) of theta (..., m)."""
         flat = np.stack([triangular(self.relative_factor(psi)) for psi in theta.reshape(-1, theta.shape[-1])])

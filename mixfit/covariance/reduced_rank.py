@@ -15,7 +15,7 @@ import numpy as np
 from mixfit.covariance.coordinates import TriangleCoordinates
 from mixfit.covariance.directions import ColumnDirection, TurningDirection, regular_columns
 from mixfit.covariance.parameter import VarianceForm, correlation_of, deviation_of
-from mixfit.covariance.structure import SINGULAR
+from mixfit.covariance.structure import SINGULAR, Structure
 from mixfit.covariance.unstructured import Unstructured
 from mixfit.errors import FormulaError
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from mixfit.covariance.columns import GivenColumns, Recoding
     from mixfit.covariance.directions import Direction, Edge
     from mixfit.covariance.parameter import NaturalParameter
-    from mixfit.covariance.structure import Structure
     from mixfit.optimize.certificate import BoundaryParameter
 
     Array = NDArray[np.float64]
@@ -89,6 +88,10 @@ class ReducedRank(Unstructured):
         every = range(self.k)
         pairs = [] if self.d == 1 else [(a, b) for a in every for b in range(a + 1, self.k)]
         return (*(deviation_of(a) for a in every), *(correlation_of(a, b) for a, b in pairs))
+
+    def theta_of_natural(self, values: Array) -> Array:
+        """None: deviations and correlations say more than loadings can follow."""
+        return Structure.theta_of_natural(self, values)
 
     @property
     def tag(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mixfit.covariance.autoregressive import Autoregressive, HeterogeneousAutoregressive
@@ -9,8 +10,9 @@ from mixfit.covariance.correlation import CorrelationStructure
 from mixfit.covariance.diagonal import Diagonal
 from mixfit.covariance.given import Given
 from mixfit.covariance.known import Proportional
+from mixfit.covariance.nugget import NUGGETS, Nugget, check_nugget
 from mixfit.covariance.reduced_rank import ReducedRank
-from mixfit.covariance.spatial import Exponential, Gaussian, Matern, OrnsteinUhlenbeck
+from mixfit.covariance.spatial import Exponential, Gaussian, Matern, OrnsteinUhlenbeck, Spatial
 from mixfit.covariance.symmetric import CompoundSymmetry, HomogeneousCompoundSymmetry, HomogeneousDiagonal
 from mixfit.covariance.toeplitz import HomogeneousToeplitz, Toeplitz
 from mixfit.covariance.unstructured import Unstructured
@@ -64,7 +66,13 @@ def read_structure(name: str, given: GivenColumns) -> tuple[Structure, Recoding 
     FormulaError, DataError
         For columns or options that the structure does not take.
     """
-    structure, recoding = _STRUCTURES[name].read(given)
+    kind = _STRUCTURES[name]
+    with_nugget = issubclass(kind, Spatial) and given.options in NUGGETS
+    if with_nugget:
+        check_nugget(given, name)
+    structure, recoding = kind.read(replace(given, options=()) if with_nugget else given)
+    if with_nugget and isinstance(structure, Spatial):
+        structure = Nugget(structure.k, structure.positions, structure)
     if structure.k == 1 and isinstance(structure, CorrelationStructure) and not structure.is_given:
         # One column has no correlation: whatever the structure, its covariance is any variance.
         return Unstructured(1), recoding

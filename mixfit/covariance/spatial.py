@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Exponential", "Gaussian", "Matern", "OrnsteinUhlenbeck"]
+__all__ = ["Exponential", "Gaussian", "Matern", "OrnsteinUhlenbeck", "Spatial"]
 
 # Ranges to start from, in distances from a place to its nearest neighbour (the median), and in the largest distance.
 _NEAR = 2.0
@@ -50,7 +50,7 @@ _SMOOTHNESS_REACH = 0.1
 
 
 @dataclass(frozen=True)
-class _Spatial(CorrelationStructure):
+class Spatial(CorrelationStructure):
     """Correlations of places.
 
     Attributes
@@ -144,7 +144,7 @@ class _Spatial(CorrelationStructure):
         return [np.array([1.0 / near]), np.array([1.0 / far])]
 
 
-class Exponential(_Spatial):
+class Exponential(Spatial):
     """``exp(0 + x + y | g)``: correlations exp(-kappa d), reported by the range 1 / kappa."""
 
     name: ClassVar[str] = "exp"
@@ -171,7 +171,7 @@ class OrnsteinUhlenbeck(Exponential):
     kind: ClassVar[str] = "rate"
 
 
-class Gaussian(_Spatial):
+class Gaussian(Spatial):
     """``gau(0 + x + y | g)``: correlations exp(-(kappa d)^2), reported by the range 1 / kappa."""
 
     name: ClassVar[str] = "gau"
@@ -194,7 +194,7 @@ class Gaussian(_Spatial):
         return ((4.0 * rho[0] ** 2 * squared**2 - 2.0 * squared) * self.correlation(rho))[None, None]
 
 
-class Matern(_Spatial):
+class Matern(Spatial):
     r"""``mat(0 + x + y | g)``: correlations 2^{1 - nu} / Gamma(nu) h^nu K_nu(h), h = kappa d.
 
     Reported by the range 1 / kappa and the smoothness nu (Handcock & Stein 1993, Technometrics 35). With growing nu it

@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from mixfit.covariance.columns import without_options
+from mixfit.errors import FitError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -173,6 +174,16 @@ class Structure(ABC):
     @abstractmethod
     def natural_values(self, theta: Array, units: Array | float) -> Array:
         """Values of the natural parameters for theta (..., m), effects of the columns in `units`, (..., k) or one."""
+
+    def theta_of_natural(self, values: Array) -> Array:
+        """Theta (m,) of values of the natural parameters, deviations relative to the unit; NaN where none has them.
+
+        Raises
+        ------
+        FitError
+            Of a structure that is not described by these alone.
+        """
+        raise FitError(f"{self.name}(...) is not described by standard deviations and correlations alone.")
 
     @abstractmethod
     def template(self, theta: Array) -> Array:

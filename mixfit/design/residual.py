@@ -19,6 +19,7 @@ from mixfit.covariance.registry import read_structure
 from mixfit.covariance.symmetric import HomogeneousDiagonal
 from mixfit.errors import DataError, DesignError, FormulaError
 from mixfit.formula import PredictorFormula, parse_predictor
+from mixfit.machine import is_too_large, machine_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,16 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["DISPERSION", "NONE", "RESIDUAL", "ResidualDesign", "residual_design", "residual_formulas"]
+__all__ = [
+    "DISPERSION",
+    "NONE",
+    "RESIDUAL",
+    "ResidualDesign",
+    "check_places",
+    "has_blocks",
+    "residual_design",
+    "residual_formulas",
+]
 
 #: Names of the predictors that say what residuals are like.
 RESIDUAL = "residual"
@@ -236,6 +246,26 @@ def _places(term: RandomDesign) -> tuple[Structure, tuple[str, ...], Index]:
 def has_blocks(structure: Structure) -> bool:
     """Whether a structure is known by the distances within blocks."""
     return structure.among(np.zeros((1, 1), dtype=np.intp)) is not None
+
+
+def check_places(text: str, structure: Structure, places: Places, grouping: Grouping) -> None:
+    """Refuse effects of places whose columns, and products of two of these in each level, this machine cannot hold."""
+    k = len(places.positions)
+    memory = 8.0 * k * (len(grouping.codes) + k * grouping.n_levels)
+    if not is_too_large(memory):
+        return
+    advice = "Round them, or take fewer."
+    if has_blocks(structure):
+        name, inside = text.removesuffix(")").split("(", 1)
+        within = re.sub(_WITHOUT_INTERCEPT, "", inside)
+        advice = (
+            "Where levels have places of their own, residual= looks at each level by itself: "
+            f'residual="{name}({within.strip()}, nugget)" is the same model of a response with normal errors.'
+        )
+    raise DesignError(
+        f"{text}: each of {k:,} places is a column in each level of {grouping.name}, which takes {memory / 1e9:,.0f} "
+        f"GB, and this machine has {machine_memory() / 1e9:.0f}. {advice}"
+    )
 
 
 def _found(values: Array, positions: Array) -> Index:

@@ -57,7 +57,7 @@ def check_saturation(random: Sequence[RandomDesign], X: Array) -> None:
     if not random or not X.shape[1] < n <= effects + X.shape[1]:
         return
     structures = [term.structure for term in random]
-    if any(s.absorbs_residual or not s.free_blocks or s.relationship is not None for s in structures):
+    if any(not s.free_blocks or s.relationship is not None for s in structures):
         return
     Z = _columns(random)
     if not _spans(sparse.hstack([Z, sparse.csr_array(X)], format="csr")):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy.linalg import blas, lapack
 
 from mixfit.errors import DesignError, FitError
-from mixfit.factor.trailing import Cost, machine_memory
+from mixfit.factor.trailing import Cost
+from mixfit.machine import machine_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["DenseBlock", "DenseDerivatives", "DenseFactor", "DenseInverse", "dense_block"]
+__all__ = ["DenseBlock", "DenseDerivatives", "DenseFactor", "DenseInverse", "dense_block", "dense_cost"]
 
 # The block, its factor, its inverse and one product are held at a time.
 _COPIES = 4
@@ -51,9 +52,19 @@ class DenseBlock:
     gram: Array
 
     @property
+    def kind(self) -> Literal["dense"]:
+        """One matrix for LAPACK."""
+        return "dense"
+
+    @property
+    def order(self) -> Index:
+        """As they come."""
+        return np.arange(self.columns.m)
+
+    @property
     def cost(self) -> Cost:
         """What a factorization takes."""
-        return _cost(self.columns, self.patterns)
+        return dense_cost(self.columns, self.patterns)
 
     @cached_property
     def aligned(self) -> dict[tuple[int, int], Index]:
@@ -116,7 +127,7 @@ class DenseBlock:
 
 def dense_block(gram: Gram, columns: TrailingColumns, patterns: Mapping[int, Crossed]) -> DenseBlock:
     """Lay out a dense block; DesignError where the machine cannot hold it, before the system refuses less politely."""
-    cost = _cost(columns, patterns)
+    cost = dense_cost(columns, patterns)
     if cost.is_too_large:
         raise DesignError(
             f"The grouping factors cross so that {columns.m:,} random effects fill in: their dense block needs "
@@ -129,7 +140,8 @@ def dense_block(gram: Gram, columns: TrailingColumns, patterns: Mapping[int, Cro
     return DenseBlock(columns, patterns, pairs, _table(gram, columns))
 
 
-def _cost(columns: TrailingColumns, patterns: Mapping[int, Crossed]) -> Cost:
+def dense_cost(columns: TrailingColumns, patterns: Mapping[int, Crossed]) -> Cost:
+    """What a factorization takes."""
     m = float(columns.m)
     return Cost(
         flops=m**3 / 3.0 + sum(p.products for p in patterns.values()), memory=_COPIES * 8.0 * m * m, entries=m * m

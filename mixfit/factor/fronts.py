@@ -93,14 +93,26 @@ class Fronts:
         In order of elimination.
     n_cells : int
         Cells of all fronts, and the last one, which stands for none.
-    entry_cells : ndarray of intp
-        The cell of every entry of the matrix's lower triangle, as they were given.
+    both_cells : ndarray of intp, shape (2, nnz)
+        The cells of every entry (row, col) of the matrix's lower triangle, as they were given, and of its mirror image
+        (col, row).
     """
 
     m: int
     batches: tuple[Batch, ...]
     n_cells: int
-    entry_cells: Index
+    both_cells: Index
+
+    @cached_property
+    def entry_cells(self) -> Index:
+        """Of the two the one that is in the lower triangle of its front."""
+        return np.maximum(*self.both_cells)
+
+    @property
+    def order(self) -> Index:
+        """The matrix's columns as they are eliminated."""
+        columns = np.concatenate([batch.columns.ravel() for batch in self.batches])
+        return columns[columns < self.m]
 
     @property
     def flops(self) -> float:
@@ -124,16 +136,19 @@ class _Supernode:
     rows: set[int]
 
 
-def fronts(row: Index, col: Index, m: int) -> Fronts:
+def fronts(row: Index, col: Index, m: int, most_searched: int = _MOST_SEARCHED) -> Fronts:
     """Analyse the pattern of a symmetric matrix of `m` columns.
 
     Parameters
     ----------
     row, col : ndarray of intp
         Distinct entries of its lower triangle, the diagonal included.
+    m : int
+    most_searched : int
+        Columns up to which the order is one of minimum degree.
     """
     least, best = np.inf, None
-    for order in _orders(row, col, m):
+    for order in _orders(row, col, m, most_searched):
         place = np.empty(m, dtype=np.intp)
         place[order] = np.arange(m)
         found = _supernodes(place[row], place[col], m, least)
@@ -145,9 +160,9 @@ def fronts(row: Index, col: Index, m: int) -> Fronts:
     return _laid_out(nodes, parent, order, row, col, m)
 
 
-def _orders(row: Index, col: Index, m: int) -> list[Index]:
+def _orders(row: Index, col: Index, m: int, most_searched: int) -> list[Index]:
     """Orders to choose from, the likeliest first."""
-    if m <= _MOST_SEARCHED:
+    if m <= most_searched:
         return [_minimum_degree(row, col, m)]
     degree = np.bincount(np.concatenate([row, col]), minlength=m)
     last = np.where(degree > _CROWDED * degree.mean(), degree, 0)
@@ -251,7 +266,7 @@ def _laid_out(nodes: list[_Supernode], parent: list[int], order: Index, row: Ind
         none = (rows == m)[:, :, None] | (rows == m)[:, None, :]
         front, place = np.nonzero(columns == m)
         batches.append(Batch(columns, rows, (front, place), start, np.where(none, first, target)))
-    return Fronts(m, tuple(batches), first + 1, _entry_cells(local, out, base, size, row, col, m))
+    return Fronts(m, tuple(batches), first + 1, _both_cells(local, out, base, size, row, col, m))
 
 
 def _rounded(n: int) -> int:
@@ -282,7 +297,7 @@ class _Places:
         return self._places[np.minimum(at, len(self._places) - 1)]
 
 
-def _entry_cells(
+def _both_cells(
     local: _Places,
     out: list[tuple[list[int], Index, Index, int]],
     base: Index,
@@ -291,10 +306,10 @@ def _entry_cells(
     col: Index,
     m: int,
 ) -> Index:
-    """The cell, in the lower triangle of the front that eliminates the first of them, of every entry."""
+    """The cells of every entry and of its mirror image, in the front that eliminates the first of its columns."""
     owner = np.empty(m + 1, dtype=np.intp)
     for own, columns, _, _ in out:
         owner[columns] = np.array(own, dtype=np.intp)[:, None]
     front = np.minimum(owner[row], owner[col])
     a, b = local.of(front, row), local.of(front, col)
-    return np.asarray(base[front] + np.maximum(a, b) * size[front] + np.minimum(a, b), dtype=np.intp)
+    return np.stack([base[front] + a * size[front] + b, base[front] + b * size[front] + a])

@@ -57,18 +57,28 @@ class FrontFactor:
 
     def solve(self, rhs: Array) -> Array:
         """The solution for right-hand sides (m, c)."""
+        return self.backward(self.forward(rhs))
+
+    def forward(self, rhs: Array) -> Array:
+        """L^{-1} of right-hand sides (m, c), a row for each column of the matrix."""
         m, c = rhs.shape
         x = np.zeros((m + 1, c))
         x[:m] = rhs
         flat, every = x.reshape(-1), np.arange(c)
-        parts = list(zip(self.fronts.batches, self.inverses, self.below, strict=True))
-        for batch, inverse, w in parts:
+        for batch, inverse, w in zip(self.fronts.batches, self.inverses, self.below, strict=True):
             x[batch.columns] = y = np.matmul(inverse, x[batch.columns])
             if batch.rows.size:
                 at = batch.rows[:, :, None] * c + every
                 np.subtract.at(flat, at.ravel(), np.matmul(w, y).ravel())
             x[m] = 0.0
-        for batch, inverse, w in reversed(parts):
+        return x[:m]
+
+    def backward(self, half: Array) -> Array:
+        """L'^{-1} of what `forward` leaves, (m, c)."""
+        m, c = half.shape
+        x = np.zeros((m + 1, c))
+        x[:m] = half
+        for batch, inverse, w in reversed(list(zip(self.fronts.batches, self.inverses, self.below, strict=True))):
             y = x[batch.columns]
             if batch.rows.size:
                 y = y - np.matmul(w.swapaxes(1, 2), x[batch.rows])

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.factor.choice import trailing_maker
 from mixfit.factor.crossed import Crossed
-from mixfit.factor.dense_trailing import dense_block
-from mixfit.factor.sparse_trailing import sparse_block
 from mixfit.factor.trailing import TrailingColumns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mixfit.arguments import Solver
     from mixfit.factor.trailing import MakeTrailing, TrailingBlock
     from mixfit.gram.products import Gram
 
@@ -56,6 +56,8 @@ class Plan:
         Where each trailing column is.
     block : TrailingBlock, or None
         What factors the trailing columns.
+    solver : {"auto", "dense", "sparse"}
+        What was asked for.
     """
 
     chain: tuple[int, ...]
@@ -69,6 +71,7 @@ class Plan:
     width: tuple[int, ...]
     columns: TrailingColumns
     block: TrailingBlock | None
+    solver: Solver = "auto"
 
     @property
     def trailing_entries(self) -> float:
@@ -76,17 +79,19 @@ class Plan:
         return 0.0 if self.block is None else self.block.cost.entries
 
 
-def make_plan(gram: Gram, make_trailing: MakeTrailing | None = None) -> Plan:
-    """Analyse the pattern of `gram`; what crosses the chain is laid out by `make_trailing`, a dense block by default.
+def make_plan(gram: Gram, make_trailing: MakeTrailing | None = None, *, solver: Solver = "auto") -> Plan:
+    """Analyse the pattern of `gram`.
+
+    What crosses the chain is laid out by `make_trailing`, by default as `solver` says.
 
     Raises
     ------
     DesignError
-        Where no machine of this size can hold the trailing block.
+        Where no machine of this size can hold the trailing block, and where `solver` cannot be had.
     """
     every = tuple(range(gram.n_factors))
     chain, trailing = ((), every) if gram.relationships else _split(gram)
-    make_trailing = make_trailing or (sparse_block if gram.relationships else dense_block)
+    make_trailing = make_trailing or trailing_maker(gram, solver)
     parent = {(i, j): gram.pairs[i, j].col for a, i in enumerate(chain) for j in chain[a + 1 :]}
     columns = TrailingColumns(trailing, gram.k, gram.n_levels)
     crossed: dict[int, Crossed] = {}
@@ -110,7 +115,9 @@ def make_plan(gram: Gram, make_trailing: MakeTrailing | None = None) -> Plan:
                 key = parent[i, j][crossed[i].level] * m + crossed[i].column
                 fill[i, j] = np.searchsorted(patterns[j], key)
         block = make_trailing(gram, columns, crossed)
-    return Plan(chain, trailing, parent, crossed, crossing, fill, scatter, gram.k, gram.n_levels, columns, block)
+    return Plan(
+        chain, trailing, parent, crossed, crossing, fill, scatter, gram.k, gram.n_levels, columns, block, solver
+    )
 
 
 def refill(plan: Plan, gram: Gram) -> Plan:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy.sparse import coo_array, tril
@@ -89,6 +89,16 @@ class SparseBlock:
     columns: TrailingColumns
     pattern: SparsePattern
     gram: Gram
+
+    @property
+    def kind(self) -> Literal["sparse"]:
+        """By fronts."""
+        return "sparse"
+
+    @property
+    def order(self) -> Index:
+        """Front by front."""
+        return self.pattern.fronts.order
 
     @property
     def cost(self) -> Cost:

@@ -11,12 +11,13 @@ block's own affair: a new way to hold it is a file with these four protocols and
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
+
+from mixfit.machine import is_too_large
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mixfit.gram.products import Gram
 
     Array = NDArray[np.float64]
+    Index = NDArray[np.intp]
 
 __all__ = [
     "Cost",
@@ -36,17 +38,7 @@ __all__ = [
     "TrailingDerivatives",
     "TrailingFactor",
     "TrailingInverse",
-    "machine_memory",
 ]
-
-
-# Not worth asking the system about.
-_SMALL_MEMORY = 1e9
-
-
-def machine_memory() -> float:
-    """Bytes that this machine has; infinitely many where it does not say."""
-    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) if hasattr(os, "sysconf") else np.inf
 
 
 @dataclass(frozen=True)
@@ -70,7 +62,7 @@ class Cost:
     @property
     def is_too_large(self) -> bool:
         """Whether this machine cannot hold it."""
-        return self.memory >= _SMALL_MEMORY and self.memory > machine_memory()
+        return is_too_large(self.memory)
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,6 +228,16 @@ class TrailingBlock(Protocol):
     @property
     def columns(self) -> TrailingColumns:
         """Their layout."""
+        ...
+
+    @property
+    def kind(self) -> Literal["dense", "sparse"]:
+        """How S is held."""
+        ...
+
+    @property
+    def order(self) -> Index:
+        """The columns in order of elimination, (m,)."""
         ...
 
     @property

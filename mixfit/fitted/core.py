@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
     from mixfit.design.types import RandomDesign
+    from mixfit.factor.factor_plan import FactorPlan
     from mixfit.optimize.certificate import Certificate
 
     Array = NDArray[np.float64]
@@ -79,6 +80,12 @@ class Fitted:
         """Parameters of the conditional distribution that are estimated beside its mean."""
         return 1
 
+    @property
+    def plan(self) -> FactorPlan:
+        """How the Cholesky factor of the random effects is computed: the model's `plan`."""
+        plan: FactorPlan = self.model.plan
+        return plan
+
     @cached_property
     def params(self) -> pd.Series[float]:
         """Fixed effects, named as formulaic names columns; aliased columns are left out."""
@@ -103,8 +110,7 @@ class Fitted:
     def pvalues(self) -> pd.Series[float]:
         """Two-sided p-values of `tvalues` as standard normal variables.
 
-        That is what statsmodels' MixedLM and lme4's ``summary(glmer(...))`` report, and too small
-        where groups are few: for Gaussian models see ``ttest``, which has degrees of freedom.
+        That is what lme4's ``summary(glmer(...))`` reports, and too small where groups are few.
         """
         return self._series(wald.p_values(wald.ratios(self._coefficients, self._errors)))
 
@@ -135,7 +141,7 @@ class Fitted:
     @property
     def nobs(self) -> int:
         """Number of observations used."""
-        return len(self.model.design.y)
+        return self.model.design.n_rows
 
     @property
     def npar(self) -> int:
@@ -162,6 +168,11 @@ class Fitted:
     def aic(self) -> float:
         """Akaike's criterion; compare REML fits only where they have the same fixed effects."""
         return wald.aic(self.llf, self.npar)
+
+    @property
+    def aicc(self) -> float:
+        """Akaike's criterion corrected for few observations (Hurvich & Tsai 1989)."""
+        return wald.aicc(self.llf, self.npar, self.nobs)
 
     @property
     def bic(self) -> float:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from mixfit.arguments import check_count, check_probability, row_weights
+from mixfit.arguments import check_count, row_weights
+from mixfit.defaults import coverage
 from mixfit.design.columns import Columns
+from mixfit.errors import ParameterError
 from mixfit.fitted.core import Fitted
 from mixfit.fitted.draws import add_noise, draw_predictors
 from mixfit.fitted.new_responses import draw_new_predictors, new_weights
@@ -18,6 +20,8 @@ from mixfit.fitted.residuals import scale_residuals
 from mixfit.wald import interval
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike
 
     from mixfit.fitted.new_responses import NewLevels
@@ -161,6 +165,7 @@ class FittedNonlinear(Fitted):
         n: int = 1,
         *,
         newdata: object = None,
+        params: Mapping[str, float] | None = None,
         seed: int | np.random.Generator | None = None,
         re_form: ReForm = "population",
         new_levels: NewLevels = "sample",
@@ -175,6 +180,8 @@ class FittedNonlinear(Fitted):
         newdata : frame, optional
             Rows to draw responses for, with the curve's covariates and the grouping factors, whose levels may be new;
             the rows of the fit by default.
+        params : None
+            Other values of parameters cannot be stated of nonlinear models.
         seed : int, Generator or None
         re_form : None, str, False or sequence of str
             Random terms to hold at their modes; all others are drawn anew.
@@ -189,6 +196,8 @@ class FittedNonlinear(Fitted):
             Columns ``sim_1``, ``sim_2``, ...
         """
         check_count("n", n)
+        if params is not None:
+            raise ParameterError("Parameters cannot be stated of a nonlinear model, only estimated from data.")
         rng = np.random.default_rng(seed)
         names = [f"sim_{i + 1}" for i in range(n)]
         if newdata is None:
@@ -207,18 +216,18 @@ class FittedNonlinear(Fitted):
         phi = stacked.reshape(len(self.model.parameters), len(index), n)
         return pd.DataFrame(add_noise(curve.values(phi), self.sigma, prior, rng), index=index, columns=names)
 
-    def conf_int(self, alpha: float = 0.05) -> pd.DataFrame:
+    def conf_int(self, level: float | None = None) -> pd.DataFrame:
         """Return Wald intervals of the fixed effects.
 
         Parameters
         ----------
-        alpha : float
-            One less the coverage.
+        level : float, optional
+            Coverage; by default ``mixfit.options.level``, 0.95 at first.
 
         Returns
         -------
         DataFrame, shape (p, 2)
             Columns 0 and 1, as in statsmodels.
         """
-        check_probability("alpha", alpha)
+        alpha = 1.0 - coverage(level)
         return pd.DataFrame(interval(self.estimate.beta, self._errors, alpha), index=self.params.index)

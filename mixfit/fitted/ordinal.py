@@ -23,6 +23,8 @@ from mixfit.fitted.re_form import is_marginal
 from mixfit.fitted.simulate import simulate as simulate_numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.families.ordinal import Ordinal
@@ -199,6 +201,7 @@ class FittedOrdinal(FittedGeneralized):
         n: int = 1,
         *,
         newdata: object = None,
+        params: Mapping[str, float] | None = None,
         seed: int | np.random.Generator | None = None,
         re_form: ReForm = "population",
         new_levels: NewLevels = "sample",
@@ -212,6 +215,8 @@ class FittedOrdinal(FittedGeneralized):
             Number of replicates.
         newdata, seed, re_form, new_levels, weights
             As of other generalized models.
+        params : None
+            Other values of parameters cannot be stated of ordered categories.
 
         Returns
         -------
@@ -227,7 +232,14 @@ class FittedOrdinal(FittedGeneralized):
         ['2', '2', '3']
         """
         numbers = simulate_numbers(
-            self, n, newdata=newdata, seed=seed, re_form=re_form, new_levels=new_levels, weights=weights
+            self,
+            n,
+            newdata=newdata,
+            params=params,
+            seed=seed,
+            re_form=re_form,
+            new_levels=new_levels,
+            weights=weights,
         )
         drawn = {name: self._categorical(column.to_numpy()).array for name, column in numbers.items()}
         return pd.DataFrame(drawn, index=numbers.index)

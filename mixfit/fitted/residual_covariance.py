@@ -13,6 +13,7 @@ from mixfit.lmm.residual.estimate import ResidualEstimate
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.residual.criterion import ResidualProblem
     from mixfit.lmm.residual.moments import ResidualInformation
     from mixfit.lmm.residual.stage import BlockResidual
@@ -45,6 +46,9 @@ class StructuredModel(LinearModel, Protocol):
     @property
     def stage(self) -> BlockResidual:
         """What makes independent rows of those of the data, and back."""
+
+    def assembly_at(self, estimate: ResidualEstimate, /) -> Assembly:
+        """The cross-products of the rows whitened by the residuals' covariance."""
 
 
 class StructuredFit(LinearFit, Protocol):

@@ -10,8 +10,11 @@ import pandas as pd
 from mixfit.errors import FitError
 from mixfit.fitted.draws import draw_predictors, draw_responses
 from mixfit.fitted.new_responses import draw_new_responses
+from mixfit.fitted.stated import restated
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike
 
     from mixfit.fitted.new_responses import NewLevels
@@ -26,6 +29,7 @@ def simulate(
     n: int = 1,
     *,
     newdata: object = None,
+    params: Mapping[str, float] | None = None,
     seed: int | np.random.Generator | None = None,
     re_form: ReForm = "population",
     new_levels: NewLevels = "sample",
@@ -40,6 +44,8 @@ def simulate(
     newdata : frame, optional
         Rows to draw responses for, with the columns of the formula, grouping factors included; levels may be new. The
         rows of the fit by default. A row with a missing value, or of weight zero, gives NaN.
+    params : mapping of str to float, optional
+        Other values of some parameters, by the names that ``bootstrap().estimates`` has: ``{"Days": 0, "sigma": 20}``.
     seed : int, Generator or None
         As ``numpy.random.default_rng`` takes it.
     re_form : None, str, False or sequence of str
@@ -60,6 +66,8 @@ def simulate(
     FitError
         Where `n` is not positive, or `re_form` holds only some columns of a term; with `newdata`, for a model whose
         residuals are structured, and for places and times that a term has no effects for.
+    ParameterError
+        For names in `params` that the model does not have, and values that cannot be.
     DataError
         Where the new rows lack a column, or have no weights.
 
@@ -84,6 +92,8 @@ def simulate(
     1    0.2   0.05
     """
     rng = np.random.default_rng(seed)
+    if params is not None:
+        fit = restated(fit, params)
     if newdata is None:
         if weights is not None:
             raise FitError("weights= are those of new rows: give these by newdata=.")

@@ -267,7 +267,7 @@ def assemble_generalized(design: Design, family: Family) -> GeneralizedAssembly:
     fixed = fixed_basis(np.ascontiguousarray(design.X.T))
     rows, terms, bases = _random_rows(design.random)
     pattern = row_pattern(rows)
-    plan = make_plan(weighted_products(pattern, np.empty((0, n)), np.ones(n)))
+    plan = make_plan(weighted_products(pattern, np.empty((0, n)), np.ones(n)), solver=design.solver)
     problem = GeneralizedProblem(family, design.y, prior, offset, fixed.rows, pattern, plan, terms)
     return GeneralizedAssembly(problem, fixed, bases)
 
@@ -286,7 +286,8 @@ def _assemble_several(design: Design, family: Family, prior: Array) -> Generaliz
     rows, terms, bases = _random_rows(stack_random(predictors))
     pattern = row_pattern(rows)
     offset = stack_offset(predictors)
-    plan = make_plan(weighted_products(pattern, np.empty((0, len(offset))), np.ones(len(offset))))
+    every = weighted_products(pattern, np.empty((0, len(offset))), np.ones(len(offset)))
+    plan = make_plan(every, solver=design.solver)
     random = tuple(a for a, p in enumerate(predictors) if p.random)
     curved = any(p.random for p in predictors if p.name == DISPERSION)
     stack = Stack(SeveralPredictors(names, curved), n, random, tuple(len(b.kept) for b in own))

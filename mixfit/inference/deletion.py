@@ -34,21 +34,32 @@ from mixfit.gram import levels as lv
 from mixfit.gram.products import weighted_products
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from mixfit.factor.factor import Factor
     from mixfit.fitted.protocols import Fit
+    from mixfit.gram.pattern import FactorRows
     from mixfit.lmm.working import WorkingModel
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
 __all__ = [
+    "LARGE",
     "Deleted",
+    "Pseudorows",
+    "Rest",
+    "batches",
+    "between",
     "delete_groups",
+    "factor_without",
+    "fit_rows",
+    "group_products",
+    "pseudorows",
     "refits_without",
+    "rest",
 ]
 
 # 80 MB an array.
@@ -58,7 +69,7 @@ _PADDING = 1.25
 # Of a group's Z'Z, the share of its largest eigenvalue that is rounding.
 _RANK = 1e-12
 # Rows of K_S beyond which a group alone is faster by the factor without it.
-_LARGE = 1000
+LARGE = 1000
 # Of X'V^{-1}X without the group, relative to the whole, which is known to about 1e-13.
 _NOTHING_LEFT = 1e-10
 
@@ -70,7 +81,7 @@ def refits_without(fit: Fit, codes: Index, q: int) -> tuple[Array, Array, Array,
     sigma, theta, converged = np.full(q, np.nan), np.full((q, m), np.nan), np.zeros(q, dtype=bool)
     for g in range(q):
         try:
-            other = _fit_rows(fit, codes != g)
+            other = fit_rows(fit, codes != g)
         except MixfitError:
             # Too little is left, as where one of two levels goes: no estimate, and `converged` says so.
             continue
@@ -80,7 +91,7 @@ def refits_without(fit: Fit, codes: Index, q: int) -> tuple[Array, Array, Array,
     return dfbeta, errors, sigma, theta, converged
 
 
-def _fit_rows(fit: Fit, keep: NDArray[np.bool_]) -> Fit:
+def fit_rows(fit: Fit, keep: NDArray[np.bool_]) -> Fit:
     """The same model of some rows, fitted as the fit was; a linear one from the estimates of all."""
     model = fit.model.of_rows(keep)
     if is_generalized(fit):
@@ -108,7 +119,7 @@ class Deleted:
 
 
 @dataclass(frozen=True, eq=False)
-class _Pseudorows:
+class Pseudorows:
     """R and O'd of every cell, row by row, sorted by group.
 
     Attributes
@@ -119,13 +130,22 @@ class _Pseudorows:
         Its levels.
     d : ndarray, shape (r, N)
     first : ndarray, shape (q + 1,)
-        Where the rows of each group begin.
+        Where the rows of each group begin; those of a cell are side by side.
+    cell : ndarray of intp, shape (n,)
+        The cell of every row of the data.
+    of_cell : ndarray of intp, shape (N,)
+        The cell that each is of.
+    basis : ndarray, shape (sum_i k_i, N)
+        What leads from Z to O: a row z of the cell has z'basis in these.
     """
 
     z: list[Array]
     codes: list[Index]
     d: Array
     first: Index
+    cell: Index
+    of_cell: Index
+    basis: Array
 
 
 def delete_groups(working: WorkingModel, codes: Index, n_groups: int) -> Deleted:
@@ -143,13 +163,13 @@ def delete_groups(working: WorkingModel, codes: Index, n_groups: int) -> Deleted
     Deleted
     """
     d, p = working.whitened, working.p
-    change = _group_products(d, codes, n_groups)
-    rows = _pseudorows(working, d, codes, n_groups)
+    change = group_products(d, d, codes, n_groups)
+    rows = pseudorows(working.factors, d, codes, n_groups)
     sizes = np.diff(rows.first)
-    for g in np.flatnonzero(sizes > _LARGE):
+    for g in np.flatnonzero(sizes > LARGE):
         change[g] = working.schur - _without(working, codes != g)
-    for groups, at in _batches(rows.first, sizes <= _LARGE, len(d) + working.factor.plan.columns.m):
-        inner = _between(working.factor, rows, at)
+    for groups, at in batches(rows.first, sizes <= LARGE, len(d) + working.factor.plan.columns.m):
+        inner = between(working.factor, rows, at)
         size = at.shape[1]
         part = np.where(at >= 0, rows.d[:, at], 0.0).transpose(1, 2, 0)
         solved = np.linalg.solve(np.eye(size) - inner, part)
@@ -161,25 +181,30 @@ def delete_groups(working: WorkingModel, codes: Index, n_groups: int) -> Deleted
 
 def _without(working: WorkingModel, keep: NDArray[np.bool_]) -> Array:
     """G of the rows that are kept."""
+    factor = factor_without(working, keep)
+    forward = factor.half(factor.gram.border)
+    return factor.gram.corner - factor.inner(forward, forward)
+
+
+def factor_without(working: WorkingModel, keep: NDArray[np.bool_]) -> Factor:
+    """The factor of A of the rows that are kept."""
     old = working.factor
     gram = weighted_products(working.pattern, working.columns, keep.astype(float))
-    factor = factorize(gram, refill(old.plan, gram), old.templates)
-    forward = factor.half(gram.border)
-    return gram.corner - factor.inner(forward, forward)
+    return factorize(gram, refill(old.plan, gram), old.templates)
 
 
-def _group_products(d: Array, codes: Index, n_groups: int) -> Array:
-    """d_S'd_S of every group, (q, r, r)."""
-    r = len(d)
+def group_products(left: Array, right: Array, codes: Index, n_groups: int) -> Array:
+    """a_S'b_S of every group, (q, r, r), for rows of which it is symmetric."""
+    r = len(left)
     out = np.empty((n_groups, r, r))
     for a in range(r):
         for b in range(a + 1):
-            out[:, a, b] = out[:, b, a] = np.bincount(codes, d[a] * d[b], n_groups)
+            out[:, a, b] = out[:, b, a] = np.bincount(codes, left[a] * right[b], n_groups)
     return out
 
 
-def _pseudorows(working: WorkingModel, d: Array, codes: Index, n_groups: int) -> _Pseudorows:
-    factors = working.factors
+def pseudorows(factors: Sequence[FactorRows], d: Array, codes: Index, n_groups: int) -> Pseudorows:
+    """R and O'd of the cells of some rows, whose groups are `codes`."""
     cell, representative = _cells([codes, *(f.codes for f in factors)])
     n_cells = len(representative)
     z = np.concatenate([np.ones((1, len(codes))) if f.columns is None else f.columns for f in factors])
@@ -198,11 +223,14 @@ def _pseudorows(working: WorkingModel, d: Array, codes: Index, n_groups: int) ->
     rows = representative[at_cell]
     first = np.searchsorted(codes[rows], np.arange(n_groups + 1))
     bounds = np.cumsum([0, *(f.k for f in factors)])
-    return _Pseudorows(
+    return Pseudorows(
         z=[direction[a:b] * root for a, b in pairwise(bounds)],
         codes=[f.codes[rows] for f in factors],
         d=np.einsum("kN,krN->rN", direction, pulled[:, :, at_cell]) / root,
         first=first,
+        cell=cell,
+        of_cell=at_cell,
+        basis=direction / root,
     )
 
 
@@ -215,7 +243,7 @@ def _cells(codes: list[Index]) -> tuple[Index, Index]:
     return cell, representative
 
 
-def _batches(first: Index, wanted: NDArray[np.bool_], width: int) -> Iterator[tuple[Index, Index]]:
+def batches(first: Index, wanted: NDArray[np.bool_], width: int) -> Iterator[tuple[Index, Index]]:
     """Groups of about one size: their numbers (g,) and the rows of each, (g, s), -1 beyond its own."""
     sizes = np.diff(first)
     order = np.flatnonzero(wanted & (sizes > 0))
@@ -233,7 +261,7 @@ def _batches(first: Index, wanted: NDArray[np.bool_], width: int) -> Iterator[tu
         start = stop
 
 
-def _between(factor: Factor, rows: _Pseudorows, at: Index) -> Array:
+def between(factor: Factor, rows: Pseudorows, at: Index) -> Array:
     """R Q R' of every group, (g, s, s): |L^{-1} Lambda'z|^2 between the rows of the group."""
     own, trailing = _row_forward(factor, rows, at.ravel())
     shape = at.shape
@@ -252,7 +280,7 @@ def _between(factor: Factor, rows: _Pseudorows, at: Index) -> Array:
     return out
 
 
-def _row_forward(factor: Factor, rows: _Pseudorows, at: Index) -> tuple[dict[int, Array], Array]:
+def _row_forward(factor: Factor, rows: Pseudorows, at: Index) -> tuple[dict[int, Array], Array]:
     """L^{-1} Lambda'z of rows: each chain factor at the row's own level (k_i, N), the trailing block (m, N)."""
     plan = factor.plan
     z, codes = [block[:, at] for block in rows.z], [code[at] for code in rows.codes]
@@ -280,14 +308,41 @@ def _row_forward(factor: Factor, rows: _Pseudorows, at: Index) -> tuple[dict[int
     return own, factor.trailing.forward(plan.columns.multiply([t.T for t in factor.templates], trailing))
 
 
-def _estimates(working: WorkingModel, change: Array, nu: Index) -> Deleted:
-    """Fixed effects, standard errors and sigma from G - change, in the user's columns."""
+@dataclass(frozen=True, eq=False)
+class Rest:
+    """What the rows without each group say of the fixed effects, in the basis of the working model.
+
+    Attributes
+    ----------
+    half : ndarray, shape (p, p)
+        H with H'H = G_XX^{-1} of all rows: in this metric what is left of a group's deletion has eigenvalues
+        between 0 and 1.
+    values : ndarray, shape (q, p)
+        Those eigenvalues, in increasing order.
+    inverse : ndarray, shape (q, p, p)
+        H^{-1}' G_XX(-S)^{-1} H^{-1}; NaN where the rest cannot tell the fixed effects apart.
+    move : ndarray, shape (q, p)
+        gamma(-S) = gamma + H' move.
+    gamma : ndarray, shape (p,)
+        Fixed effects of all rows.
+    residual : ndarray, shape (q,)
+        (y'Py)(-S), the residual sum of squares.
+    """
+
+    half: Array
+    values: Array
+    inverse: Array
+    move: Array
+    gamma: Array
+    residual: Array
+
+
+def rest(working: WorkingModel, change: Array) -> Rest:
+    """Fixed effects from G - change."""
     p, schur = working.p, working.schur
-    root = np.linalg.cholesky(schur[:p, :p])
-    # In the metric of G_XX what is left of a group's deletion has eigenvalues between 0 and 1.
-    half = np.linalg.inv(root)
+    half = np.linalg.inv(np.linalg.cholesky(schur[:p, :p]))
     left = np.eye(p) - half @ change[:, :p, :p] @ half.T
-    gamma = np.linalg.solve(schur[:p, :p], schur[:p, p])
+    gamma: Array = np.asarray(np.linalg.solve(schur[:p, :p], schur[:p, p]))
     # r = d_y - d_X gamma: what the group adds to X'V^{-1}(y - X beta) = 0
     added = half @ (change[:, :p, p] - change[:, :p, :p] @ gamma)[:, :, None]
     values, vectors = np.linalg.eigh(left)
@@ -298,14 +353,20 @@ def _estimates(working: WorkingModel, change: Array, nu: Index) -> Deleted:
     contrast = np.append(-gamma, 1.0)
     total = contrast @ schur @ contrast - np.einsum("a,gab,b->g", contrast, change, contrast)
     residual = total - np.einsum("gp,gpq,gq->g", added[:, :, 0], inverse, added[:, :, 0])
+    return Rest(half, values, inverse, move[:, :, 0], gamma, residual)
+
+
+def _estimates(working: WorkingModel, change: Array, nu: Index) -> Deleted:
+    """Fixed effects, standard errors and sigma from G - change, in the user's columns."""
+    found = rest(working, change)
     with np.errstate(divide="ignore", invalid="ignore"):
-        sigma = working.unit * np.sqrt(np.maximum(residual, 0.0) / nu)
+        sigma = working.unit * np.sqrt(np.maximum(found.residual, 0.0) / nu)
     sigma[nu <= 0] = np.nan
-    back = working.fixed.coefficients(half.T) if p else np.empty((0, 0))
-    spread = np.einsum("ap,gpq,aq->ga", back, inverse, back)
+    back = working.fixed.coefficients(found.half.T) if working.p else np.empty((0, 0))
+    spread = np.einsum("ap,gpq,aq->ga", back, found.inverse, back)
     scale = np.ones(len(sigma)) if working.sigma is None else sigma
     return Deleted(
-        dfbeta=working.unit * (move[:, :, 0] @ back.T),
+        dfbeta=working.unit * (found.move @ back.T),
         errors=scale[:, None] * np.sqrt(np.maximum(spread, 0.0)),
         sigma=scale,
     )

@@ -35,6 +35,7 @@ __all__ = [
     "conditional_covariance",
     "criterion",
     "estimate",
+    "fixed_covariance",
     "packed",
     "points_of",
     "to_basis",
@@ -110,6 +111,11 @@ def at_estimates(assembly: Assembly, estimate: LinearEstimate) -> Evaluation:
     return estimate.at.get(
         lambda: evaluate(assembly.problem, to_basis(assembly, estimate.templates), reml=estimate.reml)
     )
+
+
+def fixed_covariance(assembly: Assembly, templates: Sequence[Array], sigma: float) -> Array:
+    """Cov(beta), (p, p), where relative factors of the user's columns and sigma are known."""
+    return _fixed_covariance(assembly, evaluate(assembly.problem, to_basis(assembly, templates), reml=True), sigma)
 
 
 def _fixed_covariance(assembly: Assembly, profile: Evaluation, sigma: float) -> Array:

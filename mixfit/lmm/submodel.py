@@ -57,7 +57,7 @@ def with_fixed(assembly: Assembly, columns: Array) -> Problem:
     return replace(
         problem,
         gram=gram,
-        plan=make_plan(gram),
+        plan=make_plan(gram, solver=problem.plan.solver),
         p=smaller,
         log_x=basis.log_determinant,
         log_scale=float(np.log(scale)),
@@ -88,7 +88,9 @@ def with_random(assembly: Assembly, columns: Sequence[Array | None]) -> Problem 
         terms.append(Term(kept.index(factor), width[factor], k, term.structure.restricted(k)))
         width[factor] += k
     lengths = tuple(x for x, A in zip(problem.lengths, columns, strict=True) if A is not None)
-    return replace(problem, gram=gram, plan=make_plan(gram), terms=tuple(terms), lengths=lengths)
+    return replace(
+        problem, gram=gram, plan=make_plan(gram, solver=problem.plan.solver), terms=tuple(terms), lengths=lengths
+    )
 
 
 def _map(term: Term, basis: Array, A: Array) -> Array:

@@ -95,6 +95,8 @@ class WorkingModel:
     @cached_property
     def whitened(self) -> Array:
         """V^{-1}[X y], shape (p + 1, n)."""
+        if not self.factors:
+            return self.columns
         return self.columns - random_predictor(self.factors, self._modes[1])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from scipy.sparse import csr_array
 
+    from mixfit.bayes.priors import Priors
     from mixfit.design.types import Design, Grouping
+    from mixfit.factor.factor_plan import FactorPlan
+    from mixfit.factor.plan import Plan
     from mixfit.gram.row_space import RowSpace
+    from mixfit.model.call import Call
 
     Array = NDArray[np.float64]
 
-__all__ = ["MixedModel"]
+__all__ = ["MixedModel", "refuse_penalized"]
 
 
 class MixedModel:
@@ -44,6 +48,9 @@ class MixedModel:
     """
 
     data_name: str | None = None
+    call: Call | None = None
+    priors: Priors | str | None = None
+    """What the fits of this model are penalized by."""
 
     def __init__(self, formula: str, design: Design, kept: NDArray[np.intp]) -> None:
         self.formula = formula
@@ -54,7 +61,7 @@ class MixedModel:
         sizes = {r.grouping.name: r.n_groups for r in self.design.random}
         levels = ", ".join(f"{name} {n}" for name, n in sizes.items())
         groups = f", groups {levels}" if levels else ""
-        return f"<{type(self).__name__}: {self.formula}, {len(self.endog)} observations{groups}>"
+        return f"<{type(self).__name__}: {self.formula}, {self.design.n_rows} observations{groups}>"
 
     @property
     def formula_text(self) -> str:
@@ -65,6 +72,16 @@ class MixedModel:
     def description(self) -> str:
         """The formula, and what else says which model it is."""
         return self.formula
+
+    @property
+    def prior_table(self) -> tuple[tuple[str, str], ...]:
+        """Parameters beside the priors that fits are penalized by; empty without any."""
+        if self.priors is None:
+            return ()
+        from mixfit.bayes.resolve import resolve
+
+        model: Any = self
+        return resolve(self.priors, model, residual=not hasattr(self, "family")).table
 
     @property
     def endog(self) -> Array:
@@ -111,12 +128,40 @@ class MixedModel:
     @cached_property
     def row_space(self) -> RowSpace:
         """Which linear functions of the columns of ``design.X`` the data tell."""
-        return row_space(self.design.X, self.kept)
+        return row_space(self.design.representatives.X, self.kept)
 
     @property
     def groups(self) -> dict[str, Grouping]:
         """Grouping factors by name."""
         return {r.grouping.name: r.written for r in self.design.random}
+
+    @property
+    def factorization(self) -> Plan:
+        """The symbolic phase of the factor of random effects."""
+        raise NotImplementedError
+
+    @property
+    def plan(self) -> FactorPlan:
+        """How the Cholesky factor of the random effects is computed, and what that costs.
+
+        Returns
+        -------
+        FactorPlan
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> pastes = mixfit.datasets.load("pastes")
+        >>> print(mixfit.mixed("strength ~ 1 + (1 | batch/cask)", pastes).plan)
+        eliminated level by level: batch:cask, batch
+        """
+        from mixfit.factor.factor_plan import factor_plan
+
+        random = [*self.design.random, *(r for predictor in self.design.further for r in predictor.random)]
+        groupings = list({id(r.grouping): r.grouping for r in random}.values())
+        # As the factors of the cross-products are numbered.
+        groupings.sort(key=lambda g: -g.n_levels)
+        return factor_plan(self.factorization, [g.name for g in groupings])
 
     @cached_property
     def exog_re(self) -> csr_array:
@@ -203,6 +248,46 @@ class MixedModel:
             raise DataError("The new response has missing or infinite values.")
         return values
 
+    def update(self, formula: str | None = None, **changes: Any) -> Any:
+        """Make the model again with changes, as R's ``update``.
+
+        Parameters
+        ----------
+        formula : str, optional
+            ``". ~ . - x + (1 | g)"``: on either side ``.`` is what there was.
+        **changes
+            Arguments of `mixfit.mixed` (or `mixfit.nonlinear`) in place of those that the model was made with:
+            ``subset=``, ``weights=``, ``family=``, ``data=``, ...
+
+        Returns
+        -------
+        LinearMixedModel, ResidualMixedModel, GeneralizedMixedModel or OrdinalMixedModel
+
+        Raises
+        ------
+        FormulaError
+            Where `formula` takes away what the model does not have.
+        FitError
+            Where the data are not at hand: the model came from a pickle, or its rows or response were replaced.
+        ArgumentError
+            For an argument that there is not.
+
+        Notes
+        -----
+        The data are those that were handed over, which are not copied: what was changed in them since is read anew.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> model = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> model.update(". ~ . - (Days | Subject) + (1 | Subject)", subset="Days > 1")
+        <LinearMixedModel: Reaction ~ Days + (1 | Subject), 144 observations, groups Subject 18>
+        """
+        if self.call is None:
+            raise FitError("This model was not made by mixfit.mixed(formula, data): there is nothing to update.")
+        return self.call.changed(self.design, formula, changes)
+
     def of_rows(self, keep: NDArray[np.bool_]) -> Self:
         """The same model of some of its rows.
 
@@ -217,6 +302,33 @@ class MixedModel:
         """
         return self.with_design(subset(self.design, keep))
 
+    def with_data(self, data: Any) -> Self:
+        """The same formula and options for other data, read anew: levels, columns and weights are theirs.
+
+        Parameters
+        ----------
+        data : frame
+
+        Returns
+        -------
+        LinearMixedModel or GeneralizedMixedModel
+
+        Raises
+        ------
+        DataError
+            Where weights or offset were arrays, which say nothing of other data.
+        """
+        raise FitError(f"A {type(self).__name__} is not read anew for other data: build it from its formula.")
+
     def with_design(self, design: Design) -> Self:
         """The same kind of model of another design."""
         raise NotImplementedError
+
+
+def refuse_penalized(model: MixedModel) -> None:
+    """Refuse what is of the likelihood around its maximum to fits that are elsewhere."""
+    if model.priors is not None:
+        raise FitError(
+            "Profiles and intervals from them are of the likelihood at its maximum, and this fit is penalized by "
+            "priors. fit.sample() draws from the posterior under priors; fit.bootstrap() refits with them."
+        )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixfit.errors import DataError, FitError, FormulaError
+from mixfit.families.resolve import resolve_family
 from mixfit.families.several import DISPERSION, ZERO
 from mixfit.formula import parse_predictor
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from mixfit.families.base import Family
     from mixfit.formula import PredictorFormula
 
-__all__ = ["check_response", "further_formulas", "refuse_several"]
+__all__ = ["check_response", "further_formulas", "refuse_several", "under_family"]
 
 
 def further_formulas(family: Family, zi: str | None, dispersion: str | None) -> dict[str, PredictorFormula]:
@@ -74,3 +76,23 @@ def refuse_several(design: Design, what: str) -> None:
             f"{what} are for models of the mean alone, and this one has {names}: use Wald tests, likelihood ratios of "
             "two fits, or a bootstrap."
         )
+
+
+def under_family(design: Design, own: Family | None, family: Any) -> tuple[Design, Family]:
+    """A design, whose family is `own` (None: that of a linear model), under another distribution, and that one.
+
+    Raises
+    ------
+    FitError
+        For a family of proportions where the responses are none, or the other way round.
+    FormulaError
+        Where the family has no zeros or no dispersion that the design's predictors could be of.
+    """
+    resolved = resolve_family(family)
+    trials = own is not None and own.kind == "proportion"
+    if trials != (resolved.kind == "proportion"):
+        kinds = "proportions of trials" if trials else "no proportions of trials"
+        raise FitError(f"The responses are {kinds}, which the {resolved!r} family does not model.")
+    texts = {p.name: p.text for p in design.further}
+    further_formulas(resolved, texts.get(ZERO), texts.get(DISPERSION))
+    return replace(design, link=resolved.link, transformation=None), resolved

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from mixfit.design.again import arguments_of
 from mixfit.design.build import build
 from mixfit.design.types import MEAN
-from mixfit.errors import BiasWarning, FitError, FormulaError
+from mixfit.errors import FitError, FormulaError
 from mixfit.families.links import LINKS
-from mixfit.families.resolve import resolve_family
 from mixfit.families.several import DISPERSION, ZERO
+from mixfit.formula import parse
 from mixfit.glmm.conditional import conditional_covariance, predictor_variance
 from mixfit.glmm.estimate import estimate_generalized
-from mixfit.glmm.pql import few_counts
+from mixfit.glmm.pql import warn_of_bias
 from mixfit.glmm.problem import assemble_generalized
-from mixfit.glmm.separation import (
-    CERTAIN,
-    PERFECT,
-    fitted_doubt,
-    refuse_random_separation,
-    refuse_separation,
-)
-from mixfit.model.base import MixedModel
-from mixfit.model.further import check_response, further_formulas, refuse_several
+from mixfit.model.base import MixedModel, refuse_penalized
+from mixfit.model.further import check_response, further_formulas, refuse_several, under_family
 from mixfit.model.named import given_start, hold_in_family, read_held
+from mixfit.model.separated import refuse_separated
+from mixfit.model.under_priors import start_under_priors
 from mixfit.results.generalized import GeneralizedResults
+from mixfit.results.padded import results_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,9 +32,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
+    from mixfit.arguments import Solver
+    from mixfit.bayes.priors import Priors
     from mixfit.design.types import Design
+    from mixfit.factor.plan import Plan
     from mixfit.families.base import Family
     from mixfit.formula import MixedFormula
+    from mixfit.glmm.given import GivenStart
     from mixfit.glmm.problem import GeneralizedAssembly
     from mixfit.glmm.types import GeneralizedEstimate
     from mixfit.lmm.surface import Surface
@@ -55,33 +56,24 @@ def generalized(
     family: Family,
     weights: str | ArrayLike | None,
     offset: str | ArrayLike | None,
-    na_action: Literal["drop", "raise"],
+    na_action: Literal["drop", "raise", "exclude"],
     context: Mapping[str, Any] | None,
     zi: str | None = None,
     dispersion: str | None = None,
     fixed: Mapping[str, float] | None = None,
+    solver: Solver = "auto",
 ) -> GeneralizedMixedModel:
     """A generalized mixed model from a parsed formula and a data frame; see `mixfit.mixed`."""
     family, fixed = hold_in_family(family, fixed or {})
     proportions = family.kind == "proportion"
     links = {MEAN: family.link, ZERO: LINKS["logit"], DISPERSION: LINKS["log"]}
     further = further_formulas(family, zi, dispersion)
-    design = build(
-        parsed,
-        data,
-        weights,
-        offset,
-        na_action,
-        context,
-        binomial=proportions,
-        residual=False,
-        links=links,
-        further=further,
-    )
+    asked = (weights, offset, na_action, context)
+    design = build(parsed, data, *asked, binomial=proportions, residual=False, links=links, further=further)
     for predictor in design.further:
         if not predictor.X.shape[1] and not predictor.random and predictor.offset is None:
             raise FormulaError(f"{predictor.name}= has no terms, which would hold its predictor at zero: leave it out.")
-    return GeneralizedMixedModel(formula, design, family, fixed)
+    return GeneralizedMixedModel(formula, replace(design, solver=solver), family, fixed)
 
 
 class GeneralizedMixedModel(MixedModel):
@@ -117,6 +109,11 @@ class GeneralizedMixedModel(MixedModel):
         super().__init__(formula, design, self._assembly.fixed.kept)
 
     @property
+    def factorization(self) -> Plan:
+        """The symbolic phase of the factor of random effects."""
+        return self._assembly.problem.plan
+
+    @property
     def description(self) -> str:
         """The formula, and those of the other predictors."""
         further = [f"{p.name} = {p.text.strip()}" for p in self.design.further]
@@ -136,6 +133,7 @@ class GeneralizedMixedModel(MixedModel):
         method: Literal["ml", "pql"] = "ml",
         start: Sequence[ArrayLike] | ArrayLike | Mapping[str, float] | None = None,
         start_fixed: ArrayLike | None = None,
+        priors: Priors | str | None = None,
     ) -> GeneralizedResults:
         """Estimate by maximum likelihood, or by penalized quasi-likelihood.
 
@@ -164,6 +162,10 @@ class GeneralizedMixedModel(MixedModel):
         start_fixed : array-like, shape (p,), optional
             Fixed effects to start from, in the order of ``params``; otherwise those of the generalized linear model
             without random effects.
+        priors : Priors or str, optional
+            `mixfit.bayes.Priors`, or ``"blme"``: the mode of the Laplace approximation times their density, as R's blme
+            has it, of binomial, Poisson and other families without parameters of their own. A normal prior of the
+            coefficients keeps them finite where they separate the response. The model of the fit keeps the priors.
 
         Returns
         -------
@@ -197,6 +199,9 @@ class GeneralizedMixedModel(MixedModel):
         if method == "pql" and n_agq != 1:
             raise FitError("n_agq is for method='ml': penalized quasi-likelihood has no integral to approximate.")
         given = given_start(self._assembly, self.design, self.in_formula_order, start, start_fixed)
+        priors = self.priors if priors is None else priors
+        if priors is not None:
+            return self._penalized(priors, int(n_agq), method, given)
         try:
             estimate = estimate_generalized(self._assembly, int(n_agq), method, given, self._held)
         except FitError:
@@ -204,26 +209,28 @@ class GeneralizedMixedModel(MixedModel):
             raise
         self._refuse_separation(estimate)
         if method == "pql":
-            _warn_of_bias(self._assembly.problem.prior, self.family, estimate.eta)
+            warn_of_bias(self._assembly.problem.prior, self.family, estimate.eta)
         return self._results(estimate)
 
+    def _penalized(
+        self, priors: Priors | str, n_agq: int, method: Literal["ml", "pql"], given: GivenStart | None
+    ) -> GeneralizedResults:
+        """The mode under priors, of a model that has them."""
+        from mixfit.bayes.penalized import penalized_generalized
+
+        if n_agq != 1 or method != "ml" or self._held is not None:
+            raise FitError("Fits under priors are by the Laplace approximation: leave n_agq=, method= and fixed= out.")
+        fit = self._results(start_under_priors(self._assembly, given, self._refuse_separation))
+        model = copy.copy(self)
+        model.priors = priors
+        return model._results(penalized_generalized(fit, priors))
+
     def _results(self, estimate: GeneralizedEstimate) -> GeneralizedResults:
-        return GeneralizedResults(self, estimate)
+        return results_of(GeneralizedResults, self, estimate)
 
     def _refuse_separation(self, estimate: GeneralizedEstimate | None) -> None:
         """Raise FitError where `estimate` (None: there is none) ran away with effects that separate the response."""
-        problem = self._assembly.problem
-        # A mixture has no predictor of the mean that makes a response certain.
-        sides = None if problem.stack is not None else problem.family.certain_sides(problem.y)
-        if sides is None:
-            return
-        doubt = None if estimate is None else fitted_doubt(problem.at(estimate.shape), estimate.eta, estimate.phi)
-        found = estimate is not None and estimate.certificate.converged
-        if not found or doubt is None or doubt.min() < CERTAIN:
-            refuse_separation(self.exog, self.exog_names, self.design.endog_name, sides, doubt, self.design.fixed)
-        if not found or doubt is None or doubt.max() < PERFECT:
-            columns = [r.grouping.name for r in self.design.random for _ in range(r.grouping.n_levels * r.Z.shape[1])]
-            refuse_random_separation(self.exog, self.exog_re, columns, self.design.endog_name, sides)
+        refuse_separated(self, self._assembly.problem, estimate)
 
     def with_response(self, y: ArrayLike) -> GeneralizedMixedModel:
         """The same model of another response, shape (n,) (binomial: proportions).
@@ -254,11 +261,21 @@ class GeneralizedMixedModel(MixedModel):
         model._assembly = replace(self._assembly, problem=problem)
         return model
 
+    def with_data(self, data: Any) -> GeneralizedMixedModel:
+        """The same formulas and options for other data, read anew: see `MixedModel.with_data`."""
+        parsed = parse(self.formula, random=None)
+        given = arguments_of(self.design, len(parsed.offsets))
+        zi, spread = ({p.name: p.text for p in self.design.further}.get(name) for name in (ZERO, DISPERSION))
+        made = partial(generalized, self.formula, parsed, data, self.family, given.weights, given.offset, "drop")
+        return made(given.context, zi, spread, self.known_effects)
+
     def with_design(self, design: Design) -> GeneralizedMixedModel:
         """The same kind of model, with the same family, of another design; coefficients that it lacks are not held."""
         names = {*design.exog_names, *(f"{p.name}:{name}" for p in design.further for name in p.exog_names)}
         held = {name: value for name, value in self.known_effects.items() if name in names}
-        return GeneralizedMixedModel(self.formula, design, self.family, held)
+        model = GeneralizedMixedModel(self.formula, design, self.family, held)
+        model.priors = self.priors
+        return model
 
     def with_family(self, family: Any) -> GeneralizedMixedModel:
         """The same predictors of the same response under another distribution.
@@ -319,6 +336,7 @@ class GeneralizedMixedModel(MixedModel):
         Surface
         """
         refuse_several(self.design, "Profiles and intervals from them")
+        refuse_penalized(self)
         if self._held is not None:
             raise FitError("Profiles and intervals from them move every parameter, and fixed= holds some of these.")
         from mixfit.glmm.surface import surface_around
@@ -369,24 +387,5 @@ class GeneralizedMixedModel(MixedModel):
 
 def other_family(model: MixedModel, family: Any) -> GeneralizedMixedModel:
     """A model's design under another distribution."""
-    resolved = resolve_family(family)
-    own = getattr(model, "family", None)
-    trials = own is not None and own.kind == "proportion"
-    if trials != (resolved.kind == "proportion"):
-        kinds = "proportions of trials" if trials else "no proportions of trials"
-        raise FitError(f"The responses are {kinds}, which the {resolved!r} family does not model.")
-    texts = {p.name: p.text for p in model.design.further}
-    further_formulas(resolved, texts.get(ZERO), texts.get(DISPERSION))
-    design = replace(model.design, link=resolved.link, transformation=None)
+    design, resolved = under_family(model.design, getattr(model, "family", None), family)
     return GeneralizedMixedModel(model.formula_text, design, resolved, getattr(model, "known_effects", None))
-
-
-def _warn_of_bias(prior: Array, family: Family, eta: Array) -> None:
-    if few_counts(family, prior, family.link.mean(eta)):
-        warnings.warn(
-            f"Penalized quasi-likelihood is biased for {family.name} data as sparse as these: at least half of the "
-            "rows expect fewer than 5 events or non-events. Variances of random effects tend to come out too small, "
-            "fixed effects too close to zero. Use method='ml', with n_agq > 1 where there is one grouping factor.",
-            BiasWarning,
-            stacklevel=3,
-        )

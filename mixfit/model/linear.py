@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from mixfit.arguments import check_flag
 from mixfit.design.across import refuse_given
+from mixfit.design.again import arguments_of
+from mixfit.design.build import build
+from mixfit.formula import parse
 from mixfit.lmm.assemble import assemble, with_response
 from mixfit.lmm.estimate import at_estimates, conditional_covariance, criterion, estimate, points_of
-from mixfit.model.base import MixedModel
+from mixfit.model.base import MixedModel, refuse_penalized
 from mixfit.model.starts import read_start
 
 if TYPE_CHECKING:
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
+    from mixfit.bayes.priors import Priors
     from mixfit.design.types import Design
+    from mixfit.factor.plan import Plan
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.information import VarianceInformation
     from mixfit.lmm.surface import Surface
@@ -66,8 +71,19 @@ class LinearMixedModel(MixedModel):
         """Cross-products of the design and their bases."""
         return self._assembly
 
-    def fit(self, *, reml: bool = True, start: Sequence[ArrayLike] | ArrayLike | None = None) -> LinearResults:
-        """Estimate by REML or maximum likelihood.
+    @property
+    def factorization(self) -> Plan:
+        """The symbolic phase of the factor of random effects."""
+        return self._assembly.problem.plan
+
+    def fit(
+        self,
+        *,
+        reml: bool = True,
+        start: Sequence[ArrayLike] | ArrayLike | None = None,
+        priors: Priors | str | None = None,
+    ) -> LinearResults:
+        """Estimate by REML or maximum likelihood, penalized by priors where some are given.
 
         Parameters
         ----------
@@ -75,6 +91,9 @@ class LinearMixedModel(MixedModel):
         start : sequence of array-like, or array-like of shape (m,), optional
             Where to start from: for each random term its relative factor, shape (k_t, k_t), or its parameters, shape
             (m_t,); or all of theta. Moment estimates otherwise, and where they turn out to be the better start.
+        priors : Priors or str, optional
+            `mixfit.bayes.Priors`, or ``"blme"``: the mode of likelihood (or REML criterion) times their density, as
+            R's blme has it. The model of the fit keeps them: refits and simulations are penalized too.
 
         Returns
         -------
@@ -84,6 +103,12 @@ class LinearMixedModel(MixedModel):
         ------
         FitError
             Where `start` has another shape, or the response leaves no residual variance to estimate.
+        PriorError
+            For priors that name what the model does not have.
+
+        References
+        ----------
+        Chung, Rabe-Hesketh, Dorie, Gelman & Liu (2013), Psychometrika 78, 685-709.
 
         Examples
         --------
@@ -92,13 +117,30 @@ class LinearMixedModel(MixedModel):
         >>> model = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep)
         >>> round(model.fit().deviance, 3), round(model.fit(reml=False).deviance, 3)
         (1743.628, 1751.939)
+
+        A variance of zero is where blme's prior has no density:
+
+        >>> model = mixfit.mixed("Yield ~ 1 + (1 | Batch)", mixfit.datasets.load("dyestuff2"))
+        >>> float(model.fit().theta[0]), round(float(model.fit(priors="blme").theta[0]), 2)
+        (0.0, 0.41)
         """
         # Tables, predictions and summaries are not needed to read a model: `import mixfit` stays quick.
         from mixfit.results.linear import LinearResults
+        from mixfit.results.padded import results_of
 
         check_flag("reml", reml)
         given = None if start is None else read_start(self.design.random, start, self.in_formula_order)
-        return LinearResults(self, estimate(self._assembly, reml=reml, start=given))
+        fit = results_of(LinearResults, self, estimate(self._assembly, reml=reml, start=given))
+        priors = self.priors if priors is None else priors
+        return fit if priors is None else self._penalized(fit, priors)
+
+    def _penalized(self, fit: LinearResults, priors: Priors | str) -> LinearResults:
+        """The mode under priors, of a model that has them."""
+        from mixfit.bayes.penalized import penalized_estimate
+
+        model = copy.copy(self)
+        model.priors = priors
+        return type(fit)(model, penalized_estimate(fit, priors))
 
     def with_family(self, family: Any) -> MixedModel:
         """The same model of the mean under another distribution.
@@ -163,8 +205,8 @@ class LinearMixedModel(MixedModel):
     def elimination_order(self) -> NDArray[np.intp]:
         """The fill-reducing permutation: columns of `exog_re` in the order in which they are eliminated.
 
-        Grouping factors by decreasing number of levels; those that cross the ones before them stand last, and
-        their part of the Cholesky factor is dense.
+        Grouping factors by decreasing number of levels; those that cross the ones before them stand last: their part
+        of the Cholesky factor is dense, or, where `plan` says so, sparse in an order of its own.
         """
         from mixfit.lmm.order import elimination_order
 
@@ -196,9 +238,17 @@ class LinearMixedModel(MixedModel):
         model._assembly = with_response(self._assembly, model.design)
         return model
 
+    def with_data(self, data: Any) -> LinearMixedModel:
+        """The same formula and options for other data, read anew: see `MixedModel.with_data`."""
+        parsed = parse(self.formula, random=None)
+        given = arguments_of(self.design, len(parsed.offsets))
+        return LinearMixedModel(self.formula, build(parsed, data, given.weights, given.offset, context=given.context))
+
     def with_design(self, design: Design) -> LinearMixedModel:
         """The same kind of model of another design."""
-        return LinearMixedModel(self.formula, design)
+        model = LinearMixedModel(self.formula, design)
+        model.priors = self.priors
+        return model
 
     def conditional_covariance(self, estimate: LinearEstimate) -> tuple[Array, ...]:
         """Cov(b_j | y, beta) of every level of every term, shapes (q_t, k_t, k_t).
@@ -244,6 +294,7 @@ class LinearMixedModel(MixedModel):
         """
         from mixfit.lmm.surface import LinearSurface
 
+        refuse_penalized(self)
         if reml == estimate.reml:
             return LinearSurface(self._assembly, at_estimates(self._assembly, estimate))
         return LinearSurface.around(self._assembly, points_of(self._assembly, estimate.theta), reml=reml)

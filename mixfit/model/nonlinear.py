@@ -27,6 +27,7 @@ from mixfit.gram.basis import fixed_basis
 from mixfit.gram.residual import ResidualStage
 from mixfit.lmm.assemble import random_rows
 from mixfit.model.base import MixedModel
+from mixfit.model.call import remembered
 from mixfit.nlmm.estimate import estimate
 from mixfit.nlmm.problem import make_problem
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from mixfit.curves.mean import BoundCurve
     from mixfit.design.types import Design
+    from mixfit.factor.plan import Plan
     from mixfit.results.nonlinear import NonlinearResults
 
     Array = NDArray[np.float64]
@@ -72,6 +74,7 @@ class _Stack:
         return self.expression.at(values)
 
 
+@remembered
 def nonlinear(
     formula: str,
     data: Any,
@@ -184,6 +187,11 @@ class NonlinearMixedModel(MixedModel):
     def parameters(self) -> tuple[str, ...]:
         """Names of the curve's parameters."""
         return self.stack.expression.parameters
+
+    @property
+    def factorization(self) -> Plan:
+        """The symbolic phase of the factor of random effects."""
+        return self._problem.plan
 
     @property
     def endog(self) -> Array:

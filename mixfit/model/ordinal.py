@@ -12,7 +12,7 @@ from scipy.linalg import block_diag
 
 from mixfit.design.build import build
 from mixfit.design.types import MEAN
-from mixfit.errors import DesignError, FitError, FormulaError
+from mixfit.errors import DesignError, FitError, FormulaError, PriorError
 from mixfit.families.cells import KINDS
 from mixfit.families.links import LINKS
 from mixfit.families.ordinal import Ordinal
@@ -30,12 +30,15 @@ from mixfit.model.base import MixedModel
 from mixfit.model.further import check_response
 from mixfit.model.generalized import GeneralizedMixedModel
 from mixfit.results.ordinal import OrdinalResults
+from mixfit.results.padded import results_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
+    from mixfit.arguments import Solver
+    from mixfit.bayes.priors import Priors
     from mixfit.design.types import Design
     from mixfit.formula import MixedFormula, PredictorFormula
     from mixfit.glmm.types import GeneralizedEstimate
@@ -56,9 +59,10 @@ def ordinal(
     family: Ordinal,
     weights: str | ArrayLike | None,
     offset: str | ArrayLike | None,
-    na_action: Literal["drop", "raise"],
+    na_action: Literal["drop", "raise", "exclude"],
     context: Mapping[str, Any] | None,
     beside: Mapping[str, str | None],
+    solver: Solver = "auto",
 ) -> OrdinalMixedModel:
     """A mixed model of ordered categories from a parsed formula and a data frame; see `mixfit.mixed`.
 
@@ -70,18 +74,9 @@ def ordinal(
             further[name] = parse_predictor(text)
             if further[name].random or further[name].offsets:
                 raise FormulaError(f"{name}={text!r}: the formula of an ordinal model takes fixed terms only.")
-    design = build(
-        parsed,
-        data,
-        weights,
-        offset,
-        na_action,
-        context,
-        ordinal=True,
-        residual=False,
-        links={MEAN: family.link, NOMINAL: family.link, DISPERSION: LINKS["log"]},
-        further=further,
-    )
+    asked = (weights, offset, na_action, context)
+    links = {MEAN: family.link, NOMINAL: family.link, DISPERSION: LINKS["log"]}
+    design = build(parsed, data, *asked, ordinal=True, residual=False, links=links, further=further)
     for predictor in design.predictors:
         what = "the formula" if predictor.name == MEAN else f"{predictor.name}="
         if _CONSTANT not in predictor.exog_names:
@@ -91,7 +86,7 @@ def ordinal(
             )
         if predictor.name != MEAN and predictor.X.shape[1] == 1:
             raise FormulaError(f"{what} names no variable: the constant is among the thresholds already.")
-    return OrdinalMixedModel(formula, design, family)
+    return OrdinalMixedModel(formula, replace(design, solver=solver), family)
 
 
 class OrdinalMixedModel(GeneralizedMixedModel):
@@ -177,6 +172,7 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         method: Literal["ml", "pql"] = "ml",
         start: Sequence[ArrayLike] | ArrayLike | Mapping[str, float] | None = None,
         start_fixed: ArrayLike | None = None,
+        priors: Priors | str | None = None,
     ) -> OrdinalResults:
         """Estimate by maximum likelihood.
 
@@ -211,11 +207,13 @@ class OrdinalMixedModel(GeneralizedMixedModel):
                 "Penalized quasi-likelihood, and the fast approximation n_agq=0, are for models of a mean, which "
                 "ordered categories have none of. Use n_agq=1, the Laplace approximation, or more nodes."
             )
+        if priors is not None:
+            raise PriorError("Thresholds have no priors yet: leave priors= out.")
         fit = super().fit(n_agq=n_agq, method=method, start=start, start_fixed=start_fixed)
         return cast("OrdinalResults", fit)
 
     def _results(self, estimate: GeneralizedEstimate) -> OrdinalResults:
-        return OrdinalResults(self, self._centred.outward(estimate, self.kept))
+        return results_of(OrdinalResults, self, self._centred.outward(estimate, self.kept))
 
     def conditional_covariance(self, estimate: GeneralizedEstimate, *, of: str = MEAN) -> tuple[Array, ...]:
         """Cov(b_j | y) of every level of every term at the mode, shapes (q_t, k_t, k_t).
@@ -367,6 +365,10 @@ class OrdinalMixedModel(GeneralizedMixedModel):
             raise FitError(f"{other!r} is no family of ordered categories, such as 'cumulative' or 'sratio'.")
         return OrdinalMixedModel(self.formula, self.design, other)
 
+    def with_data(self, data: Any) -> OrdinalMixedModel:
+        """None: the categories are those of the response, which has to be read with them."""
+        return MixedModel.with_data(self, data)
+
     def with_design(self, design: Design) -> OrdinalMixedModel:
         """The same kind of model, with the same family, of another design."""
         return OrdinalMixedModel(self.formula, design, self.family)
@@ -374,9 +376,7 @@ class OrdinalMixedModel(GeneralizedMixedModel):
 
 def _without_constant(design: Design) -> Design:
     """The design with zeros in the place of the constant, which the thresholds are."""
-    X = design.X.copy()
-    X[:, design.exog_names.index(_CONSTANT)] = 0.0
-    return replace(design, X=X)
+    return replace(design, X=design.X * [name != _CONSTANT for name in design.exog_names])
 
 
 def _refuse_twice(design: Design, nominal: Array, kept: NDArray[np.intp]) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from mixfit.design.residual import ResidualDesign
     from mixfit.design.types import Design
+    from mixfit.factor.plan import Plan
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.residual.covariance import ResidualForm
     from mixfit.lmm.residual.criterion import ResidualProblem
@@ -87,6 +88,11 @@ class ResidualMixedModel(MixedModel):
         return "; ".join(parts)
 
     @property
+    def factorization(self) -> Plan:
+        """The symbolic phase of the factor of random effects."""
+        return self._problem.plan
+
+    @property
     def form(self) -> ResidualForm:
         """The covariances that the residuals may have."""
         return self._form
@@ -141,9 +147,10 @@ class ResidualMixedModel(MixedModel):
         -874.057
         """
         from mixfit.results.linear import LinearResults
+        from mixfit.results.padded import results_of
 
         chosen = not self.residual.spread_names if reml is None else reml
-        return LinearResults(self, estimate_residual(self.design, self._problem, reml=chosen))
+        return results_of(LinearResults, self, estimate_residual(self.design, self._problem, reml=chosen))
 
     def with_response(self, y: ArrayLike) -> ResidualMixedModel:
         """The same model of another response, shape (n,).

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mixfit.defaults import coverage
 from mixfit.errors import FitError
 from mixfit.inference.means.specs import response_label
 from mixfit.inference.within import pooling
@@ -101,13 +102,13 @@ def caterpillar(
     fit: Fit,
     groups: str | Sequence[str] | None = None,
     *,
-    alpha: float = 0.05,
+    level: float | None = None,
     sort: bool | str = True,
     axes: ArrayLike | Axes | None = None,
 ) -> AxesArray:
     """Draw the conditional modes of the random effects with intervals, as lme4's ``dotplot(ranef(m))``.
 
-    The intervals are mode ± z(1 - alpha/2) times the conditional standard deviation, given the data, the fixed
+    The intervals are mode ± z((1 + level) / 2) times the conditional standard deviation, given the data, the fixed
     effects and theta. They are for looking at one level at a time: that two of them overlap is no test of a
     difference.
 
@@ -116,8 +117,8 @@ def caterpillar(
     fit : LinearResults or GeneralizedResults
     groups : str or sequence of str, optional
         Grouping factors; all by default, by decreasing number of levels.
-    alpha : float
-        One less the coverage.
+    level : float, optional
+        Coverage; by default ``mixfit.options.level``, 0.95 at first.
     sort : bool or str
         True orders the levels of a factor by its first column in all its panels, as lme4 does; a name by that
         column; ``"each"`` every panel by its own; False leaves them as they are, from top to bottom.
@@ -145,6 +146,7 @@ def caterpillar(
     >>> [axes.get_title() for axes in mixfit.plots.caterpillar(fit)]
     ['(Intercept) | Subject', 'Days | Subject']
     """
+    alpha = 1.0 - coverage(level)
     z = normal_quantile(alpha)
     names = choose_factors(fit, groups)
     frames = fit.ranef(condsd=True)

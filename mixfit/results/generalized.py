@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mixfit.bayes.sample import sample
 from mixfit.fitted.generalized import FittedGeneralized
 from mixfit.inference.bootstrap import bootstrap
+from mixfit.inference.collinearity import collinearity
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.fixed_effects.tables import anova, contest, ttest
@@ -30,7 +31,9 @@ from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
 from mixfit.results.means import effects, emmeans, emtrends
+from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
+from mixfit.results.update import update
 
 if TYPE_CHECKING:
     from mixfit.fitted.re_form import ReForm
@@ -95,10 +98,13 @@ class GeneralizedResults(FittedGeneralized):
     avg_slopes = avg_slopes
     conf_int = conf_int
     profile = profile
+    update = update
     bootstrap = bootstrap
+    with_params = with_params
 
     icc = icc
     r2 = r2
+    collinearity = collinearity
     re_pca = re_pca
     heritability = heritability
     loadings = loadings
@@ -125,6 +131,7 @@ class GeneralizedResults(FittedGeneralized):
         *,
         re_form: ReForm = None,
         allow_new_levels: bool = False,
+        ddf: str | None = None,
     ) -> PredictionResultsMean:
         """Predict means, with standard errors and intervals.
 
@@ -137,11 +144,13 @@ class GeneralizedResults(FittedGeneralized):
             Random effects to include, as in `predict`.
         allow_new_levels : bool
             Whether a level that the fit never saw is predicted with a random effect of zero.
+        ddf : {"auto", "z"}, optional
+            As of linear models; there are no degrees of freedom.
 
         Returns
         -------
         PredictionResultsMean
-            ``summary_frame(alpha)``, ``conf_int(alpha)``, ``predicted_mean``, ``se_mean``, ``linpred``,
+            ``summary_frame(level)``, ``conf_int(level)``, ``predicted_mean``, ``se_mean``, ``linpred``,
             ``se_linpred``. It prints as its summary frame.
 
         Raises
@@ -174,4 +183,4 @@ class GeneralizedResults(FittedGeneralized):
         0  0.198    0.037          0.135          0.280
         1  0.084    0.024          0.047          0.144
         """
-        return predict_means(self, newdata, re_form, allow_new_levels)
+        return predict_means(self, newdata, re_form, allow_new_levels, ddf)

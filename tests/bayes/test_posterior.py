@@ -212,3 +212,25 @@ def test_arviz_that_is_not_there_is_named(posterior, monkeypatch):
     monkeypatch.setitem(sys.modules, "arviz_base", None)
     with pytest.raises(MissingPackageError, match=r"mixfit\[bayes\]"):
         posterior.to_arviz()
+
+
+def test_what_the_priors_predict(fit):
+    """Mean and variance of a response at the means of the covariates are those of the intercept, effects and sigma."""
+    priors = Priors(fixed=Normal(0, 20), intercept=Normal(300, 10), sigma=Exponential(0.1))
+    sampled = fit.sample(priors, seed=1, draws=400)
+    drawn = sampled.prior_predictive(4000, seed=1)
+    assert drawn.shape == (180, 4000)
+    again = fit.sample(priors, prior_only=True, seed=2, draws=4000).simulate(seed=3)
+    row = drawn.index[0]
+    assert_allclose(drawn.mean(axis=1)[row], again.mean(axis=1)[row], atol=5 * again.loc[row].std() / np.sqrt(2000))
+    assert_allclose(drawn.loc[row].quantile([0.25, 0.75]), again.loc[row].quantile([0.25, 0.75]), rtol=0.05)
+    with pytest.raises(PriorError, match="improper"):
+        fit.sample("blme", seed=1, draws=400).prior_predictive()
+
+
+def test_a_generalized_posterior_pickles():
+    cbpp = mixfit.datasets.load("cbpp")
+    fit = mixfit.mixed("cbind(incidence, size - incidence) ~ period + (1 | herd)", cbpp, family="binomial").fit()
+    drawn = fit.sample(seed=1, draws=400)
+    again = pickle.loads(pickle.dumps(drawn))
+    pd.testing.assert_frame_equal(again.summary(ranef=True), drawn.summary(ranef=True))

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import mixfit.design.parts as parts
-from mixfit.design import build
+from mixfit.design import build, parts
 from mixfit.design.plain import PlainPart
 from mixfit.errors import DataError, DesignError, NewLevelError
 from mixfit.formula import parse

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import mixfit
+from mixfit.design import saturation
 from mixfit.errors import DesignError
 
 
@@ -104,5 +105,21 @@ def test_many_rows_agree_with_the_singular_values(seed: int, monkeypatch: pytest
     by_values = refused()
     # Both happen.
     assert by_values == (seed > 5)
-    monkeypatch.setattr("mixfit.design.saturation._MOST_ROWS", 0)
+    monkeypatch.setattr(saturation, "_MOST_ROWS", 0)
     assert refused() == by_values
+
+
+@pytest.mark.parametrize("term", ["(0 + f || g)", "diag(0 + f | g)", "homdiag(0 + f | g)", "homtoep(0 + f | g)"])
+def test_a_variance_of_cells_with_one_row_each_is_refused(term: str) -> None:
+    """It is the residual's: only their sums say anything of the response."""
+    frame = data(n=24, q=6)
+    frame["f"] = np.repeat(["a", "b", "c", "d"], 6)
+    with pytest.raises(DesignError, match="cannot be told from the residual variance"):
+        mixfit.mixed(f"y ~ x + {term}", frame)
+    twice = pd.concat([frame, frame.assign(y=frame["y"] + frame["z"])])
+    assert mixfit.mixed(f"y ~ x + {term}", twice).fit().converged
+
+
+def test_variances_of_numbers_in_single_rows_are_told_from_the_residual() -> None:
+    frame = data(n=24, q=12)
+    assert mixfit.mixed("y ~ x + (x || g)", frame).fit().converged

@@ -12,8 +12,8 @@ from numpy.testing import assert_allclose
 from scipy.linalg import block_diag
 
 import mixfit
+from mixfit import machine
 from mixfit.errors import DesignError
-from mixfit.factor import trailing
 from mixfit.factor.curvature import CovarianceDirection, log_determinant_derivatives
 from mixfit.factor.factor import Factor, factorize
 from mixfit.factor.plan import make_plan
@@ -166,7 +166,7 @@ def test_products_of_the_design_with_independent_effects() -> None:
 
 
 def test_a_factor_that_no_machine_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trailing, "_SMALL_MEMORY", 0.0)
-    monkeypatch.setattr(trailing, "machine_memory", lambda: 1e3)
+    monkeypatch.setattr(machine, "_SMALL_MEMORY", 0.0)
+    monkeypatch.setattr(machine, "machine_memory", lambda: 1e3)
     with pytest.raises(DesignError, match=r"random effects has .* entries"):
         made("inside")

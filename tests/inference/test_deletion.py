@@ -113,7 +113,7 @@ def test_large_groups_take_a_new_factor(pattern: str, monkeypatch: pytest.Monkey
     templates = draw_templates(design, np.random.default_rng(5))
     codes = design.random[0].grouping.codes
     small = delete_groups(working(design, templates), codes, int(codes.max()) + 1)
-    monkeypatch.setattr(deletion, "_LARGE", 0)
+    monkeypatch.setattr(deletion, "LARGE", 0)
     large = delete_groups(working(design, templates), codes, int(codes.max()) + 1)
     np.testing.assert_allclose(large.dfbeta, small.dfbeta, atol=1e-9)
     np.testing.assert_allclose(large.sigma, small.sigma, rtol=1e-9)

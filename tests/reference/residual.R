@@ -21,6 +21,8 @@ blues$treatment <- factor(blues$treatment, levels = c("TAU", "BtheB"))
 blues$visitf <- factor(blues$visit)
 
 tight <- glsControl(opt = "optim", maxIter = 500, msMaxIter = 5000, tolerance = 1e-10, msTol = 1e-13)
+# optim stops far from the optimum of a Gaussian correlation (log-likelihood -214.32 for -214.05).
+nlminb_tight <- glsControl(maxIter = 500, msMaxIter = 5000, tolerance = 1e-10, msTol = 1e-13)
 tight_lme <- lmeControl(opt = "optim", maxIter = 500, msMaxIter = 5000, tolerance = 1e-10, msTol = 1e-13)
 
 values <- function(fit, name, data, formula, method, residual = NULL, dispersion = NULL) {
@@ -35,8 +37,8 @@ values <- function(fit, name, data, formula, method, residual = NULL, dispersion
   )
 }
 
-of_teeth <- function(name, residual, dispersion, correlation, weights, method = "REML") {
-  fit <- gls(distance ~ age * Sex, teeth, correlation, weights, method = method, control = tight)
+of_teeth <- function(name, residual, dispersion, correlation, weights, method = "REML", control = tight) {
+  fit <- gls(distance ~ age * Sex, teeth, correlation, weights, method = method, control = control)
   values(fit, name, "orthodont", "distance ~ age * Sex", method, residual, dispersion)
 }
 of_blues <- function(name, residual, dispersion, correlation, weights, method = "REML") {
@@ -55,7 +57,11 @@ out <- list(
            varIdent(form = ~ 1 | visitf)),
   of_blues("continuous time", "car1(month | subject)", NULL, corCAR1(form = ~ month | subject), NULL, "ML"),
   of_blues("heterogeneous autoregression", "hetar1(visit | subject)", NULL, corAR1(form = ~ visit | subject),
-           varIdent(form = ~ 1 | visitf))
+           varIdent(form = ~ 1 | visitf)),
+  of_teeth("exponential with a nugget", "exp(age | Subject, nugget)", NULL,
+           corExp(form = ~ age | Subject, nugget = TRUE), NULL),
+  of_teeth("gaussian with a nugget", "gau(age | Subject, nugget)", NULL,
+           corGaus(c(3, 0.3), form = ~ age | Subject, nugget = TRUE), NULL, "ML", nlminb_tight)
 )
 slopes <- lme(distance ~ age * Sex, teeth, ~ age | Subject, weights = varIdent(form = ~ 1 | Sex), method = "ML",
               control = tight_lme)

@@ -21,6 +21,7 @@ from mixfit.inference.comparisons.candidates import (
     outside,
     outside_columns,
 )
+from mixfit.inference.comparisons.common_rows import on_common_rows
 from mixfit.inference.comparisons.limits import bounded, check_predictors, is_limit, mixed_tail
 from mixfit.tables.table import Table
 
@@ -31,7 +32,18 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["REFITTED", "anova", "check_comparable", "check_nested", "chi_square_tail"]
+__all__ = [
+    "REFITTED",
+    "anova",
+    "boundary_notes",
+    "by_maximum_likelihood",
+    "check_comparable",
+    "check_nested",
+    "check_restricted",
+    "check_rows",
+    "chi_square_tail",
+    "tail_of",
+]
 
 REFITTED = "refitting model(s) with ML (instead of REML)"
 # log|X'X| of one column space in two codings is equal to about 1e-12.
@@ -102,16 +114,17 @@ def anova(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) ->
     models = [candidate(name, fit) for name, fit in zip(labels, fits, strict=True)]
     for other in models[1:]:
         check_comparable(models[0], other)
+    models = on_common_rows(models)
     refitted = refit and any(m.reml for m in models)
     if refit:
-        models = [_by_maximum_likelihood(m) for m in models]
+        models = [by_maximum_likelihood(m) for m in models]
     else:
-        _check_restricted(models)
+        check_restricted(models)
     models.sort(key=lambda m: m.npar)
     for smaller, larger in pairwise(models):
         check_nested(smaller, larger)
     notes = [REFITTED] if refitted else []
-    notes += [note for smaller, larger in pairwise(models) for note in _boundary_notes(smaller, larger)]
+    notes += [note for smaller, larger in pairwise(models) for note in boundary_notes(smaller, larger)]
     notes += [f"The fit {m.name} did not converge" for m in models if m.fit is not None and not m.fit.converged]
     heading = [f"Data: {models[0].data_name}"] if models[0].data_name else []
     return Table(
@@ -122,7 +135,8 @@ def anova(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) ->
     )
 
 
-def _boundary_notes(smaller: Candidate, larger: Candidate) -> list[str]:
+def boundary_notes(smaller: Candidate, larger: Candidate) -> list[str]:
+    """What to say of a pair in which the smaller model is on a bound of the larger one."""
     edge = bounded(smaller, larger)[1]
     return ([edge] if edge else []) + [
         f"{term.text} of {smaller.name} is on the boundary of {larger.name}'s structures: the p-value is too large, of "
@@ -135,10 +149,9 @@ def _frame(models: Sequence[Candidate]) -> pd.DataFrame:
     npar, llf = np.array([m.npar for m in models]), np.array([m.llf for m in models])
     statistic = np.concatenate([[np.nan], 2.0 * np.maximum(np.diff(llf), 0.0)])
     df = np.concatenate([[np.nan], np.diff(npar)])
-    p_values = chi_square_tail(statistic, df)
+    p_values = np.full(len(models), np.nan)
     for i, (smaller, larger) in enumerate(pairwise(models), 1):
-        if bounded(smaller, larger)[0]:
-            p_values[i] = mixed_tail(float(statistic[i]), float(df[i]))
+        p_values[i] = tail_of(smaller, larger, float(statistic[i]))
     return pd.DataFrame(
         {
             "npar": npar,
@@ -154,6 +167,14 @@ def _frame(models: Sequence[Candidate]) -> pd.DataFrame:
     )
 
 
+def tail_of(smaller: Candidate, larger: Candidate, statistic: float) -> float:
+    """The p-value of twice the difference of the log-likelihoods of a nested pair."""
+    df = larger.npar - smaller.npar
+    if bounded(smaller, larger)[0]:
+        return mixed_tail(statistic, float(df))
+    return float(chi_square_tail(np.array([statistic]), np.array([df]))[0])
+
+
 def chi_square_tail(statistic: Array, df: Array) -> Array:
     """Upper tail of chi-square, NaN where there are no degrees of freedom."""
     from scipy.special import chdtrc
@@ -162,7 +183,8 @@ def chi_square_tail(statistic: Array, df: Array) -> Array:
     return np.where(positive, chdtrc(np.where(positive, df, 1.0), statistic), np.nan)
 
 
-def _by_maximum_likelihood(model: Candidate) -> Candidate:
+def by_maximum_likelihood(model: Candidate) -> Candidate:
+    """The model fitted by maximum likelihood: itself where it is."""
     if not model.reml or not is_linear(model.fit):
         return model
     fit = model.fit.model.fit(reml=False)
@@ -187,6 +209,26 @@ def check_comparable(a: Candidate, b: Candidate) -> None:
             f"{a.name} and {b.name} approximate the likelihood differently (n_agq = {a.n_agq} and {b.n_agq}): "
             "fit both with the same n_agq."
         )
+    check_rows(a, b)
+    if not np.array_equal(a.weights, b.weights):
+        raise ComparisonError(f"{a.name} and {b.name} have different weights: fit both with the same.")
+    if not np.array_equal(a.offset, b.offset):
+        raise ComparisonError(f"{a.name} and {b.name} have different offsets: fit both with the same.")
+
+
+def check_rows(a: Candidate, b: Candidate) -> None:
+    """Refuse fits of other responses or rows.
+
+    Raises
+    ------
+    ComparisonError
+        Naming what differs.
+    """
+    if (a.n is None) != (b.n is None):
+        batches, memory = (b, a) if a.n is None else (a, b)
+        raise ComparisonError(
+            f"{batches.name} is of rows in batches and {memory.name} of rows in memory: fit both to the same source."
+        )
     if a.nobs != b.nobs:
         raise ComparisonError(
             f"{a.name} and {b.name} use different rows ({a.nobs} and {b.nobs}): leave rows with missing values out of "
@@ -199,13 +241,9 @@ def check_comparable(a: Candidate, b: Candidate) -> None:
         )
     if a.index is not None and b.index is not None and not a.index.equals(b.index):
         raise ComparisonError(f"{a.name} and {b.name} use rows of different labels: fit both to the same data.")
-    if not np.array_equal(a.weights, b.weights):
-        raise ComparisonError(f"{a.name} and {b.name} have different weights: fit both with the same.")
-    if not np.array_equal(a.offset, b.offset):
-        raise ComparisonError(f"{a.name} and {b.name} have different offsets: fit both with the same.")
 
 
-def _check_restricted(models: Sequence[Candidate]) -> None:
+def check_restricted(models: Sequence[Candidate]) -> None:
     """Refuse restricted likelihoods that have different constants, or other likelihoods beside them."""
     if not any(m.reml for m in models):
         return

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mixfit.defaults import coverage
 from mixfit.design.types import MEAN
 from mixfit.errors import FitError
-from mixfit.fitted.protocols import is_generalized, is_linear
+from mixfit.fitted.protocols import is_generalized
+from mixfit.inference.fixed_effects.denominator import parse_ddf
 from mixfit.inference.means.averaged import averaged_means
 from mixfit.inference.means.linear_functions import scale_of
 from mixfit.inference.means.marginal_frames import Settings, means_frame
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from mixfit.fitted.protocols import Fit
 
-__all__ = ["emmeans", "means_ddf"]
+__all__ = ["emmeans"]
 
 
 def emmeans(
@@ -32,9 +34,9 @@ def emmeans(
     by: str | Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
     contrasts: Any = None,
-    ddf: Literal["kenward-roger", "satterthwaite", "residual", "none"] | None = None,
+    ddf: str | None = None,
     adjust: str | None = None,
-    level: float = 0.95,
+    level: float | None = None,
     weights: str = "equal",
     type: Literal["link", "response"] = "link",  # noqa: A002
     offset: float | None = None,
@@ -63,14 +65,14 @@ def emmeans(
     contrasts : optional
         Contrasts to test as well, as `EmMeans.contrast` takes them: ``"pairwise"``, ``"trt.vs.ctrl"``, ``"eff"``,
         ``"poly"``, ..., or coefficients.
-    ddf : {"kenward-roger", "satterthwaite", "residual", "none"}, optional
-        Degrees of freedom, with Kenward and Roger's standard errors for theirs: the default of a REML fit. A fit by
-        maximum likelihood has Satterthwaite's by default; a generalized one has none.
+    ddf : {"auto", "satterthwaite", "kenward-roger", "residual", "z"}, optional
+        Degrees of freedom, as in ``fit.contest``, with Kenward and Roger's standard errors for theirs, which R's
+        emmeans always takes of a REML fit. Generalized models have none.
     adjust : str, optional
         For several tests, as `EmMeans.contrast` takes it; for the intervals of the means where no contrasts are
         asked for (none by default).
-    level : float
-        Coverage of intervals.
+    level : float, optional
+        Coverage of intervals; by default ``mixfit.options.level``, 0.95 at first.
     weights : {"equal", "proportional", "outer", "cells", "flat"}
         How levels are averaged over: alike; by the frequencies of their combinations in the data; by the products
         of each factor's own; by the frequencies within each mean's own cell; alike, but for cells without data.
@@ -135,12 +137,13 @@ def emmeans(
     [0.9827, 0.3105, 0.8838, 0.4905, 0.9827, 0.7002]
     """
     request = read_request(fit, specs, by, at, cov_keep, predictor, nuisance, nesting)
+    level = coverage(level)
     fit, within = request.fit, request.by
     contrasts = request.method if contrasts is None else contrasts
     grid = request.grid(weights)
     L = average(grid, weights)
     fixed_offset = _offset(fit) if offset is None else float(offset)
-    settings = Settings(fit, means_ddf(fit, ddf), level, scale_of(fit, type), grid.averaged)
+    settings = Settings(fit, parse_ddf(fit, ddf), level, scale_of(fit, type), grid.averaged)
     if re_form not in ("population", "marginal"):
         raise FitError(f"re_form is 'population' or 'marginal', not {re_form!r}.")
     if re_form == "marginal" and is_generalized(fit):
@@ -161,14 +164,4 @@ def emmeans(
 
 
 def _offset(fit: Fit) -> float:
-    offset = fit.model.design.offset
-    return 0.0 if offset is None else float(offset.mean())
-
-
-def means_ddf(fit: Fit, ddf: str | None) -> str:
-    """Method of the degrees of freedom that is asked for, or the default of means."""
-    from mixfit.inference.fixed_effects.denominator import parse_ddf
-
-    if ddf is None and is_linear(fit) and fit.reml:
-        return "kenward-roger"
-    return parse_ddf(fit, ddf)
+    return fit.model.design.mean_offset

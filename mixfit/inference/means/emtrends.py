@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixfit.defaults import coverage
 from mixfit.design.types import MEAN
 from mixfit.errors import FitError
+from mixfit.inference.fixed_effects.denominator import parse_ddf
 from mixfit.inference.means.design_slopes import design_slopes
-from mixfit.inference.means.emmeans import means_ddf
 from mixfit.inference.means.linear_functions import ResponseScale, scale_of
 from mixfit.inference.means.marginal_frames import Settings, means_frame
 from mixfit.inference.means.marginal_means import EmMeans
@@ -33,9 +34,9 @@ def emtrends(
     by: str | Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
     contrasts: Any = None,
-    ddf: Literal["kenward-roger", "satterthwaite", "residual", "none"] | None = None,
+    ddf: str | None = None,
     adjust: str | None = None,
-    level: float = 0.95,
+    level: float | None = None,
     weights: str = "equal",
     cov_keep: int = 2,
     nuisance: str | Sequence[str] | None = None,
@@ -93,7 +94,7 @@ def emtrends(
      Male       0.784 0.086 25    0.607    0.961
      Female     0.480 0.104 25    0.266    0.693
     <BLANKLINE>
-    Degrees-of-freedom method: kenward-roger
+    Degrees-of-freedom method: satterthwaite
     Confidence level used: 0.95
     >>> slopes.pairs()["p.value"].round(4).tolist()
     [0.0326]
@@ -104,6 +105,7 @@ def emtrends(
             raise FitError("Say by var= which covariate the slopes are in.")
         var, specs, by = names[0], as_names(by), None
     request = read_request(fit, specs, by, at, cov_keep, predictor, nuisance, nesting)
+    level = coverage(level)
     fit, within = request.fit, request.by
     contrasts = request.method if contrasts is None else contrasts
     grid = request.grid(weights)
@@ -112,7 +114,7 @@ def emtrends(
     written = scale_of(fit, "link")
     scale = ResponseScale(None, f"{var}.trend", False, written.written)
     averaged = tuple(name for name in grid.averaged if name != var)
-    settings = Settings(fit, means_ddf(fit, ddf), level, scale, averaged)
+    settings = Settings(fit, parse_ddf(fit, ddf), level, scale, averaged)
     estimates = settings.evaluate(L, np.zeros(len(L)))
     own = "none" if contrasts is not None or adjust is None else adjust
     frame, notes = means_frame(settings, grid.focal, within, L, estimates, own, level)

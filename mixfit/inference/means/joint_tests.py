@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,7 @@ from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_linear
 from mixfit.inference.fixed_effects.cells import cell_space
 from mixfit.inference.fixed_effects.contrasts import joint_test
-from mixfit.inference.fixed_effects.denominator import denominator
-from mixfit.inference.means.emmeans import means_ddf
+from mixfit.inference.fixed_effects.denominator import denominator, parse_ddf
 from mixfit.inference.means.interactions import interaction_rows
 from mixfit.inference.means.linear_functions import by_groups
 from mixfit.inference.means.marginal_frames import contrast_rows
@@ -120,7 +119,7 @@ def joint_tests(
     *,
     by: str | Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
-    ddf: Literal["kenward-roger", "satterthwaite", "residual", "none"] | None = None,
+    ddf: str | None = None,
     weights: str = "equal",
     cov_keep: int = 2,
     nesting: Mapping[str, Sequence[str] | str] | None = None,
@@ -171,7 +170,7 @@ def joint_tests(
      recipe:temperature  10 210   1.006  0.4393
     """
     request = _with_covariates(read_request(fit, (), by, at, cov_keep, predictor, None, nesting), at)
-    tester = _Tester(request, denominator(request.fit, means_ddf(request.fit, ddf)))
+    tester = _Tester(request, denominator(request.fit, parse_ddf(request.fit, ddf)))
     factors = [name for name, variable in request.variables.items() if len(variable.values) > 1]
     factors = [name for name in factors if name not in request.by]
     known = [set(term) for term in request.fit.model.design.reader.fixed_terms]

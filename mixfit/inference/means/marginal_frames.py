@@ -161,7 +161,7 @@ class Settings:
     @property
     def df_notes(self) -> tuple[str, ...]:
         """Where the degrees of freedom come from; generalized models have none."""
-        method = "asymptotic" if self.ddf == "none" else self.ddf
+        method = "asymptotic" if self.ddf == "z" else self.ddf
         return (f"Degrees-of-freedom method: {method}",) if is_linear(self.fit) else ()
 
     @property

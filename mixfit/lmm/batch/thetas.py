@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["Sweep", "SweepRows", "Swept", "sweep"]
+__all__ = ["Sweep", "SweepRows", "Swept", "SweptRows", "sweep"]
 
 # Sums of products that are formed once, and dense columns of the other factors: beyond these one factorization at a
 # time, which knows what is sparse, costs less.
@@ -162,6 +162,38 @@ def _by_theta(m: Array, r: int) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
+class SweptRows:
+    """Rows' x'beta + z'b given y at R thetas: Cov / sigma^2 of rows i and l is f_i'f_l, and g_i'g_l in one level.
+
+    Attributes
+    ----------
+    codes : ndarray of intp, shape (n,)
+        Level of the first factor.
+    mean : ndarray, shape (R, n)
+    own : ndarray, shape (R, n, k)
+        g: of the first factor's effects given all others.
+    rest : ndarray, shape (R, n, m + p)
+        f.
+    """
+
+    codes: Index
+    mean: Array
+    own: Array
+    rest: Array
+
+    @property
+    def leverage(self) -> Array:
+        """Variances over sigma^2, (R, n)."""
+        return np.asarray((self.own**2).sum(axis=2) + (self.rest**2).sum(axis=2))
+
+    def covariance(self, rows: Index) -> Array:
+        """Covariances over sigma^2 within sets of rows (g, c), (R, g, c, c)."""
+        rest, own, codes = self.rest[:, rows], self.own[:, rows], self.codes[rows]
+        same = codes[:, :, None] == codes[:, None]
+        return np.asarray(rest @ rest.swapaxes(2, 3) + same * (own @ own.swapaxes(2, 3)))
+
+
+@dataclass(frozen=True, eq=False)
 class Swept:
     """The factor at R thetas.
 
@@ -217,8 +249,8 @@ class Swept:
         own = total.reshape(k, k, r, u).sum(axis=3) + rest.reshape(k, k, r, u) @ sweep.count
         return [np.moveaxis(own, 2, 0), *(others[j] for j in sweep.columns.factors)]
 
-    def rows(self, rows: SweepRows, combination: Array, inverse: Array) -> tuple[Array, Array]:
-        """Means, and variances over sigma^2, (R, n), of x'beta + z'b given y.
+    def rows(self, rows: SweepRows, combination: Array, inverse: Array) -> SweptRows:
+        """What y says of x'beta + z'b of every row.
 
         Parameters
         ----------
@@ -230,24 +262,26 @@ class Swept:
         """
         sweep, r, c = self.sweep, len(combination), self.sweep.m
         k, s, _ = sweep.cross.shape
-        m = lv.matmul(lv.transpose(self.root), self.root).reshape(k, k, r, -1)
-        mz = np.einsum("abrn,bn->arn", m[:, :, :, sweep.group[rows.codes]], rows.z)
+        root = self.root.reshape(k, k, r, -1)
+        m = lv.matmul(lv.transpose(self.root), self.root).reshape(root.shape)
+        at = sweep.group[rows.codes]
+        mz = np.einsum("abrn,bn->arn", m[:, :, :, at], rows.z)
         cross = sweep.cross[:, :, rows.codes]
         # What the effects of the first factor leave of [Z_T X] in each row, and of y in their mean.
         left = rows.rest - np.einsum("arn,asn->rns", mz, cross[:, : s - 1], optimize=True)
-        own = np.einsum("arn,an->rn", mz, rows.z)
         mean = np.einsum("arn,an->rn", mz, cross[:, s - 1])
-        coefficients = -combination[:, :-1]
-        x = left[:, :, c:]
+        x, parts = left[:, :, c:], []
         if c:
             fitted = sweep.multiply(self.templates, self.w)
             t = left[:, :, :c]
             mean = mean + np.einsum("rnm,rm->rn", t, fitted[:, :, -1])
             x = x - t @ fitted[:, :, :-1]
             half = np.linalg.solve(self.low, sweep.multiply(self.templates, t.swapaxes(1, 2), transposed=True))
-            own = own + np.einsum("rmn,rmn->rn", half, half)
-        mean = mean + np.einsum("rnp,rp->rn", x, coefficients)
-        return mean, own + np.einsum("rnp,rpq,rnq->rn", x, inverse, x, optimize=True)
+            parts.append(half.swapaxes(1, 2))
+        mean = mean - np.einsum("rnp,rp->rn", x, combination[:, :-1])
+        parts.append(x @ np.linalg.cholesky(inverse))
+        own = np.einsum("abrn,bn->rna", root[:, :, :, at], rows.z)
+        return SweptRows(rows.codes, mean, own, np.concatenate(parts, axis=2))
 
     def effects(self, combination: Array, scale: Array, rng: np.random.Generator) -> list[Array]:
         """b (R, k_i, q_i) of every factor, drawn given y - X beta = [X y] `combination`, (R, r), and sigma (R,)."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.arguments import Solver
     from mixfit.covariance.term import Term
     from mixfit.factor.plan import Plan
     from mixfit.gram.basis import FixedBasis, ResponseBasis
@@ -156,6 +157,7 @@ def residual_problem(
     terms: tuple[Term, ...],
     term_bases: tuple[Array, ...],
     log_weights: float,
+    solver: Solver = "auto",
 ) -> ResidualProblem:
     """Bring weighted rows into blocks.
 
@@ -172,6 +174,7 @@ def residual_problem(
     terms, term_bases
         Of the random effects.
     log_weights : float
+    solver : {"auto", "dense", "sparse"}
 
     Raises
     ------
@@ -198,7 +201,7 @@ def residual_problem(
     sorted_factors = [FactorRows(f.codes[order], f.n_levels, _columns(f, len(y))[:, order]) for f in factors]
     pattern = row_pattern(sorted_factors)
     rows = Rows(tuple(blocks), pattern, tuple(f.k for f in factors))
-    plan = make_plan(weighted_products(pattern, np.empty((0, len(y))), None))
+    plan = make_plan(weighted_products(pattern, np.empty((0, len(y))), None), solver=solver)
     return ResidualProblem(form, rows, plan, terms, term_bases, fixed, response, len(y), log_weights)
 
 

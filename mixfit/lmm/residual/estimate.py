@@ -74,7 +74,7 @@ def joint_problem(design: Design, form: ResidualForm, residual: ResidualDesign) 
     y = design.y if design.offset is None else design.y - design.offset
     X = stage.whiten(np.ascontiguousarray(design.X.T))
     return residual_problem(
-        form, X, stage.whiten(y), design.endog_name, rows, terms, bases, log_weights=stage.log_precision
+        form, X, stage.whiten(y), design.endog_name, rows, terms, bases, stage.log_precision, design.solver
     )
 
 

@@ -56,6 +56,8 @@ RENAMED = {"asymp.LCL": "lower.CL", "asymp.UCL": "upper.CL", ".equiv.set": ".gro
 def run(fits, case):
     fit, options = fits[case["model"]], plain(case["options"] or {})
     arguments = {name: value for name, value in plain(case["arguments"] or {}).items() if value}
+    if arguments.get("ddf") == "none":
+        arguments["ddf"] = "z"
     if arguments.get("specs") == "1":
         arguments["specs"] = "~ 1"
     found = getattr(fit, case["call"])(**arguments)

@@ -8,7 +8,7 @@ from scipy import stats
 from mixfit.bayes import LKJ, Decov, Gamma, HalfNormal, HalfT, InvWishart, Uniform, Wishart
 from mixfit.bayes.coordinates import FreeCoordinates, OwnCoordinates
 from mixfit.bayes.correlations import correlation_root, partial
-from mixfit.bayes.covariances import Deviations, OwnParameters, ScaleAndShares, WholeCovariance
+from mixfit.bayes.term_priors import Deviations, OwnParameters, ScaleAndShares, WholeCovariance
 from mixfit.covariance.autoregressive import Autoregressive
 from mixfit.covariance.diagonal import Diagonal
 from mixfit.covariance.spatial import Gaussian

@@ -1,0 +1,1 @@
+"""Before the data: layouts of experiments, models with stated parameters, and what they would find."""

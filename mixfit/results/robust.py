@@ -1,0 +1,331 @@
+"""A linear fit seen with a robust covariance of its fixed effects: the inference that is made from one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+import numpy as np
+import pandas as pd
+
+from mixfit.defaults import coverage
+from mixfit.errors import FitError
+from mixfit.fitted.linear import FittedLinear
+from mixfit.inference.fixed_effects import tables
+from mixfit.inference.means.emmeans import emmeans
+from mixfit.inference.robust.covariance import robust_covariance, robust_denominator
+from mixfit.report.summary import summary
+from mixfit.report.tidy import tidy
+from mixfit.report.varcorr import varcorr
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+    from mixfit.fitted.protocols import LinearFit
+    from mixfit.inference.fixed_effects.denominator import Denominator
+    from mixfit.inference.means.marginal_means import EmMeans
+    from mixfit.inference.robust.covariance import RobustCovariance
+    from mixfit.report.summary import Summary
+    from mixfit.tables.table import Table
+
+__all__ = ["RobustResults", "robust"]
+
+_Tests = Literal["auto", "satterthwaite", "z"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RobustResults(FittedLinear):
+    """A linear fit with a robust covariance of its fixed effects in the place of the model's own.
+
+    Estimates, fitted values and likelihoods are those of the fit. Standard errors, tests, intervals and marginal means
+    are by the robust covariance, with Bell and McCaffrey's degrees of freedom (``ddf="z"`` for the normal
+    distribution). What is not about the covariance of the fixed effects is to be had from ``plain``.
+
+    Attributes
+    ----------
+    plain : LinearResults
+        The fit as it was.
+    robust : RobustCovariance
+        The covariance, its kind and its clusters.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+    >>> fit.bse.round(3).tolist(), fit.robust("CR2").bse.round(3).tolist()
+    ([9.747, 0.804], [6.825, 1.546])
+    """
+
+    plain: Any
+    robust: RobustCovariance
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"model": self.model, "estimate": self.estimate, "plain": self.plain, "robust": self.robust}
+
+    def __repr__(self) -> str:
+        return f"<RobustResults: {self.model.description}, {self.robust.kind} by {self.robust.clusters.name}>"
+
+    def own_denominator(self, ddf: str) -> Denominator:
+        """What tests by the robust covariance need.
+
+        Parameters
+        ----------
+        ddf : str
+
+        Returns
+        -------
+        Denominator
+        """
+        return robust_denominator(self.plain, self.robust, ddf)
+
+    varcorr = varcorr
+
+    @cached_property
+    def pvalues(self) -> pd.Series[float]:
+        """Two-sided p-values of the t tests with Bell and McCaffrey's degrees of freedom."""
+        return pd.Series(self.ttest()["Pr(>|t|)"].to_numpy(), index=self.params.index)
+
+    def summary(self, *, correlation: bool | None = None, ddf: _Tests = "satterthwaite") -> Summary:
+        """Summarize the fit, with robust standard errors and tests.
+
+        Parameters
+        ----------
+        correlation : bool, optional
+        ddf : {"auto", "satterthwaite", "z"}
+
+        Returns
+        -------
+        Summary
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+        >>> fit.robust().summary().notes
+        ('Robust standard errors, CR2, by the 18 clusters of Subject.',)
+        """
+        return summary(self, correlation=correlation, ddf=ddf)
+
+    def tidy(self, effects: str | Sequence[str] = ("fixed", "ran_pars"), **options: Any) -> pd.DataFrame:
+        """Return estimates as a frame with a row each, as of other fits, fixed effects with robust tests.
+
+        Parameters
+        ----------
+        effects : str or sequence of str
+        **options
+            As of ``tidy`` of other fits.
+
+        Returns
+        -------
+        DataFrame
+        """
+        return tidy(self, effects, **{"ddf": "satterthwaite", **options})
+
+    def ttest(self, *, ddf: _Tests = "satterthwaite") -> Table:
+        """Test every fixed effect by itself.
+
+        Parameters
+        ----------
+        ddf : {"auto", "satterthwaite", "z"}
+
+        Returns
+        -------
+        Table
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+        >>> fit.robust("CR1").ttest()
+                  Estimate Std. Error df t value  Pr(>|t|)
+        Intercept  251.405     6.8246 17  36.838   < 2e-16 ***
+        Days        10.467     1.5458 17   6.771 3.264e-06 ***
+        ---
+        Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1
+        Robust standard errors, CR1, by the 18 clusters of Subject.
+        """
+        return tables.ttest(self, ddf=ddf)
+
+    def contest(
+        self,
+        L: Any,
+        *,
+        ddf: _Tests = "satterthwaite",
+        rhs: ArrayLike = 0.0,
+        joint: bool = True,
+        level: float | None = None,
+    ) -> Table:
+        """Test L beta = rhs: jointly by Hotelling's T^2 with approximate degrees of freedom (HTZ), or row by row.
+
+        Parameters
+        ----------
+        L, rhs, joint, level
+            As of ``contest`` of other fits.
+        ddf : {"auto", "satterthwaite", "z"}
+
+        Returns
+        -------
+        Table
+
+        Raises
+        ------
+        FitError
+            For more contrasts than the clusters tell.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+        >>> fit.robust("CR2").contest({"Days": 1})["DenDF"].round(3).tolist()
+        [17.0]
+        """
+        return _without_squares(tables.contest(self, L, ddf=ddf, rhs=rhs, joint=joint, level=level))
+
+    def anova(self, type: int | str = 3) -> Table:  # noqa: A002
+        """Test every term of the fixed part, as `contest` tests several rows together.
+
+        Parameters
+        ----------
+        type : {3, 2, 1, "III", "II", "I"}
+
+        Returns
+        -------
+        Table
+            Columns ``NumDF``, ``DenDF``, ``F value``, ``Pr(>F)``.
+        """
+        return _without_squares(tables.anova(self, type, ddf="satterthwaite"))
+
+    def conf_int(self, *, level: float | None = None, ddf: _Tests = "satterthwaite") -> pd.DataFrame:
+        """Compute confidence intervals of the fixed effects.
+
+        Parameters
+        ----------
+        level : float, optional
+            Coverage; by default ``mixfit.options.level``, 0.95 at first.
+        ddf : {"auto", "satterthwaite", "z"}
+
+        Returns
+        -------
+        DataFrame
+            Columns 0 and 1.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+        >>> fit.robust("CR2").conf_int().round(2).to_numpy().tolist()
+        [[237.01, 265.8], [7.21, 13.73]]
+        """
+        frame = tables.t_table(self, np.eye(len(self.params)), ddf, level=coverage(level))
+        limits = np.column_stack([frame["lower"], frame["upper"]])
+        return pd.DataFrame(limits, index=self.params.index)
+
+    def emmeans(self, specs: str | Sequence[str], **options: Any) -> EmMeans:
+        """Estimate marginal means with robust standard errors.
+
+        Parameters
+        ----------
+        specs : str or sequence of str
+        **options
+            As of ``emmeans`` of other fits; `ddf` is ``"satterthwaite"`` or ``"z"``.
+
+        Returns
+        -------
+        EmMeans
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> penicillin = mixfit.datasets.load("penicillin")
+        >>> fit = mixfit.mixed("yield ~ treat + (1 | blend)", penicillin).fit()
+        >>> fit.robust("CR2").emmeans("treat").frame["SE"].round(2).tolist()
+        [1.84, 2.66, 2.81, 2.47]
+        """
+        return emmeans(self, specs, **{"ddf": "satterthwaite", **options})
+
+    def predict(self, newdata: object = None, **options: Any) -> Any:
+        """Predict as the fit does; standard errors of predictions are the model's own, by ``plain.predict``.
+
+        Parameters
+        ----------
+        newdata : frame, optional
+        **options
+
+        Returns
+        -------
+        Series, shape (m,)
+
+        Raises
+        ------
+        FitError
+            For standard errors.
+        """
+        if options.get("se"):
+            raise FitError(
+                "Predictions have no robust standard errors: use emmeans() or contest(), or plain.predict()."
+            )
+        return self.plain.predict(newdata, **options)
+
+    def refit(self, y: ArrayLike) -> NoReturn:
+        """There is no refit of a view: see ``plain.refit``.
+
+        Parameters
+        ----------
+        y : array_like
+
+        Raises
+        ------
+        FitError
+            Always.
+        """
+        raise FitError("refit() is of the fit itself: use plain.refit(y).robust(...).")
+
+
+def _without_squares(table: Table) -> Table:
+    """A table without sums of squares, which robust tests do not come from."""
+    return replace(table, frame=table.frame.drop(columns=["Sum Sq", "Mean Sq"], errors="ignore"))
+
+
+def robust(fit: LinearFit, kind: str = "CR2", *, cluster: str | ArrayLike | None = None) -> RobustResults:
+    """See the fit with a robust covariance of its fixed effects, as R's clubSandwich estimates them.
+
+    Where the covariance of the rows within clusters is another than the model's, its own standard errors are wrong,
+    and these are right for many clusters; Bell and McCaffrey's adjustment (``"CR2"``) and degrees of freedom make
+    tests hold their size with few.
+
+    Parameters
+    ----------
+    kind : {"CR0", "CR1", "CR2", "CR3", "HC3"}
+        As of `cov_params`.
+    cluster : str or array_like, shape (nobs,), optional
+        A grouping factor, a column of the formula, or a label for each row used. By default the coarsest grouping
+        factor. Clusters must hold every level of the random effects whole.
+
+    Returns
+    -------
+    RobustResults
+        With ``summary``, ``ttest``, ``contest``, ``anova``, ``conf_int``, ``emmeans`` and ``tidy``.
+
+    Raises
+    ------
+    FitError
+        For another kind, and clusters that are not independent in the model.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+    >>> fit.robust("CR2").ttest()["Std. Error"].round(3).tolist()
+    [6.825, 1.546]
+    """
+    found = robust_covariance(fit, kind, cluster)
+    return RobustResults(fit.model, replace(fit.estimate, cov_beta=found.cov), fit, found)

@@ -1,0 +1,69 @@
+"""Layouts with other numbers of levels."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+import mixfit
+from mixfit import errors
+from mixfit.planning.extend import extend
+
+
+def test_new_units_are_copies_in_turn_so_that_factors_between_them_stay_balanced():
+    layout = mixfit.grid(Subject=4, Days=3, arm=["c", "t"], within="Subject", between="arm")
+    longer = extend(layout, {"Subject": 10}, {"Subject"})
+    wanted = mixfit.grid(Subject=10, Days=3, arm=["c", "t"], within="Subject", between="arm")
+    pd.testing.assert_frame_equal(longer, wanted)
+
+
+def test_fewer_levels_are_the_first_ones():
+    layout = mixfit.grid(Subject=10, Days=3, arm=["c", "t"], within="Subject", between="arm")
+    shorter = extend(layout, {"Subject": 4}, {"Subject"})
+    assert shorter["Subject"].cat.categories.tolist() == ["1", "2", "3", "4"]
+    assert shorter["arm"].value_counts().tolist() == [6, 6]
+
+
+def test_a_covariate_goes_on_with_its_steps_or_takes_the_values_given():
+    layout = mixfit.grid(Subject=3, dose=[0.0, 0.5, 1.0])
+    assert sorted(extend(layout, {"dose": 5}, {"Subject"})["dose"].unique()) == [0.0, 0.5, 1.0, 1.5, 2.0]
+    given = extend(layout, {"dose": [0.0, 2.0]}, {"Subject"})
+    assert len(given) == 6
+    assert sorted(given["dose"].unique()) == [0.0, 2.0]
+
+
+def test_groups_with_numbers_for_names_are_numbered_on():
+    frame = pd.DataFrame({"Subject": [308, 308, 310, 310], "x": [0, 1, 0, 1]})
+    assert extend(frame, {"Subject": 4}, {"Subject"})["Subject"].unique().tolist() == [308, 310, 311, 312]
+
+
+def test_what_lies_within_new_levels_is_new():
+    layout = mixfit.grid(school=2, classroom=3, pupil=4, nested="school/classroom/pupil")
+    longer = extend(layout, {"school": 5}, {"school", "classroom"})
+    assert longer["classroom"].nunique() == 15
+    assert longer["pupil"].nunique() == 60
+    assert not longer[["school", "classroom"]].drop_duplicates()["classroom"].duplicated().any()
+
+
+def test_a_factor_within_groups_has_its_number_in_each():
+    layout = mixfit.grid(school=2, classroom=3, pupil=4, nested="school/classroom/pupil")
+    more = extend(layout, {"pupil": 10, "classroom": 2}, {"school", "classroom"})
+    assert more.groupby("classroom", observed=True).size().tolist() == [10] * 4
+    assert more["pupil"].nunique() == 40
+
+
+@pytest.mark.parametrize(
+    ("along", "error", "said"),
+    [
+        ({"subject": 4}, errors.DataError, "no factor 'subject' to go along; its columns are 'Subject', 'x'"),
+        ({"x": 5}, errors.DataError, "no equal steps"),
+        ({"Subject": 0}, errors.DataError, "positive number"),
+        ({"x": [1, 1]}, errors.DataError, "not all different"),
+        ({"x": "ab"}, errors.ArgumentError, "a number of them"),
+        ({"x": 2.5}, errors.ArgumentError, "a number of them"),
+    ],
+)
+def test_what_cannot_be_extended_is_named(along, error, said: str):
+    layout = mixfit.grid(Subject=3, x=[0, 1, 5])
+    with pytest.raises(error, match=said):
+        extend(layout, along, {"Subject"})
