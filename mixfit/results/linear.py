@@ -30,6 +30,7 @@ from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
+from mixfit.results.check_model import check_model
 from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
 from mixfit.results.robust import robust
@@ -109,6 +110,7 @@ class LinearResults(FittedLinear):
     dfbeta = dfbeta
     influence = influence
     quantile_residuals = quantile_residuals
+    check_model = check_model
     residual_tests = residual_tests
     sample = sample
     ranova = ranova
