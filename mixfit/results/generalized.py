@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mixfit.bayes.sample import sample
 from mixfit.fitted.generalized import FittedGeneralized
+from mixfit.inference.binned import binned_residuals
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.collinearity import collinearity
 from mixfit.inference.comparisons.drop1 import drop1
@@ -31,6 +32,7 @@ from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
 from mixfit.results.means import effects, emmeans, emtrends
+from mixfit.results.check_model import check_model
 from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
 from mixfit.results.update import update
@@ -114,6 +116,8 @@ class GeneralizedResults(FittedGeneralized):
     influence = influence
     sample = sample
     quantile_residuals = quantile_residuals
+    binned_residuals = binned_residuals
+    check_model = check_model
     frequencies = frequencies
     residual_tests = residual_tests
 

@@ -33,6 +33,7 @@ from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
 from mixfit.report.variogram import variogram
 from mixfit.results.means import effects, emmeans, emtrends
+from mixfit.results.check_model import check_model
 from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
 from mixfit.results.robust import robust
@@ -120,6 +121,7 @@ class LinearResults(FittedLinear):
     dfbeta = dfbeta
     influence = influence
     quantile_residuals = quantile_residuals
+    check_model = check_model
     residual_tests = residual_tests
     sample = sample
     ranova = ranova
