@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 import mixfit
 from mixfit.errors import ComparisonError
-from mixfit.inference.comparisons.subsets import Subsets
 from tests.results.test_step import data
+
+if TYPE_CHECKING:
+    from mixfit.inference.comparisons.subsets import Subsets
 
 
 @cache
