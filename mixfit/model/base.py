@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -49,6 +50,8 @@ class MixedModel:
 
     data_name: str | None = None
     call: Call | None = None
+    note: str | None = None
+    """What a summary of its fits must say of how the model came about."""
     priors: Priors | str | None = None
     """What the fits of this model are penalized by."""
 
@@ -287,6 +290,12 @@ class MixedModel:
         if self.call is None:
             raise FitError("This model was not made by mixfit.mixed(formula, data): there is nothing to update.")
         return self.call.changed(self.design, formula, changes)
+
+    def marked(self, note: str) -> Self:
+        """The same model with a note on how it came about, which summaries show."""
+        model = copy.copy(self)
+        model.note = note
+        return model
 
     def of_rows(self, keep: NDArray[np.bool_]) -> Self:
         """The same model of some of its rows.

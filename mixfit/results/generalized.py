@@ -11,6 +11,7 @@ from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.collinearity import collinearity
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.families import compare_families
+from mixfit.inference.comparisons.step import step
 from mixfit.inference.fixed_effects.tables import anova, contest, ttest
 from mixfit.inference.frequencies import frequencies
 from mixfit.inference.heritability import heritability
@@ -90,6 +91,7 @@ class GeneralizedResults(FittedGeneralized):
     contest = contest
     ttest = ttest
     drop1 = drop1
+    step = step
     compare_families = compare_families
     effects = effects
     emmeans = emmeans

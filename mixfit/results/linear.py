@@ -12,6 +12,8 @@ from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.comparisons.ranova import ranova
 from mixfit.inference.fixed_effects.tables import anova, contest, p_values, ttest, vcov_kr
+from mixfit.inference.comparisons.step import step
+from mixfit.inference.fixed_effects.tables import anova, contest, ttest, vcov_kr
 from mixfit.inference.heritability import heritability
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
 from mixfit.inference.loadings import loadings
@@ -95,6 +97,7 @@ class LinearResults(FittedLinear):
     contest = contest
     ttest = ttest
     drop1 = drop1
+    step = step
     compare_families = compare_families
     effects = effects
     emmeans = emmeans
