@@ -14,6 +14,7 @@ from mixfit.formula import parse
 from mixfit.lmm.batches import assemble_batches
 from mixfit.model.base import MixedModel
 from mixfit.model.linear import LinearMixedModel
+from mixfit.sources.source import CHUNK_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 __all__ = ["StreamedLinearModel", "streamed"]
-
-# Rows at a time: arrays of some megabytes, which a processor's cache holds in part, and few enough calls.
-_CHUNK_ROWS = 2**17
 
 
 class StreamedLinearModel(LinearMixedModel):
@@ -132,7 +130,7 @@ def streamed(
                 f"{name}= is for data in memory: of rows in batches only linear models with independent residuals are "
                 "estimated. Read what the model needs of the source into a frame."
             )
-    chunk = _CHUNK_ROWS if chunk_rows is None else chunk_rows
+    chunk = CHUNK_ROWS if chunk_rows is None else chunk_rows
     if not isinstance(chunk, int) or isinstance(chunk, bool) or chunk < 1:
         raise ArgumentError(f"chunk_rows is a number of rows, 1 or more, not {chunk_rows!r}.")
     if na_action not in ("drop", "raise"):
