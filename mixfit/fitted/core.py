@@ -142,7 +142,7 @@ class Fitted(Helped):
     @property
     def nobs(self) -> int:
         """Number of observations used."""
-        return len(self.model.design.y)
+        return self.model.design.n_rows
 
     @property
     def npar(self) -> int:

@@ -28,6 +28,7 @@ from mixfit.gram.residual import ResidualStage
 from mixfit.helped import helped
 from mixfit.lmm.assemble import random_rows
 from mixfit.model.base import MixedModel
+from mixfit.model.call import remembered
 from mixfit.nlmm.estimate import estimate
 from mixfit.nlmm.problem import make_problem
 
@@ -74,6 +75,7 @@ class _Stack:
         return self.expression.at(values)
 
 
+@remembered
 @helped
 def nonlinear(
     formula: str,

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mixfit.defaults import coverage
 from mixfit.errors import FitError
+from mixfit.inference.means.specs import response_label
 from mixfit.inference.within import pooling
 from mixfit.plots.figure import BLUE, GREEN, GREY, RED, length_in_inches, panels, thin_labels
 from mixfit.tables.layout import shown
@@ -94,10 +95,7 @@ def choose_columns(known: Sequence[str], columns: str | Sequence[str] | None, gr
 
 def response_name(fit: Fit) -> str:
     """Name of the response for an axis; of ``cbind(a, b)`` the proportion of the first."""
-    from mixfit.formula import parse
-
-    arguments = parse(fit.model.formula_text, random=None).response.arguments
-    return fit.model.design.endog_name if arguments is None else f"proportion of {arguments[0]}"
+    return response_label(fit.model.design)
 
 
 def caterpillar(

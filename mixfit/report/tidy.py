@@ -177,7 +177,9 @@ def tidy_fixed(fit: Fit, alpha: float | None, exponentiate: bool, ddf: str | Non
         frame["conf.low"], frame["conf.high"] = _limits(frame, alpha)
     if exponentiate:
         shown_columns = [column for column in ("estimate", "conf.low", "conf.high") if column in frame]
-        frame[shown_columns] = np.exp(frame[shown_columns])
+        with np.errstate(over="ignore"):
+            # the limits of what is not determined are infinite
+            frame[shown_columns] = np.exp(frame[shown_columns])
         frame["std.error"] *= frame["estimate"]
     return frame
 

@@ -11,14 +11,14 @@ from mixfit.defaults import coverage
 from mixfit.errors import FitError
 from mixfit.fitted.ordinal import FittedOrdinal
 from mixfit.inference.fixed_effects.denominator import parse_ddf
-from mixfit.inference.means.emmeans import emmeans
 from mixfit.inference.profiles.intervals import conf_int
 from mixfit.results.generalized import GeneralizedResults
+from mixfit.results.means import emmeans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mixfit.inference.means.marginal_means import EmMeans
+    from mixfit.results.means import MarginalMeans
 
 __all__ = ["OrdinalResults"]
 
@@ -108,7 +108,7 @@ class OrdinalResults(FittedOrdinal, GeneralizedResults):
         self,
         specs: str | Sequence[str],
         **options: Any,
-    ) -> EmMeans:
+    ) -> MarginalMeans:
         """Estimate marginal means of the latent variable, from a location of zero.
 
         Parameters
@@ -119,7 +119,7 @@ class OrdinalResults(FittedOrdinal, GeneralizedResults):
 
         Returns
         -------
-        EmMeans
+        MarginalMeans
 
         Raises
         ------

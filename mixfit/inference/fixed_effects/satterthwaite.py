@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["DfMoments", "combine_df", "curves_upwards", "moments", "satterthwaite_df"]
+__all__ = ["SAME_DF", "DfMoments", "combine_df", "curves_upwards", "moments", "satterthwaite_df"]
 
 # Of the scaled Hessian; differences know it to about 1e-7, exact derivatives to 1e-12.
 _SMALLEST_CURVATURE = 1e-10
 # A scaled curvature below minus this is no rounding, nor what an optimum that is certified may have left.
 _DOWNWARDS = 1e-4
-# lmerTest's own tolerance: equal degrees of freedom are not combined, but kept.
-_SAME_DF = 1e-8
+#: lmerTest's own tolerance: equal degrees of freedom are not combined, but kept.
+SAME_DF = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +139,7 @@ def combine_df(df: Array) -> float:
     >>> combine_df(np.array([10.0, 10.0])), round(combine_df(np.array([10.0, 20.0])), 3)
     (10.0, 13.077)
     """
-    if (np.abs(np.diff(df)) < _SAME_DF).all():
+    if (np.abs(np.diff(df)) < SAME_DF).all():
         return float(df.mean())
     if (df <= 2.0).any():
         return 2.0

@@ -17,7 +17,7 @@ from mixfit.inference.means.averaged import averaged_means
 from mixfit.inference.means.linear_functions import scale_of
 from mixfit.inference.means.marginal_frames import Settings, means_frame
 from mixfit.inference.means.marginal_means import EmMeans
-from mixfit.inference.means.reference_grid import average, reference_grid
+from mixfit.inference.means.reference_grid import average
 from mixfit.inference.means.specs import read_request
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def emmeans(
     type: Literal["link", "response"] = "link",  # noqa: A002
     offset: float | None = None,
     cov_keep: int = 2,
+    nuisance: str | Sequence[str] | None = None,
+    nesting: Mapping[str, Sequence[str] | str] | None = None,
     predictor: str = MEAN,
     re_form: Literal["population", "marginal"] = "population",
 ) -> EmMeans:
@@ -86,6 +88,13 @@ def emmeans(
     cov_keep : int
         A covariate with at most so many distinct values keeps them and is averaged over as a factor; 1 puts every
         covariate at its mean.
+    nuisance : str or sequence of str, optional
+        Factors that interact with no other and are averaged over, without a place in the reference grid: for models
+        with so many factors that it would be too large.
+    nesting : mapping of str to str or sequence of str, optional
+        Which factors are nested in which. By default those whose levels each occur with one level of another, and what
+        the formula has within another alone, as ``a / b`` has b; ``{}`` for none. The levels of a nested factor are
+        shown with those of what it is nested in, and averaged over within them.
     predictor : {"mean", "zi", "dispersion"}
         Which predictor the means are of: log odds of a further zero (probabilities by ``type="response"``), or
         logarithms of the dispersion as glmmTMB has it.
@@ -129,11 +138,11 @@ def emmeans(
     >>> mixfit.emmeans(fit, "treat").pairs()["p.value"].round(4).tolist()
     [0.9827, 0.3105, 0.8838, 0.4905, 0.9827, 0.7002]
     """
-    request = read_request(fit, specs, by, at, cov_keep, predictor)
+    request = read_request(fit, specs, by, at, cov_keep, predictor, nuisance, nesting)
     level = coverage(level)
     fit, within = request.fit, request.by
     contrasts = request.method if contrasts is None else contrasts
-    grid = reference_grid(fit, request.variables, request.focal)
+    grid = request.grid(weights)
     L = average(grid, weights)
     fixed_offset = _offset(fit) if offset is None else float(offset)
     settings = Settings(fit, parse_ddf(fit, ddf), level, scale_of(fit, type), grid.averaged)
@@ -142,6 +151,8 @@ def emmeans(
     if re_form == "marginal" and is_generalized(fit):
         if predictor != MEAN:
             raise FitError("re_form='marginal' is for means of the response, and those of another predictor are not.")
+        if request.nuisance:
+            raise FitError("re_form='marginal' averages responses, for which no factor is a nuisance: use at=.")
         averages = averaged_means(fit, grid, weights, fixed_offset)
         L, settings = np.eye(len(L)), replace(settings, means=averages)
     estimates = settings.evaluate(L, np.full(len(L), fixed_offset))
@@ -155,5 +166,4 @@ def emmeans(
 
 
 def _offset(fit: Fit) -> float:
-    offset = fit.model.design.offset
-    return 0.0 if offset is None else float(offset.mean())
+    return fit.model.design.mean_offset

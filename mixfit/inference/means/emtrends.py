@@ -16,7 +16,7 @@ from mixfit.inference.means.design_slopes import design_slopes
 from mixfit.inference.means.linear_functions import ResponseScale, scale_of
 from mixfit.inference.means.marginal_frames import Settings, means_frame
 from mixfit.inference.means.marginal_means import EmMeans
-from mixfit.inference.means.reference_grid import average, reference_grid
+from mixfit.inference.means.reference_grid import average
 from mixfit.inference.means.specs import as_names, read_request
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def emtrends(
     level: float | None = None,
     weights: str = "equal",
     cov_keep: int = 2,
+    nuisance: str | Sequence[str] | None = None,
+    nesting: Mapping[str, Sequence[str] | str] | None = None,
     predictor: str = MEAN,
 ) -> EmMeans:
     r"""Estimate marginal slopes in a covariate, as R's emtrends.
@@ -61,7 +63,7 @@ def emtrends(
         Variables in whose combinations the slopes are shown and compared apart.
     at : mapping of str to value or list of values, optional
         As of `emmeans`; it may name the covariate, which `specs` may then name too: slopes at several places.
-    contrasts, ddf, adjust, level, weights, cov_keep, predictor
+    contrasts, ddf, adjust, level, weights, cov_keep, nuisance, nesting, predictor
         As of `emmeans`.
 
     Returns
@@ -104,11 +106,11 @@ def emtrends(
         if len(names) != 1 or "~" in names[0]:
             raise FitError("Say by var= which covariate the slopes are in.")
         var, specs, by = names[0], as_names(by), None
-    request = read_request(fit, specs, by, at, cov_keep, predictor)
+    request = read_request(fit, specs, by, at, cov_keep, predictor, nuisance, nesting)
     level = coverage(level)
     fit, within = request.fit, request.by
     contrasts = request.method if contrasts is None else contrasts
-    grid = reference_grid(fit, request.variables, request.focal)
+    grid = request.grid(weights)
     grid = replace(grid, X=design_slopes(fit, grid.rows, var).reshape(grid.X.shape))
     L = average(grid, weights)
     written = scale_of(fit, "link")

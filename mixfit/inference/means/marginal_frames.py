@@ -85,7 +85,7 @@ def _cells(frame: pd.DataFrame) -> pd.DataFrame:
     columns: dict[str, list[str]] = {}
     for j, name in enumerate(headers):
         values = frame[name]
-        if j < start:
+        if j < start or name == ".group":
             if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
                 columns[name] = format_common(values.to_numpy(dtype=np.float64), _LEVEL_DIGITS)
             else:
