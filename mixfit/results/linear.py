@@ -12,6 +12,7 @@ from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.comparisons.ranova import ranova
 from mixfit.inference.comparisons.step import step
+from mixfit.inference.fixed_effects.claims import statement_tests, t_test, wald_test
 from mixfit.inference.fixed_effects.tables import anova, contest, p_values, ttest, vcov_kr
 from mixfit.inference.heritability import heritability
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
@@ -95,6 +96,9 @@ class LinearResults(FittedLinear):
     anova = anova
     contest = contest
     ttest = ttest
+    test = statement_tests
+    t_test = t_test
+    wald_test = wald_test
     drop1 = drop1
     step = step
     compare_families = compare_families
