@@ -18,7 +18,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from mixfit import wald
-from mixfit.arguments import check_probability
+from mixfit.defaults import coverage
 from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.inference.predictors import seen_from
@@ -85,12 +85,12 @@ def inflation_limits(factors: Array, nobs: int, p: int, level: float) -> Array:
         return np.asarray(1.0 / (1.0 - expit(np.column_stack([logit(r) - half, logit(r) + half]))))
 
 
-def collinearity(fit: Fit, *, level: float = 0.95, predictor: str = MEAN) -> Table:
+def collinearity(fit: Fit, *, level: float | None = None, predictor: str = MEAN) -> Table:
     """Tell how much the terms of the fixed part have in common, as ``performance::check_collinearity``.
 
     Parameters
     ----------
-    level : float
+    level : float, optional
         Coverage of the intervals.
     predictor : {"mean", "zi", "dispersion"}
         Whose terms.
@@ -123,7 +123,7 @@ def collinearity(fit: Fit, *, level: float = 0.95, predictor: str = MEAN) -> Tab
     >>> mixfit.mixed("distance ~ age * Sex + (1 | Subject)", teeth).fit().collinearity()["VIF"].round(2).tolist()
     [1.69, 4.08, 4.76]
     """
-    check_probability("level", level)
+    level = coverage(level)
     own = seen_from(fit, predictor)
     structure = own.model.design.fixed
     if structure is None:
