@@ -169,8 +169,8 @@ def avg_comparisons(
     newdata: pd.DataFrame | None = None,
     what: Literal["response", "link", "conditional", "zero", "dispersion"] = "response",
     re_form: Literal["population", "marginal"] = "population",
-    ddf: Literal["kenward-roger", "satterthwaite", "residual", "none"] | None = None,
-    level: float = 0.95,
+    ddf: str | None = None,
+    level: float | None = None,
 ) -> Averages:
     """Compare average predictions where a variable takes another value in all rows, as marginaleffects.
 

@@ -31,8 +31,8 @@ def avg_predictions(
     newdata: pd.DataFrame | None = None,
     what: Literal["response", "link", "conditional", "zero", "dispersion"] = "response",
     re_form: Literal["population", "marginal"] = "population",
-    ddf: Literal["kenward-roger", "satterthwaite", "residual", "none"] | None = None,
-    level: float = 0.95,
+    ddf: str | None = None,
+    level: float | None = None,
 ) -> Averages:
     """Average predictions over rows, as marginaleffects.
 
@@ -52,8 +52,8 @@ def avg_predictions(
         At random effects of zero, or averaged over the population of groups.
     ddf : str, optional
         As of `emmeans`; generalized models have none.
-    level : float
-        Coverage of intervals.
+    level : float, optional
+        Coverage of intervals; by default ``mixfit.options.level``, 0.95 at first.
 
     Returns
     -------

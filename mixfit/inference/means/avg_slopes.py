@@ -34,8 +34,8 @@ def avg_slopes(
     newdata: pd.DataFrame | None = None,
     what: Literal["response", "link", "conditional", "zero", "dispersion"] = "response",
     re_form: Literal["population", "marginal"] = "population",
-    ddf: Literal["kenward-roger", "satterthwaite", "residual", "none"] | None = None,
-    level: float = 0.95,
+    ddf: str | None = None,
+    level: float | None = None,
 ) -> Averages:
     """Average the derivatives of predictions in covariates over rows: average marginal effects.
 

@@ -93,8 +93,8 @@ def effects(
     *,
     by: str | Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
-    ddf: Literal["kenward-roger", "satterthwaite", "residual", "none"] | None = None,
-    level: float = 0.95,
+    ddf: str | None = None,
+    level: float | None = None,
     weights: str = "equal",
     type: Literal["link", "response"] = "response",  # noqa: A002
     offset: float | None = None,
