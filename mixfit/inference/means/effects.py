@@ -158,7 +158,7 @@ def effects(
       11   22.6 0.586 25     21.4     23.9
       14   24.1 0.691 25     22.7     25.5
     <BLANKLINE>
-    Degrees-of-freedom method: kenward-roger
+    Degrees-of-freedom method: satterthwaite
     Confidence level used: 0.95
     """
     own = seen_from(fit, predictor)
