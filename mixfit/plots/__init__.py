@@ -6,27 +6,43 @@ Every function draws on the axes that it is given, or makes a figure, and return
 
 from mixfit.plots.calibration import calibration
 from mixfit.plots.categories import category_probabilities
-from mixfit.plots.distribution_plots import quantile_residual_plot, rootogram
+from mixfit.plots.coefficient_plots import coefficients, effect_correlations
+from mixfit.plots.distribution_plots import (
+    binned_residual_plot,
+    predictive_check,
+    quantile_residual_plot,
+    rootogram,
+)
 from mixfit.plots.group_lines import fitted_lines
+from mixfit.plots.partial import partial_residuals
 from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
 from mixfit.plots.random_effects import caterpillar, shrinkage
+from mixfit.plots.ranef_pairs import ranef_pairs
 from mixfit.plots.residual_plots import residuals_fitted, scale_location
+from mixfit.plots.spaghetti import spaghetti
 from mixfit.plots.strips import strip
 from mixfit.plots.zeta import profile_zeta
 
 __all__ = [
+    "binned_residual_plot",
     "calibration",
     "category_probabilities",
     "caterpillar",
+    "coefficients",
+    "effect_correlations",
     "fitted_lines",
+    "partial_residuals",
+    "predictive_check",
     "profile_zeta",
     "qq_ranef",
     "qq_residuals",
     "quantile_residual_plot",
+    "ranef_pairs",
     "residuals_fitted",
     "rootogram",
     "scale_location",
     "shrinkage",
+    "spaghetti",
     "strip",
 ]
 

@@ -10,7 +10,7 @@ import pandas as pd
 from mixfit.errors import FitError, MissingPackageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.axis import XAxis, YAxis
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLUE",
+    "COLOURS",
     "GREEN",
     "GREY",
+    "MARKERS",
     "RED",
     "Panels",
     "empty_note",
@@ -32,10 +34,14 @@ __all__ = [
     "point_style",
     "texts",
     "thin_labels",
+    "with_unit",
 ]
 
 # Okabe & Ito's colours, told apart by colour-blind readers as well.
 BLUE, RED, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "0.55"
+# Several of a kind, told apart by their marks as well.
+COLOURS = (BLUE, RED, GREEN, "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = "osD^vP"
 
 # The typographer's point.
 _POINTS_AN_INCH = 72.0
@@ -183,6 +189,18 @@ def thin_labels(axis: XAxis | YAxis, labels: Sequence[object], size: float = 8.0
         room = room if turned else across
     step = max(1, int(np.ceil(len(written) / max(room, 1.0))))
     axis.set_ticks(places[::step].tolist(), written[::step], fontsize=size, rotation=90.0 if turned else 0.0)
+
+
+def with_unit(name: str, units: Mapping[str, str] | None) -> str:
+    """A variable as an axis names it, with the unit that it is in where one is known.
+
+    Examples
+    --------
+    >>> with_unit("Reaction", {"Reaction": "ms"}), with_unit("Days", None)
+    ('Reaction (ms)', 'Days')
+    """
+    unit = (units or {}).get(name)
+    return name if unit is None else f"{name} ({unit})"
 
 
 def empty_note(axes: Axes, text: str) -> None:
