@@ -14,12 +14,14 @@ from mixfit.plots.distribution_plots import (
     rootogram,
 )
 from mixfit.plots.group_lines import fitted_lines
+from mixfit.plots.means import emmip
 from mixfit.plots.partial import partial_residuals
 from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
 from mixfit.plots.random_effects import caterpillar, shrinkage
 from mixfit.plots.ranef_pairs import ranef_pairs
 from mixfit.plots.residual_plots import residuals_fitted, scale_location
 from mixfit.plots.spaghetti import spaghetti
+from mixfit.plots.structures import correlation_map, variogram_plot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +71,8 @@ class Plots:
     caterpillar = _method(caterpillar)
     coefficients = _method(coefficients)
     effect_correlations = _method(effect_correlations)
+    correlation_map = _method(correlation_map)
+    emmip = _method(emmip)
     fitted_lines = _method(fitted_lines)
     partial_residuals = _method(partial_residuals)
     predictive_check = _method(predictive_check)
@@ -81,3 +85,4 @@ class Plots:
     scale_location = _method(scale_location)
     shrinkage = _method(shrinkage)
     spaghetti = _method(spaghetti)
+    variogram = _method(variogram_plot)

@@ -10,7 +10,7 @@ from mixfit import wald
 from mixfit.arguments import check_flag, check_probability
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_linear
-from mixfit.plots.figure import COLOURS, GREY, MARKERS, one_axes
+from mixfit.plots.figure import GREY, line_styles, one_axes
 from mixfit.report.model_rows import estimates
 from mixfit.report.model_table import named_fits
 from mixfit.tables.layout import shown
@@ -103,13 +103,14 @@ def coefficients(
     height = float(np.clip(len(chosen) * max(_INCHES_A_COEFFICIENT, k * _INCHES_A_LINE) + 0.9, *_HEIGHTS))
     axes = one_axes(ax, (6.0, height))
     axes.axvline(1.0 if exponentiate else 0.0, color=GREY, linewidth=1.0, zorder=0)
+    styles = line_styles(k)
     for j, (name, frame) in enumerate(zip(models, frames, strict=True)):
         rows = frame.reindex(chosen)
         at = np.arange(len(chosen)) + (_SHARE * (j - 0.5 * (k - 1)) / k)
         middle, low, high = (rows[c].to_numpy(dtype=float) for c in ("estimate", "conf.low", "conf.high"))
-        colour = COLOURS[j % len(COLOURS)]
-        axes.hlines(at, low, high, color=colour, linewidth=1.8)
-        axes.plot(middle, at, MARKERS[j % len(MARKERS)], color=colour, markersize=6.0, label=name)
+        style = styles[j]
+        axes.hlines(at, low, high, color=style["color"], linewidth=1.8)
+        axes.plot(middle, at, style["marker"], color=style["color"], markersize=6.0, label=name)
     axes.set_yticks(np.arange(len(chosen)), chosen)
     axes.set_ylim(len(chosen) - 0.5, -0.5)
     what = "exponentiated coefficient" if exponentiate else "coefficient"

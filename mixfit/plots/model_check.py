@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.plots.figure import BLUE, COLOURS, GREY, MARKERS, RED, empty_note, panels, point_style, thin_labels
+from mixfit.plots.figure import BLUE, GREY, RED, empty_note, line_styles, panels, point_style, thin_labels
 from mixfit.plots.quantile_plots import normal_points
 from mixfit.plots.residual_plots import smooth_curve
 
@@ -202,9 +202,9 @@ def _mode_quantiles(axes: Axes, modes: dict[str, Array]) -> None:
         empty_note(axes, "no random effect has variance")
         return
     axes.axline((0.0, 0.0), slope=1.0, color=GREY, linewidth=1.4, zorder=1)
-    for j, (name, values) in enumerate(modes.items()):
+    for (name, values), look in zip(modes.items(), line_styles(len(modes)), strict=True):
         style = point_style(len(values)) | {"alpha": 0.75}
         at = normal_points(values)
-        axes.scatter(*at, color=COLOURS[j % len(COLOURS)], marker=MARKERS[j % len(MARKERS)], label=name, **style)
+        axes.scatter(*at, color=look["color"], marker=look["marker"], label=name, **style)
     axes.set(xlabel="standard normal quantile", ylabel="standardized mode")
     axes.legend(fontsize="small", frameon=False)

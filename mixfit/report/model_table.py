@@ -219,7 +219,7 @@ def table(
     for flag, value in (("random", random), ("exponentiate", exponentiate), ("stars", stars)):
         check_flag(flag, value)
     tests = bool({"conf.int", "p.value", "statistic", "df"} & {*lines}) or stars
-    options = {"conf_int": "conf.int" in lines, "conf_level": level, "exponentiate": exponentiate}
+    options = {"conf_int": "conf.int" in lines, "level": level, "exponentiate": exponentiate}
     method = "satterthwaite" if tests and ddf is None else ddf
     frames = {name: estimates(fit, method, options) for name, fit in models.items()}
     layout = Layout(tuple(lines), digits, stars)

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 import mixfit
 from mixfit.errors import FitError
 from mixfit.plots import coefficients, effect_correlations
-from mixfit.plots.figure import COLOURS
+from mixfit.plots.figure import line_styles
 from tests.plots.fits import cbpp_fit, crossed_fit, pulp_fit, sleep_fit
 
 
@@ -38,7 +38,7 @@ def test_several_models() -> None:
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["model", "robust"]
     assert_allclose(segments(axes, 1), fit.robust("CR2").conf_int())
     drawn = [line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_marker() not in ("None", None)]
-    assert [to_hex(line.get_color()) for line in drawn] == [c.lower() for c in COLOURS[:2]]
+    assert [to_hex(line.get_color()) for line in drawn] == [style["color"].lower() for style in line_styles(2)]
     assert len({line.get_marker() for line in drawn}) == 2
     assert (drawn[0].get_ydata() < drawn[1].get_ydata()).all()
 
