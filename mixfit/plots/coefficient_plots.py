@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixfit import wald
-from mixfit.arguments import check_flag, check_probability
+from mixfit.arguments import check_flag
+from mixfit.defaults import coverage
 from mixfit.errors import FitError
-from mixfit.fitted.protocols import is_linear
 from mixfit.plots.figure import GREY, line_styles, one_axes
 from mixfit.report.model_rows import estimates
 from mixfit.report.model_table import named_fits
@@ -46,7 +46,7 @@ def coefficients(
     names: Sequence[str] | None = None,
     terms: Sequence[str] | None = None,
     intercept: bool = False,
-    level: float = 0.95,
+    level: float | None = None,
     ddf: str | None = None,
     exponentiate: bool = False,
     ax: Axes | None = None,
@@ -63,10 +63,10 @@ def coefficients(
         Fixed effects to draw, from top to bottom; all but the constant by default.
     intercept : bool
         Whether the constant is among them by default.
-    level : float
-        Coverage of the intervals.
+    level : float, optional
+        Coverage of the intervals; by default ``mixfit.options.level``, 0.95 at first.
     ddf : str, optional
-        Degrees of freedom of linear models, Satterthwaite's by default.
+        Degrees of freedom of linear models, as in ``summary``.
     exponentiate : bool
         Whether odds ratios or ratios are drawn, on a logarithmic axis.
     ax : Axes, optional
@@ -92,11 +92,10 @@ def coefficients(
     ['age', 'Sex[T.Female]', 'age:Sex[T.Female]']
     """
     models = named_fits(fits, names)
-    check_probability("level", level)
+    share = coverage(level)
     check_flag("exponentiate", exponentiate)
-    options = {"conf_int": True, "conf_level": level, "exponentiate": exponentiate}
-    method = "satterthwaite" if ddf is None else ddf
-    frames = [estimates(fit, method if is_linear(fit) else None, options) for fit in models.values()]
+    options = {"conf_int": True, "level": share, "exponentiate": exponentiate}
+    frames = [estimates(fit, ddf, options) for fit in models.values()]
     frames = [frame[frame["part"] == "fixed"].set_index("term") for frame in frames]
     chosen = _chosen(frames, terms, intercept)
     k = len(models)
@@ -114,7 +113,7 @@ def coefficients(
     axes.set_yticks(np.arange(len(chosen)), chosen)
     axes.set_ylim(len(chosen) - 0.5, -0.5)
     what = "exponentiated coefficient" if exponentiate else "coefficient"
-    axes.set_xlabel(f"{what}, {100.0 * level:g}% interval")
+    axes.set_xlabel(f"{what}, {100.0 * share:g}% interval")
     if exponentiate:
         _logarithmic(axes)
     if k > 1:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mixfit.defaults import coverage
 from mixfit.errors import DataError, FitError
 from mixfit.fitted.protocols import is_generalized
 from mixfit.plots.figure import BLUE, RED, one_axes, point_style, thin_labels, with_unit
@@ -37,7 +38,7 @@ def partial_residuals(
     x: str,
     *,
     data: Any = None,
-    level: float = 0.95,
+    level: float | None = None,
     smooth: bool = True,
     units: Mapping[str, str] | None = None,
     ax: Axes | None = None,
@@ -56,8 +57,8 @@ def partial_residuals(
         A column of `data`.
     data : frame, optional
         That of the fit. Needed for a variable that the formula does not have.
-    level : float
-        Coverage of the interval of the line.
+    level : float, optional
+        Coverage of the interval of the line; by default ``mixfit.options.level``, 0.95 at first.
     smooth : bool
         Whether to draw a lowess line through the points, where `x` is a number.
     units : mapping of str to str, optional
@@ -88,7 +89,7 @@ def partial_residuals(
     """
     if is_generalized(fit) and fit.model.family.kind == "ordinal":
         raise FitError("Ordered categories have no residuals on the scale of the predictor to draw.")
-    design = fit.model.design
+    share, design = coverage(level), fit.model.design
     frame = model_frame(design) if data is None else used_rows(data, design)
     if x not in frame:
         there = ", ".join(map(repr, map(str, frame.columns)))
@@ -99,11 +100,11 @@ def partial_residuals(
     own = _predictor(fit, typical, x, frame[x], se=False)["mean"].to_numpy(dtype=float)
     points = own + np.asarray(fit.residuals("working"), dtype=float)
     axes = one_axes(ax)
-    middle, half = band["mean"].to_numpy(dtype=float), normal_quantile(1.0 - level) * band["mean_se"].to_numpy()
+    middle, half = band["mean"].to_numpy(dtype=float), normal_quantile(1.0 - share) * band["mean_se"].to_numpy()
     if values is None:
         axes.scatter(places, points, color="0.35", zorder=1, **point_style(len(points)))
         axes.fill_between(at, middle - half, middle + half, color=BLUE, alpha=0.2, linewidth=0.0, zorder=2)
-        axes.plot(at, middle, color=BLUE, linewidth=2.0, label=f"model, {100.0 * level:g}% interval", zorder=3)
+        axes.plot(at, middle, color=BLUE, linewidth=2.0, label=f"model, {100.0 * share:g}% interval", zorder=3)
         if smooth:
             known = np.isfinite(places)
             curve = smooth_curve(places[known], points[known], robust=not is_generalized(fit))
@@ -111,7 +112,7 @@ def partial_residuals(
     else:
         spread = np.linspace(-_JITTER, _JITTER, len(points))[np.random.default_rng(0).permutation(len(points))]
         axes.scatter(places + spread, points, color="0.35", zorder=1, **point_style(len(points)))
-        label = f"model, {100.0 * level:g}% interval"
+        label = f"model, {100.0 * share:g}% interval"
         axes.errorbar(at, middle, half, fmt="o", color=BLUE, markersize=7.0, elinewidth=2.0, label=label, zorder=3)
         axes.set_xlim(-0.5, len(at) - 0.5)
         thin_labels(axes.xaxis, values)

@@ -132,7 +132,7 @@ def test_points_get_smaller_and_fainter_as_they_get_many() -> None:
 def test_the_accessor_is_the_functions_with_the_fit_filled_in(fit: object) -> None:
     plot = fit().plot
     assert [name for name in dir(plot) if not name.startswith("_")] == sorted(
-        [*DRAWN, "binned_residual_plot", "category_probabilities", "rootogram"]
+        [*DRAWN, "binned_residual_plot", "category_probabilities", "correlation_map", "emmip", "rootogram", "variogram"]
     )
     for name in DRAWN:
         function, method = getattr(mixfit.plots, name), getattr(plot, name)
