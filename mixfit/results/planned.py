@@ -12,6 +12,7 @@ from mixfit.fitted.generalized import FittedGeneralized
 from mixfit.fitted.linear import FittedLinear
 from mixfit.fitted.protocols import is_linear
 from mixfit.fitted.stated import slots, stated_estimate, stated_values
+from mixfit.planning.encodings import check_encodings
 from mixfit.planning.extend import extend
 from mixfit.planning.parameters import read_parameters
 from mixfit.report.varcorr import varcorr
@@ -230,7 +231,8 @@ class Plan:
         Raises
         ------
         DataError
-            For a column that the layout does not have, or that cannot be continued.
+            For a column that the layout does not have, or that cannot be continued, and where the formula computes
+            from whole columns, as ``scale(x)`` does, what would be another covariate in other rows.
 
         Examples
         --------
@@ -249,6 +251,7 @@ class Plan:
         groups = {name for term in _every_term(self.model) for name in term.written.name.split(":")}
         data = extend(self.data, along, groups & set(self.data.columns))
         model = self.model.with_data(data)
+        check_encodings(self.model, model, data)
         return replace(self, fit=_stated(model, stated_values(self.fit), self.fit), data=data)
 
 
