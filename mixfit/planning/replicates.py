@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixfit.defaults import options
+from mixfit.fitted.protocols import is_linear
 from mixfit.inference.fixed_effects.denominator import parse_ddf
 from mixfit.inference.refit import Refits, Refitter, batch_singular, simulated_blocks
 from mixfit.lmm.batch.estimate import Batch
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.fitted.protocols import Fit
-    from mixfit.inference.fixed_effects.denominator import Ddf
     from mixfit.planning.hypotheses import Hypothesis
 
     Array = NDArray[np.float64]
@@ -27,9 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Replicates", "read_ddf", "replicate"]
 
 # Tests that are array operations over replicates; the others look at one refit after another.
-_TOGETHER = ("satterthwaite", "residual", "none")
-# What users call tests by the normal distribution as well.
-_NORMAL = "z"
+_TOGETHER = ("satterthwaite", "residual", "z")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,16 +53,19 @@ class Replicates:
         return np.asarray(self.tests[:, :, 0] < 1.0 - level)
 
 
-def read_ddf(fit: Fit, ddf: str | None) -> Ddf:
-    """The method asked for, ``"z"`` being none; raises as other tests do."""
-    return parse_ddf(fit, "none" if ddf == _NORMAL else ddf)
+def read_ddf(fit: Fit, ddf: str | None) -> str:
+    """The method asked for; ``"auto"`` is Satterthwaite's of linear models, which all replicates have together."""
+    name = options.ddf if ddf is None else ddf
+    if name == "auto":
+        return "satterthwaite" if is_linear(fit) else "z"
+    return parse_ddf(fit, name)
 
 
 def replicate(
     fit: Fit,
     hypotheses: Sequence[Hypothesis],
     n: int,
-    ddf: Ddf,
+    ddf: str,
     rng: np.random.Generator,
     n_jobs: int | None,
     done: Callable[[int], object],
@@ -107,7 +109,7 @@ def replicate(
     )
 
 
-def _batch(fit: Any, hypotheses: Sequence[Hypothesis], ddf: Ddf) -> Batch | None:
+def _batch(fit: Any, hypotheses: Sequence[Hypothesis], ddf: str) -> Batch | None:
     """What fits and tests all responses together; None where they are fitted or tested one by one."""
     if ddf not in _TOGETHER or not isinstance(fit.estimate, LinearEstimate):
         return None
