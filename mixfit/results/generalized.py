@@ -32,8 +32,8 @@ from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
-from mixfit.results.means import effects, emmeans, emtrends
 from mixfit.results.check_model import check_model
+from mixfit.results.means import effects, emmeans, emtrends
 from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
 from mixfit.results.update import update

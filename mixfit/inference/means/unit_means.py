@@ -18,8 +18,7 @@ from mixfit.fitted.further import part_gradient
 from mixfit.fitted.marginal import integrated, joint_covariance
 from mixfit.fitted.predict import estimable_rows
 from mixfit.fitted.protocols import is_generalized
-from mixfit.inference.fixed_effects.denominator import denominator
-from mixfit.inference.means.emmeans import means_ddf
+from mixfit.inference.fixed_effects.denominator import denominator, parse_ddf
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -97,9 +96,9 @@ def unit_means(fit: Fit, what: str, re_form: str, ddf: str | None) -> UnitMeans:
         if what not in ("response", "link"):
             raise FitError(f"what is 'response' for a linear model, not {what!r}.")
         # the average over normal effects is the mean where they are zero
-        method = denominator(fit, means_ddf(fit, ddf))
+        method = denominator(fit, parse_ddf(fit, ddf))
         return UnitMeans(fit, what, False, method, method.cov)
-    means_ddf(fit, ddf)
+    parse_ddf(fit, ddf)
     if re_form == "marginal":
         if what != "response":
             raise FitError(f"re_form='marginal' averages responses, and what={what!r} is none.")
