@@ -75,6 +75,13 @@ class Plan:
         return self.fit.model
 
     @property
+    def groups(self) -> tuple[str, ...]:
+        """Columns of the layout that are grouping factors of random terms."""
+        terms = [term for predictor in self.model.design.predictors for term in predictor.random]
+        names = dict.fromkeys(name for term in terms for name in term.written.name.split(":"))
+        return tuple(name for name in names if name in self.data.columns)
+
+    @property
     def nobs(self) -> int:
         """Number of observations."""
         return int(self.fit.nobs)
@@ -248,15 +255,10 @@ class Plan:
             if name not in factors:
                 listed = ", ".join(map(repr, factors))
                 raise DataError(f"The layout has no factor {name!r} to go along; its factors are {listed}.")
-        groups = {name for term in _every_term(self.model) for name in term.written.name.split(":")}
-        data = extend(self.data, along, groups & set(self.data.columns))
+        data = extend(self.data, along, self.groups)
         model = self.model.with_data(data)
         check_encodings(self.model, model, data)
         return replace(self, fit=_stated(model, stated_values(self.fit), self.fit), data=data)
-
-
-def _every_term(model: Any) -> list[Any]:
-    return [term for predictor in model.design.predictors for term in predictor.random]
 
 
 def planned(model: Any, data: pd.DataFrame, values: Mapping[str, float]) -> Plan:

@@ -55,7 +55,7 @@ def bootstrap_intervals(frame: pd.DataFrame) -> Computation:
 def power(frame: pd.DataFrame) -> Computation:
     """How often an effect of a third of the pilot's is found."""
     plan = mixfit.mixed("Reaction ~ Days + (Days|Subject)", frame).fit().with_params(fixed={"Days": 3.5})
-    return lambda: [plan.power("Days", ddf="none", n_sim=1000, seed=1, progress=False).frame["power"].item()]
+    return lambda: [plan.power("Days", ddf="z", n_sim=1000, seed=1, progress=False).frame["power"].item()]
 
 
 def profile_intervals(frame: pd.DataFrame) -> Computation:
