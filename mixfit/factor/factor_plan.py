@@ -55,7 +55,7 @@ class FactorPlan:
     flops: float
     memory: float
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         lines = [f"eliminated level by level: {', '.join(self.nested)}"] if self.nested else []
         if self.crossed:
             before = "crossed with them" if self.nested else "eliminated together"

@@ -64,7 +64,7 @@ class MixedModel:
         sizes = {r.grouping.name: r.n_groups for r in self.design.random}
         levels = ", ".join(f"{name} {n}" for name, n in sizes.items())
         groups = f", groups {levels}" if levels else ""
-        return f"<{type(self).__name__}: {self.formula}, {len(self.endog)} observations{groups}>"
+        return f"<{type(self).__name__}: {self.formula}, {self.design.n_rows} observations{groups}>"
 
     @property
     def formula_text(self) -> str:
@@ -131,7 +131,7 @@ class MixedModel:
     @cached_property
     def row_space(self) -> RowSpace:
         """Which linear functions of the columns of ``design.X`` the data tell."""
-        return row_space(self.design.X, self.kept)
+        return row_space(self.design.representatives.X, self.kept)
 
     @property
     def groups(self) -> dict[str, Grouping]:
@@ -160,7 +160,7 @@ class MixedModel:
         """
         from mixfit.factor.factor_plan import factor_plan
 
-        random = [r for predictor in self.design.predictors for r in predictor.random]
+        random = [*self.design.random, *(r for predictor in self.design.further for r in predictor.random)]
         groupings = list({id(r.grouping): r.grouping for r in random}.values())
         # As the factors of the cross-products are numbered.
         groupings.sort(key=lambda g: -g.n_levels)

@@ -44,9 +44,10 @@ def mixed(
     subset: str | ArrayLike | None = None,
     na_action: Literal["drop", "raise", "exclude"] = "drop",
     context: Mapping[str, Any] | None = None,
+    chunk_rows: int | None = None,
     solver: Solver = "auto",
 ) -> LinearMixedModel | ResidualMixedModel | GeneralizedMixedModel:
-    """A mixed-effects model from a formula and a data frame.
+    """A mixed-effects model from a formula and a data frame, or from rows in batches.
 
     Parameters
     ----------
@@ -58,6 +59,11 @@ def mixed(
         ``(0 + x + y | g)``, ``propto(1 | species, K)`` of a known matrix.
     data : pandas.DataFrame, or any table that narwhals reads eagerly (polars, pyarrow)
         String, categorical and boolean columns are factors. Never changed.
+
+        Or a source of rows that need not fit in memory, for linear models: a path, a glob or a list of paths of
+        Parquet, CSV or Arrow IPC files; a ``pyarrow.dataset``, an open ``ParquetFile``, a ``RecordBatchReader``; a
+        Polars ``LazyFrame``; a DuckDB relation; a Dask data frame. Estimates are those of the same rows in memory;
+        what needs rows, such as residuals, raises `RowsError`.
     family : str or family instance, optional
         ``"binomial"``, ``"binomial(probit)"``, ``"poisson"``, ``"gamma(log)"``, ``"nbinom2"``, ..., or a
         statsmodels family. None and the Gaussian family with its identity link give a linear mixed model.
@@ -96,6 +102,8 @@ def mixed(
         fitted values, residuals, leverages and predictions of the rows of the data with NaN for them.
     context : mapping, optional
         Names that the formula's expressions may use besides the columns.
+    chunk_rows : int, optional
+        Of a source: the most rows that are in memory at a time, 131,072 by default. A frame in memory stays as it is.
     solver : {"auto", "dense", "sparse"}
         How the factor of crossed effects is held: as one dense matrix, or as a sparse one, which knows parts that do
         not meet (teachers and pupils of separate schools) and levels that meet few others; by default as costs less,
@@ -120,6 +128,21 @@ def mixed(
     """
     data, (weights, offset, sigma) = some_rows(subset, data, context, (weights, offset, sigma))
     check_solver(solver)
+    from mixfit.sources.opening import open_source
+
+    source = open_source(data)
+    if source is not None:
+        from mixfit.model.streamed import streamed
+
+        others: dict[str, Any] = {
+            "residual": residual,
+            "dispersion": dispersion,
+            "zi": zi,
+            "nominal": nominal,
+            "sigma": sigma,
+        }
+        others |= {"fixed": fixed, "family": None if family == "gaussian" else family}
+        return streamed(formula, source, weights, offset, na_action, context, chunk_rows, others, solver)
     if sigma is not None:
         family, weights = _known_residuals(sigma, family, weights, residual, dispersion, zi)
     structured = residual is not None or dispersion is not None

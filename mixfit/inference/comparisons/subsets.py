@@ -11,6 +11,7 @@ import pandas as pd
 
 from mixfit import wald
 from mixfit.arguments import check_count
+from mixfit.defaults import coverage
 from mixfit.errors import ArgumentError, ComparisonError
 from mixfit.fitted.protocols import is_linear
 from mixfit.formula import parse
@@ -64,15 +65,15 @@ class Subsets:
         weights = self.frame["weight"].to_numpy()
         return pd.Series({term: float(weights[self.frame[term]].sum()) for term in self.terms}, dtype=float)
 
-    def average(self, kind: Literal["full", "conditional"] = "full", *, alpha: float = 0.05) -> pd.DataFrame:
+    def average(self, kind: Literal["full", "conditional"] = "full", *, level: float | None = None) -> pd.DataFrame:
         """Average the fixed effects over the models by their weights, as MuMIn's ``model.avg``.
 
         Parameters
         ----------
         kind : {"full", "conditional"}
             Whether a coefficient is zero in the models that do not have it, or averaged over those that do.
-        alpha : float
-            One less the coverage of the normal intervals.
+        level : float, optional
+            Coverage of the normal intervals; that of `mixfit.options` by default.
 
         Returns
         -------
@@ -112,7 +113,7 @@ class Subsets:
         estimates[absent], errors[absent] = 0.0, 0.0
         average = (weights * estimates).sum(axis=0)
         error = np.sqrt((weights * (errors**2 + (estimates - average) ** 2)).sum(axis=0))
-        ends = wald.interval(average, error, alpha)
+        ends = wald.interval(average, error, 1.0 - coverage(level))
         columns = {"Estimate": average, "Std. Error": error, "lower": ends[:, 0], "upper": ends[:, 1]}
         return pd.DataFrame(columns, index=names)
 
