@@ -15,6 +15,7 @@ from mixfit.covariance.registry import read_structure
 from mixfit.design.across import among, spread
 from mixfit.design.columns import Coded, Columns, MissingRows, code_factor
 from mixfit.design.environment import Environment
+from mixfit.design.excluded import Excluded
 from mixfit.design.grouping import GroupingReader, as_text, check_random, cross
 from mixfit.design.ordered import read_ordered
 from mixfit.design.parts import build_parts, check_finite, check_names, fixed_structure, materialize, plan_part
@@ -48,7 +49,7 @@ def build(
     data: object,
     weights: object = None,
     offset: object = None,
-    na_action: Literal["drop", "raise"] = "drop",
+    na_action: Literal["drop", "raise", "exclude"] = "drop",
     context: Mapping[str, Any] | None = None,
     *,
     binomial: bool = False,
@@ -72,8 +73,9 @@ def build(
         Rows of weight zero are left out.
     offset : str or array-like, optional
         Likewise; added to every ``offset(...)`` of the formula.
-    na_action : {"drop", "raise"}
-        What to do with rows in which anything that the model uses is missing.
+    na_action : {"drop", "raise", "exclude"}
+        What to do with rows in which anything that the model uses is missing; "exclude" leaves them out, and results
+        are padded to them.
     context : mapping of str to object, optional
         More names for the formula's expressions, besides the columns, ``np`` and formulaic's transforms.
     binomial : bool
@@ -105,8 +107,8 @@ def build(
     DesignError
         If the grouping factors cannot be told from the residual, as lme4 checks.
     """
-    if na_action not in ("drop", "raise"):
-        raise ValueError(f"na_action must be 'drop' or 'raise', not {na_action!r}")
+    if na_action not in ("drop", "raise", "exclude"):
+        raise ValueError(f"na_action must be 'drop', 'raise' or 'exclude', not {na_action!r}")
     columns = Columns(data)
     if columns.n_rows == 0:
         raise DataError("The data have no rows.")
@@ -191,6 +193,7 @@ def build(
         further=tuple(others),
         transformation=None if binomial or ordinal else transformation_of(formula.response, environment, y),
         categories=None if ordered is None else ordered.categories,
+        excluded=Excluded(columns.index, rows.keep) if na_action == "exclude" and rows.keep is not None else None,
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from mixfit.arguments import Solver
     from mixfit.covariance.structure import Structure
+    from mixfit.design.excluded import Excluded
     from mixfit.design.new_rows import DesignReader
     from mixfit.design.transformation import Transformation
     from mixfit.families.links import Link
@@ -295,6 +296,8 @@ class Design:
         that were read.
     categories : pandas.Index, length K, or None
         Of a response in ordered categories, whose numbers from 1 on are y.
+    excluded : Excluded, or None
+        All rows of the data, where results are to be padded to them.
     solver : {"auto", "dense", "sparse"}
         How the factor of crossed effects is to be held.
     """
@@ -316,6 +319,7 @@ class Design:
     transformation: Transformation | None = None
     frame: Mapping[str, pd.Series] | None = None
     categories: pd.Index | None = None
+    excluded: Excluded | None = None
     solver: Solver = "auto"
 
     #: Whether the rows are at hand; of rows in batches they are not.

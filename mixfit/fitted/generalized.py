@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
+from mixfit.design.vectors import counted
 from mixfit.errors import FitError
 from mixfit.families.several import DISPERSION
 from mixfit.fitted.core import Fitted
@@ -210,9 +212,9 @@ class FittedGeneralized(Fitted):
 
         Parameters
         ----------
-        y : array_like, shape (nobs,)
-            In the order of the rows used; the index of a Series is not looked at. Proportions of
-            the same numbers of trials for a binomial model.
+        y : array_like, shape (nobs,) or (nobs, 2)
+            In the order of the rows used; the index of a Series is not looked at. Of a binomial model proportions of
+            the same numbers of trials, or two columns: numbers of events, and of others.
 
         Returns
         -------
@@ -227,8 +229,14 @@ class FittedGeneralized(Fitted):
         >>> fit.refit(fit.simulate(seed=1)["sim_1"]).converged
         True
         """
-        model = self.model.with_response(np.asarray(y, dtype=np.float64))
+        model = self._with_response(np.asarray(y, dtype=np.float64))
         return model.fit(n_agq=self.estimate.n_agq, method="pql" if self._is_quasi else "ml")
+
+    def _with_response(self, y: Array) -> GeneralizedModel:
+        if y.ndim != 2 or self.model.family.kind != "proportion":
+            return self.model.with_response(y)
+        share, trials = counted(y, self.nobs)
+        return self.model.with_design(replace(self.model.design, y=share, weights=trials))
 
     def residuals(self, kind: GeneralizedResidualKind = "deviance") -> pd.Series[float]:
         """Return residuals, given the modes of the random effects.

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mixfit.arguments import check_solver
 from mixfit.design.build import build
+from mixfit.design.some_rows import some_rows
 from mixfit.errors import FormulaError
 from mixfit.formula import parse, parse_predictor
+from mixfit.model.call import remembered
 from mixfit.model.linear import LinearMixedModel
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["mixed"]
 
 
+@remembered
 def mixed(
     formula: str,
     data: Any,
@@ -38,7 +41,8 @@ def mixed(
     nominal: str | None = None,
     sigma: float | str | ArrayLike | None = None,
     fixed: Mapping[str, float] | None = None,
-    na_action: Literal["drop", "raise"] = "drop",
+    subset: str | ArrayLike | None = None,
+    na_action: Literal["drop", "raise", "exclude"] = "drop",
     context: Mapping[str, Any] | None = None,
     chunk_rows: int | None = None,
     solver: Solver = "auto",
@@ -90,8 +94,12 @@ def mixed(
     fixed : mapping of str to float, optional
         Parameters of a generalized model that are known: fixed effects, ``{"x": 1.0, "zi:Intercept": -2.0}``, and
         ``phi`` and other parameters of the family.
-    na_action : {"drop", "raise"}
-        What to do with rows in which something that the model uses is missing.
+    subset : str or array-like of bool, shape (n,), optional
+        Rows that the model is made of: an expression over the columns, ``"age > 20"``, or a truth value a row. Arrays
+        of weights and offsets have a value for every row of the data.
+    na_action : {"drop", "raise", "exclude"}
+        What to do with rows in which something that the model uses is missing. ``"exclude"`` drops them, and gives
+        fitted values, residuals, leverages and predictions of the rows of the data with NaN for them.
     context : mapping, optional
         Names that the formula's expressions may use besides the columns.
     chunk_rows : int, optional
@@ -118,6 +126,7 @@ def mixed(
     >>> round(fit.sigma, 4)
     0.326
     """
+    data, (weights, offset, sigma) = some_rows(subset, data, context, (weights, offset, sigma))
     check_solver(solver)
     from mixfit.sources.opening import open_source
 
@@ -233,7 +242,7 @@ def _with_residuals(
     offset: str | ArrayLike | None,
     residual: str | None,
     dispersion: str | None,
-    na_action: Literal["drop", "raise"],
+    na_action: Literal["drop", "raise", "exclude"],
     context: Mapping[str, Any] | None,
     solver: Solver,
 ) -> ResidualMixedModel:
