@@ -25,7 +25,7 @@ __all__ = [
     "row_weights",
 ]
 
-Solver = Literal["auto", "dense", "sparse"]
+Solver = Literal["auto", "dense", "sparse", "iterative"]
 
 _BY_NAME = "Other arguments are given by their names."
 

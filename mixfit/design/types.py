@@ -279,7 +279,7 @@ class Design:
         that were read.
     categories : pandas.Index, length K, or None
         Of a response in ordered categories, whose numbers from 1 on are y.
-    solver : {"auto", "dense", "sparse"}
+    solver : {"auto", "dense", "sparse", "iterative"}
         How the factor of crossed effects is to be held.
     """
 
