@@ -91,7 +91,7 @@ def collinearity(fit: Fit, *, level: float | None = None, predictor: str = MEAN)
     Parameters
     ----------
     level : float, optional
-        Coverage of the intervals.
+        Coverage of the intervals; by default ``mixfit.options.level``, 0.95 at first.
     predictor : {"mean", "zi", "dispersion"}
         Whose terms.
 
@@ -123,7 +123,7 @@ def collinearity(fit: Fit, *, level: float | None = None, predictor: str = MEAN)
     >>> mixfit.mixed("distance ~ age * Sex + (1 | Subject)", teeth).fit().collinearity()["VIF"].round(2).tolist()
     [1.69, 4.08, 4.76]
     """
-    level = coverage(level)
+    share = coverage(level)
     own = seen_from(fit, predictor)
     structure = own.model.design.fixed
     if structure is None:
@@ -140,7 +140,7 @@ def collinearity(fit: Fit, *, level: float | None = None, predictor: str = MEAN)
     correlation = wald.correlation(covariance[np.ix_(used, used)])
     factors = np.array([inflation(correlation, np.isin(used, c)) for c in columns.values()])
     df = np.array([len(c) for c in columns.values()])
-    limits = inflation_limits(factors, len(own.model.design.y), int(free.sum()), level)
+    limits = inflation_limits(factors, len(own.model.design.y), int(free.sum()), share)
     frame = pd.DataFrame(
         {
             "VIF": factors,

@@ -67,6 +67,8 @@ def run(fits, case):
         return found.frame
     if case["then"] == "cld":
         options["letters"] = "123456789"
+        if "alpha" in options:
+            options["level"] = 1.0 - options.pop("alpha")
     return getattr(found, case["then"])(**options).frame
 
 
