@@ -13,6 +13,7 @@ from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.fixed_effects.tables import anova, contest, ttest
 from mixfit.inference.frequencies import frequencies
 from mixfit.inference.heritability import heritability
+from mixfit.inference.icc_intervals import icc_interval
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
 from mixfit.inference.loadings import loadings
 from mixfit.inference.means.avg_comparisons import avg_comparisons
@@ -103,6 +104,7 @@ class GeneralizedResults(FittedGeneralized):
     with_params = with_params
 
     icc = icc
+    icc_interval = icc_interval
     r2 = r2
     collinearity = collinearity
     re_pca = re_pca

@@ -11,8 +11,10 @@ from mixfit.inference.collinearity import collinearity
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.comparisons.ranova import ranova
+from mixfit.inference.effect_sizes import cohens_d, epsilon_squared, eta_squared, omega_squared
 from mixfit.inference.fixed_effects.tables import anova, contest, p_values, ttest, vcov_kr
 from mixfit.inference.heritability import heritability
+from mixfit.inference.icc_intervals import icc_interval
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
 from mixfit.inference.loadings import loadings
 from mixfit.inference.means.avg_comparisons import avg_comparisons
@@ -108,7 +110,13 @@ class LinearResults(FittedLinear):
     bootstrap = bootstrap
     with_params = with_params
 
+    eta_squared = eta_squared
+    omega_squared = omega_squared
+    epsilon_squared = epsilon_squared
+    cohens_d = cohens_d
+
     icc = icc
+    icc_interval = icc_interval
     r2 = r2
     collinearity = collinearity
     re_pca = re_pca
