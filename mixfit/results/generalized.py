@@ -26,6 +26,7 @@ from mixfit.inference.profiles.intervals import conf_int
 from mixfit.inference.quantile import quantile_residuals, residual_tests
 from mixfit.inference.r2 import icc, r2
 from mixfit.inference.re_pca import re_pca
+from mixfit.inference.standardize import standardize
 from mixfit.plots.accessor import Plots
 from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
@@ -103,6 +104,7 @@ class GeneralizedResults(FittedGeneralized):
     bootstrap = bootstrap
     with_params = with_params
 
+    standardize = standardize
     icc = icc
     icc_interval = icc_interval
     r2 = r2

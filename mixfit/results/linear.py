@@ -28,6 +28,7 @@ from mixfit.inference.quantile import quantile_residuals, residual_tests
 from mixfit.inference.r2 import icc, r2
 from mixfit.inference.re_pca import re_pca
 from mixfit.inference.robust.covariance import cov_params
+from mixfit.inference.standardize import standardize
 from mixfit.plots.accessor import Plots
 from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
@@ -115,6 +116,7 @@ class LinearResults(FittedLinear):
     epsilon_squared = epsilon_squared
     cohens_d = cohens_d
 
+    standardize = standardize
     icc = icc
     icc_interval = icc_interval
     r2 = r2

@@ -16,4 +16,13 @@ shares <- lapply(ratios, function(r) {
 })
 fit <- lmer(angle ~ recipe + temp + (1 | recipe:replicate), cake)
 sizes <- as.data.frame(eff_size(emmeans(fit, "recipe"), sigma = 5, edf = 40))
-cat(toJSON(list(shares = shares, d = sizes$effect.size, SE = sizes$SE), digits = 10))
+# Subject by name, not in the order of its levels
+teeth <- with(nlme::Orthodont, data.frame(distance, age, Subject = factor(as.character(Subject)), Sex))
+growth <- lmer(distance ~ age * Sex + (1 | Subject), teeth)
+sleep <- lmer(Reaction ~ Days + (Days | Subject), sleepstudy)
+standard <- function(fit) {
+  of <- function(m) parameters::standardize_parameters(fit, method = m, ci = NULL)$Std_Coefficient
+  lapply(c(refit = "refit", basic = "basic", pseudo = "pseudo"), of)
+}
+standardized <- list(growth = standard(growth), sleep = standard(sleep))
+cat(toJSON(list(shares = shares, d = sizes$effect.size, SE = sizes$SE, standardized = standardized), digits = 10))
