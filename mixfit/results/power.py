@@ -105,7 +105,7 @@ def power(
         Axes: for columns of the layout the numbers of levels to look at, or lists of their values, as in `extend`.
         All combinations, where there are several.
     ddf : str, optional
-        As in ``fit.contest``; ``"z"`` is ``"none"``. Kenward and Roger's are computed refit by refit.
+        As in ``fit.contest``. Kenward and Roger's are computed refit by refit.
     level : float
         Tests reject at 1 - `level`; the intervals of the power have this coverage.
     seed : int, Generator or None
