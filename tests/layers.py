@@ -40,7 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("fitted",),
     ("inference", "bayes", "planning"),
     ("report", "plots"),
-    ("results", "model", "datasets"),
+    ("results", "model", "datasets", "sklearn"),
     (PUBLIC,),
     ("__main__",),
 )

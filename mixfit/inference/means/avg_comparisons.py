@@ -170,7 +170,7 @@ def avg_comparisons(
     newdata: pd.DataFrame | None = None,
     what: Literal["response", "link", "conditional", "zero", "dispersion"] = "response",
     re_form: Literal["population", "marginal"] = "population",
-    ddf: Literal["kenward-roger", "satterthwaite", "residual", "none"] | None = None,
+    ddf: str | None = None,
     level: float | None = None,
 ) -> Averages:
     """Compare average predictions where a variable takes another value in all rows, as marginaleffects.

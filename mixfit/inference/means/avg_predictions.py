@@ -32,7 +32,7 @@ def avg_predictions(
     newdata: pd.DataFrame | None = None,
     what: Literal["response", "link", "conditional", "zero", "dispersion"] = "response",
     re_form: Literal["population", "marginal"] = "population",
-    ddf: Literal["kenward-roger", "satterthwaite", "residual", "none"] | None = None,
+    ddf: str | None = None,
     level: float | None = None,
 ) -> Averages:
     """Average predictions over rows, as marginaleffects.
@@ -54,7 +54,7 @@ def avg_predictions(
     ddf : str, optional
         As of `emmeans`; generalized models have none.
     level : float, optional
-        Coverage of intervals.
+        Coverage of intervals; by default ``mixfit.options.level``, 0.95 at first.
 
     Returns
     -------

@@ -35,7 +35,7 @@ def avg_slopes(
     newdata: pd.DataFrame | None = None,
     what: Literal["response", "link", "conditional", "zero", "dispersion"] = "response",
     re_form: Literal["population", "marginal"] = "population",
-    ddf: Literal["kenward-roger", "satterthwaite", "residual", "none"] | None = None,
+    ddf: str | None = None,
     level: float | None = None,
 ) -> Averages:
     """Average the derivatives of predictions in covariates over rows: average marginal effects.

@@ -94,7 +94,7 @@ def effects(
     *,
     by: str | Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
-    ddf: Literal["kenward-roger", "satterthwaite", "residual", "none"] | None = None,
+    ddf: str | None = None,
     level: float | None = None,
     weights: str = "equal",
     type: Literal["link", "response"] = "response",  # noqa: A002
@@ -159,7 +159,7 @@ def effects(
       11   22.6 0.586 25     21.4     23.9
       14   24.1 0.691 25     22.7     25.5
     <BLANKLINE>
-    Degrees-of-freedom method: kenward-roger
+    Degrees-of-freedom method: satterthwaite
     Confidence level used: 0.95
     """
     level = coverage(level)
