@@ -234,6 +234,16 @@ def test_two_axes_are_all_combinations_and_an_axis_takes_values():
     assert power.axes == ("Subject", "Days")
 
 
+def test_places_with_as_many_levels_are_told_by_these():
+    along = {"Subject": [10, 20], "Days": [[0, 5, 9], [0, 1, 2]]}
+    power = slopes().power("Days", along=along, n_sim=20, **QUIET)
+    assert power.frame["Days"].tolist() == ["0, 5, 9", "0, 1, 2"] * 2
+    found = power.replicates.groupby("Days")["se"].mean()
+    assert found["0, 5, 9"] < found["0, 1, 2"]
+    with pytest.raises(errors.FitError, match="no place on a line"):
+        slopes().power("Days", along={"Days": along["Days"]}, n_sim=5, **QUIET).plot()
+
+
 def test_errors_of_sign_and_size_are_those_of_the_significant_replicates():
     power = slopes(6, effect=1.0).power("Days", n_sim=600, **QUIET)
     kept = power.replicates[power.replicates["p_value"] < 0.05]["estimate"]
