@@ -298,7 +298,7 @@ class Design:
         Of a response in ordered categories, whose numbers from 1 on are y.
     excluded : Excluded, or None
         All rows of the data, where results are to be padded to them.
-    solver : {"auto", "dense", "sparse"}
+    solver : {"auto", "dense", "sparse", "iterative"}
         How the factor of crossed effects is to be held.
     """
 
