@@ -45,7 +45,7 @@ class CountedMixedModel(GeneralizedMixedModel):
     >>> model
     <CountedMixedModel: use ~ urban + (1 | district), 1934 observations, groups district 60>
     >>> model.fit().params.round(2).tolist()
-    [-0.71, 0.66]
+    [-0.7, 0.65]
     >>> folder.cleanup()
     """
 
