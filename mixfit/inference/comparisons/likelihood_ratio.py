@@ -13,6 +13,7 @@ from mixfit import wald
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_linear
 from mixfit.gram.basis import fixed_basis
+from mixfit.helped import helped
 from mixfit.inference.comparisons.candidates import (
     Candidate,
     candidate,
@@ -52,6 +53,7 @@ _SAME = 1e-8
 _ROUNDING = 1e-9
 
 
+@helped
 def anova(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) -> Table:
     r"""Compare nested fits by likelihood-ratio tests, each with the next smaller one.
 

@@ -79,7 +79,7 @@ def test_slopes_of_a_linear_model_are_contrasts_with_its_degrees_of_freedom(line
         np.testing.assert_allclose(found[ours], trends[theirs], rtol=1e-9)
     curved = linear.avg_slopes("w")["estimate"][0]
     assert curved == pytest.approx(linear.params["np.log(w)"] * (1 / DATA["w"]).mean(), rel=1e-10)
-    assert (linear.avg_slopes("x", ddf="none")["df"] == np.inf).all()
+    assert (linear.avg_slopes("x", ddf="z")["df"] == np.inf).all()
 
 
 def test_slopes_of_probabilities_are_derivatives_with_errors_by_the_delta_method(binary):
@@ -222,7 +222,7 @@ def test_agrees_with_marginaleffects(which, request):
     me = pytest.importorskip("marginaleffects")
     fit = request.getfixturevalue(which)
     adapter = mixfit.marginaleffects_adapter(fit)
-    options = {"ddf": "none"} if which == "linear" else {}
+    options = {"ddf": "z"} if which == "linear" else {}
     for ours, theirs, rtol in (
         (fit.avg_predictions(by="a", **options), me.avg_predictions(adapter, by="a"), 1e-6),
         (fit.avg_slopes("x", by="a", **options), me.slopes(adapter, variables="x", by="a", eps_vcov=1e-4), 1e-4),
