@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from mixfit import bayes, covariance, datasets, errors, plots
     from mixfit.covariance.pedigree import pedigree
     from mixfit.covariance.phylogeny import phylogeny
+    from mixfit.defaults import options
     from mixfit.inference.comparisons.compare import compare
     from mixfit.inference.comparisons.exact import exact_lrt, exact_rlrt
     from mixfit.inference.comparisons.likelihood_ratio import anova
+    from mixfit.inference.comparisons.subsets import all_subsets
     from mixfit.inference.fixed_effects.modcomp import kr_modcomp, sat_modcomp
-    from mixfit.inference.means.emmeans import emmeans
-    from mixfit.inference.means.emtrends import emtrends
     from mixfit.inference.means.joint_tests import joint_tests
     from mixfit.inference.means.marginaleffects_adapter import marginaleffects_adapter
     from mixfit.inference.one_way import anova_estimator
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from mixfit.model.rates import beta_binomial
     from mixfit.model.residual import ResidualMixedModel
     from mixfit.planning.grid import grid
+    from mixfit.report.model_table import table
     from mixfit.results.cross_validation import cross_validate
+    from mixfit.results.lm_list import lm_list
+    from mixfit.results.means import emmeans, emtrends
 
 __all__ = [
     "GeneralizedMixedModel",
@@ -41,6 +44,7 @@ __all__ = [
     "OrdinalMixedModel",
     "ResidualMixedModel",
     "__version__",
+    "all_subsets",
     "anova",
     "anova_estimator",
     "bayes",
@@ -59,14 +63,17 @@ __all__ = [
     "grid",
     "joint_tests",
     "kr_modcomp",
+    "lm_list",
     "marginaleffects_adapter",
     "mixed",
     "nonlinear",
+    "options",
     "pb_modcomp",
     "pedigree",
     "phylogeny",
     "plots",
     "sat_modcomp",
+    "table",
 ]
 
 __version__ = "0.1.0"
@@ -80,27 +87,31 @@ _LAZY = {
     "NonlinearMixedModel": "mixfit.model.nonlinear",
     "OrdinalMixedModel": "mixfit.model.ordinal",
     "ResidualMixedModel": "mixfit.model.residual",
+    "all_subsets": "mixfit.inference.comparisons.subsets",
     "anova": "mixfit.inference.comparisons.likelihood_ratio",
     "anova_estimator": "mixfit.inference.one_way",
     "beta_binomial": "mixfit.model.rates",
     "compare": "mixfit.inference.comparisons.compare",
     "cross_validate": "mixfit.results.cross_validation",
     "design": "mixfit.model.planned",
-    "emmeans": "mixfit.inference.means.emmeans",
-    "emtrends": "mixfit.inference.means.emtrends",
+    "emmeans": "mixfit.results.means",
+    "emtrends": "mixfit.results.means",
     "exact_lrt": "mixfit.inference.comparisons.exact",
     "exact_rlrt": "mixfit.inference.comparisons.exact",
     "fit_many": "mixfit.model.many",
     "grid": "mixfit.planning.grid",
     "joint_tests": "mixfit.inference.means.joint_tests",
     "kr_modcomp": "mixfit.inference.fixed_effects.modcomp",
+    "lm_list": "mixfit.results.lm_list",
     "marginaleffects_adapter": "mixfit.inference.means.marginaleffects_adapter",
     "mixed": "mixfit.model.mixed",
     "nonlinear": "mixfit.model.nonlinear",
+    "options": "mixfit.defaults",
     "pb_modcomp": "mixfit.inference.pb_modcomp",
     "pedigree": "mixfit.covariance.pedigree",
     "phylogeny": "mixfit.covariance.phylogeny",
     "sat_modcomp": "mixfit.inference.fixed_effects.modcomp",
+    "table": "mixfit.report.model_table",
 }
 
 

@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            print(_fit(options).summary())
+            print(_fit(options).summary(ddf=options.ddf))
         except MixfitError as error:
             return _fail(str(error))
     return 0
@@ -85,6 +85,12 @@ def _parser() -> argparse.ArgumentParser:
         "--method",
         choices=("ml", "pql"),
         help="with --family, maximum likelihood (the default) or penalized quasi-likelihood",
+    )
+    parser.add_argument(
+        "--ddf",
+        metavar="D",
+        help="degrees of freedom of the t tests of a Gaussian model: auto (the default), satterthwaite, kenward-roger, "
+        "residual, z, or none for lme4's table without p-values",
     )
     parser.add_argument("--weights", metavar="W", help="prior weights: a column, or an expression of columns")
     return parser

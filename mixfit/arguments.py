@@ -20,6 +20,7 @@ __all__ = [
     "check_callable",
     "check_count",
     "check_flag",
+    "check_level",
     "check_probability",
     "check_solver",
     "row_weights",
@@ -28,6 +29,9 @@ __all__ = [
 Solver = Literal["auto", "dense", "sparse", "iterative"]
 
 _BY_NAME = "Other arguments are given by their names."
+# A smaller coverage is nearly always one less the coverage, which other programs call alpha; 0.5 is of use, as the
+# interval between quartiles.
+_SMALLEST_LEVEL = 0.5
 
 
 def _is_number(value: object) -> TypeGuard[float]:
@@ -57,6 +61,35 @@ def check_probability(name: str, value: object) -> None:
         raise ArgumentError(f"{name} is a number between 0 and 1, not {value!r}. {_BY_NAME}")
     if not 0.0 < value < 1.0:
         raise FitError(f"{name} must lie between 0 and 1, not {value!r}.")
+
+
+def check_level(value: object) -> None:
+    """Refuse what is no coverage of intervals.
+
+    Raises
+    ------
+    ArgumentError
+        For what is no number.
+    FitError
+        For a number that is not between 0.5 and 1.
+
+    Examples
+    --------
+    >>> check_level(0.95)
+    >>> check_level(0.05)
+    Traceback (most recent call last):
+    mixfit.errors.FitError: level is the coverage of intervals, as in level=0.95, not 0.05: alpha=0.05 is level=0.95.
+    """
+    if not _is_number(value):
+        raise ArgumentError(f"level is a number, as in level=0.95, not {value!r}. {_BY_NAME}")
+    if not 0.0 < value < 1.0:
+        percent = f": {value:g} % is level={value / 100.0:g}" if 100.0 * _SMALLEST_LEVEL <= value < 100.0 else ""
+        raise FitError(f"level must lie between 0 and 1, as in level=0.95, not {value!r}{percent}.")
+    if value < _SMALLEST_LEVEL:
+        raise FitError(
+            f"level is the coverage of intervals, as in level=0.95, not {value!r}: alpha={value:g} is "
+            f"level={1.0 - value:g}."
+        )
 
 
 def check_count(name: str, value: object) -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "MixfitError",
     "MixfitWarning",
     "NewLevelError",
+    "OptionError",
     "ParameterError",
     "PriorError",
     "RowsError",
@@ -111,8 +112,12 @@ class ArgumentError(MixfitError, TypeError):
     ...     fit.conf_int("profile")
     ... except mixfit.errors.ArgumentError as error:
     ...     print(error)
-    alpha is a number between 0 and 1, not 'profile'. Other arguments are given by their names.
+    level is a number, as in level=0.95, not 'profile'. Other arguments are given by their names.
     """
+
+
+class OptionError(MixfitError, AttributeError):
+    """`mixfit.options` has no option of that name."""
 
 
 class ComparisonError(MixfitError):

@@ -22,6 +22,7 @@ __all__ = [
     "bic",
     "correlation",
     "f_tail",
+    "f_tails",
     "interval",
     "n_parameters",
     "normal_quantile",
@@ -29,6 +30,7 @@ __all__ = [
     "ratios",
     "t_quantile",
     "t_tails",
+    "wilson",
 ]
 
 
@@ -208,6 +210,34 @@ def f_tail(statistic: float, ndf: float, ddf: float) -> float:
     if np.isinf(ddf):
         return float(chdtrc(ndf, max(ndf * statistic, 0.0)))
     return float(fdtrc(ndf, ddf, max(statistic, 0.0)))
+
+
+def f_tails(statistics: Array, ndf: float, ddf: Array) -> Array:
+    """Upper tail probabilities of F statistics with the same ndf, as `f_tail`; NaN stays NaN.
+
+    Examples
+    --------
+    >>> f_tails(np.array([3.0, 3.0]), 2, np.array([10.0, np.inf])).round(4).tolist()
+    [0.0954, 0.0498]
+    """
+    positive = np.maximum(statistics, 0.0)
+    return np.asarray(np.where(np.isinf(ddf), chdtrc(ndf, ndf * positive), fdtrc(ndf, ddf, positive)))
+
+
+def wilson(successes: Array, n: int, level: float = 0.95) -> tuple[Array, Array]:
+    """Wilson's interval of a probability, from successes in n trials (Wilson 1927, JASA 22, 209-212).
+
+    Examples
+    --------
+    >>> [limit.round(4).tolist() for limit in wilson(np.array([0.0, 8.0]), 10)]
+    [[0.0, 0.4902], [0.2775, 0.9433]]
+    """
+    z = ndtri(0.5 + 0.5 * level)
+    share = successes / n
+    center = share + z**2 / (2.0 * n)
+    half = z * np.sqrt(share * (1.0 - share) / n + z**2 / (4.0 * n**2))
+    scale = 1.0 + z**2 / n
+    return np.maximum((center - half) / scale, 0.0), np.minimum((center + half) / scale, 1.0)
 
 
 def n_parameters(n_fixed: int, n_theta: int, n_scale: int = 1) -> int:

@@ -32,7 +32,7 @@ __all__ = [
 # own layer or a lower one. PUBLIC is the package's own __init__, which only says what is public.
 PUBLIC = ""
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("arguments", "brief", "errors", "machine", "optimize", "tables", "wald"),
+    ("arguments", "brief", "defaults", "errors", "machine", "optimize", "tables", "wald"),
     ("formula", "families", "covariance", "curves"),
     ("design", "sources"),
     ("gram", "factor"),

@@ -124,7 +124,7 @@ WRONG = [
     lambda fit: fit.icc(by_group="Subject"),
     lambda fit: fit.drop1("F"),
     lambda fit: fit.profile(0.01),
-    lambda fit: fit.profile(alpha_max="all"),
+    lambda fit: fit.profile(level="all"),
     lambda fit: fit.bootstrap(100),
     lambda fit: fit.bootstrap(n="many"),
     lambda fit: fit.simulate("many"),
@@ -154,11 +154,11 @@ def test_flags_of_linear_models_are_flags(fits):
 
 def test_a_name_in_the_place_of_a_number_is_said():
     fit = mixfit.mixed("bright ~ 1 + (1 | operator)", datasets.load("pulp")).fit()
-    with pytest.raises(ArgumentError, match=r"^alpha is a number between 0 and 1, not 'profile'\. Other arguments"):
+    with pytest.raises(ArgumentError, match=r"^level is a number, as in level=0.95, not 'profile'\. Other arguments"):
         fit.conf_int("profile")
-    with pytest.raises(FitError, match="alpha must lie between 0 and 1, not 95"):
+    with pytest.raises(FitError, match="level must lie between 0 and 1"):
         fit.conf_int(95)
-    np.testing.assert_array_equal(fit.conf_int(0.1), fit.conf_int(alpha=np.float64(0.1)))
+    np.testing.assert_array_equal(fit.conf_int(0.9), fit.conf_int(level=np.float64(0.9)))
 
 
 # What goes without a name after the object itself: one argument, or those that are always given.

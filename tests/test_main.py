@@ -26,7 +26,7 @@ def calls(monkeypatch):
     def mixed(formula, data, family=None, weights=None):
         def fit(reml=True):
             made.append(SimpleNamespace(formula=formula, data=data, weights=weights, reml=reml))
-            return SimpleNamespace(summary=lambda: "the summary")
+            return SimpleNamespace(summary=lambda ddf: f"the summary, {ddf}" if ddf else "the summary")
 
         return SimpleNamespace(fit=fit)
 
@@ -149,7 +149,7 @@ def test_an_error_of_the_model_is_one_line(monkeypatch, capsys):
 def test_a_warning_of_the_model_is_one_line(monkeypatch, capsys):
     def mixed(formula, data, family=None, weights=None):
         warnings.warn("dropped\nx2", BiasWarning, stacklevel=2)
-        return SimpleNamespace(fit=lambda reml: SimpleNamespace(summary=lambda: "the summary"))
+        return SimpleNamespace(fit=lambda reml: SimpleNamespace(summary=lambda ddf: "the summary"))
 
     monkeypatch.setattr(mixfit, "mixed", mixed, raising=False)
     shown = warnings.showwarning

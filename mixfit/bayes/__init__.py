@@ -2,7 +2,7 @@
 
 from mixfit.bayes.covariances import LKJ, Decov, InvWishart, Wishart
 from mixfit.bayes.distributions import Cauchy, Flat, Normal, StudentT, Uniform
-from mixfit.bayes.positive import Exponential, Gamma, HalfCauchy, HalfNormal, HalfT, InvGamma
+from mixfit.bayes.positive import Exponential, Gamma, HalfCauchy, HalfNormal, HalfT, InvGamma, SqrtInvGamma
 from mixfit.bayes.priors import Priors
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "InvWishart",
     "Normal",
     "Priors",
+    "SqrtInvGamma",
     "StudentT",
     "Uniform",
     "Wishart",

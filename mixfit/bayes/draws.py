@@ -32,11 +32,14 @@ class Draws:
         Coordinates of the covariance parameters.
     beta : ndarray, shape (chains, draws, p)
     effects : tuple of ndarray, shape (chains, draws, q_t, k_t)
+    thresholds : ndarray, shape (chains, draws, K - 1), or None
+        Of ordered categories.
     """
 
     x: Array
     beta: Array
     effects: tuple[Array, ...]
+    thresholds: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,8 @@ class PosteriorDraws:
         kept, random = self.kept, self.fit.model.design.random
         shape = kept.beta.shape[:2]
         names, parts = list(self.fit.model.exog_names), [kept.beta]
+        if kept.thresholds is not None:
+            names, parts = [*self.fit.model.threshold_names, *names], [kept.thresholds, *parts]
         if self.priors.sigma is not None:
             names.append("sigma")
             parts.append(self.sigma.reshape(*shape, 1))
@@ -158,6 +163,11 @@ class PosteriorDraws:
             parts.append(own.natural(x[:, start : start + own.size], self.sigma).reshape(*shape, -1))
             start += own.size
         return names, np.concatenate(parts, axis=2)
+
+    @property
+    def n_covariances(self) -> int:
+        """How many of the parameters are sigma and those of covariances: the last ones."""
+        return sum(self.priors.sizes) + (self.priors.sigma is not None)
 
     @cached_property
     def effects(self) -> tuple[list[str], Array]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Exponential", "Gamma", "HalfCauchy", "HalfNormal", "HalfT", "InvGamma"]
+__all__ = ["Exponential", "Gamma", "HalfCauchy", "HalfNormal", "HalfT", "InvGamma", "SqrtInvGamma"]
 
 _LOG_2 = float(np.log(2.0))
 
@@ -239,3 +239,41 @@ class InvGamma(Distribution):
     def draw(self, rng: np.random.Generator, size: int) -> Array:
         """Of the inverse gamma distribution."""
         return self.scale / rng.gamma(self.shape, 1.0, size)
+
+
+@dataclass(frozen=True)
+class SqrtInvGamma(Distribution):
+    """Of a standard deviation whose square is inverse gamma: the conjugate prior of a residual variance.
+
+    MCMCglmm's ``list(V = V, nu = nu)`` of a variance is ``SqrtInvGamma(nu / 2, nu * V / 2)``.
+
+    Parameters
+    ----------
+    shape, scale : float
+        Of the variance.
+
+    Examples
+    --------
+    >>> from mixfit.bayes import SqrtInvGamma
+    >>> SqrtInvGamma(2, 1).log_density(np.array([1.0])).round(4).tolist()
+    [-0.3069]
+    """
+
+    shape: float
+    scale: float = 1.0
+    is_positive: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        self._demand_positive(shape=self.shape, scale=self.scale)
+
+    def log_density(self, x: Array) -> Array:
+        """That of the square, times 2 x."""
+        return InvGamma(self.shape, self.scale).log_density(x**2) + _LOG_2 + np.log(x)
+
+    def slope(self, x: Array) -> Array:
+        """-(2 shape + 1) / x + 2 scale / x^3."""
+        return np.asarray(-(2.0 * self.shape + 1.0) / x + 2.0 * self.scale / x**3)
+
+    def draw(self, rng: np.random.Generator, size: int) -> Array:
+        """Roots of inverse gamma variables."""
+        return np.sqrt(InvGamma(self.shape, self.scale).draw(rng, size))

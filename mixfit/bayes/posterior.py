@@ -129,7 +129,7 @@ class Posterior(PosteriorDraws):
         ['sigma', 'sd(Batch, Intercept)']
         """
         names, x = self.named(ranef=False)
-        p = self.kept.beta.shape[2]
+        p = len(names) - self.n_covariances
         return summary_frame(x[:, :, p:], names[p:])
 
     def ranef(self, sd: bool = False) -> dict[str, pd.DataFrame]:

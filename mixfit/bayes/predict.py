@@ -168,6 +168,8 @@ def _of_kind(
         raise FitError(f"kind={kind!r}: predictions are of kind 'epred', 'linpred' or 'predictive'.")
     if kind == "linpred":
         return eta
+    if posterior.kept.thresholds is not None:
+        raise FitError("Draws of ordered categories predict linear predictors: kind='linpred'.")
     if is_generalized(fit):
         mean = fit.response_link.mean(eta)
         if kind == "epred":

@@ -1,4 +1,4 @@
-r"""The default priors of rstanarm, brms and blme, on the data of a model.
+r"""The default priors of rstanarm, brms and blme, and MCMCglmm's usual ones, on the data of a model.
 
 - rstanarm 2.32: normal coefficients with standard deviations 2.5 s_y / s_x, the intercept at centred covariates with
   2.5 s_y around the mean of y, an exponential sigma with mean s_y, and `Decov` (its vignette on priors).
@@ -6,6 +6,8 @@ r"""The default priors of rstanarm, brms and blme, on the data of a model.
   a for the intercept around the median of y, for standard deviations and for sigma; LKJ(1).
 - blme 1.0: flat coefficients and sigma, a Wishart prior of k + 2.5 degrees of freedom and infinite scale for
   Sigma / sigma^2.
+- MCMCglmm: normal coefficients with variance 1e10, as by its default; for variances V = 1, nu = 0.002, and for
+  covariances V = I, nu = k - 1 + 0.002, which its users write down: its own default, nu = 0, is no distribution.
 
 The response is on the scale of the link where that is a transformation; s_y = 1 without a residual variance.
 """
@@ -18,9 +20,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.bayes.covariances import LKJ, Decov, Wishart
+from mixfit.bayes.covariances import LKJ, Decov, InvWishart, Wishart
 from mixfit.bayes.distributions import Distribution, Flat, Normal, StudentT
-from mixfit.bayes.positive import Exponential, HalfT
+from mixfit.bayes.names import group_names
+from mixfit.bayes.positive import Exponential, HalfT, SqrtInvGamma
 from mixfit.bayes.priors import Priors
 from mixfit.errors import PriorError
 
@@ -43,6 +46,8 @@ _MAD = 1.4826
 # What brms adds to a response of zero before it takes a logarithm.
 _OFF_ZERO = 0.1
 _DF = 3.0
+# MCMCglmm's variance of coefficients, and the degree of belief in variances of its course notes.
+_DIFFUSE, _BELIEF = 1e10, 0.002
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +65,10 @@ class Facts:
         The response, on the scale of the link where the family has a transforming one.
     residual : bool
         Whether there is a residual variance.
+    columns : dict of str to int
+        Of the free terms with correlated columns, or one, by grouping factor.
+    independent : tuple of str
+        Grouping factors of terms with several independent columns.
     """
 
     names: tuple[str, ...]
@@ -68,6 +77,8 @@ class Facts:
     spread: Array
     y: Array
     residual: bool
+    columns: dict[str, int]
+    independent: tuple[str, ...]
 
     @classmethod
     def of(cls, model: Model, *, residual: bool) -> Facts:
@@ -75,6 +86,9 @@ class Facts:
         X = model.exog
         constant = np.flatnonzero((X == 1.0).all(axis=0))
         spread = X.std(axis=0, ddof=1)
+        random = model.design.random
+        terms = list(zip(group_names(random), random, strict=True))
+        whole = [(g, r) for g, r in terms if len(r.structure.free_blocks) == 1]
         return cls(
             names=model.exog_names,
             intercept=int(constant[0]) if len(constant) else None,
@@ -82,6 +96,8 @@ class Facts:
             spread=np.where(spread > 0.0, spread, 1.0),
             y=_linked(model),
             residual=residual,
+            columns={g: r.structure.k for g, r in whole},
+            independent=tuple(g for g, r in terms if len(r.structure.free_blocks) > 1),
         )
 
     @cached_property
@@ -150,4 +166,21 @@ def _blme(facts: Facts) -> Priors:
     return Priors(fixed=Flat(), intercept=Flat(), covariance=Wishart(scale=np.inf, relative=True), sigma=Flat())
 
 
-PRESETS: dict[str, Callable[[Facts], Priors]] = {"rstanarm": _rstanarm, "brms": _brms, "blme": _blme}
+def _mcmcglmm(facts: Facts) -> Priors:
+    wide, variance = Normal(0.0, float(np.sqrt(_DIFFUSE))), SqrtInvGamma(0.5 * _BELIEF, 0.5 * _BELIEF)
+    df = {name: k - 1.0 + _BELIEF for name, k in facts.columns.items()}
+    return Priors(
+        fixed=wide,
+        intercept=wide,
+        covariance={name: InvWishart(nu, scale=nu) for name, nu in df.items()},
+        sd=dict.fromkeys(facts.independent, variance) or None,
+        sigma=variance,
+    )
+
+
+PRESETS: dict[str, Callable[[Facts], Priors]] = {
+    "rstanarm": _rstanarm,
+    "brms": _brms,
+    "blme": _blme,
+    "MCMCglmm": _mcmcglmm,
+}

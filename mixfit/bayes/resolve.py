@@ -102,6 +102,9 @@ def resolve(priors: Priors | str, model: Model, *, residual: bool) -> ResolvedPr
     coordinates = [coordinates_of(r.structure, r.text) for r in random]
     terms: list[TermPrior] = []
     proper = not any(isinstance(d, Flat) for d in fixed)
+    if getattr(model, "threshold_names", ()):
+        rows.append(("thresholds", "flat, in order"))
+        proper = False
     _known("sd", given.sd, [*groups, *(n for own in names for n in own if n.startswith("sd("))])
     _known("cor", given.cor, groups)
     _known("covariance", given.covariance, groups)
@@ -213,7 +216,7 @@ def _term(
             f"{group}: its covariance has a prior as a whole and one by standard deviations or correlations. Give one "
             "of the two."
         )
-    by_parts = any(a is not None for a in asked) or cor is not None or defaults.sd is not None
+    by_parts = any(a is not None for a in asked) or cor is not None or _look_up(defaults.sd, None, group) is not None
     if whole is None and not by_parts and isinstance(at, FreeCoordinates):
         whole = _look_up(defaults.covariance, Decov(), group)
     if whole is not None:

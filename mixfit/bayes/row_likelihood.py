@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.bayes.gibbs.latent import cuts, log_interval
 from mixfit.bayes.predict import linear_predictors
 from mixfit.fitted.protocols import is_generalized
 
@@ -25,7 +26,10 @@ def row_log_likelihood(posterior: PosteriorDraws) -> Array:
     """log p(y_i | beta, b, sigma), (S, n): what ``log_lik`` of rstanarm and brms returns."""
     fit = posterior.fit
     eta = linear_predictors(posterior)
-    y = fit.model.design.y
+    y, thresholds = fit.model.design.y, posterior.kept.thresholds
+    if thresholds is not None:
+        low, high = cuts(thresholds.reshape(len(eta), -1), y.astype(np.intp) - 1)
+        return log_interval(low - eta, high - eta)
     if is_generalized(fit):
         return np.asarray(fit.family.loglik(y, fit.prior, eta, fit.dispersion))
     weights = fit.model.design.weights

@@ -11,10 +11,14 @@ from mixfit.bayes.collapsed import CollapsedPosterior
 from mixfit.bayes.convergence import FEWEST
 from mixfit.bayes.draws import Draws, Evidence, Sampler
 from mixfit.bayes.generalized import GeneralizedPosterior, check_kind
+from mixfit.bayes.gibbs.draws import gibbs_draws
 from mixfit.bayes.hmc import sample_hmc
 from mixfit.bayes.importance import sample_importance
+from mixfit.bayes.laplace import LaplacePosterior
 from mixfit.bayes.levels import LevelPosterior, has_one_factor
+from mixfit.bayes.log_means import log_mean
 from mixfit.bayes.mode import find_mode
+from mixfit.bayes.pareto import LIMIT, smoothed
 from mixfit.bayes.posterior import Posterior
 from mixfit.bayes.prior_draws import draw_priors
 from mixfit.bayes.resolve import resolve
@@ -33,14 +37,15 @@ if TYPE_CHECKING:
     from mixfit.fitted.protocols import Fit, GeneralizedFit
 
     Array = NDArray[np.float64]
-    Method = Literal["auto", "collapsed", "hmc"]
+    Method = Literal["auto", "collapsed", "hmc", "gibbs", "laplace"]
 
 __all__ = ["sample"]
 
 # Coordinates of a density up to which nets of points fill it.
 _MOST_FOR_POINTS = 6
-# Effective points for each draw where coefficients are coordinates too: each point costs a quadrature.
-_OVERSAMPLING_LEVELS = 1.0
+# Effective points for each draw where coefficients are coordinates too: each point costs a quadrature, or a search for
+# the modes of all effects.
+_OVERSAMPLING_LEVELS, _OVERSAMPLING_LAPLACE = 1.0, 0.25
 # Iterations that adapt the steps, and the acceptance that they are adapted to.
 _WARMUP, _TARGET = 300, 0.85
 # Chains start at draws of the mode's normal distribution with this share of its standard deviations.
@@ -63,7 +68,7 @@ def sample(
     ----------
     priors : Priors or str
         `mixfit.bayes.Priors`, or the defaults of another package on these data: ``"rstanarm"``, ``"brms"``,
-        ``"blme"``. ``posterior.priors`` prints them with every number filled in.
+        ``"blme"``, ``"MCMCglmm"``. ``posterior.priors`` prints them with every number filled in.
     draws : int
         Draws in all, the same number from each chain.
     chains : int
@@ -71,7 +76,7 @@ def sample(
     seed : int, Generator or None
         As ``numpy.random.default_rng`` takes it: the same seed gives the same draws. Chains of Hamiltonian Monte
         Carlo repeat to the last digit with numpy 2, whose functions do not round by where arrays lie in memory.
-    method : {"auto", "collapsed", "hmc"}
+    method : {"auto", "collapsed", "hmc", "gibbs", "laplace"}
         ``"collapsed"`` integrates coefficients and random effects out exactly, draws the covariance parameters and
         sigma by importance sampling from a split t distribution at their mode, with Pareto-smoothed weights, and then
         coefficients and effects from their exact conditional distribution. ``"hmc"`` draws the former by Hamiltonian
@@ -80,6 +85,12 @@ def sample(
         columns, ``"collapsed"`` integrates the effects out by adaptive quadrature, draws coefficients and covariance
         parameters by importance sampling, and then the effects; else ``"hmc"`` draws all together: see that
         `Posterior.diagnostics` has an ``r_hat`` below 1.01. Chains that do not agree are run up to 8 times as long.
+        ``"laplace"`` integrates the effects of a generalized model out by the Laplace approximation, whatever their
+        grouping factors, and draws them from the normal distribution about their mode: quick, and approximate. The
+        ``k_hat`` of `Posterior.diagnostics` is that of the exact densities over those drawn from: up to 0.7 the
+        approximation is close. ``"gibbs"`` is for teaching, and for comparison with MCMCglmm, whose priors
+        ``priors="MCMCglmm"`` are: linear models, and ``family="binomial(probit)"`` and ``"cumulative(probit)"`` by
+        latent variables, with conjugate priors, one named step after another (`mixfit.bayes.gibbs`).
     prior_only : bool
         Whether to draw from the priors alone, as if there were no data: ``simulate`` then draws what they predict.
 
@@ -117,11 +128,17 @@ def sample(
     a_chain = -(-draws // chains)
     if prior_only:
         return Posterior(fit, resolved, draw_priors(fit, resolved, a_chain, chains, rng), Sampler("prior"))
+    if method == "gibbs":
+        return Posterior(fit, resolved, gibbs_draws(fit, resolved, a_chain, chains, rng), Sampler("gibbs"))
     if is_generalized(fit):
         kept, sampler, evidence = _generalized(fit, resolved, a_chain, chains, rng, method)
         return Posterior(fit, resolved, kept, sampler, evidence if resolved.is_proper else None)
     if not is_linear(fit):
         raise FitError("There is no posterior of this kind of model yet.")
+    if method == "laplace":
+        raise FitError(
+            "method='laplace' is for generalized models: 'collapsed' is exact for linear ones, and as quick."
+        )
     density = CollapsedPosterior(fit, resolved)
     x, sampler, evidence = _covariances(density, a_chain, chains, rng, method)
     conditional = density.draw(x.reshape(-1, density.size), rng)
@@ -162,6 +179,8 @@ def _generalized(
     fit: GeneralizedFit, priors: ResolvedPriors, draws: int, chains: int, rng: np.random.Generator, method: Method
 ) -> tuple[Draws, Sampler, Evidence | None]:
     check_kind(fit)
+    if method == "laplace":
+        return _laplace(LaplacePosterior(fit, priors), draws, chains, rng)
     if method != "hmc" and has_one_factor(fit):
         found = _levels(LevelPosterior(fit, priors), draws, chains, rng, method)
         if found is not None:
@@ -196,6 +215,26 @@ def _levels(
     drawn = density.draw(x.reshape(-1, density.size), rng)
     sampler = Sampler("collapsed", k=points.k, efficiency=points.efficiency, n_points=points.log_weight.size)
     return _kept(x[:, :, drawn.beta.shape[1] :], drawn), sampler, Evidence(*points.log_evidence)
+
+
+def _laplace(
+    density: LaplacePosterior, draws: int, chains: int, rng: np.random.Generator
+) -> tuple[Draws, Sampler, Evidence | None]:
+    """Draws of a generalized model by the Laplace approximation, with k-hat and evidence of the exact density."""
+    start = density.start()
+    demand_finite(density, start[None], start[density.size - sum(density.priors.sizes) :])
+    proposal = split_t(density, find_mode(density, start))
+    points = sample_importance(density, proposal, draws, chains, rng, dear=True, oversampling=_OVERSAMPLING_LAPLACE)
+    if not points.serves:
+        raise _unserved(points.k)
+    x = np.take_along_axis(points.x, points.resample(draws, rng)[:, :, None], axis=1)
+    drawn, ratio = density.draw(x.reshape(-1, density.size), rng)
+    weight, k = smoothed(ratio)
+    efficiency = float(1.0 / np.exp(2.0 * weight).sum() / len(weight))
+    sampler = Sampler("laplace", k=k, efficiency=efficiency, n_points=points.log_weight.size)
+    log, error = points.log_evidence
+    exact = Evidence(log + float(log_mean(ratio)), error) if k <= LIMIT else None
+    return _kept(x[:, :, drawn.beta.shape[1] :], drawn), sampler, exact
 
 
 def _unserved(k: float) -> FitError:

@@ -14,6 +14,7 @@ from scipy.special import gammaln, multigammaln
 
 from mixfit.bayes.correlations import draw_partial, lkj_log_density, lkj_shapes, log_complement
 from mixfit.bayes.covariances import Decov, InvWishart, Wishart
+from mixfit.bayes.wishart import draw_inverse_wishart, draw_wishart
 from mixfit.errors import PriorError
 
 if TYPE_CHECKING:
@@ -235,15 +236,8 @@ class WholeCovariance:
         """Matrices by Bartlett's decomposition, taken apart."""
         if not self.is_proper:
             raise PriorError("Nothing can be drawn from a Wishart prior of infinite scale: give a proper one.")
-        k, size = self.coordinates.k, len(log_sigma)
-        inner = np.asarray(np.linalg.inv(self.matrix), dtype=float) if self.is_inverse else self.matrix
-        low = np.zeros((size, k, k))
-        low[:, *np.tril_indices(k, -1)] = rng.standard_normal((size, k * (k - 1) // 2))
-        low[:, np.arange(k), np.arange(k)] = np.sqrt(rng.chisquare(self.df - np.arange(k), size=(size, k)))
-        root = np.linalg.cholesky(inner) @ low
-        sigma = root @ root.swapaxes(1, 2)
-        if self.is_inverse:
-            sigma = np.asarray(np.linalg.inv(sigma), dtype=float)
+        make = draw_inverse_wishart if self.is_inverse else draw_wishart
+        sigma = make(self.df, self.matrix, len(log_sigma), rng)
         if not self.prior.relative:
             sigma = sigma / np.exp(2.0 * log_sigma)[:, None, None]
         return self.coordinates.of_covariance(sigma)

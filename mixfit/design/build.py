@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +15,7 @@ from mixfit.covariance.registry import read_structure
 from mixfit.design.across import among, spread
 from mixfit.design.columns import Coded, Columns, MissingRows, code_factor
 from mixfit.design.environment import Environment
+from mixfit.design.excluded import Excluded
 from mixfit.design.grouping import GroupingReader, as_text, check_random, cross
 from mixfit.design.ordered import read_ordered
 from mixfit.design.parts import build_parts, check_finite, check_names, fixed_structure, materialize, plan_part
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from mixfit.design.parts import Part
     from mixfit.families.links import Link
 
-__all__ = ["build"]
+__all__ = ["build", "expand_dot"]
 
 
 # What an expression computes of values outside its domain is missing, and said.
@@ -47,7 +49,7 @@ def build(
     data: object,
     weights: object = None,
     offset: object = None,
-    na_action: Literal["drop", "raise"] = "drop",
+    na_action: Literal["drop", "raise", "exclude"] = "drop",
     context: Mapping[str, Any] | None = None,
     *,
     binomial: bool = False,
@@ -55,6 +57,8 @@ def build(
     residual: bool = True,
     further: Mapping[str, PredictorFormula] | None = None,
     links: Mapping[str, Link] | None = None,
+    state: Mapping[str, Any] | None = None,
+    check: bool = True,
 ) -> Design:
     """Build response, fixed and random columns, groups, weights and offset from `data`.
 
@@ -69,8 +73,9 @@ def build(
         Rows of weight zero are left out.
     offset : str or array-like, optional
         Likewise; added to every ``offset(...)`` of the formula.
-    na_action : {"drop", "raise"}
-        What to do with rows in which anything that the model uses is missing.
+    na_action : {"drop", "raise", "exclude"}
+        What to do with rows in which anything that the model uses is missing; "exclude" leaves them out, and results
+        are padded to them.
     context : mapping of str to object, optional
         More names for the formula's expressions, besides the columns, ``np`` and formulaic's transforms.
     binomial : bool
@@ -84,6 +89,10 @@ def build(
         From `mixfit.formula.parse_predictor`: predictors of other parameters than the mean, by name.
     links : mapping of str to Link, optional
         Of the mean and of the further predictors, by name.
+    state : mapping of str to dict, optional
+        What transforms have learned already, from more rows than these, by their calls.
+    check : bool
+        Whether to refuse what these rows cannot tell apart.
 
     Returns
     -------
@@ -98,17 +107,17 @@ def build(
     DesignError
         If the grouping factors cannot be told from the residual, as lme4 checks.
     """
-    if na_action not in ("drop", "raise"):
-        raise ValueError(f"na_action must be 'drop' or 'raise', not {na_action!r}")
+    if na_action not in ("drop", "raise", "exclude"):
+        raise ValueError(f"na_action must be 'drop', 'raise' or 'exclude', not {na_action!r}")
     columns = Columns(data)
     if columns.n_rows == 0:
         raise DataError("The data have no rows.")
     formulas: dict[str, PredictorFormula] = {MEAN: formula, **(further or {})}
     for name, given in formulas.items():
         if given.uses_dot:
-            formulas[name] = _expand_dot(given, formula.response, columns, weights, offset)
+            formulas[name] = expand_dot(given, formula.response, columns, weights, offset)
     used = {name: value for name, value in (context or {}).items() if name not in columns}
-    environment = Environment(columns, used, {})
+    environment = Environment(columns, used, deepcopy(dict(state or {})))
     for given in formulas.values():
         environment.require(given.variables, given.text)
 
@@ -149,7 +158,8 @@ def build(
         predictors.append(Predictor(plan.name, matrices[at], reader.fixed.names, random, total, structure, link, text))
         readers.append(reader)
         at = parts.stop
-    _check(predictors, residual=residual)
+    if check:
+        _check(predictors, residual=residual)
     needed = {name for given in formulas.values() for name in given.variables}
     needed |= {name for plan in planned for name in _names_in(plan.expressions, used)}
     variables = _variables(planned, columns)
@@ -183,6 +193,7 @@ def build(
         further=tuple(others),
         transformation=None if binomial or ordinal else transformation_of(formula.response, environment, y),
         categories=None if ordered is None else ordered.categories,
+        excluded=Excluded(columns.index, rows.keep) if na_action == "exclude" and rows.keep is not None else None,
     )
 
 
@@ -204,12 +215,12 @@ def _plan(
     expressions = formula.offsets + ((offset,) if isinstance(offset, str) else ())
     array = None if isinstance(offset, str) else offset
     total = sum_offsets(expressions, array, environment, missing)
-    parts = [plan_part(formula.fixed, formula.bare, environment.columns)]
-    parts += [plan_part(term.terms, term.bare, environment.columns) for term in formula.random]
+    parts = [plan_part(formula.fixed, formula.bare, environment.columns, environment.state)]
+    parts += [plan_part(term.terms, term.bare, environment.columns, environment.state) for term in formula.random]
     return _Plan(name, formula, tuple(parts), expressions, array is not None, total)
 
 
-def _expand_dot(
+def expand_dot(
     formula: PredictorFormula, response: Response, columns: Columns, weights: object, offset: object
 ) -> PredictorFormula:
     """Let ``.`` stand for every column that has no other place in the model."""

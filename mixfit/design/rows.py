@@ -50,6 +50,7 @@ def subset(design: Design, keep: NDArray[np.bool_]) -> Design:
         weights=None if design.weights is None else design.weights[keep],
         index=design.index[keep],
         frame=None,
+        excluded=None,
     )
 
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+from zlib import crc32
+
+import numpy as np
 
 from mixfit.brief import brief
 from mixfit.design.new_rows import MEAN
+from mixfit.errors import DesignError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
     from mixfit.arguments import Solver
     from mixfit.covariance.structure import Structure
+    from mixfit.design.excluded import Excluded
     from mixfit.design.new_rows import DesignReader
     from mixfit.design.transformation import Transformation
     from mixfit.families.links import Link
@@ -133,6 +137,21 @@ class RandomDesign:
         """Levels that are effects of interest: not the inner nodes of a tree."""
         known = self.structure.relationship
         return self.written.n_levels if known is None else len(known.labels)
+
+    @property
+    def mean_squares(self) -> NDArray[np.float64]:
+        """Of the columns over all rows, shape (k,)."""
+        return np.asarray(np.einsum("nk,nk->k", self.Z, self.Z) / len(self.Z))
+
+    @property
+    def level_products(self) -> NDArray[np.float64]:
+        """Z_j'Z_j of every level, shape (q, k, k)."""
+        k, codes, q = self.Z.shape[1], self.grouping.codes, self.grouping.n_levels
+        out = np.empty((q, k, k))
+        for i in range(k):
+            for j in range(i + 1):
+                out[:, i, j] = out[:, j, i] = np.bincount(codes, self.Z[:, i] * self.Z[:, j], q)
+        return out
 
     __repr__ = brief
 
@@ -279,6 +298,8 @@ class Design:
         that were read.
     categories : pandas.Index, length K, or None
         Of a response in ordered categories, whose numbers from 1 on are y.
+    excluded : Excluded, or None
+        All rows of the data, where results are to be padded to them.
     solver : {"auto", "dense", "sparse", "iterative"}
         How the factor of crossed effects is to be held.
     """
@@ -300,9 +321,54 @@ class Design:
     transformation: Transformation | None = None
     frame: Mapping[str, pd.Series] | None = None
     categories: pd.Index | None = None
+    excluded: Excluded | None = None
     solver: Solver = "auto"
 
+    #: Whether the rows are at hand; of rows in batches they are not.
+    has_rows: ClassVar[bool] = True
+
     __repr__ = brief
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows used."""
+        return len(self.y)
+
+    @property
+    def fingerprint(self) -> tuple[int, ...]:
+        """Checksums of response, offset and weights over the rows used, in their order; 0 where there is none."""
+        return tuple(0 if v is None else crc32(v.tobytes()) for v in (self.y, self.offset, self.weights))
+
+    @property
+    def representatives(self) -> Design:
+        """Rows that show every level and cell, and span what all rows span: mostly all of them."""
+        return self
+
+    def triangle(self, kept: NDArray[np.intp]) -> NDArray[np.float64]:
+        """R of the columns of X that are not aliased, X = Q R, shape (p, p)."""
+        return np.asarray(np.linalg.qr(self.X[:, kept])[1])
+
+    @property
+    def mean_offset(self) -> float:
+        """Mean of the offset over the rows used; 0 without one."""
+        return 0.0 if self.offset is None else float(self.offset.mean())
+
+    def variable_mean(self, name: str) -> float:
+        """Mean of a covariate over the rows used."""
+        if self.variables is None:
+            raise KeyError(name)
+        return float(self.variables[name].mean())
+
+    def refuse_estimates(self, what: str) -> None:
+        """Refuse what evaluates its criterion as often as estimates of it would have to be made anew.
+
+        Raises
+        ------
+        DesignError
+            Where the solver is the iterative one.
+        """
+        if self.solver == "iterative":
+            raise DesignError(f"solver='iterative' is for linear models with independent residuals, not for {what}.")
 
     @cached_property
     def mean(self) -> Predictor:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "argument_vector",
     "check_weights",
+    "counted",
     "numbers",
     "read_binomial",
     "read_offsets",
@@ -153,6 +154,24 @@ def read_binomial(response: Response, environment: Environment, missing: Missing
     if np.isinf(y).any():
         raise DataError(f"Response {response.text!r} is infinite in {int(np.isinf(y).sum())} row(s).")
     return y, None
+
+
+def counted(counts: Vector, n: int) -> tuple[Vector, Vector]:
+    """Proportions of events, and numbers of trials, from numbers of events and of others in n rows, (n, 2).
+
+    Raises
+    ------
+    DataError
+        For another shape, and rows without trials.
+    """
+    if counts.shape != (n, 2):
+        raise DataError(f"The new response has shape {counts.shape}: events and others in {n} rows are of ({n}, 2).")
+    if not (np.isfinite(counts) & (counts >= 0.0)).all():
+        raise DataError("Numbers of events and of others are not negative, and none is missing.")
+    trials = counts.sum(axis=1)
+    if not trials.all():
+        raise DataError(f"{int((trials == 0.0).sum())} row(s) of the new response have no trials: leave them out.")
+    return counts[:, 0] / trials, trials
 
 
 def _successes(series: pd.Series[Any], name: str) -> Vector:

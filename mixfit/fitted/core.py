@@ -110,8 +110,7 @@ class Fitted:
     def pvalues(self) -> pd.Series[float]:
         """Two-sided p-values of `tvalues` as standard normal variables.
 
-        That is what statsmodels' MixedLM and lme4's ``summary(glmer(...))`` report, and too small
-        where groups are few: for Gaussian models see ``ttest``, which has degrees of freedom.
+        That is what lme4's ``summary(glmer(...))`` reports, and too small where groups are few.
         """
         return self._series(wald.p_values(wald.ratios(self._coefficients, self._errors)))
 
@@ -142,7 +141,7 @@ class Fitted:
     @property
     def nobs(self) -> int:
         """Number of observations used."""
-        return len(self.model.design.y)
+        return self.model.design.n_rows
 
     @property
     def npar(self) -> int:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from mixfit.arguments import check_count, check_probability, row_weights
+from mixfit.arguments import check_count, row_weights
+from mixfit.defaults import coverage
 from mixfit.design.columns import Columns
 from mixfit.errors import ParameterError
 from mixfit.fitted.core import Fitted
@@ -215,18 +216,18 @@ class FittedNonlinear(Fitted):
         phi = stacked.reshape(len(self.model.parameters), len(index), n)
         return pd.DataFrame(add_noise(curve.values(phi), self.sigma, prior, rng), index=index, columns=names)
 
-    def conf_int(self, alpha: float = 0.05) -> pd.DataFrame:
+    def conf_int(self, level: float | None = None) -> pd.DataFrame:
         """Return Wald intervals of the fixed effects.
 
         Parameters
         ----------
-        alpha : float
-            One less the coverage.
+        level : float, optional
+            Coverage; by default ``mixfit.options.level``, 0.95 at first.
 
         Returns
         -------
         DataFrame, shape (p, 2)
             Columns 0 and 1, as in statsmodels.
         """
-        check_probability("alpha", alpha)
+        alpha = 1.0 - coverage(level)
         return pd.DataFrame(interval(self.estimate.beta, self._errors, alpha), index=self.params.index)

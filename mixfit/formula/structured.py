@@ -19,7 +19,7 @@ from mixfit.formula.errors import error_at
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["NamedStructure", "lift_structures"]
+__all__ = ["NamedStructure", "lift_structures", "masked"]
 
 _CALL = re.compile(r"(?<![\w.`])([A-Za-z_]\w*)\(")
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`')
@@ -50,16 +50,16 @@ def lift_structures(source: str) -> tuple[str, dict[int, NamedStructure]]:
     FormulaError
         For the name of a structure that there is not.
     """
-    masked = _masked(source)
+    blotted = masked(source)
     out, found = list(source), {}
-    for match in _CALL.finditer(masked):
+    for match in _CALL.finditer(blotted):
         name, opening = match.group(1), match.end() - 1
-        closing, cuts, bar = _inside(masked, opening)
+        closing, cuts, bar = _inside(blotted, opening)
         if closing is None or not bar:
             continue
         if not is_structure(name):
             nearest = _nearest(name)
-            if nearest or _INTERCEPT.match(masked, opening + 1):
+            if nearest or _INTERCEPT.match(blotted, opening + 1):
                 hint = f" Did you mean `{nearest[0]}`?" if nearest else ""
                 raise error_at(
                     f"`{name}(... | ...)`: there is no covariance structure of this name.{hint} The structures are "
@@ -77,7 +77,7 @@ def lift_structures(source: str) -> tuple[str, dict[int, NamedStructure]]:
     return "".join(out), found
 
 
-def _masked(source: str) -> str:
+def masked(source: str) -> str:
     """The text with quotes blotted out."""
     return _QUOTED.sub(lambda match: "_" * len(match.group()), source)
 

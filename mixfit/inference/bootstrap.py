@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from mixfit.arguments import check_callable, check_count, check_probability
+from mixfit.arguments import check_callable, check_count
+from mixfit.defaults import coverage
 from mixfit.errors import FitError
 from mixfit.inference.refit import (
     Refits,
@@ -88,13 +89,13 @@ class BootstrapResult:
         """Standard deviations of the replicates: bootstrap standard errors."""
         return self.replicates.std()
 
-    def conf_int(self, alpha: float = 0.05, *, kind: IntervalKind = "percentile") -> pd.DataFrame:
+    def conf_int(self, level: float | None = None, *, kind: IntervalKind = "percentile") -> pd.DataFrame:
         """Compute bootstrap intervals, as R's ``boot.ci``.
 
         Parameters
         ----------
-        alpha : float
-            One less the coverage.
+        level : float, optional
+            Coverage; by default ``mixfit.options.level``, 0.95 at first.
         kind : {"percentile", "basic", "normal"}
             Quantiles of the replicates; twice the estimate less these, in reverse; or estimate less bias, plus and
             minus standard errors times a normal quantile (Davison & Hinkley 1997, Bootstrap Methods and their
@@ -108,7 +109,7 @@ class BootstrapResult:
         Raises
         ------
         FitError
-            For another `kind`, or `alpha` not between 0 and 1.
+            For another `kind`, or a `level` that is none.
 
         Examples
         --------
@@ -125,7 +126,7 @@ class BootstrapResult:
         treat[T.C]             -1.1  10.3
         treat[T.D]             -4.1   7.7
         """
-        check_probability("alpha", alpha)
+        alpha = 1.0 - coverage(level)
         if kind not in ("percentile", "basic", "normal"):
             raise FitError(f"conf_int has the kinds 'percentile', 'basic' and 'normal', not {kind!r}.")
         estimates = self.estimates.to_numpy()[:, None]

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.covariance.steps import split_theta
+from mixfit.defaults import coverage
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized
 from mixfit.fitted.residual_covariance import is_structured
@@ -36,7 +37,7 @@ __all__ = ["heritability"]
 _UNDETERMINED = 1e-10
 
 
-def heritability(fit: Fit, alpha: float = 0.05) -> Table:
+def heritability(fit: Fit, level: float | None = None) -> Table:
     """Return the share of every random term in the variance, with intervals.
 
     For ``propto(1 | animal, A)`` that is the heritability, for ``propto(1 | species, tree)`` the phylogenetic one
@@ -45,8 +46,8 @@ def heritability(fit: Fit, alpha: float = 0.05) -> Table:
 
     Parameters
     ----------
-    alpha : float
-        Intervals have the level 1 - alpha.
+    level : float, optional
+        Coverage; by default ``mixfit.options.level``, 0.95 at first.
 
     Returns
     -------
@@ -69,6 +70,7 @@ def heritability(fit: Fit, alpha: float = 0.05) -> Table:
      Group Variance Share Std. Error Lower Upper
      Batch     1764 0.418      0.216 0.112 0.804
     """
+    alpha = 1.0 - coverage(level)
     random, estimate = fit.model.design.random, fit.estimate
     if is_structured(fit):
         raise FitError(

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.arguments import row_weights
+from mixfit.defaults import read_ddf
 from mixfit.design.across import refuse_related
 from mixfit.errors import FitError
 from mixfit.fitted.kriging import kriged
@@ -24,6 +25,8 @@ from mixfit.fitted.marginal import marginal_means
 from mixfit.fitted.predict import predictors_of, rows_to_predict
 from mixfit.fitted.re_form import is_marginal, select
 from mixfit.fitted.residual_covariance import is_structured
+from mixfit.inference.fixed_effects.contrasts import contrast_tests
+from mixfit.inference.fixed_effects.denominator import parse_ddf
 from mixfit.inference.prediction_results import PredictionResults, PredictionResultsMean
 
 if TYPE_CHECKING:
@@ -75,16 +78,29 @@ def unpredicted_variance(
 
 
 def predict_observations(
-    fit: LinearFit, newdata: object, re_form: ReForm, allow_new_levels: bool, weights: ArrayLike | None
+    fit: LinearFit,
+    newdata: object,
+    re_form: ReForm,
+    allow_new_levels: bool,
+    weights: ArrayLike | None,
+    ddf: str | None = None,
 ) -> PredictionResults:
     """Means and observations: `LinearResults.get_prediction`."""
+    kind = parse_ddf(fit, ddf)
     design, templates = fit.model.design, fit.estimate.templates
     selection = select("population" if is_marginal(re_form) else re_form, design.random)
+    population = not any(keep.any() for keep in selection)
+    if not population and ddf is not None and read_ddf(ddf) not in ("auto", "z"):
+        raise FitError(
+            f"ddf={ddf!r} has degrees of freedom of functions of the fixed effects, and these means have random "
+            "effects in them: predict with re_form='population', or with ddf='z'."
+        )
     left_out = [term for term, keep in zip(design.random, selection, strict=True) if not keep.all()]
     refuse_related(left_out, "an interval of observations around means without the term")
     rows = rows_to_predict(fit, newdata, selection, allow_new_levels)
     mean, variance, labels = predictors_of(fit, rows, selection, variance=True)
     assert variance is not None
+    variance, df = _with_degrees(fit, rows.X, variance, kind) if population else (variance, None)
     Z, own_variance = [z for z in rows.Z if z is not None], rows.own_variance
     if len(Z) < len(rows.Z):
         columns, places = zip(*design.reader.read_random(newdata), strict=True)
@@ -102,7 +118,18 @@ def predict_observations(
             # That of a known level is in the variance of the mean.
             added += one if code is None else np.where(code >= 0, 0.0, one)
     scale = None if design.transformation is None else design.transformation.text
-    return PredictionResults(mean, np.sqrt(variance), np.sqrt(variance + added), labels, scale)
+    return PredictionResults(mean, np.sqrt(variance), np.sqrt(variance + added), labels, scale, df)
+
+
+def _with_degrees(fit: LinearFit, X: Array, variance: Array, kind: str) -> tuple[Array, Array]:
+    """Variances of means of the fixed part by the method `kind`, and their degrees of freedom."""
+    variance, df = variance.copy(), np.full(len(variance), np.inf)
+    # A mean that is known has no degrees of freedom, and one that the data do not tell is missing.
+    known = variance > 0.0
+    if known.any():
+        tests = contrast_tests(fit, X[known][:, fit.model.kept], kind)
+        variance[known], df[known] = tests.se**2, tests.df
+    return variance, df
 
 
 def _relative_variances(fit: StructuredFit, newdata: object) -> Array | float:
@@ -121,9 +148,10 @@ def _relative_variances(fit: StructuredFit, newdata: object) -> Array | float:
 
 
 def predict_means(
-    fit: GeneralizedFit, newdata: object, re_form: ReForm, allow_new_levels: bool
+    fit: GeneralizedFit, newdata: object, re_form: ReForm, allow_new_levels: bool, ddf: str | None = None
 ) -> PredictionResultsMean:
     """Means: `GeneralizedResults.get_prediction`."""
+    parse_ddf(fit, ddf)
     if fit.estimate.further:
         raise FitError(
             "get_prediction is for models of the mean alone, and this one has zi= or dispersion=: use "

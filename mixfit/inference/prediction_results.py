@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mixfit.wald import interval
+from mixfit.defaults import coverage
+from mixfit.wald import interval, t_quantile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +28,7 @@ _SIZE_AT_ZERO = {"sqrt": 0.0, "inverse": np.inf, "1/mu^2": np.inf}
 class _ShownAsFrame:
     """Shows itself as its summary frame."""
 
-    def summary_frame(self, alpha: float = 0.05) -> pd.DataFrame:
+    def summary_frame(self, level: float | None = None) -> pd.DataFrame:
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -54,20 +55,23 @@ class PredictionResults(_ShownAsFrame):
         Standard deviations of a new observation about the predicted mean.
     row_labels : pandas.Index, shape (m,)
         Index of the new data, or of the rows of the fit.
+    df : ndarray, shape (m,), or None
+        Degrees of freedom of the means; infinite, as all are for None, for the normal distribution.
     scale : str, or None
         The response where it is an expression, ``"log(y)"``: all is on its scale, and the columns of the frame have its
         name.
 
     Notes
     -----
-    Intervals have normal quantiles and take theta and sigma as known.
+    Intervals of means have the quantiles of t with `df` degrees of freedom. Those of observations have normal ones, and
+    take theta and sigma as known.
 
     Examples
     --------
     >>> import mixfit
     >>> pulp = mixfit.datasets.load("pulp")
     >>> prediction = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit().get_prediction(re_form="population")
-    >>> prediction.se_obs[:1].round(3).tolist(), prediction.conf_int(obs=True, alpha=0.1)[0].round(2).tolist()
+    >>> prediction.se_obs[:1].round(3).tolist(), prediction.conf_int(obs=True, level=0.9)[0].round(2).tolist()
     ([0.443], [59.67, 61.13])
     """
 
@@ -76,16 +80,17 @@ class PredictionResults(_ShownAsFrame):
     se_obs: Array
     row_labels: pd.Index
     scale: str | None = None
+    df: Array | None = None
 
-    def conf_int(self, *, obs: bool = False, alpha: float = 0.05) -> Array:
+    def conf_int(self, *, obs: bool = False, level: float | None = None) -> Array:
         """Limits of the means, or of new observations.
 
         Parameters
         ----------
         obs : bool
             Whether the intervals are for new observations.
-        alpha : float
-            One less the coverage, 0 < alpha < 1.
+        level : float, optional
+            Coverage; by default ``mixfit.options.level``, 0.95 at first.
 
         Returns
         -------
@@ -95,17 +100,21 @@ class PredictionResults(_ShownAsFrame):
         Raises
         ------
         FitError
-            When `alpha` is not between 0 and 1.
+            When `level` is no coverage.
         """
-        return interval(self.predicted_mean, self.se_obs if obs else self.se_mean, alpha)
+        alpha = 1.0 - coverage(level)
+        if obs or self.df is None:
+            return interval(self.predicted_mean, self.se_obs if obs else self.se_mean, alpha)
+        half = t_quantile(1.0 - 0.5 * alpha, self.df) * self.se_mean
+        return np.column_stack([self.predicted_mean - half, self.predicted_mean + half])
 
-    def summary_frame(self, alpha: float = 0.05) -> pd.DataFrame:
+    def summary_frame(self, level: float | None = None) -> pd.DataFrame:
         """Return the predictions with their intervals.
 
         Parameters
         ----------
-        alpha : float
-            One less the coverage, 0 < alpha < 1.
+        level : float, optional
+            Coverage; by default ``mixfit.options.level``, 0.95 at first.
 
         Returns
         -------
@@ -115,10 +124,10 @@ class PredictionResults(_ShownAsFrame):
         Raises
         ------
         FitError
-            When `alpha` is not between 0 and 1.
+            When `level` is no coverage.
         """
-        frame = _mean_frame(self.predicted_mean, self.se_mean, self.conf_int(alpha=alpha), self.row_labels)
-        lower, upper = self.conf_int(obs=True, alpha=alpha).T
+        frame = _mean_frame(self.predicted_mean, self.se_mean, self.conf_int(level=level), self.row_labels)
+        lower, upper = self.conf_int(obs=True, level=level).T
         return frame.assign(obs_ci_lower=lower, obs_ci_upper=upper).rename_axis(columns=self.scale)
 
 
@@ -160,13 +169,13 @@ class PredictionResultsMean(_ShownAsFrame):
     link: Link
     row_labels: pd.Index
 
-    def conf_int(self, *, alpha: float = 0.05) -> Array:
+    def conf_int(self, *, level: float | None = None) -> Array:
         """Limits of the linear predictors, transformed to the response.
 
         Parameters
         ----------
-        alpha : float
-            One less the coverage, 0 < alpha < 1.
+        level : float, optional
+            Coverage; by default ``mixfit.options.level``, 0.95 at first.
 
         Returns
         -------
@@ -176,17 +185,18 @@ class PredictionResultsMean(_ShownAsFrame):
         Raises
         ------
         FitError
-            When `alpha` is not between 0 and 1.
+            When `level` is no coverage.
         """
+        alpha = 1.0 - coverage(level)
         return response_limits(self.link, self.linpred, interval(self.linpred, self.se_linpred, alpha))
 
-    def summary_frame(self, alpha: float = 0.05) -> pd.DataFrame:
+    def summary_frame(self, level: float | None = None) -> pd.DataFrame:
         """Return the means with their intervals.
 
         Parameters
         ----------
-        alpha : float
-            One less the coverage, 0 < alpha < 1.
+        level : float, optional
+            Coverage; by default ``mixfit.options.level``, 0.95 at first.
 
         Returns
         -------
@@ -196,9 +206,9 @@ class PredictionResultsMean(_ShownAsFrame):
         Raises
         ------
         FitError
-            When `alpha` is not between 0 and 1.
+            When `level` is no coverage.
         """
-        return _mean_frame(self.predicted_mean, self.se_mean, self.conf_int(alpha=alpha), self.row_labels)
+        return _mean_frame(self.predicted_mean, self.se_mean, self.conf_int(level=level), self.row_labels)
 
 
 def response_limits(link: Link | Transformation, eta: Array, limits: Array) -> Array:

@@ -30,7 +30,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["Refits", "Refitter", "mapped", "progress_bar", "simulated_blocks", "statistic_values"]
+__all__ = [
+    "Refits",
+    "Refitter",
+    "batch_singular",
+    "mapped",
+    "progress_bar",
+    "simulated_blocks",
+    "statistic_values",
+]
 
 # Seconds that a computation runs before a bar appears.
 _PATIENCE = 2.0
@@ -83,12 +91,17 @@ class Refitter:
         Of a refitted result: a number, array, mapping or Series. All parameters by default.
     n_jobs : int or None
         As joblib's. Refits that are done together are one computation, whatever it is.
+    width : int, optional
+        Numbers that the statistic is; what it is of `fit` by default.
     """
 
-    def __init__(self, fit: Fit, statistic: Statistic | None = None, n_jobs: int | None = 1) -> None:
+    def __init__(
+        self, fit: Fit, statistic: Statistic | None = None, n_jobs: int | None = 1, width: int | None = None
+    ) -> None:
         self._fit = fit
         self._statistic = statistic
         self._n_jobs = n_jobs
+        self._width = width
         assembly = getattr(fit.model, "_assembly", None)
         linear = isinstance(fit.estimate, LinearEstimate)
         unpenalized = linear and getattr(fit.model, "priors", None) is None
@@ -113,17 +126,14 @@ class Refitter:
         return self._together(together)
 
     def _together(self, many: BatchEstimates) -> Refits:
-        random = self._fit.model.design.random
         failed = np.array([bool(reason) for reason in many.failures])
         values = parameter_array(self._fit.model, many.beta, many.thetas, many.sigma, many.sigma)
-        singular = np.full(len(failed), any(singularity.undetermined(term) for term in random))
-        for term, templates, scale in zip(random, many.templates, singularity.column_scales(random), strict=True):
-            singular |= term.structure.is_singular(templates, scale)
         values[failed] = np.nan
-        return Refits(values, np.where(failed, np.nan, many.criterion), singular & ~failed, many.failures)
+        criterion = np.where(failed, np.nan, many.criterion)
+        return Refits(values, criterion, batch_singular(self._fit, many), many.failures)
 
     def _one_by_one(self, y: Array, starts: Sequence[Sequence[Array] | None], done: Callable[[int], object]) -> Refits:
-        width = len(statistic_values(self._statistic, self._fit))
+        width = len(statistic_values(self._statistic, self._fit)) if self._width is None else self._width
         tasks = [slice(at, at + _TASK) for at in range(0, y.shape[1], _TASK)]
         work = [(self._fit, self._statistic, width, y[:, task], starts[task]) for task in tasks]
         parts = []
@@ -131,6 +141,15 @@ class Refitter:
             parts.append(part)
             done(len(part.failures))
         return Refits.join(parts)
+
+
+def batch_singular(fit: Fit, many: BatchEstimates) -> NDArray[np.bool_]:
+    """Which of the estimates, (R,), are on the boundary, as `is_singular` tells; none of those that failed."""
+    random = fit.model.design.random
+    singular = np.full(len(many.failures), any(singularity.undetermined(term) for term in random))
+    for term, templates, scale in zip(random, many.templates, singularity.column_scales(random), strict=True):
+        singular |= term.structure.is_singular(templates, scale)
+    return singular & np.array([not reason for reason in many.failures])
 
 
 def statistic_values(statistic: Statistic | None, fit: Fit) -> pd.Series[float]:

@@ -154,4 +154,5 @@ def _score(fit: Fit) -> tuple[Array, Array]:
             raise FitError("Scores by row are for models of the mean alone, and this one has zi= or dispersion=.")
         terms = fit.family.terms(design.y, prior, fit.estimate.eta, fit.estimate.phi)
         return terms.score, terms.expected
-    return prior * fit.resid.to_numpy(dtype=float), prior
+    # Of the rows used, which results may be padded beyond.
+    return prior * fit.resid.dropna().to_numpy(dtype=float), prior

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mixfit.factor.factor_plan import FactorPlan
     from mixfit.factor.plan import Plan
     from mixfit.gram.row_space import RowSpace
+    from mixfit.model.call import Call
 
     Array = NDArray[np.float64]
 
@@ -47,6 +49,9 @@ class MixedModel:
     """
 
     data_name: str | None = None
+    call: Call | None = None
+    note: str | None = None
+    """What a summary of its fits must say of how the model came about."""
     priors: Priors | str | None = None
     """What the fits of this model are penalized by."""
 
@@ -59,7 +64,7 @@ class MixedModel:
         sizes = {r.grouping.name: r.n_groups for r in self.design.random}
         levels = ", ".join(f"{name} {n}" for name, n in sizes.items())
         groups = f", groups {levels}" if levels else ""
-        return f"<{type(self).__name__}: {self.formula}, {len(self.endog)} observations{groups}>"
+        return f"<{type(self).__name__}: {self.formula}, {self.design.n_rows} observations{groups}>"
 
     @property
     def formula_text(self) -> str:
@@ -126,7 +131,7 @@ class MixedModel:
     @cached_property
     def row_space(self) -> RowSpace:
         """Which linear functions of the columns of ``design.X`` the data tell."""
-        return row_space(self.design.X, self.kept)
+        return row_space(self.design.representatives.X, self.kept)
 
     @property
     def groups(self) -> dict[str, Grouping]:
@@ -155,7 +160,7 @@ class MixedModel:
         """
         from mixfit.factor.factor_plan import factor_plan
 
-        random = [r for predictor in self.design.predictors for r in predictor.random]
+        random = [*self.design.random, *(r for predictor in self.design.further for r in predictor.random)]
         groupings = list({id(r.grouping): r.grouping for r in random}.values())
         # As the factors of the cross-products are numbered.
         groupings.sort(key=lambda g: -g.n_levels)
@@ -245,6 +250,52 @@ class MixedModel:
         if not np.isfinite(values).all():
             raise DataError("The new response has missing or infinite values.")
         return values
+
+    def update(self, formula: str | None = None, **changes: Any) -> Any:
+        """Make the model again with changes, as R's ``update``.
+
+        Parameters
+        ----------
+        formula : str, optional
+            ``". ~ . - x + (1 | g)"``: on either side ``.`` is what there was.
+        **changes
+            Arguments of `mixfit.mixed` (or `mixfit.nonlinear`) in place of those that the model was made with:
+            ``subset=``, ``weights=``, ``family=``, ``data=``, ...
+
+        Returns
+        -------
+        LinearMixedModel, ResidualMixedModel, GeneralizedMixedModel or OrdinalMixedModel
+
+        Raises
+        ------
+        FormulaError
+            Where `formula` takes away what the model does not have.
+        FitError
+            Where the data are not at hand: the model came from a pickle, or its rows or response were replaced.
+        ArgumentError
+            For an argument that there is not.
+
+        Notes
+        -----
+        The data are those that were handed over, which are not copied: what was changed in them since is read anew.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> model = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> model.update(". ~ . - (Days | Subject) + (1 | Subject)", subset="Days > 1")
+        <LinearMixedModel: Reaction ~ Days + (1 | Subject), 144 observations, groups Subject 18>
+        """
+        if self.call is None:
+            raise FitError("This model was not made by mixfit.mixed(formula, data): there is nothing to update.")
+        return self.call.changed(self.design, formula, changes)
+
+    def marked(self, note: str) -> Self:
+        """The same model with a note on how it came about, which summaries show."""
+        model = copy.copy(self)
+        model.note = note
+        return model
 
     def of_rows(self, keep: NDArray[np.bool_]) -> Self:
         """The same model of some of its rows.

@@ -24,6 +24,7 @@ from mixfit.model.named import given_start, hold_in_family, read_held
 from mixfit.model.separated import refuse_separated
 from mixfit.model.under_priors import start_under_priors
 from mixfit.results.generalized import GeneralizedResults
+from mixfit.results.padded import results_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,7 +56,7 @@ def generalized(
     family: Family,
     weights: str | ArrayLike | None,
     offset: str | ArrayLike | None,
-    na_action: Literal["drop", "raise"],
+    na_action: Literal["drop", "raise", "exclude"],
     context: Mapping[str, Any] | None,
     zi: str | None = None,
     dispersion: str | None = None,
@@ -67,18 +68,8 @@ def generalized(
     proportions = family.kind == "proportion"
     links = {MEAN: family.link, ZERO: LINKS["logit"], DISPERSION: LINKS["log"]}
     further = further_formulas(family, zi, dispersion)
-    design = build(
-        parsed,
-        data,
-        weights,
-        offset,
-        na_action,
-        context,
-        binomial=proportions,
-        residual=False,
-        links=links,
-        further=further,
-    )
+    asked = (weights, offset, na_action, context)
+    design = build(parsed, data, *asked, binomial=proportions, residual=False, links=links, further=further)
     for predictor in design.further:
         if not predictor.X.shape[1] and not predictor.random and predictor.offset is None:
             raise FormulaError(f"{predictor.name}= has no terms, which would hold its predictor at zero: leave it out.")
@@ -235,7 +226,7 @@ class GeneralizedMixedModel(MixedModel):
         return model._results(penalized_generalized(fit, priors))
 
     def _results(self, estimate: GeneralizedEstimate) -> GeneralizedResults:
-        return GeneralizedResults(self, estimate)
+        return results_of(GeneralizedResults, self, estimate)
 
     def _refuse_separation(self, estimate: GeneralizedEstimate | None) -> None:
         """Raise FitError where `estimate` (None: there is none) ran away with effects that separate the response."""

@@ -126,10 +126,11 @@ class LinearMixedModel(MixedModel):
         """
         # Tables, predictions and summaries are not needed to read a model: `import mixfit` stays quick.
         from mixfit.results.linear import LinearResults
+        from mixfit.results.padded import results_of
 
         check_flag("reml", reml)
         given = None if start is None else read_start(self.design.random, start, self.in_formula_order)
-        fit = LinearResults(self, estimate(self._assembly, reml=reml, start=given))
+        fit = results_of(LinearResults, self, estimate(self._assembly, reml=reml, start=given))
         priors = self.priors if priors is None else priors
         return fit if priors is None else self._penalized(fit, priors)
 

@@ -27,6 +27,7 @@ from mixfit.gram.basis import fixed_basis
 from mixfit.gram.residual import ResidualStage
 from mixfit.lmm.assemble import random_rows
 from mixfit.model.base import MixedModel
+from mixfit.model.call import remembered
 from mixfit.nlmm.estimate import estimate
 from mixfit.nlmm.problem import make_problem
 
@@ -73,6 +74,7 @@ class _Stack:
         return self.expression.at(values)
 
 
+@remembered
 def nonlinear(
     formula: str,
     data: Any,

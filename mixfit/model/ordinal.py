@@ -30,6 +30,7 @@ from mixfit.model.base import MixedModel
 from mixfit.model.further import check_response
 from mixfit.model.generalized import GeneralizedMixedModel
 from mixfit.results.ordinal import OrdinalResults
+from mixfit.results.padded import results_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +59,7 @@ def ordinal(
     family: Ordinal,
     weights: str | ArrayLike | None,
     offset: str | ArrayLike | None,
-    na_action: Literal["drop", "raise"],
+    na_action: Literal["drop", "raise", "exclude"],
     context: Mapping[str, Any] | None,
     beside: Mapping[str, str | None],
     solver: Solver = "auto",
@@ -73,18 +74,9 @@ def ordinal(
             further[name] = parse_predictor(text)
             if further[name].random or further[name].offsets:
                 raise FormulaError(f"{name}={text!r}: the formula of an ordinal model takes fixed terms only.")
-    design = build(
-        parsed,
-        data,
-        weights,
-        offset,
-        na_action,
-        context,
-        ordinal=True,
-        residual=False,
-        links={MEAN: family.link, NOMINAL: family.link, DISPERSION: LINKS["log"]},
-        further=further,
-    )
+    asked = (weights, offset, na_action, context)
+    links = {MEAN: family.link, NOMINAL: family.link, DISPERSION: LINKS["log"]}
+    design = build(parsed, data, *asked, ordinal=True, residual=False, links=links, further=further)
     for predictor in design.predictors:
         what = "the formula" if predictor.name == MEAN else f"{predictor.name}="
         if _CONSTANT not in predictor.exog_names:
@@ -221,7 +213,7 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         return cast("OrdinalResults", fit)
 
     def _results(self, estimate: GeneralizedEstimate) -> OrdinalResults:
-        return OrdinalResults(self, self._centred.outward(estimate, self.kept))
+        return results_of(OrdinalResults, self, self._centred.outward(estimate, self.kept))
 
     def conditional_covariance(self, estimate: GeneralizedEstimate, *, of: str = MEAN) -> tuple[Array, ...]:
         """Cov(b_j | y) of every level of every term at the mode, shapes (q_t, k_t, k_t).

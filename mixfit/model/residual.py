@@ -147,9 +147,10 @@ class ResidualMixedModel(MixedModel):
         -874.057
         """
         from mixfit.results.linear import LinearResults
+        from mixfit.results.padded import results_of
 
         chosen = not self.residual.spread_names if reml is None else reml
-        return LinearResults(self, estimate_residual(self.design, self._problem, reml=chosen))
+        return results_of(LinearResults, self, estimate_residual(self.design, self._problem, reml=chosen))
 
     def with_response(self, y: ArrayLike) -> ResidualMixedModel:
         """The same model of another response, shape (n,).

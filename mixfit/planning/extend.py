@@ -91,10 +91,17 @@ def _along(data: pd.DataFrame, name: str, levels: int | Iterable[Any], groups: s
 
 
 def _copied(values: list[Any], copy: Index) -> list[Any]:
-    """Names of copies of levels: from the second on with the number of the copy behind the level's own."""
+    """Names of copies of levels: from the second on with a number behind the level's own name, which none has yet."""
     if not copy.any():
         return values
-    return [f"{value}.{k + 1}" if k else str(value) for value, k in zip(values, copy.tolist(), strict=True)]
+    taken, names = set(map(str, values)), {}
+    for value, k in dict.fromkeys(zip(values, copy.tolist(), strict=True)):
+        number, name = k + 1, str(value)
+        while k and name in taken:
+            name, number = f"{value}.{number}", number + 1
+        taken.add(name)
+        names[value, k] = name
+    return [names[pair] for pair in zip(values, copy.tolist(), strict=True)]
 
 
 def _coded(column: pd.Series[Any]) -> tuple[Index, list[Any]]:

@@ -6,19 +6,30 @@ Every function draws on the axes that it is given, or makes a figure, and return
 
 from mixfit.plots.calibration import calibration
 from mixfit.plots.categories import category_probabilities
+from mixfit.plots.coefficients_by_group import coefficients_by_group
 from mixfit.plots.distribution_plots import quantile_residual_plot, rootogram
+from mixfit.plots.effects import effects_plot
 from mixfit.plots.group_lines import fitted_lines
+from mixfit.plots.means import emmip, means_plot
+from mixfit.plots.power import power_lines
 from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
 from mixfit.plots.random_effects import caterpillar, shrinkage
 from mixfit.plots.residual_plots import residuals_fitted, scale_location
 from mixfit.plots.strips import strip
+from mixfit.plots.structures import correlation_map, variogram_plot
 from mixfit.plots.zeta import profile_zeta
 
 __all__ = [
     "calibration",
     "category_probabilities",
     "caterpillar",
+    "coefficients_by_group",
+    "correlation_map",
+    "effects_plot",
+    "emmip",
     "fitted_lines",
+    "means_plot",
+    "power_lines",
     "profile_zeta",
     "qq_ranef",
     "qq_residuals",
@@ -28,6 +39,7 @@ __all__ = [
     "scale_location",
     "shrinkage",
     "strip",
+    "variogram_plot",
 ]
 
 

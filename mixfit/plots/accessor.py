@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from mixfit.plots.categories import category_probabilities
 from mixfit.plots.distribution_plots import quantile_residual_plot, rootogram
 from mixfit.plots.group_lines import fitted_lines
+from mixfit.plots.means import emmip
 from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
 from mixfit.plots.random_effects import caterpillar, shrinkage
 from mixfit.plots.residual_plots import residuals_fitted, scale_location
+from mixfit.plots.structures import correlation_map, variogram_plot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +59,8 @@ class Plots:
 
     category_probabilities = _method(category_probabilities)
     caterpillar = _method(caterpillar)
+    correlation_map = _method(correlation_map)
+    emmip = _method(emmip)
     fitted_lines = _method(fitted_lines)
     qq_ranef = _method(qq_ranef)
     qq_residuals = _method(qq_residuals)
@@ -65,3 +69,4 @@ class Plots:
     rootogram = _method(rootogram)
     scale_location = _method(scale_location)
     shrinkage = _method(shrinkage)
+    variogram = _method(variogram_plot)

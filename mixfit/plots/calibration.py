@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["calibration"]
 
 
-def calibration(validation: Validation, *, bins: int = 10, alpha: float = 0.05, ax: Axes | None = None) -> Axes:
+def calibration(validation: Validation, *, bins: int = 10, level: float | None = None, ax: Axes | None = None) -> Axes:
     """Draw the calibration of a cross-validation; on the diagonal, predictions are as good as they claim.
 
     Parameters
@@ -22,7 +22,7 @@ def calibration(validation: Validation, *, bins: int = 10, alpha: float = 0.05, 
     validation : CrossValidation
         What `mixfit.cross_validate` gives. Of linear models the shares of rows inside central predictive intervals
         are drawn over the probability of these; of generalized ones mean responses over mean predictions.
-    bins, alpha
+    bins, level
         As of its ``calibration``.
     ax : Axes, optional
         By default a figure is made.
@@ -44,7 +44,7 @@ def calibration(validation: Validation, *, bins: int = 10, alpha: float = 0.05, 
     >>> mixfit.plots.calibration(mixfit.cross_validate(fit, by="Subject")).get_ylabel()
     'share of observations inside'
     """
-    frame = validation.calibration(bins=bins, alpha=alpha)
+    frame = validation.calibration(bins=bins, level=level)
     axes = one_axes(ax, (4.4, 4.4))
     if "nominal" in frame:
         axes.axline((0.0, 0.0), slope=1.0, color=GREY, linewidth=1.2, zorder=1)

@@ -27,6 +27,7 @@ __all__ = [
     "Panels",
     "empty_note",
     "length_in_inches",
+    "line_styles",
     "one_axes",
     "panels",
     "point_style",
@@ -36,6 +37,9 @@ __all__ = [
 
 # Okabe & Ito's colours, told apart by colour-blind readers as well.
 BLUE, RED, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "0.55"
+_COLOURS = (BLUE, RED, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "0.2", "#8C6D00")
+_MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_DASHES = ("-", "--", ":")
 
 # The typographer's point.
 _POINTS_AN_INCH = 72.0
@@ -142,6 +146,26 @@ def point_style(n: int) -> dict[str, Any]:
         "linewidths": 0.0,
         "rasterized": n > _RASTERIZED,
     }
+
+
+def line_styles(n: int) -> list[dict[str, Any]]:
+    """Colours, marks and dashes of `n` lines, no two alike up to the 24th and told apart without colours too.
+
+    Examples
+    --------
+    >>> [style["marker"] for style in line_styles(3)]
+    ['o', 's', '^']
+    """
+    return [
+        {
+            "color": _COLOURS[i % len(_COLOURS)],
+            "marker": _MARKS[i % len(_MARKS)],
+            "linestyle": _DASHES[i // len(_COLOURS) % len(_DASHES)],
+            "linewidth": 1.6,
+            "markersize": 5.0,
+        }
+        for i in range(n)
+    ]
 
 
 def length_in_inches(axis: XAxis | YAxis) -> float:

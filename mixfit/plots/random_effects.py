@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mixfit.defaults import coverage
 from mixfit.errors import FitError
+from mixfit.inference.means.specs import response_label
 from mixfit.inference.within import pooling
 from mixfit.plots.figure import BLUE, GREEN, GREY, RED, length_in_inches, panels, thin_labels
 from mixfit.tables.layout import shown
@@ -93,23 +95,20 @@ def choose_columns(known: Sequence[str], columns: str | Sequence[str] | None, gr
 
 def response_name(fit: Fit) -> str:
     """Name of the response for an axis; of ``cbind(a, b)`` the proportion of the first."""
-    from mixfit.formula import parse
-
-    arguments = parse(fit.model.formula_text, random=None).response.arguments
-    return fit.model.design.endog_name if arguments is None else f"proportion of {arguments[0]}"
+    return response_label(fit.model.design)
 
 
 def caterpillar(
     fit: Fit,
     groups: str | Sequence[str] | None = None,
     *,
-    alpha: float = 0.05,
+    level: float | None = None,
     sort: bool | str = True,
     axes: ArrayLike | Axes | None = None,
 ) -> AxesArray:
     """Draw the conditional modes of the random effects with intervals, as lme4's ``dotplot(ranef(m))``.
 
-    The intervals are mode ± z(1 - alpha/2) times the conditional standard deviation, given the data, the fixed
+    The intervals are mode ± z((1 + level) / 2) times the conditional standard deviation, given the data, the fixed
     effects and theta. They are for looking at one level at a time: that two of them overlap is no test of a
     difference.
 
@@ -118,8 +117,8 @@ def caterpillar(
     fit : LinearResults or GeneralizedResults
     groups : str or sequence of str, optional
         Grouping factors; all by default, by decreasing number of levels.
-    alpha : float
-        One less the coverage.
+    level : float, optional
+        Coverage; by default ``mixfit.options.level``, 0.95 at first.
     sort : bool or str
         True orders the levels of a factor by its first column in all its panels, as lme4 does; a name by that
         column; ``"each"`` every panel by its own; False leaves them as they are, from top to bottom.
@@ -147,6 +146,7 @@ def caterpillar(
     >>> [axes.get_title() for axes in mixfit.plots.caterpillar(fit)]
     ['(Intercept) | Subject', 'Days | Subject']
     """
+    alpha = 1.0 - coverage(level)
     z = normal_quantile(alpha)
     names = choose_factors(fit, groups)
     frames = fit.ranef(condsd=True)

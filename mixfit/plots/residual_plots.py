@@ -126,7 +126,7 @@ def scale_location(
 def residual_values(fit: Fit, kind: Kind) -> Array:
     """Residuals of a kind, shape (nobs,)."""
     # Which kinds there are is the fit's to say.
-    return np.asarray(fit.residuals(kind), dtype=float)
+    return np.asarray(fit.residuals(kind).dropna(), dtype=float)
 
 
 def residual_label(kind: Kind) -> str:
@@ -176,8 +176,8 @@ def _fitted(fit: Fit, against: Against) -> Array:
     if against not in ("response", "link"):
         raise FitError(f"residuals are drawn against 'response' or 'link', not {against!r}.")
     if against == "link" and is_generalized(fit):
-        return np.asarray(fit.linear_predictor, dtype=float)
-    return np.asarray(fit.fittedvalues, dtype=float)
+        return np.asarray(fit.linear_predictor.dropna(), dtype=float)
+    return np.asarray(fit.fittedvalues.dropna(), dtype=float)
 
 
 def _fitted_label(fit: Fit, against: Against) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit import wald
-from mixfit.arguments import check_probability
+from mixfit.defaults import coverage
 from mixfit.errors import FitError
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class BetaBinomialParameters:
 
     def conf_int(
         self,
-        alpha: float = 0.05,
+        level: float | None = None,
         *,
         method: Literal["profile", "wald"] = "profile",
         scale: Literal["natural", "working"] = "natural",
@@ -183,8 +183,8 @@ class BetaBinomialParameters:
 
         Parameters
         ----------
-        alpha : float
-            One less the coverage.
+        level : float, optional
+            Coverage; by default ``mixfit.options.level``, 0.95 at first.
         method : {"profile", "wald"}
             From the profile of the marginal likelihood, or estimate and standard error on the chosen scale.
         scale : {"natural", "working"}
@@ -212,6 +212,7 @@ class BetaBinomialParameters:
         mean       0.10   0.21
         precision  5.18  37.25
         """
+        alpha = 1.0 - coverage(level)
         if method not in ("profile", "wald") or scale not in ("natural", "working"):
             raise FitError(
                 f"Intervals are 'profile' or 'wald', on the 'natural' or 'working' scale; not {method!r}, {scale!r}."
@@ -279,7 +280,6 @@ class BetaBinomialParameters:
     def _profile_limits(self, alpha: float) -> Array:
         from mixfit.rates.profile import profile_interval
 
-        check_probability("alpha", alpha)
         parts = (self.units, self.family.link, self.estimate)
         return np.array([profile_interval(*parts, which, alpha) for which in range(len(self._working))])
 

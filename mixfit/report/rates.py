@@ -68,7 +68,7 @@ def _percent(probability: float) -> str:
 
 def _parameters(fit: BetaBinomialParameters, alpha: float) -> Table:
     profiled = fit.method == "marginal"
-    working = fit.conf_int(alpha, method="profile" if profiled else "wald", scale="working")
+    working = fit.conf_int(1.0 - alpha, method="profile" if profiled else "wald", scale="working")
     natural = pd.DataFrame(fit.to_natural(working.to_numpy()), index=fit.estimates().index, columns=[0, 1])
     estimates = fit.estimates()
     both = pd.DataFrame({"estimate": fit.params, "se": fit.bse})

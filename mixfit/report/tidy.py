@@ -8,9 +8,12 @@ import numpy as np
 import pandas as pd
 
 from mixfit import wald
+from mixfit.defaults import PLAIN, coverage, read_ddf
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized
 from mixfit.fitted.varcorr import random_covariances
+from mixfit.inference.fixed_effects.contrasts import contrast_tests
+from mixfit.inference.fixed_effects.denominator import parse_ddf
 from mixfit.tables.layout import shown
 
 if TYPE_CHECKING:
@@ -50,7 +53,7 @@ def tidy(
     effects: str | Sequence[str] = ("fixed", "ran_pars"),
     *,
     conf_int: bool = False,
-    conf_level: float = 0.95,
+    level: float | None = None,
     scales: str | Sequence[str | None] | None = None,
     exponentiate: bool = False,
     ran_prefix: tuple[str, str] | None = None,
@@ -67,18 +70,17 @@ def tidy(
     conf_int : bool
         Whether to add ``conf.low`` and ``conf.high``: Wald intervals of fixed effects and modes, NaN for the
         others, as lme4's Wald method.
-    conf_level : float
-        Coverage.
+    level : float, optional
+        Coverage of the intervals; by default ``mixfit.options.level``, 0.95 at first.
     scales : {"sdcor", "vcov"}, or a sequence of these and None along `effects`, optional
         Standard deviations and correlations (the default) or variances and covariances in ``ran_pars``.
     exponentiate : bool
         Whether fixed effects and their limits are exponentiated, and standard errors brought to that scale.
     ran_prefix : tuple of str, length 2, optional
         Other prefixes than ``sd`` and ``cor`` (``var`` and ``cov``).
-    ddf : str, optional
-        Method of the denominator degrees of freedom of t tests of the fixed effects, ``"satterthwaite"`` or
-        ``"kenward-roger"``. By default a linear model has no ``p.value``, as in lme4, and a generalized one
-        that of its z tests.
+    ddf : {"auto", "satterthwaite", "kenward-roger", "residual", "z", "none"}, optional
+        Degrees of freedom of the tests and intervals of the fixed effects, as in `summary`: with ``"none"`` a linear
+        model has no ``p.value``, and normal intervals, as in lme4.
 
     Returns
     -------
@@ -103,7 +105,7 @@ def tidy(
     unknown = [name for name in wanted if name not in EFFECTS]
     if unknown:
         raise FitError(f"tidy has the effects {', '.join(map(repr, EFFECTS))}, not {unknown[0]!r}")
-    alpha = 1.0 - conf_level if conf_int else None
+    alpha = 1.0 - coverage(level) if conf_int else None
     scale = _scale(wanted, scales)
     makers: dict[str, Callable[[], pd.DataFrame]] = {
         "fixed": lambda: tidy_fixed(fit, alpha, exponentiate, ddf),
@@ -149,7 +151,7 @@ def tidy_fixed(fit: Fit, alpha: float | None, exponentiate: bool, ddf: str | Non
         One less the coverage; None for no intervals.
     exponentiate : bool
     ddf : str or None
-        Method of the denominator degrees of freedom: t tests instead of the summary's.
+        As of `tidy`.
 
     Returns
     -------
@@ -164,47 +166,44 @@ def tidy_fixed(fit: Fit, alpha: float | None, exponentiate: bool, ddf: str | Non
             "statistic": fit.tvalues.to_numpy(),
         }
     )
-    if ddf is not None:
-        frame = _t_tests(fit, names, ddf)
-    elif is_generalized(fit):
+    plain = ddf is not None and read_ddf(ddf, PLAIN) in PLAIN
+    if is_generalized(fit):
+        # Thresholds have z tests too, which are no functions of `fixef`.
+        parse_ddf(fit, None if plain else ddf)
         frame["p.value"] = fit.pvalues.to_numpy()
+    elif not plain and len(names):
+        frame = _t_tests(fit, names, ddf)
     if alpha is not None:
         frame["conf.low"], frame["conf.high"] = _limits(frame, alpha)
     if exponentiate:
         shown_columns = [column for column in ("estimate", "conf.low", "conf.high") if column in frame]
-        frame[shown_columns] = np.exp(frame[shown_columns])
+        with np.errstate(over="ignore"):
+            # the limits of what is not determined are infinite
+            frame[shown_columns] = np.exp(frame[shown_columns])
         frame["std.error"] *= frame["estimate"]
     return frame
 
 
-def _t_tests(fit: Fit, names: list[str], ddf: str) -> pd.DataFrame:
-    from scipy.stats import t
-
-    from mixfit.inference.fixed_effects.contrasts import contrast_tests
-
+def _t_tests(fit: Fit, names: list[str], ddf: str | None) -> pd.DataFrame:
     tests = contrast_tests(fit, np.eye(len(names)), ddf)
     statistics = wald.ratios(tests.estimate, tests.se)
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "term": names,
             "estimate": tests.estimate,
             "std.error": tests.se,
             "statistic": statistics,
             "df": tests.df,
-            # infinite degrees of freedom are the normal distribution's
-            "p.value": 2.0 * t.sf(np.abs(statistics), tests.df),
+            "p.value": wald.t_tails(statistics, tests.df),
         }
     )
+    return frame.drop(columns="df") if np.isinf(tests.df).all() else frame
 
 
 def _limits(frame: pd.DataFrame, alpha: float) -> tuple[Any, Any]:
     estimates, errors = frame["estimate"].to_numpy(), frame["std.error"].to_numpy()
-    if "df" not in frame:
-        limits = wald.interval(estimates, errors, alpha)
-        return limits[:, 0], limits[:, 1]
-    from scipy.stats import t
-
-    half = t.ppf(1.0 - alpha / 2.0, frame["df"].to_numpy()) * errors
+    df = frame["df"].to_numpy() if "df" in frame else np.full(len(frame), np.inf)
+    half = wald.t_quantile(1.0 - alpha / 2.0, df) * errors
     return estimates - half, estimates + half
 
 

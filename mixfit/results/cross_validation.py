@@ -32,12 +32,12 @@ class CrossValidation(Validation):
     1     308    258.70  261.63        -4.47  34.62  0.47
     """
 
-    def plot(self, *, bins: int = 10, alpha: float = 0.05, ax: Axes | None = None) -> Axes:
+    def plot(self, *, bins: int = 10, level: float | None = None, ax: Axes | None = None) -> Axes:
         """Draw the calibration of the predictions; see `mixfit.plots.calibration`.
 
         Parameters
         ----------
-        bins, alpha, ax
+        bins, level, ax
             As of `mixfit.plots.calibration`.
 
         Returns
@@ -52,7 +52,7 @@ class CrossValidation(Validation):
         >>> mixfit.cross_validate(fit, by="Subject").plot().get_xlabel()
         'probability of the interval'
         """
-        return calibration(self, bins=bins, alpha=alpha, ax=ax)
+        return calibration(self, bins=bins, level=level, ax=ax)
 
 
 def cross_validate(

@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING
 
 from mixfit.bayes.sample import sample
 from mixfit.fitted.generalized import FittedGeneralized
+from mixfit.inference.binned import binned_residuals
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.collinearity import collinearity
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.families import compare_families
+from mixfit.inference.comparisons.step import step
 from mixfit.inference.fixed_effects.tables import anova, contest, ttest
 from mixfit.inference.frequencies import frequencies
 from mixfit.inference.heritability import heritability
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
 from mixfit.inference.loadings import loadings
-from mixfit.inference.means.emmeans import emmeans
-from mixfit.inference.means.emtrends import emtrends
+from mixfit.inference.means.avg_comparisons import avg_comparisons
+from mixfit.inference.means.avg_predictions import avg_predictions
+from mixfit.inference.means.avg_slopes import avg_slopes
 from mixfit.inference.means.joint_tests import joint_tests
 from mixfit.inference.prediction import predict_means
 from mixfit.inference.predictors import bse_of, params_of
@@ -29,8 +32,11 @@ from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
+from mixfit.results.check_model import check_model
+from mixfit.results.means import effects, emmeans, emtrends
 from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
+from mixfit.results.update import update
 
 if TYPE_CHECKING:
     from mixfit.fitted.re_form import ReForm
@@ -85,12 +91,18 @@ class GeneralizedResults(FittedGeneralized):
     contest = contest
     ttest = ttest
     drop1 = drop1
+    step = step
     compare_families = compare_families
+    effects = effects
     emmeans = emmeans
     emtrends = emtrends
     joint_tests = joint_tests
+    avg_predictions = avg_predictions
+    avg_comparisons = avg_comparisons
+    avg_slopes = avg_slopes
     conf_int = conf_int
     profile = profile
+    update = update
     bootstrap = bootstrap
     with_params = with_params
 
@@ -106,6 +118,8 @@ class GeneralizedResults(FittedGeneralized):
     influence = influence
     sample = sample
     quantile_residuals = quantile_residuals
+    binned_residuals = binned_residuals
+    check_model = check_model
     frequencies = frequencies
     residual_tests = residual_tests
 
@@ -123,6 +137,7 @@ class GeneralizedResults(FittedGeneralized):
         *,
         re_form: ReForm = None,
         allow_new_levels: bool = False,
+        ddf: str | None = None,
     ) -> PredictionResultsMean:
         """Predict means, with standard errors and intervals.
 
@@ -135,11 +150,13 @@ class GeneralizedResults(FittedGeneralized):
             Random effects to include, as in `predict`.
         allow_new_levels : bool
             Whether a level that the fit never saw is predicted with a random effect of zero.
+        ddf : {"auto", "z"}, optional
+            As of linear models; there are no degrees of freedom.
 
         Returns
         -------
         PredictionResultsMean
-            ``summary_frame(alpha)``, ``conf_int(alpha)``, ``predicted_mean``, ``se_mean``, ``linpred``,
+            ``summary_frame(level)``, ``conf_int(level)``, ``predicted_mean``, ``se_mean``, ``linpred``,
             ``se_linpred``. It prints as its summary frame.
 
         Raises
@@ -172,4 +189,4 @@ class GeneralizedResults(FittedGeneralized):
         0  0.198    0.037          0.135          0.280
         1  0.084    0.024          0.047          0.144
         """
-        return predict_means(self, newdata, re_form, allow_new_levels)
+        return predict_means(self, newdata, re_form, allow_new_levels, ddf)

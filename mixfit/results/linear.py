@@ -11,12 +11,14 @@ from mixfit.inference.collinearity import collinearity
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.comparisons.ranova import ranova
-from mixfit.inference.fixed_effects.tables import anova, contest, ttest, vcov_kr
+from mixfit.inference.comparisons.step import step
+from mixfit.inference.fixed_effects.tables import anova, contest, p_values, ttest, vcov_kr
 from mixfit.inference.heritability import heritability
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
 from mixfit.inference.loadings import loadings
-from mixfit.inference.means.emmeans import emmeans
-from mixfit.inference.means.emtrends import emtrends
+from mixfit.inference.means.avg_comparisons import avg_comparisons
+from mixfit.inference.means.avg_predictions import avg_predictions
+from mixfit.inference.means.avg_slopes import avg_slopes
 from mixfit.inference.means.joint_tests import joint_tests
 from mixfit.inference.prediction import predict_observations
 from mixfit.inference.predictors import bse_of, params_of
@@ -30,11 +32,16 @@ from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
+from mixfit.report.variogram import variogram
+from mixfit.results.check_model import check_model
+from mixfit.results.means import effects, emmeans, emtrends
 from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
 from mixfit.results.robust import robust
+from mixfit.results.update import update
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import ArrayLike
 
     from mixfit.fitted.re_form import ReForm
@@ -89,12 +96,18 @@ class LinearResults(FittedLinear):
     contest = contest
     ttest = ttest
     drop1 = drop1
+    step = step
     compare_families = compare_families
+    effects = effects
     emmeans = emmeans
     emtrends = emtrends
     joint_tests = joint_tests
+    avg_predictions = avg_predictions
+    avg_comparisons = avg_comparisons
+    avg_slopes = avg_slopes
     conf_int = conf_int
     profile = profile
+    update = update
     bootstrap = bootstrap
     with_params = with_params
 
@@ -103,16 +116,23 @@ class LinearResults(FittedLinear):
     collinearity = collinearity
     re_pca = re_pca
     heritability = heritability
+    variogram = variogram
     loadings = loadings
     hatvalues = hatvalues
     cooks_distance = cooks_distance
     dfbeta = dfbeta
     influence = influence
     quantile_residuals = quantile_residuals
+    check_model = check_model
     residual_tests = residual_tests
     sample = sample
     ranova = ranova
     vcov_kr = vcov_kr
+
+    @property
+    def pvalues(self) -> pd.Series[float]:
+        """Two-sided p-values of the fixed effects: those of ``summary()``, with its degrees of freedom."""
+        return p_values(self)
 
     @property
     def plot(self) -> Plots:
@@ -129,6 +149,7 @@ class LinearResults(FittedLinear):
         re_form: ReForm = None,
         allow_new_levels: bool = False,
         weights: ArrayLike | None = None,
+        ddf: str | None = None,
     ) -> PredictionResults:
         r"""Predict means and new observations, with standard errors and intervals.
 
@@ -144,11 +165,14 @@ class LinearResults(FittedLinear):
         weights : array_like, shape (m,) or (), optional
             Prior weights w of the new observations, whose residual variance is sigma**2 / w. By default those of
             the fit for the rows of the fit, and 1 for new data: a column of weights is not looked up there.
+        ddf : {"auto", "satterthwaite", "kenward-roger", "residual", "z"}, optional
+            Degrees of freedom of means with ``re_form="population"``, as in `contest`. Means with random effects in
+            them have none: their intervals are normal by default, and other methods are refused.
 
         Returns
         -------
         PredictionResults
-            ``summary_frame(alpha)``, ``conf_int(obs, alpha)``, ``predicted_mean``, ``se_mean``, ``se_obs``. It prints
+            ``summary_frame(level)``, ``conf_int(obs, level)``, ``predicted_mean``, ``se_mean``, ``se_obs``. It prints
             as its summary frame.
 
         Raises
@@ -177,7 +201,8 @@ class LinearResults(FittedLinear):
 
         its variance about the prediction is ``se_mean**2`` + sum_t z_u'Sigma_t z_u + sigma**2 / w. The first part
         is that of the error of the best linear unbiased predictor, x'(beta^ - beta) + z'(b~ - b) (Henderson 1975,
-        Biometrics 31, 423-447). Quantiles are normal, and theta and sigma are taken as known; with few levels the
+        Biometrics 31, 423-447). With ``re_form="population"`` quantiles of the means are t's, with the degrees of
+        freedom of `ddf`. All others are normal, and theta and sigma are taken as known; with few levels those
         intervals are too narrow for that.
 
         Examples
@@ -188,7 +213,7 @@ class LinearResults(FittedLinear):
         >>> pulp = mixfit.datasets.load("pulp")
         >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
         >>> new = pd.DataFrame({"operator": ["d", "e"]}, index=["d", "e"])
-        >>> frame = fit.get_prediction(new, allow_new_levels=True).summary_frame(alpha=0.05)
+        >>> frame = fit.get_prediction(new, allow_new_levels=True).summary_frame(level=0.95)
         >>> frame[["mean", "mean_ci_lower", "mean_ci_upper"]].round(2)
             mean  mean_ci_lower  mean_ci_upper
         d  60.61          60.35          60.87
@@ -198,4 +223,4 @@ class LinearResults(FittedLinear):
         d         59.92         61.30
         e         59.53         61.27
         """
-        return predict_observations(self, newdata, re_form, allow_new_levels, weights)
+        return predict_observations(self, newdata, re_form, allow_new_levels, weights, ddf)

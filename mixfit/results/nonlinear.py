@@ -5,6 +5,7 @@ from __future__ import annotations
 from mixfit.fitted.nonlinear import FittedNonlinear
 from mixfit.report.summary import summary
 from mixfit.report.varcorr import varcorr
+from mixfit.results.update import update
 
 __all__ = ["NonlinearResults"]
 
@@ -37,3 +38,4 @@ class NonlinearResults(FittedNonlinear):
     # Functions of a fit, as methods: each is documented where it is defined.
     summary = summary
     varcorr = varcorr
+    update = update

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import pandas as pd
 
 from mixfit import wald
+from mixfit.defaults import coverage
 from mixfit.errors import FitError
 from mixfit.fitted.ordinal import FittedOrdinal
-from mixfit.inference.means.emmeans import emmeans
+from mixfit.inference.fixed_effects.denominator import parse_ddf
 from mixfit.inference.profiles.intervals import conf_int
 from mixfit.results.generalized import GeneralizedResults
+from mixfit.results.means import emmeans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mixfit.inference.means.marginal_means import EmMeans
+    from mixfit.results.means import MarginalMeans
 
 __all__ = ["OrdinalResults"]
 
@@ -51,22 +53,25 @@ class OrdinalResults(FittedOrdinal, GeneralizedResults):
 
     def conf_int(
         self,
-        alpha: float = 0.05,
+        level: float | None = None,
         *,
         method: Literal["wald", "profile", "bootstrap"] = "wald",
         which: str | Sequence[str] | None = None,
+        ddf: str | None = None,
         **options: Any,
     ) -> pd.DataFrame:
         """Compute confidence intervals.
 
         Parameters
         ----------
-        alpha : float
-            One less the coverage.
+        level : float, optional
+            Coverage; by default ``mixfit.options.level``, 0.95 at first.
         method : {"wald", "profile", "bootstrap"}
             As of other models. Thresholds have Wald intervals only.
         which : str or sequence of str, optional
             ``"thresholds"``, names of `params`, or as of other models. By default all of `params` for Wald intervals.
+        ddf : {"auto", "z"}, optional
+            As of other models; there are no degrees of freedom.
         **options
             Arguments of `bootstrap`, for that method.
 
@@ -83,6 +88,7 @@ class OrdinalResults(FittedOrdinal, GeneralizedResults):
         >>> fit.conf_int().round(2).loc["temp[T.warm]"].tolist()
         [1.58, 3.75]
         """
+        alpha = 1.0 - coverage(level)
         names = list(self.params.index)
         asked = [which] if isinstance(which, str) else which
         if asked == ["thresholds"]:
@@ -92,16 +98,17 @@ class OrdinalResults(FittedOrdinal, GeneralizedResults):
                 f"conf_int of ordered categories has no argument {next(iter(options))!r}: parameters are named by "
                 "which=, and params_of('dispersion') with bse_of('dispersion') has the scale effects."
             )
+        parse_ddf(self, ddf)
         if method == "wald" and (asked is None or set(asked) <= set(names)):
             limits = wald.interval(self._coefficients, self._errors, alpha)
             return pd.DataFrame(limits, index=names).loc[names if asked is None else list(asked)]
-        return conf_int(self, alpha, method=method, which=which, **options)
+        return conf_int(self, level, method=method, which=which, **options)
 
     def emmeans(
         self,
         specs: str | Sequence[str],
         **options: Any,
-    ) -> EmMeans:
+    ) -> MarginalMeans:
         """Estimate marginal means of the latent variable, from a location of zero.
 
         Parameters
@@ -112,7 +119,7 @@ class OrdinalResults(FittedOrdinal, GeneralizedResults):
 
         Returns
         -------
-        EmMeans
+        MarginalMeans
 
         Raises
         ------

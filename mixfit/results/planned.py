@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mixfit.errors import FitError
+from mixfit.errors import DataError, FitError
 from mixfit.fitted.generalized import FittedGeneralized
 from mixfit.fitted.linear import FittedLinear
 from mixfit.fitted.protocols import is_linear
@@ -15,6 +15,7 @@ from mixfit.fitted.stated import slots, stated_estimate, stated_values
 from mixfit.planning.extend import extend
 from mixfit.planning.parameters import read_parameters
 from mixfit.report.varcorr import varcorr
+from mixfit.results.power import power, sample_size, smallest_effect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -58,6 +59,11 @@ class Plan:
 
     fit: Any
     data: pd.DataFrame
+
+    # Functions of a plan, as methods: each is documented where it is defined.
+    power = power
+    sample_size = sample_size
+    smallest_effect = smallest_effect
 
     def __repr__(self) -> str:
         return repr(self.model).replace(type(self.model).__name__, "Plan", 1)
@@ -235,6 +241,11 @@ class Plan:
         >>> plan.extend({"Subject": 40, "Days": [0, 4, 9]})
         <Plan: response ~ Days + (1 | Subject), 120 observations, groups Subject 40>
         """
+        factors = [name for name in self.data.columns if name != self.model.design.endog_name]
+        for name in along:
+            if name not in factors:
+                listed = ", ".join(map(repr, factors))
+                raise DataError(f"The layout has no factor {name!r} to go along; its factors are {listed}.")
         groups = {name for term in _every_term(self.model) for name in term.written.name.split(":")}
         data = extend(self.data, along, groups & set(self.data.columns))
         model = self.model.with_data(data)

@@ -80,7 +80,7 @@ class LikelihoodProfile(ProfileCurves):
 
 
 def profile(
-    fit: Fit, which: str | Sequence[str] | None = None, *, alpha_max: float = 0.01, points: int = 8
+    fit: Fit, which: str | Sequence[str] | None = None, *, level: float = 0.99, points: int = 8
 ) -> LikelihoodProfile:
     """Profile the likelihood.
 
@@ -92,8 +92,8 @@ def profile(
     ----------
     which : str or sequence of str, optional
         As for `conf_int`; all parameters by default.
-    alpha_max : float
-        The curves go to the absolute zeta whose square is the chi-square quantile of 1 - `alpha_max` with as
+    level : float
+        The curves go to the absolute zeta whose square is the chi-square quantile of `level` with as
         many degrees of freedom as the model has parameters.
     points : int
         About how many points a curve has on each side.
@@ -101,7 +101,7 @@ def profile(
     Returns
     -------
     LikelihoodProfile
-        With ``frame``, ``conf_int(alpha)``, ``curve(parameter)``, ``zeta(parameter, values)``.
+        With ``frame``, ``conf_int(level)``, ``curve(parameter)``, ``zeta(parameter, values)``.
 
     Raises
     ------
@@ -119,9 +119,9 @@ def profile(
     >>> sleep = mixfit.datasets.load("sleepstudy")
     >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
     >>> profile = fit.profile(which="sigma")
-    >>> profile.conf_int(alpha=0.1).round(2)
+    >>> profile.conf_int(level=0.9).round(2)
               0      1
     sigma  23.3  28.29
     """
-    curves = profile_curves(fit, which, alpha_max, points)
+    curves = profile_curves(fit, which, level, points)
     return LikelihoodProfile(**{field.name: getattr(curves, field.name) for field in fields(curves)})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mixfit.arguments import check_probability
+from mixfit.defaults import coverage
 from mixfit.errors import DataError, FitError
 from mixfit.rates import posterior
 from mixfit.rates.parameters import BetaBinomialParameters
@@ -53,7 +53,7 @@ class BetaBinomialResults(BetaBinomialParameters):
         kind = {"marginal": "marginal likelihood", "joint": "joint likelihood", "moments": "moments"}
         return f"<BetaBinomialResults: {self.nobs} units, {kind[self.method]}, precision {self.precision:.4g}>"
 
-    def rates(self, alpha: float = 0.05) -> pd.DataFrame:
+    def rates(self, level: float | None = None) -> pd.DataFrame:
         """Estimate the rate of every unit.
 
         The posterior distribution of a rate is Beta(successes + alpha, failures + beta), mean and precision taken
@@ -61,8 +61,8 @@ class BetaBinomialResults(BetaBinomialParameters):
 
         Parameters
         ----------
-        alpha : float
-            One less the probability of the credible intervals.
+        level : float, optional
+            Probability of the credible intervals; by default ``mixfit.options.level``, 0.95 at first.
 
         Returns
         -------
@@ -71,7 +71,7 @@ class BetaBinomialResults(BetaBinomialParameters):
             the posterior density (the conditional mode, which is 0 or 1 where it rises up to there), with ``mode_se``
             from its curvature and ``mode_se_total``, which adds the uncertainty of mean and precision to first order
             (both NaN at 0 and 1); ``mean`` and ``sd`` of the posterior; ``lower`` and ``upper``, its central
-            interval of probability ``1 - alpha``.
+            interval of probability `level`.
 
         Examples
         --------
@@ -81,7 +81,7 @@ class BetaBinomialResults(BetaBinomialParameters):
         >>> fit.rates().loc["1", ["raw", "mean", "lower", "upper"]].round(3).tolist()
         [0.225, 0.203, 0.108, 0.319]
         """
-        check_probability("alpha", alpha)
+        alpha = 1.0 - coverage(level)
         units, m, s = self.units, self._means, self.precision
         with np.errstate(invalid="ignore", divide="ignore"):
             raw = units.y / units.n
@@ -146,14 +146,14 @@ class BetaBinomialResults(BetaBinomialParameters):
             raise FitError(f"{first!r} is compared with itself.")
         return posterior.greater((float(a[i]), float(b[i])), (float(a[j]), float(b[j])))
 
-    def summary(self, alpha: float = 0.05) -> BetaBinomialSummary:
+    def summary(self, level: float | None = None) -> BetaBinomialSummary:
         """Summarize parameters and rates: prints as tables, shows as HTML in a notebook.
 
         Parameters
         ----------
-        alpha : float
-            One less the coverage of the intervals: profile intervals of a marginal fit, else Wald intervals on the
-            working scale carried over to mean and precision.
+        level : float, optional
+            Coverage of the intervals: profile intervals of a marginal fit, else Wald intervals on the working scale
+            carried over to mean and precision. By default ``mixfit.options.level``, 0.95 at first.
 
         Returns
         -------
@@ -169,17 +169,17 @@ class BetaBinomialResults(BetaBinomialParameters):
         """
         from mixfit.report.rates import summarize
 
-        return summarize(self, self.rates(alpha), alpha)
+        return summarize(self, self.rates(level), 1.0 - coverage(level))
 
-    def plot(self, ax: Axes | None = None, *, alpha: float = 0.05, sort: bool = False) -> Axes:
+    def plot(self, ax: Axes | None = None, *, level: float | None = None, sort: bool = False) -> Axes:
         """Draw how the raw rates shrink towards their means, with credible intervals.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
             A new figure's by default. Nothing is shown.
-        alpha : float
-            One less the probability of the intervals.
+        level : float, optional
+            Probability of the intervals; by default ``mixfit.options.level``, 0.95 at first.
         sort : bool
             Whether the units stand in the order of their posterior means instead of their own.
 
@@ -203,7 +203,7 @@ class BetaBinomialResults(BetaBinomialParameters):
         """
         from mixfit.plots.rates import shrinkage_plot
 
-        return shrinkage_plot(self.rates(alpha), self.means, self.has_one_mean, 1.0 - alpha, ax, sort)
+        return shrinkage_plot(self.rates(level), self.means, self.has_one_mean, coverage(level), ax, sort)
 
     @property
     def _shapes(self) -> tuple[Array, Array]:

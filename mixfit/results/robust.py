@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import numpy as np
 import pandas as pd
 
+from mixfit.defaults import coverage
 from mixfit.errors import FitError
 from mixfit.fitted.linear import FittedLinear
 from mixfit.inference.fixed_effects import tables
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from mixfit.fitted.protocols import LinearFit
-    from mixfit.inference.fixed_effects.denominator import Ddf, Denominator
+    from mixfit.inference.fixed_effects.denominator import Denominator
     from mixfit.inference.means.marginal_means import EmMeans
     from mixfit.inference.robust.covariance import RobustCovariance
     from mixfit.report.summary import Summary
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RobustResults", "robust"]
 
-_Tests = Literal["satterthwaite", "none"]
+_Tests = Literal["auto", "satterthwaite", "z"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,7 +41,7 @@ class RobustResults(FittedLinear):
     """A linear fit with a robust covariance of its fixed effects in the place of the model's own.
 
     Estimates, fitted values and likelihoods are those of the fit. Standard errors, tests, intervals and marginal means
-    are by the robust covariance, with Bell and McCaffrey's degrees of freedom (``ddf="none"`` for the normal
+    are by the robust covariance, with Bell and McCaffrey's degrees of freedom (``ddf="z"`` for the normal
     distribution). What is not about the covariance of the fixed effects is to be had from ``plain``.
 
     Attributes
@@ -68,7 +69,7 @@ class RobustResults(FittedLinear):
     def __repr__(self) -> str:
         return f"<RobustResults: {self.model.description}, {self.robust.kind} by {self.robust.clusters.name}>"
 
-    def own_denominator(self, ddf: Ddf) -> Denominator:
+    def own_denominator(self, ddf: str) -> Denominator:
         """What tests by the robust covariance need.
 
         Parameters
@@ -94,7 +95,7 @@ class RobustResults(FittedLinear):
         Parameters
         ----------
         correlation : bool, optional
-        ddf : {"satterthwaite", "none"}
+        ddf : {"auto", "satterthwaite", "z"}
 
         Returns
         -------
@@ -130,7 +131,7 @@ class RobustResults(FittedLinear):
 
         Parameters
         ----------
-        ddf : {"satterthwaite", "none"}
+        ddf : {"auto", "satterthwaite", "z"}
 
         Returns
         -------
@@ -158,7 +159,7 @@ class RobustResults(FittedLinear):
         ddf: _Tests = "satterthwaite",
         rhs: ArrayLike = 0.0,
         joint: bool = True,
-        level: float = 0.95,
+        level: float | None = None,
     ) -> Table:
         """Test L beta = rhs: jointly by Hotelling's T^2 with approximate degrees of freedom (HTZ), or row by row.
 
@@ -166,7 +167,7 @@ class RobustResults(FittedLinear):
         ----------
         L, rhs, joint, level
             As of ``contest`` of other fits.
-        ddf : {"satterthwaite", "none"}
+        ddf : {"auto", "satterthwaite", "z"}
 
         Returns
         -------
@@ -201,14 +202,14 @@ class RobustResults(FittedLinear):
         """
         return _without_squares(tables.anova(self, type, ddf="satterthwaite"))
 
-    def conf_int(self, *, level: float = 0.95, ddf: _Tests = "satterthwaite") -> pd.DataFrame:
+    def conf_int(self, *, level: float | None = None, ddf: _Tests = "satterthwaite") -> pd.DataFrame:
         """Compute confidence intervals of the fixed effects.
 
         Parameters
         ----------
-        level : float
-            Coverage.
-        ddf : {"satterthwaite", "none"}
+        level : float, optional
+            Coverage; by default ``mixfit.options.level``, 0.95 at first.
+        ddf : {"auto", "satterthwaite", "z"}
 
         Returns
         -------
@@ -223,7 +224,7 @@ class RobustResults(FittedLinear):
         >>> fit.robust("CR2").conf_int().round(2).to_numpy().tolist()
         [[237.01, 265.8], [7.21, 13.73]]
         """
-        frame = tables.t_table(self, np.eye(len(self.params)), ddf, level=level)
+        frame = tables.t_table(self, np.eye(len(self.params)), ddf, level=coverage(level))
         limits = np.column_stack([frame["lower"], frame["upper"]])
         return pd.DataFrame(limits, index=self.params.index)
 
@@ -234,7 +235,7 @@ class RobustResults(FittedLinear):
         ----------
         specs : str or sequence of str
         **options
-            As of ``emmeans`` of other fits; `ddf` is ``"satterthwaite"`` or ``"none"``.
+            As of ``emmeans`` of other fits; `ddf` is ``"satterthwaite"`` or ``"z"``.
 
         Returns
         -------

@@ -108,7 +108,7 @@ class Table(Framed):
         >>> import mixfit
         >>> pulp = mixfit.datasets.load("pulp")
         >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
-        >>> print(fit.ttest(ddf="none").as_text())
+        >>> print(fit.ttest(ddf="z").as_text())
                   Estimate Std. Error z value Pr(>|z|)
         Intercept     60.4    0.14944  404.17   <2e-16 ***
         ---

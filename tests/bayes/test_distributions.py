@@ -15,6 +15,7 @@ from mixfit.bayes import (
     HalfT,
     InvGamma,
     Normal,
+    SqrtInvGamma,
     StudentT,
     Uniform,
 )
@@ -32,6 +33,17 @@ def half(frozen):
     return Half()
 
 
+def root_of(frozen):
+    class Root:
+        def logpdf(self, x):
+            return frozen.logpdf(x**2) + np.log(2.0 * x)
+
+        def cdf(self, x):
+            return frozen.cdf(x**2)
+
+    return Root()
+
+
 CASES = [
     (Normal(1.0, 2.5), stats.norm(1.0, 2.5)),
     (StudentT(3, -1.0, 2.0), stats.t(3, -1.0, 2.0)),
@@ -39,6 +51,7 @@ CASES = [
     (Uniform(-1.0, 3.0), stats.uniform(-1.0, 4.0)),
     (HalfNormal(2.0), half(stats.norm(0.0, 2.0))),
     (HalfT(4, 2.0), half(stats.t(4, 0.0, 2.0))),
+    (SqrtInvGamma(3, 2.0), root_of(stats.invgamma(3, scale=2.0))),
     (HalfCauchy(2.0), half(stats.cauchy(0.0, 2.0))),
     (Exponential(0.5), stats.expon(scale=2.0)),
     (Gamma(2.5, 0.5), stats.gamma(2.5, scale=2.0)),

@@ -182,9 +182,9 @@ def test_intervals_are_those_of_r() -> None:
         1.55,
     ]
     boot = BootstrapResult(pd.DataFrame({"x": [*x, np.nan]}), pd.Series({"x": 1.6}), {"lost": 1}, 0, "y ~ x")
-    assert_allclose(boot.conf_int(0.17).loc["x"], [0.5776001566, 4.006932446], rtol=1e-9)
-    assert_allclose(boot.conf_int(0.17, kind="basic").loc["x"], [-0.8069324459, 2.622399843], rtol=1e-9)
-    assert_allclose(boot.conf_int(0.17, kind="normal").loc["x"], [-0.2561647388, 2.880375265], rtol=1e-9)
+    assert_allclose(boot.conf_int(0.83).loc["x"], [0.5776001566, 4.006932446], rtol=1e-9)
+    assert_allclose(boot.conf_int(0.83, kind="basic").loc["x"], [-0.8069324459, 2.622399843], rtol=1e-9)
+    assert_allclose(boot.conf_int(0.83, kind="normal").loc["x"], [-0.2561647388, 2.880375265], rtol=1e-9)
     assert boot.conf_int().columns.tolist() == [0, 1]
 
 
@@ -225,8 +225,8 @@ def test_intervals_refuse_other_kinds() -> None:
     boot = sleepstudy().bootstrap(n=5, seed=1)
     with pytest.raises(FitError, match="kinds"):
         boot.conf_int(kind="bca")
-    with pytest.raises(FitError, match="alpha"):
-        boot.conf_int(alpha=95)
+    with pytest.raises(FitError, match="level"):
+        boot.conf_int(level=95)
 
 
 def test_quick_work_shows_no_bar(capfd: pytest.CaptureFixture[str]) -> None:
@@ -247,8 +247,8 @@ def test_who_wants_no_bar_is_not_told_of_notebook_widgets() -> None:
 
 def test_intervals_by_name_of_method() -> None:
     fit = sleepstudy()
-    wanted = fit.bootstrap(n=50, seed=3, progress=False).conf_int(0.1)
-    found = fit.conf_int(0.1, method="bootstrap", which=["Days", "sigma"], n=50, seed=3, progress=False)
+    wanted = fit.bootstrap(n=50, seed=3, progress=False).conf_int(0.9)
+    found = fit.conf_int(0.9, method="bootstrap", which=["Days", "sigma"], n=50, seed=3, progress=False)
     assert found.index.tolist() == ["Days", "sigma"]
     assert_allclose(found, wanted.loc[["Days", "sigma"]])
 

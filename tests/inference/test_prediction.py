@@ -111,7 +111,8 @@ def test_variances_by_joint_normal_theory(
     formula, terms = design
     data, new = make_data(len(formula)), new_rows(3)
     fit = mixfit.mixed(formula, data, weights="w" if weighted else None).fit(reml=reml)
-    mine = fit.get_prediction(new, re_form=re_form, allow_new_levels=True, weights=new["w"] if weighted else None)  # type: ignore[arg-type]
+    prior = new["w"] if weighted else None
+    mine = fit.get_prediction(new, re_form=re_form, allow_new_levels=True, weights=prior, ddf="z")  # type: ignore[arg-type]
 
     both, n = pd.concat([data.drop(columns="y"), new], ignore_index=True), len(data)
     V, part = np.zeros((2, len(both), len(both)))
@@ -165,11 +166,11 @@ def test_new_levels_as_glmmtmb() -> None:
 def test_population_is_an_observation_of_new_levels() -> None:
     fit = sleepstudy()
     new = pd.DataFrame({"Days": [0, 4, 9], "Subject": ["308", "372", "new"]}, index=list("abc"))
-    population = fit.get_prediction(new, re_form="population")
+    population = fit.get_prediction(new, re_form="population", ddf="z")
     unseen = fit.get_prediction(new.assign(Subject="unseen"), allow_new_levels=True)
     pd.testing.assert_frame_equal(population.summary_frame(), unseen.summary_frame())
     # the grouping factor is no matter then, and need not be there
-    alone = fit.get_prediction(new[["Days"]], re_form="population")
+    alone = fit.get_prediction(new[["Days"]], re_form="population", ddf="z")
     pd.testing.assert_frame_equal(population.summary_frame(), alone.summary_frame())
     assert (fit.get_prediction(new.iloc[:2]).se_obs < population.se_obs[:2]).all()
 
@@ -209,13 +210,13 @@ def test_frame_limits_and_shape_of_the_result() -> None:
     fit = sleepstudy()
     new = pd.DataFrame({"Days": [1.0, 2.0], "Subject": ["308", "309"]}, index=["r", "s"])
     prediction = fit.get_prediction(new)
-    frame = prediction.summary_frame(alpha=0.1)
+    frame = prediction.summary_frame(level=0.9)
     assert list(frame.columns) == COLUMNS
     assert list(frame.index) == list(prediction.row_labels) == ["r", "s"]
     z = 1.6448536269514722
     for obs, error, columns in ((False, prediction.se_mean, COLUMNS[2:4]), (True, prediction.se_obs, COLUMNS[4:])):
         limits = prediction.predicted_mean[:, None] + np.outer(error, [-z, z])
-        assert_allclose(prediction.conf_int(obs=obs, alpha=0.1), limits)
+        assert_allclose(prediction.conf_int(obs=obs, level=0.9), limits)
         assert_allclose(frame[columns], limits)
     assert str(prediction) == repr(prediction) == prediction.summary_frame().to_string()
     assert len(str(fit.get_prediction()).splitlines()) < fit.nobs
@@ -225,7 +226,7 @@ def test_frame_limits_and_shape_of_the_result() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         prediction.se_obs = prediction.se_mean  # type: ignore[misc]
     with pytest.raises(FitError, match="between 0 and 1"):
-        prediction.conf_int(alpha=1.0)
+        prediction.conf_int(level=1.0)
 
 
 def test_missing_values() -> None:
@@ -324,14 +325,14 @@ def test_generalized_means_are_those_of_predict() -> None:
         fit.get_prediction(new)
     for re_form in (None, "population"):
         mine = fit.get_prediction(new, re_form=re_form, allow_new_levels=True)
-        frame = mine.summary_frame(alpha=0.2)
+        frame = mine.summary_frame(level=0.8)
         mean = fit.predict(new, re_form=re_form, allow_new_levels=True, se=True)
         eta = fit.predict(new, type="link", re_form=re_form, allow_new_levels=True, se=True)
         assert_allclose(frame[["mean", "mean_se"]], mean)
         half = 1.2815515655446004 * eta["mean_se"]
         assert_allclose(frame["mean_ci_lower"], 1 / (1 + np.exp(half - eta["mean"])))
         assert_allclose(frame["mean_ci_upper"], 1 / (1 + np.exp(-half - eta["mean"])))
-        assert_allclose(mine.conf_int(alpha=0.2), frame[COLUMNS[2:4]])
+        assert_allclose(mine.conf_int(level=0.8), frame[COLUMNS[2:4]])
         again = pickle.loads(pickle.dumps(mine))
         assert str(again) == str(mine) == mine.summary_frame().to_string()
     assert not hasattr(mine, "se_obs")

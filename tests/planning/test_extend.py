@@ -52,6 +52,15 @@ def test_a_factor_within_groups_has_its_number_in_each():
     assert more["pupil"].nunique() == 40
 
 
+def test_levels_that_were_copied_are_copied_again_under_other_names():
+    layout = mixfit.grid(school=2, classroom=2, pupil=2, nested="school/classroom/pupil")
+    groups = {"school", "classroom"}
+    for along in ({"school": 5, "pupil": 3}, {"pupil": 3, "school": 5}):
+        larger = extend(extend(layout, along, groups), {"pupil": 7, "school": 9}, groups)
+        assert larger["pupil"].nunique() == len(larger) == 9 * 2 * 7
+        assert larger["classroom"].nunique() == 18
+
+
 @pytest.mark.parametrize(
     ("along", "error", "said"),
     [

@@ -136,7 +136,7 @@ def test_the_accessor_is_the_functions_with_the_fit_filled_in(fit: object) -> No
 
 
 def test_the_accessor_draws_the_fit_it_came_from() -> None:
-    axes = pickle.loads(pickle.dumps(pulp_fit())).plot.caterpillar(alpha=0.1)
+    axes = pickle.loads(pickle.dumps(pulp_fit())).plot.caterpillar(level=0.9)
     assert axes[0].get_xlabel() == "conditional mode, 90% interval"
 
 

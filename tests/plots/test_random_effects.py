@@ -49,7 +49,7 @@ def test_other_orders() -> None:
 
 
 def test_the_level_of_the_intervals() -> None:
-    wide, narrow = (drawn(caterpillar(cbpp_fit(), alpha=alpha)[0]) for alpha in (0.05, 0.5))
+    wide, narrow = (drawn(caterpillar(cbpp_fit(), level=level)[0]) for level in (0.95, 0.5))
     widths = [frame["high"] - frame["low"] for frame in (wide, narrow)]
     np.testing.assert_allclose(widths[0] / widths[1], 1.959964 / 0.6744898, rtol=1e-6)
 
@@ -81,8 +81,8 @@ def test_what_does_not_exist_is_named() -> None:
         caterpillar(sleep_fit(), sort="day")
     with pytest.raises(FitError, match="sort is True, False"):
         caterpillar(sleep_fit(), sort=2)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="alpha must lie between 0 and 1"):
-        caterpillar(sleep_fit(), alpha=95)
+    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
+        caterpillar(sleep_fit(), level=95)
 
 
 def test_effects_without_variance_have_an_axis() -> None:

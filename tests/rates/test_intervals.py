@@ -39,7 +39,7 @@ def test_at_the_limits_the_profile_has_fallen_by_the_quantile(fit):
         m = np.full(10, 1 / (1 + np.exp(-eta)))
         return marginal_terms(y, n, m, float(np.exp(log_s))).value.sum()
 
-    limits = fit.conf_int(alpha=0.1, scale="working").to_numpy()
+    limits = fit.conf_int(level=0.9, scale="working").to_numpy()
     fall = 0.5 * chi2.ppf(0.9, 1)
     for eta in limits[0]:
         best = minimize_scalar(lambda x, eta=eta: -loglik(eta, x), bounds=(-3, 12), method="bounded")
@@ -163,5 +163,5 @@ def test_other_methods_have_wald_intervals_only():
 def test_unknown_options_are_refused(fit):
     with pytest.raises(FitError, match="'profile' or 'wald'"):
         fit.conf_int(method="bootstrap")
-    with pytest.raises(FitError, match="alpha must lie between 0 and 1"):
-        fit.conf_int(alpha=1.5)
+    with pytest.raises(FitError, match="level must lie between 0 and 1"):
+        fit.conf_int(level=1.5)

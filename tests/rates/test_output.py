@@ -42,7 +42,7 @@ def test_summary_prints_tables(fit):
     assert str(summary).startswith(SUMMARY)
     assert repr(summary) == str(summary)
     assert_allclose(summary.parameters["Estimate"].iloc[:2], fit.estimates()["estimate"])
-    assert fit.summary(alpha=0.1).rates.frame.columns.tolist()[-2:] == ["5 %", "95 %"]
+    assert fit.summary(level=0.9).rates.frame.columns.tolist()[-2:] == ["5 %", "95 %"]
 
 
 def test_summary_shows_as_html(fit):
@@ -92,7 +92,7 @@ def test_plot_draws_raw_rates_and_posterior_means(fit):
     assert [label.get_text() for label in ax.get_yticklabels()] == [str(i) for i in range(10)]
     assert "95 % credible interval" in ax.get_legend_handles_labels()[1]
     own = plt.figure().add_subplot()
-    assert fit.plot(ax=own, alpha=0.2, sort=True) is own
+    assert fit.plot(ax=own, level=0.8, sort=True) is own
     drawn = next(line for line in own.get_lines() if line.get_label() == "posterior mean").get_xdata()
     assert_allclose(drawn, np.sort(fit.rates()["mean"]))
     plt.close("all")

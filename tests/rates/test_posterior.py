@@ -19,7 +19,7 @@ def fit():
 
 
 def test_rates_follow_from_the_beta_distribution(fit):
-    rates, y = fit.rates(alpha=0.1), np.array(arms.Y)
+    rates, y = fit.rates(level=0.9), np.array(arms.Y)
     a, b = y + fit.alpha, 100 - y + fit.beta
     posterior = beta(a, b)
     assert_allclose(rates["raw"], y / 100)
@@ -141,5 +141,5 @@ def test_comparisons_say_what_is_wrong(fit):
         fit.compare(1, threshold=30)
     with pytest.raises(FitError, match="with itself"):
         fit.compare(1, 1)
-    with pytest.raises(FitError, match="alpha must lie"):
-        fit.rates(alpha=95)
+    with pytest.raises(FitError, match="level must lie"):
+        fit.rates(level=95)

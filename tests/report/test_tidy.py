@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import cache
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,7 +35,7 @@ def sleep() -> pd.DataFrame:
 
 def test_linear_fits() -> None:
     fit = linear_fit()
-    table = fit.tidy()
+    table = fit.tidy(ddf="none")
     assert list(table.columns) == ["effect", "group", "term", "estimate", "std.error", "statistic"]
     # broom.mixed with lme4 2: variances first, then covariances
     assert table["effect"].tolist() == ["fixed"] * 2 + ["ran_pars"] * 4
@@ -73,7 +73,7 @@ def test_scales_and_prefixes() -> None:
 
 def test_intervals() -> None:
     fit = linear_fit()
-    table = fit.tidy(("fixed", "ran_pars", "ran_vals", "ran_coefs"), conf_int=True, conf_level=0.9)
+    table = fit.tidy(("fixed", "ran_pars", "ran_vals", "ran_coefs"), conf_int=True, level=0.9, ddf="none")
     assert list(table.columns) == [
         "effect",
         "group",
@@ -86,7 +86,7 @@ def test_intervals() -> None:
         "conf.high",
     ]
     limits = table.set_index("effect")[["conf.low", "conf.high"]]
-    np.testing.assert_allclose(limits.loc["fixed"], fit.conf_int(alpha=0.1))
+    np.testing.assert_allclose(limits.loc["fixed"], fit.conf_int(level=0.9, ddf="z"))
     assert limits.loc["ran_pars"].isna().all(axis=None)
     assert limits.loc["ran_coefs"].isna().all(axis=None)
     values = table[table["effect"] == "ran_vals"]
@@ -139,9 +139,7 @@ def test_degrees_of_freedom_come_from_the_tests_of_contrasts(monkeypatch: pytest
         assert ddf == "satterthwaite"
         return SimpleNamespace(estimate=np.array([5.0, 2.0]), se=np.array([2.5, 1.0]), df=np.array([17.0, np.inf]))
 
-    module = ModuleType("mixfit.inference.fixed_effects.contrasts")
-    module.contrast_tests = contrast_tests  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "mixfit.inference.fixed_effects.contrasts", module)
+    monkeypatch.setattr(sys.modules["mixfit.report.tidy"], "contrast_tests", contrast_tests)
     table = fit.tidy("fixed", conf_int=True, ddf="satterthwaite")
     assert list(table.columns)[5:] == ["df", "p.value", "conf.low", "conf.high"]
     assert table["statistic"].tolist() == [2.0, 2.0]

@@ -98,7 +98,7 @@ def coverages(sd: float, n: int, n_bootstrap: int, seed: int) -> dict[str, dict[
     for y in responses(frame, sd, n, rng):
         fit = model.with_response(y).fit()
         limits = {
-            "wald": fit.conf_int(method="wald", which="all"),
+            "wald": fit.conf_int(method="wald", which="all", ddf="z"),
             "profile": fit.conf_int(method="profile", which="all"),
             "bootstrap": fit.bootstrap(n=n_bootstrap, seed=rng, progress=False).conf_int(),
         }

@@ -21,6 +21,7 @@ from mixfit.inference.comparisons.candidates import (
     outside,
     outside_columns,
 )
+from mixfit.inference.comparisons.common_rows import on_common_rows
 from mixfit.inference.comparisons.limits import bounded, check_predictors, is_limit, mixed_tail
 from mixfit.tables.table import Table
 
@@ -113,6 +114,7 @@ def anova(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) ->
     models = [candidate(name, fit) for name, fit in zip(labels, fits, strict=True)]
     for other in models[1:]:
         check_comparable(models[0], other)
+    models = on_common_rows(models)
     refitted = refit and any(m.reml for m in models)
     if refit:
         models = [by_maximum_likelihood(m) for m in models]
@@ -222,6 +224,11 @@ def check_rows(a: Candidate, b: Candidate) -> None:
     ComparisonError
         Naming what differs.
     """
+    if (a.n is None) != (b.n is None):
+        batches, memory = (b, a) if a.n is None else (a, b)
+        raise ComparisonError(
+            f"{batches.name} is of rows in batches and {memory.name} of rows in memory: fit both to the same source."
+        )
     if a.nobs != b.nobs:
         raise ComparisonError(
             f"{a.name} and {b.name} use different rows ({a.nobs} and {b.nobs}): leave rows with missing values out of "

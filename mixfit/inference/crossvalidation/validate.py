@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from mixfit.arguments import check_probability
+from mixfit.defaults import coverage
 from mixfit.errors import ArgumentError
 from mixfit.fitted.protocols import is_fit, is_generalized, is_linear
 from mixfit.inference.crossvalidation.predictions import predict_left_out
@@ -93,15 +93,16 @@ class Validation:
             notes = (f"Did not converge without: {', '.join(map(str, self.converged.index[~self.converged]))}",)
         return Table(frame, heading=(f"Each {self.by} predicted from the others ({how})",), notes=notes)
 
-    def calibration(self, *, bins: int = 10, alpha: float = 0.05) -> pd.DataFrame:
+    def calibration(self, *, bins: int = 10, level: float | None = None) -> pd.DataFrame:
         """Compare what was predicted with what was observed.
 
         Parameters
         ----------
         bins : int
             Of generalized models: bins of about equally many rows, by their predictions.
-        alpha : float
-            Of these: one less the coverage of the intervals of the observed means; Wilson's for events.
+        level : float, optional
+            Of these: coverage of the intervals of the observed means, Wilson's for events. By default
+            ``mixfit.options.level``, 0.95 at first.
 
         Returns
         -------
@@ -120,12 +121,11 @@ class Validation:
         4     0.50      0.55  180
         9     0.95      0.96  180
         """
-        check_probability("alpha", alpha)
         if "pit" in self.predictions:
             return calibration_of_intervals(self.predictions["pit"].to_numpy())
         observed, mean = (self.predictions[name].to_numpy() for name in ("observed", "mean"))
         trials = None if self.trials is None else np.asarray(self.trials, dtype=np.float64)
-        return calibration_of_means(observed, mean, trials, bins, alpha)
+        return calibration_of_means(observed, mean, trials, bins, 1.0 - coverage(level))
 
     def _top(self) -> Table:
         table = self.table()

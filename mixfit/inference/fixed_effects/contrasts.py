@@ -52,7 +52,7 @@ def contrast_tests(fit: Fit, L: ArrayLike, ddf: str | None = None) -> ContrastTe
     fit : LinearResults or GeneralizedResults
     L : array_like, shape (q, p) or (p,)
         Rows of coefficients of ``fit.fixef``.
-    ddf : {"satterthwaite", "kenward-roger", "residual", "none"}, optional
+    ddf : {"auto", "satterthwaite", "kenward-roger", "residual", "z"}, optional
         As in ``fit.contest``. For generalized fits there are none: `df` is infinite.
 
     Returns

@@ -1,15 +1,17 @@
-"""The ways to find denominator degrees of freedom, behind one interface."""
+r"""The ways to find denominator degrees of freedom, behind one interface, and which of them ``"auto"`` takes."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.defaults import options, read_ddf
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_linear
+from mixfit.fitted.residual_covariance import is_structured
 from mixfit.inference.fixed_effects import kenward_roger as kr
 from mixfit.inference.fixed_effects import satterthwaite as satt
 from mixfit.inference.fixed_effects.kenward_roger import ScaledF
@@ -22,10 +24,34 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Ddf", "Denominator", "denominator", "parse_ddf", "reml_fit"]
+__all__ = [
+    "FEW_GROUPS",
+    "Denominator",
+    "automatic",
+    "denominator",
+    "fewest_groups",
+    "parse_ddf",
+    "reml_fit",
+]
 
-Ddf = Literal["satterthwaite", "kenward-roger", "residual", "none"]
+#: With fewer groups of some factor ``"auto"`` is Kenward and Roger's method. Satterthwaite's takes the covariance of
+#: the estimates as if the variances were known, which is too small where few groups tell them; with ten groups the two
+#: reject alike (docs/p_values.md has the simulation).
+FEW_GROUPS = 10
+# Multiplications that ``"auto"`` spends on degrees of freedom, some two seconds of one core: a summary is not to take
+# longer than the fits that it is printed for.
+_AFFORDABLE = 4e10
+# Factorizations of the trailing block that its second derivatives cost, for each variance parameter: an inverse, and
+# products with it on both sides.
+_FACTORIZATIONS = 4.0
 
+_NORMAL = "Tests are by the normal distribution: "
+_TOO_LARGE = _NORMAL + "degrees of freedom would take {work:.0e} multiplications (ddf='satterthwaite' has them)."
+_GIVEN = _NORMAL + "degrees of freedom would need the information of a variance, and one is given."
+_NO_MINIMUM = (
+    _NORMAL + "the criterion curves downwards in a variance parameter, and without a covariance of the variances there "
+    "are no degrees of freedom."
+)
 _REFITTED = "The fit is by maximum likelihood; {method} method is for REML: these are the numbers of its REML refit."
 
 
@@ -104,27 +130,74 @@ class Constant(Denominator):
         return ScaledF(float((difference**2 / variances).mean()), len(rows), self.value, 1.0)
 
 
-def parse_ddf(fit: Fit, ddf: str | None) -> Ddf:
-    """The method asked for, or the default of the kind of model.
+def fewest_groups(fit: Fit) -> int | None:
+    """Levels of the grouping factor that has fewest; None without random terms."""
+    return min((term.n_groups for term in fit.model.design.random), default=None)
+
+
+def automatic(fit: Fit) -> tuple[str, tuple[str, ...]]:
+    """The method that ``ddf="auto"`` is for a fit, and the reason where it is not the usual one.
+
+    A linear model has Satterthwaite's, or Kenward and Roger's where it was fitted by REML to independent residuals and
+    some grouping factor has fewer than `FEW_GROUPS` levels. The normal distribution is that of all other models, and of
+    linear ones whose variances have no information to make degrees of freedom of, or too much of it: see `_work`. A fit
+    that is seen with a robust covariance has Satterthwaite's for that.
+    """
+    if not is_linear(fit):
+        return "z", ()
+    if getattr(fit, "own_denominator", None) is not None:
+        return "satterthwaite", ()
+    if any(term.structure.is_given for term in fit.model.design.random):
+        return "z", (_GIVEN,)
+    if is_structured(fit):
+        return "satterthwaite", ()
+    work = _work(fit)
+    if work > _AFFORDABLE:
+        return "z", (_TOO_LARGE.format(work=work),)
+    structures = [term.structure for term in fit.model.design.random]
+    if not satt.curves_upwards(fit.variance_information, structures, fit.estimate.theta, reml=fit.reml):
+        return "z", (_NO_MINIMUM,)
+    groups = fewest_groups(fit)
+    few = fit.reml and groups is not None and groups < FEW_GROUPS
+    return "kenward-roger" if few else "satterthwaite", ()
+
+
+def _work(fit: LinearFit) -> float:
+    """Multiplications that the information of the variances takes, known before any of it is computed.
+
+    With m variance parameters, p fixed effects and q random effects the products among the m (p + 1) loaded columns are
+    (m (p + 1))^2 q; the trailing block of crossed factors adds `_FACTORIZATIONS` of its factorizations a parameter.
+    """
+    problem = fit.model.assembly.problem
+    gram, block = problem.gram, problem.plan.block
+    q = sum(k * levels for k, levels in zip(gram.k, gram.n_levels, strict=True))
+    m = len(fit.estimate.theta) + 1
+    trailing = 0.0 if block is None else _FACTORIZATIONS * m * block.cost.flops
+    return float((m * (problem.p + 1)) ** 2 * q) + trailing
+
+
+def _resolved(fit: Fit, ddf: str | None) -> tuple[str, tuple[str, ...]]:
+    """The method by its name, and what ``"auto"`` says of its choice."""
+    name = options.ddf if ddf is None else read_ddf(ddf)
+    if name == "auto":
+        return automatic(fit)
+    if is_linear(fit) or name == "z":
+        return name, ()
+    if ddf is None:
+        # What the session asks of linear models says nothing of others.
+        return "z", ()
+    raise FitError(f"ddf={ddf!r} is for linear mixed models; the tests of other models are asymptotic (ddf='z').")
+
+
+def parse_ddf(fit: Fit, ddf: str | None) -> str:
+    """The method asked for, by its name and never ``"auto"``; that of `mixfit.options` where none is.
 
     Raises
     ------
     FitError
         For a name that is none, and for degrees of freedom of a generalized model.
     """
-    linear = is_linear(fit)
-    if ddf is None:
-        return "satterthwaite" if linear else "none"
-    name = str(ddf).lower().replace("_", "-")
-    for known in get_args(Ddf):
-        if name == known:
-            if not linear and known != "none":
-                raise FitError(
-                    f"ddf={ddf!r} is for linear mixed models; the tests of a generalized model are asymptotic "
-                    "(ddf='none')."
-                )
-            return known
-    raise FitError(f"ddf is one of {', '.join(map(repr, get_args(Ddf)))}, not {ddf!r}.")
+    return _resolved(fit, ddf)[0]
 
 
 def reml_fit(fit: LinearFit) -> LinearFit:
@@ -134,7 +207,7 @@ def reml_fit(fit: LinearFit) -> LinearFit:
 
 def denominator(fit: Fit, ddf: str | None) -> Denominator:
     """What tests of `fit` by the method `ddf` need."""
-    kind = parse_ddf(fit, ddf)
+    kind, notes = _resolved(fit, ddf)
     own = getattr(fit, "own_denominator", None)
     if own is not None:
         # A fit that is seen with another covariance brings the degrees of freedom of its tests.
@@ -143,8 +216,8 @@ def denominator(fit: Fit, ddf: str | None) -> Denominator:
     beta, cov = fit.estimate.beta, fit.estimate.cov_beta
     if not len(beta):
         raise FitError("The model has no fixed effects to test.")
-    if not is_linear(fit) or kind == "none":
-        return Constant(beta, cov, cov, float("nan"), "the normal distribution", (), float("inf"))
+    if not is_linear(fit) or kind == "z":
+        return Constant(beta, cov, cov, float("nan"), "the normal distribution", notes, float("inf"))
     if kind == "kenward-roger":
         return _kenward_roger(fit)
     if kind == "residual":

@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["DfMoments", "combine_df", "moments", "satterthwaite_df"]
+__all__ = ["SAME_DF", "DfMoments", "combine_df", "curves_upwards", "moments", "satterthwaite_df"]
 
 # Of the scaled Hessian; differences know it to about 1e-7, exact derivatives to 1e-12.
 _SMALLEST_CURVATURE = 1e-10
-# lmerTest's own tolerance: equal degrees of freedom are not combined, but kept.
-_SAME_DF = 1e-8
+# A scaled curvature below minus this is no rounding, nor what an optimum that is certified may have left.
+_DOWNWARDS = 1e-4
+#: lmerTest's own tolerance: equal degrees of freedom are not combined, but kept.
+SAME_DF = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,13 +62,30 @@ def moments(
     information: VarianceInformation, structures: Sequence[Structure], theta: Array, *, reml: bool
 ) -> DfMoments:
     """Change from the variance parameters to (theta, sigma) at the estimate."""
-    sigma = float(np.sqrt(information.values[-1]))
-    first, second = _parametrization(structures, split_theta(structures, theta), sigma)
-    hessian = first.T @ information.observed(reml=reml) @ first
-    hessian += np.tensordot(information.score(reml=reml), second, 1)
+    first, hessian = _in_theta(information, structures, theta, reml=reml)
     phi = information.cov_beta
     slopes = -phi @ information.slopes @ phi
     return DfMoments(phi, np.tensordot(first.T, slopes, 1), 2.0 * _positive_inverse(hessian))
+
+
+def _in_theta(
+    information: VarianceInformation, structures: Sequence[Structure], theta: Array, *, reml: bool
+) -> tuple[Array, Array]:
+    """Derivatives of the variance parameters in (theta, sigma), and the Hessian there, both (m + 1, m + 1)."""
+    sigma = float(np.sqrt(information.values[-1]))
+    first, second = _parametrization(structures, split_theta(structures, theta), sigma)
+    hessian = first.T @ information.observed(reml=reml) @ first
+    return first, hessian + np.tensordot(information.score(reml=reml), second, 1)
+
+
+def curves_upwards(
+    information: VarianceInformation, structures: Sequence[Structure], theta: Array, *, reml: bool
+) -> bool:
+    """Whether the criterion curves downwards in no direction of (theta, sigma), rounding aside."""
+    hessian = _in_theta(information, structures, theta, reml=reml)[1]
+    scale = np.sqrt(np.abs(hessian.diagonal()))
+    scale[scale == 0.0] = 1.0
+    return bool(np.linalg.eigvalsh(hessian / np.outer(scale, scale)).min(initial=0.0) > -_DOWNWARDS)
 
 
 def _parametrization(structures: Sequence[Structure], thetas: Sequence[Array], sigma: float) -> tuple[Array, Array]:
@@ -120,7 +139,7 @@ def combine_df(df: Array) -> float:
     >>> combine_df(np.array([10.0, 10.0])), round(combine_df(np.array([10.0, 20.0])), 3)
     (10.0, 13.077)
     """
-    if (np.abs(np.diff(df)) < _SAME_DF).all():
+    if (np.abs(np.diff(df)) < SAME_DF).all():
         return float(df.mean())
     if (df <= 2.0).any():
         return 2.0

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import cholesky
 
+from mixfit.defaults import coverage
 from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.inference.fixed_effects import hypotheses
@@ -16,7 +17,7 @@ from mixfit.inference.fixed_effects.contrasts import contrast_matrix, contrast_t
 from mixfit.inference.fixed_effects.denominator import denominator, parse_ddf
 from mixfit.inference.predictors import seen_from
 from mixfit.tables.table import Table
-from mixfit.wald import f_tail, t_quantile, t_tails
+from mixfit.wald import f_tail, ratios, t_quantile, t_tails
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,7 @@ __all__ = [
     "anova",
     "contest",
     "deletion_f_table",
+    "p_values",
     "t_table",
     "ttest",
     "vcov_kr",
@@ -49,16 +51,13 @@ def t_table(fit: Fit, L: Any, ddf: str | None, rhs: object = 0.0, level: float |
     method = denominator(fit, ddf)
     tests = contrast_tests(fit, rows, ddf)
     values = _right_side(rhs, len(rows))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        statistics = (tests.estimate - values) / tests.se
+    statistics = ratios(tests.estimate - values, tests.se)
     letter = "z" if np.isinf(tests.df).all() else "t"
     columns = {"Estimate": tests.estimate, "Std. Error": tests.se}
     if letter == "t":
         columns["df"] = tests.df
     columns[f"{letter} value"] = statistics
     if level is not None:
-        if not 0.0 < level < 1.0:
-            raise FitError(f"level must lie between 0 and 1, not {level!r}.")
         half = t_quantile(0.5 + 0.5 * level, tests.df) * tests.se
         columns |= {"lower": tests.estimate - half, "upper": tests.estimate + half}
     p_column = f"Pr(>|{letter}|)"
@@ -80,7 +79,7 @@ def contest(
     ddf: str | None = None,
     rhs: ArrayLike = 0.0,
     joint: bool = True,
-    level: float = 0.95,
+    level: float | None = None,
     predictor: str = MEAN,
 ) -> Table:
     """Test L beta = rhs, as lmerTest's ``contest``.
@@ -90,17 +89,20 @@ def contest(
     L : array_like, shape (q, p) or (p,), mapping of str to float, or DataFrame
         Coefficients of the fixed effects: in the order of `params`, or by name (those not named are
         zero; a row a contrast in a frame).
-    ddf : {"satterthwaite", "kenward-roger", "residual", "none"}, optional
-        Denominator degrees of freedom. Satterthwaite's from the exact Hessian in (theta, sigma), the
-        default of linear models; Kenward and Roger's (1997) with the adjusted covariance, for which a
-        fit by maximum likelihood is refitted by REML; the observations less the rank of X; or none, for
-        chi-square and normal tests, which generalized models always have.
+    ddf : {"auto", "satterthwaite", "kenward-roger", "residual", "z"}, optional
+        Denominator degrees of freedom. Satterthwaite's from the exact Hessian in (theta, sigma); Kenward
+        and Roger's (1997) with the adjusted covariance, for which a fit by maximum likelihood is refitted
+        by REML; the observations less the rank of X; or ``"z"`` for normal and chi-square tests, which
+        generalized models always have. ``"auto"`` is Kenward and Roger's for a REML fit where a grouping
+        factor has fewer than 10 levels, the normal distribution where degrees of freedom would take long
+        or cannot be had (the table then says so), and Satterthwaite's for all other linear models. By
+        default it is ``mixfit.options.ddf``, which is ``"auto"`` at first.
     rhs : array_like, shape (q,) or a number
     joint : bool
         Whether all rows are tested together by one F test (rows that depend on each other count
         once), or each by a t test with an interval.
-    level : float
-        Coverage of the intervals.
+    level : float, optional
+        Coverage of the intervals; by default ``mixfit.options.level``, 0.95 at first.
     predictor : {"mean", "zi", "dispersion"}
         Whose coefficients these are; tests of others than the mean's are asymptotic.
 
@@ -129,7 +131,7 @@ def contest(
     """
     fit = seen_from(fit, predictor)
     if not joint:
-        return t_table(fit, L, ddf, rhs, level)
+        return t_table(fit, L, ddf, rhs, coverage(level))
     rows, _ = contrast_matrix(fit, L)
     method = denominator(fit, ddf)
     test = joint_test(method, rows, _right_side(rhs, len(rows)))
@@ -184,8 +186,8 @@ def anova(
         that where a margin is missing (``a`` in ``a / b``), and then tests a hypothesis that depends on
         the coding. One hypothesis has one Satterthwaite denominator whichever type names it: that of
         its reduced echelon rows under treatment coding, which lmerTest's type III has.
-    ddf : {"satterthwaite", "kenward-roger", "residual", "none"}, optional
-        As in `contest`. With ``"none"``, and for generalized models, the tests are Wald chi-squares of
+    ddf : {"auto", "satterthwaite", "kenward-roger", "residual", "z"}, optional
+        As in `contest`. With ``"z"``, and for generalized models, the tests are Wald chi-squares of
         type II or III as those of car's ``Anova``, type II by the information at the estimate.
     predictor : {"mean", "zi", "dispersion"}
         Whose coefficients these are; tests of others than the mean's are asymptotic.
@@ -212,7 +214,7 @@ def anova(
     fit = seen_from(fit, predictor)
     number, name = hypotheses.parse_type(type), parse_ddf(fit, ddf)
     method = denominator(fit, ddf)
-    chisq = name == "none"
+    chisq = name == "z"
     tests = {
         term: joint_test(method, L, np.zeros(len(L))) if len(L) else None
         for term, L in _hypotheses(fit, number, asymptotic=chisq).items()
@@ -230,16 +232,17 @@ def anova(
 
 def deletion_f_table(fit: Fit, contrasts: dict[str, Array], ddf: str | None) -> Table:
     """Test what each deletion sets to zero."""
-    if parse_ddf(fit, ddf) == "none":
+    if parse_ddf(fit, ddf) == "z":
         raise FitError("F tests need denominator degrees of freedom: use drop1(test='chisq').")
-    method, space = denominator(fit, ddf), cell_space(_structure(fit), fit.model.design.X, fit.model.kept)
+    X = fit.model.design.representatives.X
+    method, space = denominator(fit, ddf), cell_space(_structure(fit), X, fit.model.kept)
     tests = {name: joint_test(method, space.canonical(L), np.zeros(len(L))) for name, L in contrasts.items()}
     heading = (f"Single term deletions using {method.label}", "", "Model:", fit.model.formula_text)
     return _joint_table(tests, method.sigma, chisq=False, heading=heading, notes=method.notes)
 
 
 def _structure(fit: Fit) -> FixedStructure:
-    structure = fit.model.design.fixed
+    structure = fit.model.design.representatives.fixed
     if structure is None:
         raise FitError("The design does not say which term each fixed effect belongs to.")
     return structure
@@ -249,7 +252,7 @@ def _hypotheses(fit: Fit, number: int, *, asymptotic: bool) -> dict[str, Array]:
     structure = _structure(fit)
     if asymptotic and number == 1:
         raise FitError("Wald tests are of type 2 or 3; for sequential tests, compare nested fits.")
-    X, kept, constant = fit.model.design.X, fit.model.kept, fit.model.constant
+    X, kept, constant = fit.model.design.representatives.X, fit.model.kept, fit.model.constant
     if constant is not None:
         X, kept = X.copy(), np.sort(np.append(kept, constant))
         X[:, constant] = 1.0
@@ -257,7 +260,7 @@ def _hypotheses(fit: Fit, number: int, *, asymptotic: bool) -> dict[str, Array]:
     if number == 3:
         return _without_constant(hypotheses.marginal_hypotheses(structure, space), kept, constant)
     # Asymptotically, given the other terms by the information at the estimate: the Wald tests of car's Anova.
-    root = cholesky(np.linalg.inv(fit.estimate.cov_beta)) if asymptotic else np.linalg.qr(fit.model.exog)[1]
+    root = cholesky(np.linalg.inv(fit.estimate.cov_beta)) if asymptotic else fit.model.design.triangle(fit.model.kept)
     if constant is not None:
         # The information on what is left of the columns given the thresholds, of which the constant is one.
         place = int(np.searchsorted(kept, constant))
@@ -280,7 +283,7 @@ def ttest(fit: Fit, *, ddf: str | None = None, predictor: str = MEAN) -> Table:
 
     Parameters
     ----------
-    ddf : {"satterthwaite", "kenward-roger", "residual", "none"}, optional
+    ddf : {"auto", "satterthwaite", "kenward-roger", "residual", "z"}, optional
         As in `contest`.
     predictor : {"mean", "zi", "dispersion"}
         Whose coefficients these are; tests of others than the mean's are asymptotic.
@@ -288,7 +291,7 @@ def ttest(fit: Fit, *, ddf: str | None = None, predictor: str = MEAN) -> Table:
     Returns
     -------
     Table
-        Columns ``Estimate``, ``Std. Error``, ``df``, ``t value``, ``Pr(>|t|)``; with ``"none"`` and
+        Columns ``Estimate``, ``Std. Error``, ``df``, ``t value``, ``Pr(>|t|)``; with ``"z"`` and
         for generalized models ``z value`` and ``Pr(>|z|)``.
 
     Examples
@@ -306,6 +309,19 @@ def ttest(fit: Fit, *, ddf: str | None = None, predictor: str = MEAN) -> Table:
     fit = seen_from(fit, predictor)
     names = fit.fixef.index
     return t_table(fit, pd.DataFrame(np.eye(len(names)), index=names, columns=names), ddf)
+
+
+def p_values(fit: Fit) -> pd.Series[float]:
+    """Two-sided p-values of the fixed effects, those that ``fit.summary()`` and ``fit.ttest()`` print.
+
+    Returns
+    -------
+    Series, shape (p,)
+    """
+    if not len(fit.fixef):
+        return pd.Series(dtype=float)
+    table = t_table(fit, np.eye(len(fit.fixef)), None).frame
+    return pd.Series(table.iloc[:, -1].to_numpy(dtype=float), index=fit.fixef.index)
 
 
 def vcov_kr(fit: LinearFit) -> pd.DataFrame:

@@ -190,14 +190,40 @@ class Contrasts(Functions):
         0  period1 - period2     0.205     1.780
         1  period1 - period3     0.290     1.968
         """
+        scale, lower, upper = self.settings.scale, *self._limits(level, adjust)
+        frame = self.frame.loc[:, :"df"].copy()
+        for name, values in zip(LIMITS, (lower, upper), strict=True):
+            frame[name] = np.exp(scale.log_base * values) if self.settings.as_ratios else values
+        return frame
+
+    def half_widths(self, *, level: float | None = None, adjust: str | None = None) -> Array:
+        """By how much means have to differ: half the widths of the intervals, on the scale of the linear predictor.
+
+        Parameters
+        ----------
+        level, adjust
+            As of `conf_int`.
+
+        Returns
+        -------
+        ndarray, shape (q,)
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> penicillin = mixfit.datasets.load("penicillin")
+        >>> fit = mixfit.mixed("yield ~ treat + (1 | blend)", penicillin).fit()
+        >>> fit.emmeans("treat").pairs().half_widths().round(2).tolist()
+        [8.15, 8.15, 8.15, 8.15, 8.15, 8.15]
+        """
+        lower, upper = self._limits(level, adjust)
+        return 0.5 * (upper - lower)
+
+    def _limits(self, level: float | None, adjust: str | None) -> tuple[Array, Array]:
         settings, adjust = self.settings, adjust or self.adjust
         groups = by_groups(self.names, self.by)
         families = families_of(settings, self.L, self.estimates, groups, self.rows.kinds, adjust)
-        limits = intervals(self.estimates, groups, families, adjust, settings.level if level is None else level)
-        frame = self.frame.loc[:, :"df"].copy()
-        for name, values in zip(LIMITS, limits[:2], strict=True):
-            frame[name] = np.exp(settings.scale.log_base * values) if settings.as_ratios else values
-        return frame
+        return intervals(self.estimates, groups, families, adjust, settings.level if level is None else level)[:2]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mixfit.defaults import coverage
 from mixfit.design.types import MEAN
 from mixfit.errors import FitError
-from mixfit.fitted.protocols import is_generalized, is_linear
+from mixfit.fitted.protocols import is_generalized
+from mixfit.inference.fixed_effects.denominator import parse_ddf
 from mixfit.inference.means.averaged import averaged_means
 from mixfit.inference.means.linear_functions import scale_of
 from mixfit.inference.means.marginal_frames import Settings, means_frame
 from mixfit.inference.means.marginal_means import EmMeans
-from mixfit.inference.means.reference_grid import average, reference_grid
+from mixfit.inference.means.reference_grid import average
 from mixfit.inference.means.specs import read_request
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from mixfit.fitted.protocols import Fit
 
-__all__ = ["emmeans", "means_ddf"]
+__all__ = ["emmeans"]
 
 
 def emmeans(
@@ -32,13 +34,15 @@ def emmeans(
     by: str | Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
     contrasts: Any = None,
-    ddf: Literal["kenward-roger", "satterthwaite", "residual", "none"] | None = None,
+    ddf: str | None = None,
     adjust: str | None = None,
-    level: float = 0.95,
+    level: float | None = None,
     weights: str = "equal",
     type: Literal["link", "response"] = "link",  # noqa: A002
     offset: float | None = None,
     cov_keep: int = 2,
+    nuisance: str | Sequence[str] | None = None,
+    nesting: Mapping[str, Sequence[str] | str] | None = None,
     predictor: str = MEAN,
     re_form: Literal["population", "marginal"] = "population",
 ) -> EmMeans:
@@ -61,14 +65,14 @@ def emmeans(
     contrasts : optional
         Contrasts to test as well, as `EmMeans.contrast` takes them: ``"pairwise"``, ``"trt.vs.ctrl"``, ``"eff"``,
         ``"poly"``, ..., or coefficients.
-    ddf : {"kenward-roger", "satterthwaite", "residual", "none"}, optional
-        Degrees of freedom, with Kenward and Roger's standard errors for theirs: the default of a REML fit. A fit by
-        maximum likelihood has Satterthwaite's by default; a generalized one has none.
+    ddf : {"auto", "satterthwaite", "kenward-roger", "residual", "z"}, optional
+        Degrees of freedom, as in ``fit.contest``, with Kenward and Roger's standard errors for theirs, which R's
+        emmeans always takes of a REML fit. Generalized models have none.
     adjust : str, optional
         For several tests, as `EmMeans.contrast` takes it; for the intervals of the means where no contrasts are
         asked for (none by default).
-    level : float
-        Coverage of intervals.
+    level : float, optional
+        Coverage of intervals; by default ``mixfit.options.level``, 0.95 at first.
     weights : {"equal", "proportional", "outer", "cells", "flat"}
         How levels are averaged over: alike; by the frequencies of their combinations in the data; by the products
         of each factor's own; by the frequencies within each mean's own cell; alike, but for cells without data.
@@ -82,6 +86,13 @@ def emmeans(
     cov_keep : int
         A covariate with at most so many distinct values keeps them and is averaged over as a factor; 1 puts every
         covariate at its mean.
+    nuisance : str or sequence of str, optional
+        Factors that interact with no other and are averaged over, without a place in the reference grid: for models
+        with so many factors that it would be too large.
+    nesting : mapping of str to str or sequence of str, optional
+        Which factors are nested in which. By default those whose levels each occur with one level of another, and what
+        the formula has within another alone, as ``a / b`` has b; ``{}`` for none. The levels of a nested factor are
+        shown with those of what it is nested in, and averaged over within them.
     predictor : {"mean", "zi", "dispersion"}
         Which predictor the means are of: log odds of a further zero (probabilities by ``type="response"``), or
         logarithms of the dispersion as glmmTMB has it.
@@ -125,18 +136,21 @@ def emmeans(
     >>> mixfit.emmeans(fit, "treat").pairs()["p.value"].round(4).tolist()
     [0.9827, 0.3105, 0.8838, 0.4905, 0.9827, 0.7002]
     """
-    request = read_request(fit, specs, by, at, cov_keep, predictor)
+    request = read_request(fit, specs, by, at, cov_keep, predictor, nuisance, nesting)
+    level = coverage(level)
     fit, within = request.fit, request.by
     contrasts = request.method if contrasts is None else contrasts
-    grid = reference_grid(fit, request.variables, request.focal)
+    grid = request.grid(weights)
     L = average(grid, weights)
     fixed_offset = _offset(fit) if offset is None else float(offset)
-    settings = Settings(fit, means_ddf(fit, ddf), level, scale_of(fit, type), grid.averaged)
+    settings = Settings(fit, parse_ddf(fit, ddf), level, scale_of(fit, type), grid.averaged)
     if re_form not in ("population", "marginal"):
         raise FitError(f"re_form is 'population' or 'marginal', not {re_form!r}.")
     if re_form == "marginal" and is_generalized(fit):
         if predictor != MEAN:
             raise FitError("re_form='marginal' is for means of the response, and those of another predictor are not.")
+        if request.nuisance:
+            raise FitError("re_form='marginal' averages responses, for which no factor is a nuisance: use at=.")
         averages = averaged_means(fit, grid, weights, fixed_offset)
         L, settings = np.eye(len(L)), replace(settings, means=averages)
     estimates = settings.evaluate(L, np.full(len(L), fixed_offset))
@@ -150,14 +164,4 @@ def emmeans(
 
 
 def _offset(fit: Fit) -> float:
-    offset = fit.model.design.offset
-    return 0.0 if offset is None else float(offset.mean())
-
-
-def means_ddf(fit: Fit, ddf: str | None) -> str:
-    """Method of the degrees of freedom that is asked for, or the default of means."""
-    from mixfit.inference.fixed_effects.denominator import parse_ddf
-
-    if ddf is None and is_linear(fit) and fit.reml:
-        return "kenward-roger"
-    return parse_ddf(fit, ddf)
+    return fit.model.design.mean_offset

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixfit.defaults import coverage
 from mixfit.design.types import MEAN
 from mixfit.errors import FitError
+from mixfit.inference.fixed_effects.denominator import parse_ddf
 from mixfit.inference.means.design_slopes import design_slopes
-from mixfit.inference.means.emmeans import means_ddf
 from mixfit.inference.means.linear_functions import ResponseScale, scale_of
 from mixfit.inference.means.marginal_frames import Settings, means_frame
 from mixfit.inference.means.marginal_means import EmMeans
-from mixfit.inference.means.reference_grid import average, reference_grid
+from mixfit.inference.means.reference_grid import average
 from mixfit.inference.means.specs import as_names, read_request
 
 if TYPE_CHECKING:
@@ -33,11 +34,13 @@ def emtrends(
     by: str | Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
     contrasts: Any = None,
-    ddf: Literal["kenward-roger", "satterthwaite", "residual", "none"] | None = None,
+    ddf: str | None = None,
     adjust: str | None = None,
-    level: float = 0.95,
+    level: float | None = None,
     weights: str = "equal",
     cov_keep: int = 2,
+    nuisance: str | Sequence[str] | None = None,
+    nesting: Mapping[str, Sequence[str] | str] | None = None,
     predictor: str = MEAN,
 ) -> EmMeans:
     r"""Estimate marginal slopes in a covariate, as R's emtrends.
@@ -58,7 +61,7 @@ def emtrends(
         Variables in whose combinations the slopes are shown and compared apart.
     at : mapping of str to value or list of values, optional
         As of `emmeans`; it may name the covariate, which `specs` may then name too: slopes at several places.
-    contrasts, ddf, adjust, level, weights, cov_keep, predictor
+    contrasts, ddf, adjust, level, weights, cov_keep, nuisance, nesting, predictor
         As of `emmeans`.
 
     Returns
@@ -91,7 +94,7 @@ def emtrends(
      Male       0.784 0.086 25    0.607    0.961
      Female     0.480 0.104 25    0.266    0.693
     <BLANKLINE>
-    Degrees-of-freedom method: kenward-roger
+    Degrees-of-freedom method: satterthwaite
     Confidence level used: 0.95
     >>> slopes.pairs()["p.value"].round(4).tolist()
     [0.0326]
@@ -101,16 +104,17 @@ def emtrends(
         if len(names) != 1 or "~" in names[0]:
             raise FitError("Say by var= which covariate the slopes are in.")
         var, specs, by = names[0], as_names(by), None
-    request = read_request(fit, specs, by, at, cov_keep, predictor)
+    request = read_request(fit, specs, by, at, cov_keep, predictor, nuisance, nesting)
+    level = coverage(level)
     fit, within = request.fit, request.by
     contrasts = request.method if contrasts is None else contrasts
-    grid = reference_grid(fit, request.variables, request.focal)
+    grid = request.grid(weights)
     grid = replace(grid, X=design_slopes(fit, grid.rows, var).reshape(grid.X.shape))
     L = average(grid, weights)
     written = scale_of(fit, "link")
     scale = ResponseScale(None, f"{var}.trend", False, written.written)
     averaged = tuple(name for name in grid.averaged if name != var)
-    settings = Settings(fit, means_ddf(fit, ddf), level, scale, averaged)
+    settings = Settings(fit, parse_ddf(fit, ddf), level, scale, averaged)
     estimates = settings.evaluate(L, np.zeros(len(L)))
     own = "none" if contrasts is not None or adjust is None else adjust
     frame, notes = means_frame(settings, grid.focal, within, L, estimates, own, level)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,12 +19,12 @@ from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_linear
 from mixfit.inference.fixed_effects.cells import cell_space
 from mixfit.inference.fixed_effects.contrasts import joint_test
-from mixfit.inference.fixed_effects.denominator import denominator
-from mixfit.inference.means.emmeans import means_ddf
+from mixfit.inference.fixed_effects.denominator import denominator, parse_ddf
 from mixfit.inference.means.interactions import interaction_rows
 from mixfit.inference.means.linear_functions import by_groups
 from mixfit.inference.means.marginal_frames import contrast_rows
-from mixfit.inference.means.reference_grid import average, reference_grid
+from mixfit.inference.means.nesting import with_parents
+from mixfit.inference.means.reference_grid import average
 from mixfit.inference.means.specs import read_request
 from mixfit.tables.layout import lay_out
 from mixfit.tables.numbers import fixed_decimals
@@ -119,9 +119,10 @@ def joint_tests(
     *,
     by: str | Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
-    ddf: Literal["kenward-roger", "satterthwaite", "residual", "none"] | None = None,
+    ddf: str | None = None,
     weights: str = "equal",
     cov_keep: int = 2,
+    nesting: Mapping[str, Sequence[str] | str] | None = None,
     predictor: str = MEAN,
 ) -> JointTests:
     """Test every effect by the contrasts of its marginal means, as R's joint_tests.
@@ -134,7 +135,7 @@ def joint_tests(
     at : mapping of str to value or list of values, optional
         Values of covariates, or some of the levels of factors. A covariate has two values by default, its mean less and
         plus one: a straight line is tested by its slope. Of a curve `anova` tests the whole term.
-    ddf, weights, cov_keep, predictor
+    ddf, weights, cov_keep, nesting, predictor
         As of `emmeans`.
 
     Returns
@@ -168,16 +169,18 @@ def joint_tests(
      temperature          5 210  20.520  <.0001
      recipe:temperature  10 210   1.006  0.4393
     """
-    request = _with_covariates(read_request(fit, (), by, at, cov_keep, predictor), at)
-    tester = _Tester(request, denominator(request.fit, means_ddf(request.fit, ddf)))
+    request = _with_covariates(read_request(fit, (), by, at, cov_keep, predictor, None, nesting), at)
+    tester = _Tester(request, denominator(request.fit, parse_ddf(request.fit, ddf)))
     factors = [name for name, variable in request.variables.items() if len(variable.values) > 1]
     factors = [name for name in factors if name not in request.by]
     known = [set(term) for term in request.fit.model.design.reader.fixed_terms]
+    known += [{name, *parents} for name, parents in request.nesting.items()]
     effects = [
         names
         for size in range(1, len(factors) + 1)
         for names in combinations(factors, size)
         if any(set(names) <= term for term in known)
+        and set(with_parents(names, request.nesting)) <= {*names, *request.by}
     ]
     if not effects:
         raise FitError("There are no effects to test: each variable of the fixed effects has one value or is in by=.")
@@ -237,11 +240,13 @@ class _Tester:
 
 def _contrasts(request: Request, names: tuple[str, ...], weights: str, *, joint: bool) -> ContrastRows:
     """Consecutive differences of means: of all combinations of some factors, or multiplied, their interactions."""
-    grid = reference_grid(request.fit, request.variables, (*names, *request.by))
-    L = average(grid, weights)
+    parents = [p for name in names for p in request.nesting.get(name, ()) if p not in request.by]
+    grid = request.grid(weights, tuple(dict.fromkeys((*names, *request.by))))
+    L, by = average(grid, weights), (*request.by, *dict.fromkeys(parents))
     if joint:
         return contrast_rows(grid.focal, L, request.by, "consec", "-")
-    return interaction_rows(grid.focal, L, request.by, dict.fromkeys(names, "consec"), "-")
+    # levels of a nested factor are compared within what it is nested in
+    return interaction_rows(grid.focal, L, by, dict.fromkeys((n for n in names if n not in by), "consec"), "-")
 
 
 def _canonical(fit: Fit, L: Array) -> Array:

@@ -85,7 +85,7 @@ def _cells(frame: pd.DataFrame) -> pd.DataFrame:
     columns: dict[str, list[str]] = {}
     for j, name in enumerate(headers):
         values = frame[name]
-        if j < start:
+        if j < start or name == ".group":
             if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
                 columns[name] = format_common(values.to_numpy(dtype=np.float64), _LEVEL_DIGITS)
             else:
@@ -161,7 +161,7 @@ class Settings:
     @property
     def df_notes(self) -> tuple[str, ...]:
         """Where the degrees of freedom come from; generalized models have none."""
-        method = "asymptotic" if self.ddf == "none" else self.ddf
+        method = "asymptotic" if self.ddf == "z" else self.ddf
         return (f"Degrees-of-freedom method: {method}",) if is_linear(self.fit) else ()
 
     @property

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
+from mixfit.defaults import coverage
 from mixfit.errors import FitError
 from mixfit.inference.means.alternative import alternative
 from mixfit.inference.means.contrasts import Contrasts, Functions, SimpleContrasts
 from mixfit.inference.means.interactions import factor_methods, interaction_rows
-from mixfit.inference.means.linear_functions import by_groups
+from mixfit.inference.means.letters import LETTERS, letter_columns, letters_of
+from mixfit.inference.means.linear_functions import Estimates, by_groups
 from mixfit.inference.means.marginal_frames import (
     ContrastRows,
     as_html,
@@ -31,6 +33,14 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 __all__ = ["EmMeans"]
+
+_SHARED = {
+    True: ("Means that share a letter were shown to be the same but for the margin.",),
+    False: (
+        "NOTE: Means that share a letter were not shown to differ,",
+        "      but they were not shown to be the same either.",
+    ),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,6 +290,81 @@ class EmMeans(Functions):
         if simple is not None:
             return tuple(str(name) for name in self.names if name not in named)
         return self.by if by is None else named
+
+    def cld(
+        self,
+        *,
+        level: float | None = None,
+        adjust: str | None = None,
+        by: str | Sequence[str] | None = None,
+        reversed: bool = False,  # noqa: A002
+        delta: float = 0.0,
+        letters: str = LETTERS,
+    ) -> Functions:
+        """Display by letters which means differ: those that share one were not shown to.
+
+        That is no finding that they are the same: for that, give a margin `delta`.
+
+        Parameters
+        ----------
+        level : float, optional
+            Two means differ where the p-value of their difference is less than 1 - level; by default that of
+            `mixfit.options`.
+        adjust, by
+            As of `pairs`.
+        reversed : bool
+            Whether the largest mean stands first, with the first letter.
+        delta : float
+            A margin: means that share a letter are then those whose difference was shown to be less.
+        letters : str
+
+        Returns
+        -------
+        Functions
+            The means in order of size, with a column ``.group``.
+
+        References
+        ----------
+        Piepho (2004), Journal of Computational and Graphical Statistics 13(2), 456-466.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> cake = mixfit.datasets.load("cake")
+        >>> fit = mixfit.mixed("angle ~ recipe + temperature + (1 | recipe:replicate)", cake).fit()
+        >>> fit.emmeans("temperature").cld().to_frame()[["temperature", "emmean", ".group"]].round(1)
+          temperature  emmean .group
+        0         175    28.0      a
+        1         185    30.0     ab
+        2         195    31.4      b
+        3         205    32.2      b
+        4         225    35.4      c
+        5         215    35.8      c
+        """
+        alpha = 1.0 - coverage(level)
+        within = self._within(by, None)
+        pairs = self.contrast("pairwise", by=within, adjust=adjust, delta=delta)
+        p = pairs["p.value"].to_numpy(dtype=np.float64)
+        # what cannot be compared was not shown to differ, nor to be the same
+        apart = p >= alpha if delta > 0.0 else p < alpha
+        groups, tests = by_groups(self.names, within), by_groups(pairs.names, within)
+        order, shown = [], []
+        for rows, own in zip(groups, tests, strict=True):
+            estimate = self.frame[self.settings.scale.shown].to_numpy(dtype=np.float64)[rows]
+            places = np.argsort(-estimate if reversed else estimate, kind="stable")
+            differ = np.zeros((len(rows), len(rows)), dtype=bool)
+            differ[np.triu_indices(len(rows), 1)] = apart[own]
+            known = places[~np.isnan(estimate[places])]
+            texts = letters_of(letter_columns((differ | differ.T)[np.ix_(known, known)]), letters)
+            order.append(rows[places])
+            shown += [*texts, *([""] * (len(places) - len(known)))]
+        rows = np.concatenate(order)
+        frame = self.frame.iloc[rows].reset_index(drop=True).assign(**{".group": shown})
+        names, e = self.names.iloc[rows].reset_index(drop=True), self.estimates
+        estimates = Estimates(e.estimate[rows], e.se[rows], e.df[rows])
+        adjusted = [note for note in pairs.notes if note not in self.notes and "contrasts are" not in note]
+        notes = (*self.notes, *adjusted, f"significance level used: alpha = {alpha:g}", *_SHARED[delta > 0.0])
+        return Functions(frame, self.L[rows], within, notes, estimates, names, self.settings, pairs.adjust)
 
     def __str__(self) -> str:
         text = as_text(self.frame, self.by, self.notes)

@@ -17,14 +17,16 @@ def marginaleffects_adapter(
     fit: Fit,
     *,
     type: Literal["response", "link"] = "response",  # noqa: A002
+    ddf: str | None = None,
 ) -> MixedModelAdapter:
     """Wrap a fit for the functions of marginaleffects: predictions, comparisons, slopes, hypotheses.
 
     Predictions are those of the fixed effects, random effects being zero (``re_form="population"``); the rows are
-    those of the fit unless marginaleffects is given others, and offsets are taken from the rows. Tests and intervals
-    use the normal distribution. The grouping factors are columns too, for ``by=``, and factors of numbers
-    (``C(day)``) have their numbers as text. The standard errors of slopes are differences of differences there,
-    good to three digits; ``slopes(..., eps_vcov=1e-4)`` gives more.
+    those of the fit unless marginaleffects is given others, and offsets are taken from the rows. marginaleffects has
+    one number of degrees of freedom for all tests of a model: it is given the smallest of the coefficients'. The
+    grouping factors are columns too, for ``by=``, and factors of numbers (``C(day)``) have their numbers as text. The
+    standard errors of slopes are differences of differences there, good to three digits; ``slopes(...,
+    eps_vcov=1e-4)`` gives more.
 
     With polars 2, marginaleffects 0.6.0 predicts and gives slopes of numbers, but fails where it compares the levels
     of factors, in a function of its own: the extra ``mixfit[marginaleffects]`` brings polars 1, with which all works.
@@ -34,6 +36,8 @@ def marginaleffects_adapter(
     fit : LinearResults or GeneralizedResults
     type : {"response", "link"}
         Scale of a generalized model's predictions.
+    ddf : {"auto", "satterthwaite", "kenward-roger", "residual", "z"}, optional
+        Degrees of freedom, as in ``fit.contest``, with Kenward and Roger's covariance for theirs.
 
     Returns
     -------
@@ -65,4 +69,4 @@ def marginaleffects_adapter(
         raise ImportError(
             f"The package {error.name} is missing: pip install 'mixfit[marginaleffects]' brings all that is needed."
         ) from error
-    return MixedModelAdapter(fit, type == "response")
+    return MixedModelAdapter(fit, type == "response", ddf)

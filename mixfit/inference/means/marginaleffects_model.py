@@ -12,6 +12,8 @@ from marginaleffects.classes import ModelAbstract, ModelVault
 from mixfit.design.columns import is_factor
 from mixfit.errors import FitError
 from mixfit.fitted.predict import estimable_rows
+from mixfit.inference.fixed_effects.contrasts import contrast_tests
+from mixfit.inference.fixed_effects.denominator import denominator, parse_ddf
 from mixfit.inference.means.contrast_coefficients import level_text
 
 if TYPE_CHECKING:
@@ -43,12 +45,17 @@ class MixedModelAdapter(ModelAbstract):  # type: ignore[misc]
     fit : LinearResults or GeneralizedResults
     response : bool
         Whether predictions are means, or values of the linear predictor.
+    ddf : str, optional
+        Method of the degrees of freedom.
     """
 
-    #: Tests and intervals are those of the normal distribution.
-    df_resid = math.inf
+    #: Of every test: the smallest degrees of freedom of a coefficient, infinite for the normal distribution.
+    df_resid: float
 
-    def __init__(self, fit: Fit, response: bool) -> None:
+    def __init__(self, fit: Fit, response: bool, ddf: str | None = None) -> None:
+        self._ddf = parse_ddf(fit, ddf)
+        tests = contrast_tests(fit, np.eye(len(fit.fixef)), self._ddf)
+        self.df_resid = float(np.nanmin(tests.df, initial=math.inf))
         design = fit.model.design
         if design.variables is None:
             raise FitError("marginaleffects needs a model that was read from a formula and data.")
@@ -87,10 +94,9 @@ class MixedModelAdapter(ModelAbstract):  # type: ignore[misc]
         if vcov is False or vcov is None:
             return None
         if vcov is True:
-            return np.asarray(self.model.cov_params(), dtype=np.float64)
+            # Thresholds, which are no coefficients of location, have rows of their own in cov_params.
+            return denominator(self.model, self._ddf).cov
         if vcov == "kenward-roger":
-            from mixfit.inference.fixed_effects.denominator import denominator
-
             return denominator(self.model, "kenward-roger").cov
         raise FitError(f"vcov is True, False, 'kenward-roger' or a matrix, not {vcov!r}.")
 

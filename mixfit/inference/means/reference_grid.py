@@ -7,56 +7,37 @@ that of R's emmeans (Lenth).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-import pandas as pd
 
-from mixfit.design.columns import is_factor
-from mixfit.errors import FitError
+from mixfit.errors import FitError, RowsError
+from mixfit.inference.means.grid_variables import combinations
+from mixfit.inference.means.nesting import occurs
+from mixfit.inference.means.nuisance import nuisance_shift
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from mixfit.fitted.protocols import Fit
+    from mixfit.inference.means.grid_variables import GridVariable
+    from mixfit.inference.means.nesting import Nesting
 
     Array = NDArray[np.float64]
-    Index = NDArray[np.intp]
 
 __all__ = [
-    "GridVariable",
     "ReferenceGrid",
     "Weights",
     "average",
-    "combinations",
-    "grid_variables",
     "reference_grid",
 ]
 
 # Rows with all their covariances: 800 MB at 10,000.
 _LARGEST = 10_000
 Weights = Literal["equal", "proportional", "outer", "cells", "flat"]
-
-
-@dataclass(frozen=True, eq=False)
-class GridVariable:
-    """A variable of the fixed effects and its values in the grid.
-
-    Attributes
-    ----------
-    name : str
-    values : list
-        Levels of a factor in their order; means or chosen values of a covariate.
-    codes : ndarray of intp, shape (n,), or None
-        Which of the values each row of the data has (-1 for another); None for a covariate, which
-        no rows are counted by.
-    """
-
-    name: str
-    values: list[Any]
-    codes: Index | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +58,9 @@ class ReferenceGrid:
         The other variables that have more than one value.
     rows : DataFrame, shape (r * m, number of variables)
         The combinations of all variables, those of the focal ones within each of the others.
+    shares : ndarray, shape (r, m)
+        What each combination counts where levels are averaged over alike: those of a nested factor within each of the
+        factors that it is nested in.
     """
 
     focal: pd.DataFrame
@@ -85,6 +69,7 @@ class ReferenceGrid:
     shape: tuple[int, ...]
     averaged: tuple[str, ...]
     rows: pd.DataFrame
+    shares: Array
 
     def cell_weights(self, weights: str = "equal") -> Array:
         """What each combination counts in the average of its focal combination, (r, m); as `average` has it."""
@@ -93,82 +78,14 @@ class ReferenceGrid:
             return np.asarray(cells / cells.sum(axis=0))
 
 
-def grid_variables(fit: Fit, at: Mapping[str, Any] | None = None, cov_keep: int = 2) -> dict[str, GridVariable]:
-    """Variables of the fixed effects, in the order of the formula.
-
-    Parameters
-    ----------
-    fit : LinearResults or GeneralizedResults
-    at : mapping of str to value or list of values, optional
-        Values of covariates, or some of the levels of factors.
-    cov_keep : int
-        A covariate with at most so many distinct values keeps them, as a factor.
-
-    Returns
-    -------
-    dict of str to GridVariable
-
-    Raises
-    ------
-    FitError
-        Where `at` names no variable of the fixed effects or no level of a factor, or the model has no formula.
-    """
-    design = fit.model.design
-    if design.variables is None:
-        raise FitError("Marginal means need a model that was read from a formula and data.")
-    names = dict.fromkeys(name for term in design.reader.fixed_terms for name in term if name in design.variables)
-    chosen = {name: _as_list(values) for name, values in (at or {}).items()}
-    for name in chosen:
-        if name not in names:
-            known = ", ".join(names) or "none"
-            raise FitError(f"at= names {name!r}, which is no variable of the fixed effects ({known}).")
-    factors = design.reader.factor_names
-    return {
-        name: _variable(name, design.variables[name], name in factors, chosen.get(name), cov_keep) for name in names
-    }
-
-
-def _as_list(values: Any) -> list[Any]:
-    found = [values] if isinstance(values, str) or np.ndim(values) == 0 else list(values)
-    if not found:
-        raise FitError("at= needs at least one value for each variable that it names.")
-    return found
-
-
-def _variable(name: str, column: pd.Series, encoded: bool, at: list[Any] | None, cov_keep: int) -> GridVariable:
-    factor = encoded or is_factor(column)
-    if not factor and column.nunique() > cov_keep:
-        return GridVariable(name, [column.mean()] if at is None else at, None)
-    values = column.astype("category").cat.remove_unused_categories()
-    levels = list(values.cat.categories)
-    if at is None:
-        at = levels
-    elif factor:
-        unknown = [value for value in at if value not in levels]
-        if unknown:
-            raise FitError(
-                f"at= gives {name!r} the levels {', '.join(map(repr, unknown))}, but it has "
-                f"{', '.join(map(repr, levels))}."
-            )
-    elif any(value not in levels for value in at):
-        return GridVariable(name, at, None)
-    return GridVariable(name, at, pd.Index(at, dtype=object).get_indexer(pd.Index(column.astype(object))))
-
-
-def combinations(variables: Sequence[GridVariable]) -> pd.DataFrame:
-    """All combinations of values, the first variable varying fastest."""
-    sizes = [len(variable.values) for variable in variables]
-    rows = int(np.prod(sizes, dtype=np.int64))
-    places = np.indices(sizes[::-1]).reshape(len(sizes), rows)[::-1]
-    columns = {v.name: _column(v.values, place) for v, place in zip(variables, places, strict=True)}
-    return pd.DataFrame(columns, index=pd.RangeIndex(rows))
-
-
-def _column(values: list[Any], place: Index) -> pd.Series:
-    return pd.Series(values).take(place).reset_index(drop=True)
-
-
-def reference_grid(fit: Fit, variables: Mapping[str, GridVariable], focal: Sequence[str]) -> ReferenceGrid:
+def reference_grid(
+    fit: Fit,
+    variables: Mapping[str, GridVariable],
+    focal: Sequence[str],
+    nesting: Nesting | None = None,
+    nuisance: Sequence[str] = (),
+    weights: str = "equal",
+) -> ReferenceGrid:
     """Build the grid, `focal` variables apart from those to be averaged over.
 
     Parameters
@@ -177,6 +94,12 @@ def reference_grid(fit: Fit, variables: Mapping[str, GridVariable], focal: Seque
     variables : mapping of str to GridVariable
         From `grid_variables`.
     focal : sequence of str
+        With a nested factor, those that it is nested in.
+    nesting : mapping of str to tuple of str, optional
+    nuisance : sequence of str
+        Variables that are averaged over without a place in the grid.
+    weights : str
+        How these are.
 
     Raises
     ------
@@ -184,32 +107,65 @@ def reference_grid(fit: Fit, variables: Mapping[str, GridVariable], focal: Seque
         For a focal name that is no variable of the fixed effects, and for a grid of more than 10,000 rows.
     """
     design = fit.model.design
-    for name in focal:
+    for name in (*focal, *nuisance):
         if name not in variables:
             known = ", ".join(variables) or "none"
             raise FitError(f"{name!r} is no variable of the fixed effects ({known}).")
     # slowest first, so that the focal variables vary within each combination of the others
-    others = [variable for name, variable in variables.items() if name not in focal]
+    others = [variable for name, variable in variables.items() if name not in (*focal, *nuisance)]
     order = [*(variables[name] for name in focal), *reversed(others)]
     rows = int(np.prod([len(v.values) for v in order], dtype=np.float64))
     if rows > _LARGEST:
         sizes = ", ".join(f"{v.name} ({len(v.values)})" for v in order if len(v.values) > 1)
         raise FitError(
-            f"The reference grid would have {rows:,} rows, more than {_LARGEST:,}: fix some of its variables by at=. "
-            f"They have the numbers of values: {sizes}."
+            f"The reference grid would have {rows:,} rows, more than {_LARGEST:,}: fix some of its variables by at= "
+            f"or average over some by nuisance=. They have the numbers of values: {sizes}."
         )
     grid = combinations(order)
+    grid = grid.assign(**{name: variables[name].values[0] for name in nuisance})
     X = design.reader.read_fixed(grid)
+    if nuisance:
+        X = X + nuisance_shift(fit, variables, nuisance, grid, weights)
     cells = combinations([variables[name] for name in focal])
-    counts = _counts(order, len(design.y))
+    sample = design.representatives
+    counts = _counts(order, sample.n_rows) if design.has_rows else np.full(rows, np.nan)
+    counts = counts.reshape(-1, len(cells))
+    shares, there = _nested_shares(order, focal, nesting or {}, variables)
+    m = int(there.sum())
     return ReferenceGrid(
-        focal=cells,
-        X=X.reshape(-1, len(cells), X.shape[1]),
-        counts=counts.reshape(-1, len(cells)),
+        focal=cells[there].reset_index(drop=True),
+        X=X.reshape(-1, len(cells), X.shape[1])[:, there],
+        counts=counts[:, there],
         shape=tuple(len(v.values) for v in others),
-        averaged=tuple(v.name for v in others if len(v.values) > 1),
-        rows=grid,
+        averaged=tuple(v.name for v in variables.values() if v.name not in focal and len(v.values) > 1),
+        rows=grid if m == len(cells) else grid[np.tile(there, len(counts))].reset_index(drop=True),
+        shares=shares[:, there],
     )
+
+
+def _nested_shares(
+    order: Sequence[GridVariable], focal: Sequence[str], nesting: Nesting, variables: Mapping[str, GridVariable]
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Shares (r, m) of all combinations in means that weigh levels alike, and which focal ones the data have (m,).
+
+    A nested factor's levels share alike in what the factors that it is nested in have: those that occur there.
+    """
+    sizes = [len(variable.values) for variable in order]
+    rows = int(np.prod(sizes, dtype=np.int64))
+    places = dict(zip([v.name for v in order], np.indices(sizes[::-1]).reshape(len(sizes), rows)[::-1], strict=True))
+    m = int(np.prod([len(variables[name].values) for name in focal], dtype=np.int64))
+    shares, there = np.ones(rows), np.ones(m, dtype=bool)
+    for name, parents in nesting.items():
+        names = [name, *parents]
+        if not set(names) <= set(places):
+            continue
+        known = occurs(names, variables)
+        at = tuple(places[n] for n in names)
+        if name in focal:
+            there &= known[at][:m]
+        else:
+            shares *= known[at] / np.maximum(known.sum(axis=0)[at[1:]], 1)
+    return shares.reshape(-1, m), there
 
 
 def _counts(order: Sequence[GridVariable], n: int) -> Array:
@@ -255,7 +211,12 @@ def average(grid: ReferenceGrid, weights: str = "equal") -> Array:
 def _weights(grid: ReferenceGrid, weights: str) -> Array:
     counts = grid.counts
     if weights == "equal":
-        return np.ones_like(counts)
+        return grid.shares
+    if np.isnan(counts).any() and weights in get_args(Weights):
+        raise RowsError(
+            f"weights={weights!r} are frequencies of rows, and a model of rows in batches does not count them by "
+            "cells: take weights='equal', or fit to a frame in memory."
+        )
     if weights == "cells":
         return counts
     if weights == "flat":
@@ -269,6 +230,6 @@ def _weights(grid: ReferenceGrid, weights: str) -> Array:
         for axis in range(table.ndim):
             others = tuple(i for i in range(table.ndim) if i != axis)
             outer = np.multiply.outer(outer, table.sum(axis=others))
-        return np.broadcast_to(outer.reshape(-1, 1), counts.shape)
+        return np.where(grid.shares > 0.0, outer.reshape(-1, 1), 0.0)
     known = ", ".join(map(repr, get_args(Weights)))
     raise FitError(f"weights is one of {known}, not {weights!r}.")

@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from mixfit.brief import brief
 from mixfit.errors import FitError
-from mixfit.inference.means.reference_grid import grid_variables
+from mixfit.formula import parse
+from mixfit.inference.means.grid_variables import grid_variables
+from mixfit.inference.means.nesting import find_nesting, given_nesting, with_parents
+from mixfit.inference.means.reference_grid import reference_grid
 from mixfit.inference.predictors import seen_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mixfit.design.types import Design
     from mixfit.fitted.protocols import Fit
-    from mixfit.inference.means.reference_grid import GridVariable
+    from mixfit.inference.means.grid_variables import GridVariable
+    from mixfit.inference.means.nesting import Nesting
+    from mixfit.inference.means.reference_grid import ReferenceGrid
 
-__all__ = ["Request", "as_names", "parse_specs", "read_request"]
+__all__ = ["Request", "as_names", "parse_specs", "read_request", "response_label"]
 
 _COLUMNS = {"emmean", "prob", "rate", "response", "contrast", "estimate", "odds.ratio", "ratio", "SE", "df", "null"}
 _COLUMNS |= {"t.ratio", "z.ratio", "p.value", "lower.CL", "upper.CL", "1", ".group"}
@@ -38,6 +44,9 @@ class Request:
     by : tuple of str
         Those of them within whose combinations results are compared.
     variables : mapping of str to GridVariable
+    nesting : mapping of str to tuple of str
+        Of nested factors, what they are nested in.
+    nuisance : tuple of str
     """
 
     fit: Fit
@@ -45,8 +54,15 @@ class Request:
     focal: tuple[str, ...]
     by: tuple[str, ...]
     variables: Mapping[str, GridVariable]
+    nesting: Nesting
+    nuisance: tuple[str, ...]
 
     __repr__ = brief
+
+    def grid(self, weights: str, focal: tuple[str, ...] | None = None) -> ReferenceGrid:
+        """The reference grid, by default of the focal variables."""
+        names = self.focal if focal is None else focal
+        return reference_grid(self.fit, self.variables, names, self.nesting, self.nuisance, weights)
 
     def warnings(self, var: str | None = None) -> tuple[str, ...]:
         """Whether a focal variable stands in one term with another that is averaged over or held.
@@ -56,7 +72,8 @@ class Request:
         focal, terms = {*self.focal, var}, self.fit.model.design.reader.fixed_terms
         known = [set(term) & set(self.variables) for term in terms]
         mixed = any(term & focal and term - focal for term in known if var is None or var in term)
-        return (_MISLEADING,) if mixed else ()
+        nested = [f"{name} in {' and '.join(parents)}" for name, parents in self.nesting.items()]
+        return ((_MISLEADING,) if mixed else ()) + ((f"NOTE: Nested factors: {', '.join(nested)}",) if nested else ())
 
 
 def read_request(
@@ -66,8 +83,12 @@ def read_request(
     at: Mapping[str, Any] | None,
     cov_keep: int,
     predictor: str,
+    nuisance: str | Sequence[str] | None = None,
+    nesting: Mapping[str, Sequence[str] | str] | None = None,
 ) -> Request:
     """Read the arguments that `emmeans` and its kin have in common.
+
+    Nested factors bring what they are nested in, among the focal variables and those of `by`.
 
     Raises
     ------
@@ -76,12 +97,20 @@ def read_request(
     """
     fit = seen_from(fit, predictor)
     method, names, within = parse_specs(specs)
-    within = (*within, *as_names(by))
-    focal = tuple(dict.fromkeys((*names, *within)))
+    aside, variables = as_names(nuisance), grid_variables(fit, at, cov_keep)
+    if nesting is None:
+        candidates = {name: v for name, v in variables.items() if name not in aside}
+        known = find_nesting(candidates, fit.model.design.reader.fixed_terms)
+    else:
+        known = given_nesting(nesting, variables)
+    within = with_parents((*within, *as_names(by)), known)
+    focal = with_parents((*names, *within), known)
+    if set(focal) & set(aside):
+        raise FitError(f"nuisance= names {', '.join(sorted(set(focal) & set(aside)))}, which the means are for.")
     taken = [name for name in focal if name in _COLUMNS]
     if taken:
         raise FitError(f"{taken[0]!r} is also the name of a column of the result: rename the variable.")
-    return Request(fit, method, focal, within, grid_variables(fit, at, cov_keep))
+    return Request(fit, method, focal, within, variables, known, aside)
 
 
 def parse_specs(specs: str | Sequence[str]) -> tuple[str | None, tuple[str, ...], tuple[str, ...]]:
@@ -111,3 +140,9 @@ def _split(text: str) -> tuple[str, ...]:
 def as_names(names: str | Sequence[str] | None) -> tuple[str, ...]:
     """One name, several, or none, as a tuple."""
     return () if names is None else (names,) if isinstance(names, str) else tuple(names)
+
+
+def response_label(design: Design) -> str:
+    """Name of the response; of ``cbind(a, b)`` the proportion of the first."""
+    arguments = parse(f"{design.endog_name} ~ 1", random=None).response.arguments
+    return str(design.endog_name) if arguments is None else f"proportion of {arguments[0]}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mixfit.defaults import coverage
 from mixfit.errors import FitError
 from mixfit.wald import normal_quantile
 
@@ -113,13 +114,13 @@ class ProfileCurves:
         """Names of the profiled parameters."""
         return list(dict.fromkeys(self.frame[".par"]))
 
-    def conf_int(self, alpha: float = 0.05) -> pd.DataFrame:
-        """Intervals between the points where zeta is ±z(1 - alpha/2).
+    def conf_int(self, level: float | None = None) -> pd.DataFrame:
+        """Intervals between the points where zeta is ±z((1 + level) / 2).
 
         Parameters
         ----------
-        alpha : float
-            One less the coverage.
+        level : float, optional
+            Coverage; by default ``mixfit.options.level``, 0.95 at first.
 
         Returns
         -------
@@ -139,15 +140,16 @@ class ProfileCurves:
         >>> sleep = mixfit.datasets.load("sleepstudy")
         >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
         >>> profile = fit.profile(which="sigma")
-        >>> profile.conf_int(alpha=0.1).round(2)
+        >>> profile.conf_int(level=0.9).round(2)
                    0      1
         sigma  28.27  33.95
         """
-        target = normal_quantile(alpha)
+        level = coverage(level)
+        target = normal_quantile(1.0 - level)
         if target > self.cutoff:
             raise FitError(
-                f"These profiles go to |zeta| = {self.cutoff:.3g}, and alpha = {alpha} needs {target:.3g}: "
-                "make them with a smaller alpha_max."
+                f"These profiles go to |zeta| = {self.cutoff:.3g}, and level={level:g} needs {target:.3g}: "
+                "make them with a larger level."
             )
         rows = {
             name: self.curves[name].value_at([-target, target]) if name in self.curves else np.array([-1.0, 1.0])

@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from mixfit.defaults import coverage
 from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.fitted.residual_covariance import is_structured
 from mixfit.inference.bootstrap import bootstrap
+from mixfit.inference.fixed_effects.contrasts import contrast_tests
 from mixfit.inference.predictors import seen_from
 from mixfit.inference.profiles.chart import Chart, difference_hessian
 from mixfit.inference.profiles.parameters import parameter_values, parameters, select, variance_structures
 from mixfit.inference.profiles.profile import profile_intervals
 from mixfit.inference.residual_parameters import structured_errors
-from mixfit.wald import interval, normal_quantile
+from mixfit.wald import interval, normal_quantile, t_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,14 +64,15 @@ def _of_predictor(
     return out.loc[names]
 
 
-def wald_intervals(fit: Fit, chosen: Sequence[Parameter], alpha: float) -> pd.DataFrame:
-    """Wald limits of any parameters: those of fixed effects by the normal distribution.
+def wald_intervals(fit: Fit, chosen: Sequence[Parameter], alpha: float, ddf: str | None = None) -> pd.DataFrame:
+    """Wald limits of any parameters: those of fixed effects with the degrees of freedom of `ddf`.
 
     Parameters
     ----------
     fit : LinearResults or GeneralizedResults
     chosen : sequence of Parameter
     alpha : float
+    ddf : str, optional
 
     Returns
     -------
@@ -77,8 +80,7 @@ def wald_intervals(fit: Fit, chosen: Sequence[Parameter], alpha: float) -> pd.Da
         Columns 0 and 1, a row a parameter; NaN where the standard error is not known.
     """
     half = normal_quantile(alpha) * np.array([-1.0, 1.0])
-    errors_of = np.sqrt(np.diagonal(fit.estimate.cov_beta))
-    fixed = interval(np.asarray(fit.fixef, dtype=np.float64), errors_of, alpha)
+    fixed = _fixed_limits(fit, alpha, ddf) if any(p.kind == "fixed" for p in chosen) else np.empty((0, 2))
     random = [p for p in chosen if p.kind != "fixed"]
     values, errors = (parameter_values(fit), working_errors(fit)) if random else (fit.fixef, fit.bse)
     structures, rows = variance_structures(fit.model), []
@@ -92,6 +94,14 @@ def wald_intervals(fit: Fit, chosen: Sequence[Parameter], alpha: float) -> pd.Da
         natural = structures[p.term].natural[p.number] if p.number >= 0 else None
         rows.append(_carried_back(natural, float(values[p.name]), half * float(errors[p.name])))
     return pd.DataFrame(rows, index=[p.name for p in chosen], columns=[0, 1], dtype=float)
+
+
+def _fixed_limits(fit: Fit, alpha: float, ddf: str | None) -> Array:
+    tests = contrast_tests(fit, np.eye(len(fit.fixef)), ddf)
+    half = t_quantile(1.0 - 0.5 * alpha, tests.df) * tests.se
+    # What is held has an error of zero, and no degrees of freedom.
+    half[tests.se == 0.0] = 0.0
+    return np.column_stack([tests.estimate - half, tests.estimate + half])
 
 
 def _carried_back(natural: NaturalParameter | None, value: float, shift: Array) -> Array:
@@ -165,21 +175,23 @@ def _twice_inverse(hessian: Array) -> Array:
 
 def conf_int(
     fit: Fit,
-    alpha: float = 0.05,
+    level: float | None = None,
     *,
     method: Literal["wald", "profile", "bootstrap"] = "wald",
     which: str | Sequence[str] | None = None,
     predictor: str = MEAN,
+    ddf: str | None = None,
     **options: Any,
 ) -> pd.DataFrame:
     """Compute confidence intervals.
 
     Parameters
     ----------
-    alpha : float
-        One less the coverage.
+    level : float, optional
+        Coverage; by default ``mixfit.options.level``, 0.95 at first.
     method : {"wald", "profile", "bootstrap"}
-        Wald intervals are from the normal distribution: of fixed effects about ``params`` with ``bse``; of
+        Wald intervals of fixed effects are those that belong to the tests of ``summary()``: estimate and standard
+        error, with the quantile of t or of the normal distribution that `ddf` says. Others are normal: of
         standard deviations, sigma and phi on the log scale and of correlations on that of atanh, with standard
         errors from the observed Hessian of the fit's own criterion (lme4 gives NA for these). They are rough
         where groups are few or a variance is near zero, and NaN for a term on its boundary. Profile
@@ -191,6 +203,8 @@ def conf_int(
         Wald intervals, and all parameters for the other methods.
     predictor : {"mean", "zi", "dispersion"}
         Whose fixed effects; of others than the mean's there are Wald intervals.
+    ddf : {"auto", "satterthwaite", "kenward-roger", "residual", "z"}, optional
+        Degrees of freedom of Wald intervals of fixed effects, as in `contest`.
     **options
         Arguments of `bootstrap`, for that method.
 
@@ -211,19 +225,24 @@ def conf_int(
     >>> sleep = mixfit.datasets.load("sleepstudy")
     >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
     >>> fit.conf_int().round(2).to_numpy().tolist()
+    [[231.23, 271.58], [8.88, 12.06]]
+    >>> fit.conf_int(ddf="z").round(2).to_numpy().tolist()
     [[232.3, 270.51], [8.89, 12.04]]
     >>> fit.conf_int(method="profile", which="random").round(2).to_numpy().tolist()
     [[26.01, 52.94], [27.81, 34.59]]
     """
+    alpha = 1.0 - coverage(level)
     if options and method != "bootstrap":
         raise FitError(f"conf_int(method={method!r}) has no option {next(iter(options))!r}.")
+    if ddf is not None and method != "wald":
+        raise FitError(f"ddf is for Wald intervals: conf_int(method={method!r}) has no degrees of freedom.")
     if predictor != MEAN:
         return _of_predictor(fit, alpha, method, which, predictor)
     if method == "wald":
-        return wald_intervals(fit, select(parameters(fit.model), which, default="fixed"), alpha)
+        return wald_intervals(fit, select(parameters(fit.model), which, default="fixed"), alpha, ddf)
     if method == "profile":
         return profile_intervals(fit, which, alpha)
     if method == "bootstrap":
         names = [p.name for p in select(parameters(fit.model), which)]
-        return bootstrap(fit, **options).conf_int(alpha).loc[names]
+        return bootstrap(fit, **options).conf_int(level).loc[names]
     raise FitError(f"conf_int has the methods 'wald', 'profile' and 'bootstrap', not {method!r}.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import pandas as pd
 
-from mixfit.arguments import check_count, check_probability
+from mixfit.arguments import check_count, check_level
 from mixfit.errors import ConvergenceWarning, FitError
 from mixfit.inference.profiles.constrained import LowerDevianceError
 from mixfit.inference.profiles.curves import Curve, ProfileCurves
@@ -144,18 +144,18 @@ def _monotone(values: Array, zeta: Array, slopes: Array) -> Array:
 
 
 def profile_curves(
-    fit: Fit, which: str | Sequence[str] | None = None, alpha_max: float = 0.01, points: int = 8
+    fit: Fit, which: str | Sequence[str] | None = None, level: float = 0.99, points: int = 8
 ) -> ProfileCurves:
     """Profile the likelihood of a fit: the curves of `mixfit.results.profile.profile`."""
-    check_probability("alpha_max", alpha_max)
+    check_level(level)
     check_count("points", points)
-    return _around(fit, which, lambda around, chosen: _profile(around, chosen, alpha_max, points))
+    return _around(fit, which, lambda around, chosen: _profile(around, chosen, level, points))
 
 
-def _profile(around: LikelihoodAround, chosen: Sequence[Parameter], alpha_max: float, points: int) -> ProfileCurves:
+def _profile(around: LikelihoodAround, chosen: Sequence[Parameter], level: float, points: int) -> ProfileCurves:
     from scipy.special import chdtri
 
-    cutoff = float(np.sqrt(chdtri(len(around.known), alpha_max)))
+    cutoff = float(np.sqrt(chdtri(len(around.known), 1.0 - level)))
     estimates = around.values(around.chart, around.center.x, around.center.slope.beta)
     curves, frames = {}, []
     for p in chosen:

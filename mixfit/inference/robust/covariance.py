@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.fitted.protocols import Fit, LinearFit
-    from mixfit.inference.fixed_effects.denominator import Ddf
     from mixfit.inference.robust.clusters import Clusters
     from mixfit.inference.robust.moments import ClusterMoments
 
@@ -142,7 +141,7 @@ class ClusterF(Denominator):
         return ScaledF(statistic, q, ddf, ddf / eta) if ddf > 0.0 else ScaledF(statistic, q, float("nan"), 1.0)
 
 
-def robust_denominator(fit: LinearFit, robust: RobustCovariance, ddf: Ddf) -> Denominator:
+def robust_denominator(fit: LinearFit, robust: RobustCovariance, ddf: str) -> Denominator:
     """What tests by a robust covariance need.
 
     Raises
@@ -151,12 +150,12 @@ def robust_denominator(fit: LinearFit, robust: RobustCovariance, ddf: Ddf) -> De
         For degrees of freedom that are those of the model's own covariance.
     """
     beta, notes = fit.estimate.beta, (robust.note,)
-    if ddf == "none":
+    if ddf == "z":
         return Constant(beta, robust.cov, robust.cov, float("nan"), "the normal distribution", notes, float("inf"))
     if ddf != "satterthwaite":
         raise FitError(
             f"ddf={ddf!r} is for the model's own covariance: a robust one has 'satterthwaite' (Bell and McCaffrey's "
-            "degrees of freedom) and 'none'."
+            "degrees of freedom) and 'z'."
         )
     label = "Satterthwaite's method (Bell and McCaffrey)"
     # The rank of a hypothesis does not depend on how many clusters there are: it is judged by the model's covariance.

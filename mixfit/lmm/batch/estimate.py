@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.lmm.batch.fixed import fixed_errors
 from mixfit.lmm.batch.minimize import minimize
 from mixfit.lmm.batch.moments import distinct_levels, moments
 
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.lmm.assemble import Assembly
+    from mixfit.lmm.batch.fixed import FixedErrors
     from mixfit.lmm.batch.minimize import Optima
-    from mixfit.lmm.batch.moments import Levels
+    from mixfit.lmm.batch.moments import Levels, Responses
 
     Array = NDArray[np.float64]
 
@@ -103,11 +105,31 @@ class Batch:
         """How many responses keep within a modest memory."""
         return max(1, _CELLS_AT_ONCE // (self._assembly.problem.gram.n + self._replicate))
 
+    @property
+    def errors_block(self) -> int:
+        """How many responses keep within it where fixed effects have their errors too."""
+        k, p = self._levels.k, self._assembly.problem.p
+        more = (2 * k * k + k) * p * p + k**4 * len(self._levels.count)
+        return max(1, _CELLS_AT_ONCE // (self._assembly.problem.gram.n + self._replicate + more))
+
     def fit(self, y: Array, *, reml: bool) -> BatchEstimates:
         """Fit to responses y, (n, R)."""
+        responses, optima = self._optima(y, reml=reml)
+        return self._estimates(responses, optima)
+
+    def fit_with_errors(self, y: Array, *, reml: bool) -> tuple[BatchEstimates, FixedErrors]:
+        """Fit to responses y, (n, R), and say how well the fixed effects of each are known."""
+        responses, optima = self._optima(y, reml=reml)
+        found = self._estimates(responses, optima)
+        fixed = self._assembly.fixed
+        return found, fixed_errors(fixed, responses.moments, optima, found.sigma, reml=reml)
+
+    def _optima(self, y: Array, *, reml: bool) -> tuple[Responses, Optima]:
         known = y if self._offset is None else y - self._offset[:, None]
         responses = moments(self._assembly, self._levels, known)
-        optima = minimize(responses.moments, responses.start, reml=reml)
+        return responses, minimize(responses.moments, responses.start, reml=reml)
+
+    def _estimates(self, responses: Responses, optima: Optima) -> BatchEstimates:
         scale, at = responses.scale, optima.profiles
         fixed, terms = self._assembly.fixed, self._assembly.problem.terms
         thetas = self._thetas(optima)

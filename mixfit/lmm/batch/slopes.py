@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["Slopes", "differentiate", "gradient", "information"]
+__all__ = ["Slopes", "along_both", "differentiate", "gradient", "information"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +48,8 @@ class Slopes:
         B'P_j B.
     along_x : ndarray, shape (k, k, p, R)
         sum_j B's_j (B'Z_j'V^{-1}X), X in the metric of G_XX.
+    to_score : ndarray, shape (k, k, R, U)
+        W_u.
     residual, scale : ndarray, shape (R,)
     """
 
@@ -57,8 +59,19 @@ class Slopes:
     scores: Array
     spread: Array
     along_x: Array
+    to_score: Array
     residual: Array
     scale: Array
+
+    def doubled(self, toward: Directions) -> Array:
+        """y'P H_E P H_E' P y of every pair of directions E, (m, m, R), each a unit step of its column.
+
+        With E = e_i e_j' + e_j e_i': sum_j s_j'E P_j E' s_j, less its projection on X.
+        """
+        i, j = toward.row, toward.column
+        total = along_both(toward, np.einsum("adru,bcru->abcdr", self.scores, self.spread))
+        x = self.along_x[i, j] + self.along_x[j, i]
+        return total - np.einsum("mxr,nxr->mnr", x, x)
 
     def along(self, vectors: Array) -> tuple[Array, Array]:
         """Information and quadratic part of the slope of the variance along vectors of the frame, (k, R): (R,)."""
@@ -103,6 +116,7 @@ def differentiate(moments: Moments, at: Profiles, frame: Frame) -> Slopes:
         scores=scores,
         spread=spread,
         along_x=np.einsum("zxr,abxr->abzr", at.fixed_root, along_x),
+        to_score=w,
         residual=at.residual,
         scale=at.scale,
     )
@@ -139,17 +153,20 @@ def information(slopes: Slopes, toward: Directions, weights: Array) -> Array:
 
     With E = e_i e_j' + e_j e_i', entry (E, E') is [sum_j s_j'E P_j E' s_j - its projection on X and y] / sigma^2.
     """
-    i, j = toward.row, toward.column
-    h, s = slopes.scores, slopes.spread
-    total = np.zeros((len(i), len(i), len(slopes.residual)))
-    for a, b in ((i, j), (j, i)):
-        for c, d in ((i, j), (j, i)):
-            # (e_a e_b') (e_c e_d'): s_a P_bc s_d
-            total += np.einsum("mnru,mnru->mnr", h[a[:, None], d], s[b[:, None], c])
-    x = slopes.along_x[i, j] + slopes.along_x[j, i]
-    y = 2.0 * h[i, j].sum(axis=2)
-    total -= np.einsum("mxr,nxr->mnr", x, x) + y[:, None] * y / slopes.residual
+    total = slopes.doubled(toward)
+    y = 2.0 * slopes.scores[toward.row, toward.column].sum(axis=2)
+    total -= y[:, None] * y / slopes.residual
     total *= weights[:, None] * weights / slopes.scale
-    m = np.arange(len(i))
+    m = np.arange(len(weights))
     total[m, m] += weights == 0.0
     return total
+
+
+def along_both(toward: Directions, form: Array) -> Array:
+    """tr(A E B E') for E = e_i e_j' + e_j e_i' of every pair of directions, (m, m, R).
+
+    `form` (k, k, k, k, R) has the sum of A_da B_bc at (a, b, c, d).
+    """
+    i, j = toward.row, toward.column
+    pairs = ((i, j), (j, i))
+    return np.sum([form[a[:, None], b[:, None], c, d] for a, b in pairs for c, d in pairs], axis=0)

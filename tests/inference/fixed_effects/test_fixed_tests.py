@@ -12,11 +12,12 @@ import pytest
 from scipy import stats
 
 import mixfit
+from mixfit import wald
 from mixfit.errors import FitError
 from mixfit.inference.fixed_effects.contrasts import contrast_tests
 from tests.inference.fits import herds
 
-DDFS = ("satterthwaite", "kenward-roger", "residual", "none")
+DDFS = ("satterthwaite", "kenward-roger", "residual", "z")
 
 
 @cache
@@ -50,15 +51,18 @@ def test_summary_reads_as_lmertests() -> None:
     assert "Pr(&gt;|t|)" in sleep().summary(ddf="kenward-roger").as_html()
 
 
-def test_summary_without_ddf_is_lme4s() -> None:
-    assert list(sleep().summary().coefficients.columns) == ["Estimate", "Std. Error", "t value"]
-    assert "t-tests" not in str(sleep().summary())
+@pytest.mark.parametrize("ddf", ["none", "lme4"])
+def test_summary_without_degrees_of_freedom_is_lme4s(ddf: str) -> None:
+    plain = sleep().summary(ddf=ddf)
+    assert list(plain.coefficients.columns) == ["Estimate", "Std. Error", "t value"]
+    assert "t-tests" not in str(plain)
+    assert str(herds().summary(ddf=ddf)) == str(herds().summary()).split("\n\nfew groups")[0]
 
 
 def test_summary_by_the_normal_distribution() -> None:
-    table = sleep().summary(ddf="none").coefficients
+    table = sleep().summary(ddf="z").coefficients
     assert list(table.columns) == ["Estimate", "Std. Error", "z value", "Pr(>|z|)"]
-    np.testing.assert_allclose(table["Pr(>|z|)"], sleep().pvalues)
+    np.testing.assert_allclose(table["Pr(>|z|)"], wald.p_values(sleep().tvalues.to_numpy()))
 
 
 def test_anova_reads_as_lmertests() -> None:
@@ -99,10 +103,10 @@ def test_one_row_is_a_squared_t_test(ddf: str) -> None:
     L[[1, 8]] = 1.0, 0.5
     joint = cake().contest(L, ddf=ddf, rhs=0.3).frame.iloc[0]
     single = cake().contest(L, ddf=ddf, rhs=0.3, joint=False, level=0.9).frame.iloc[0]
-    letter = "z" if ddf == "none" else "t"
-    assert joint["Chisq" if ddf == "none" else "F value"] == pytest.approx(single[f"{letter} value"] ** 2)
+    letter = "z" if ddf == "z" else "t"
+    assert joint["Chisq" if ddf == "z" else "F value"] == pytest.approx(single[f"{letter} value"] ** 2)
     assert joint.iloc[-1] == pytest.approx(single[f"Pr(>|{letter}|)"])
-    if ddf != "none":
+    if ddf != "z":
         assert joint["DenDF"] == pytest.approx(single["df"])
         half = stats.t.ppf(0.95, single["df"]) * single["Std. Error"]
         assert single["upper"] - single["Estimate"] == pytest.approx(half)
@@ -185,7 +189,7 @@ def test_aliased_effects_have_no_contrasts() -> None:
         (lambda: sleep().contest([0, 1], rhs=[1, 2]), "rhs"),
         (lambda: sleep().contest([0, 1], joint=False, level=95), "level"),
         (lambda: sleep().anova(type=4), "types of analysis of variance"),
-        (lambda: sleep().anova(type=1, ddf="none"), "compare nested fits"),
+        (lambda: sleep().anova(type=1, ddf="z"), "compare nested fits"),
         (lambda: herds().anova(ddf="satterthwaite"), "for linear mixed models"),
         (lambda: herds().ttest(ddf="kenward-roger"), "for linear mixed models"),
     ],

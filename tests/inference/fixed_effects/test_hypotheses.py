@@ -165,7 +165,7 @@ def test_wald_tests_of_type_two_hold_the_rest_fixed() -> None:
         - cov[np.ix_(term, inner)] @ np.linalg.inv(cov[np.ix_(inner, inner)]) @ np.eye(len(names))[inner]
     )
     wanted = L @ beta @ np.linalg.solve(L @ cov @ L.T, L @ beta)
-    assert fit.anova(type=2, ddf="none")["Chisq"]["b"] == pytest.approx(wanted, rel=1e-9)
+    assert fit.anova(type=2, ddf="z")["Chisq"]["b"] == pytest.approx(wanted, rel=1e-9)
 
 
 def test_covariates_without_a_main_effect_are_read_from_the_data() -> None:

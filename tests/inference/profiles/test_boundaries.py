@@ -112,9 +112,9 @@ def test_an_interval_without_an_end_is_infinite() -> None:
     excess = herds().estimate.criterion - fit.estimate.criterion
     assert 2.576**2 < excess < 2.878**2
     profile = fit.profile(which="phi")
-    for limits in (fit.conf_int(0.01, method="profile", which="phi"), profile.conf_int(0.01)):
+    for limits in (fit.conf_int(0.99, method="profile", which="phi"), profile.conf_int(0.99)):
         assert np.isfinite(limits.to_numpy()).all()
-    for limits in (fit.conf_int(0.004, method="profile", which="phi"), profile.conf_int(0.004)):
+    for limits in (fit.conf_int(0.996, method="profile", which="phi"), profile.conf_int(0.996)):
         assert limits.iloc[0, 0] > 0.0
         assert limits.iloc[0, 1] == np.inf
 

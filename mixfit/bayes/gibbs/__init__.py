@@ -1,0 +1,1 @@
+"""Gibbs sampling of mixed models with conjugate priors, every step by its name, all chains in lockstep."""

@@ -1,0 +1,192 @@
+"""What is taken where an argument is not given: `mixfit.options`, for a session or for a block of code."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from contextvars import ContextVar
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, get_args
+
+from mixfit.arguments import check_level
+from mixfit.errors import FitError, OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+__all__ = ["DDF", "PLAIN", "Ddf", "Options", "coverage", "options", "read_ddf"]
+
+Ddf = Literal["auto", "satterthwaite", "kenward-roger", "residual", "z"]
+#: Ways to find denominator degrees of freedom, by the names that ``ddf=`` takes.
+DDF: tuple[str, ...] = get_args(Ddf)
+# What other programs and shorthand call them: each is refused, with the name that it has here.
+_OTHER_NAMES = {
+    "kr": "kenward-roger",
+    "kenward": "kenward-roger",
+    "satt": "satterthwaite",
+    "sat": "satterthwaite",
+    "asymp": "z",
+    "asymptotic": "z",
+    "normal": "z",
+    "wald": "z",
+    "inf": "z",
+    "t": "auto",
+    "default": "auto",
+}
+#: No degrees of freedom and no tests of their own: lme4's table, under lmerTest's name for it as well.
+PLAIN = ("none", "lme4")
+
+
+def read_ddf(value: object, others: tuple[str, ...] = ()) -> str:
+    """The name of a method for degrees of freedom, whatever its case and with ``_``, ``–`` or a blank for ``-``.
+
+    Parameters
+    ----------
+    value : str
+    others : tuple of str
+        Names that are taken here beside those of `DDF`.
+
+    Raises
+    ------
+    FitError
+        For another name; the message has the right one.
+
+    Examples
+    --------
+    >>> read_ddf("Kenward_Roger"), read_ddf("Satterthwaite")
+    ('kenward-roger', 'satterthwaite')
+    >>> read_ddf("KR")
+    Traceback (most recent call last):
+    mixfit.errors.FitError: ddf='KR' is written ddf='kenward-roger'.
+    """
+    name = str(value).lower()
+    for dash in ("_", " ", "\u2013"):
+        name = name.replace(dash, "-")
+    if name in DDF or name in others:
+        return name
+    if name in _OTHER_NAMES:
+        raise FitError(f"ddf={value!r} is written ddf={_OTHER_NAMES[name]!r}.")
+    if name in PLAIN:
+        raise FitError(
+            f"ddf={value!r} leaves no test, and is for summary and tidy, which then have lme4's table; tests by the "
+            "normal distribution are ddf='z'."
+        )
+    near = get_close_matches(name, DDF, 1)
+    raise FitError(
+        f"ddf is one of {', '.join(map(repr, (*DDF, *others)))}, not {value!r}."
+        + (f" Did you mean {near[0]!r}?" if near else "")
+    )
+
+
+def _read_level(value: object) -> float:
+    check_level(value)
+    return float(value)  # type: ignore[arg-type]
+
+
+_READERS: Mapping[str, Callable[[object], object]] = {"ddf": read_ddf, "level": _read_level}
+_FIRST: Mapping[str, object] = MappingProxyType({"ddf": "auto", "level": 0.95})
+# What the blocks around the running code ask for: each thread, and each task, has its own.
+_HERE: ContextVar[Mapping[str, object]] = ContextVar("mixfit_options", default=MappingProxyType({}))
+
+
+class Options:
+    """Arguments that are not given take their values from here.
+
+    Attributes
+    ----------
+    ddf : {"auto", "satterthwaite", "kenward-roger", "residual", "z"}
+        Denominator degrees of freedom of linear models wherever there is an argument ``ddf=``. ``"auto"`` at first.
+    level : float
+        Coverage of intervals wherever there is an argument ``level=``. 0.95 at first.
+
+    Examples
+    --------
+    For all that follows, or, called, for a block:
+
+    >>> import mixfit
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+    >>> with mixfit.options(ddf="z", level=0.9):
+    ...     fit.conf_int().loc["Days"].round(3).tolist()
+    [7.925, 13.01]
+    >>> fit.conf_int(level=0.9).loc["Days"].round(3).tolist()
+    [7.778, 13.156]
+    """
+
+    __slots__ = ("_values",)
+
+    ddf: str
+    level: float
+    _values: dict[str, object]
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "_values", dict(_FIRST))
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        _known(name)
+        return _HERE.get().get(name, self._values[name])
+
+    def __setattr__(self, name: str, value: object) -> None:
+        self._values[name] = _READERS[_known(name)](value)
+
+    @contextmanager
+    def __call__(self, **values: object) -> Iterator[None]:
+        """Take other values within a ``with`` block."""
+        read = {name: _READERS[_known(name)](value) for name, value in values.items()}
+        token = _HERE.set({**_HERE.get(), **read})
+        try:
+            yield
+        finally:
+            _HERE.reset(token)
+
+    def reset(self) -> None:
+        """Go back to the values of a new session."""
+        self._values.update(_FIRST)
+
+    def __dir__(self) -> list[str]:
+        return [*_FIRST, "reset"]
+
+    def __repr__(self) -> str:
+        return f"<mixfit.options: {', '.join(f'{name}={getattr(self, name)!r}' for name in _FIRST)}>"
+
+
+def _known(name: str) -> str:
+    if name not in _FIRST:
+        raise OptionError(f"mixfit.options has {' and '.join(_FIRST)}, and no {name!r}.")
+    return name
+
+
+#: `mixfit.options`.
+options = Options()
+
+
+def coverage(level: object) -> float:
+    """The coverage that is asked for, or that of `mixfit.options`.
+
+    Raises
+    ------
+    ArgumentError, FitError
+        For what is no coverage.
+
+    Examples
+    --------
+    >>> coverage(0.9), coverage(None)
+    (0.9, 0.95)
+    """
+    if level is None:
+        return options.level
+    if isinstance(level, float) and level < 0.5 and _caller().startswith("statsmodels."):
+        # Its tables of several results call conf_int(alpha) of whatever they are given.
+        return 1.0 - level
+    return _read_level(level)
+
+
+def _caller() -> str:
+    """Name of the module that called mixfit."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("mixfit."):
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__"))
