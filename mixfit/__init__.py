@@ -129,7 +129,11 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         found = globals()[name] = getattr(import_module(_LAZY[name]), name)
         return found
-    raise AttributeError(f"module 'mixfit' has no attribute {name!r}")
+    if name.startswith("_"):
+        raise AttributeError(f"module 'mixfit' has no attribute {name!r}")
+    from mixfit.errors import UnknownNameError
+
+    raise UnknownNameError("mixfit", name)
 
 
 class _Package(ModuleType):

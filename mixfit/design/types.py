@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
-from zlib import crc32
 
 import numpy as np
 
@@ -333,11 +332,6 @@ class Design:
     def n_rows(self) -> int:
         """Number of rows used."""
         return len(self.y)
-
-    @property
-    def fingerprint(self) -> tuple[int, ...]:
-        """Checksums of response, offset and weights over the rows used, in their order; 0 where there is none."""
-        return tuple(0 if v is None else crc32(v.tobytes()) for v in (self.y, self.offset, self.weights))
 
     @property
     def representatives(self) -> Design:

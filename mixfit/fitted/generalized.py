@@ -19,6 +19,7 @@ from mixfit.fitted.predict import predicted, row_predictors
 from mixfit.fitted.predict_batches import predict_source
 from mixfit.fitted.re_form import is_marginal
 from mixfit.fitted.residuals import conditional_residuals, mixture_residuals, overdispersion_test
+from mixfit.spellings import nearest
 
 if TYPE_CHECKING:
     import os
@@ -375,7 +376,8 @@ class FittedGeneralized(Fitted):
         [0.216, 0.097]
         """
         if type not in ("response", "link"):
-            raise FitError(f"predict has the types 'response' and 'link', not {type!r}")
+            near = nearest(type, ("response", "link"))
+            raise FitError(f"predict has the types 'response' and 'link', not {type!r}.{near}")
         asked: dict[str, Any] = {
             "type": type,
             "re_form": re_form,

@@ -16,6 +16,7 @@ from mixfit.fitted.predict_batches import predict_source
 from mixfit.fitted.re_form import is_marginal, select
 from mixfit.fitted.residual_covariance import residual_deviations, whitened
 from mixfit.fitted.residuals import scale_residuals
+from mixfit.spellings import nearest
 
 if TYPE_CHECKING:
     import os
@@ -213,7 +214,8 @@ class FittedLinear(Fitted):
         [255.9, 271.38]
         """
         if type not in ("response", "link"):
-            raise FitError(f"predict has the types 'response' and 'link', not {type!r}")
+            near = nearest(type, ("response", "link"))
+            raise FitError(f"predict has the types 'response' and 'link', not {type!r}.{near}")
         asked: dict[str, Any] = {"re_form": re_form, "allow_new_levels": allow_new_levels, "se": se, "type": type}
         batches = predict_source(self.predict, self.model.design, newdata, to, **asked)
         if batches is not None:

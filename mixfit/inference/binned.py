@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mixfit.arguments import check_count, check_probability
+from mixfit.arguments import check_count
+from mixfit.defaults import coverage
 from mixfit.errors import FitError
 from mixfit.fitted.draws import draw_predictors, draw_responses
 from mixfit.fitted.protocols import is_generalized
@@ -37,7 +38,7 @@ def binned_residuals(
     fit: Fit,
     bins: int | None = None,
     *,
-    level: float = 0.95,
+    level: float | None = None,
     n: int = 250,
     seed: int | np.random.Generator | None = None,
 ) -> pd.DataFrame:
@@ -52,7 +53,7 @@ def binned_residuals(
     ----------
     bins : int, optional
         Of about equally many rows; the square root of their number by default.
-    level : float
+    level : float, optional
         Share of the means that would lie within their bounds, were the model true.
     n : int
         Number of simulated responses, with new random effects, that the bounds come from.
@@ -78,9 +79,9 @@ def binned_residuals(
     >>> fit.binned_residuals(4, seed=1)["n"].tolist()
     [477, 477, 477, 477]
     """
+    level = coverage(level)
     if not is_binary(fit):
         raise FitError("binned_residuals() is for responses of 0 and 1; for others see quantile_residuals().")
-    check_probability("level", level)
     check_count("n", n)
     if bins is None:
         bins = default_bins(fit.nobs)

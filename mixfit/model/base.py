@@ -14,6 +14,7 @@ from mixfit.design.across import refuse_related
 from mixfit.design.rows import subset
 from mixfit.errors import DataError, FitError
 from mixfit.gram.row_space import row_space
+from mixfit.helped import Helped
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["MixedModel", "refuse_penalized"]
 
 
-class MixedModel:
+class MixedModel(Helped):
     """A model's formula, design and names.
 
     Parameters

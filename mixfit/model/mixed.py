@@ -10,6 +10,7 @@ from mixfit.design.build import build
 from mixfit.design.some_rows import some_rows
 from mixfit.errors import FormulaError
 from mixfit.formula import parse, parse_predictor
+from mixfit.helped import helped
 from mixfit.model.call import remembered
 from mixfit.model.linear import LinearMixedModel
 
@@ -28,6 +29,7 @@ __all__ = ["mixed"]
 
 
 @remembered
+@helped
 def mixed(
     formula: str,
     data: Any,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.plots.figure import BLUE, GREEN, GREY, RED, empty_note, panels, point_style, thin_labels
+from mixfit.plots.figure import BLUE, GREY, RED, empty_note, line_styles, panels, point_style, thin_labels
 from mixfit.plots.quantile_plots import normal_points
 from mixfit.plots.residual_plots import smooth_curve
 
@@ -32,7 +32,6 @@ _DRAWN = 30
 _PLACES = 30
 # Of simulated frequencies.
 _INTERVAL = (0.025, 0.975)
-_COLOURS = (BLUE, RED, GREEN, "#CC79A7", "#E69F00", "#56B4E9")
 _NAMED = 3
 # Of the width of a panel.
 _APART = 0.12
@@ -203,10 +202,9 @@ def _mode_quantiles(axes: Axes, modes: dict[str, Array]) -> None:
         empty_note(axes, "no random effect has variance")
         return
     axes.axline((0.0, 0.0), slope=1.0, color=GREY, linewidth=1.4, zorder=1)
-    markers = "osD^vP"
-    for j, (name, values) in enumerate(modes.items()):
+    for (name, values), look in zip(modes.items(), line_styles(len(modes)), strict=True):
         style = point_style(len(values)) | {"alpha": 0.75}
         at = normal_points(values)
-        axes.scatter(*at, color=_COLOURS[j % len(_COLOURS)], marker=markers[j % len(markers)], label=name, **style)
+        axes.scatter(*at, color=look["color"], marker=look["marker"], label=name, **style)
     axes.set(xlabel="standard normal quantile", ylabel="standardized mode")
     axes.legend(fontsize="small", frameon=False)

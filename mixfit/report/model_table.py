@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mixfit.fitted.protocols import Fit
 
-__all__ = ["ModelTable", "table"]
+__all__ = ["ModelTable", "named_fits", "table"]
 
 # A dot after a number would be read as a part of it.
 _LEGEND = "*** p < 0.001, ** p < 0.01, * p < 0.05, + p < 0.1"
@@ -211,7 +211,7 @@ def table(
     AIC                                1794.5   1755.6
     ---------------------------------------------------
     """
-    models = _named(fits, names)
+    models = named_fits(fits, names)
     lines = [below] if isinstance(below, str) else list(below)
     _check(lines, BELOW, "below=", "what stands below an estimate")
     _check(list(statistics), tuple(STATISTICS), "statistics=", "a statistic of a fit")
@@ -236,15 +236,21 @@ def table(
     return ModelTable(grid, every[[*first, *(c for c in every if c not in first)]])
 
 
-def _named(fits: Any, names: Sequence[str] | None) -> dict[str, Fit]:
-    """Fits by the headings of their columns."""
+def named_fits(fits: Any, names: Sequence[str] | None) -> dict[str, Fit]:
+    """Fits by the headings of their columns.
+
+    Raises
+    ------
+    FitError
+        For what is no fit, and names that are not one a fit.
+    """
     if isinstance(fits, Mapping):
         names, fits = [str(name) for name in fits] if names is None else names, list(fits.values())
     elif not isinstance(fits, Sequence):
         fits = [fits]
     for fit in fits:
         if not hasattr(fit, "estimate") or not hasattr(fit, "model"):
-            raise FitError(f"A table is of fits, such as mixed(...).fit(), and one of these is {type(fit).__name__}.")
+            raise FitError(f"These are to be fits, such as mixed(...).fit(), and one of them is {type(fit).__name__}.")
     labels = [f"({i + 1})" for i in range(len(fits))] if names is None else [str(name) for name in names]
     if not fits or len(labels) != len(fits) or len(set(labels)) != len(labels):
         raise FitError(f"names= needs a different name for each of the {len(fits)} fits; it has {labels}.")

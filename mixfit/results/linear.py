@@ -12,6 +12,7 @@ from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.comparisons.ranova import ranova
 from mixfit.inference.comparisons.step import step
+from mixfit.inference.conditional_aic import caic
 from mixfit.inference.fixed_effects.tables import anova, contest, p_values, ttest, vcov_kr
 from mixfit.inference.heritability import heritability
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
@@ -127,6 +128,7 @@ class LinearResults(FittedLinear):
     residual_tests = residual_tests
     sample = sample
     ranova = ranova
+    caic = caic
     vcov_kr = vcov_kr
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit import wald
+from mixfit.defaults import coverage
 from mixfit.errors import DataError
 from mixfit.inference.means.marginal_frames import as_html, as_text
 from mixfit.inference.means.specs import as_names
@@ -112,11 +113,12 @@ def averages(
     names: pd.DataFrame,
     estimate: Array,
     J: Array,
-    level: float,
+    level: float | None,
     null: float = 0.0,
     ratio: bool = False,
 ) -> Averages:
     """Test estimates (k,) with the derivatives J (k, q) in the parameters; `ratio` has them as logarithms."""
+    level = coverage(level)
     cov = J @ of.cov @ J.T
     se = np.sqrt(np.maximum(np.diagonal(cov), 0.0))
     df = of.df(J)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mixfit.defaults import coverage
 from mixfit.inference.means.averages import averages, grouped_rows
 from mixfit.inference.means.grid_variables import combinations, grid_variables
 from mixfit.inference.means.specs import as_names
@@ -31,8 +32,8 @@ def avg_predictions(
     newdata: pd.DataFrame | None = None,
     what: Literal["response", "link", "conditional", "zero", "dispersion"] = "response",
     re_form: Literal["population", "marginal"] = "population",
-    ddf: Literal["kenward-roger", "satterthwaite", "residual", "none"] | None = None,
-    level: float = 0.95,
+    ddf: str | None = None,
+    level: float | None = None,
 ) -> Averages:
     """Average predictions over rows, as marginaleffects.
 
@@ -52,8 +53,8 @@ def avg_predictions(
         At random effects of zero, or averaged over the population of groups.
     ddf : str, optional
         As of `emmeans`; generalized models have none.
-    level : float
-        Coverage of intervals.
+    level : float, optional
+        Coverage of intervals; by default ``mixfit.options.level``, 0.95 at first.
 
     Returns
     -------
@@ -79,6 +80,7 @@ def avg_predictions(
     2      3     0.074  0.023
     3      4     0.048  0.020
     """
+    level = coverage(level)
     of = unit_means(fit, what, re_form, ddf)
     rows = fit_rows(fit) if newdata is None else newdata.reset_index(drop=True)
     groups = as_names(by)

@@ -308,8 +308,8 @@ class EmMeans(Functions):
         Parameters
         ----------
         level : float, optional
-            Two means differ where the p-value of their difference is less than 1 - level; by default that of
-            `mixfit.options`.
+            Two means differ where the p-value of their difference is less than 1 - `level`; that of the means by
+            default.
         adjust, by
             As of `pairs`.
         reversed : bool
@@ -341,7 +341,7 @@ class EmMeans(Functions):
         4         225    35.4      c
         5         215    35.8      c
         """
-        alpha = 1.0 - coverage(level)
+        alpha = 1.0 - (self.settings.level if level is None else coverage(level))
         within = self._within(by, None)
         pairs = self.contrast("pairwise", by=within, adjust=adjust, delta=delta)
         p = pairs["p.value"].to_numpy(dtype=np.float64)

@@ -96,7 +96,7 @@ def unit_means(fit: Fit, what: str, re_form: str, ddf: str | None) -> UnitMeans:
         if what not in ("response", "link"):
             raise FitError(f"what is 'response' for a linear model, not {what!r}.")
         # the average over normal effects is the mean where they are zero
-        method = denominator(fit, parse_ddf(fit, ddf))
+        method = denominator(fit, ddf)
         return UnitMeans(fit, what, False, method, method.cov)
     parse_ddf(fit, ddf)
     if re_form == "marginal":
