@@ -153,8 +153,6 @@ def mixed(
     structured = residual is not None or dispersion is not None
     elsewhere = _random_elsewhere(zi, dispersion)
     parsed = parse(formula, random=None if structured or elsewhere else True)
-    if solver == "iterative" and (structured or elsewhere or family not in (None, "gaussian")):
-        raise FormulaError("solver='iterative' is for linear models with independent residuals: leave it out.")
     if elsewhere or (family is not None and family != "gaussian"):
         # Families bring scipy.special along: who fits linear models need not wait for it.
         from mixfit.families.ordinal import Ordinal
