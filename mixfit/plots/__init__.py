@@ -11,6 +11,7 @@ from mixfit.plots.distribution_plots import quantile_residual_plot, rootogram
 from mixfit.plots.effects import effects_plot
 from mixfit.plots.group_lines import fitted_lines
 from mixfit.plots.means import emmip, means_plot
+from mixfit.plots.posterior import posterior_caterpillar, prior_posterior
 from mixfit.plots.power import power_lines
 from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
 from mixfit.plots.random_effects import caterpillar, shrinkage
@@ -23,13 +24,15 @@ __all__ = [
     "calibration",
     "category_probabilities",
     "caterpillar",
+    "coefficients_by_group",
     "correlation_map",
     "effects_plot",
     "emmip",
-    "coefficients_by_group",
     "fitted_lines",
     "means_plot",
+    "posterior_caterpillar",
     "power_lines",
+    "prior_posterior",
     "profile_zeta",
     "qq_ranef",
     "qq_residuals",
