@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mixfit.inference.comparisons.compare import compare
     from mixfit.inference.comparisons.exact import exact_lrt, exact_rlrt
     from mixfit.inference.comparisons.likelihood_ratio import anova
+    from mixfit.inference.comparisons.subsets import all_subsets
     from mixfit.inference.fixed_effects.modcomp import kr_modcomp, sat_modcomp
     from mixfit.inference.means.joint_tests import joint_tests
     from mixfit.inference.means.marginaleffects_adapter import marginaleffects_adapter
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mixfit.inference.pb_modcomp import pb_modcomp
     from mixfit.model.generalized import GeneralizedMixedModel
     from mixfit.model.linear import LinearMixedModel
+    from mixfit.model.many import fit_many
     from mixfit.model.mixed import mixed
     from mixfit.model.nonlinear import NonlinearMixedModel, nonlinear
     from mixfit.model.ordinal import OrdinalMixedModel
@@ -42,6 +44,7 @@ __all__ = [
     "OrdinalMixedModel",
     "ResidualMixedModel",
     "__version__",
+    "all_subsets",
     "anova",
     "anova_estimator",
     "bayes",
@@ -56,6 +59,7 @@ __all__ = [
     "errors",
     "exact_lrt",
     "exact_rlrt",
+    "fit_many",
     "grid",
     "joint_tests",
     "kr_modcomp",
@@ -83,6 +87,7 @@ _LAZY = {
     "NonlinearMixedModel": "mixfit.model.nonlinear",
     "OrdinalMixedModel": "mixfit.model.ordinal",
     "ResidualMixedModel": "mixfit.model.residual",
+    "all_subsets": "mixfit.inference.comparisons.subsets",
     "anova": "mixfit.inference.comparisons.likelihood_ratio",
     "anova_estimator": "mixfit.inference.one_way",
     "beta_binomial": "mixfit.model.rates",
@@ -93,6 +98,7 @@ _LAZY = {
     "emtrends": "mixfit.results.means",
     "exact_lrt": "mixfit.inference.comparisons.exact",
     "exact_rlrt": "mixfit.inference.comparisons.exact",
+    "fit_many": "mixfit.model.many",
     "grid": "mixfit.planning.grid",
     "joint_tests": "mixfit.inference.means.joint_tests",
     "kr_modcomp": "mixfit.inference.fixed_effects.modcomp",
@@ -123,7 +129,11 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         found = globals()[name] = getattr(import_module(_LAZY[name]), name)
         return found
-    raise AttributeError(f"module 'mixfit' has no attribute {name!r}")
+    if name.startswith("_"):
+        raise AttributeError(f"module 'mixfit' has no attribute {name!r}")
+    from mixfit.errors import UnknownNameError
+
+    raise UnknownNameError("mixfit", name)
 
 
 class _Package(ModuleType):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from mixfit.design.parts import Part
     from mixfit.families.links import Link
 
-__all__ = ["build"]
+__all__ = ["build", "expand_dot"]
 
 
 # What an expression computes of values outside its domain is missing, and said.
@@ -56,6 +57,8 @@ def build(
     residual: bool = True,
     further: Mapping[str, PredictorFormula] | None = None,
     links: Mapping[str, Link] | None = None,
+    state: Mapping[str, Any] | None = None,
+    check: bool = True,
 ) -> Design:
     """Build response, fixed and random columns, groups, weights and offset from `data`.
 
@@ -86,6 +89,10 @@ def build(
         From `mixfit.formula.parse_predictor`: predictors of other parameters than the mean, by name.
     links : mapping of str to Link, optional
         Of the mean and of the further predictors, by name.
+    state : mapping of str to dict, optional
+        What transforms have learned already, from more rows than these, by their calls.
+    check : bool
+        Whether to refuse what these rows cannot tell apart.
 
     Returns
     -------
@@ -108,9 +115,9 @@ def build(
     formulas: dict[str, PredictorFormula] = {MEAN: formula, **(further or {})}
     for name, given in formulas.items():
         if given.uses_dot:
-            formulas[name] = _expand_dot(given, formula.response, columns, weights, offset)
+            formulas[name] = expand_dot(given, formula.response, columns, weights, offset)
     used = {name: value for name, value in (context or {}).items() if name not in columns}
-    environment = Environment(columns, used, {})
+    environment = Environment(columns, used, deepcopy(dict(state or {})))
     for given in formulas.values():
         environment.require(given.variables, given.text)
 
@@ -151,7 +158,8 @@ def build(
         predictors.append(Predictor(plan.name, matrices[at], reader.fixed.names, random, total, structure, link, text))
         readers.append(reader)
         at = parts.stop
-    _check(predictors, residual=residual)
+    if check:
+        _check(predictors, residual=residual)
     needed = {name for given in formulas.values() for name in given.variables}
     needed |= {name for plan in planned for name in _names_in(plan.expressions, used)}
     variables = _variables(planned, columns)
@@ -207,12 +215,12 @@ def _plan(
     expressions = formula.offsets + ((offset,) if isinstance(offset, str) else ())
     array = None if isinstance(offset, str) else offset
     total = sum_offsets(expressions, array, environment, missing)
-    parts = [plan_part(formula.fixed, formula.bare, environment.columns)]
-    parts += [plan_part(term.terms, term.bare, environment.columns) for term in formula.random]
+    parts = [plan_part(formula.fixed, formula.bare, environment.columns, environment.state)]
+    parts += [plan_part(term.terms, term.bare, environment.columns, environment.state) for term in formula.random]
     return _Plan(name, formula, tuple(parts), expressions, array is not None, total)
 
 
-def _expand_dot(
+def expand_dot(
     formula: PredictorFormula, response: Response, columns: Columns, weights: object, offset: object
 ) -> PredictorFormula:
     """Let ``.`` stand for every column that has no other place in the model."""

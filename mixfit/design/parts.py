@@ -7,6 +7,7 @@ the same names.
 from __future__ import annotations
 
 import warnings
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from mixfit.errors import DataError, MixfitError
 from mixfit.formula import variables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from formulaic.parser.types import Term
     from numpy.typing import NDArray
@@ -111,12 +112,18 @@ class EncodedPart:
 Part = PlainPart | EncodedPart
 
 
-def plan_part(terms: Sequence[Term], bare: BareTerms | None, columns: Columns) -> Part:
-    """Decide how terms are built; `bare` are the same ones if they compute nothing."""
+def plan_part(
+    terms: Sequence[Term], bare: BareTerms | None, columns: Columns, state: Mapping[str, Any] | None = None
+) -> Part:
+    """Decide how terms are built; `bare` are the same ones if they compute nothing.
+
+    `state` is what transforms have learned before.
+    """
     plain = None if bare is None else plan_plain(bare, columns)
     if plain is not None:
         return plain
-    return EncodedPart(ModelSpec(formula=SimpleFormula(list(terms)), output="numpy", na_action="drop"))
+    spec = ModelSpec(formula=SimpleFormula(list(terms)), output="numpy", na_action="drop")
+    return EncodedPart(spec.update(transform_state=deepcopy(dict(state))) if state else spec)
 
 
 @dataclass(frozen=True, eq=False)

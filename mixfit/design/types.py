@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from mixfit.brief import brief
 from mixfit.design.new_rows import MEAN
@@ -12,7 +14,6 @@ from mixfit.design.new_rows import MEAN
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -134,6 +135,21 @@ class RandomDesign:
         """Levels that are effects of interest: not the inner nodes of a tree."""
         known = self.structure.relationship
         return self.written.n_levels if known is None else len(known.labels)
+
+    @property
+    def mean_squares(self) -> NDArray[np.float64]:
+        """Of the columns over all rows, shape (k,)."""
+        return np.asarray(np.einsum("nk,nk->k", self.Z, self.Z) / len(self.Z))
+
+    @property
+    def level_products(self) -> NDArray[np.float64]:
+        """Z_j'Z_j of every level, shape (q, k, k)."""
+        k, codes, q = self.Z.shape[1], self.grouping.codes, self.grouping.n_levels
+        out = np.empty((q, k, k))
+        for i in range(k):
+            for j in range(i + 1):
+                out[:, i, j] = out[:, j, i] = np.bincount(codes, self.Z[:, i] * self.Z[:, j], q)
+        return out
 
     __repr__ = brief
 
@@ -282,7 +298,7 @@ class Design:
         Of a response in ordered categories, whose numbers from 1 on are y.
     excluded : Excluded, or None
         All rows of the data, where results are to be padded to them.
-    solver : {"auto", "dense", "sparse"}
+    solver : {"auto", "dense", "sparse", "iterative"}
         How the factor of crossed effects is to be held.
     """
 
@@ -306,7 +322,35 @@ class Design:
     excluded: Excluded | None = None
     solver: Solver = "auto"
 
+    #: Whether the rows are at hand; of rows in batches they are not.
+    has_rows: ClassVar[bool] = True
+
     __repr__ = brief
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows used."""
+        return len(self.y)
+
+    @property
+    def representatives(self) -> Design:
+        """Rows that show every level and cell, and span what all rows span: mostly all of them."""
+        return self
+
+    def triangle(self, kept: NDArray[np.intp]) -> NDArray[np.float64]:
+        """R of the columns of X that are not aliased, X = Q R, shape (p, p)."""
+        return np.asarray(np.linalg.qr(self.X[:, kept])[1])
+
+    @property
+    def mean_offset(self) -> float:
+        """Mean of the offset over the rows used; 0 without one."""
+        return 0.0 if self.offset is None else float(self.offset.mean())
+
+    def variable_mean(self, name: str) -> float:
+        """Mean of a covariate over the rows used."""
+        if self.variables is None:
+            raise KeyError(name)
+        return float(self.variables[name].mean())
 
     @cached_property
     def mean(self) -> Predictor:

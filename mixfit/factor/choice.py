@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import block_array, coo_array, csr_matrix, vstack
+from scipy.sparse import block_array, coo_array, csc_array, csr_matrix, vstack
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from mixfit.errors import DesignError
 from mixfit.factor.dense_trailing import dense_block, dense_cost
+from mixfit.factor.iterative_trailing import iterative_block
 from mixfit.factor.schur_pattern import level_joins, sampled_share, schur_pattern
 from mixfit.factor.schur_trailing import eliminated, laid_out, schur_block, schur_cost
 from mixfit.factor.sparse_trailing import sparse_block
@@ -34,6 +35,8 @@ _MOST_MEET = 0.3
 # Below this share of pairs that meet, minimum degree is found in less time than one dense factorization takes. Above,
 # it is looked for only where an order by breadth, which takes no time, tells a band.
 _FEW_MEET = 0.02
+# Levels in as many chain levels as this times the median are eliminated last.
+_CROWDED = 20.0
 # A multiplication in small fronts, and all that goes with it, takes as long as so many of LAPACK's in one large matrix:
 # fits took as long by either at twice as many (random crossings), and half as long by fronts at six times (a grid).
 _FRONT_PRICE = 4.0
@@ -54,7 +57,13 @@ def trailing_maker(gram: Gram, solver: Solver) -> MakeTrailing:
                 "Leave out solver=."
             )
         return sparse_block
-    return {"auto": chosen_block, "dense": dense_block, "sparse": schur_block}[solver]
+    makers: dict[Solver, MakeTrailing] = {
+        "auto": chosen_block,
+        "dense": dense_block,
+        "sparse": schur_block,
+        "iterative": iterative_block,
+    }
+    return makers[solver]
 
 
 def chosen_block(gram: Gram, columns: TrailingColumns, patterns: Mapping[int, Crossed]) -> TrailingBlock:
@@ -80,8 +89,13 @@ def _profile_flops(columns: TrailingColumns, patterns: Mapping[int, Crossed]) ->
     """Multiplications of a factorization within its profile, in reverse Cuthill and McKee's order.
 
     That is found on the graph of chain levels and trailing levels that meet, where a clique is a node of its own.
+    Trailing levels that most others meet (years, say) are left out of it: they are eliminated last.
     """
-    joins = vstack(list(level_joins(columns, patterns)), format="csr")
+    joins = csc_array(vstack(list(level_joins(columns, patterns))))
+    met = np.diff(joins.indptr)
+    few = met <= _CROWDED * np.median(met)
+    n_last = len(met) - np.count_nonzero(few)
+    joins = joins[:, few]
     n, size = joins.shape
     order = reverse_cuthill_mckee(csr_matrix(block_array([[None, joins.T], [joins, None]])), symmetric_mode=True)
     place = np.empty(size, dtype=np.intp)
@@ -92,4 +106,4 @@ def _profile_flops(columns: TrailingColumns, patterns: Mapping[int, Crossed]) ->
     np.minimum.at(first, place[entries.col], leader[entries.row])
     # As many columns a level as there are on average.
     each = columns.m / size
-    return float(each**3 * ((np.arange(size) - first + 1.0) ** 2).sum())
+    return float(each**3 * ((np.arange(size) - first + 1.0 + n_last) ** 2).sum())

@@ -16,6 +16,7 @@ from mixfit.fitted.linear_predictor import complete_variance, kept_columns, line
 from mixfit.fitted.predict import check_levels, predictors_of, rows_to_predict
 from mixfit.fitted.protocols import is_generalized
 from mixfit.fitted.re_form import select
+from mixfit.spellings import nearest
 from mixfit.tables.layout import shown
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ __all__ = [
     "further_predictor",
     "limit_notes",
     "mixed_moments",
+    "part_gradient",
     "predict_part",
     "zero_of",
 ]
@@ -188,7 +190,7 @@ def predict_part(
     """Predictions of what `GeneralizedResults.predict` calls `what`."""
     further = fit.estimate.further
     if what not in _WHAT:
-        raise FitError(f"what is one of {', '.join(map(repr, _WHAT))}, not {what!r}.")
+        raise FitError(f"what is one of {', '.join(map(repr, _WHAT))}, not {what!r}.{nearest(what, _WHAT)}")
     if what == "zero" and ZERO not in further:
         raise FitError("The model has no zi=, and so no probability of a further zero.")
     whole = re_form is None
@@ -224,6 +226,40 @@ def predict_part(
         power = 0.5 if fit.model.family.is_scaled else 1.0
         variance = variance + (power * value * fit.estimate.log_phi_error) ** 2
     return pd.DataFrame({"mean": value, "mean_se": np.sqrt(variance)}, index=read.index)
+
+
+def part_gradient(fit: GeneralizedFit, newdata: object, what: str) -> tuple[Array, Array]:
+    """What `predict_part` gives at random effects of zero, and its derivatives in the coefficients.
+
+    Parameters
+    ----------
+    fit : GeneralizedResults
+    newdata : frame, or None
+        Rows to predict; those of the fit for None.
+    what : str
+
+    Returns
+    -------
+    ndarray, shape (m,), and ndarray, shape (m, p)
+        p the coefficients of all predictors, in the order of ``estimate.cov_every_beta``.
+
+    Raises
+    ------
+    FitError
+        As `predict_part`.
+    """
+    if what not in _WHAT:
+        raise FitError(f"what is one of {', '.join(map(repr, _WHAT))}, not {what!r}.")
+    if what == "zero" and ZERO not in fit.estimate.further:
+        raise FitError("The model has no zi=, and so no probability of a further zero.")
+    selection = select("population", fit.model.design.random)
+    read = rows_to_predict(fit, newdata, selection, True)
+    X, eta = {MEAN: read.X}, {MEAN: predictors_of(fit, read, selection, False).eta}
+    for name, found in fit.estimate.further.items():
+        own = _further_rows(fit, name, newdata, random=False, allow_new_levels=True)
+        X[name], eta[name] = own.X, own.X @ found.beta + own.offset
+    value, slopes = _value(fit, what, eta)
+    return value, np.column_stack([slopes[name][:, None] * X[name] for name in X])
 
 
 def _value(fit: GeneralizedFit, what: str, eta: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:

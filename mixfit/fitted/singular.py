@@ -50,7 +50,7 @@ def any_singular(random: Sequence[RandomDesign], templates: Sequence[NDArray[np.
 
 def column_scales(random: Iterable[RandomDesign]) -> list[NDArray[np.float64]]:
     """Root mean square of every column left of the bar, by term: shape (k_t,) each."""
-    return [np.sqrt(np.einsum("nk,nk->k", term.Z, term.Z) / len(term.Z)) for term in random]
+    return [np.sqrt(term.mean_squares) for term in random]
 
 
 def undetermined(term: RandomDesign) -> bool:
@@ -66,13 +66,10 @@ def undetermined(term: RandomDesign) -> bool:
     -------
     bool
     """
-    k, codes, q = term.Z.shape[1], term.grouping.codes, term.grouping.n_levels
+    k = len(term.columns)
     if term.structure.invariance is not Invariance.ANY_BASIS or k == 1 or term.structure.rank < k:
         return False
-    gram = np.empty((q, k, k))
-    for i in range(k):
-        for j in range(i + 1):
-            gram[:, i, j] = gram[:, j, i] = np.bincount(codes, term.Z[:, i] * term.Z[:, j], q)
+    gram = term.level_products
     scale = np.sqrt(np.maximum(np.einsum("qii->qi", gram), np.finfo(float).tiny))
     least = np.linalg.eigvalsh(gram / (scale[:, :, None] * scale[:, None, :]))[:, 0]
     return bool((least < _DEPENDENT).all())

@@ -29,7 +29,7 @@ RANK_TOLERANCE = 1e-7
 # A Cholesky factor squares the condition of the unit columns: above this pivot a second pass restores orthogonality.
 _SAFE_CHOLESKY = 1e-3
 # What two projections leave of a response within the span of X is its rounding: some 1e-14 of its length a column.
-_PERFECT_FIT = 1e-11
+PERFECT_FIT = 1e-11
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +131,7 @@ def response_basis(fixed: FixedBasis, y: Array) -> ResponseBasis | None:
     again = fixed.rows @ rest
     rest -= again @ fixed.rows
     scale = float(np.linalg.norm(rest))
-    if scale <= _PERFECT_FIT * length:
+    if scale <= PERFECT_FIT * length:
         return None
     return ResponseBasis(gamma + again, rest / scale, scale)
 

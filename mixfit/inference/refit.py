@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,17 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Statistic = Callable[[Any], Any]
 
-__all__ = ["Refits", "Refitter", "batch_singular", "progress_bar", "simulated_blocks", "statistic_values"]
+T = TypeVar("T")
+
+__all__ = [
+    "Refits",
+    "Refitter",
+    "batch_singular",
+    "mapped",
+    "progress_bar",
+    "simulated_blocks",
+    "statistic_values",
+]
 
 # Seconds that a computation runs before a bar appears.
 _PATIENCE = 2.0
@@ -127,7 +137,7 @@ class Refitter:
         tasks = [slice(at, at + _TASK) for at in range(0, y.shape[1], _TASK)]
         work = [(self._fit, self._statistic, width, y[:, task], starts[task]) for task in tasks]
         parts = []
-        for part in _mapped(_refit_each, work, self._n_jobs):
+        for part in mapped(_refit_each, work, self._n_jobs):
             parts.append(part)
             done(len(part.failures))
         return Refits.join(parts)
@@ -159,7 +169,7 @@ def simulated_blocks(fit: Fit, n: int, rng: np.random.Generator, re_form: ReForm
         yield fit.simulate(min(block, n - first), seed=rng, re_form=re_form).to_numpy()
 
 
-def progress_bar(n: int, *, progress: bool) -> Any:
+def progress_bar(n: int, *, progress: bool, unit: str = "refit") -> Any:
     """Open a bar that shows itself to those who have waited for a while."""
     if not progress:
         # tqdm.auto warns in notebooks without ipywidgets, which concerns nobody who wants no bar.
@@ -172,7 +182,7 @@ def progress_bar(n: int, *, progress: bool) -> Any:
         # That a notebook lacks widgets is no trouble: the bar is text there.
         warnings.simplefilter("ignore", TqdmWarning)
         from tqdm.auto import tqdm
-    return tqdm(total=n, delay=_PATIENCE, unit="refit")
+    return tqdm(total=n, delay=_PATIENCE, unit=unit)
 
 
 def _refit_each(
@@ -206,7 +216,8 @@ def _finish(fit: Any, y: Array, templates: Sequence[Array]) -> Any:
     return fit.model.with_response(y).fit(reml=fit.reml, start=templates)
 
 
-def _mapped(function: Callable[..., Refits], work: Sequence[tuple[Any, ...]], n_jobs: int | None) -> Iterator[Refits]:
+def mapped(function: Callable[..., T], work: Sequence[tuple[Any, ...]], n_jobs: int | None) -> Iterator[T]:
+    """What a function makes of each tuple of arguments, by as many processes as joblib counts."""
     if n_jobs == 1:
         yield from (function(*arguments) for arguments in work)
         return

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Assembly", "assemble", "random_rows", "with_response"]
+__all__ = ["Assembly", "assemble", "check_degrees", "explained", "random_rows", "with_response"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,18 +108,28 @@ def _response_row(design: Design, stage: ResidualStage) -> Array:
 
 
 def _response(fixed: FixedBasis, row: Array, design: Design) -> ResponseBasis:
-    if len(row) <= len(fixed.rows):
-        raise DesignError(
-            f"There are {len(fixed.rows)} fixed effects for {len(row)} observations: none are left to "
-            "estimate a variance from. Use fewer fixed effects."
-        )
+    check_degrees(len(row), len(fixed.rows))
     response = response_basis(fixed, row)
     if response is None:
-        raise DesignError(
-            f"The fixed effects explain the response {design.endog_name!r} perfectly: no variation is left "
-            "for random effects. Remove fixed effects, or look whether the response is constant."
-        )
+        raise explained(design.endog_name)
     return response
+
+
+def check_degrees(n: int, p: int) -> None:
+    """Refuse as many fixed effects as observations."""
+    if n <= p:
+        raise DesignError(
+            f"There are {p} fixed effects for {n} observations: none are left to "
+            "estimate a variance from. Use fewer fixed effects."
+        )
+
+
+def explained(name: str) -> DesignError:
+    """Make the error for a response that the fixed effects explain."""
+    return DesignError(
+        f"The fixed effects explain the response {name!r} perfectly: no variation is left "
+        "for random effects. Remove fixed effects, or look whether the response is constant."
+    )
 
 
 def random_rows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +14,7 @@ from mixfit.design.across import refuse_related
 from mixfit.design.rows import subset
 from mixfit.errors import DataError, FitError
 from mixfit.gram.row_space import row_space
+from mixfit.helped import Helped
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["MixedModel", "refuse_penalized"]
 
 
-class MixedModel:
+class MixedModel(Helped):
     """A model's formula, design and names.
 
     Parameters
@@ -49,6 +51,8 @@ class MixedModel:
 
     data_name: str | None = None
     call: Call | None = None
+    note: str | None = None
+    """What a summary of its fits must say of how the model came about."""
     priors: Priors | str | None = None
     """What the fits of this model are penalized by."""
 
@@ -61,7 +65,7 @@ class MixedModel:
         sizes = {r.grouping.name: r.n_groups for r in self.design.random}
         levels = ", ".join(f"{name} {n}" for name, n in sizes.items())
         groups = f", groups {levels}" if levels else ""
-        return f"<{type(self).__name__}: {self.formula}, {len(self.endog)} observations{groups}>"
+        return f"<{type(self).__name__}: {self.formula}, {self.design.n_rows} observations{groups}>"
 
     @property
     def formula_text(self) -> str:
@@ -128,7 +132,7 @@ class MixedModel:
     @cached_property
     def row_space(self) -> RowSpace:
         """Which linear functions of the columns of ``design.X`` the data tell."""
-        return row_space(self.design.X, self.kept)
+        return row_space(self.design.representatives.X, self.kept)
 
     @property
     def groups(self) -> dict[str, Grouping]:
@@ -157,7 +161,7 @@ class MixedModel:
         """
         from mixfit.factor.factor_plan import factor_plan
 
-        random = [r for predictor in self.design.predictors for r in predictor.random]
+        random = [*self.design.random, *(r for predictor in self.design.further for r in predictor.random)]
         groupings = list({id(r.grouping): r.grouping for r in random}.values())
         # As the factors of the cross-products are numbered.
         groupings.sort(key=lambda g: -g.n_levels)
@@ -287,6 +291,12 @@ class MixedModel:
         if self.call is None:
             raise FitError("This model was not made by mixfit.mixed(formula, data): there is nothing to update.")
         return self.call.changed(self.design, formula, changes)
+
+    def marked(self, note: str) -> Self:
+        """The same model with a note on how it came about, which summaries show."""
+        model = copy.copy(self)
+        model.note = note
+        return model
 
     def of_rows(self, keep: NDArray[np.bool_]) -> Self:
         """The same model of some of its rows.

@@ -10,6 +10,7 @@ from mixfit.design.build import build
 from mixfit.design.some_rows import some_rows
 from mixfit.errors import FormulaError
 from mixfit.formula import parse, parse_predictor
+from mixfit.helped import helped
 from mixfit.model.call import remembered
 from mixfit.model.linear import LinearMixedModel
 
@@ -28,6 +29,7 @@ __all__ = ["mixed"]
 
 
 @remembered
+@helped
 def mixed(
     formula: str,
     data: Any,
@@ -44,9 +46,10 @@ def mixed(
     subset: str | ArrayLike | None = None,
     na_action: Literal["drop", "raise", "exclude"] = "drop",
     context: Mapping[str, Any] | None = None,
+    chunk_rows: int | None = None,
     solver: Solver = "auto",
 ) -> LinearMixedModel | ResidualMixedModel | GeneralizedMixedModel:
-    """A mixed-effects model from a formula and a data frame.
+    """A mixed-effects model from a formula and a data frame, or from rows in batches.
 
     Parameters
     ----------
@@ -58,6 +61,11 @@ def mixed(
         ``(0 + x + y | g)``, ``propto(1 | species, K)`` of a known matrix.
     data : pandas.DataFrame, or any table that narwhals reads eagerly (polars, pyarrow)
         String, categorical and boolean columns are factors. Never changed.
+
+        Or a source of rows that need not fit in memory, for linear models: a path, a glob or a list of paths of
+        Parquet, CSV or Arrow IPC files; a ``pyarrow.dataset``, an open ``ParquetFile``, a ``RecordBatchReader``; a
+        Polars ``LazyFrame``; a DuckDB relation; a Dask data frame. Estimates are those of the same rows in memory;
+        what needs rows, such as residuals, raises `RowsError`.
     family : str or family instance, optional
         ``"binomial"``, ``"binomial(probit)"``, ``"poisson"``, ``"gamma(log)"``, ``"nbinom2"``, ..., or a
         statsmodels family. None and the Gaussian family with its identity link give a linear mixed model.
@@ -96,10 +104,14 @@ def mixed(
         fitted values, residuals, leverages and predictions of the rows of the data with NaN for them.
     context : mapping, optional
         Names that the formula's expressions may use besides the columns.
-    solver : {"auto", "dense", "sparse"}
+    chunk_rows : int, optional
+        Of a source: the most rows that are in memory at a time, 131,072 by default. A frame in memory stays as it is.
+    solver : {"auto", "dense", "sparse", "iterative"}
         How the factor of crossed effects is held: as one dense matrix, or as a sparse one, which knows parts that do
         not meet (teachers and pupils of separate schools) and levels that meet few others; by default as costs less,
-        which the model's ``plan`` tells. Estimates are the same.
+        which the model's ``plan`` tells. Estimates are the same. ``"iterative"`` is for linear models of more levels
+        than fit either way (100,000 users and as many items): log-determinants and traces are estimates by random
+        vectors, whose errors ``fit.certificate`` has.
 
     Returns
     -------
@@ -120,11 +132,28 @@ def mixed(
     """
     data, (weights, offset, sigma) = some_rows(subset, data, context, (weights, offset, sigma))
     check_solver(solver)
+    from mixfit.sources.opening import open_source
+
+    source = open_source(data)
+    if source is not None:
+        from mixfit.model.streamed import streamed
+
+        others: dict[str, Any] = {
+            "residual": residual,
+            "dispersion": dispersion,
+            "zi": zi,
+            "nominal": nominal,
+            "sigma": sigma,
+        }
+        others |= {"fixed": fixed, "family": None if family == "gaussian" else family}
+        return streamed(formula, source, weights, offset, na_action, context, chunk_rows, others, solver)
     if sigma is not None:
         family, weights = _known_residuals(sigma, family, weights, residual, dispersion, zi)
     structured = residual is not None or dispersion is not None
     elsewhere = _random_elsewhere(zi, dispersion)
     parsed = parse(formula, random=None if structured or elsewhere else True)
+    if solver == "iterative" and (structured or elsewhere or family not in (None, "gaussian")):
+        raise FormulaError("solver='iterative' is for linear models with independent residuals: leave it out.")
     if elsewhere or (family is not None and family != "gaussian"):
         # Families bring scipy.special along: who fits linear models need not wait for it.
         from mixfit.families.ordinal import Ordinal

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixfit.inference.fixed_effects.denominator import parse_ddf
+from mixfit.defaults import options, read_ddf
+from mixfit.fitted.protocols import is_linear
+from mixfit.inference.fixed_effects.denominator import FEW_GROUPS, fewest_groups, parse_ddf
 from mixfit.inference.refit import Refits, Refitter, batch_singular, simulated_blocks
 from mixfit.lmm.batch.estimate import Batch
 from mixfit.lmm.types import LinearEstimate
@@ -19,17 +21,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.fitted.protocols import Fit
-    from mixfit.inference.fixed_effects.denominator import Ddf
     from mixfit.planning.hypotheses import Hypothesis
 
     Array = NDArray[np.float64]
 
-__all__ = ["Replicates", "read_ddf", "replicate"]
+__all__ = ["Replicates", "planned_ddf", "replicate"]
 
 # Tests that are array operations over replicates; the others look at one refit after another.
-_TOGETHER = ("satterthwaite", "residual", "none")
-# What users call tests by the normal distribution as well.
-_NORMAL = "z"
+_TOGETHER = ("satterthwaite", "residual", "z")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,16 +53,31 @@ class Replicates:
         return np.asarray(self.tests[:, :, 0] < 1.0 - level)
 
 
-def read_ddf(fit: Fit, ddf: str | None) -> Ddf:
-    """The method asked for, ``"z"`` being none; raises as other tests do."""
-    return parse_ddf(fit, "none" if ddf == _NORMAL else ddf)
+def planned_ddf(fit: Fit, ddf: str | None) -> str:
+    """The method that tests the refits of a plan, never ``"auto"``; that of `mixfit.options` where none is given.
+
+    ``"auto"`` is what it is for most refits: the normal distribution of generalized models, Kenward and Roger's method
+    where a grouping factor has few levels, Satterthwaite's elsewhere.
+
+    Raises
+    ------
+    FitError
+        For a name that is none, and for degrees of freedom of a generalized model.
+    """
+    name = options.ddf if ddf is None else read_ddf(ddf)
+    if name != "auto":
+        return parse_ddf(fit, name if is_linear(fit) or ddf is not None else "z")
+    if not is_linear(fit) or any(term.structure.is_given for term in fit.model.design.random):
+        return "z"
+    groups = fewest_groups(fit)
+    return "kenward-roger" if fit.reml and groups is not None and groups < FEW_GROUPS else "satterthwaite"
 
 
 def replicate(
     fit: Fit,
     hypotheses: Sequence[Hypothesis],
     n: int,
-    ddf: Ddf,
+    ddf: str,
     rng: np.random.Generator,
     n_jobs: int | None,
     done: Callable[[int], object],
@@ -107,7 +121,7 @@ def replicate(
     )
 
 
-def _batch(fit: Any, hypotheses: Sequence[Hypothesis], ddf: Ddf) -> Batch | None:
+def _batch(fit: Any, hypotheses: Sequence[Hypothesis], ddf: str) -> Batch | None:
     """What fits and tests all responses together; None where they are fitted or tested one by one."""
     if ddf not in _TOGETHER or not isinstance(fit.estimate, LinearEstimate):
         return None

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.fitted.protocols import Fit
-    from mixfit.inference.fixed_effects.denominator import Ddf
     from mixfit.lmm.batch.estimate import BatchEstimates
     from mixfit.lmm.batch.fixed import FixedErrors
     from mixfit.planning.hypotheses import Hypothesis
@@ -42,7 +41,7 @@ class RefitTests:
     """
 
     hypotheses: Sequence[Hypothesis]
-    ddf: Ddf
+    ddf: str
 
     def __call__(self, fit: Any) -> Array:
         """The numbers of all tests, one after another: (T * 4,)."""
@@ -71,7 +70,7 @@ def _p_value(found: Any) -> float:
 
 
 def batch_tests(
-    fit: Fit, found: BatchEstimates, errors: FixedErrors, hypotheses: Sequence[Hypothesis], ddf: Ddf
+    fit: Fit, found: BatchEstimates, errors: FixedErrors, hypotheses: Sequence[Hypothesis], ddf: str
 ) -> Array:
     """The numbers of all tests of R refits, (R, T, 4); NaN for those that failed.
 
@@ -83,7 +82,7 @@ def batch_tests(
     errors : FixedErrors
     hypotheses : sequence of Hypothesis
         None of them a function.
-    ddf : {"satterthwaite", "residual", "none"}
+    ddf : {"satterthwaite", "residual", "z"}
 
     Returns
     -------
@@ -91,7 +90,7 @@ def batch_tests(
     """
     r = len(found.beta)
     out = np.full((r, len(hypotheses), N_NUMBERS), np.nan)
-    constant = {"residual": float(fit.nobs - found.beta.shape[1]), "none": np.inf}.get(ddf)
+    constant = {"residual": float(fit.nobs - found.beta.shape[1]), "z": np.inf}.get(ddf)
     for t, h in enumerate(hypotheses):
         rows = np.broadcast_to(h.rows, (r, *h.rows.shape))
         if not h.is_contrast:

@@ -61,7 +61,7 @@ class SummaryFacts:
     formula: str
     data_name: str | None
     criteria: dict[str, float]
-    quantiles: NDArray[np.float64]
+    quantiles: NDArray[np.float64] | None
     varcorr: RandomCovariances
     nobs: int
     n_dropped: int
@@ -95,14 +95,13 @@ def collect(fit: Fit, correlation: bool | None = None) -> SummaryFacts:
     random = model.design.random
     p = len(estimate.beta)
     show = p <= MAX_CORRELATED if correlation is None else correlation
-    residuals = np.asarray(fit.residuals("scaled"), dtype=float)
     return SummaryFacts(
         title=heading.title,
         family=heading.family,
         formula=model.description,
         data_name=model.data_name,
         criteria=heading.criteria,
-        quantiles=np.quantile(residuals, [0.0, 0.25, 0.5, 0.75, 1.0]),
+        quantiles=_quantiles(fit) if model.design.has_rows else None,
         varcorr=random_covariances(fit),
         nobs=fit.nobs,
         n_dropped=model.design.n_dropped,
@@ -117,6 +116,10 @@ def collect(fit: Fit, correlation: bool | None = None) -> SummaryFacts:
         deviations={name: further_deviations(fit, name) for name in further_names(fit)},
         further=_further(fit),
     )
+
+
+def _quantiles(fit: Fit) -> NDArray[np.float64]:
+    return np.quantile(np.asarray(fit.residuals("scaled"), dtype=float), [0.0, 0.25, 0.5, 0.75, 1.0])
 
 
 def _further(fit: Fit) -> dict[str, pd.DataFrame]:
@@ -169,6 +172,8 @@ def _notes(fit: Fit, *, hidden: bool) -> tuple[str, ...]:
     if fit.model.prior_table:
         priors = "; ".join(f"{name} ~ {prior}" for name, prior in fit.model.prior_table)
         notes.append(f"the mode of likelihood times priors, {priors}; criteria are of the likelihood alone")
+    if fit.model.note:
+        notes.append(fit.model.note)
     if hidden:
         notes.append(
             f"Correlation of fixed effects not shown, as p = {len(fit.estimate.beta)} > "

@@ -66,11 +66,11 @@ def summary_html(summary: SummaryFacts) -> str:
     levels = "; ".join(f"{name}, {count}" for name, count in summary.groups.items())
     groups = f", groups: {escape(levels)}" if levels else ""
     criteria = ["REML criterion" if name == "REML" else name for name in summary.criteria]
-    variances = varcorr_cells(summary.varcorr, DIGITS, variances=True)
+    variances, quantiles = varcorr_cells(summary.varcorr, DIGITS, variances=True), summary.quantiles
     parts = [
         f"<p><b>{escape(summary.title)}</b><br>{family}Formula: <code>{escape(summary.formula)}</code>{data}</p>",
         html_table(criteria, [criteria_cells(summary.criteria)]) if criteria else "",
-        html_table(QUANTILES, [quantile_cells(summary)], caption="Scaled residuals"),
+        "" if quantiles is None else html_table(QUANTILES, [quantile_cells(quantiles)], caption="Scaled residuals"),
         html_table(*variances, caption="Random effects", n_names=2),
         f"<p>Number of obs: {summary.nobs}{missing}{groups}</p>",
         f"<p>{escape(summary.dispersion)}</p>" if summary.dispersion else "",

@@ -39,8 +39,8 @@ class Summary(SummaryFacts):
     data_name : str or None
     criteria : dict of str to float
         ``REML``, or ``AIC``, ``BIC``, ``logLik``, ``-2*log(L)``, ``df.resid``; empty where there is no likelihood.
-    quantiles : ndarray, shape (5,)
-        Minimum, quartiles and maximum of the scaled residuals.
+    quantiles : ndarray, shape (5,), or None
+        Minimum, quartiles and maximum of the scaled residuals; None of rows in batches.
     varcorr : RandomCovariances
     nobs : int
     n_dropped : int

@@ -18,6 +18,9 @@ from mixfit.tables.numbers import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from mixfit.fitted.varcorr import Component, RandomCovariances, ResidualComponent
     from mixfit.report.facts import SummaryFacts
 
@@ -150,18 +153,18 @@ def criteria_cells(criteria: dict[str, float]) -> list[str]:
     return [cells[name].strip() if name in cells else f"{value:.0f}" for name, value in criteria.items()]
 
 
-def quantile_cells(summary: SummaryFacts) -> list[str]:
+def quantile_cells(quantiles: NDArray[np.float64]) -> list[str]:
     """Five quantiles of the scaled residuals, formatted alike.
 
     Parameters
     ----------
-    summary : SummaryFacts
+    quantiles : ndarray, shape (5,)
 
     Returns
     -------
     list of str
     """
-    return format_common(zap_small(summary.quantiles, DIGITS + 1), DIGITS)
+    return format_common(zap_small(quantiles, DIGITS + 1), DIGITS)
 
 
 def coefficient_cells(summary: SummaryFacts) -> list[list[str]]:
@@ -245,6 +248,12 @@ def _further_text(summary: SummaryFacts) -> str:
     return "".join(out)
 
 
+def _residual_text(summary: SummaryFacts) -> str:
+    if summary.quantiles is None:
+        return ""
+    return f"Scaled residuals:\n{_named(list(QUANTILES), quantile_cells(summary.quantiles))}\n\n"
+
+
 def summary_text(summary: SummaryFacts) -> str:
     """Print a summary as lme4's ``print(summary(m))``.
 
@@ -280,7 +289,7 @@ def summary_text(summary: SummaryFacts) -> str:
     notes = "\n" + "\n".join(summary.notes) + "\n" if summary.notes else ""
     return (
         f"{title}\n{family}Formula: {summary.formula}\n{data}\n{criteria}"
-        f"Scaled residuals:\n{_named(list(QUANTILES), quantile_cells(summary))}\n\n"
+        f"{_residual_text(summary)}"
         f"Random effects:\n{lay_out(*varcorr_cells(summary.varcorr, DIGITS, variances=True))}\n"
         f"Number of obs: {summary.nobs}{groups}\n{missing}{dispersion}\n"
         f"Fixed effects:\n{fixed}\n{legend}{_correlation_text(summary)}{_further_text(summary)}{notes}"

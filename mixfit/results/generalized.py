@@ -6,15 +6,20 @@ from typing import TYPE_CHECKING
 
 from mixfit.bayes.sample import sample
 from mixfit.fitted.generalized import FittedGeneralized
+from mixfit.inference.binned import binned_residuals
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.collinearity import collinearity
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.families import compare_families
+from mixfit.inference.comparisons.step import step
 from mixfit.inference.fixed_effects.tables import anova, contest, ttest
 from mixfit.inference.frequencies import frequencies
 from mixfit.inference.heritability import heritability
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
 from mixfit.inference.loadings import loadings
+from mixfit.inference.means.avg_comparisons import avg_comparisons
+from mixfit.inference.means.avg_predictions import avg_predictions
+from mixfit.inference.means.avg_slopes import avg_slopes
 from mixfit.inference.means.joint_tests import joint_tests
 from mixfit.inference.prediction import predict_means
 from mixfit.inference.predictors import bse_of, params_of
@@ -27,6 +32,7 @@ from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
+from mixfit.results.check_model import check_model
 from mixfit.results.means import effects, emmeans, emtrends
 from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
@@ -85,11 +91,15 @@ class GeneralizedResults(FittedGeneralized):
     contest = contest
     ttest = ttest
     drop1 = drop1
+    step = step
     compare_families = compare_families
     effects = effects
     emmeans = emmeans
     emtrends = emtrends
     joint_tests = joint_tests
+    avg_predictions = avg_predictions
+    avg_comparisons = avg_comparisons
+    avg_slopes = avg_slopes
     conf_int = conf_int
     profile = profile
     update = update
@@ -108,6 +118,8 @@ class GeneralizedResults(FittedGeneralized):
     influence = influence
     sample = sample
     quantile_residuals = quantile_residuals
+    binned_residuals = binned_residuals
+    check_model = check_model
     frequencies = frequencies
     residual_tests = residual_tests
 

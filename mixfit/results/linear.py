@@ -11,10 +11,15 @@ from mixfit.inference.collinearity import collinearity
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.comparisons.ranova import ranova
+from mixfit.inference.comparisons.step import step
+from mixfit.inference.conditional_aic import caic
 from mixfit.inference.fixed_effects.tables import anova, contest, p_values, ttest, vcov_kr
 from mixfit.inference.heritability import heritability
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
 from mixfit.inference.loadings import loadings
+from mixfit.inference.means.avg_comparisons import avg_comparisons
+from mixfit.inference.means.avg_predictions import avg_predictions
+from mixfit.inference.means.avg_slopes import avg_slopes
 from mixfit.inference.means.joint_tests import joint_tests
 from mixfit.inference.prediction import predict_observations
 from mixfit.inference.predictors import bse_of, params_of
@@ -29,6 +34,7 @@ from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
 from mixfit.report.variogram import variogram
+from mixfit.results.check_model import check_model
 from mixfit.results.means import effects, emmeans, emtrends
 from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
@@ -91,11 +97,15 @@ class LinearResults(FittedLinear):
     contest = contest
     ttest = ttest
     drop1 = drop1
+    step = step
     compare_families = compare_families
     effects = effects
     emmeans = emmeans
     emtrends = emtrends
     joint_tests = joint_tests
+    avg_predictions = avg_predictions
+    avg_comparisons = avg_comparisons
+    avg_slopes = avg_slopes
     conf_int = conf_int
     profile = profile
     update = update
@@ -114,9 +124,11 @@ class LinearResults(FittedLinear):
     dfbeta = dfbeta
     influence = influence
     quantile_residuals = quantile_residuals
+    check_model = check_model
     residual_tests = residual_tests
     sample = sample
     ranova = ranova
+    caic = caic
     vcov_kr = vcov_kr
 
     @property

@@ -8,33 +8,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixfit.errors import SourceError
-from mixfit.sources.files import file_source
-from mixfit.sources.source import require_pyarrow
+from mixfit.sources.source import require_pyarrow, sliced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
-    from mixfit.sources.source import Source
-
 __all__ = ["SpooledSource", "spooled"]
+
+_FILE = "rows.arrows"
 
 
 @dataclass(frozen=True, eq=False)
 class SpooledSource:
     """Batches of a reader in a file that goes with the last reference to it.
 
+    The file is a stream as the reader is: batches of one column may have dictionaries of their own in it.
+
     Attributes
     ----------
-    inner : Source
-        The file.
     folder : tempfile.TemporaryDirectory
+    schema : pyarrow.Schema
     n_rows : int
     """
 
-    inner: Source
     folder: tempfile.TemporaryDirectory[str]
+    schema: pa.Schema
     n_rows: int
 
     @property
@@ -42,14 +42,15 @@ class SpooledSource:
         """What errors call it."""
         return "The record batch reader"
 
-    @property
-    def schema(self) -> pa.Schema:
-        """Names and types of its columns."""
-        return self.inner.schema
-
     def batches(self, columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
         """Tables of some columns; see `Source.batches`."""
-        return self.inner.batches(columns, chunk_rows)
+        pa = require_pyarrow()
+        try:
+            with pa.OSFile(str(Path(self.folder.name) / _FILE), "rb") as file, pa.ipc.open_stream(file) as batches:
+                for batch in batches:
+                    yield from sliced(pa.Table.from_batches([batch]).select(list(columns)), chunk_rows)
+        except (OSError, pa.ArrowException) as error:
+            raise SourceError(f"The temporary file of the record batch reader cannot be read: {error}.") from error
 
 
 def spooled(reader: Any) -> SpooledSource:
@@ -62,14 +63,13 @@ def spooled(reader: Any) -> SpooledSource:
     """
     pa = require_pyarrow()
     folder = tempfile.TemporaryDirectory(prefix="mixfit-")
-    path = Path(folder.name) / "rows.arrow"
     n_rows = 0
     try:
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, reader.schema) as out:
+        with pa.OSFile(str(Path(folder.name) / _FILE), "wb") as sink, pa.ipc.new_stream(sink, reader.schema) as out:
             for batch in reader:
                 out.write_batch(batch)
                 n_rows += batch.num_rows
     except (OSError, pa.ArrowException) as error:
         folder.cleanup()
         raise SourceError(f"The record batch reader could not be written to a temporary file: {error}.") from error
-    return SpooledSource(file_source(path), folder, n_rows)
+    return SpooledSource(folder, reader.schema, n_rows)

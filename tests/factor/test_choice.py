@@ -58,6 +58,13 @@ def with_a_hub(q: int) -> Gram:
     return gram_of(a, b)
 
 
+def with_years(n_parts: int, size: int) -> Gram:
+    """Parts that do not meet, but for ten levels that all parts have."""
+    rng = np.random.default_rng(4)
+    a = np.repeat(np.arange(n_parts * size * 3), 5)
+    return gram_of(a, a // (3 * size) * size + rng.integers(0, size, len(a)), rng.integers(0, 10, len(a)))
+
+
 @pytest.mark.parametrize(
     ("gram", "kind"),
     [
@@ -66,11 +73,24 @@ def with_a_hub(q: int) -> Gram:
         (band(800, 5), SchurBlock),
         (band(800, 40), SchurBlock),
         (with_a_hub(800), SchurBlock),
+        (with_years(60, 10), SchurBlock),
+        (with_years(8, 100), SchurBlock),
         (components(4, 10), DenseBlock),
         (at_random(500, 10), DenseBlock),
         (at_random(500, 100), DenseBlock),
     ],
-    ids=["parts", "large parts", "narrow band", "band", "hub", "few columns", "at random", "all meet"],
+    ids=[
+        "parts",
+        "large parts",
+        "narrow band",
+        "band",
+        "hub",
+        "years",
+        "large parts, years",
+        "few columns",
+        "at random",
+        "all meet",
+    ],
 )
 def test_the_cheaper_block(gram: Gram, kind: type) -> None:
     assert isinstance(make_plan(gram).block, kind)

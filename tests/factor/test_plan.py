@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from mixfit import machine
 from mixfit.errors import DesignError
-from mixfit.factor import trailing
 from mixfit.factor.dense_trailing import DenseBlock
 from mixfit.factor.plan import Plan, make_plan
 from mixfit.gram.pattern import FactorRows
@@ -120,7 +120,7 @@ def test_index_arrays(pattern: str, widths: tuple[int, ...]) -> None:
 
 def test_a_block_larger_than_memory_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     # 200,000 x 200,000 levels crossed at random: 1.3 TB as a dense matrix, and more than a machine of 1 GB as a sparse.
-    monkeypatch.setattr(trailing, "machine_memory", lambda: 1e9)
+    monkeypatch.setattr(machine, "machine_memory", lambda: 1e9)
     q, n = 200_000, 400_000
     rng = np.random.default_rng(0)
     rows = [FactorRows(np.concatenate([np.arange(q), rng.integers(0, q, n - q)]), q, None) for _ in range(2)]

@@ -14,6 +14,7 @@ import numpy as np
 
 from mixfit.covariance.structure import Containment
 from mixfit.covariance.unstructured import Unstructured
+from mixfit.design.batches.types import StreamedDesign
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_fit, is_generalized, is_linear
 from mixfit.fitted.residual_covariance import is_structured
@@ -70,6 +71,8 @@ class Candidate:
         The fit itself, where it can be refitted.
     residual : ResidualDesign or None
         What its residuals may be like; None where they are independent, of one variance.
+    n : int or None
+        Number of observations of a model without rows: then y, weights and offset are moments of the rows' own.
     """
 
     name: str
@@ -89,10 +92,12 @@ class Candidate:
     fit: Fit | None = field(default=None, repr=False)
     residual: ResidualDesign | None = field(default=None, repr=False)
 
+    n: int | None = None
+
     @property
     def nobs(self) -> int:
         """Number of observations."""
-        return len(self.y)
+        return len(self.y) if self.n is None else self.n
 
 
 def candidate(name: str, fit: Any) -> Candidate:
@@ -117,6 +122,8 @@ def _mixed(name: str, fit: Fit) -> Candidate:
         family, n_agq = fit.model.family.kinship, fit.estimate.n_agq
     elif not is_linear(fit):
         raise ComparisonError(f"{name} is of a kind that cannot be compared: {type(fit).__name__}.")
+    if not design.has_rows:
+        return _without_rows(name, fit)
     n = len(design.y)
     return Candidate(
         name=name,
@@ -135,6 +142,32 @@ def _mixed(name: str, fit: Fit) -> Candidate:
         llf=fit.llf,
         fit=fit,
         residual=fit.model.residual if is_structured(fit) else None,
+    )
+
+
+def _without_rows(name: str, fit: Fit) -> Candidate:
+    """A fit to rows in batches; X and random terms are those of the rows that stand for all."""
+    model, design = fit.model, fit.model.design
+    assert isinstance(design, StreamedDesign)
+    y, offset, weights = np.array(design.fingerprint)
+    sample = design.representatives
+    return Candidate(
+        name=name,
+        formula=model.description,
+        data_name=model.data_name,
+        y=y,
+        weights=weights,
+        offset=offset,
+        X=sample.X[:, model.kept],
+        index=None,
+        random=sample.random,
+        family="linear",
+        n_agq=1,
+        reml=fit.reml,
+        npar=fit.npar,
+        llf=fit.llf,
+        fit=fit,
+        n=fit.nobs,
     )
 
 

@@ -234,14 +234,15 @@ def deletion_f_table(fit: Fit, contrasts: dict[str, Array], ddf: str | None) -> 
     """Test what each deletion sets to zero."""
     if parse_ddf(fit, ddf) == "z":
         raise FitError("F tests need denominator degrees of freedom: use drop1(test='chisq').")
-    method, space = denominator(fit, ddf), cell_space(_structure(fit), fit.model.design.X, fit.model.kept)
+    X = fit.model.design.representatives.X
+    method, space = denominator(fit, ddf), cell_space(_structure(fit), X, fit.model.kept)
     tests = {name: joint_test(method, space.canonical(L), np.zeros(len(L))) for name, L in contrasts.items()}
     heading = (f"Single term deletions using {method.label}", "", "Model:", fit.model.formula_text)
     return _joint_table(tests, method.sigma, chisq=False, heading=heading, notes=method.notes)
 
 
 def _structure(fit: Fit) -> FixedStructure:
-    structure = fit.model.design.fixed
+    structure = fit.model.design.representatives.fixed
     if structure is None:
         raise FitError("The design does not say which term each fixed effect belongs to.")
     return structure
@@ -251,7 +252,7 @@ def _hypotheses(fit: Fit, number: int, *, asymptotic: bool) -> dict[str, Array]:
     structure = _structure(fit)
     if asymptotic and number == 1:
         raise FitError("Wald tests are of type 2 or 3; for sequential tests, compare nested fits.")
-    X, kept, constant = fit.model.design.X, fit.model.kept, fit.model.constant
+    X, kept, constant = fit.model.design.representatives.X, fit.model.kept, fit.model.constant
     if constant is not None:
         X, kept = X.copy(), np.sort(np.append(kept, constant))
         X[:, constant] = 1.0
@@ -259,7 +260,7 @@ def _hypotheses(fit: Fit, number: int, *, asymptotic: bool) -> dict[str, Array]:
     if number == 3:
         return _without_constant(hypotheses.marginal_hypotheses(structure, space), kept, constant)
     # Asymptotically, given the other terms by the information at the estimate: the Wald tests of car's Anova.
-    root = cholesky(np.linalg.inv(fit.estimate.cov_beta)) if asymptotic else np.linalg.qr(fit.model.exog)[1]
+    root = cholesky(np.linalg.inv(fit.estimate.cov_beta)) if asymptotic else fit.model.design.triangle(fit.model.kept)
     if constant is not None:
         # The information on what is left of the columns given the thresholds, of which the constant is one.
         place = int(np.searchsorted(kept, constant))

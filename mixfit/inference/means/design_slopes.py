@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["covariate_values", "design_slopes"]
+__all__ = ["covariate_values", "design_slopes", "places_around", "repeated"]
 
 # Of the range. A quarter of eps^(1/5), for the fifth derivative of a curve that bends at one end of the data, such as
 # a logarithm, is many times its size; and a power of two, so that steps of whole numbers have no rounding.
@@ -71,18 +71,39 @@ def design_slopes(fit: Fit, rows: pd.DataFrame, name: str) -> Array:
     FitError
         As `covariate_values` does.
     """
-    known = covariate_values(fit, name)
+    at, weights = places_around(covariate_values(fit, name), rows[name].to_numpy(dtype=np.float64))
+    X = fit.model.design.reader.read_fixed(repeated(rows, name, at)).reshape(at.shape[1], len(rows), -1)
+    # differences first: a column that x is not in has the slope zero, without rounding
+    return np.asarray(np.einsum("mk,kmc->mc", weights, X[1:] - X[0]))
+
+
+def places_around(known: Array, x: Array) -> tuple[Array, Array]:
+    """Where a function is to be known for its derivative at x (m,), and what its differences count.
+
+    Parameters
+    ----------
+    known : ndarray, shape (n,)
+        Values of the data, whose range the places do not leave.
+    x : ndarray, shape (m,)
+
+    Returns
+    -------
+    at : ndarray, shape (m, 5)
+        x itself and four others.
+    weights : ndarray, shape (m, 4)
+        Of the function at the others less the function at x.
+    """
     low, high = float(known.min()), float(known.max())
     h = _STEP * ((high - low) or max(abs(low), 1.0))
-    x = rows[name].to_numpy(dtype=np.float64)
     ahead, behind = x - 2.0 * h < low, x + 2.0 * h > high
     towards = np.where(ahead, 1.0, -1.0)
-    one_sided = ahead | behind
-    # the value itself and four others a row: one-sided differences go into the data
-    steps = np.where(one_sided[:, None], np.outer(towards, list(_AHEAD)), np.array(list(_ABOUT), dtype=np.float64))
-    weights = np.where(one_sided[:, None], np.outer(towards, list(_AHEAD.values())), np.array(list(_ABOUT.values())))
-    at = np.column_stack([x, x[:, None] + h * steps])
-    repeated = rows.iloc[np.tile(np.arange(len(rows)), at.shape[1])].reset_index(drop=True)
-    X = fit.model.design.reader.read_fixed(repeated.assign(**{name: at.T.ravel()})).reshape(at.shape[1], len(rows), -1)
-    # differences first: a column that x is not in has the slope zero, without rounding
-    return np.asarray(np.einsum("mk,kmc->mc", weights, X[1:] - X[0]) / h)
+    one_sided = (ahead | behind)[:, None]
+    steps = np.where(one_sided, np.outer(towards, list(_AHEAD)), np.array(list(_ABOUT), dtype=np.float64))
+    weights = np.where(one_sided, np.outer(towards, list(_AHEAD.values())), np.array(list(_ABOUT.values())))
+    return np.column_stack([x, x[:, None] + h * steps]), weights / h
+
+
+def repeated(rows: pd.DataFrame, name: str, at: Array) -> pd.DataFrame:
+    """Rows (m) with one variable at each of k places (m, k), all rows at the first places before those at the next."""
+    whole = rows.iloc[np.tile(np.arange(len(rows)), at.shape[1])].reset_index(drop=True)
+    return whole.assign(**{name: at.T.ravel()})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from mixfit.defaults import coverage
 from mixfit.design.transformation import Transformation
 from mixfit.design.types import MEAN
 from mixfit.errors import FitError
@@ -93,8 +94,8 @@ def effects(
     *,
     by: str | Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
-    ddf: Literal["kenward-roger", "satterthwaite", "residual", "none"] | None = None,
-    level: float = 0.95,
+    ddf: str | None = None,
+    level: float | None = None,
     weights: str = "equal",
     type: Literal["link", "response"] = "response",  # noqa: A002
     offset: float | None = None,
@@ -158,9 +159,10 @@ def effects(
       11   22.6 0.586 25     21.4     23.9
       14   24.1 0.691 25     22.7     25.5
     <BLANKLINE>
-    Degrees-of-freedom method: kenward-roger
+    Degrees-of-freedom method: satterthwaite
     Confidence level used: 0.95
     """
+    level = coverage(level)
     own = seen_from(fit, predictor)
     names = as_names(by)
     variables = grid_variables(own, at, cov_keep)

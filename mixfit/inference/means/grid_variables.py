@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.design.types import Design
     from mixfit.fitted.protocols import Fit
 
     Index = NDArray[np.intp]
@@ -63,18 +64,18 @@ def grid_variables(fit: Fit, at: Mapping[str, Any] | None = None, cov_keep: int 
         Where `at` names no variable of the fixed effects or no level of a factor, or the model has no formula.
     """
     design = fit.model.design
-    if design.variables is None:
+    # Every value of a factor is among them, if not every row.
+    columns = design.representatives.variables
+    if columns is None:
         raise FitError("Marginal means need a model that was read from a formula and data.")
-    names = dict.fromkeys(name for term in design.reader.fixed_terms for name in term if name in design.variables)
+    names = dict.fromkeys(name for term in design.reader.fixed_terms for name in term if name in columns)
     chosen = {name: _as_list(values) for name, values in (at or {}).items()}
     for name in chosen:
         if name not in names:
             known = ", ".join(names) or "none"
             raise FitError(f"at= names {name!r}, which is no variable of the fixed effects ({known}).")
     factors = design.reader.factor_names
-    return {
-        name: _variable(name, design.variables[name], name in factors, chosen.get(name), cov_keep) for name in names
-    }
+    return {name: _variable(design, name, columns[name], name in factors, chosen.get(name), cov_keep) for name in names}
 
 
 def _as_list(values: Any) -> list[Any]:
@@ -84,10 +85,12 @@ def _as_list(values: Any) -> list[Any]:
     return found
 
 
-def _variable(name: str, column: pd.Series, encoded: bool, at: list[Any] | None, cov_keep: int) -> GridVariable:
+def _variable(
+    design: Design, name: str, column: pd.Series, encoded: bool, at: list[Any] | None, cov_keep: int
+) -> GridVariable:
     factor = encoded or is_factor(column)
     if not factor and column.nunique() > cov_keep:
-        return GridVariable(name, [column.mean()] if at is None else at, None)
+        return GridVariable(name, [design.variable_mean(name)] if at is None else at, None)
     values = column.astype("category").cat.remove_unused_categories()
     levels = list(values.cat.categories)
     if at is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from mixfit.arguments import check_probability
+from mixfit.defaults import coverage
 from mixfit.errors import FitError
 from mixfit.inference.means.alternative import alternative
 from mixfit.inference.means.contrasts import Contrasts, Functions, SimpleContrasts
@@ -294,7 +294,7 @@ class EmMeans(Functions):
     def cld(
         self,
         *,
-        alpha: float = 0.05,
+        level: float | None = None,
         adjust: str | None = None,
         by: str | Sequence[str] | None = None,
         reversed: bool = False,  # noqa: A002
@@ -307,8 +307,9 @@ class EmMeans(Functions):
 
         Parameters
         ----------
-        alpha : float
-            Two means differ where the p-value of their difference is less.
+        level : float, optional
+            Two means differ where the p-value of their difference is less than 1 - `level`; that of the means by
+            default.
         adjust, by
             As of `pairs`.
         reversed : bool
@@ -340,7 +341,7 @@ class EmMeans(Functions):
         4         225    35.4      c
         5         215    35.8      c
         """
-        check_probability("alpha", alpha)
+        alpha = 1.0 - (self.settings.level if level is None else coverage(level))
         within = self._within(by, None)
         pairs = self.contrast("pairwise", by=within, adjust=adjust, delta=delta)
         p = pairs["p.value"].to_numpy(dtype=np.float64)

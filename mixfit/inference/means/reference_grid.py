@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from mixfit.errors import FitError
+from mixfit.errors import FitError, RowsError
 from mixfit.inference.means.grid_variables import combinations
 from mixfit.inference.means.nesting import occurs
 from mixfit.inference.means.nuisance import nuisance_shift
@@ -127,7 +127,9 @@ def reference_grid(
     if nuisance:
         X = X + nuisance_shift(fit, variables, nuisance, grid, weights)
     cells = combinations([variables[name] for name in focal])
-    counts = _counts(order, len(design.y)).reshape(-1, len(cells))
+    sample = design.representatives
+    counts = _counts(order, sample.n_rows) if design.has_rows else np.full(rows, np.nan)
+    counts = counts.reshape(-1, len(cells))
     shares, there = _nested_shares(order, focal, nesting or {}, variables)
     m = int(there.sum())
     return ReferenceGrid(
@@ -210,6 +212,11 @@ def _weights(grid: ReferenceGrid, weights: str) -> Array:
     counts = grid.counts
     if weights == "equal":
         return grid.shares
+    if np.isnan(counts).any() and weights in get_args(Weights):
+        raise RowsError(
+            f"weights={weights!r} are frequencies of rows, and a model of rows in batches does not count them by "
+            "cells: take weights='equal', or fit to a frame in memory."
+        )
     if weights == "cells":
         return counts
     if weights == "flat":

@@ -44,6 +44,7 @@ class BatchEstimates:
     templates : tuple of ndarray, shape (R, k_t, k_t)
     sigma : ndarray, shape (R,)
     beta : ndarray, shape (R, p)
+    cov_beta : ndarray, shape (R, p, p)
     failures : tuple of str, length R
         Why a response has no estimates; empty where it has.
     """
@@ -53,6 +54,7 @@ class BatchEstimates:
     templates: tuple[Array, ...]
     sigma: Array
     beta: Array
+    cov_beta: Array
     failures: tuple[str, ...]
 
 
@@ -131,14 +133,24 @@ class Batch:
         scale, at = responses.scale, optima.profiles
         fixed, terms = self._assembly.fixed, self._assembly.problem.terms
         thetas = self._thetas(optima)
+        sigma = np.sqrt(at.scale) * scale
         return BatchEstimates(
             criterion=at.value,
             thetas=thetas,
             templates=tuple(t.structure.template(theta) for t, theta in zip(terms, thetas, strict=True)),
-            sigma=np.sqrt(at.scale) * scale,
+            sigma=sigma,
             beta=fixed.coefficients(responses.gamma + scale * at.beta).T,
+            cov_beta=self._fixed_covariances(at.fixed_root, sigma),
             failures=tuple(self._failures(responses.perfect, optima)),
         )
+
+    def _fixed_covariances(self, fixed_root: Array, sigma: Array) -> Array:
+        """sigma^2 R^{-1} G_XX^{-1} R'^{-1} of every response."""
+        p, _, r = fixed_root.shape
+        # G_XX^{-1} = L'^{-1} L^{-1}: the columns of L'^{-1} of all responses side by side.
+        roots = fixed_root.transpose(1, 2, 0).reshape(p, r * p)
+        half = self._assembly.fixed.coefficients(roots).reshape(p, r, p)
+        return np.asarray(np.einsum("arc,brc,r->rab", half, half, sigma**2))
 
     def _thetas(self, optima: Optima) -> tuple[Array, ...]:
         every = np.moveaxis(optima.frame.templates, 2, 0)

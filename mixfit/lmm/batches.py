@@ -1,0 +1,265 @@
+"""From rows in batches to a problem: the cross-products add up, and their bases follow from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.linalg import block_diag, solve_triangular
+
+from mixfit.brief import brief
+from mixfit.covariance.structure import Invariance
+from mixfit.covariance.term import Term
+from mixfit.design.batches.cells import CellStream
+from mixfit.factor.plan import make_plan
+from mixfit.gram.basis import fixed_basis
+from mixfit.gram.pattern import FactorRows
+from mixfit.gram.products import transformed
+from mixfit.gram.provisional import exact_columns, exact_term, provisional, provisional_columns
+from mixfit.gram.residual import ResidualStage
+from mixfit.gram.row_space import row_space
+from mixfit.gram.sums import GramSums
+from mixfit.lmm.assemble import Assembly, check_degrees, explained
+from mixfit.lmm.problem import Problem
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from mixfit.design.batches.read import Batch, Stream, Totals
+    from mixfit.design.types import Design
+    from mixfit.gram.products import Gram
+    from mixfit.gram.provisional import ExactColumns, Provisional
+
+    Array = NDArray[np.float64]
+
+__all__ = ["AssembledBatches", "assemble_batches", "spans"]
+
+# Passes over the rows until the provisional basis is safe: one, unless the rows that stand for all are unlike the
+# others; each takes half of the digits that are at risk.
+_MOST_PASSES = 4
+
+
+@dataclass(frozen=True, eq=False)
+class AssembledBatches:
+    """A problem, and what else the passes found.
+
+    Attributes
+    ----------
+    assembly : Assembly
+        Without rows.
+    stream : Stream
+        With rows that span what all rows span.
+    totals : Totals
+    triangle : ndarray, shape (p, p)
+        R of X = Q R without weights.
+    level_products : tuple of ndarray, shape (q_t, k_t, k_t)
+        Z_j'W_jZ_j of every term's columns.
+    mean_squares : tuple of ndarray, shape (k_t,)
+        Of every term's columns, without weights.
+    """
+
+    assembly: Assembly
+    stream: Stream | CellStream
+    totals: Totals
+    triangle: Array
+    level_products: tuple[Array, ...]
+    mean_squares: tuple[Array, ...]
+
+    __repr__ = brief
+
+
+def assemble_batches(stream: Stream | CellStream) -> AssembledBatches:
+    """Form the cross-products of a stream, in one pass over its rows.
+
+    Raises
+    ------
+    DesignError
+        Where the fixed effects explain the response perfectly, and where there are as many as rows.
+    """
+    sample = stream.sample
+    terms = _Terms(sample)
+    response = (sample.y if sample.offset is None else sample.y - sample.offset) - stream.shift[0]
+    basis = provisional(sample.X, response)
+    for _ in range(_MOST_PASSES):
+        found = _pass(stream, basis, terms)
+        exact = exact_columns(found.gram.corner, basis, found.square, found.squares)
+        if exact.response is None or exact.is_safe:
+            break
+        basis = exact.better(basis)
+    check_degrees(found.gram.n, len(exact.fixed.kept))
+    if exact.response is None:
+        raise explained(sample.endog_name)
+    return _assembled(stream, terms, found, basis, exact)
+
+
+def spans(assembled: AssembledBatches) -> bool:
+    """Whether the rows that stand for all have the columns of X depend on one another as all rows have them."""
+    kept = fixed_basis(np.ascontiguousarray(assembled.stream.sample.X.T)).kept
+    return np.array_equal(kept, assembled.assembly.fixed.kept)
+
+
+class _Terms:
+    """The random terms: where each stands, and its provisional basis."""
+
+    def __init__(self, sample: Design) -> None:
+        self.random = sample.random
+        groupings = list({id(r.grouping): r.grouping for r in self.random}.values())
+        groupings.sort(key=lambda g: -g.n_levels)
+        number = {id(g): i for i, g in enumerate(groupings)}
+        self.factor = [number[id(r.grouping)] for r in self.random]
+        self.n_levels = [g.n_levels for g in groupings]
+        self.of_factor = [[t for t, i in enumerate(self.factor) if i == j] for j in range(len(groupings))]
+        self.k = [sum(len(self.random[t].columns) for t in terms) for terms in self.of_factor]
+        self.P = [
+            provisional_columns(r.Z)
+            if r.structure.invariance is Invariance.ANY_BASIS and len(r.columns) > 1
+            else np.eye(len(r.columns))
+            for r in self.random
+        ]
+
+    def rows(self, batch: Batch, root: Array | None) -> list[FactorRows]:
+        """Rows of every grouping factor, its terms side by side."""
+        out = []
+        for terms, q in zip(self.of_factor, self.n_levels, strict=True):
+            codes = batch.codes[terms[0]]
+            parts = [(batch.Z[t] @ self.P[t]).T for t in terms]
+            columns = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            if root is not None:
+                columns = columns * root
+            # A column of ones need not be multiplied by.
+            ones = root is None and len(columns) == 1 and bool((columns == 1.0).all())
+            out.append(FactorRows(codes, q, None if ones else columns))
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """Sums of one pass: attributes are as of what they are made into."""
+
+    gram: Gram
+    totals: Totals
+    square: float
+    squares: Array
+    log_weights: float
+    plain: Array
+    mean_squares: tuple[Array, ...]
+    outside: tuple[pa.Table, ...]
+
+
+def _pass(stream: Stream | CellStream, basis: Provisional, terms: _Terms) -> _Pass:
+    sums = GramSums(terms.k, terms.n_levels, len(basis.P) + 1)
+    totals, span = stream.totals(), _Span(stream.sample.X)
+    square = log_weights = 0.0
+    plain = np.zeros((len(basis.P), len(basis.P)))
+    of_terms = [np.zeros(len(r.columns)) for r in terms.random]
+    squares = np.zeros(len(basis.P))
+    for batch in stream.batches(totals):
+        root = None
+        rows = basis.rows(batch.X, batch.y)
+        weighted = batch.y
+        if batch.weights is not None:
+            plain += rows[:-1] @ rows[:-1].T
+            root = np.sqrt(batch.weights)
+            rows *= root
+            weighted = batch.y * root
+            log_weights += float(np.log(batch.weights).sum())
+        square += float(weighted @ weighted)
+        sums.add(terms.rows(batch, root), rows)
+        span.add(batch)
+        if batch.squares is not None:
+            squares += batch.squares
+        for own, z in zip(of_terms, batch.Z, strict=True):
+            own += np.einsum("nk,nk->k", z, z)
+    gram = replace(sums.gram(), n=totals.n)
+    if not log_weights and not plain.any():
+        plain = gram.corner[:-1, :-1]
+    means = tuple(own / gram.n for own in of_terms)
+    return _Pass(gram, totals, square, squares, log_weights, plain, means, tuple(span.tables))
+
+
+class _Span:
+    """Rows outside of what the rows that stand for all span: at most one for each column that they alias."""
+
+    def __init__(self, X: Array) -> None:
+        self.tables: list[pa.Table] = []
+        self._find(X)
+
+    def _find(self, X: Array) -> None:
+        self._X = X
+        kept = fixed_basis(np.ascontiguousarray(X.T)).kept
+        self._space = row_space(X, kept) if len(kept) < X.shape[1] else None
+
+    def add(self, batch: Batch) -> None:
+        """Take in a batch."""
+        while self._space is not None and batch.table is not None:
+            outside = np.flatnonzero(~self._space.contains(batch.X))
+            if not len(outside):
+                return
+            self.tables.append(batch.table.slice(int(outside[0]), 1))
+            self._find(np.concatenate([self._X, batch.X[outside[:1]]]))
+
+
+def _assembled(
+    stream: Stream | CellStream, terms: _Terms, found: _Pass, basis: Provisional, exact: ExactColumns
+) -> AssembledBatches:
+    assert exact.response is not None
+    places = _places(terms)
+    products = [found.gram.diagonal[i][at, at] for i, at in zip(terms.factor, places, strict=True)]
+    maps, bases = [], []
+    for r, P, own in zip(terms.random, terms.P, products, strict=True):
+        C, R = exact_term(own.sum(axis=2), P, found.gram.n, r.structure.invariance)
+        maps.append(C)
+        bases.append(R)
+    by_factor = [block_diag(*(maps[t] for t in own)) for own in terms.of_factor]
+    gram = transformed(found.gram, by_factor, exact.border)
+    problem = Problem(
+        gram=gram,
+        plan=make_plan(gram, solver=stream.sample.solver),
+        terms=tuple(
+            Term(i, at.start, len(r.columns), r.structure)
+            for i, at, r in zip(terms.factor, places, terms.random, strict=True)
+        ),
+        p=len(exact.fixed.kept),
+        log_weights=found.log_weights,
+        log_x=exact.fixed.log_determinant,
+        log_scale=float(np.log(exact.response.scale)),
+        lengths=tuple(float(R[0, 0]) for R in bases),
+    )
+    stage, response = ResidualStage(), exact.response
+    shift, constant = stream.shift
+    if constant is not None:
+        response = replace(response, gamma=response.gamma + shift * exact.all_columns[:, constant])
+    assembly = Assembly(problem, exact.fixed, response, tuple(bases), (), stream.sample.endog_name, stage)
+    return AssembledBatches(
+        assembly=assembly,
+        stream=stream if isinstance(stream, CellStream) or not found.outside else stream.with_rows(found.outside),
+        totals=found.totals,
+        triangle=exact_columns(_without_response(found.plain), basis, 0.0).fixed.triangle,
+        level_products=tuple(_in_columns(own, P) for own, P in zip(products, terms.P, strict=True)),
+        mean_squares=found.mean_squares,
+    )
+
+
+def _places(terms: _Terms) -> list[slice]:
+    """Columns of every term among those of its grouping factor."""
+    out = [slice(0)] * len(terms.random)
+    for own in terms.of_factor:
+        first = 0
+        for t in own:
+            out[t] = slice(first, first + len(terms.random[t].columns))
+            first = out[t].stop
+    return out
+
+
+def _in_columns(products: Array, P: Array) -> Array:
+    """Z_j'Z_j of the user's columns, (q, k, k), from those of Z P, (k, k, q)."""
+    back = solve_triangular(P, np.eye(len(P)))
+    return np.ascontiguousarray(np.einsum("ac,abq,bd->qcd", back, products, back, optimize=True))
+
+
+def _without_response(corner: Array) -> Array:
+    out = np.zeros((len(corner) + 1, len(corner) + 1))
+    out[:-1, :-1] = corner
+    return out

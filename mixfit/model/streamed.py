@@ -1,0 +1,168 @@
+"""Linear mixed models of rows in batches: the cross-products are kept, the rows are not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from mixfit.design.batches.cells import CellStream, grouped_stream
+from mixfit.design.batches.read import ask, open_stream, refuse_structures
+from mixfit.design.batches.types import StreamedDesign, StreamedGrouping, StreamedRandomDesign
+from mixfit.design.grouping import check_random
+from mixfit.design.parts import check_names
+from mixfit.errors import ArgumentError, FormulaError, RowsError
+from mixfit.formula import parse
+from mixfit.lmm.batches import assemble_batches, spans
+from mixfit.model.base import MixedModel
+from mixfit.model.linear import LinearMixedModel
+from mixfit.sources.source import CHUNK_ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+    from mixfit.arguments import Solver
+    from mixfit.design.batches.read import Stream
+    from mixfit.design.types import Design
+    from mixfit.lmm.batches import AssembledBatches
+    from mixfit.sources.source import Source
+
+    Array = NDArray[np.float64]
+
+__all__ = ["StreamedLinearModel", "streamed"]
+
+
+class StreamedLinearModel(LinearMixedModel):
+    """A Gaussian mixed model of rows in batches.
+
+    Parameters
+    ----------
+    formula : str
+    assembled : AssembledBatches
+
+    Attributes
+    ----------
+    engine : {"batches", "grouped sums"}
+        How the cross-products were formed: from the rows, batch by batch; or from sums of products that a database or a
+        lazy frame grouped by the levels of all factors, which is possible where the columns of the model are products
+        of plain columns, without weights, and there are many rows for each combination of levels.
+
+    Examples
+    --------
+    >>> import mixfit, tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = f"{folder.name}/sleepstudy.csv"
+    >>> mixfit.datasets.load("sleepstudy").to_csv(path, index=False)
+    >>> model = mixfit.mixed("Reaction ~ Days + (Days | Subject)", path)
+    >>> model
+    <StreamedLinearModel: Reaction ~ Days + (Days | Subject), 180 observations, groups Subject 18>
+    >>> model.fit().params.round(2).tolist()
+    [251.41, 10.47]
+    >>> folder.cleanup()
+    """
+
+    def __init__(self, formula: str, assembled: AssembledBatches) -> None:
+        self._assembly = assembled.assembly
+        self.engine = "grouped sums" if isinstance(assembled.stream, CellStream) else "batches"
+        MixedModel.__init__(self, formula, _design(assembled), assembled.assembly.fixed.kept)
+
+    def with_response(self, y: ArrayLike) -> NoReturn:
+        """Not without rows."""
+        raise RowsError(_needs("Another response"))
+
+    def with_design(self, design: Design) -> NoReturn:
+        """Not without rows."""
+        raise RowsError(_needs("Another design"))
+
+    def of_rows(self, keep: NDArray[np.bool_]) -> NoReturn:
+        """Not without rows."""
+        raise RowsError(_needs("A fit to some of the rows"))
+
+    def with_family(self, family: Any) -> NoReturn:
+        """Not without rows."""
+        raise RowsError(_needs("Another family"))
+
+    def working_model(self, estimate: Any) -> NoReturn:
+        """Not without rows."""
+        raise RowsError(_needs("What a row does to the fit"))
+
+
+def _needs(what: str) -> str:
+    return (
+        f"{what} needs the rows of the data, and a model of rows in batches keeps none: fit to a frame in memory, or "
+        "read the source anew by mixfit.mixed(formula, source)."
+    )
+
+
+def _design(assembled: AssembledBatches) -> StreamedDesign:
+    """The design without rows."""
+    sample, totals = assembled.stream.sample, assembled.totals
+    groupings = {id(term.grouping): StreamedGrouping(term.grouping) for term in sample.random}
+    random = tuple(
+        StreamedRandomDesign(term, groupings[id(term.grouping)], products, squares)
+        for term, products, squares in zip(sample.random, assembled.level_products, assembled.mean_squares, strict=True)
+    )
+    return StreamedDesign(
+        sample,
+        random,
+        n_rows=totals.n,
+        n_dropped=assembled.stream.n_dropped,
+        means={name: moments.mean for name, moments in totals.variables.items()},
+        mean_offset=totals.offset.mean,
+        fingerprint=totals.fingerprint,
+        triangle=assembled.triangle,
+    )
+
+
+def streamed(
+    formula: str,
+    source: Source,
+    weights: object,
+    offset: object,
+    na_action: str,
+    context: Mapping[str, Any] | None,
+    chunk_rows: int | None,
+    beside: Mapping[str, Any],
+    solver: Solver = "auto",
+) -> StreamedLinearModel:
+    """A linear mixed model of a source; `beside` are arguments of `mixed` that models of sources do not have.
+
+    Raises
+    ------
+    FormulaError
+        For an argument that asks for another model.
+    """
+    for name, value in beside.items():
+        if value is not None:
+            raise FormulaError(
+                f"{name}= is for data in memory: of rows in batches only linear models with independent residuals are "
+                "estimated. Read what the model needs of the source into a frame."
+            )
+    chunk = CHUNK_ROWS if chunk_rows is None else chunk_rows
+    if not isinstance(chunk, int) or isinstance(chunk, bool) or chunk < 1:
+        raise ArgumentError(f"chunk_rows is a number of rows, 1 or more, not {chunk_rows!r}.")
+    if na_action not in ("drop", "raise"):
+        raise ValueError(f"na_action must be 'drop' or 'raise', not {na_action!r}")
+    asked = ask(parse(formula, random=True), source, weights, offset, context, chunk)
+    cells = grouped_stream(asked, na_action)
+    if cells is not None:
+        _check(cells)
+        assembled = assemble_batches(cells.with_solver(solver))
+        if spans(assembled):
+            return StreamedLinearModel(formula, assembled)
+    stream = open_stream(asked, na_action)
+    _check(stream)
+    return StreamedLinearModel(formula, assemble_batches(stream.with_solver(solver)))
+
+
+def _check(stream: Stream | CellStream) -> None:
+    """Refuse what the rows that stand for all tell to be refused."""
+    sample = stream.sample
+    refuse_structures(sample)
+    check_names(sample.exog_names, "the fixed effects")
+    for term in sample.random:
+        check_names(term.columns, term.text)
+    # Of two factors that divide alike the rows that stand for all, those spread over the source among them, the data
+    # cannot tell.
+    check_random(sample.random, stream.n_used)

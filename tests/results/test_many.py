@@ -1,0 +1,192 @@
+"""Many fits of one formula are those that each key has by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+
+import mixfit
+import mixfit.model.many
+from mixfit.errors import ArgumentError, DataError, FormulaError
+
+if TYPE_CHECKING:
+    from mixfit.results.many import ManyFits
+
+FORMULA = "y ~ Days + (Days | Subject)"
+
+
+def genes(n: int, seed: int = 1) -> pd.DataFrame:
+    """The rows of every gene in an order of their own."""
+    base = mixfit.datasets.load("sleepstudy")
+    fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", base).fit()
+    y = fit.simulate(n, seed=seed).to_numpy()
+    parts = [base.assign(gene=f"g{i}", y=y[:, i]).sample(frac=1.0, random_state=i) for i in range(n)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def check(many: ManyFits, key: Any) -> None:
+    """Estimates of a key are those of its own fit."""
+    fit = many.fit(key)
+    own = many.estimates.loc[key].dropna()
+    assert_allclose(own[list(fit.params.index)], fit.params, rtol=1e-5, atol=1e-6)
+    assert_allclose(many.bse.loc[key].dropna(), fit.bse, rtol=1e-4, atol=1e-6)
+    if "sigma" in own:
+        assert_allclose(own["sigma"], fit.sigma, rtol=1e-5)
+    assert_allclose(many.facts.loc[key, "llf"], fit.llf, atol=1e-6)
+    assert many.facts.loc[key, "nobs"] == fit.nobs
+    assert many.facts.loc[key, "is_singular"] == fit.is_singular
+
+
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many responses each batch had."""
+    sizes: list[int] = []
+    inner = mixfit.model.many._together
+
+    def counted(model: Any, batch: Any, members: Any, y: Any, reml: bool) -> Any:
+        sizes.append(len(members))
+        return inner(model, batch, members, y, reml)
+
+    monkeypatch.setattr(mixfit.model.many, "_together", counted)
+    return sizes
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_groups_of_one_design_are_fitted_together(reml: bool, together: list[int]) -> None:
+    many = mixfit.fit_many(FORMULA, genes(6), by="gene", reml=reml)
+    assert together == [6]
+    assert many.keys.tolist() == [f"g{i}" for i in range(6)]
+    assert many.n_failed == 0
+    assert many.fit("g2").reml is reml
+    for key in many.keys:
+        check(many, key)
+
+
+def test_groups_of_other_designs_are_fitted_by_themselves(together: list[int]) -> None:
+    data = genes(8)
+    data = data.drop(data.index[(data.gene == "g1") & (data.Days > 6)])
+    data.loc[data.index[data.gene == "g4"][:3], "y"] = np.nan
+    many = mixfit.fit_many(FORMULA, data, by="gene")
+    assert together == [6]
+    assert many.facts["nobs"].tolist() == [180, 126, 180, 180, 177, 180, 180, 180]
+    for key in many.keys:
+        check(many, key)
+
+
+def test_responses_with_missing_values() -> None:
+    base = mixfit.datasets.load("sleepstudy")
+    fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", base).fit()
+    y = fit.simulate(6, seed=2)
+    y.iloc[4, 1] = y.iloc[4, 3] = y.iloc[9, 5] = np.nan
+    y.columns = ["a", "b", "log c", "d", "e", "f"]
+    apart = mixfit.fit_many("~ Days + (Days | Subject)", base, responses=y)
+    beside = mixfit.fit_many("~ Days + (Days | Subject)", base.join(y), responses=list(y))
+    assert_allclose(apart.estimates, beside.estimates)
+    assert apart.facts["nobs"].tolist() == [180, 179, 180, 179, 180, 179]
+    for key in y:
+        check(apart, key)
+
+
+def test_several_factors_share_their_design() -> None:
+    plates = mixfit.datasets.load("penicillin_plates")
+    fit = mixfit.mixed("diameter ~ 1 + (1|plate) + (1|sample)", plates).fit()
+    many = mixfit.fit_many("~ 1 + (1|plate) + (1|sample)", plates, responses=fit.simulate(3, seed=1))
+    for key in many.keys:
+        check(many, key)
+
+
+def test_weights_offsets_and_rows_of_weight_zero(together: list[int]) -> None:
+    data = genes(4)
+    data["w"] = 1.0 + (data.Days % 3)
+    data.loc[data.Days == 5, "w"] = 0.0
+    data["o"] = 0.1 * data.Days
+    many = mixfit.fit_many(FORMULA, data, by="gene", weights="w", offset="2 * o")
+    assert together == [4]
+    for key in many.keys:
+        check(many, key)
+
+
+def test_other_models_are_fitted_one_by_one() -> None:
+    data = genes(2)
+    data["z"] = (data.y > data.y.median()).astype(int)
+    data["long after"] = data.Days > 4
+    for formula, options in [
+        ("z ~ Days + (1 | Subject)", {"family": "binomial"}),
+        ("log(y) ~ Days + (1 | Subject)", {}),
+        ("y ~ Days + (1 | Subject)", {"dispersion": "~ `long after`"}),
+    ]:
+        many = mixfit.fit_many(formula, data, by="gene", **options)
+        for key in many.keys:
+            check(many, key)
+
+
+def test_several_columns_tell_groups() -> None:
+    data = genes(4)
+    data["site"], data["gene"] = data.gene.isin(["g0", "g1"]), data.gene.isin(["g0", "g2"])
+    many = mixfit.fit_many(FORMULA, data, by=["site", "gene"])
+    assert many.keys.names == ["site", "gene"]
+    assert len(many) == 4
+    check(many, (True, False))
+
+
+def test_what_fails_is_named_by_its_key(together: list[int]) -> None:
+    data = genes(6)
+    data.loc[data.gene == "g0", "y"] = 3.0
+    data.loc[data.gene == "g2", "y"] = 2.0 * data.Days[data.gene == "g2"]
+    data = pd.concat([data, data[(data.gene == "g3")].head(1).assign(gene="single")])
+    many = mixfit.fit_many(FORMULA, data, by="gene")
+    assert set(many.failures) == {"g0", "g2", "single"}
+    assert "perfectly" in many.failures["g0"]
+    assert "perfectly" in many.failures["g2"]
+    assert many.failures["single"].startswith("DesignError")
+    assert many.estimates.loc[["g0", "g2", "single"]].isna().all(axis=None)
+    assert many.facts["nobs"].isna().tolist() == [True, False, True, False, False, False, True]
+    assert together == [5]
+    check(many, "g5")
+    text = str(many)
+    assert "4 fits of y ~ Days" in text
+    assert "3 keys have no fit:" in text
+
+
+@pytest.mark.slow
+def test_processes_give_the_same() -> None:
+    data = genes(3)
+    many = [mixfit.fit_many("log(y) ~ Days + (1 | Subject)", data, by="gene", n_jobs=n) for n in (1, 2)]
+    pd.testing.assert_frame_equal(many[0].estimates, many[1].estimates)
+
+
+def test_the_long_frame() -> None:
+    many = mixfit.fit_many(FORMULA, genes(3), by="gene")
+    frame = many.to_frame()
+    assert frame.index.tolist() == ["g0", "g0", "g1", "g1", "g2", "g2"]
+    assert frame["term"].tolist() == ["Intercept", "Days"] * 3
+    assert_allclose(frame["statistic"], frame["estimate"] / frame["std_error"])
+    assert_allclose(frame["estimate"].iloc[3], many.estimates.loc["g1", "Days"])
+
+
+def test_what_cannot_be_read_is_refused() -> None:
+    data = genes(2)
+    with pytest.raises(ArgumentError, match=r"by=.* or responses="):
+        mixfit.fit_many(FORMULA, data)
+    with pytest.raises(ArgumentError, match=r"by=.* or responses="):
+        mixfit.fit_many(FORMULA, data, by="gene", responses=["y"])
+    with pytest.raises(DataError, match="no column 'genes'"):
+        mixfit.fit_many(FORMULA, data, by="genes")
+    with pytest.raises(DataError, match="no column 'z' among the responses"):
+        mixfit.fit_many("~ Days + (1 | Subject)", data, responses=["y", "z"])
+    with pytest.raises(DataError, match="'Subject' is not a column of numbers"):
+        mixfit.fit_many("~ Days + (1 | gene)", data.assign(Subject="a"), responses=["Subject"])
+    with pytest.raises(DataError, match="have 2 rows"):
+        mixfit.fit_many("~ Days + (1 | Subject)", data, responses=pd.DataFrame({"a": [1.0, 2.0]}))
+    with pytest.raises(FormulaError, match="has none of its own"):
+        mixfit.fit_many(FORMULA, data, responses=["y"])
+    with pytest.raises(ArgumentError, match="weights= names a column"):
+        mixfit.fit_many(FORMULA, data, by="gene", weights=np.ones(len(data)))
+    with pytest.raises(KeyError):
+        mixfit.fit_many(FORMULA, data, by="gene").fit("none")
+    with pytest.raises(TypeError, match="familiy"):
+        mixfit.fit_many(FORMULA, data, by="gene", familiy="poisson")
