@@ -13,8 +13,8 @@ from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.comparisons.ranova import ranova
 from mixfit.inference.comparisons.step import step
 from mixfit.inference.conditional_aic import caic
-from mixfit.inference.fixed_effects.claims import statement_tests, t_test, wald_test
 from mixfit.inference.effect_sizes import cohens_d, epsilon_squared, eta_squared, omega_squared
+from mixfit.inference.fixed_effects.claims import statement_tests, t_test, wald_test
 from mixfit.inference.fixed_effects.tables import anova, contest, p_values, ttest, vcov_kr
 from mixfit.inference.heritability import heritability
 from mixfit.inference.icc_intervals import icc_interval
