@@ -13,9 +13,11 @@ from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.comparisons.ranova import ranova
 from mixfit.inference.comparisons.step import step
 from mixfit.inference.conditional_aic import caic
+from mixfit.inference.effect_sizes import cohens_d, epsilon_squared, eta_squared, omega_squared
 from mixfit.inference.fixed_effects.claims import statement_tests, t_test, wald_test
 from mixfit.inference.fixed_effects.tables import anova, contest, p_values, ttest, vcov_kr
 from mixfit.inference.heritability import heritability
+from mixfit.inference.icc_intervals import icc_interval
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
 from mixfit.inference.loadings import loadings
 from mixfit.inference.means.avg_comparisons import avg_comparisons
@@ -29,6 +31,7 @@ from mixfit.inference.quantile import quantile_residuals, residual_tests
 from mixfit.inference.r2 import icc, r2
 from mixfit.inference.re_pca import re_pca
 from mixfit.inference.robust.covariance import cov_params
+from mixfit.inference.standardize import standardize
 from mixfit.plots.accessor import Plots
 from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
@@ -116,7 +119,14 @@ class LinearResults(FittedLinear):
     bootstrap = bootstrap
     with_params = with_params
 
+    eta_squared = eta_squared
+    omega_squared = omega_squared
+    epsilon_squared = epsilon_squared
+    cohens_d = cohens_d
+
+    standardize = standardize
     icc = icc
+    icc_interval = icc_interval
     r2 = r2
     collinearity = collinearity
     re_pca = re_pca

@@ -182,6 +182,9 @@ def _resolved(fit: Fit, ddf: str | None) -> tuple[str, tuple[str, ...]]:
     name = options.ddf if ddf is None else read_ddf(ddf)
     if name == "auto":
         return automatic(fit)
+    if ddf is None and name != "z" and getattr(fit, "own_denominator", None) is not None:
+        # What the session asks of the models' own covariances says nothing of others.
+        return automatic(fit)
     if is_linear(fit) or name == "z":
         return name, ()
     if ddf is None:
