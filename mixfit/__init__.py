@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mixfit.inference.comparisons.compare import compare
     from mixfit.inference.comparisons.exact import exact_lrt, exact_rlrt
     from mixfit.inference.comparisons.likelihood_ratio import anova
+    from mixfit.inference.comparisons.subsets import all_subsets
     from mixfit.inference.fixed_effects.modcomp import kr_modcomp, sat_modcomp
     from mixfit.inference.means.joint_tests import joint_tests
     from mixfit.inference.means.marginaleffects_adapter import marginaleffects_adapter
@@ -43,6 +44,7 @@ __all__ = [
     "OrdinalMixedModel",
     "ResidualMixedModel",
     "__version__",
+    "all_subsets",
     "anova",
     "anova_estimator",
     "bayes",
@@ -85,6 +87,7 @@ _LAZY = {
     "NonlinearMixedModel": "mixfit.model.nonlinear",
     "OrdinalMixedModel": "mixfit.model.ordinal",
     "ResidualMixedModel": "mixfit.model.residual",
+    "all_subsets": "mixfit.inference.comparisons.subsets",
     "anova": "mixfit.inference.comparisons.likelihood_ratio",
     "anova_estimator": "mixfit.inference.one_way",
     "beta_binomial": "mixfit.model.rates",
@@ -126,7 +129,11 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         found = globals()[name] = getattr(import_module(_LAZY[name]), name)
         return found
-    raise AttributeError(f"module 'mixfit' has no attribute {name!r}")
+    if name.startswith("_"):
+        raise AttributeError(f"module 'mixfit' has no attribute {name!r}")
+    from mixfit.errors import UnknownNameError
+
+    raise UnknownNameError("mixfit", name)
 
 
 class _Package(ModuleType):

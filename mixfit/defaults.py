@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, get_args
 
 from mixfit.arguments import check_level
-from mixfit.errors import FitError, OptionError
+from mixfit.errors import FitError, UnknownNameError
+from mixfit.spellings import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -72,11 +72,8 @@ def read_ddf(value: object, others: tuple[str, ...] = ()) -> str:
             f"ddf={value!r} leaves no test, and is for summary and tidy, which then have lme4's table; tests by the "
             "normal distribution are ddf='z'."
         )
-    near = get_close_matches(name, DDF, 1)
-    raise FitError(
-        f"ddf is one of {', '.join(map(repr, (*DDF, *others)))}, not {value!r}."
-        + (f" Did you mean {near[0]!r}?" if near else "")
-    )
+    known = (*DDF, *others)
+    raise FitError(f"ddf is one of {', '.join(map(repr, known))}, not {value!r}.{nearest(name, known)}")
 
 
 def _read_level(value: object) -> float:
@@ -155,7 +152,7 @@ class Options:
 
 def _known(name: str) -> str:
     if name not in _FIRST:
-        raise OptionError(f"mixfit.options has {' and '.join(_FIRST)}, and no {name!r}.")
+        raise UnknownNameError(f"mixfit.options has {' and '.join(_FIRST)}, and no {name!r}.", name)
     return name
 
 

@@ -6,6 +6,8 @@ import sys
 import warnings
 from pathlib import Path
 
+from mixfit.spellings import of_attribute, of_module
+
 __all__ = [
     "ArgumentError",
     "BiasWarning",
@@ -20,12 +22,12 @@ __all__ = [
     "MixfitError",
     "MixfitWarning",
     "NewLevelError",
-    "OptionError",
     "ParameterError",
     "PriorError",
     "RowsError",
     "SourceError",
     "UndefinedValuesWarning",
+    "UnknownNameError",
 ]
 
 
@@ -116,8 +118,39 @@ class ArgumentError(MixfitError, TypeError):
     """
 
 
-class OptionError(MixfitError, AttributeError):
-    """`mixfit.options` has no option of that name."""
+class UnknownNameError(MixfitError, AttributeError):
+    """A fit, a model, `mixfit` or `mixfit.options` has no attribute of that name; the message says how it is written.
+
+    Parameters
+    ----------
+    owner : type or str
+        The class; or ``"mixfit"``; or all that there is to say.
+    attribute : str
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
+    >>> fit.fe_params
+    Traceback (most recent call last):
+    mixfit.errors.UnknownNameError: LinearResults has no attribute 'fe_params': it is params.
+    >>> hasattr(fit, "fe_params")
+    False
+    """
+
+    def __init__(self, owner: type | str, attribute: str) -> None:
+        super().__init__(owner, attribute)
+
+    def __str__(self) -> str:
+        # Made when it is read: code that asks whether something is there does not wait for it.
+        owner, name = self.args
+        if isinstance(owner, type):
+            said = f"{owner.__name__} has no attribute {name!r}: {of_attribute(name, dir(owner))}"
+        elif owner == "mixfit":
+            said = f"mixfit has no {name!r}: {of_module(name, sys.modules[owner].__all__)}"
+        else:
+            return str(owner)
+        return said if said.endswith("?") else f"{said}."
 
 
 class ComparisonError(MixfitError):

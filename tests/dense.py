@@ -244,6 +244,7 @@ class DenseModel:
         self.design, self.formula_text, self.data_name = design, formula_text, data_name
         self.description = formula_text
         self.prior_table: tuple[tuple[str, str], ...] = ()
+        self.note: str | None = None
         self.kept = kept_columns(design.X)
         self.exog = design.X[:, self.kept]
         self.exog_names = tuple(design.exog_names[j] for j in self.kept)

@@ -32,7 +32,7 @@ __all__ = [
 # own layer or a lower one. PUBLIC is the package's own __init__, which only says what is public.
 PUBLIC = ""
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("arguments", "brief", "defaults", "errors", "machine", "optimize", "tables", "wald"),
+    ("arguments", "brief", "defaults", "errors", "helped", "machine", "optimize", "spellings", "tables", "wald"),
     ("formula", "families", "covariance", "curves"),
     ("design", "sources"),
     ("gram", "factor"),
@@ -40,7 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("fitted",),
     ("inference", "bayes", "planning"),
     ("report", "plots"),
-    ("results", "model", "datasets"),
+    ("results", "model", "datasets", "sklearn"),
     (PUBLIC,),
     ("__main__",),
 )

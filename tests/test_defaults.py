@@ -9,7 +9,7 @@ import pytest
 
 import mixfit
 from mixfit.defaults import DDF, Options, coverage, read_ddf
-from mixfit.errors import ArgumentError, FitError, OptionError
+from mixfit.errors import ArgumentError, FitError, UnknownNameError
 
 
 @pytest.fixture(autouse=True)
@@ -74,11 +74,11 @@ def test_options_of_linear_models_are_not_asked_of_others() -> None:
 
 
 def test_unknown_names_and_values_are_refused() -> None:
-    with pytest.raises(OptionError, match="has ddf and level, and no 'alpha'"):
+    with pytest.raises(UnknownNameError, match="has ddf and level, and no 'alpha'"):
         mixfit.options.alpha = 0.05
     with pytest.raises(AttributeError, match="no 'ddof'"):
         _ = mixfit.options.ddof
-    with pytest.raises(OptionError, match="no 'conf'"), mixfit.options(conf=0.9):
+    with pytest.raises(UnknownNameError, match="no 'conf'"), mixfit.options(conf=0.9):
         pass
     with pytest.raises(FitError, match="ddf='KR' is written ddf='kenward-roger'"):
         mixfit.options.ddf = "KR"

@@ -8,7 +8,7 @@ and W_j = diag(w_j) the shares that the data leave of their prior standard devia
 w = 0 leaves b itself, whose posterior the data hold in place whatever T is; w = 1 leaves T0 T^{-1} b, which is a priori
 independent of T (Papaspiliopoulos, Roberts & Skoeld 2007, Statistical Science 22, 59-73). The v and the coefficients
 are whitened by the Gaussian approximation at the fit: a Cholesky factor of [Z X]'W[Z X] with the precisions of both
-priors.
+priors. Effects that each belong to one row are none of the coordinates: see `mixfit.bayes.row_integral`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from scipy.sparse import csr_array
 
 from mixfit.bayes.collapsed import Conditional
 from mixfit.bayes.distributions import Normal, StudentT
+from mixfit.bayes.row_integral import RowIntegral, row_term
 from mixfit.covariance.steps import split_theta
 from mixfit.errors import PriorError
 
@@ -48,6 +49,8 @@ _MOST_DENSE = 1500
 _START_SPREAD = 0.3
 # Coordinates of covariances beyond which double precision has no density.
 _FARTHEST = 16.0
+# Rows times draws that are held at a time.
+_CELLS_AT_ONCE = 400_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +124,10 @@ class GeneralizedPosterior:
         self._offset = np.zeros(len(self._y)) if design.offset is None else design.offset
         self._constant = float(np.broadcast_to(self._family.log_constant(self._y, self._prior), self._y.shape).sum())
         self._X = fit.model.exog
-        self._Z = _sparse(design.random)
+        self._row = row_term(design.random)
+        self._random = [r for t, r in enumerate(design.random) if t != self._row]
+        self._integral = RowIntegral(self._family, self._y, fit.prior, fit.dispersion, fit.estimate.eta)
+        self._Z = _sparse(self._random)
         self._Zt = csr_array(self._Z.T)
         self._q = self._Z.shape[1]
         theta = split_theta([r.structure for r in design.random], fit.estimate.theta)
@@ -132,7 +138,8 @@ class GeneralizedPosterior:
             ]
         )
         self.size = self._q + self._X.shape[1] + len(self.middle)
-        self._center = np.concatenate([*(b.ravel() for b in fit.estimate.modes), fit.estimate.beta])
+        modes = [b for t, b in enumerate(fit.estimate.modes) if t != self._row]
+        self._center = np.concatenate([*(b.ravel() for b in modes), fit.estimate.beta])
         self._root, self._terms = self._approximation()
 
     # The Gaussian approximation
@@ -143,8 +150,10 @@ class GeneralizedPosterior:
         for own in self.priors.coordinates:
             templates.append(own.templates(self.middle[None, start : start + own.size])[0])
             start += own.size
-        found = self._family.terms(self._y, self._prior, self.fit.estimate.eta, self.fit.dispersion)
-        weights = np.where(found.observed > 0.0, found.observed, found.expected)
+        weights = self._integral.weights
+        if self._row is not None:
+            weights = self._integral.weights_at(self._row_deviations(self.middle[None])[0])
+        templates = [t for i, t in enumerate(templates) if i != self._row]
         precisions = [np.linalg.inv(t @ t.T) for t in templates]
         if self._q + self._X.shape[1] <= _MOST_DENSE:
             root = self._dense_root(weights, precisions)
@@ -154,22 +163,36 @@ class GeneralizedPosterior:
             spread = np.concatenate([np.sqrt(np.einsum("qaa->qa", c)).ravel() for c in variance])
             x = np.sqrt(np.einsum("np,n,np->p", self._X, weights, self._X))
             root = np.concatenate([spread, 1.0 / x])
-        terms, first, start = [], 0, 0
-        for own, t, c in zip(self.priors.coordinates, templates, variance, strict=True):
+        terms, first = [], 0
+        places = [place for i, place in enumerate(self._places()) if i != self._row]
+        for (own, at), t, c in zip(places, templates, variance, strict=True):
             q, k, _ = c.shape
             sd = np.linalg.norm(t, axis=1)
             share = np.minimum(np.sqrt(np.einsum("qaa->qa", c)) / sd, 1.0)
             inverse = np.asarray(np.linalg.inv(t / sd[:, None]), dtype=float)
-            rows, at = slice(first, first + q * k), slice(start, start + own.size)
+            rows = slice(first, first + q * k)
             terms.append(_Term(own, rows, at, q, sd, inverse, share))
-            first, start = rows.stop, at.stop
+            first = rows.stop
         return root, terms
+
+    def _places(self) -> list[tuple[TermCoordinates, slice]]:
+        """The coordinates of every term, and where they stand."""
+        ends = np.cumsum([0, *self.priors.sizes])
+        return [
+            (own, slice(int(a), int(b))) for own, a, b in zip(self.priors.coordinates, ends, ends[1:], strict=False)
+        ]
+
+    def _row_deviations(self, x: Array) -> Array:
+        """Standard deviations (R, n) of the rows' own effects at coordinates (R, m)."""
+        assert self._row is not None
+        (own, at), r = self._places()[self._row], self.fit.model.design.random[self._row]
+        return np.asarray(own.templates(x[:, at])[:, :, 0] * np.abs(r.Z[:, 0]))
 
     def _dense_root(self, weights: Array, precisions: Sequence[Array]) -> Array:
         columns = np.concatenate([self._Z.toarray(), self._X], axis=1)
         precision = columns.T @ (weights[:, None] * columns)
         first = 0
-        for r, own in zip(self.fit.model.design.random, precisions, strict=True):
+        for r, own in zip(self._random, precisions, strict=True):
             q, k = r.grouping.n_levels, len(own)
             block = precision[first : first + q * k, first : first + q * k]
             for a in range(k):
@@ -183,7 +206,7 @@ class GeneralizedPosterior:
 
     def _own_covariances(self, covariance: Array) -> list[Array]:
         out, first = [], 0
-        for r in self.fit.model.design.random:
+        for r in self._random:
             q, k = r.grouping.n_levels, len(r.columns)
             block = covariance[first : first + q * k, first : first + q * k].reshape(q, k, q, k)
             every = np.arange(q)
@@ -194,7 +217,7 @@ class GeneralizedPosterior:
     def _level_covariances(self, weights: Array, precisions: Sequence[Array]) -> list[Array]:
         """Of each level by itself, (q_t, k_t, k_t)."""
         out = []
-        for r, own in zip(self.fit.model.design.random, precisions, strict=True):
+        for r, own in zip(self._random, precisions, strict=True):
             k = len(own)
             products = np.empty((r.grouping.n_levels, k, k))
             for a in range(k):
@@ -228,11 +251,26 @@ class GeneralizedPosterior:
         diagonal = (1.0 - w) + w * np.einsum("rii->ri", ratio)[:, None]
         return _Centred(t, inverse, sd, root, ratio, v, b, b @ inverse.swapaxes(1, 2), stretch, diagonal)
 
-    def unpack(self, z: Array) -> tuple[Array, Conditional]:
-        """Coordinates of the terms (R, m), and coefficients and effects, of places (R, d)."""
+    def unpack(self, z: Array, rng: np.random.Generator) -> tuple[Array, Conditional]:
+        """Coordinates of the terms (R, m), and coefficients and effects, those of rows drawn, of places (R, d)."""
         d = self._q + self._X.shape[1]
         values, x = self._colour(z[:, :d]), z[:, d:]
-        return x, Conditional(values[:, self._q :], tuple(self._place(t, x, values).b for t in self._terms))
+        beta, effects = values[:, self._q :], [self._place(t, x, values).b for t in self._terms]
+        if self._row is not None:
+            effects.insert(self._row, self._of_rows(beta, effects, x, rng))
+        return x, Conditional(beta, tuple(effects))
+
+    def _of_rows(self, beta: Array, effects: Sequence[Array], x: Array, rng: np.random.Generator) -> Array:
+        """Effects (R, n, 1) of the rows' own term, drawn given everything else, by level."""
+        assert self._row is not None
+        r, out = self.fit.model.design.random[self._row], np.empty((len(x), len(self._y)))
+        for first in range(0, len(x), step := max(1, _CELLS_AT_ONCE // len(self._y))):
+            at = slice(first, first + step)
+            b = np.concatenate([e[at].reshape(len(beta[at]), -1) for e in effects], axis=1)
+            eta = (self._Z @ b.T).T + beta[at] @ self._X.T + self._offset
+            shift = self._integral.draw(eta, self._row_deviations(x[at]), rng)
+            out[at, r.grouping.codes] = shift / r.Z[:, 0]
+        return out[:, :, None]
 
     # The density
 
@@ -258,32 +296,43 @@ class GeneralizedPosterior:
         eta += beta @ self._X.T
         eta += self._offset
         contrasts = beta @ self.priors.contrasts.T
-        value = self._log_likelihood(eta)
+        value, score, by_log_s = self._likelihood(eta, x, slopes)
         for i, of_contrast in enumerate(self.priors.fixed):
             value = value + of_contrast.log_density(contrasts[:, i])
         slope = np.zeros(z.shape)
-        pull = self._pull(eta, contrasts) if slopes else np.empty((len(z), 0))
-        none = np.zeros(len(z))
-        for term, prior, own in zip(self._terms, self.priors.terms, placed, strict=True):
-            found = prior.density(x[:, term.at], none)
-            value = value + found.value + _log_density(term, own)
+        pull = self._pull(score, contrasts) if slopes else np.empty((len(z), 0))
+        none, own_terms = np.zeros(len(z)), iter(zip(self._terms, placed, strict=True))
+        for i, (prior, (_, at)) in enumerate(zip(self.priors.terms, self._places(), strict=True)):
+            found = prior.density(x[:, at], none)
+            value = value + found.value
+            if i == self._row:
+                slope[:, d:][:, at] = found.slope + by_log_s[:, None]
+                continue
+            term, own = next(own_terms)
+            value = value + _log_density(term, own)
             if slopes:
                 by_template, by_v = _pull_back(term, own, pull[:, term.rows].reshape(own.b.shape))
                 pull[:, term.rows] = by_v.reshape(len(z), -1)
-                along = term.coordinates.template_slopes(x[:, term.at], own.template, by_template)
-                slope[:, d:][:, term.at] = found.slope + along
+                along = term.coordinates.template_slopes(x[:, at], own.template, by_template)
+                slope[:, d:][:, at] = found.slope + along
         if slopes:
             slope[:, :d] = pull @ self._root if self._root.ndim == 2 else pull * self._root
         return value, slope
 
-    def _log_likelihood(self, eta: Array) -> Array:
-        rows = self._family.log_kernel(self._y, self._prior, eta, self.fit.dispersion)
+    def _likelihood(self, eta: Array, x: Array, slopes: bool) -> tuple[Array, Array, Array]:
+        """Log likelihood (R,), and its slopes in the predictor (R, n) and the log deviation of rows' effects (R,)."""
+        phi, by_log_s = self.fit.dispersion, np.zeros(len(eta))
+        if self._row is not None:
+            rows, score, own = self._integral.evaluate(eta, self._row_deviations(x), slopes=slopes)
+            by_log_s = own.sum(axis=1) if slopes else by_log_s
+        else:
+            rows = self._family.log_kernel(self._y, self._prior, eta, phi)
+            score = self._family.terms(self._y, self._prior, eta, phi).score if slopes else rows
         value = rows.sum(axis=1) + self._constant
-        return np.where(np.isnan(value), -np.inf, value)
+        return np.where(np.isnan(value), -np.inf, value), score, by_log_s
 
-    def _pull(self, eta: Array, contrasts: Array) -> Array:
+    def _pull(self, score: Array, contrasts: Array) -> Array:
         """Slopes of the likelihood in (b, beta), and of the coefficients' prior."""
-        score = self._family.terms(self._y, self._prior, eta, self.fit.dispersion).score
         own = np.stack([p.slope(contrasts[:, i]) for i, p in enumerate(self.priors.fixed)], axis=1)
         return np.concatenate([(self._Zt @ score.T).T, score @ self._X + own @ self.priors.contrasts], axis=1)
 

@@ -194,7 +194,7 @@ def _generalized(
     starts, spread = density.start(chains, rng, _START_SPREAD)
     demand_finite(density, starts, density.middle)
     made = sample_hmc(density, starts, spread, draws=draws, warmup=_WARMUP, target=_TARGET, rng=rng)
-    x, drawn = density.unpack(made.x.reshape(-1, density.size))
+    x, drawn = density.unpack(made.x.reshape(-1, density.size), rng)
     return _kept(x.reshape(*made.x.shape[:2], -1), drawn), _trajectories(made), None
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
-from zlib import crc32
 
 import numpy as np
 
@@ -299,7 +298,7 @@ class Design:
         Of a response in ordered categories, whose numbers from 1 on are y.
     excluded : Excluded, or None
         All rows of the data, where results are to be padded to them.
-    solver : {"auto", "dense", "sparse"}
+    solver : {"auto", "dense", "sparse", "iterative"}
         How the factor of crossed effects is to be held.
     """
 
@@ -332,11 +331,6 @@ class Design:
     def n_rows(self) -> int:
         """Number of rows used."""
         return len(self.y)
-
-    @property
-    def fingerprint(self) -> tuple[int, ...]:
-        """Checksums of response, offset and weights over the rows used, in their order; 0 where there is none."""
-        return tuple(0 if v is None else crc32(v.tobytes()) for v in (self.y, self.offset, self.weights))
 
     @property
     def representatives(self) -> Design:

@@ -16,6 +16,7 @@ from mixfit.fitted.draws import independent
 from mixfit.fitted.ranef import coef, ranef
 from mixfit.fitted.simulate import simulate
 from mixfit.fitted.singular import any_singular, undetermined
+from mixfit.helped import Helped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ __all__ = ["Fitted"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Fitted:
+class Fitted(Helped):
     """Estimates of a mixed model. Pickles without what it has computed.
 
     Attributes

@@ -16,6 +16,7 @@ from mixfit.fitted.linear_predictor import complete_variance, kept_columns, line
 from mixfit.fitted.predict import check_levels, predictors_of, rows_to_predict
 from mixfit.fitted.protocols import is_generalized
 from mixfit.fitted.re_form import select
+from mixfit.spellings import nearest
 from mixfit.tables.layout import shown
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def predict_part(
     """Predictions of what `GeneralizedResults.predict` calls `what`."""
     further = fit.estimate.further
     if what not in _WHAT:
-        raise FitError(f"what is one of {', '.join(map(repr, _WHAT))}, not {what!r}.")
+        raise FitError(f"what is one of {', '.join(map(repr, _WHAT))}, not {what!r}.{nearest(what, _WHAT)}")
     if what == "zero" and ZERO not in further:
         raise FitError("The model has no zi=, and so no probability of a further zero.")
     whole = re_form is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,10 +16,13 @@ from mixfit.fitted.core import Fitted
 from mixfit.fitted.further import dispersion_of, mixed_moments, predict_part, zero_of
 from mixfit.fitted.marginal import marginal_means
 from mixfit.fitted.predict import predicted, row_predictors
+from mixfit.fitted.predict_batches import predict_source
 from mixfit.fitted.re_form import is_marginal
 from mixfit.fitted.residuals import conditional_residuals, mixture_residuals, overdispersion_test
+from mixfit.spellings import nearest
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
@@ -304,14 +307,16 @@ class FittedGeneralized(Fitted):
         allow_new_levels: bool = False,
         se: bool = False,
         what: Literal["response", "conditional", "zero", "dispersion", "link"] | None = None,
-    ) -> pd.Series[float] | pd.DataFrame:
+        to: str | os.PathLike[str] | None = None,
+    ) -> pd.Series[float] | pd.DataFrame | int:
         """Predict the mean response or the linear predictor, offset included.
 
         Parameters
         ----------
-        newdata : frame, optional
+        newdata : frame or source, optional
             Rows to predict, with the columns of the formula; the rows of the fit by default. A
-            row with a missing value gives NaN.
+            row with a missing value gives NaN. Rows that need not fit in memory are a source, as `mixfit.mixed`
+            takes them: a path of Parquet files, a Polars ``LazyFrame``, a DuckDB relation, ...
         type : {"response", "link"}
             The mean at the linear predictor, or that itself.
         re_form : None, str, False or sequence of str
@@ -333,10 +338,14 @@ class FittedGeneralized(Fitted):
             that mean; p, the probability of a further zero (of a hurdle: of any); the dispersion, as glmmTMB gives it:
             phi, and of families whose variance phi multiplies (gaussian, gamma, inverse.gaussian) its square root;
             the linear predictor of the mean. It goes before `type`.
+        to : path, optional
+            Of a source: a Parquet file to write, batch by batch, with all columns of the source and beside them
+            ``.fitted`` and, with `se`, ``.fitted_se``.
 
         Returns
         -------
-        Series, shape (m,), or DataFrame
+        Series, shape (m,), or DataFrame, or int
+            With `to` the number of rows written.
             With `se`, the columns ``mean`` and ``mean_se``.
 
         Raises
@@ -367,7 +376,18 @@ class FittedGeneralized(Fitted):
         [0.216, 0.097]
         """
         if type not in ("response", "link"):
-            raise FitError(f"predict has the types 'response' and 'link', not {type!r}")
+            near = nearest(type, ("response", "link"))
+            raise FitError(f"predict has the types 'response' and 'link', not {type!r}.{near}")
+        asked: dict[str, Any] = {
+            "type": type,
+            "re_form": re_form,
+            "allow_new_levels": allow_new_levels,
+            "se": se,
+            "what": what,
+        }
+        batches = predict_source(self.predict, self.model.design, newdata, to, **asked)
+        if batches is not None:
+            return batches
         if is_marginal(re_form) and what not in (None, "response"):
             raise FitError(f"re_form='marginal' averages the response, and what={what!r} is asked for.")
         if (self.estimate.further or what is not None) and not is_marginal(re_form):

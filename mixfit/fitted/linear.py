@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,15 @@ from mixfit.errors import FitError
 from mixfit.fitted.core import Fitted
 from mixfit.fitted.linear_predictor import training_predictor
 from mixfit.fitted.predict import predicted, row_predictors
+from mixfit.fitted.predict_batches import predict_source
 from mixfit.fitted.re_form import is_marginal, select
 from mixfit.fitted.residual_covariance import residual_deviations, whitened
 from mixfit.fitted.residuals import scale_residuals
+from mixfit.spellings import nearest
 
 if TYPE_CHECKING:
+    import os
+
     from numpy.typing import ArrayLike
 
     from mixfit.fitted.protocols import Kind, LinearFit, LinearModel
@@ -143,14 +147,16 @@ class FittedLinear(Fitted):
         allow_new_levels: bool = False,
         se: bool = False,
         type: Literal["link", "response"] = "link",  # noqa: A002
-    ) -> pd.Series[float] | pd.DataFrame:
+        to: str | os.PathLike[str] | None = None,
+    ) -> pd.Series[float] | pd.DataFrame | int:
         """Predict the mean response, offset included.
 
         Parameters
         ----------
-        newdata : frame, optional
+        newdata : frame or source, optional
             Rows to predict, with the columns of the formula; the rows of the fit by default. A
-            row with a missing value gives NaN.
+            row with a missing value gives NaN. Rows that need not fit in memory are a source, as `mixfit.mixed`
+            takes them: a path of Parquet files, a Polars ``LazyFrame``, a DuckDB relation, ...
         re_form : None, str, False or sequence of str
             Random effects to include: all of them (None), none (``"population"``, ``False``,
             ``"~0"``), those of a formula such as ``"~(1 | Subject)"``, or those of the named
@@ -165,10 +171,14 @@ class FittedLinear(Fitted):
             Of a transformed response, such as ``log(y)``: predictions on its scale, or what the inverse of the
             transformation makes of them (medians of y, where the residuals are symmetric, not means), with
             standard errors by the delta method.
+        to : path, optional
+            Of a source: a Parquet file to write, batch by batch, with all columns of the source and beside them
+            ``.fitted`` and, with `se`, ``.fitted_se``.
 
         Returns
         -------
-        Series, shape (m,), or DataFrame
+        Series, shape (m,), or DataFrame, or int
+            With `to` the number of rows written.
             With `se`, the columns ``mean`` and ``mean_se``. On the scale of a transformed response the series, or
             the axis of the columns, has its name.
 
@@ -204,7 +214,12 @@ class FittedLinear(Fitted):
         [255.9, 271.38]
         """
         if type not in ("response", "link"):
-            raise FitError(f"predict has the types 'response' and 'link', not {type!r}")
+            near = nearest(type, ("response", "link"))
+            raise FitError(f"predict has the types 'response' and 'link', not {type!r}.{near}")
+        asked: dict[str, Any] = {"re_form": re_form, "allow_new_levels": allow_new_levels, "se": se, "type": type}
+        batches = predict_source(self.predict, self.model.design, newdata, to, **asked)
+        if batches is not None:
+            return batches
         transformation = self.model.design.transformation
         if transformation is not None and type == "response":
             transformation.require_inverse()

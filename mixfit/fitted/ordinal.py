@@ -324,9 +324,11 @@ class FittedOrdinal(FittedGeneralized):
         if asked not in _WHAT:
             raise FitError(f"predict of ordered categories gives {', '.join(map(repr, _WHAT))}, not {asked!r}.")
         if asked in ("link", "linear"):
-            return super().predict(
+            linear = super().predict(
                 newdata, type="link", re_form=re_form, allow_new_levels=allow_new_levels, se=se, what=None
             )
+            assert not isinstance(linear, int)
+            return linear
         family = self.family if newdata is None else self.family_of(newdata)
         if se:
             if asked not in ("response", "prob"):

@@ -12,13 +12,12 @@ quasi-likelihood, not a likelihood, is maximal at the end.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.errors import BiasWarning, FitError
+from mixfit.errors import BiasWarning, FitError, warn
 from mixfit.families.continuous import Gaussian
 from mixfit.glmm.joint import FastObjective, joint_laplace
 from mixfit.glmm.minimize import minimize
@@ -111,12 +110,11 @@ def few_counts(family: Family, prior: Array, mu: Array) -> bool:
 def warn_of_bias(prior: Array, family: Family, eta: Array) -> None:
     """Issue BiasWarning to whoever called `fit`, for data with few counts."""
     if few_counts(family, prior, family.link.mean(eta)):
-        warnings.warn(
+        warn(
             f"Penalized quasi-likelihood is biased for {family.name} data as sparse as these: at least half of the "
             "rows expect fewer than 5 events or non-events. Variances of random effects tend to come out too small, "
             "fixed effects too close to zero. Use method='ml', with n_agq > 1 where there is one grouping factor.",
             BiasWarning,
-            stacklevel=3,
         )
 
 

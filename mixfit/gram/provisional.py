@@ -127,14 +127,16 @@ class ExactColumns:
         return Provisional(P, np.asarray(np.linalg.solve(change, gamma), dtype=float), scale)
 
 
-def exact_columns(corner: Array, basis: Provisional, square: float) -> ExactColumns:
+def exact_columns(corner: Array, basis: Provisional, square: float, squares: Array | float = 0.0) -> ExactColumns:
     """The exact bases of X and y, from [X~ y~]'[X~ y~] (c + 1, c + 1) and y'y.
 
-    A column is aliased where earlier ones leave less than RANK_TOLERANCE of its length, as in memory.
+    A column is aliased where earlier ones leave less than RANK_TOLERANCE of its length, as in memory. Of columns that
+    are sums, `squares` (c,) are those that nothing has cancelled in: a column is zero where so little of them is left.
     """
     c = len(corner) - 1
     back = solve_triangular(basis.P, np.eye(c)) if c else np.empty((0, 0))
     lengths = np.sqrt(np.maximum(np.einsum("ij,ij->j", back, corner[:c, :c] @ back), 0.0))
+    lengths[lengths <= RANK_TOLERANCE * np.sqrt(squares)] = 0.0
     kept, low, is_safe = _sequential_cholesky(corner[:c, :c], lengths)
     p = len(kept)
     # Q'[X~ y~]

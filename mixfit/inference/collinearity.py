@@ -18,7 +18,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from mixfit import wald
-from mixfit.arguments import check_probability
+from mixfit.defaults import coverage
 from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.inference.predictors import seen_from
@@ -85,13 +85,13 @@ def inflation_limits(factors: Array, nobs: int, p: int, level: float) -> Array:
         return np.asarray(1.0 / (1.0 - expit(np.column_stack([logit(r) - half, logit(r) + half]))))
 
 
-def collinearity(fit: Fit, *, level: float = 0.95, predictor: str = MEAN) -> Table:
+def collinearity(fit: Fit, *, level: float | None = None, predictor: str = MEAN) -> Table:
     """Tell how much the terms of the fixed part have in common, as ``performance::check_collinearity``.
 
     Parameters
     ----------
-    level : float
-        Coverage of the intervals.
+    level : float, optional
+        Coverage of the intervals; by default ``mixfit.options.level``, 0.95 at first.
     predictor : {"mean", "zi", "dispersion"}
         Whose terms.
 
@@ -123,7 +123,7 @@ def collinearity(fit: Fit, *, level: float = 0.95, predictor: str = MEAN) -> Tab
     >>> mixfit.mixed("distance ~ age * Sex + (1 | Subject)", teeth).fit().collinearity()["VIF"].round(2).tolist()
     [1.69, 4.08, 4.76]
     """
-    check_probability("level", level)
+    share = coverage(level)
     own = seen_from(fit, predictor)
     structure = own.model.design.fixed
     if structure is None:
@@ -140,7 +140,7 @@ def collinearity(fit: Fit, *, level: float = 0.95, predictor: str = MEAN) -> Tab
     correlation = wald.correlation(covariance[np.ix_(used, used)])
     factors = np.array([inflation(correlation, np.isin(used, c)) for c in columns.values()])
     df = np.array([len(c) for c in columns.values()])
-    limits = inflation_limits(factors, len(own.model.design.y), int(free.sum()), level)
+    limits = inflation_limits(factors, len(own.model.design.y), int(free.sum()), share)
     frame = pd.DataFrame(
         {
             "VIF": factors,

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from mixfit import wald
-from mixfit.arguments import check_flag, check_probability
+from mixfit.arguments import check_flag
+from mixfit.defaults import coverage
 from mixfit.tables.layout import shown
 from mixfit.tables.table import Table
 
@@ -97,13 +98,13 @@ class FitsByGroup:
         check_flag("pool", pool)
         return self.unscaled * self.sigma if pool else self.unscaled.mul(self.sigmas, axis=0)
 
-    def conf_int(self, alpha: float = 0.05, *, pool: bool = True) -> pd.DataFrame:
+    def conf_int(self, level: float | None = None, *, pool: bool = True) -> pd.DataFrame:
         """Compute t intervals of all coefficients.
 
         Parameters
         ----------
-        alpha : float
-            One less the coverage.
+        level : float, optional
+            Coverage; that of `mixfit.options` by default.
         pool : bool
             Whether with the pooled residual standard deviation and its degrees of freedom, or those of each level.
 
@@ -121,7 +122,7 @@ class FitsByGroup:
         Intercept  214.5  273.9
         Days        16.2   27.3
         """
-        check_probability("alpha", alpha)
+        alpha = 1.0 - coverage(level)
         errors = self.bse(pool=pool)
         df = np.full(len(self.df), float(self.df_resid)) if pool else self.df.to_numpy(dtype=np.float64)
         quantiles = wald.t_quantile(1.0 - alpha / 2.0, np.where(df > 0.0, df, np.nan))

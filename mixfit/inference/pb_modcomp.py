@@ -12,6 +12,7 @@ import pandas as pd
 
 from mixfit.arguments import check_count
 from mixfit.errors import DesignError, FitError
+from mixfit.helped import helped
 from mixfit.inference.null_models import by_ml, null_model
 from mixfit.inference.refit import Refits, Refitter, progress_bar
 from mixfit.tables.table import Table
@@ -166,6 +167,7 @@ class PBModcomp:
         return self.table.as_html()
 
 
+@helped
 def pb_modcomp(
     m1: Any,
     m0: Any,

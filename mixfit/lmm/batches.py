@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ from scipy.linalg import block_diag, solve_triangular
 from mixfit.brief import brief
 from mixfit.covariance.structure import Invariance
 from mixfit.covariance.term import Term
+from mixfit.design.batches.cells import CellStream
 from mixfit.factor.plan import make_plan
 from mixfit.gram.basis import fixed_basis
 from mixfit.gram.pattern import FactorRows
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["AssembledBatches", "assemble_batches"]
+__all__ = ["AssembledBatches", "assemble_batches", "spans"]
 
 # Passes over the rows until the provisional basis is safe: one, unless the rows that stand for all are unlike the
 # others; each takes half of the digits that are at risk.
@@ -60,7 +61,7 @@ class AssembledBatches:
     """
 
     assembly: Assembly
-    stream: Stream
+    stream: Stream | CellStream
     totals: Totals
     triangle: Array
     level_products: tuple[Array, ...]
@@ -69,7 +70,7 @@ class AssembledBatches:
     __repr__ = brief
 
 
-def assemble_batches(stream: Stream) -> AssembledBatches:
+def assemble_batches(stream: Stream | CellStream) -> AssembledBatches:
     """Form the cross-products of a stream, in one pass over its rows.
 
     Raises
@@ -79,11 +80,11 @@ def assemble_batches(stream: Stream) -> AssembledBatches:
     """
     sample = stream.sample
     terms = _Terms(sample)
-    response = sample.y if sample.offset is None else sample.y - sample.offset
+    response = (sample.y if sample.offset is None else sample.y - sample.offset) - stream.shift[0]
     basis = provisional(sample.X, response)
     for _ in range(_MOST_PASSES):
         found = _pass(stream, basis, terms)
-        exact = exact_columns(found.gram.corner, basis, found.square)
+        exact = exact_columns(found.gram.corner, basis, found.square, found.squares)
         if exact.response is None or exact.is_safe:
             break
         basis = exact.better(basis)
@@ -91,6 +92,12 @@ def assemble_batches(stream: Stream) -> AssembledBatches:
     if exact.response is None:
         raise explained(sample.endog_name)
     return _assembled(stream, terms, found, basis, exact)
+
+
+def spans(assembled: AssembledBatches) -> bool:
+    """Whether the rows that stand for all have the columns of X depend on one another as all rows have them."""
+    kept = fixed_basis(np.ascontiguousarray(assembled.stream.sample.X.T)).kept
+    return np.array_equal(kept, assembled.assembly.fixed.kept)
 
 
 class _Terms:
@@ -134,18 +141,20 @@ class _Pass:
     gram: Gram
     totals: Totals
     square: float
+    squares: Array
     log_weights: float
     plain: Array
     mean_squares: tuple[Array, ...]
     outside: tuple[pa.Table, ...]
 
 
-def _pass(stream: Stream, basis: Provisional, terms: _Terms) -> _Pass:
+def _pass(stream: Stream | CellStream, basis: Provisional, terms: _Terms) -> _Pass:
     sums = GramSums(terms.k, terms.n_levels, len(basis.P) + 1)
     totals, span = stream.totals(), _Span(stream.sample.X)
     square = log_weights = 0.0
     plain = np.zeros((len(basis.P), len(basis.P)))
-    squares = [np.zeros(len(r.columns)) for r in terms.random]
+    of_terms = [np.zeros(len(r.columns)) for r in terms.random]
+    squares = np.zeros(len(basis.P))
     for batch in stream.batches(totals):
         root = None
         rows = basis.rows(batch.X, batch.y)
@@ -159,13 +168,15 @@ def _pass(stream: Stream, basis: Provisional, terms: _Terms) -> _Pass:
         square += float(weighted @ weighted)
         sums.add(terms.rows(batch, root), rows)
         span.add(batch)
-        for own, z in zip(squares, batch.Z, strict=True):
+        if batch.squares is not None:
+            squares += batch.squares
+        for own, z in zip(of_terms, batch.Z, strict=True):
             own += np.einsum("nk,nk->k", z, z)
-    gram = sums.gram()
+    gram = replace(sums.gram(), n=totals.n)
     if not log_weights and not plain.any():
         plain = gram.corner[:-1, :-1]
-    means = tuple(own / gram.n for own in squares)
-    return _Pass(gram, totals, square, log_weights, plain, means, tuple(span.tables))
+    means = tuple(own / gram.n for own in of_terms)
+    return _Pass(gram, totals, square, squares, log_weights, plain, means, tuple(span.tables))
 
 
 class _Span:
@@ -182,7 +193,7 @@ class _Span:
 
     def add(self, batch: Batch) -> None:
         """Take in a batch."""
-        while self._space is not None:
+        while self._space is not None and batch.table is not None:
             outside = np.flatnonzero(~self._space.contains(batch.X))
             if not len(outside):
                 return
@@ -191,7 +202,7 @@ class _Span:
 
 
 def _assembled(
-    stream: Stream, terms: _Terms, found: _Pass, basis: Provisional, exact: ExactColumns
+    stream: Stream | CellStream, terms: _Terms, found: _Pass, basis: Provisional, exact: ExactColumns
 ) -> AssembledBatches:
     assert exact.response is not None
     places = _places(terms)
@@ -216,11 +227,14 @@ def _assembled(
         log_scale=float(np.log(exact.response.scale)),
         lengths=tuple(float(R[0, 0]) for R in bases),
     )
-    stage = ResidualStage()
-    assembly = Assembly(problem, exact.fixed, exact.response, tuple(bases), (), stream.sample.endog_name, stage)
+    stage, response = ResidualStage(), exact.response
+    shift, constant = stream.shift
+    if constant is not None:
+        response = replace(response, gamma=response.gamma + shift * exact.all_columns[:, constant])
+    assembly = Assembly(problem, exact.fixed, response, tuple(bases), (), stream.sample.endog_name, stage)
     return AssembledBatches(
         assembly=assembly,
-        stream=stream.with_rows(found.outside) if found.outside else stream,
+        stream=stream if isinstance(stream, CellStream) or not found.outside else stream.with_rows(found.outside),
         totals=found.totals,
         triangle=exact_columns(_without_response(found.plain), basis, 0.0).fixed.triangle,
         level_products=tuple(_in_columns(own, P) for own, P in zip(products, terms.P, strict=True)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +14,7 @@ from mixfit.design.across import refuse_related
 from mixfit.design.rows import subset
 from mixfit.errors import DataError, FitError
 from mixfit.gram.row_space import row_space
+from mixfit.helped import Helped
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["MixedModel", "refuse_penalized"]
 
 
-class MixedModel:
+class MixedModel(Helped):
     """A model's formula, design and names.
 
     Parameters
@@ -49,6 +51,8 @@ class MixedModel:
 
     data_name: str | None = None
     call: Call | None = None
+    note: str | None = None
+    """What a summary of its fits must say of how the model came about."""
     priors: Priors | str | None = None
     """What the fits of this model are penalized by."""
 
@@ -287,6 +291,12 @@ class MixedModel:
         if self.call is None:
             raise FitError("This model was not made by mixfit.mixed(formula, data): there is nothing to update.")
         return self.call.changed(self.design, formula, changes)
+
+    def marked(self, note: str) -> Self:
+        """The same model with a note on how it came about, which summaries show."""
+        model = copy.copy(self)
+        model.note = note
+        return model
 
     def of_rows(self, keep: NDArray[np.bool_]) -> Self:
         """The same model of some of its rows.

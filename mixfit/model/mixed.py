@@ -10,6 +10,7 @@ from mixfit.design.build import build
 from mixfit.design.some_rows import some_rows
 from mixfit.errors import FormulaError
 from mixfit.formula import parse, parse_predictor
+from mixfit.helped import helped
 from mixfit.model.call import remembered
 from mixfit.model.linear import LinearMixedModel
 
@@ -28,6 +29,7 @@ __all__ = ["mixed"]
 
 
 @remembered
+@helped
 def mixed(
     formula: str,
     data: Any,
@@ -104,10 +106,12 @@ def mixed(
         Names that the formula's expressions may use besides the columns.
     chunk_rows : int, optional
         Of a source: the most rows that are in memory at a time, 131,072 by default. A frame in memory stays as it is.
-    solver : {"auto", "dense", "sparse"}
+    solver : {"auto", "dense", "sparse", "iterative"}
         How the factor of crossed effects is held: as one dense matrix, or as a sparse one, which knows parts that do
         not meet (teachers and pupils of separate schools) and levels that meet few others; by default as costs less,
-        which the model's ``plan`` tells. Estimates are the same.
+        which the model's ``plan`` tells. Estimates are the same. ``"iterative"`` is for linear models of more levels
+        than fit either way (100,000 users and as many items): log-determinants and traces are estimates by random
+        vectors, whose errors ``fit.certificate`` has.
 
     Returns
     -------
@@ -148,6 +152,8 @@ def mixed(
     structured = residual is not None or dispersion is not None
     elsewhere = _random_elsewhere(zi, dispersion)
     parsed = parse(formula, random=None if structured or elsewhere else True)
+    if solver == "iterative" and (structured or elsewhere or family not in (None, "gaussian")):
+        raise FormulaError("solver='iterative' is for linear models with independent residuals: leave it out.")
     if elsewhere or (family is not None and family != "gaussian"):
         # Families bring scipy.special along: who fits linear models need not wait for it.
         from mixfit.families.ordinal import Ordinal

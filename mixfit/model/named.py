@@ -12,7 +12,7 @@ from mixfit.design.types import MEAN
 from mixfit.errors import ArgumentError, FitError, FormulaError
 from mixfit.glmm.given import GivenStart
 from mixfit.glmm.held import Held
-from mixfit.model.starts import read_fixed_start, read_start
+from mixfit.model.starts import AS_IN_LME4, LME4_PARTS, read_fixed_start, read_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -108,6 +108,8 @@ def _named_start(assembly: GeneralizedAssembly, design: Design, start: Mapping[s
     FitError
         For another name, or a value that cannot be.
     """
+    if any(np.ndim(start[name]) for name in LME4_PARTS.intersection(start)):
+        raise FitError(AS_IN_LME4)
     places, deviations = _places(assembly, design), _deviations(design)
     fixed, thetas, phi = {}, {}, None
     for name, given in start.items():

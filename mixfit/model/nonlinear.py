@@ -25,6 +25,7 @@ from mixfit.formula import parse
 from mixfit.formula.nonlinear import fixed_terms, parse_nonlinear
 from mixfit.gram.basis import fixed_basis
 from mixfit.gram.residual import ResidualStage
+from mixfit.helped import helped
 from mixfit.lmm.assemble import random_rows
 from mixfit.model.base import MixedModel
 from mixfit.model.call import remembered
@@ -75,6 +76,7 @@ class _Stack:
 
 
 @remembered
+@helped
 def nonlinear(
     formula: str,
     data: Any,

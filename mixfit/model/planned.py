@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.design.columns import Columns
-from mixfit.errors import FormulaError
+from mixfit.errors import FormulaError, ParameterError
 from mixfit.families.resolve import resolve_family
 from mixfit.fitted.stated import slots
 from mixfit.model.mixed import mixed
@@ -117,6 +117,8 @@ def design(
     resolved = None if family is None else resolve_family(family)
     if resolved is not None and resolved.is_linear:
         resolved = None
+    if resolved is not None and resolved.kind == "ordinal":
+        raise ParameterError("Parameters cannot be stated of ordered categories, only estimated from data.")
     rows[name] = _placeholder(resolved, len(rows), zeros=zi is not None)
     model = mixed(
         text,

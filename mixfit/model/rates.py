@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mixfit.errors import FitError
 from mixfit.families.proportions import BetaBinomial
+from mixfit.helped import helped
 from mixfit.rates.estimate import check, estimate_joint, estimate_marginal
 from mixfit.rates.moments import estimate_moments
 from mixfit.rates.read import read_units
@@ -21,6 +22,7 @@ __all__ = ["beta_binomial"]
 _METHODS = {"marginal": estimate_marginal, "joint": estimate_joint, "moments": estimate_moments}
 
 
+@helped
 def beta_binomial(
     successes: str | ArrayLike,
     trials: str | ArrayLike | None = None,

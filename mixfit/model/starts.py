@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["read_fixed_start", "read_start"]
+__all__ = ["AS_IN_LME4", "LME4_PARTS", "read_fixed_start", "read_start"]
+
+#: Names of the parts of lme4's ``start = list(theta = , fixef = )``.
+LME4_PARTS = frozenset({"theta", "fixef", "beta"})
+#: What these parts are here.
+AS_IN_LME4 = (
+    "start= takes theta by itself, start=[...], in one array or an array for each random term; fixed effects to start "
+    "from are start_fixed=[...], of generalized models."
+)
 
 
 def read_start(random: Sequence[RandomDesign], start: Any, in_formula_order: Callable[[Array], Array]) -> list[Array]:
@@ -32,6 +41,8 @@ def read_start(random: Sequence[RandomDesign], start: Any, in_formula_order: Cal
     FitError
         For anything else, with the shapes that the terms take.
     """
+    if isinstance(start, Mapping) and not LME4_PARTS.isdisjoint(start):
+        raise FitError(AS_IN_LME4)
     structures = [r.structure for r in random]
     whole = _numbers(start)
     if whole is not None and whole.shape == (sum(s.n_parameters for s in structures),):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mixfit.design.batches.read import open_stream
+from mixfit.design.batches.cells import CellStream, grouped_stream
+from mixfit.design.batches.read import ask, open_stream, refuse_structures
 from mixfit.design.batches.types import StreamedDesign, StreamedGrouping, StreamedRandomDesign
 from mixfit.design.grouping import check_random
 from mixfit.design.parts import check_names
 from mixfit.errors import ArgumentError, FormulaError, RowsError
 from mixfit.formula import parse
-from mixfit.lmm.batches import assemble_batches
+from mixfit.lmm.batches import assemble_batches, spans
 from mixfit.model.base import MixedModel
 from mixfit.model.linear import LinearMixedModel
+from mixfit.sources.source import CHUNK_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.arguments import Solver
+    from mixfit.design.batches.read import Stream
     from mixfit.design.types import Design
     from mixfit.lmm.batches import AssembledBatches
     from mixfit.sources.source import Source
@@ -29,9 +31,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 __all__ = ["StreamedLinearModel", "streamed"]
-
-# Rows at a time: arrays of some megabytes, which a processor's cache holds in part, and few enough calls.
-_CHUNK_ROWS = 2**17
 
 
 class StreamedLinearModel(LinearMixedModel):
@@ -41,6 +40,13 @@ class StreamedLinearModel(LinearMixedModel):
     ----------
     formula : str
     assembled : AssembledBatches
+
+    Attributes
+    ----------
+    engine : {"batches", "grouped sums"}
+        How the cross-products were formed: from the rows, batch by batch; or from sums of products that a database or a
+        lazy frame grouped by the levels of all factors, which is possible where the columns of the model are products
+        of plain columns, without weights, and there are many rows for each combination of levels.
 
     Examples
     --------
@@ -58,6 +64,7 @@ class StreamedLinearModel(LinearMixedModel):
 
     def __init__(self, formula: str, assembled: AssembledBatches) -> None:
         self._assembly = assembled.assembly
+        self.engine = "grouped sums" if isinstance(assembled.stream, CellStream) else "batches"
         MixedModel.__init__(self, formula, _design(assembled), assembled.assembly.fixed.kept)
 
     def with_response(self, y: ArrayLike) -> NoReturn:
@@ -100,7 +107,7 @@ def _design(assembled: AssembledBatches) -> StreamedDesign:
         sample,
         random,
         n_rows=totals.n,
-        n_dropped=assembled.stream.scan.n_dropped,
+        n_dropped=assembled.stream.n_dropped,
         means={name: moments.mean for name, moments in totals.variables.items()},
         mean_offset=totals.offset.mean,
         fingerprint=totals.fingerprint,
@@ -132,17 +139,30 @@ def streamed(
                 f"{name}= is for data in memory: of rows in batches only linear models with independent residuals are "
                 "estimated. Read what the model needs of the source into a frame."
             )
-    chunk = _CHUNK_ROWS if chunk_rows is None else chunk_rows
+    chunk = CHUNK_ROWS if chunk_rows is None else chunk_rows
     if not isinstance(chunk, int) or isinstance(chunk, bool) or chunk < 1:
         raise ArgumentError(f"chunk_rows is a number of rows, 1 or more, not {chunk_rows!r}.")
     if na_action not in ("drop", "raise"):
         raise ValueError(f"na_action must be 'drop' or 'raise', not {na_action!r}")
-    stream = open_stream(parse(formula, random=True), source, weights, offset, na_action, context, chunk)
+    asked = ask(parse(formula, random=True), source, weights, offset, context, chunk)
+    cells = grouped_stream(asked, na_action)
+    if cells is not None:
+        _check(cells)
+        assembled = assemble_batches(cells.with_solver(solver))
+        if spans(assembled):
+            return StreamedLinearModel(formula, assembled)
+    stream = open_stream(asked, na_action)
+    _check(stream)
+    return StreamedLinearModel(formula, assemble_batches(stream.with_solver(solver)))
+
+
+def _check(stream: Stream | CellStream) -> None:
+    """Refuse what the rows that stand for all tell to be refused."""
     sample = stream.sample
+    refuse_structures(sample)
     check_names(sample.exog_names, "the fixed effects")
     for term in sample.random:
         check_names(term.columns, term.text)
     # Of two factors that divide alike the rows that stand for all, those spread over the source among them, the data
     # cannot tell.
-    check_random(sample.random, stream.scan.n_used)
-    return StreamedLinearModel(formula, assemble_batches(replace(stream, sample=replace(sample, solver=solver))))
+    check_random(sample.random, stream.n_used)

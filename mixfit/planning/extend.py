@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     Index = NDArray[np.intp]
 
-__all__ = ["extend"]
+__all__ = ["extend", "levels_of"]
 
 # Steps between the values of a covariate that differ by less than this share of them are equal.
 _EQUAL_STEPS = 1e-9
@@ -64,37 +65,67 @@ def extend(data: pd.DataFrame, along: Mapping[str, int | Iterable[Any]], groups:
             raise DataError(
                 f"The layout has no factor {name!r} to go along; its columns are {', '.join(map(repr, data.columns))}."
             )
-        data = _along(data, name, levels, set(groups))
+        data = _along(data, name, levels, groups)
     return data
 
 
-def _along(data: pd.DataFrame, name: str, levels: int | Iterable[Any], groups: set[str]) -> pd.DataFrame:
+def levels_of(data: pd.DataFrame, name: str, groups: Collection[str] = ()) -> int:
+    """How many levels a column has, in each of the levels of groups that it lies within: their largest number.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"school": ["a", "a", "b", "b"], "room": ["1", "2", "3", "4"], "pupil": list("wxyz")})
+    >>> levels_of(frame, "school"), levels_of(frame, "room", ["school", "room"])
+    (2, 2)
+    """
+    codes, _ = _coded(data[name])
+    return int(np.bincount(_parents(data, name, codes, groups)).max())
+
+
+def _along(data: pd.DataFrame, name: str, levels: int | Iterable[Any], groups: Collection[str]) -> pd.DataFrame:
     codes, old = _coded(data[name])
-    outer = [g for g in groups - {name} if _within(codes, _coded(data[g])[0])]
-    inner = [
-        g
-        for g in data.columns
-        if g != name and (g in groups or _is_label(data[g])) and _within(_coded(data[g])[0], codes)
-    ]
-    # Of several factors that a factor lies within, the innermost has the most levels.
-    parent = max((_coded(data[g])[0] for g in outer), key=lambda c: c.max(), default=np.zeros(len(data), dtype=np.intp))
-    source, copy, labels = _sources(name, codes, old, parent, levels, is_group=name in groups)
-    rows = [np.flatnonzero(codes == code) for code in source]
-    out = data.iloc[np.concatenate(rows)].reset_index(drop=True)
-    sizes = [len(own) for own in rows]
-    out[name] = _column([labels[i] for i in np.repeat(np.arange(len(rows)), sizes)], data[name], labels)
-    again = np.repeat(copy, sizes)
-    for g in inner:
-        own = _copied(out[g].tolist(), again)
-        out[g] = _column(own, data[g], list(dict.fromkeys(own)))
+    new = _new_levels(name, old, _parents(data, name, codes, groups), levels, is_group=name in groups)
+    order, size = np.argsort(codes, kind="stable"), np.bincount(codes)
+    sizes = size[new.source]
+    # Rows of the first new level, of the second, ...: each those of the old level that it is like.
+    first, start = np.cumsum(size) - size, np.cumsum(sizes) - sizes
+    within = np.arange(sizes.sum()) - np.repeat(start, sizes)
+    rows = order[np.repeat(first[new.source], sizes) + within]
+    out = data.iloc[rows].reset_index(drop=True)
+    out[name] = _column(np.repeat(np.arange(len(sizes)), sizes), new.labels, data[name])
+    again = np.repeat(new.copy, sizes)
+    for g in data.columns:
+        if g == name or not (g in groups or _is_label(data[g])):
+            continue
+        inner, labels = _coded(data[g])
+        if again.any() and _within(inner, codes):
+            pairs, place = np.unique(np.stack([again, inner[rows]]), axis=1, return_inverse=True)
+            out[g] = _column(place.ravel(), _copied([labels[i] for i in pairs[1]], pairs[0]), data[g])
     return out
 
 
+def _parents(data: pd.DataFrame, name: str, codes: Index, groups: Collection[str]) -> Index:
+    """For every level of a column, the level of the groups that it lies within; 0 for all where there are none."""
+    outer = [_coded(data[g])[0] for g in groups if g != name]
+    # Of several factors that a factor lies within, the innermost has the most levels.
+    around = max((c for c in outer if _within(codes, c)), key=lambda c: int(c.max()), default=np.zeros_like(codes))
+    parent = np.zeros(int(codes.max()) + 1, dtype=np.intp)
+    parent[codes] = around
+    return parent
+
+
 def _copied(values: list[Any], copy: Index) -> list[Any]:
-    """Names of copies of levels: from the second on with the number of the copy behind the level's own."""
+    """Names of copies of levels: from the second on with a number behind the level's own name, which none has yet."""
     if not copy.any():
         return values
-    return [f"{value}.{k + 1}" if k else str(value) for value, k in zip(values, copy.tolist(), strict=True)]
+    taken, names = set(map(str, values)), []
+    for value, k in zip(values, copy.tolist(), strict=True):
+        number, name = k + 1, str(value)
+        while k and name in taken:
+            name, number = f"{value}.{number}", number + 1
+        taken.add(name)
+        names.append(name)
+    return names
 
 
 def _coded(column: pd.Series[Any]) -> tuple[Index, list[Any]]:
@@ -117,23 +148,33 @@ def _within(inner: Index, outer: Index) -> bool:
     return bool(pairs == inner.max() + 1 > outer.max() + 1)
 
 
-def _sources(
-    name: str, codes: Index, old: list[Any], parent: Index, levels: int | Iterable[Any], *, is_group: bool
-) -> tuple[list[int], Index, list[Any]]:
-    """The old level that each new one is like, which copy of it that is, and the labels of the new ones."""
-    parents = [np.unique(codes[parent == p]).tolist() for p in range(int(parent.max()) + 1)]
+@dataclass(frozen=True, eq=False)
+class _NewLevels:
+    """Levels that a factor is to have: the old level that each is like, which copy of it that is, and their labels."""
+
+    source: Index
+    copy: Index
+    labels: list[Any]
+
+
+def _new_levels(name: str, old: list[Any], parent: Index, levels: int | Iterable[Any], *, is_group: bool) -> _NewLevels:
+    sizes = np.bincount(parent)
     if isinstance(levels, (bool, str)) or not isinstance(levels, (int, np.integer)):
         values = _values(name, levels)
-        if len(parents) > 1:
+        if len(sizes) > 1:
             raise DataError(f"{name!r} lies within other groups: give the number of its levels in each of them.")
-        return [i % len(old) for i in range(len(values))], np.arange(len(values)) // len(old), values
+        # A value that there is stands for its own rows, others for those of the old ones in turn.
+        source = np.array([old.index(v) if v in old else i % len(old) for i, v in enumerate(values)], dtype=np.intp)
+        copy = np.asarray(pd.Series(source).groupby(source).cumcount(), dtype=np.intp)
+        return _NewLevels(source, copy, values)
     if levels < 1:
         raise DataError(f"{name!r} is to have {levels} levels: it takes a positive number of them.")
-    source = [own[i % len(own)] for own in parents for i in range(levels)]
-    copy = np.concatenate([np.arange(levels) // len(own) for own in parents])
-    if len(parents) == 1:
-        return source, copy, _continued(name, old, int(levels), is_group=is_group)
-    return source, copy, _copied([old[i] for i in source], copy)
+    turn, first = np.arange(levels, dtype=np.intp), np.cumsum(sizes) - sizes
+    source = np.argsort(parent, kind="stable")[(first[:, None] + turn % sizes[:, None]).ravel()]
+    copy = np.asarray(turn // sizes[:, None], dtype=np.intp).ravel()
+    if len(sizes) == 1:
+        return _NewLevels(source, copy, _continued(name, old, int(levels), is_group=is_group))
+    return _NewLevels(source, copy, _copied([old[i] for i in source], copy))
 
 
 def _values(name: str, levels: Any) -> list[Any]:
@@ -164,5 +205,6 @@ def _continued(name: str, old: list[Any], n: int, *, is_group: bool) -> list[Any
     return [*old, *(next(fresh) for _ in range(n - len(old)))]
 
 
-def _column(values: list[Any], like: pd.Series[Any], levels: list[Any]) -> Any:
+def _column(codes: Index, levels: list[Any], like: pd.Series[Any]) -> Any:
+    values = pd.Index(levels, tupleize_cols=False).take(codes)
     return pd.Categorical(values, categories=levels) if isinstance(like.dtype, pd.CategoricalDtype) else values

@@ -216,7 +216,7 @@ def _labels(name: str, read: Mapping[str, _Factor], parent: Mapping[str, str], c
 
 
 def _categorical(codes: Index, levels: list[Any]) -> pd.Categorical:
-    return pd.Categorical([levels[code] for code in codes], categories=levels)
+    return pd.Categorical(pd.Index(levels, tupleize_cols=False).take(codes), categories=levels)
 
 
 def _counted(name: str, read: Mapping[str, _Factor], parent: Mapping[str, str]) -> list[str]:

@@ -83,7 +83,10 @@ def hypotheses(fit: Fit, test: Any) -> list[Hypothesis]:
     if callable(test):
         return [Hypothesis(getattr(test, "__name__", "test"), np.empty((0, p)), test)]
     if isinstance(test, str):
-        return list(_terms(fit).values()) if test == _EVERY_TERM else [_named(fit, test)]
+        every = list(_terms(fit).values()) if test == _EVERY_TERM else [_named(fit, test)]
+        if not every:
+            raise FitError("The model has no terms but the constant: there is nothing to test.")
+        return every
     if isinstance(test, pd.DataFrame):
         rows, names = contrast_matrix(fit, test)
         return [Hypothesis(name, row[None]) for name, row in zip(names, rows, strict=True)]

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pandas as pd
 
-from mixfit.arguments import check_count, check_probability
+from mixfit.arguments import check_count
+from mixfit.defaults import coverage
 from mixfit.errors import ArgumentError, FitError
 from mixfit.inference.refit import progress_bar
 from mixfit.planning.hypotheses import hypotheses
-from mixfit.planning.replicates import read_ddf, replicate
+from mixfit.planning.replicates import planned_ddf, replicate
 from mixfit.tables.table import Framed, Table
 from mixfit.wald import wilson
 
@@ -45,6 +46,10 @@ class Planned(Protocol):
     def data(self) -> pd.DataFrame:
         """The rows."""
 
+    @property
+    def groups(self) -> Sequence[str]:
+        """Columns that are grouping factors."""
+
     def extend(self, along: Mapping[str, int | Iterable[Any]]) -> Planned:
         """The plan with other levels of factors."""
 
@@ -59,8 +64,8 @@ class PowerCurve(Framed):
     Attributes
     ----------
     frame : DataFrame
-        A row a test at a layout: a column for each axis, ``test``, ``nobs``, ``power`` with its Wilson interval
-        ``lower`` and ``upper``; ``type_s``, the share of significant estimates that have the wrong sign, and
+        A row a test at a layout: a column for each axis, ``test``, ``ddf``, ``nobs``, ``power`` with Wilson's interval
+        from ``lower`` to ``upper``; ``type_s``, the share of significant estimates that have the wrong sign, and
         ``type_m``, the mean ratio of their size to the true one (Gelman & Carlin 2014), NaN for tests of several
         numbers and of a true value of zero; ``singular``, the share of singular refits; and how many ``failed``.
     axes : tuple of str
@@ -68,7 +73,6 @@ class PowerCurve(Framed):
         Replicates at each layout. Refits that failed have not rejected.
     level : float
         Of the intervals; tests reject at one less it.
-    ddf : str
     failures : dict of str to int
         Reasons of failed refits, with their counts.
     formula : str
@@ -80,7 +84,6 @@ class PowerCurve(Framed):
     axes: tuple[str, ...]
     n_sim: int
     level: float
-    ddf: str
     failures: dict[str, int]
     formula: str
     replicates: pd.DataFrame
@@ -105,7 +108,6 @@ class PowerCurve(Framed):
         text.index = pd.Index([""] * len(shown))
         heading = (
             f"Power of tests at {1.0 - self.level:.3g}, {self.n_sim} simulated experiments a row",
-            f"Degrees of freedom: {self.ddf}",
             f"Formula: {self.formula}",
             "",
         )
@@ -139,26 +141,24 @@ def power_curve(
     n_sim: int,
     along: Mapping[str, Sequence[Any]] | None,
     ddf: str | None,
-    level: float,
+    level: float | None,
     seed: int | np.random.Generator | None,
     n_jobs: int | None,
     progress: bool,
 ) -> PowerCurve:
     """Power of a plan at all combinations of the levels of its axes; see `mixfit.results.power.power`."""
     check_count("n_sim", n_sim)
-    check_probability("level", level)
-    axes = _read_axes(along)
-    method = read_ddf(plan.fit, ddf)
+    share, axes = coverage(level), _read_axes(along)
     entropy = entropy_of(seed)
     points: list[Sizes] = list(product(*axes.values()))
     rows, kept, failures = [], [], Counter[str]()
     with progress_bar(n_sim * len(points), progress=progress) as bar:
         for sizes in points:
             at = dict(zip(axes, sizes, strict=True))
-            core, tests, found = simulate_power(plan, test, at, n_sim, method, entropy, n_jobs, bar.update)
+            core, method, tests, found = simulate_power(plan, test, at, n_sim, ddf, entropy, n_jobs, bar.update)
             failures.update(reason for reason in found.failures if reason)
             labels = {name: levels if isinstance(levels, int) else len(levels) for name, levels in at.items()}
-            rows += [labels | power_row(core, h, found, t, level) for t, h in enumerate(tests)]
+            rows += [labels | power_row(core, h, method, found, t, share) for t, h in enumerate(tests)]
             kept += [_frame(labels, h, found.tests[:, t]) for t, h in enumerate(tests)]
     if sum(failures.values()) == n_sim * len(points):
         raise FitError(f"All refits failed, most of them so: {failures.most_common(1)[0][0]}")
@@ -166,8 +166,7 @@ def power_curve(
         frame=pd.DataFrame(rows),
         axes=tuple(axes),
         n_sim=int(n_sim),
-        level=level,
-        ddf=method,
+        level=share,
         failures=dict(failures.most_common()),
         formula=plan.fit.model.description,
         replicates=pd.concat(kept, ignore_index=True),
@@ -179,20 +178,20 @@ def simulate_power(
     test: Any,
     at: Mapping[str, Any],
     n_sim: int,
-    ddf: Any,
+    ddf: str | None,
     entropy: int,
     n_jobs: int | None,
     done: Any,
-) -> tuple[Any, list[Hypothesis], Replicates]:
-    """Simulate and test a plan extended to the levels `at`: the model there, its hypotheses, and what they came to.
+) -> tuple[Any, str, list[Hypothesis], Replicates]:
+    """Simulate and test a plan extended to the levels `at`: the model there, how it is tested, and what came of it.
 
     What is drawn at a layout depends on the seed and on its numbers of levels, and not on other layouts.
     """
     core = (plan.extend(at) if at else plan).fit
-    tests = hypotheses(core, test)
+    tests, method = hypotheses(core, test), planned_ddf(core, ddf)
     counts = [levels if isinstance(levels, int) else len(levels) for levels in at.values()]
     rng = np.random.default_rng([entropy, *counts])
-    return core, tests, replicate(core, tests, n_sim, ddf, rng, n_jobs, done)
+    return core, method, tests, replicate(core, tests, n_sim, method, rng, n_jobs, done)
 
 
 def entropy_of(seed: int | np.random.Generator | None) -> int:
@@ -233,7 +232,7 @@ def _place(name: str, place: Any) -> int | tuple[Any, ...]:
         raise ArgumentError(f"A place on the axis {name!r} is a number of levels or a list, not {place!r}.") from error
 
 
-def power_row(core: Any, h: Hypothesis, found: Replicates, t: int, level: float) -> dict[str, Any]:
+def power_row(core: Any, h: Hypothesis, ddf: str, found: Replicates, t: int, level: float) -> dict[str, Any]:
     """What is said of one test at one layout."""
     n, rejected = len(found.failures), found.rejected(level)[:, t]
     count = float(rejected.sum())
@@ -243,6 +242,7 @@ def power_row(core: Any, h: Hypothesis, found: Replicates, t: int, level: float)
     failed = sum(bool(reason) for reason in found.failures)
     return {
         "test": h.name,
+        "ddf": "" if h.function is not None else ddf,
         "nobs": core.nobs,
         "power": count / n,
         "lower": lower,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixfit.defaults import options
+from mixfit.defaults import options, read_ddf
 from mixfit.fitted.protocols import is_linear
-from mixfit.inference.fixed_effects.denominator import parse_ddf
+from mixfit.inference.fixed_effects.denominator import FEW_GROUPS, fewest_groups, parse_ddf
 from mixfit.inference.refit import Refits, Refitter, batch_singular, simulated_blocks
 from mixfit.lmm.batch.estimate import Batch
 from mixfit.lmm.types import LinearEstimate
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Replicates", "read_ddf", "replicate"]
+__all__ = ["Replicates", "planned_ddf", "replicate"]
 
 # Tests that are array operations over replicates; the others look at one refit after another.
 _TOGETHER = ("satterthwaite", "residual", "z")
@@ -53,12 +53,24 @@ class Replicates:
         return np.asarray(self.tests[:, :, 0] < 1.0 - level)
 
 
-def read_ddf(fit: Fit, ddf: str | None) -> str:
-    """The method asked for; ``"auto"`` is Satterthwaite's of linear models, which all replicates have together."""
-    name = options.ddf if ddf is None else ddf
-    if name == "auto":
-        return "satterthwaite" if is_linear(fit) else "z"
-    return parse_ddf(fit, name)
+def planned_ddf(fit: Fit, ddf: str | None) -> str:
+    """The method that tests the refits of a plan, never ``"auto"``; that of `mixfit.options` where none is given.
+
+    ``"auto"`` is what it is for most refits: the normal distribution of generalized models, Kenward and Roger's method
+    where a grouping factor has few levels, Satterthwaite's elsewhere.
+
+    Raises
+    ------
+    FitError
+        For a name that is none, and for degrees of freedom of a generalized model.
+    """
+    name = options.ddf if ddf is None else read_ddf(ddf)
+    if name != "auto":
+        return parse_ddf(fit, name if is_linear(fit) or ddf is not None else "z")
+    if not is_linear(fit) or any(term.structure.is_given for term in fit.model.design.random):
+        return "z"
+    groups = fewest_groups(fit)
+    return "kenward-roger" if fit.reml and groups is not None and groups < FEW_GROUPS else "satterthwaite"
 
 
 def replicate(

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from mixfit.arguments import check_count, check_probability
+from mixfit.defaults import coverage
 from mixfit.errors import DesignError, FitError
 from mixfit.fitted.protocols import is_linear
 from mixfit.inference.refit import progress_bar
 from mixfit.planning.power import entropy_of, power_curve, simulate_power
-from mixfit.planning.replicates import read_ddf
 from mixfit.wald import t_quantile, wilson
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def detectable_effect(
     target: float,
     n_sim: int,
     ddf: str | None,
-    level: float,
+    level: float | None,
     seed: int | np.random.Generator | None,
     progress: bool,
 ) -> DetectableEffect:
@@ -178,7 +178,7 @@ def detectable_effect(
     as far as the truth does: one set of refits has the power at every effect.
     """
     check_probability("target", target)
-    check_probability("level", level)
+    share = coverage(level)
     check_count("n_sim", n_sim)
     if not is_linear(plan.fit):
         raise FitError(
@@ -186,8 +186,7 @@ def detectable_effect(
             "plan.with_params(fixed={...}).power(...)."
         )
     with progress_bar(n_sim, progress=progress) as bar:
-        method = read_ddf(plan.fit, ddf)
-        core, tests, found = simulate_power(plan, test, {}, n_sim, method, entropy_of(seed), 1, bar.update)
+        core, _, tests, found = simulate_power(plan, test, {}, n_sim, ddf, entropy_of(seed), 1, bar.update)
     if len(tests) != 1 or not tests[0].is_contrast:
         raise FitError("The smallest effect is of one fixed effect or one contrast: name one by test=.")
     truth = tests[0].truth(core)
@@ -195,10 +194,10 @@ def detectable_effect(
     noise = estimate - truth
     sign = -1.0 if truth < 0.0 else 1.0
     # A replicate finds, with its sign, an effect of more than this.
-    least = np.sort(np.where(np.isnan(se), np.inf, t_quantile(0.5 + 0.5 * level, df) * se - sign * noise))
-    lower, upper = (float(limit) for limit in wilson(np.array(target * n_sim), n_sim, level))
-    places = [int(np.ceil(share * n_sim)) - 1 for share in (target, lower, upper)]
+    least = np.sort(np.where(np.isnan(se), np.inf, t_quantile(0.5 + 0.5 * share, df) * se - sign * noise))
+    lower, upper = (float(limit) for limit in wilson(np.array(target * n_sim), n_sim, share))
+    places = [int(np.ceil(part * n_sim)) - 1 for part in (target, lower, upper)]
     effects = [sign * max(float(least[min(max(place, 0), n_sim - 1)]), 0.0) for place in places]
     if not np.isfinite(effects[0]):
         raise FitError(f"No effect reaches a power of {target:g}: too many refits failed.")
-    return DetectableEffect(effects[0], effects[1], effects[2], tests[0].name, target, level, n_sim)
+    return DetectableEffect(effects[0], effects[1], effects[2], tests[0].name, target, share, n_sim)

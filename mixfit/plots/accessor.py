@@ -6,12 +6,21 @@ from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from mixfit.plots.categories import category_probabilities
-from mixfit.plots.distribution_plots import quantile_residual_plot, rootogram
+from mixfit.plots.coefficient_plots import coefficients, effect_correlations
+from mixfit.plots.distribution_plots import (
+    binned_residual_plot,
+    predictive_check,
+    quantile_residual_plot,
+    rootogram,
+)
 from mixfit.plots.group_lines import fitted_lines
 from mixfit.plots.means import emmip
+from mixfit.plots.partial import partial_residuals
 from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
 from mixfit.plots.random_effects import caterpillar, shrinkage
+from mixfit.plots.ranef_pairs import ranef_pairs
 from mixfit.plots.residual_plots import residuals_fitted, scale_location
+from mixfit.plots.spaghetti import spaghetti
 from mixfit.plots.structures import correlation_map, variogram_plot
 
 if TYPE_CHECKING:
@@ -57,16 +66,23 @@ class Plots:
     def __repr__(self) -> str:
         return f"<Plots of {self._fit!r}: {', '.join(name for name in dir(self) if not name.startswith('_'))}>"
 
+    binned_residual_plot = _method(binned_residual_plot)
     category_probabilities = _method(category_probabilities)
     caterpillar = _method(caterpillar)
+    coefficients = _method(coefficients)
+    effect_correlations = _method(effect_correlations)
     correlation_map = _method(correlation_map)
     emmip = _method(emmip)
     fitted_lines = _method(fitted_lines)
+    partial_residuals = _method(partial_residuals)
+    predictive_check = _method(predictive_check)
     qq_ranef = _method(qq_ranef)
     qq_residuals = _method(qq_residuals)
     quantile_residual_plot = _method(quantile_residual_plot)
+    ranef_pairs = _method(ranef_pairs)
     residuals_fitted = _method(residuals_fitted)
     rootogram = _method(rootogram)
     scale_location = _method(scale_location)
     shrinkage = _method(shrinkage)
+    spaghetti = _method(spaghetti)
     variogram = _method(variogram_plot)

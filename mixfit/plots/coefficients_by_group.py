@@ -25,7 +25,7 @@ _ROW, _LEAST, _MOST = 0.16, 2.4, 9.0
 def coefficients_by_group(
     fits: FitsByGroup,
     *,
-    alpha: float = 0.05,
+    level: float | None = None,
     pool: bool = True,
     sort: bool = True,
     axes: ArrayLike | Axes | None = None,
@@ -36,7 +36,7 @@ def coefficients_by_group(
     ----------
     fits : LmList
         What `mixfit.lm_list` gives.
-    alpha, pool
+    level, pool
         As of its ``conf_int``.
     sort : bool
         Whether levels stand in the order of their first coefficient, or in their own.
@@ -59,7 +59,7 @@ def coefficients_by_group(
     >>> [axes.get_title() for axes in mixfit.plots.coefficients_by_group(fits)]
     ['(Intercept)', 'Days']
     """
-    coefficients, ends = fits.coefficients, fits.conf_int(alpha, pool=pool)
+    coefficients, ends = fits.coefficients, fits.conf_int(level, pool=pool)
     levels = coefficients.iloc[:, 0].sort_values().index if sort else coefficients.index[::-1]
     height = float(np.clip(_ROW * len(levels), _LEAST, _MOST))
     made = panels(coefficients.shape[1], axes, columns=4, size=(3.4, height), sharey=True)

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.errors import FitError
+from mixfit.fitted.protocols import is_generalized
+from mixfit.inference.binned import binned_residuals, is_binary
 from mixfit.inference.frequencies import frequencies
 from mixfit.inference.quantile import tested_residuals
 from mixfit.plots.figure import BLUE, GREY, RED, one_axes, panels, point_style
+from mixfit.plots.model_check import binned_panel, predictive_panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["quantile_residual_plot", "rootogram"]
+__all__ = ["binned_residual_plot", "predictive_check", "quantile_residual_plot", "rootogram"]
 
 # Lines at the quartiles of uniform residuals.
 _QUARTILES = (0.25, 0.5, 0.75)
@@ -146,4 +149,87 @@ def rootogram(fit: Fit, largest: int | None = None, *, ax: Axes | None = None) -
     axes.set_xticks(shown, [str(frame.index[j]) for j in shown])
     axes.set_xlabel(str(fit.model.design.endog_name))
     axes.set_ylabel("square root of the frequency")
+    return axes
+
+
+def binned_residual_plot(
+    fit: Fit,
+    bins: int | None = None,
+    *,
+    n: int = 250,
+    seed: int | np.random.Generator | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw mean residuals of a binary response over the probabilities that the model expects, as arm's ``binnedplot``.
+
+    Parameters
+    ----------
+    fit : GeneralizedResults
+        Of responses of 0 and 1.
+    bins, n, seed
+        As of ``fit.binned_residuals``.
+    ax : Axes, optional
+        By default a figure is made.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    FitError
+        For other responses.
+    MissingPackageError
+        Where matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> toenail = mixfit.datasets.load("toenail")
+    >>> fit = mixfit.mixed("outcome ~ treatment * time + (1 | patientID)", toenail, family="binomial").fit()
+    >>> fit.plot.binned_residual_plot(20, n=50, seed=1).get_ylabel()
+    'mean residual'
+    """
+    frame = binned_residuals(fit, bins, n=n, seed=seed)
+    axes = one_axes(ax)
+    binned_panel(axes, frame)
+    return axes
+
+
+def predictive_check(
+    fit: Fit, n: int = 100, *, seed: int | np.random.Generator | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw the distribution of the responses over those of responses simulated with new random effects.
+
+    Parameters
+    ----------
+    fit : LinearResults or GeneralizedResults
+    n : int
+        Number of simulated responses. Of densities 30 are drawn, of frequencies an interval.
+    seed : int, Generator or None
+        As ``numpy.random.default_rng`` takes it.
+    ax : Axes, optional
+        By default a figure is made.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    MissingPackageError
+        Where matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> ticks = mixfit.datasets.load("grouseticks")
+    >>> fit = mixfit.mixed("TICKS ~ YEAR + (1 | BROOD)", ticks, family="nbinom2").fit()
+    >>> fit.plot.predictive_check(50, seed=1).get_ylabel()
+    'rows'
+    """
+    simulated = np.asarray(fit.simulate(n, seed=seed), dtype=float)
+    whole = is_generalized(fit) and (fit.model.family.kind in ("count", "ordinal") or is_binary(fit))
+    axes = one_axes(ax)
+    predictive_panel(axes, fit.model.design.y, simulated, str(fit.model.design.endog_name), whole=whole)
     return axes

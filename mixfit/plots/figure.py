@@ -10,7 +10,7 @@ import pandas as pd
 from mixfit.errors import FitError, MissingPackageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.axis import XAxis, YAxis
@@ -33,6 +33,7 @@ __all__ = [
     "point_style",
     "texts",
     "thin_labels",
+    "with_unit",
 ]
 
 # Okabe & Ito's colours, told apart by colour-blind readers as well.
@@ -207,6 +208,18 @@ def thin_labels(axis: XAxis | YAxis, labels: Sequence[object], size: float = 8.0
         room = room if turned else across
     step = max(1, int(np.ceil(len(written) / max(room, 1.0))))
     axis.set_ticks(places[::step].tolist(), written[::step], fontsize=size, rotation=90.0 if turned else 0.0)
+
+
+def with_unit(name: str, units: Mapping[str, str] | None) -> str:
+    """A variable as an axis names it, with the unit that it is in where one is known.
+
+    Examples
+    --------
+    >>> with_unit("Reaction", {"Reaction": "ms"}), with_unit("Days", None)
+    ('Reaction (ms)', 'Days')
+    """
+    unit = (units or {}).get(name)
+    return name if unit is None else f"{name} ({unit})"
 
 
 def empty_note(axes: Axes, text: str) -> None:

@@ -26,7 +26,15 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Curves", "containing_factors", "fitted_lines", "group_curves", "group_regressions", "typical_rows"]
+__all__ = [
+    "Curves",
+    "containing_factors",
+    "fitted_lines",
+    "group_curves",
+    "group_regressions",
+    "typical_rows",
+    "variable_grid",
+]
 
 # A curve of 60 pieces looks smooth; nine columns of panels can still be read.
 _GRID = 61
@@ -92,7 +100,7 @@ def group_curves(fit: Fit, x: str, grouping: Grouping, shown: NDArray[np.intp], 
     panel[shown] = np.arange(len(shown))
     of_row = panel[grouping.codes]
     rows = typical_rows(frame[of_row >= 0], of_row[of_row >= 0])
-    places, values, at, grid = _grid(frame[x])
+    places, values, at, grid = variable_grid(frame[x])
     new = rows.iloc[np.repeat(np.arange(len(shown)), len(at))].reset_index(drop=True)
     new[x] = pd.concat([grid] * len(shown), ignore_index=True)
     factors = containing_factors(design.random, grouping)
@@ -105,7 +113,7 @@ def _where(data: Any) -> str:
     return "without data= there are the columns of the formula" if data is None else "data= has"
 
 
-def _grid(column: pd.Series[Any]) -> tuple[Array, tuple[str, ...] | None, Array, pd.Series[Any]]:
+def variable_grid(column: pd.Series[Any]) -> tuple[Array, tuple[str, ...] | None, Array, pd.Series[Any]]:
     """Places of the rows, names of the places, where to predict, and the variable there."""
     if _is_number(column):
         x = column.to_numpy(dtype=float, na_value=np.nan)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from mixfit.errors import FitError
-from mixfit.fitted.ranef import effect_frames
+from mixfit.inference.standardized_modes import standardized_modes
 from mixfit.plots.figure import BLUE, RED, empty_note, one_axes, panels, point_style
 from mixfit.plots.random_effects import choose_factors
 from mixfit.plots.residual_plots import residual_label, residual_values
@@ -16,7 +16,6 @@ from mixfit.tables.layout import shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Line", "normal_points", "qq_ranef", "qq_residuals", "reference_line", "standardized_modes"]
 
 Line = Literal["quartiles", "identity"]
-
-# Of the variance of a mode relative to that of the effect: below it rounding is all there is.
-_NO_VARIANCE = 1e-10
 
 
 def qq_residuals(fit: Fit, kind: Kind = "scaled", *, line: Line | None = "quartiles", ax: Axes | None = None) -> Axes:
@@ -130,42 +126,6 @@ def qq_ranef(
         _draw(axis, known, line)
         axis.set_ylabel("standardized mode" if standardize else "conditional mode")
     return made.axes
-
-
-def standardized_modes(fit: Fit) -> dict[str, pd.DataFrame]:
-    """Divide each conditional mode by its standard deviation over data sets.
-
-    Var(b_hat) = Var(b) - Var(b | y), the fixed effects and theta being those of the fit: under a linear model that
-    is true the standardized modes are standard normal, however many rows a level has (Lange & Ryan 1989, Annals of
-    Statistics 17). For generalized models this holds roughly.
-
-    Parameters
-    ----------
-    fit : LinearResults or GeneralizedResults
-
-    Returns
-    -------
-    dict of str to DataFrame
-        As ``fit.ranef()``; NaN where the variance is zero.
-
-    Examples
-    --------
-    >>> import mixfit
-    >>> pulp = mixfit.datasets.load("pulp")
-    >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
-    >>> standardized_modes(fit)["operator"].round(2).squeeze().tolist()
-    [-0.54, -1.14, 0.74, 0.94]
-    """
-    design, model = fit.model.design, fit.model
-    standardized = []
-    for template, mode, conditional in zip(
-        fit.estimate.templates, fit.estimate.modes, model.conditional_covariance(fit.estimate), strict=True
-    ):
-        variance = fit.estimate.unit**2 * np.einsum("ij,ij->i", template, template)
-        of_modes = variance - np.diagonal(conditional, axis1=1, axis2=2)
-        known = of_modes > _NO_VARIANCE * variance
-        standardized.append(np.where(known, mode / np.sqrt(np.where(known, of_modes, 1.0)), np.nan))
-    return effect_frames(design.random, standardized)
 
 
 def normal_points(values: Array) -> tuple[Array, Array]:

@@ -12,6 +12,7 @@ import pandas as pd
 from mixfit import wald
 from mixfit.defaults import coverage
 from mixfit.errors import FitError
+from mixfit.helped import Helped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +30,7 @@ _LOG_PRECISION = "log(precision)"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class BetaBinomialParameters:
+class BetaBinomialParameters(Helped):
     """The parameters' part of a result.
 
     The working scale is that of the estimation: coefficients of the mean under the link, and the log of the

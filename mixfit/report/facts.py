@@ -172,6 +172,8 @@ def _notes(fit: Fit, *, hidden: bool) -> tuple[str, ...]:
     if fit.model.prior_table:
         priors = "; ".join(f"{name} ~ {prior}" for name, prior in fit.model.prior_table)
         notes.append(f"the mode of likelihood times priors, {priors}; criteria are of the likelihood alone")
+    if fit.model.note:
+        notes.append(fit.model.note)
     if hidden:
         notes.append(
             f"Correlation of fixed effects not shown, as p = {len(fit.estimate.beta)} > "

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mixfit.arguments import check_count, check_flag, check_probability
+from mixfit.arguments import check_count, check_flag
+from mixfit.defaults import coverage
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized, is_linear
 from mixfit.report.model_rows import BELOW, STATISTICS, Layout, estimates, random_rows, statistic_rows
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from mixfit.fitted.protocols import Fit
 
-__all__ = ["ModelTable", "table"]
+__all__ = ["ModelTable", "named_fits", "table"]
 
 # A dot after a number would be read as a part of it.
 _LEGEND = "*** p < 0.001, ** p < 0.01, * p < 0.05, + p < 0.1"
@@ -132,7 +133,7 @@ def table(
     random: bool = True,
     statistics: Sequence[str] = ("nobs", "groups", "logLik", "AIC", "BIC"),
     digits: int = 3,
-    level: float = 0.95,
+    level: float | None = None,
     ddf: str | None = None,
     exponentiate: bool = False,
     stars: bool = False,
@@ -160,11 +161,11 @@ def table(
     digits : int
         Significant digits of the smallest standard error (or standard deviation) of a row, whose estimates share its
         decimals.
-    level : float
-        Coverage of intervals.
+    level : float, optional
+        Coverage of intervals; that of `mixfit.options` by default.
     ddf : str, optional
-        Degrees of freedom of linear models, as in ``contest``: Satterthwaite's by default. Generalized models have
-        normal tests.
+        Degrees of freedom of linear models, as in ``summary``; ``"auto"`` by default. Generalized models have normal
+        tests.
     exponentiate : bool
         Whether estimates and intervals are exponentiated (odds ratios, ratios of rates), and standard errors brought to
         that scale.
@@ -210,18 +211,15 @@ def table(
     AIC                                1794.5   1755.6
     ---------------------------------------------------
     """
-    models = _named(fits, names)
+    models = named_fits(fits, names)
     lines = [below] if isinstance(below, str) else list(below)
     _check(lines, BELOW, "below=", "what stands below an estimate")
     _check(list(statistics), tuple(STATISTICS), "statistics=", "a statistic of a fit")
-    check_probability("level", level)
     check_count("digits", digits)
     for flag, value in (("random", random), ("exponentiate", exponentiate), ("stars", stars)):
         check_flag(flag, value)
-    tests = bool({"conf.int", "p.value", "statistic", "df"} & {*lines}) or stars
-    options = {"conf_int": "conf.int" in lines, "conf_level": level, "exponentiate": exponentiate}
-    method = "satterthwaite" if tests and ddf is None else ddf
-    frames = {name: estimates(fit, method, options) for name, fit in models.items()}
+    options = {"conf_int": "conf.int" in lines, "level": coverage(level), "exponentiate": exponentiate}
+    frames = {name: estimates(fit, ddf, options) for name, fit in models.items()}
     layout = Layout(tuple(lines), digits, stars)
     wanted = None if coefficients is None else _labels(coefficients, frames)
     sections = [Section("", layout.coefficients(frames, "fixed", wanted))]
@@ -238,15 +236,21 @@ def table(
     return ModelTable(grid, every[[*first, *(c for c in every if c not in first)]])
 
 
-def _named(fits: Any, names: Sequence[str] | None) -> dict[str, Fit]:
-    """Fits by the headings of their columns."""
+def named_fits(fits: Any, names: Sequence[str] | None) -> dict[str, Fit]:
+    """Fits by the headings of their columns.
+
+    Raises
+    ------
+    FitError
+        For what is no fit, and names that are not one a fit.
+    """
     if isinstance(fits, Mapping):
         names, fits = [str(name) for name in fits] if names is None else names, list(fits.values())
     elif not isinstance(fits, Sequence):
         fits = [fits]
     for fit in fits:
         if not hasattr(fit, "estimate") or not hasattr(fit, "model"):
-            raise FitError(f"A table is of fits, such as mixed(...).fit(), and one of these is {type(fit).__name__}.")
+            raise FitError(f"These are to be fits, such as mixed(...).fit(), and one of them is {type(fit).__name__}.")
     labels = [f"({i + 1})" for i in range(len(fits))] if names is None else [str(name) for name in names]
     if not fits or len(labels) != len(fits) or len(set(labels)) != len(labels):
         raise FitError(f"names= needs a different name for each of the {len(fits)} fits; it has {labels}.")

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from mixfit.bayes.sample import sample
 from mixfit.fitted.generalized import FittedGeneralized
+from mixfit.inference.binned import binned_residuals
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.collinearity import collinearity
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.families import compare_families
+from mixfit.inference.comparisons.step import step
 from mixfit.inference.fixed_effects.tables import anova, contest, ttest
 from mixfit.inference.frequencies import frequencies
 from mixfit.inference.heritability import heritability
@@ -32,6 +34,7 @@ from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
+from mixfit.results.check_model import check_model
 from mixfit.results.means import effects, emmeans, emtrends
 from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
@@ -90,6 +93,7 @@ class GeneralizedResults(FittedGeneralized):
     contest = contest
     ttest = ttest
     drop1 = drop1
+    step = step
     compare_families = compare_families
     effects = effects
     emmeans = emmeans
@@ -118,6 +122,8 @@ class GeneralizedResults(FittedGeneralized):
     influence = influence
     sample = sample
     quantile_residuals = quantile_residuals
+    binned_residuals = binned_residuals
+    check_model = check_model
     frequencies = frequencies
     residual_tests = residual_tests
 

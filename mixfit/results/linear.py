@@ -11,6 +11,8 @@ from mixfit.inference.collinearity import collinearity
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.comparisons.ranova import ranova
+from mixfit.inference.comparisons.step import step
+from mixfit.inference.conditional_aic import caic
 from mixfit.inference.effect_sizes import cohens_d, epsilon_squared, eta_squared, omega_squared
 from mixfit.inference.fixed_effects.tables import anova, contest, p_values, ttest, vcov_kr
 from mixfit.inference.heritability import heritability
@@ -35,6 +37,7 @@ from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
 from mixfit.report.variogram import variogram
+from mixfit.results.check_model import check_model
 from mixfit.results.means import effects, emmeans, emtrends
 from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
@@ -97,6 +100,7 @@ class LinearResults(FittedLinear):
     contest = contest
     ttest = ttest
     drop1 = drop1
+    step = step
     compare_families = compare_families
     effects = effects
     emmeans = emmeans
@@ -130,9 +134,11 @@ class LinearResults(FittedLinear):
     dfbeta = dfbeta
     influence = influence
     quantile_residuals = quantile_residuals
+    check_model = check_model
     residual_tests = residual_tests
     sample = sample
     ranova = ranova
+    caic = caic
     vcov_kr = vcov_kr
 
     @property

@@ -41,7 +41,7 @@ class LmList(FitsByGroup):
     def plot(
         self,
         *,
-        alpha: float = 0.05,
+        level: float | None = None,
         pool: bool = True,
         sort: bool = True,
         axes: ArrayLike | Axes | None = None,
@@ -50,7 +50,7 @@ class LmList(FitsByGroup):
 
         Parameters
         ----------
-        alpha, pool, sort, axes
+        level, pool, sort, axes
             As of `mixfit.plots.coefficients_by_group`.
 
         Returns
@@ -64,7 +64,7 @@ class LmList(FitsByGroup):
         >>> fits.plot()[0].get_ylabel()
         'Subject'
         """
-        return coefficients_by_group(self, alpha=alpha, pool=pool, sort=sort, axes=axes)
+        return coefficients_by_group(self, level=level, pool=pool, sort=sort, axes=axes)
 
 
 def lm_list(

@@ -12,6 +12,7 @@ from mixfit.fitted.generalized import FittedGeneralized
 from mixfit.fitted.linear import FittedLinear
 from mixfit.fitted.protocols import is_linear
 from mixfit.fitted.stated import slots, stated_estimate, stated_values
+from mixfit.planning.encodings import check_encodings
 from mixfit.planning.extend import extend
 from mixfit.planning.parameters import read_parameters
 from mixfit.report.varcorr import varcorr
@@ -72,6 +73,13 @@ class Plan:
     def model(self) -> Any:
         """The model; its response is a placeholder where none was observed."""
         return self.fit.model
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Columns of the layout that are grouping factors of random terms."""
+        terms = [term for predictor in self.model.design.predictors for term in predictor.random]
+        names = dict.fromkeys(name for term in terms for name in term.written.name.split(":"))
+        return tuple(name for name in names if name in self.data.columns)
 
     @property
     def nobs(self) -> int:
@@ -230,7 +238,8 @@ class Plan:
         Raises
         ------
         DataError
-            For a column that the layout does not have, or that cannot be continued.
+            For a column that the layout does not have, or that cannot be continued, and where the formula computes
+            from whole columns, as ``scale(x)`` does, what would be another covariate in other rows.
 
         Examples
         --------
@@ -246,14 +255,10 @@ class Plan:
             if name not in factors:
                 listed = ", ".join(map(repr, factors))
                 raise DataError(f"The layout has no factor {name!r} to go along; its factors are {listed}.")
-        groups = {name for term in _every_term(self.model) for name in term.written.name.split(":")}
-        data = extend(self.data, along, groups & set(self.data.columns))
+        data = extend(self.data, along, self.groups)
         model = self.model.with_data(data)
+        check_encodings(self.model, model, data)
         return replace(self, fit=_stated(model, stated_values(self.fit), self.fit), data=data)
-
-
-def _every_term(model: Any) -> list[Any]:
-    return [term for predictor in model.design.predictors for term in predictor.random]
 
 
 def planned(model: Any, data: pd.DataFrame, values: Mapping[str, float]) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from mixfit.planning.extend import levels_of
 from mixfit.planning.power import PowerCurve, power_curve
 from mixfit.planning.search import bisect_levels, detectable_effect
 from mixfit.plots.power import power_lines
@@ -29,8 +30,8 @@ class Power(PowerCurve):
     Attributes
     ----------
     frame : DataFrame
-        A row a test at a layout: a column for each axis, ``test``, ``nobs``, ``power`` with its Wilson interval
-        ``lower`` and ``upper``; ``type_s``, the share of significant estimates that have the wrong sign, and
+        A row a test at a layout: a column for each axis, ``test``, ``ddf``, ``nobs``, ``power`` with Wilson's interval
+        from ``lower`` to ``upper``; ``type_s``, the share of significant estimates that have the wrong sign, and
         ``type_m``, the mean ratio of their size to the true one, NaN for tests of several numbers and of a true value
         of zero; ``singular``, the share of singular refits; and how many ``failed``.
     axes : tuple of str
@@ -38,7 +39,6 @@ class Power(PowerCurve):
         Replicates at each layout. Refits that failed have not rejected.
     level : float
         Of the intervals; tests reject at one less it.
-    ddf : str
     failures : dict of str to int
         Reasons of failed refits, with their counts.
     formula : str
@@ -86,7 +86,7 @@ def power(
     n_sim: int = 1000,
     along: Mapping[str, Sequence[Any]] | None = None,
     ddf: str | None = None,
-    level: float = 0.95,
+    level: float | None = None,
     seed: int | np.random.Generator | None = None,
     n_jobs: int | None = 1,
     progress: bool = True,
@@ -105,9 +105,10 @@ def power(
         Axes: for columns of the layout the numbers of levels to look at, or lists of their values, as in `extend`.
         All combinations, where there are several.
     ddf : str, optional
-        As in ``fit.contest``; ``"z"`` is ``"none"``. Kenward and Roger's are computed refit by refit.
-    level : float
-        Tests reject at 1 - `level`; the intervals of the power have this coverage.
+        As in ``fit.contest``. Kenward and Roger's, which ``"auto"`` is with fewer than ten groups, are computed refit
+        by refit.
+    level : float, optional
+        Tests reject at 1 - `level`; the intervals of the power have this coverage. That of `mixfit.options` by default.
     seed : int, Generator or None
         As ``numpy.random.default_rng`` takes it. What is drawn at a layout depends on the seed and its numbers of
         levels alone: neither on `n_jobs` nor on the layouts beside it.
@@ -171,7 +172,7 @@ def sample_size(
     largest: int = 10_000,
     n_sim: int = 1000,
     ddf: str | None = None,
-    level: float = 0.95,
+    level: float | None = None,
     seed: int | np.random.Generator | None = None,
     n_jobs: int | None = 1,
     progress: bool = True,
@@ -219,7 +220,7 @@ def sample_size(
     True
     """
     options = {"n_sim": n_sim, "ddf": ddf, "level": level, "seed": seed, "n_jobs": n_jobs}
-    start = int(plan.data[along].nunique()) if along in plan.data.columns else 1
+    start = levels_of(plan.data, along, plan.groups) if along in plan.data.columns else 1
     return bisect_levels(
         plan, test, along, target=target, start=start, largest=largest, progress=progress, options=options
     )
@@ -232,7 +233,7 @@ def smallest_effect(
     target: float = 0.8,
     n_sim: int = 1000,
     ddf: str | None = None,
-    level: float = 0.95,
+    level: float | None = None,
     seed: int | np.random.Generator | None = None,
     progress: bool = True,
 ) -> DetectableEffect:

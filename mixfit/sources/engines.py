@@ -36,7 +36,7 @@ class PolarsSource:
     @cached_property
     def schema(self) -> pa.Schema:
         """Names and types of its columns."""
-        return self._labelled(list(self.frame.collect_schema())).limit(0).collect().to_arrow().schema
+        return self.labelled(list(self.frame.collect_schema())).limit(0).collect().to_arrow().schema
 
     @property
     def n_rows(self) -> int | None:
@@ -48,12 +48,16 @@ class PolarsSource:
         import polars as pl
 
         try:
-            for frame in self._labelled(columns).collect_batches(chunk_size=chunk_rows, maintain_order=True):
+            for frame in self.labelled(columns).collect_batches(chunk_size=chunk_rows, maintain_order=True):
                 yield from sliced(frame.to_arrow(), chunk_rows)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise SourceError(f"{self.name} cannot be read: {error}.") from error
 
-    def _labelled(self, columns: Sequence[str]) -> Any:
+    def lazy(self, columns: Sequence[str]) -> Any:
+        """A query of some columns, for narwhals."""
+        return self.labelled(columns)
+
+    def labelled(self, columns: Sequence[str]) -> Any:
         """Some of the columns, categories without an order of their own as the text that they stand for."""
         import polars as pl
 
@@ -93,8 +97,7 @@ class DuckSource:
         import duckdb
 
         pa = require_pyarrow()
-        quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in columns)
-        query = self.relation.project(quoted)
+        query = self.lazy(columns)
         # Older versions have it by its first name only.
         read = getattr(query, "to_arrow_reader", None) or query.fetch_record_batch
         try:
@@ -102,6 +105,10 @@ class DuckSource:
                 yield from sliced(pa.Table.from_batches([batch]), chunk_rows)
         except (OSError, duckdb.Error, pa.ArrowException) as error:
             raise SourceError(f"{self.name} cannot be read: {error}.") from error
+
+    def lazy(self, columns: Sequence[str]) -> Any:
+        """A query of some columns, for narwhals."""
+        return self.relation.project(", ".join('"' + name.replace('"', '""') + '"' for name in columns))
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-__all__ = ["Source", "require_pyarrow", "same_columns", "sliced"]
+__all__ = ["CHUNK_ROWS", "Source", "require_pyarrow", "same_columns", "sliced"]
+
+#: Rows at a time: arrays of some megabytes, which a processor's cache holds in part, and few enough calls.
+CHUNK_ROWS = 2**17
 
 
 class Source(Protocol):

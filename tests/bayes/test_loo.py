@@ -218,3 +218,7 @@ def test_what_cannot_be_left_out(herds):
     with pytest.raises(FitError, match="say which"):
         two.loo("group")
     assert len(two.loo("batch").rows) == 10
+    ticks = mixfit.datasets.load("grouseticks")
+    nested = mixfit.mixed("TICKS ~ YEAR + (1 | BROOD) + (1 | LOCATION)", ticks, family="poisson").fit()
+    with pytest.raises(FitError, match="several grouping factors are not integrated out"):
+        nested.sample(prior_only=True, draws=80, seed=1).loo("BROOD")

@@ -25,6 +25,17 @@ bootstrap_intervals <- function(data) {
   }
 }
 
+# A loop of refits, which is what simr's powerSim is.
+power <- function(data) {
+  fit <- lmer(Reaction ~ Days + (Days | Subject), data)
+  stated <- list(beta = c(fixef(fit)[[1]], 3.5), theta = getME(fit, "theta"), sigma = sigma(fit))
+  function() {
+    drawn <- simulate(fit, nsim = 1000, seed = 1, newparams = stated, re.form = NA)
+    refits <- lapply(drawn, function(y) suppressMessages(suppressWarnings(refit(fit, y))))
+    mean(sapply(refits, function(m) abs(fixef(m)[["Days"]]) > qnorm(0.975) * sqrt(vcov(m)[2, 2])))
+  }
+}
+
 profile_intervals <- function(data) {
   fit <- lmer(Reaction ~ Days + (Days | Subject), data)
   function() as.vector(t(suppressMessages(confint(fit, method = "profile"))))

@@ -65,6 +65,17 @@ TASKS = (
         tolerance=0.1,
     ),
     Task(
+        "power",
+        "power, 1,000 simulated experiments, sleepstudy slopes",
+        "sleepstudy",
+        "lme4",
+        0.01,
+        repeats=15,
+        rival_repeats=1,
+        compared="share of z tests that reject",
+        tolerance=0.15,
+    ),
+    Task(
         "profile_intervals",
         "profile intervals, sleepstudy slopes",
         "sleepstudy",

@@ -52,6 +52,12 @@ def bootstrap_intervals(frame: pd.DataFrame) -> Computation:
     return compute
 
 
+def power(frame: pd.DataFrame) -> Computation:
+    """How often an effect of a third of the pilot's is found."""
+    plan = mixfit.mixed("Reaction ~ Days + (Days|Subject)", frame).fit().with_params(fixed={"Days": 3.5})
+    return lambda: [plan.power("Days", ddf="z", n_sim=1000, seed=1, progress=False).frame["power"].item()]
+
+
 def profile_intervals(frame: pd.DataFrame) -> Computation:
     """Profile intervals of all parameters, in the order of lme4."""
     fit = mixfit.mixed("Reaction ~ Days + (Days|Subject)", frame).fit()
@@ -97,6 +103,7 @@ def kr_insteval(frame: pd.DataFrame) -> Computation:
 COMPUTATIONS: dict[str, Callable[[pd.DataFrame], Computation]] = {
     "pb_modcomp": pb_modcomp,
     "bootstrap_intervals": bootstrap_intervals,
+    "power": power,
     "profile_intervals": profile_intervals,
     "exact_rlrt": exact_rlrt,
     "kr_exam": kr_exam,

@@ -219,6 +219,33 @@ def test_a_generalized_pilot_extends_to_new_herds():
     assert plan.params["sd((Intercept)|herd)"] == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("formula", ["poly(Days, 2) + (1 | Subject)", "Days + (scale(Days) | Subject)"])
+def test_columns_computed_from_all_rows_are_no_others_in_an_extended_layout(formula: str):
+    plan = mixfit.mixed(f"Reaction ~ {formula}", mixfit.datasets.load("sleepstudy")).fit().with_params()
+    with pytest.raises(errors.DataError, match=r"'(poly|scale)\(Days.* is computed from whole columns"):
+        plan.extend({"Subject": 36})
+
+
+def test_levels_of_fixed_factors_have_parameters_of_their_own():
+    plan = mixfit.design(
+        "~ dose + (1 | Subject)",
+        mixfit.grid(Subject=10, dose=["low", "high"]),
+        fixed={"Intercept": 0.0, "dose[T.high]": 1.0},
+        sd={"Subject": 1.0},
+        sigma=1.0,
+    )
+    with pytest.raises(errors.DataError, match=r"other parameters than those stated: 'dose\[T.3\]'"):
+        plan.extend({"dose": 3})
+
+
+def test_columns_of_rows_alone_are_the_same_in_an_extended_layout():
+    sleep = mixfit.datasets.load("sleepstudy")
+    formula = "Reaction ~ C(Days > 4, contr.sum) + np.log1p(Days) + (1 | Subject)"
+    plan = mixfit.mixed(formula, sleep, context={"np": np}).fit().with_params()
+    longer = plan.extend({"Subject": 36})
+    assert_allclose(longer.bse.to_numpy(), plan.bse.to_numpy() / np.sqrt(2.0), rtol=1e-9)
+
+
 def test_new_rows_have_new_levels():
     new = pd.DataFrame({"Subject": ["x", "x", "y"], "Days": [0, 1, 0]})
     drawn = slopes(sigma=1e-6).simulate(2000, newdata=new, seed=1).to_numpy()
@@ -239,6 +266,8 @@ def test_models_whose_parameters_are_no_numbers_by_name_say_so():
     ordered = mixfit.mixed("rating ~ temp + (1 | judge)", mixfit.datasets.load("wine"), family="cumulative").fit()
     with pytest.raises(errors.ParameterError, match="ordered categories"):
         ordered.with_params()
+    with pytest.raises(errors.ParameterError, match="ordered categories"):
+        mixfit.design("~ x + (1 | g)", mixfit.grid(g=5, x=3), family="cumulative", fixed={}, sd={"g": 1.0})
 
 
 def test_the_room_of_designs_is_imported_as_any_other():

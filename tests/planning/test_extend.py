@@ -52,6 +52,26 @@ def test_a_factor_within_groups_has_its_number_in_each():
     assert more["pupil"].nunique() == 40
 
 
+def test_values_that_there_are_keep_their_own_rows():
+    frame = pd.DataFrame({"Subject": list("aabb"), "x": [0, 5, 0, 5], "light": ["dim", "bright"] * 2})
+    longer = extend(frame, {"x": [5, 7, 0]}, {"Subject"})
+    assert longer.groupby("x")["light"].first().to_dict() == {5: "bright", 7: "bright", 0: "dim"}
+
+
+def test_a_layout_of_100_000_rows_is_extended_by_array_operations():
+    frame = mixfit.grid(Subject=20_000, visit=3)
+    assert len(extend(frame, {"Subject": 50_000}, {"Subject"})) == 150_000
+
+
+def test_levels_that_were_copied_are_copied_again_under_other_names():
+    layout = mixfit.grid(school=2, classroom=2, pupil=2, nested="school/classroom/pupil")
+    groups = {"school", "classroom"}
+    for along in ({"school": 5, "pupil": 3}, {"pupil": 3, "school": 5}):
+        larger = extend(extend(layout, along, groups), {"pupil": 7, "school": 9}, groups)
+        assert larger["pupil"].nunique() == len(larger) == 9 * 2 * 7
+        assert larger["classroom"].nunique() == 18
+
+
 @pytest.mark.parametrize(
     ("along", "error", "said"),
     [

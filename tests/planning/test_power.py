@@ -46,7 +46,7 @@ def close(power: float, wanted: float, n: int) -> None:
 
 @pytest.mark.parametrize(("n", "effect"), [(8, 1.5), (20, 0.8)])
 def test_a_paired_design_has_the_power_of_the_noncentral_t(n: int, effect: float):
-    power = paired(n, effect).power("condition[T.b]", n_sim=4000, **QUIET)
+    power = paired(n, effect).power("condition[T.b]", n_sim=4000, ddf="satterthwaite", **QUIET)
     shift, critical = effect * np.sqrt(n / 2.0), stats.t.ppf(0.975, n - 1)
     wanted = stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift)
     close(power.frame["power"][0], wanted, 4000)
@@ -99,6 +99,18 @@ def test_refits_made_together_test_as_refits_one_by_one(
             single = fit.contest(row, ddf=ddf, joint=False).to_frame().iloc[0]
             assert_allclose(found["estimate"][r], single["Estimate"], rtol=1e-6)
             assert_allclose(found["se"][r], single["Std. Error"], rtol=1e-5)
+
+
+def test_tests_are_those_that_refits_have_by_default():
+    power = slopes().power("Days", along={"Subject": [8, 12]}, n_sim=4, **QUIET)
+    assert power.frame["ddf"].tolist() == ["kenward-roger", "satterthwaite"]
+    plan = slopes(8)
+    y = plan.simulate(4, seed=np.random.default_rng([1, 8])).to_numpy()
+    wanted = [plan.model.with_response(y[:, r]).fit().ttest().to_frame().iloc[1, -1] for r in range(4)]
+    assert_allclose(power.replicates["p_value"][:4], wanted, rtol=1e-3)
+    with mixfit.options(ddf="z", level=0.9):
+        assert slopes().power("Days", n_sim=4, **QUIET).level == 0.9
+        assert slopes().power("Days", n_sim=4, **QUIET).frame["ddf"].tolist() == ["z"]
 
 
 def test_kenward_and_rogers_tests_are_those_of_the_refits():
@@ -155,7 +167,7 @@ def test_generalized_models_are_tested_by_the_normal_distribution():
     found = plan.power("Days:arm[T.t]", n_sim=10, **QUIET)
     fit = plan.model.with_response(plan.simulate(10, seed=np.random.default_rng([1]))["sim_4"]).fit()
     assert_allclose(found.replicates["p_value"][3], fit.pvalues["Days:arm[T.t]"], rtol=1e-6)
-    assert found.ddf == "z"
+    assert found.frame["ddf"][0] == "z"
 
 
 def test_a_function_gives_p_values_or_says_that_it_rejects():
@@ -239,6 +251,17 @@ def test_a_sample_size_is_where_the_closed_form_says():
     assert abs(paired(160, 0.5).sample_size("condition[T.b]", "Subject", n_sim=500, **QUIET).n - wanted) <= 6
 
 
+def test_a_sample_size_within_groups_is_a_number_in_each():
+    layout = mixfit.grid(school=12, pupil=4, arm=["c", "t"], nested="school/pupil", between={"arm": "pupil"})
+    plan = mixfit.design(
+        "~ arm + (1 | school)", layout, fixed={"Intercept": 0, "arm[T.t]": 0.5}, sd={"school": 1}, sigma=1
+    )
+    found = plan.sample_size("arm", "pupil", n_sim=400, **QUIET)
+    # Of 12 n pupils in two arms, the schools being in both.
+    assert abs(found.n - 126 / 12) <= 2
+    assert found.curve.frame.set_index("pupil").loc[found.n, "nobs"] == 12 * found.n
+
+
 def test_an_effect_too_small_for_any_number_is_said():
     with pytest.raises(errors.FitError, match="40 levels of 'Subject' do not reach"):
         paired(10, 0.01).sample_size("condition[T.b]", "Subject", n_sim=50, largest=40, **QUIET)
@@ -267,6 +290,7 @@ def test_the_smallest_effect_is_that_of_the_closed_form():
         ("Days", {"n_sim": 0}, errors.FitError, "n_sim must be"),
         ("Days", {"level": 1.5}, errors.FitError, "level must lie"),
         ({"Days": 0.0}, {}, errors.FitError, "nothing to test"),
+        (lambda fit: 1 / 0, {}, errors.FitError, "All refits failed, most of them so: the statistic raised ZeroDiv"),
     ],
 )
 def test_what_has_no_power_is_named(test: Any, options: dict[str, Any], error: type[Exception], said: str):

@@ -43,3 +43,20 @@ def test_rootograms_are_of_counts() -> None:
         cbpp_fit().plot.rootogram()
     with pytest.raises(FitError, match="at least 1"):
         ticks_fit().plot.rootogram(0)
+
+
+def test_binned_residual_plot() -> None:
+    toenail = mixfit.datasets.load("toenail").head(500)
+    fit = mixfit.mixed("outcome ~ time + (1 | patientID)", toenail, family="binomial").fit()
+    axes = fit.plot.binned_residual_plot(9, n=40, seed=1)
+    frame = fit.binned_residuals(9, n=40, seed=1)
+    points = np.concatenate([c.get_offsets() for c in axes.collections[1:]])
+    np.testing.assert_allclose(np.sort(points[:, 1]), np.sort(frame["residual"]))
+
+
+def test_predictive_check() -> None:
+    pulp = mixfit.datasets.load("pulp")
+    axes = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit().plot.predictive_check(7, seed=1)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["simulated", "data"]
+    assert len(axes.lines) == 8
+    assert axes.get_xlabel() == "bright"

@@ -22,13 +22,19 @@ from tests.plots.fits import cbpp_fit, pulp_fit, sleep_fit
 # What of a fit is drawn, with arguments that suffice.
 DRAWN = {
     "caterpillar": (),
+    "coefficients": (),
+    "effect_correlations": (),
     "fitted_lines": ("Days",),
+    "partial_residuals": ("Days",),
+    "predictive_check": (20,),
     "qq_ranef": (),
     "qq_residuals": (),
     "quantile_residual_plot": (20,),
+    "ranef_pairs": (),
     "residuals_fitted": (),
     "scale_location": (),
     "shrinkage": (),
+    "spaghetti": ("Days",),
 }
 
 
@@ -38,7 +44,7 @@ def test_a_figure_is_made_only_where_no_axes_are_given(name: str) -> None:
     from matplotlib import pyplot
 
     draw, arguments = getattr(mixfit.plots, name), DRAWN[name]
-    several = name in ("caterpillar", "fitted_lines", "qq_ranef", "quantile_residual_plot", "shrinkage")
+    several = name in ("caterpillar", "fitted_lines", "qq_ranef", "quantile_residual_plot", "ranef_pairs", "shrinkage")
     settings = dict(mpl.rcParams)
     drawn = np.ravel(np.asarray(draw(sleep_fit(), *arguments), dtype=object))
     assert len(pyplot.get_fignums()) == 1
@@ -126,7 +132,7 @@ def test_points_get_smaller_and_fainter_as_they_get_many() -> None:
 def test_the_accessor_is_the_functions_with_the_fit_filled_in(fit: object) -> None:
     plot = fit().plot
     assert [name for name in dir(plot) if not name.startswith("_")] == sorted(
-        [*DRAWN, "category_probabilities", "rootogram"]
+        [*DRAWN, "binned_residual_plot", "category_probabilities", "correlation_map", "emmip", "rootogram", "variogram"]
     )
     for name in DRAWN:
         function, method = getattr(mixfit.plots, name), getattr(plot, name)

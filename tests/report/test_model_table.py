@@ -150,7 +150,7 @@ def test_saving(tmp_path: Any) -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(FitError, match="one of these is DataFrame"):
+    with pytest.raises(FitError, match="one of them is DataFrame"):
         mixfit.table([sleep(), mixfit.datasets.load("pulp")])
     with pytest.raises(FitError, match="a different name for each of the 2 fits"):
         mixfit.table([sleep(), sleep()], names=["a", "a"])

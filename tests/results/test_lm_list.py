@@ -23,7 +23,7 @@ def test_lme4() -> None:
     np.testing.assert_allclose(fits.sigma, LME4["sigma"][0], rtol=1e-12)
     assert fits.df_resid == LME4["df"][0]
     wanted = np.array(LME4["own"]).transpose(0, 2, 1).reshape(36, 2)
-    np.testing.assert_allclose(fits.conf_int(0.1, pool=False), wanted, rtol=1e-10)
+    np.testing.assert_allclose(fits.conf_int(0.9, pool=False), wanted, rtol=1e-10)
 
 
 def test_pooled_intervals_are_of_one_width() -> None:
@@ -31,7 +31,7 @@ def test_pooled_intervals_are_of_one_width() -> None:
     # Every subject has the days 0 to 9.
     X = np.column_stack([np.ones(10), np.arange(10.0)])
     half = t.ppf(0.95, 144) * fits.sigma * np.sqrt(np.linalg.inv(X.T @ X).diagonal())
-    ends = fits.conf_int(0.1)
+    ends = fits.conf_int(0.9)
     np.testing.assert_allclose((ends[1] - ends[0]) / 2.0, np.tile(half, 18))
     np.testing.assert_allclose((ends[1] + ends[0]) / 2.0, fits.coef().to_numpy().ravel())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from mixfit.design.reader import FittedReader
 from mixfit.errors import DataError, DesignError, UndefinedValuesWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Batch", "Stream", "open_stream"]
+__all__ = ["Batch", "Stream", "Totals", "ask", "open_stream", "refuse_structures"]
 
 # Rounding of an expression that is computed from a part of the rows in another order.
 _RELATIVE = 1e-7
@@ -51,8 +50,10 @@ class Batch:
     codes : tuple of ndarray of intp, shape (m,)
         Level of each row, by term.
     weights : ndarray, shape (m,), or None
-    table : pyarrow.Table
-        Of the columns as the source has them.
+    table : pyarrow.Table or None
+        Of the columns as the source has them; None for what is no row of it.
+    squares : ndarray, shape (c,), or None
+        Sums of squares that the columns of X would have if nothing had cancelled, where they are sums themselves.
     """
 
     X: Array
@@ -60,33 +61,32 @@ class Batch:
     Z: tuple[Array, ...]
     codes: tuple[NDArray[np.intp], ...]
     weights: Array | None
-    table: pa.Table
+    table: pa.Table | None
+    squares: Array | None = None
 
 
 class Totals:
     """Sums over all rows that a design is asked for beside its cross-products."""
 
-    def __init__(self, variables: Mapping[str, Any]) -> None:
+    def __init__(self, variables: Iterable[str]) -> None:
         self.n = 0
-        self.offset = Moments()
+        self.response, self.offset, self.weights = Moments(), Moments(), Moments()
         self.variables = {name: Moments() for name in variables}
-        self._sums = [0, 0, 0]
 
     def add(self, environment: Environment, y: Array, offset: Array | None, weights: Array | None) -> None:
         """Take in the rows of a batch that are used."""
         self.n += len(y)
-        for place, values in enumerate((y, offset, weights)):
+        self.response.add(y if offset is None else y + offset)
+        for moments, values in ((self.offset, offset), (self.weights, weights)):
             if values is not None:
-                self._sums[place] = zlib.crc32(np.ascontiguousarray(values).tobytes(), self._sums[place])
-        if offset is not None:
-            self.offset.add(offset)
+                moments.add(values)
         for name, moments in self.variables.items():
             moments.add(environment.columns.numbers(name).astype(np.float64))
 
     @property
-    def fingerprint(self) -> tuple[int, ...]:
-        """Checksums of response, offset and weights."""
-        return tuple(self._sums)
+    def fingerprint(self) -> tuple[tuple[float, float], ...]:
+        """Means and sums of squares of response, offset and weights."""
+        return tuple((m.mean, m.squares) for m in (self.response, self.offset, self.weights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +105,29 @@ class Stream:
     scan: Scan
     sample: Design
 
+    @property
+    def n_used(self) -> int:
+        """Rows that the model uses."""
+        return self.scan.n_used
+
+    @property
+    def n_dropped(self) -> int:
+        """Rows left out for missing values."""
+        return self.scan.n_dropped
+
+    @property
+    def shift(self) -> tuple[float, int | None]:
+        """What is subtracted of the response, and the column of X that is constant: nothing."""
+        return 0.0, None
+
+    def with_solver(self, solver: Any) -> Stream:
+        """The same with another way to hold the factor."""
+        return replace(self, sample=replace(self.sample, solver=solver))
+
     def totals(self) -> Totals:
         """Sums to be filled by a pass."""
         columns, variables = Columns(self.scan.table), self.sample.variables or {}
-        return Totals({name: None for name in variables if columns.kind(name) == "number"})
+        return Totals(name for name in variables if columns.kind(name) == "number")
 
     def batches(self, totals: Totals | None = None) -> Iterator[Batch]:
         """One pass over the rows that are used.
@@ -162,21 +181,20 @@ class Stream:
             check_finite(matrix, names, where)
 
 
-def open_stream(
+def ask(
     formula: MixedFormula,
     source: Source,
     weights: object,
     offset: object,
-    na_action: str,
     context: Mapping[str, Any] | None,
     chunk_rows: int,
-) -> Stream:
-    """Read a source once, and settle the encodings of its columns.
+) -> Asked:
+    """What a model asks of a source, once its names are known to be there.
 
     Raises
     ------
-    FormulaError, DataError, DesignError
-        As in memory; and a DataError or DesignError for what rows in batches do not tell, by its name.
+    FormulaError, DataError
+        For names that nothing provides, and what rows in batches cannot be given.
     """
     for name, value in (("weights", weights), ("offset", offset)):
         if value is not None and not isinstance(value, str):
@@ -192,12 +210,20 @@ def open_stream(
     response = formula.response.text
     if response not in columns and learned_calls(response, used):
         raise DataError(f"The response {response!r} is transformed by what all rows have: make a column of it.")
-    asked = Asked(formula, weights, offset, used, source, chunk_rows)
+    return Asked(formula, weights, offset, used, source, chunk_rows)
+
+
+def open_stream(asked: Asked, na_action: str) -> Stream:
+    """Read a source once, and settle the encodings of its columns.
+
+    Raises
+    ------
+    DataError, DesignError
+        As in memory; and for what rows in batches do not tell, by its name.
+    """
     found = scan(asked, na_action)
     _refuse_whole_columns(asked, found)
-    sample = _sample(asked, found)
-    _refuse_structures(sample)
-    return Stream(asked, found, sample)
+    return Stream(asked, found, _sample(asked, found))
 
 
 def _sample(asked: Asked, found: Scan) -> Design:
@@ -241,7 +267,7 @@ def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
     return bool((np.abs(one[~missing] - other[~missing]) <= _RELATIVE * scale).all())
 
 
-def _refuse_structures(sample: Design) -> None:
+def refuse_structures(sample: Design) -> None:
     """Refuse structures whose columns are made of the places or levels of all rows."""
     reader = sample.reader
     assert isinstance(reader, FittedReader)

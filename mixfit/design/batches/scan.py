@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mixfit.design.batches.learned import Learned
     from mixfit.design.environment import Environment
 
-__all__ = ["SAMPLE", "Scan", "scan"]
+__all__ = ["SAMPLE", "Scan", "check_counts", "scan"]
 
 #: Rows spread over the source, at least (half of them where there are as many). They tell means to a few percent of
 #: a standard deviation, which is all that a provisional basis needs.
@@ -92,7 +92,7 @@ def scan(asked: Asked, na_action: str) -> Scan:
         rows.add(table, np.unique(np.concatenate([*new, np.empty(0, dtype=np.intp)])), used)
         n_rows, n_used = n_rows + table.num_rows, n_used + len(used)
         n_dropped += _count(present)
-    _check(n_rows, n_used, missing, undefined, na_action)
+    check_counts(n_rows, n_used, missing, undefined, na_action)
     state = {key: own for key, call in calls.items() if (own := learned_state(call, moments[key])) is not None}
     state |= _polynomials(asked, [call for call in calls.values() if call.degree], moments)
     return Scan(rows.table(), state, n_rows, n_used, n_dropped)
@@ -102,7 +102,11 @@ def _count(present: Present) -> int:
     return 0 if present.missing.rows is None else int(np.count_nonzero(present.missing.rows))
 
 
-def _check(n_rows: int, n_used: int, missing: Counter[str], undefined: Counter[str], na_action: str) -> None:
+def check_counts(n_rows: int, n_used: int, missing: Counter[str], undefined: Counter[str], na_action: str) -> None:
+    """Refuse data of which no row can be used, and missing values where they are to be refused; say what is undefined.
+
+    `missing` and `undefined` are numbers of rows by name.
+    """
     listed = ", ".join(f"{name} ({count})" for name, count in missing.items())
     if not n_rows:
         raise DataError("The data have no rows.")

@@ -102,14 +102,14 @@ class StreamedDesign(Design):
     means : mapping of str to float
         Of the covariates among the variables, over the rows used.
     mean_offset : float
-    fingerprint : tuple of int
-        Checksums of response, offset and weights over the rows used, in their order.
+    fingerprint : tuple of (float, float)
+        Means and sums of squares of response, offset and weights over the rows used.
     triangle : ndarray, shape (p, p)
         R of the columns that are not aliased, X = Q R.
     """
 
     has_rows: ClassVar[bool] = False
-    _fingerprint: tuple[int, ...]
+    _fingerprint: tuple[tuple[float, float], ...]
     _n_rows: int
     _sample: Design
     _means: dict[str, float]
@@ -125,7 +125,7 @@ class StreamedDesign(Design):
         n_dropped: int,
         means: Mapping[str, float],
         mean_offset: float,
-        fingerprint: tuple[int, ...],
+        fingerprint: tuple[tuple[float, float], ...],
         triangle: Array,
     ) -> None:
         for one in fields(Design):
@@ -154,8 +154,8 @@ class StreamedDesign(Design):
         return self._n_rows
 
     @property
-    def fingerprint(self) -> tuple[int, ...]:
-        """Checksums of response, offset and weights over the rows used, in their order; 0 where there is none."""
+    def fingerprint(self) -> tuple[tuple[float, float], ...]:
+        """Means and sums of squares of response, offset and weights over the rows used; 0 where there is none."""
         return self._fingerprint
 
     @property

@@ -14,6 +14,7 @@ import numpy as np
 
 from mixfit.covariance.structure import Containment
 from mixfit.covariance.unstructured import Unstructured
+from mixfit.design.batches.types import StreamedDesign
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_fit, is_generalized, is_linear
 from mixfit.fitted.residual_covariance import is_structured
@@ -71,7 +72,7 @@ class Candidate:
     residual : ResidualDesign or None
         What its residuals may be like; None where they are independent, of one variance.
     n : int or None
-        Number of observations of a model without rows: then y, weights and offset are checksums of the rows' own.
+        Number of observations of a model without rows: then y, weights and offset are moments of the rows' own.
     """
 
     name: str
@@ -147,7 +148,8 @@ def _mixed(name: str, fit: Fit) -> Candidate:
 def _without_rows(name: str, fit: Fit) -> Candidate:
     """A fit to rows in batches; X and random terms are those of the rows that stand for all."""
     model, design = fit.model, fit.model.design
-    y, offset, weights = np.array(design.fingerprint, dtype=float)[:, None]
+    assert isinstance(design, StreamedDesign)
+    y, offset, weights = np.array(design.fingerprint)
     sample = design.representatives
     return Candidate(
         name=name,

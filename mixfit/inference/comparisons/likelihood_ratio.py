@@ -13,6 +13,7 @@ from mixfit import wald
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_linear
 from mixfit.gram.basis import fixed_basis
+from mixfit.helped import helped
 from mixfit.inference.comparisons.candidates import (
     Candidate,
     candidate,
@@ -48,8 +49,11 @@ __all__ = [
 REFITTED = "refitting model(s) with ML (instead of REML)"
 # log|X'X| of one column space in two codings is equal to about 1e-12.
 _SAME = 1e-8
+# Means and sums of squares of the same rows, added up in two orders.
+_ROUNDING = 1e-9
 
 
+@helped
 def anova(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) -> Table:
     r"""Compare nested fits by likelihood-ratio tests, each with the next smaller one.
 
@@ -210,10 +214,19 @@ def check_comparable(a: Candidate, b: Candidate) -> None:
             "fit both with the same n_agq."
         )
     check_rows(a, b)
-    if not np.array_equal(a.weights, b.weights):
+    if not _same(a, a.weights, b.weights):
         raise ComparisonError(f"{a.name} and {b.name} have different weights: fit both with the same.")
-    if not np.array_equal(a.offset, b.offset):
+    if not _same(a, a.offset, b.offset):
         raise ComparisonError(f"{a.name} and {b.name} have different offsets: fit both with the same.")
+
+
+def _same(model: Candidate, one: Array, other: Array) -> bool:
+    """Whether values of all rows are the same; without rows, whether their moments are, but for the order of sums."""
+    if model.n is None:
+        return np.array_equal(one, other)
+    mean, squares = one
+    scale = np.array([abs(mean) + np.sqrt(squares / model.n), squares])
+    return bool((np.abs(one - other) <= _ROUNDING * scale).all())
 
 
 def check_rows(a: Candidate, b: Candidate) -> None:
@@ -234,7 +247,7 @@ def check_rows(a: Candidate, b: Candidate) -> None:
             f"{a.name} and {b.name} use different rows ({a.nobs} and {b.nobs}): leave rows with missing values out of "
             "the data before fitting."
         )
-    if not np.array_equal(a.y, b.y):
+    if not _same(a, a.y, b.y):
         raise ComparisonError(
             f"{a.name} and {b.name} have different responses, or the same rows in another order: fit both to the "
             "same data and left-hand side."

@@ -11,6 +11,7 @@ from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_linear
 from mixfit.fitted.residual_covariance import same_residuals
 from mixfit.gram.basis import fixed_basis
+from mixfit.helped import helped
 from mixfit.inference.fixed_effects.contrasts import contrast_matrix, joint_test
 from mixfit.inference.fixed_effects.denominator import denominator, reml_fit
 from mixfit.tables.table import Table
@@ -33,6 +34,7 @@ _SMALL_SCALE = 0.2
 _ROUNDING = 1e-9
 
 
+@helped
 def kr_modcomp(m1: LinearFit, m0: Any) -> Table:
     """Test a smaller fixed part against a larger one by Kenward and Roger's F, as pbkrtest's ``KRmodcomp``.
 
@@ -90,6 +92,7 @@ def kr_modcomp(m1: LinearFit, m0: Any) -> Table:
     return Table(frame, heading, notes, p_column="p.value")
 
 
+@helped
 def sat_modcomp(m1: LinearFit, m0: Any) -> Table:
     """Test a smaller fixed part against a larger one by Satterthwaite's F, as pbkrtest's ``SATmodcomp``.
 

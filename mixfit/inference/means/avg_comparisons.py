@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from mixfit.defaults import coverage
 from mixfit.design.columns import is_factor
 from mixfit.errors import FitError
 from mixfit.inference.means.averages import averages, grouped_rows, stacked
@@ -214,6 +215,7 @@ def avg_comparisons(
     1    3 - 1    -0.124  0.036
     2    4 - 1    -0.150  0.037
     """
+    level = coverage(level)
     if comparison not in _LABELS:
         raise FitError(f"comparison is one of {', '.join(map(repr, _LABELS))}, not {comparison!r}.")
     of = unit_means(fit, what, re_form, ddf)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mixfit.defaults import coverage
 from mixfit.inference.means.averages import averages, grouped_rows
 from mixfit.inference.means.grid_variables import combinations, grid_variables
 from mixfit.inference.means.specs import as_names
@@ -79,6 +80,7 @@ def avg_predictions(
     2      3     0.074  0.023
     3      4     0.048  0.020
     """
+    level = coverage(level)
     of = unit_means(fit, what, re_form, ddf)
     rows = fit_rows(fit) if newdata is None else newdata.reset_index(drop=True)
     groups = as_names(by)

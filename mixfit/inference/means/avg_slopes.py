@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from mixfit.defaults import coverage
 from mixfit.inference.means.averages import averages, grouped_rows, stacked
 from mixfit.inference.means.avg_comparisons import asked_for, changes, compared, is_number
 from mixfit.inference.means.design_slopes import places_around, repeated
@@ -78,6 +79,7 @@ def avg_slopes(
          term contrast  estimate     SE
     0  height    dY/dX      -9.5  2.217
     """
+    level = coverage(level)
     of = unit_means(fit, what, re_form, ddf)
     known = fit_rows(fit)
     rows = known if newdata is None else newdata.reset_index(drop=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from mixfit.defaults import coverage
 from mixfit.design.transformation import Transformation
 from mixfit.design.types import MEAN
 from mixfit.errors import FitError
@@ -161,6 +162,7 @@ def effects(
     Degrees-of-freedom method: satterthwaite
     Confidence level used: 0.95
     """
+    level = coverage(level)
     own = seen_from(fit, predictor)
     names = as_names(by)
     variables = grid_variables(own, at, cov_keep)

@@ -11,6 +11,7 @@ from mixfit.defaults import coverage
 from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized
+from mixfit.helped import helped
 from mixfit.inference.fixed_effects.denominator import parse_ddf
 from mixfit.inference.means.averaged import averaged_means
 from mixfit.inference.means.linear_functions import scale_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["emmeans"]
 
 
+@helped
 def emmeans(
     fit: Fit,
     specs: str | Sequence[str],

@@ -10,6 +10,7 @@ import numpy as np
 from mixfit.defaults import coverage
 from mixfit.design.types import MEAN
 from mixfit.errors import FitError
+from mixfit.helped import helped
 from mixfit.inference.fixed_effects.denominator import parse_ddf
 from mixfit.inference.means.design_slopes import design_slopes
 from mixfit.inference.means.linear_functions import ResponseScale, scale_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["emtrends"]
 
 
+@helped
 def emtrends(
     fit: Fit,
     specs: str | Sequence[str] = "~ 1",

@@ -17,6 +17,7 @@ import pandas as pd
 from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_linear
+from mixfit.helped import helped
 from mixfit.inference.fixed_effects.cells import cell_space
 from mixfit.inference.fixed_effects.contrasts import joint_test
 from mixfit.inference.fixed_effects.denominator import denominator, parse_ddf
@@ -114,6 +115,7 @@ def _cells(frame: pd.DataFrame) -> dict[str, list[str]]:
     return shown | ({"note": frame["note"].tolist()} if "note" in frame else {})
 
 
+@helped
 def joint_tests(
     fit: Fit,
     *,

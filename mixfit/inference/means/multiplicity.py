@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.errors import FitError
+from mixfit.spellings import nearest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,7 +86,8 @@ def resolve(
         For an unknown adjustment.
     """
     if adjust not in ADJUSTMENTS:
-        raise FitError(f"adjust is one of {', '.join(map(repr, ADJUSTMENTS))}, not {adjust!r}.")
+        known = ", ".join(map(repr, ADJUSTMENTS))
+        raise FitError(f"adjust is one of {known}, not {adjust!r}.{nearest(adjust, ADJUSTMENTS)}")
     if family.size < 2:
         return "none", ()
     if sided and adjust in _TWO_SIDED:

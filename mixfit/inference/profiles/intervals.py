@@ -23,6 +23,7 @@ from mixfit.inference.profiles.chart import Chart, difference_hessian
 from mixfit.inference.profiles.parameters import parameter_values, parameters, select, variance_structures
 from mixfit.inference.profiles.profile import profile_intervals
 from mixfit.inference.residual_parameters import structured_errors
+from mixfit.spellings import nearest
 from mixfit.wald import interval, normal_quantile, t_quantile
 
 if TYPE_CHECKING:
@@ -245,4 +246,5 @@ def conf_int(
     if method == "bootstrap":
         names = [p.name for p in select(parameters(fit.model), which)]
         return bootstrap(fit, **options).conf_int(level).loc[names]
-    raise FitError(f"conf_int has the methods 'wald', 'profile' and 'bootstrap', not {method!r}.")
+    near = nearest(method, ("wald", "profile", "bootstrap"))
+    raise FitError(f"conf_int has the methods 'wald', 'profile' and 'bootstrap', not {method!r}.{near}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from mixfit.arguments import check_count, check_level
-from mixfit.errors import ConvergenceWarning, FitError
+from mixfit.errors import ConvergenceWarning, FitError, warn
 from mixfit.inference.profiles.constrained import LowerDevianceError
 from mixfit.inference.profiles.curves import Curve, ProfileCurves
 from mixfit.inference.profiles.ends import find_end
@@ -223,11 +222,10 @@ def _around(
             return ask(around, chosen)
         except LowerDevianceError as better:
             gain = around.center.value - better.point.value
-            warnings.warn(
+            warn(
                 f"Profiling found a deviance lower by {gain:.3g} than the maximum-likelihood fit has: the fit is at a "
                 "local optimum. The profiles are made around the better one.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
             around = around.restarted(better)
     raise FitError("Profiling keeps finding lower deviances: the likelihood has several optima close together.")

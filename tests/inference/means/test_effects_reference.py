@@ -58,6 +58,8 @@ def run(fits, case):
     arguments = {name: value for name, value in plain(case["arguments"] or {}).items() if value}
     if arguments.get("ddf") == "none":
         arguments["ddf"] = "z"
+    if "alpha" in options:
+        options["level"] = 1.0 - options.pop("alpha")
     if arguments.get("specs") == "1":
         arguments["specs"] = "~ 1"
     found = getattr(fit, case["call"])(**arguments)

@@ -1,0 +1,121 @@
+"""Residuals of binary responses, averaged where the model expects about the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from mixfit.arguments import check_count
+from mixfit.defaults import coverage
+from mixfit.errors import FitError
+from mixfit.fitted.draws import draw_predictors, draw_responses
+from mixfit.fitted.protocols import is_generalized
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixfit.fitted.protocols import Fit
+
+    Array = NDArray[np.float64]
+
+__all__ = ["binned_means", "binned_residuals", "default_bins", "is_binary"]
+
+# Bins have at least so many rows, for their means to be about normal.
+_ROWS_A_BIN = 5
+
+
+def is_binary(fit: Fit) -> bool:
+    """Whether the responses are 0 and 1, each of one trial."""
+    design = fit.model.design
+    if not is_generalized(fit) or fit.model.family.kind != "proportion":
+        return False
+    return bool(np.isin(design.y, (0.0, 1.0)).all()) and (design.weights is None or bool((design.weights == 1.0).all()))
+
+
+def binned_residuals(
+    fit: Fit,
+    bins: int | None = None,
+    *,
+    level: float | None = None,
+    n: int = 250,
+    seed: int | np.random.Generator | None = None,
+) -> pd.DataFrame:
+    """Average observed less expected probabilities over rows of about equal expected probability.
+
+    A residual of a 0/1 response lies on one of two curves and says nothing; means of many do (Gelman & Hill 2007,
+    section 5.6). Probabilities are averages over the population of groups (``predict(re_form="marginal")``): those at
+    the estimated random effects have been fitted to the very responses, and their means are off zero in a model that
+    is true.
+
+    Parameters
+    ----------
+    bins : int, optional
+        Of about equally many rows; the square root of their number by default.
+    level : float, optional
+        Share of the means that would lie within their bounds, were the model true.
+    n : int
+        Number of simulated responses, with new random effects, that the bounds come from.
+    seed : int, Generator or None
+        As ``numpy.random.default_rng`` takes it.
+
+    Returns
+    -------
+    DataFrame, shape (bins, 6)
+        ``expected`` and ``residual``, means of a bin; ``n``, its rows; ``lower`` and ``upper``, the bounds of the mean
+        residual; and whether it is ``inside``.
+
+    Raises
+    ------
+    FitError
+        For responses that are not 0 and 1, and no positive number of bins.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> toenail = mixfit.datasets.load("toenail")
+    >>> fit = mixfit.mixed("outcome ~ treatment * time + (1 | patientID)", toenail, family="binomial").fit()
+    >>> fit.binned_residuals(4, seed=1)["n"].tolist()
+    [477, 477, 477, 477]
+    """
+    level = coverage(level)
+    if not is_binary(fit):
+        raise FitError("binned_residuals() is for responses of 0 and 1; for others see quantile_residuals().")
+    check_count("n", n)
+    if bins is None:
+        bins = default_bins(fit.nobs)
+    check_count("bins", bins)
+    rng = np.random.default_rng(seed)
+    simulated = draw_responses(fit, draw_predictors(fit, n, "population", rng), rng, held=False)
+    return binned_means(fit, simulated, min(bins, fit.nobs), level)
+
+
+def default_bins(rows: int) -> int:
+    """The square root of the number of rows, with some in each bin."""
+    return max(1, min(int(np.sqrt(rows)), rows // _ROWS_A_BIN))
+
+
+def binned_means(fit: Fit, simulated: Array, bins: int, level: float) -> pd.DataFrame:
+    """Means of bins of rows of a binary fit, with bounds from simulated responses (nobs, n)."""
+    p, rows = np.asarray(fit.predict(re_form="marginal"), dtype=float), fit.nobs
+    order = np.argsort(p, kind="stable")
+    first = -(-np.arange(bins) * rows // bins)
+    count = np.diff(np.append(first, rows))
+
+    def means(columns: Array) -> Array:
+        return np.asarray(np.add.reduceat(columns[order], first, axis=0) / count[:, None])
+
+    drawn = means(simulated - p[:, None])
+    lower, upper = np.quantile(drawn, [0.5 - 0.5 * level, 0.5 + 0.5 * level], axis=1)
+    expected, residual = means(np.column_stack([p, fit.model.design.y - p])).T
+    return pd.DataFrame(
+        {
+            "expected": expected,
+            "residual": residual,
+            "n": count,
+            "lower": lower,
+            "upper": upper,
+            "inside": (lower <= residual) & (residual <= upper),
+        }
+    )

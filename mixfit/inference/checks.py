@@ -1,0 +1,228 @@
+r"""Whether a fitted model could have made the data: six looks at it, each with a number, a test and a sentence.
+
+The looks are those of R's performance, ``check_model``. Residuals are given the modes of the random effects: scaled, or
+made independent where the model correlates them, for linear models, and normal scores of quantile residuals for others.
+A test in the thousands of rows finds what does not matter, and one in twenty finds nothing: the pictures decide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+from scipy.stats import f as f_distribution
+
+from mixfit.arguments import check_count
+from mixfit.errors import FitError
+from mixfit.fitted.protocols import is_generalized, is_linear
+from mixfit.fitted.residual_covariance import is_structured
+from mixfit.inference.binned import binned_means, default_bins, is_binary
+from mixfit.inference.influence import cooks_distance
+from mixfit.inference.looks import (
+    DOUBTFUL,
+    Check,
+    homogeneity,
+    influence,
+    linearity,
+    normal_modes,
+    normality,
+    numbers,
+    predictive,
+    uniformity,
+)
+from mixfit.inference.quantile import tested_residuals
+from mixfit.inference.standardized_modes import standardized_modes
+from mixfit.tables.layout import shown
+from mixfit.tables.table import Table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixfit.fitted.protocols import Fit
+
+    Array = NDArray[np.float64]
+
+__all__ = ["ModelChecks", "model_checks"]
+
+# Groups that one alone can be compared with.
+_FEWEST_GROUPS = 5
+# Cook's distance at which leaving out a group moves the estimates to the edge of the confidence region of this level
+# (Cook 1977, Technometrics 19, 15-18), by F(p, groups - p).
+_STANDING_OUT = 0.5
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ModelChecks:
+    """Six looks at a fit, and what they look at.
+
+    Attributes
+    ----------
+    description : str
+        The model.
+    checks : tuple of Check, length 6
+        Predictive check, linearity, homogeneity, influence, normality of residuals (or uniformity of quantile
+        residuals), normality of random effects.
+    response, predictor : str
+        What axes are called.
+    y : ndarray, shape (nobs,)
+    simulated : ndarray, shape (nobs, n)
+        Responses drawn from the fit, random effects anew.
+    whole : bool
+        Whether responses are whole numbers or categories.
+    fitted, residuals : ndarray, shape (nobs,)
+        Fitted means of a linear model, linear predictors of others; standard normal residuals under the model.
+    uniform : ndarray, shape (nobs,), or None
+        Quantile residuals of a generalized model.
+    binned : DataFrame or None
+        Of binary responses, as ``binned_residuals`` gives them.
+    by : str
+        The grouping factor whose levels are left out.
+    cooks : Series or None
+        Cook's distance of every level; None for a model without.
+    cooks_limit : float
+        What stands out: the median of F(p, groups - p).
+    modes : dict of str to ndarray
+        Standardized modes of every random column that has variance.
+    """
+
+    description: str
+    checks: tuple[Check, ...]
+    response: str
+    predictor: str
+    y: Array = field(repr=False)
+    simulated: Array = field(repr=False)
+    whole: bool
+    fitted: Array = field(repr=False)
+    residuals: Array = field(repr=False)
+    uniform: Array | None = field(repr=False)
+    binned: pd.DataFrame | None = field(repr=False)
+    by: str
+    cooks: pd.Series[float] | None = field(repr=False)
+    cooks_limit: float
+    modes: dict[str, Array] = field(repr=False)
+
+    def table(self) -> Table:
+        """Return names, statistics, p-values and sentences of the looks.
+
+        Returns
+        -------
+        Table
+        """
+        frame = pd.DataFrame(
+            {
+                "statistic": [c.statistic for c in self.checks],
+                "value": [c.value for c in self.checks],
+                "p.value": [c.p_value for c in self.checks],
+            },
+            index=[c.name for c in self.checks],
+        )
+        words = tuple(f"{'*' if c.doubtful else ' '} {c.words}" for c in self.checks)
+        return Table(frame, (f"Checks of {self.description}",), words, "p.value", significance=False)
+
+    def __str__(self) -> str:
+        return self.table().as_text()
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.table().as_html()
+
+
+def model_checks(fit: Fit, n: int = 250, seed: int | np.random.Generator | None = None) -> ModelChecks:
+    """Look at a fit.
+
+    Parameters
+    ----------
+    fit : LinearResults or GeneralizedResults
+    n : int
+        Number of simulated responses.
+    seed : int, Generator or None
+
+    Returns
+    -------
+    ModelChecks
+    """
+    check_count("n", n)
+    rng = np.random.default_rng(seed)
+    simulated = np.asarray(fit.simulate(n, seed=rng), dtype=float)
+    y, linear = fit.model.design.y, is_linear(fit)
+    whole = is_generalized(fit) and (fit.model.family.kind in ("count", "ordinal") or is_binary(fit))
+    uniform: Array | None = None
+    tests: Table | None = None
+    dispersion: tuple[float, float] | None = None
+    if linear:
+        fitted = np.asarray(fit.fittedvalues, dtype=float)
+        residuals = np.asarray(fit.residuals("normalized" if is_structured(fit) else "scaled"), dtype=float)
+    else:
+        fitted = np.asarray(fit.estimate.eta, dtype=float)
+        # Given the modes, rows of a group are about independent.
+        uniform, tests = tested_residuals(fit, n, seed=rng, re_form=None)
+        dispersion = numbers(tests, "dispersion")
+        if dispersion[0] < 1.0:
+            # Modes are fitted to the very responses, which vary less about them than new ones: new groups tell.
+            dispersion = numbers(tested_residuals(fit, n, seed=rng, re_form="population")[1], "dispersion")
+        # What lies beyond all n simulated responses has no finite score.
+        residuals = ndtri(np.clip(uniform, 0.5 / n, 1.0 - 0.5 / n))
+    binned = binned_means(fit, simulated, default_bins(fit.nobs), 1.0 - DOUBTFUL) if is_binary(fit) else None
+    by, cooks = _cooks(fit)
+    limit = float("nan") if cooks is None else _influence_limit(len(fit.fixef), len(cooks))
+    modes = _modes(fit)
+    checks = (
+        predictive(y, simulated, whole=whole),
+        linearity(fitted, residuals, binned),
+        homogeneity(fitted, residuals, dispersion, n),
+        influence(by, cooks, limit),
+        normality("normality of residuals", "Residuals", residuals) if tests is None else uniformity(tests),
+        normal_modes(modes),
+    )
+    return ModelChecks(
+        fit.model.description,
+        checks,
+        fit.model.design.endog_name,
+        f"fitted {fit.model.design.endog_name}" if linear else "linear predictor",
+        y,
+        simulated,
+        whole,
+        fitted,
+        residuals,
+        uniform,
+        binned,
+        by,
+        cooks,
+        limit,
+        modes,
+    )
+
+
+def _cooks(fit: Fit) -> tuple[str, pd.Series[float] | None]:
+    """Distances of the levels of the coarsest factor that has some to compare; none where rows cannot be left out."""
+    factors = {term.grouping.name: term.n_groups for term in fit.model.design.random if term.spread is None}
+    if not factors:
+        return "group", None
+    large = [name for name, q in factors.items() if q >= _FEWEST_GROUPS]
+    by = min(large, key=factors.__getitem__) if large else max(factors, key=factors.__getitem__)
+    try:
+        return by, cooks_distance(fit, by)
+    except FitError:
+        # Correlated residuals, related levels, ordered categories: deletion without refits is not for these.
+        return by, None
+
+
+def _modes(fit: Fit) -> dict[str, Array]:
+    if not fit.model.design.random:
+        return {}
+    found = {}
+    for group, frame in standardized_modes(fit).items():
+        for name in frame.columns:
+            values = frame[name].to_numpy(dtype=float)
+            values = values[np.isfinite(values)]
+            if len(values) and np.ptp(values) > 0.0:
+                found[f"{shown(str(name))} | {group}"] = values
+    return found
+
+
+def _influence_limit(p: int, groups: int) -> float:
+    return float(f_distribution.ppf(_STANDING_OUT, p, max(groups - p, 1))) if p else float("nan")
