@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["coefficients", "effect_correlations"]
 
+# Heights: of a line of text, of a coefficient with air around it, and what a page and a screen show.
 _INCHES_A_LINE = 0.28
 _INCHES_A_COEFFICIENT = 0.55
 _HEIGHTS = (1.8, 12.0)
