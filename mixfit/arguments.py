@@ -26,7 +26,7 @@ __all__ = [
     "row_weights",
 ]
 
-Solver = Literal["auto", "dense", "sparse"]
+Solver = Literal["auto", "dense", "sparse", "iterative"]
 
 _BY_NAME = "Other arguments are given by their names."
 # A smaller coverage is nearly always one less the coverage, which other programs call alpha; 0.5 is of use, as the

@@ -10,6 +10,7 @@ import numpy as np
 
 from mixfit.brief import brief
 from mixfit.design.new_rows import MEAN
+from mixfit.errors import DesignError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -298,7 +299,7 @@ class Design:
         Of a response in ordered categories, whose numbers from 1 on are y.
     excluded : Excluded, or None
         All rows of the data, where results are to be padded to them.
-    solver : {"auto", "dense", "sparse"}
+    solver : {"auto", "dense", "sparse", "iterative"}
         How the factor of crossed effects is to be held.
     """
 
@@ -351,6 +352,17 @@ class Design:
         if self.variables is None:
             raise KeyError(name)
         return float(self.variables[name].mean())
+
+    def refuse_estimates(self, what: str) -> None:
+        """Refuse what evaluates its criterion as often as estimates of it would have to be made anew.
+
+        Raises
+        ------
+        DesignError
+            Where the solver is the iterative one.
+        """
+        if self.solver == "iterative":
+            raise DesignError(f"solver='iterative' is for linear models with independent residuals, not for {what}.")
 
     @cached_property
     def mean(self) -> Predictor:

@@ -10,6 +10,7 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from mixfit.errors import DesignError
 from mixfit.factor.dense_trailing import dense_block, dense_cost
+from mixfit.factor.iterative_trailing import iterative_block
 from mixfit.factor.schur_pattern import level_joins, sampled_share, schur_pattern
 from mixfit.factor.schur_trailing import eliminated, laid_out, schur_block, schur_cost
 from mixfit.factor.sparse_trailing import sparse_block
@@ -56,7 +57,13 @@ def trailing_maker(gram: Gram, solver: Solver) -> MakeTrailing:
                 "Leave out solver=."
             )
         return sparse_block
-    return {"auto": chosen_block, "dense": dense_block, "sparse": schur_block}[solver]
+    makers: dict[Solver, MakeTrailing] = {
+        "auto": chosen_block,
+        "dense": dense_block,
+        "sparse": schur_block,
+        "iterative": iterative_block,
+    }
+    return makers[solver]
 
 
 def chosen_block(gram: Gram, columns: TrailingColumns, patterns: Mapping[int, Crossed]) -> TrailingBlock:

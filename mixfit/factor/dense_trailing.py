@@ -131,8 +131,9 @@ def dense_block(gram: Gram, columns: TrailingColumns, patterns: Mapping[int, Cro
     if cost.is_too_large:
         raise DesignError(
             f"The grouping factors cross so that {columns.m:,} random effects fill in: their dense block needs "
-            f"{cost.memory / 1e9:.0f} GB, and this machine has {machine_memory() / 1e9:.0f}. Leave out the crossed "
-            "factor with the most levels, or combine its rare levels."
+            f"{cost.memory / 1e9:.0f} GB, and this machine has {machine_memory() / 1e9:.0f}. Fit a linear "
+            "model with solver='iterative'; else leave out the crossed factor with the most levels, or combine its "
+            "rare levels."
         )
     pairs = {
         key: (p.row, p.col) for key, p in gram.pairs.items() if key[0] in columns.offset and key[1] in columns.offset

@@ -23,7 +23,7 @@ class FactorPlan:
         Grouping factors that are eliminated level by level, at a cost in proportion to their levels.
     crossed : tuple of str
         Those that cross them, or whose levels are related.
-    solver : {"none", "dense", "sparse"}
+    solver : {"none", "dense", "sparse", "iterative"}
         How the effects of `crossed` are held, once the others are eliminated.
     columns : int
         How many they are.
@@ -49,7 +49,7 @@ class FactorPlan:
 
     nested: tuple[str, ...]
     crossed: tuple[str, ...]
-    solver: Literal["none", "dense", "sparse"]
+    solver: Literal["none", "dense", "sparse", "iterative"]
     columns: int
     entries: float
     flops: float

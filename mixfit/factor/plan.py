@@ -56,7 +56,7 @@ class Plan:
         Where each trailing column is.
     block : TrailingBlock, or None
         What factors the trailing columns.
-    solver : {"auto", "dense", "sparse"}
+    solver : {"auto", "dense", "sparse", "iterative"}
         What was asked for.
     """
 
@@ -89,8 +89,16 @@ def make_plan(gram: Gram, make_trailing: MakeTrailing | None = None, *, solver: 
     DesignError
         Where no machine of this size can hold the trailing block, and where `solver` cannot be had.
     """
-    every = tuple(range(gram.n_factors))
-    chain, trailing = ((), every) if gram.relationships else _split(gram)
+    every: tuple[int, ...] = tuple(range(gram.n_factors))
+    chain: tuple[int, ...]
+    trailing: tuple[int, ...]
+    if gram.relationships:
+        chain, trailing = (), every
+    elif solver == "iterative":
+        # What nests in the largest factor would need entries of the inverse, which are estimated one by one badly.
+        chain, trailing = every[:1], every[1:]
+    else:
+        chain, trailing = _split(gram)
     make_trailing = make_trailing or trailing_maker(gram, solver)
     parent = {(i, j): gram.pairs[i, j].col for a, i in enumerate(chain) for j in chain[a + 1 :]}
     columns = TrailingColumns(trailing, gram.k, gram.n_levels)

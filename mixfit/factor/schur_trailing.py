@@ -109,8 +109,9 @@ def schur_block(gram: Gram, columns: TrailingColumns, patterns: Mapping[int, Cro
     if cost.is_too_large:
         raise DesignError(
             f"The grouping factors cross so that {columns.m:,} random effects fill in: their sparse block needs "
-            f"{cost.memory / 1e9:.0f} GB, and this machine has {machine_memory() / 1e9:.0f}. Leave out the "
-            "crossed factor with the most levels, or combine its rare levels."
+            f"{cost.memory / 1e9:.0f} GB, and this machine has {machine_memory() / 1e9:.0f}. Fit a linear "
+            "model with solver='iterative'; else leave out the crossed factor with the most levels, or combine its "
+            "rare levels."
         )
     return laid_out(pattern, found, gram, patterns)
 

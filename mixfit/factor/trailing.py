@@ -231,7 +231,7 @@ class TrailingBlock(Protocol):
         ...
 
     @property
-    def kind(self) -> Literal["dense", "sparse"]:
+    def kind(self) -> Literal["dense", "sparse", "iterative"]:
         """How S is held."""
         ...
 

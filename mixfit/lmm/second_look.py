@@ -29,6 +29,7 @@ import numpy as np
 
 from mixfit.errors import FitError
 from mixfit.gram.basis import RANK_TOLERANCE
+from mixfit.lmm.by_gradient import is_estimated, root_of_gradient
 from mixfit.lmm.derivatives import differentiate
 from mixfit.lmm.minimize import LinearCriterion, LinearMinimum, minimize, shown
 from mixfit.lmm.start import moment_equations, points_at, start_points
@@ -74,6 +75,9 @@ def search(problem: Problem, *, reml: bool, start: Sequence[Array] | None = None
     """Minimize from the moment estimates, or from points `start`, and from other places where there may be several."""
     equations = moment_equations(problem)
     starts = start_points(problem, equations) if start is None else [list(start)]
+    if is_estimated(problem):
+        root = root_of_gradient(problem, starts[0], reml=reml)
+        return LinearMinimum(root.profile, root.derivatives, root.certificate)
     several = len(equations.columns) > 1 and all(term.structure.free_blocks for term in problem.terms)
     parallel = _parallel(problem, equations) if several else 0.0
     few = several and _telling(problem, together=parallel > _PARALLEL) < _FEW

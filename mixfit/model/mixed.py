@@ -107,10 +107,12 @@ def mixed(
         Names that the formula's expressions may use besides the columns.
     chunk_rows : int, optional
         Of a source: the most rows that are in memory at a time, 131,072 by default. A frame in memory stays as it is.
-    solver : {"auto", "dense", "sparse"}
+    solver : {"auto", "dense", "sparse", "iterative"}
         How the factor of crossed effects is held: as one dense matrix, or as a sparse one, which knows parts that do
         not meet (teachers and pupils of separate schools) and levels that meet few others; by default as costs less,
-        which the model's ``plan`` tells. Estimates are the same.
+        which the model's ``plan`` tells. Estimates are the same. ``"iterative"`` is for linear models of more levels
+        than fit either way (100,000 users and as many items): log-determinants and traces are estimates by random
+        vectors, whose errors ``fit.certificate`` has.
 
     Returns
     -------

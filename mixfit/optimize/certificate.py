@@ -81,6 +81,11 @@ class Certificate:
         that is known of others.
     n_agreeing : int
         How many of the searches led to this optimum.
+    sampling_error : float
+        Where the criterion is an estimate by random vectors (``solver="iterative"``): the largest error of a variance
+        parameter that comes of them, in units of its standard error. 0 elsewhere.
+    criterion_error : float
+        Likewise the standard error of the criterion itself.
 
     Examples
     --------
@@ -109,6 +114,8 @@ class Certificate:
     message: str
     n_starts: int = 1
     n_agreeing: int = 1
+    sampling_error: float = 0.0
+    criterion_error: float = 0.0
 
     def __str__(self) -> str:
         rows = {
@@ -120,6 +127,9 @@ class Certificate:
         }
         if self.n_starts == 1:
             del rows["local optimum"]
+        if self.sampling_error:
+            rows["sampling error"] = f"{self.sampling_error:.2g} standard errors of the variance parameters"
+            rows["error of criterion"] = f"{self.criterion_error:.3g}"
         lines = [self.message, *(f"  {name:<20}{value}" for name, value in rows.items())]
         derivatives = ", ".join(f"{b.derivative:.4g}" for b in self.boundary)
         return "\n".join([*lines, f"  on the boundary: derivatives {derivatives}"] if self.boundary else lines)

@@ -105,11 +105,11 @@ def power(
         Axes: for columns of the layout the numbers of levels to look at, or lists of their values, as in `extend`.
         All combinations, where there are several.
     ddf : str, optional
-            As in ``fit.contest``. Kenward and Roger's, which ``"auto"`` is with fewer than ten groups, are computed refit
+        As in ``fit.contest``. Kenward and Roger's, which ``"auto"`` is with fewer than ten groups, are computed refit
         by refit.
     level : float, optional
         Tests reject at 1 - `level`; the intervals of the power have this coverage. That of `mixfit.options` by default.
-        seed : int, Generator or None
+    seed : int, Generator or None
         As ``numpy.random.default_rng`` takes it. What is drawn at a layout depends on the seed and its numbers of
         levels alone: neither on `n_jobs` nor on the layouts beside it.
     n_jobs : int or None

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from mixfit.errors import FitError
 from mixfit.factor.factor import factorize
 from mixfit.factor.posterior import inverse_sums, posterior
 from mixfit.lmm.batch.thetas import sweep
+from mixfit.lmm.by_gradient import is_estimated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,5 +129,17 @@ class SinglyAt:
 
 
 def many_thetas(problem: Problem) -> Thetas:
-    """All at once where that is less work, one by one elsewhere."""
-    return sweep(problem.gram) or Singly(problem)
+    """All at once where that is less work, one by one elsewhere.
+
+    Raises
+    ------
+    FitError
+        Where one by one log|A| would be an estimate, and its halves no roots to draw effects by.
+    """
+    together = sweep(problem.gram)
+    if together is None and is_estimated(problem):
+        raise FitError(
+            "Draws from the posterior need a Cholesky factor, which solver='iterative' has none of: fit with another "
+            "solver=."
+        )
+    return together or Singly(problem)

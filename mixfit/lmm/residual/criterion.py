@@ -174,7 +174,7 @@ def residual_problem(
     terms, term_bases
         Of the random effects.
     log_weights : float
-    solver : {"auto", "dense", "sparse"}
+    solver : {"auto", "dense", "sparse", "iterative"}
 
     Raises
     ------
