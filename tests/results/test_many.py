@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -157,6 +158,13 @@ def test_processes_give_the_same() -> None:
     data = genes(3)
     many = [mixfit.fit_many("log(y) ~ Days + (1 | Subject)", data, by="gene", n_jobs=n) for n in (1, 2)]
     pd.testing.assert_frame_equal(many[0].estimates, many[1].estimates)
+
+
+def test_many_fits_pickle() -> None:
+    many = mixfit.fit_many(FORMULA, genes(3), by="gene")
+    again = pickle.loads(pickle.dumps(many))
+    pd.testing.assert_frame_equal(again.estimates, many.estimates)
+    check(again, "g1")
 
 
 def test_the_long_frame() -> None:
