@@ -196,5 +196,8 @@ def test_what_cannot_be_read_is_refused() -> None:
         mixfit.fit_many(FORMULA, data, by="gene", weights=np.ones(len(data)))
     with pytest.raises(KeyError):
         mixfit.fit_many(FORMULA, data, by="gene").fit("none")
-    with pytest.raises(TypeError, match="familiy"):
-        mixfit.fit_many(FORMULA, data, by="gene", familiy="poisson")
+    for formula in (FORMULA, "log(y) ~ Days + (1 | Subject)"):
+        with pytest.raises(ArgumentError, match="familiy"):
+            mixfit.fit_many(formula, data, by="gene", familiy="poisson")
+        with pytest.raises(ArgumentError, match="solver"):
+            mixfit.fit_many(formula, data, by="gene", solver="splu")
