@@ -210,3 +210,14 @@ def test_refusals() -> None:
     one = pd.DataFrame(nested()).assign(only=lambda d: (d["school"] == 0).astype(float))
     with pytest.raises(FitError, match="Without school 0"):
         mixfit.mixed("y ~ only + (1 | school)", one).fit().cov_params("CR3")
+
+
+def test_statements_are_tested_by_the_robust_covariance() -> None:
+    sleep = mixfit.datasets.load("sleepstudy")
+    robust = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().robust("CR2")
+    found = robust.test("Days = 10, Days > 8")
+    assert found.equalities is not None
+    assert found.inequalities is not None
+    assert list(found.equalities.frame.columns) == ["NumDF", "DenDF", "F value", "Pr(>F)"]
+    assert found.equalities["F value"].iloc[0] == robust.contest({"Days": 1}, rhs=10)["F value"].iloc[0]
+    assert found.inequalities["Std. Error"].iloc[0] == robust.bse["Days"]
