@@ -158,6 +158,8 @@ def test_a_covariate_that_hardly_any_row_has_is_estimated(tmp_path):
     frame["rarer"] = 0.0
     frame.loc[303, "rarer"] = np.pi
     assert_same_fit(*both("y ~ x + x:rare + I(rarer * 2) + (1 | g)", frame, tmp_path))
+    frame.loc[[3, 99, 500], "k"] = np.nan
+    assert_same_fit(*both("y ~ dose + k + I(rarer * 2) + (1 | g)", frame, tmp_path))
 
 
 def test_levels_keep_the_order_of_categories_that_differ_from_batch_to_batch(tmp_path):
