@@ -212,7 +212,7 @@ def test_missing_values_can_be_refused(tmp_path):
         ("y ~ x + (1 | g)", {"weights": np.ones(600)}, DataError, "weights= is an array"),
         ("y ~ x + equalto(1 | h, V)", {"context": {"V": np.eye(7)}}, DesignError, "places or levels of all rows"),
         ("y ~ x + ou(0 + t | g)", {}, DesignError, "places or levels of all rows"),
-        ("y ~ x + (1 | g)", {"family": "poisson"}, FormulaError, "family= is for data in memory"),
+        ("y ~ x + (1 | g)", {"family": "gamma"}, FormulaError, "The gamma family is for data in memory"),
         ("y ~ x + (1 | g)", {"residual": "ar1(t | g)"}, FormulaError, "residual= is for data in memory"),
         ("y ~ xx + (1 | g)", {}, FormulaError, "have no column 'xx'"),
         ("y ~ np.log(scale(x)) + (1 | g)", {}, DataError, "has no value in some rows because of"),

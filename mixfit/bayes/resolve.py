@@ -83,14 +83,14 @@ class ResolvedPriors:
         return [c.size for c in self.coordinates]
 
 
-def resolve(priors: Priors | str, model: Model, *, residual: bool) -> ResolvedPriors:
+def resolve(priors: Priors | str, model: Model, *, residual: bool, posterior: bool = True) -> ResolvedPriors:
     """Fill in the priors of a model; `residual` says whether it has a residual variance.
 
     Raises
     ------
     PriorError
         For a name that the model does not have, a prior that its parameter cannot have, and where the data leave an
-        improper prior without a posterior.
+        improper prior without a posterior, unless that is not asked for, as of a mode.
     """
     facts = Facts.of(model, residual=residual)
     defaults = preset(priors if isinstance(priors, str) else "rstanarm", facts)
@@ -111,6 +111,8 @@ def resolve(priors: Priors | str, model: Model, *, residual: bool) -> ResolvedPr
     _known("theta", given.theta, [n for c, own in zip(coordinates, names, strict=True) for n in _own_names(c, own)])
     for r, group, own, at in zip(random, groups, names, coordinates, strict=True):
         prior, shown, is_proper = _term(r, group, own, at, given, defaults, facts)
+        if posterior:
+            _demand_posterior(r, own, prior)
         terms.append(prior)
         rows += shown
         proper = proper and is_proper
@@ -227,8 +229,6 @@ def _term(
     for i, (prior, name) in enumerate(zip(asked, names, strict=False)):
         unit = units[i] if at.n_deviations == len(units) else float(np.exp(np.log(units).mean()))
         sd.append(_positive(name, prior or default).scaled(float(unit)))
-        if isinstance(sd[-1], Flat):
-            _flat_deviation(r, name)
     rows = [(name, _text(prior)) for name, prior in zip(names, sd, strict=False)]
     is_proper = all(d.is_proper for d in sd)
     if isinstance(at, FreeCoordinates):
@@ -282,9 +282,17 @@ def _whole(
     if df <= k - 1:
         raise PriorError(f"{group}: {type(prior).__name__} of {k} columns has more than {k - 1} degrees of freedom.")
     resolved = WholeCovariance(at, prior, df, prior.matrix(k))
-    if not resolved.is_proper:
-        _unscaled(r, df)
     return resolved, [(rows[0][0], _text(type(prior)(df, prior.scale, prior.relative)))], resolved.is_proper
+
+
+def _demand_posterior(r: RandomDesign, names: Sequence[str], prior: TermPrior) -> None:
+    """Refuse improper priors of a term for which its levels are too few."""
+    if isinstance(prior, WholeCovariance) and not prior.is_proper:
+        _unscaled(r, prior.df)
+    if isinstance(prior, Deviations | OwnParameters):
+        for name, sd in zip(names, prior.sd, strict=False):
+            if isinstance(sd, Flat):
+                _flat_deviation(r, name)
 
 
 def _flat_deviation(r: RandomDesign, name: str) -> None:

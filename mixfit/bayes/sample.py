@@ -14,6 +14,7 @@ from mixfit.bayes.generalized import GeneralizedPosterior, check_kind
 from mixfit.bayes.gibbs.draws import gibbs_draws
 from mixfit.bayes.hmc import sample_hmc
 from mixfit.bayes.importance import sample_importance
+from mixfit.bayes.interleave import Interleaved
 from mixfit.bayes.laplace import LaplacePosterior
 from mixfit.bayes.levels import LevelPosterior, has_one_factor
 from mixfit.bayes.log_means import log_mean
@@ -193,7 +194,8 @@ def _generalized(
     density = GeneralizedPosterior(fit, priors)
     starts, spread = density.start(chains, rng, _START_SPREAD)
     demand_finite(density, starts, density.middle)
-    made = sample_hmc(density, starts, spread, draws=draws, warmup=_WARMUP, target=_TARGET, rng=rng)
+    between = Interleaved(density)
+    made = sample_hmc(density, starts, spread, draws=draws, warmup=_WARMUP, target=_TARGET, rng=rng, between=between)
     x, drawn = density.unpack(made.x.reshape(-1, density.size), rng)
     return _kept(x.reshape(*made.x.shape[:2], -1), drawn), _trajectories(made), None
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from mixfit.brief import brief
 from mixfit.design.new_rows import MEAN
+from mixfit.errors import DesignError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -351,6 +352,17 @@ class Design:
         if self.variables is None:
             raise KeyError(name)
         return float(self.variables[name].mean())
+
+    def refuse_estimates(self, what: str) -> None:
+        """Refuse what evaluates its criterion as often as estimates of it would have to be made anew.
+
+        Raises
+        ------
+        DesignError
+            Where the solver is the iterative one.
+        """
+        if self.solver == "iterative":
+            raise DesignError(f"solver='iterative' is for linear models with independent residuals, not for {what}.")
 
     @cached_property
     def mean(self) -> Predictor:

@@ -259,6 +259,7 @@ class GeneralizedAssembly:
 
 def assemble_generalized(design: Design, family: Family) -> GeneralizedAssembly:
     """Bases, patterns and plan of a design; `design.weights` are the prior weights (binomial: trials)."""
+    design.refuse_estimates("generalized ones")
     n = len(design.y)
     prior = np.ones(n) if design.weights is None else design.weights
     offset = np.zeros(n) if design.offset is None else design.offset

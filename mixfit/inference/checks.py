@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri
-from scipy.stats import f as f_distribution
 
 from mixfit.arguments import check_count
 from mixfit.errors import FitError
@@ -225,4 +224,6 @@ def _modes(fit: Fit) -> dict[str, Array]:
 
 
 def _influence_limit(p: int, groups: int) -> float:
+    from scipy.stats import f as f_distribution
+
     return float(f_distribution.ppf(_STANDING_OUT, p, max(groups - p, 1))) if p else float("nan")

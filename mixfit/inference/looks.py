@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import kurtosis, normaltest, shapiro, skew
 
 from mixfit.wald import t_tails
 
@@ -208,12 +207,16 @@ def normality(name: str, what: str, values: Array) -> Check:
 def _normal_test(values: Array) -> tuple[float, float]:
     if len(values) < _FEWEST or np.ptp(values) == 0.0:
         return float("nan"), float("nan")
+    from scipy.stats import normaltest, shapiro
+
     found = shapiro(values) if len(values) <= _SHAPIRO else normaltest(values)
     return float(found.statistic), float(found.pvalue)
 
 
 def _shape(what: str, values: Array) -> str:
     """How values differ from a normal distribution: leaning, or in their tails alone."""
+    from scipy.stats import kurtosis, skew
+
     lean, tails = float(skew(values)), float(kurtosis(values))
     if abs(lean) > _LEANS * np.sqrt(6.0 / len(values)) and _GAMMA * lean**2 > _OF_GAMMA * tails:
         return f"{what} are skewed to the {'right' if lean > 0 else 'left'}."

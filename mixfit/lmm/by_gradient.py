@@ -43,10 +43,9 @@ __all__ = ["GradientRoot", "is_estimated", "root_of_gradient"]
 _MOST_ERROR = 1e-3
 # Decrease that a Newton step promises at the end: three thousandths of a standard error are 1e-5.
 _STOP = 1e-7
-# Beyond so many vectors their errors fall too slowly for what they cost; there may be more where they are short, up to
-# 160 MB of them.
-_MANY_PROBES, _MOST_PROBES = 512, 4096
-_CELLS_AT_ONCE = 20_000_000
+# Beyond so many vectors their errors fall too slowly for what they cost: bands and grids of levels, which have many
+# large eigenvalues of E, are for the sparse factor.
+_MOST_PROBES = 512
 # More than are needed, by the errors of a few: so that one change is enough.
 _MARGIN = 1.3
 _MAX_ITERATIONS = 60
@@ -97,13 +96,13 @@ def root_of_gradient(problem: Problem, start: Sequence[Array], *, reml: bool) ->
         gone = _vanishing(found, local, settled=decrease < _STOP)
         if gone is not None:
             raise _refusal(problem, gone)
-        n, most = _probes(problem), _most_probes(problem)
-        if decrease < _STOP and (error <= _MOST_ERROR or n >= most):
+        n = _probes(problem)
+        if decrease < _STOP and (error <= _MOST_ERROR or n >= _MOST_PROBES):
             message = "the gradient vanishes"
             break
-        if error > _MOST_ERROR and decrease < max(error**2, _STOP) and n < most:
+        if error > _MOST_ERROR and decrease < max(error**2, _STOP) and n < _MOST_PROBES:
             needed = int(np.ceil(_MARGIN * n * (error / _MOST_ERROR) ** 2))
-            problem = _with_probes(problem, min(needed, most))
+            problem = _with_probes(problem, min(needed, _MOST_PROBES))
         points = move(problem.terms, found.points, local.directions, np.clip(step, -LONGEST_STEP, LONGEST_STEP))
     trailing = found.factor.trailing
     certificate = Certificate(
@@ -124,10 +123,6 @@ def _probes(problem: Problem) -> int:
     block = problem.plan.block
     assert isinstance(block, IterativeBlock)
     return block.n_probes
-
-
-def _most_probes(problem: Problem) -> int:
-    return min(max(_CELLS_AT_ONCE // max(problem.plan.columns.m, 1), _MANY_PROBES), _MOST_PROBES)
 
 
 def _with_probes(problem: Problem, n: int) -> Problem:

@@ -161,7 +161,7 @@ def read_groups(formula: str, data: Any, by: str | Sequence[str], options: Mappi
     frame = _looked_up(parsed.variables, columns, options, names if parsed.uses_dot else None)
     groups = pd.DataFrame({name: columns[name] for name in names})
     complete = groups.notna().all(axis=1)
-    if options.get("na_action", "drop") == "drop":
+    if options.get("na_action") != "raise":
         complete &= frame.notna().all(axis=1)
     frame, groups = frame[complete].reset_index(drop=True), groups[complete]
     labels = groups[names[0]] if len(names) == 1 else pd.MultiIndex.from_frame(groups)
@@ -197,7 +197,7 @@ def read_responses(
     parsed = parse_predictor(formula)
     frame = _looked_up(parsed.variables, columns, options, names if parsed.uses_dot else None)
     complete = frame.notna().all(axis=1).to_numpy()
-    if options.get("na_action", "drop") == "raise":
+    if options.get("na_action") == "raise":
         complete[:] = True
     values = np.empty((int(complete.sum()), len(names)))
     for j, name in enumerate(names):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["binned_panel", "check_panels", "predictive_panel"]
 
+# Width and height of a panel in inches: three stand side by side on a page.
 _SIZE = (4.3, 3.9)
 # Letters of a sentence that stand side by side above a panel.
 _LETTERS = 54

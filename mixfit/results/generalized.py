@@ -12,6 +12,7 @@ from mixfit.inference.collinearity import collinearity
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.comparisons.step import step
+from mixfit.inference.fixed_effects.claims import statement_tests, t_test, wald_test
 from mixfit.inference.fixed_effects.tables import anova, contest, ttest
 from mixfit.inference.frequencies import frequencies
 from mixfit.inference.heritability import heritability
@@ -92,6 +93,9 @@ class GeneralizedResults(FittedGeneralized):
     anova = anova
     contest = contest
     ttest = ttest
+    test = statement_tests
+    t_test = t_test
+    wald_test = wald_test
     drop1 = drop1
     step = step
     compare_families = compare_families

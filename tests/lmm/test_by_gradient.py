@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mixfit
-from mixfit.errors import FitError, FormulaError
+from mixfit.errors import DesignError, FitError
 from mixfit.lmm import by_gradient
 from mixfit.lmm.derivatives import differentiate
 
@@ -115,8 +115,13 @@ def test_a_variance_that_vanishes_is_refused() -> None:
 @pytest.mark.parametrize("options", [{"family": "binomial"}, {"dispersion": "~ x"}])
 def test_other_models_are_refused(options: dict[str, str]) -> None:
     response = "z" if "family" in options else "y"
-    with pytest.raises(FormulaError, match="linear models with independent residuals"):
+    with pytest.raises(DesignError, match="linear models with independent residuals"):
         mixfit.mixed(f"{response} ~ x + (1|a) + (1|b)", crossed(30, 5), solver="iterative", **options)
+
+
+def test_another_family_of_the_same_model_is_refused() -> None:
+    with pytest.raises(DesignError, match="not for generalized ones"):
+        mixfit.mixed("y ~ x + (1|a) + (1|b)", crossed(30, 5), solver="iterative").with_family("t")
 
 
 def test_draws_from_the_posterior_are_refused() -> None:

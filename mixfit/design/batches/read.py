@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from mixfit.design.batches.asked import Asked, present_rows
 from mixfit.design.batches.learned import Moments, learned_calls
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Batch", "Stream", "Totals", "ask", "open_stream", "refuse_structures"]
+__all__ = ["Batch", "Stream", "Totals", "ask", "open_stream", "refuse_structures", "refuse_whole_columns"]
 
 # Rounding of an expression that is computed from a part of the rows in another order.
 _RELATIVE = 1e-7
@@ -222,7 +223,7 @@ def open_stream(asked: Asked, na_action: str) -> Stream:
         As in memory; and for what rows in batches do not tell, by its name.
     """
     found = scan(asked, na_action)
-    _refuse_whole_columns(asked, found)
+    refuse_whole_columns(asked, found.table)
     return Stream(asked, found, _sample(asked, found))
 
 
@@ -236,7 +237,7 @@ def _sample(asked: Asked, found: Scan) -> Design:
 
 # What an expression computes of values outside its domain is missing, and said.
 @np.errstate(divide="ignore", invalid="ignore")
-def _refuse_whole_columns(asked: Asked, found: Scan) -> None:
+def refuse_whole_columns(asked: Asked, table: pa.Table) -> None:
     """Refuse expressions that are computed from whole columns: each batch would make them from itself.
 
     What they are in every other row alone must be what they are in these rows among all.
@@ -244,11 +245,11 @@ def _refuse_whole_columns(asked: Asked, found: Scan) -> None:
     texts = [asked.formula.response.text, *asked.offsets, *([asked.weights] if asked.weights else [])]
     texts += [factor.expr for random in asked.formula.random for factor in random.groups]
     texts = [text for text in texts if text not in asked.source.schema.names and text not in asked.learned]
-    whole = asked.environment(found.table, {})
+    whole = asked.environment(table, {})
     for text in texts:
         values = np.asarray(whole.series(asked.factor(text)))
         for start in range(2):
-            half = found.table.take(np.arange(start, found.table.num_rows, 2))
+            half = table.take(np.arange(start, table.num_rows, 2))
             alone = np.asarray(asked.environment(half, {}).series(asked.factor(text)))
             if not _alike(alone, values[start::2]):
                 raise DataError(
@@ -258,13 +259,13 @@ def _refuse_whole_columns(asked: Asked, found: Scan) -> None:
 
 
 def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    missing = np.asarray(pd.isna(other))
+    if not np.array_equal(np.asarray(pd.isna(one)), missing):
+        return False
+    one, other = one[~missing], other[~missing]
     if one.dtype.kind != "f":
         return bool((one == other).all())
-    missing = np.isnan(other)
-    if not np.array_equal(np.isnan(one), missing):
-        return False
-    scale = np.abs(other[~missing]).max(initial=0.0)
-    return bool((np.abs(one[~missing] - other[~missing]) <= _RELATIVE * scale).all())
+    return bool((np.abs(one - other) <= _RELATIVE * np.abs(other).max(initial=0.0)).all())
 
 
 def refuse_structures(sample: Design) -> None:

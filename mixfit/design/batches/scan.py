@@ -21,7 +21,7 @@ from mixfit.errors import DataError, UndefinedValuesWarning, warn
 from mixfit.sources.source import require_pyarrow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mixfit.design.batches.learned import Learned
     from mixfit.design.environment import Environment
 
-__all__ = ["SAMPLE", "Scan", "check_counts", "scan"]
+__all__ = ["SAMPLE", "Scan", "check_counts", "in_memory_types", "scan", "without_dictionaries"]
 
 #: Rows spread over the source, at least (half of them where there are as many). They tell means to a few percent of
 #: a standard deviation, which is all that a provisional basis needs.
@@ -195,19 +195,31 @@ class _Rows:
         """All rows that are kept."""
         pa = require_pyarrow()
         tables = [*self._kept, *([] if self._sample is None else [self._sample])]
-        table = pa.concat_tables(tables)
-        for place, field in enumerate(table.schema):
-            column = table.column(place)
-            if field.name in self._kinds:
-                column = _with_categories(column, list(self._categories[field.name]), self._kinds[field.name])
-            elif field.name in self._gaps and pa.types.is_integer(field.type):
-                # Integers with gaps are floats in memory.
-                column = column.cast(pa.float64())
-            table = table.set_column(place, field.name, column)
-        return table
+        kinds = {name: (kind, list(self._categories[name])) for name, kind in self._kinds.items()}
+        return in_memory_types(pa.concat_tables(tables), kinds, self._gaps)
 
 
-def _without_dictionaries(table: pa.Table) -> pa.Table:
+def in_memory_types(
+    table: pa.Table, categories: Mapping[str, tuple[pa.DataType, Sequence[Any]]], gaps: Container[str] | None = None
+) -> pa.Table:
+    """Columns as whole ones are in memory: those of `categories` as dictionaries, and integers with gaps as floats.
+
+    `gaps` are the columns with missing values; by default those that have them in the table.
+    """
+    pa = require_pyarrow()
+    for place, field in enumerate(table.schema):
+        column = table.column(place)
+        has_gaps = column.null_count > 0 if gaps is None else field.name in gaps
+        if field.name in categories:
+            kind, labels = categories[field.name]
+            column = _with_categories(column, labels, kind)
+        elif has_gaps and pa.types.is_integer(field.type):
+            column = column.cast(pa.float64())
+        table = table.set_column(place, field.name, column)
+    return table
+
+
+def without_dictionaries(table: pa.Table) -> pa.Table:
     """Labels themselves in the place of dictionaries, of which every row kept would hold a whole one."""
     pa = require_pyarrow()
     for place, field in enumerate(table.schema):

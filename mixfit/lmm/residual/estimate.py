@@ -67,6 +67,7 @@ def joint_problem(design: Design, form: ResidualForm, residual: ResidualDesign) 
         Where a block has rows of several levels of a random effect: its rows would be mixed, whitened, in a way that
         no level can be told from.
     """
+    design.refuse_estimates("residuals with a covariance")
     _check_levels(design, residual)
     root = None if design.weights is None else np.sqrt(design.weights)
     stage = ResidualStage(root)
