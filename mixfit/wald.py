@@ -30,6 +30,7 @@ __all__ = [
     "ratios",
     "t_quantile",
     "t_tails",
+    "t_upper",
     "wilson",
 ]
 
@@ -190,6 +191,17 @@ def t_tails(statistics: Array, df: Array) -> Array:
     """
     left = -np.abs(statistics)
     return np.asarray(2.0 * np.where(np.isinf(df), ndtr(left), stdtr(df, left)))
+
+
+def t_upper(statistics: Array, df: Array) -> Array:
+    """Upper tail probabilities of t statistics; normal where df is infinite.
+
+    Examples
+    --------
+    >>> t_upper(np.array([2.0, -2.0]), np.array([10.0, np.inf])).round(4).tolist()
+    [0.0367, 0.9772]
+    """
+    return np.asarray(np.where(np.isinf(df), ndtr(-statistics), stdtr(df, -statistics)))
 
 
 def t_quantile(probability: float, df: Array) -> Array:

@@ -89,6 +89,17 @@ def test_numbers_far_from_zero_lose_nothing(query):
     assert_allclose(fit.llf, near.llf, rtol=1e-8)
 
 
+@pytest.mark.parametrize("formula", ["y ~ dose + x + (1 | g)", "y ~ dose + np.sqrt(k) + (1 | g)"])
+def test_enums_keep_their_order(formula):
+    with duckdb.connect() as connection:
+        rows = connection.from_arrow(pa.Table.from_pandas(table(4000).astype({"dose": str}), preserve_index=False))
+        kind = "enum ('low', 'mid', 'high', 'never')"
+        relation = rows.project(f"y, x, k, g, dose::{kind} as dose")
+        memory = mixfit.mixed(formula, relation.to_arrow_table())
+        assert memory.exog_names[1:3] == ("dose[T.mid]", "dose[T.high]")
+        assert_same_fit(memory, mixfit.mixed(formula, relation))
+
+
 def test_columns_that_others_determine_are_aliased(query):
     frame = table(4000).drop(columns=["dose", "day"])
     frame["z"] = 2.0 * frame["x"] - 1.0

@@ -22,7 +22,7 @@ TOP_LEVEL = {
     "pyproject.toml",
     "tests",
 }
-N_DATASETS = 18
+N_DATASETS = 21
 
 LOAD_ALL = """
 from mixfit import datasets

@@ -1,14 +1,8 @@
 r"""The posterior of a generalized model: coefficients, random effects and covariance parameters together.
 
-Effects of level j of a term are *partially centred*: with T = D L, D the standard deviations, T0 = D0 L0 at the fit,
-and W_j = diag(w_j) the shares that the data leave of their prior standard deviations there,
-
-    b_j = (D D0^{-1})^{W_j} D0 [I - W_j + W_j L L0^{-1}] D0^{-1} v_j.
-
-w = 0 leaves b itself, whose posterior the data hold in place whatever T is; w = 1 leaves T0 T^{-1} b, which is a priori
-independent of T (Papaspiliopoulos, Roberts & Skoeld 2007, Statistical Science 22, 59-73). The v and the coefficients
-are whitened by the Gaussian approximation at the fit: a Cholesky factor of [Z X]'W[Z X] with the precisions of both
-priors. Effects that each belong to one row are none of the coordinates: see `mixfit.bayes.row_integral`.
+Random effects are partially centred (`mixfit.bayes.centring`); they and the coefficients are whitened by the Gaussian
+approximation at the fit: a Cholesky factor of [Z X]'W[Z X] with the precisions of both priors. Effects that each belong
+to one row are none of the coordinates: see `mixfit.bayes.row_integral`.
 """
 
 from __future__ import annotations
@@ -20,6 +14,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.sparse import csr_array
 
+from mixfit.bayes.centring import CentredTerm, log_density, place, pull_back
 from mixfit.bayes.collapsed import Conditional
 from mixfit.bayes.distributions import Normal, StudentT
 from mixfit.bayes.row_integral import RowIntegral, row_term
@@ -41,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GeneralizedPosterior", "JointValues", "check_kind"]
 
-_LOG_2PI = float(np.log(2.0 * np.pi))
 # Effects and coefficients up to which their whole covariance whitens them, beyond which their variances do.
 _MOST_DENSE = 1500
 # Standard deviations of the covariance parameters' coordinates, to begin with: those of the logarithm of a standard
@@ -65,39 +59,6 @@ class JointValues:
 
     value: Array
     slope: Array | None
-
-
-@dataclass(frozen=True, eq=False)
-class _Term:
-    """A term's coordinates, where its effects stand, and what is known at the fit: D0 (k,), L0^{-1} and w (q, k)."""
-
-    coordinates: TermCoordinates
-    rows: slice
-    at: slice
-    levels: int
-    deviations: Array
-    inverse: Array
-    share: Array
-
-
-@dataclass(frozen=True, eq=False)
-class _Centred:
-    """A term at R places: T, T^{-1}, D, L, L L0^{-1}, D0^{-1} v, b, and e = T^{-1} b.
-
-    `stretch` is what the centred effects are multiplied by, (D D0^{-1})^W D0, and `diagonal` the diagonal of
-    I - W + W L L0^{-1}.
-    """
-
-    template: Array
-    inverse: Array
-    deviations: Array
-    root: Array
-    ratio: Array
-    v: Array
-    b: Array
-    e: Array
-    stretch: Array
-    diagonal: Array
 
 
 class GeneralizedPosterior:
@@ -139,12 +100,12 @@ class GeneralizedPosterior:
         )
         self.size = self._q + self._X.shape[1] + len(self.middle)
         modes = [b for t, b in enumerate(fit.estimate.modes) if t != self._row]
-        self._center = np.concatenate([*(b.ravel() for b in modes), fit.estimate.beta])
-        self._root, self._terms = self._approximation()
+        self.center = np.concatenate([*(b.ravel() for b in modes), fit.estimate.beta])
+        self.root, self.terms = self._approximation()
 
     # The Gaussian approximation
 
-    def _approximation(self) -> tuple[Array, list[_Term]]:
+    def _approximation(self) -> tuple[Array, list[CentredTerm]]:
         """A root of Cov(b, beta) at the fit, dense or a diagonal, and the terms."""
         templates, start = [], 0
         for own in self.priors.coordinates:
@@ -164,18 +125,18 @@ class GeneralizedPosterior:
             x = np.sqrt(np.einsum("np,n,np->p", self._X, weights, self._X))
             root = np.concatenate([spread, 1.0 / x])
         terms, first = [], 0
-        places = [place for i, place in enumerate(self._places()) if i != self._row]
+        places = [own for i, own in enumerate(self.places()) if i != self._row]
         for (own, at), t, c in zip(places, templates, variance, strict=True):
             q, k, _ = c.shape
             sd = np.linalg.norm(t, axis=1)
             share = np.minimum(np.sqrt(np.einsum("qaa->qa", c)) / sd, 1.0)
             inverse = np.asarray(np.linalg.inv(t / sd[:, None]), dtype=float)
             rows = slice(first, first + q * k)
-            terms.append(_Term(own, rows, at, q, sd, inverse, share))
+            terms.append(CentredTerm(own, rows, at, q, sd, inverse, share))
             first = rows.stop
         return root, terms
 
-    def _places(self) -> list[tuple[TermCoordinates, slice]]:
+    def places(self) -> list[tuple[TermCoordinates, slice]]:
         """The coordinates of every term, and where they stand."""
         ends = np.cumsum([0, *self.priors.sizes])
         return [
@@ -185,7 +146,7 @@ class GeneralizedPosterior:
     def _row_deviations(self, x: Array) -> Array:
         """Standard deviations (R, n) of the rows' own effects at coordinates (R, m)."""
         assert self._row is not None
-        (own, at), r = self._places()[self._row], self.fit.model.design.random[self._row]
+        (own, at), r = self.places()[self._row], self.fit.model.design.random[self._row]
         return np.asarray(own.templates(x[:, at])[:, :, 0] * np.abs(r.Z[:, 0]))
 
     def _dense_root(self, weights: Array, precisions: Sequence[Array]) -> Array:
@@ -236,26 +197,15 @@ class GeneralizedPosterior:
         middle = np.concatenate([np.zeros(self._q + self._X.shape[1]), self.middle])
         return middle + spread * sd * rng.standard_normal((chains, self.size)), sd
 
-    def _colour(self, z: Array) -> Array:
-        return self._center + (z @ self._root.T if self._root.ndim == 2 else z * self._root)
-
-    def _place(self, term: _Term, x: Array, values: Array) -> _Centred:
-        t = term.coordinates.templates(x[:, term.at])
-        inverse = np.asarray(np.linalg.inv(t), dtype=float)
-        sd, w = np.linalg.norm(t, axis=2), term.share
-        root = t / sd[:, :, None]
-        ratio = root @ term.inverse
-        v = values[:, term.rows].reshape(len(x), term.levels, -1) / term.deviations
-        stretch = np.exp(w * np.log(sd / term.deviations)[:, None]) * term.deviations
-        b = stretch * ((1.0 - w) * v + w * (v @ ratio.swapaxes(1, 2)))
-        diagonal = (1.0 - w) + w * np.einsum("rii->ri", ratio)[:, None]
-        return _Centred(t, inverse, sd, root, ratio, v, b, b @ inverse.swapaxes(1, 2), stretch, diagonal)
+    def colour(self, z: Array) -> Array:
+        """Effects as they are centred, and coefficients (R, q + p), of the first coordinates."""
+        return self.center + (z @ self.root.T if self.root.ndim == 2 else z * self.root)
 
     def unpack(self, z: Array, rng: np.random.Generator) -> tuple[Array, Conditional]:
         """Coordinates of the terms (R, m), and coefficients and effects, those of rows drawn, of places (R, d)."""
         d = self._q + self._X.shape[1]
-        values, x = self._colour(z[:, :d]), z[:, d:]
-        beta, effects = values[:, self._q :], [self._place(t, x, values).b for t in self._terms]
+        values, x = self.colour(z[:, :d]), z[:, d:]
+        beta, effects = values[:, self._q :], [place(t, x, values).b for t in self.terms]
         if self._row is not None:
             effects.insert(self._row, self._of_rows(beta, effects, x, rng))
         return x, Conditional(beta, tuple(effects))
@@ -288,9 +238,9 @@ class GeneralizedPosterior:
 
     def _evaluate(self, z: Array, slopes: bool) -> tuple[Array, Array]:
         d = self.size - len(self.middle)
-        x, values = z[:, d:], self._colour(z[:, :d])
+        x, values = z[:, d:], self.colour(z[:, :d])
         beta = values[:, self._q :]
-        placed = [self._place(term, x, values) for term in self._terms]
+        placed = [place(term, x, values) for term in self.terms]
         b = np.concatenate([p.b.reshape(len(z), -1) for p in placed], axis=1)
         eta = np.ascontiguousarray((self._Z @ b.T).T)
         eta += beta @ self._X.T
@@ -301,22 +251,22 @@ class GeneralizedPosterior:
             value = value + of_contrast.log_density(contrasts[:, i])
         slope = np.zeros(z.shape)
         pull = self._pull(score, contrasts) if slopes else np.empty((len(z), 0))
-        none, own_terms = np.zeros(len(z)), iter(zip(self._terms, placed, strict=True))
-        for i, (prior, (_, at)) in enumerate(zip(self.priors.terms, self._places(), strict=True)):
+        none, own_terms = np.zeros(len(z)), iter(zip(self.terms, placed, strict=True))
+        for i, (prior, (_, at)) in enumerate(zip(self.priors.terms, self.places(), strict=True)):
             found = prior.density(x[:, at], none)
             value = value + found.value
             if i == self._row:
                 slope[:, d:][:, at] = found.slope + by_log_s[:, None]
                 continue
             term, own = next(own_terms)
-            value = value + _log_density(term, own)
+            value = value + log_density(term, own)
             if slopes:
-                by_template, by_v = _pull_back(term, own, pull[:, term.rows].reshape(own.b.shape))
+                by_template, by_v = pull_back(term, own, pull[:, term.rows].reshape(own.b.shape))
                 pull[:, term.rows] = by_v.reshape(len(z), -1)
                 along = term.coordinates.template_slopes(x[:, at], own.template, by_template)
                 slope[:, d:][:, at] = found.slope + along
         if slopes:
-            slope[:, :d] = pull @ self._root if self._root.ndim == 2 else pull * self._root
+            slope[:, :d] = pull @ self.root if self.root.ndim == 2 else pull * self.root
         return value, slope
 
     def _likelihood(self, eta: Array, x: Array, slopes: bool) -> tuple[Array, Array, Array]:
@@ -335,34 +285,6 @@ class GeneralizedPosterior:
         """Slopes of the likelihood in (b, beta), and of the coefficients' prior."""
         own = np.stack([p.slope(contrasts[:, i]) for i, p in enumerate(self.priors.fixed)], axis=1)
         return np.concatenate([(self._Zt @ score.T).T, score @ self._X + own @ self.priors.contrasts], axis=1)
-
-
-def _log_density(term: _Term, at: _Centred) -> Array:
-    """log p(b | T) and the Jacobian of v, whose columns are in units of D0."""
-    _, q, k = at.b.shape
-    log_t = np.log(np.einsum("rii->ri", at.template)).sum(axis=1)
-    squares = np.einsum("rqk,rqk->r", at.e, at.e)
-    jacobian = np.log(at.diagonal * at.stretch / term.deviations).sum(axis=(1, 2))
-    return np.asarray(-0.5 * squares - q * log_t - 0.5 * q * k * _LOG_2PI + jacobian)
-
-
-def _pull_back(term: _Term, at: _Centred, pull: Array) -> tuple[Array, Array]:
-    """Slopes of the log density in T, (R, k, k), and in v, given that of the likelihood in b."""
-    w, every = term.share, np.arange(at.template.shape[1])
-    in_b = pull - at.e @ at.inverse
-    in_centred = in_b * at.stretch
-    weighted = w * in_centred
-    by_log_sd = np.einsum("qa,rqa->ra", w, in_b * at.b + 1.0)
-    by_ratio = weighted.swapaxes(1, 2) @ at.v
-    by_ratio[:, every, every] += (w / at.diagonal).sum(axis=1)
-    # L is T with rows of length 1: the slope in T has nothing along them but that of log sd.
-    by_root = by_ratio @ term.inverse.T
-    along = np.einsum("rab,rab->ra", by_root, at.root)
-    out = (by_root + (by_log_sd - along)[:, :, None] * at.root) / at.deviations[:, :, None]
-    out += at.inverse.swapaxes(1, 2) @ (at.e.swapaxes(1, 2) @ at.e)
-    out[:, every, every] -= at.b.shape[1] / at.template[:, every, every]
-    in_v = (in_centred - weighted + weighted @ at.ratio) / term.deviations
-    return np.asarray(np.tril(out)), in_v
 
 
 def _precision_root(prior: Distribution) -> float:

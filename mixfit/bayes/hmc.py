@@ -9,7 +9,7 @@ Gelman 2014, JMLR 15), R in windows of doubling length from the draws of all cha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Trajectories", "sample_hmc"]
+__all__ = ["Moves", "Trajectories", "sample_hmc"]
 
 # A quarter of the period of a normal density of unit variance.
 _DURATION = 0.5 * np.pi
@@ -106,8 +106,10 @@ class _Averaging:
 class _Chains:
     """The state of all chains."""
 
-    def __init__(self, density: LogDensity, x: Array, root: Array, rng: np.random.Generator) -> None:
-        self.density, self.rng, self.root = density, rng, root
+    def __init__(
+        self, density: LogDensity, x: Array, root: Array, rng: np.random.Generator, between: Moves | None
+    ) -> None:
+        self.density, self.rng, self.root, self.between = density, rng, root, between
         self.x, self.n_evaluations, self.divergences = x, 0, 0
         self.value, self.slope = self._evaluate(x)
 
@@ -146,6 +148,22 @@ class _Chains:
         self.value = np.where(moved, value, self.value)
         return accepted, energy
 
+    def shift(self, *, adapt: bool) -> None:
+        """The moves between trajectories."""
+        if self.between is None:
+            return
+        x = self.between.move(self.x, self.value, self.rng, adapt=adapt)
+        if not np.array_equal(x, self.x):
+            self.x = x
+            self.value, self.slope = self._evaluate(x)
+
+
+class Moves(Protocol):
+    """Moves that leave a density as it is."""
+
+    def move(self, x: Array, value: Array, rng: np.random.Generator, *, adapt: bool) -> Array:
+        """Other places (R, d) from those whose log densities are `value`; what they adapt is adapted in warm-up."""
+
 
 def sample_hmc(
     density: LogDensity,
@@ -157,6 +175,7 @@ def sample_hmc(
     target: float,
     rng: np.random.Generator,
     progress: Callable[[int], object] | None = None,
+    between: Moves | None = None,
 ) -> Trajectories:
     """Draw from a density.
 
@@ -173,13 +192,15 @@ def sample_hmc(
     rng : Generator
     progress : callable, optional
         Told the number of divergences after every iteration.
+    between : Moves, optional
+        What is done to the chains after each trajectory.
 
     Raises
     ------
     FitError
         Where the density is not finite at a start.
     """
-    chains = _Chains(density, starts, root, rng)
+    chains = _Chains(density, starts, root, rng, between)
     if not np.isfinite(chains.value).all():
         raise FitError("The posterior density is not finite where the chains start: look at priors with bounds.")
     step = _warm_up(chains, warmup, target, progress)
@@ -257,6 +278,7 @@ def _advance(
         while i < draws:
             n_steps = _steps(step, chains.rng)
             probability, before = chains.advance(step, n_steps)
+            chains.shift(adapt=False)
             tally.accepted += float(probability.mean())
             tally.steps, tally.done = tally.steps + n_steps, tally.done + 1
             if tally.done % thinning == 0:
@@ -303,6 +325,7 @@ def _warm_up(chains: _Chains, warmup: int, target: float, progress: Callable[[in
     seen: list[Array] = []
     for i in range(warmup):
         accepted, _ = chains.advance(step, _steps(step, chains.rng))
+        chains.shift(adapt=True)
         step = averaging.update(float(accepted.mean()))
         if progress is not None:
             progress(chains.divergences)

@@ -93,7 +93,7 @@ def penalized_estimate(fit: LinearFit, priors: Priors | str) -> LinearEstimate:
         For priors that name what the model does not have, or have no density at the estimates of the fit.
     """
     assembly, reml = fit.model.assembly, fit.reml
-    density = PenalizedCriterion(fit, resolve(priors, fit.model, residual=True), reml=reml)
+    density = PenalizedCriterion(fit, resolve(priors, fit.model, residual=True, posterior=False), reml=reml)
     start = density.start()
     demand_finite(density, start[None], start, start[density.log_sigma])
     mode = find_mode(density, start)
@@ -123,7 +123,7 @@ def penalized_generalized(fit: GeneralizedFit, priors: Priors | str) -> Generali
     PriorError
         For priors that name what the model does not have, and families with parameters of their own.
     """
-    density = LaplacePosterior(fit, resolve(priors, fit.model, residual=False), natural=True)
+    density = LaplacePosterior(fit, resolve(priors, fit.model, residual=False, posterior=False), natural=True)
     start = density.start()
     p = density.size - sum(density.priors.sizes)
     demand_finite(density, start[None], start[p:])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["draw_priors", "prior_predictive"]
+__all__ = ["draw_priors", "prior_draws", "prior_predictive"]
 
 
 def draw_priors(fit: Fit, priors: ResolvedPriors, draws: int, chains: int, rng: np.random.Generator) -> Draws:
@@ -91,5 +91,10 @@ def prior_predictive(
     True
     """
     rng = np.random.default_rng(seed)
-    kept = draw_priors(posterior.fit, posterior.priors, n, 1, rng)
-    return simulate(replace(posterior, kept=kept, sampler=Sampler("prior"), log_evidence=None), seed=rng)
+    return simulate(prior_draws(posterior, n, rng), seed=rng)
+
+
+def prior_draws(posterior: PosteriorDraws, n: int, seed: int | np.random.Generator | None) -> PosteriorDraws:
+    """One chain of draws from the priors of a posterior alone."""
+    kept = draw_priors(posterior.fit, posterior.priors, n, 1, np.random.default_rng(seed))
+    return replace(posterior, kept=kept, sampler=Sampler("prior"), log_evidence=None)

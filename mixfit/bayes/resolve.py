@@ -19,7 +19,8 @@ from mixfit.bayes.distributions import Distribution, Flat, Normal, StudentT, Uni
 from mixfit.bayes.names import group_names, natural_names
 from mixfit.bayes.presets import Facts, preset
 from mixfit.bayes.priors import Priors
-from mixfit.bayes.term_priors import Deviations, OwnParameters, ScaleAndShares, WholeCovariance
+from mixfit.bayes.term_priors import Deviations, EachColumn, OwnParameters, ScaleAndShares, WholeCovariance
+from mixfit.covariance.unstructured import Unstructured
 from mixfit.errors import PriorError
 
 if TYPE_CHECKING:
@@ -83,14 +84,14 @@ class ResolvedPriors:
         return [c.size for c in self.coordinates]
 
 
-def resolve(priors: Priors | str, model: Model, *, residual: bool) -> ResolvedPriors:
+def resolve(priors: Priors | str, model: Model, *, residual: bool, posterior: bool = True) -> ResolvedPriors:
     """Fill in the priors of a model; `residual` says whether it has a residual variance.
 
     Raises
     ------
     PriorError
         For a name that the model does not have, a prior that its parameter cannot have, and where the data leave an
-        improper prior without a posterior.
+        improper prior without a posterior, unless that is not asked for, as of a mode.
     """
     facts = Facts.of(model, residual=residual)
     defaults = preset(priors if isinstance(priors, str) else "rstanarm", facts)
@@ -111,6 +112,8 @@ def resolve(priors: Priors | str, model: Model, *, residual: bool) -> ResolvedPr
     _known("theta", given.theta, [n for c, own in zip(coordinates, names, strict=True) for n in _own_names(c, own)])
     for r, group, own, at in zip(random, groups, names, coordinates, strict=True):
         prior, shown, is_proper = _term(r, group, own, at, given, defaults, facts)
+        if posterior:
+            _demand_posterior(r, own, prior)
         terms.append(prior)
         rows += shown
         proper = proper and is_proper
@@ -227,8 +230,6 @@ def _term(
     for i, (prior, name) in enumerate(zip(asked, names, strict=False)):
         unit = units[i] if at.n_deviations == len(units) else float(np.exp(np.log(units).mean()))
         sd.append(_positive(name, prior or default).scaled(float(unit)))
-        if isinstance(sd[-1], Flat):
-            _flat_deviation(r, name)
     rows = [(name, _text(prior)) for name, prior in zip(names, sd, strict=False)]
     is_proper = all(d.is_proper for d in sd)
     if isinstance(at, FreeCoordinates):
@@ -273,18 +274,39 @@ def _whole(
     if not isinstance(prior, Wishart | InvWishart):
         raise PriorError(f"{group}: a covariance has the prior Decov, Wishart or InvWishart, not {prior!r}.")
     if at.size == at.k and at.k > 1:
-        raise PriorError(
-            f"{r.text}: its columns are independent, and {type(prior).__name__} is a prior of a whole matrix. Give sd= "
-            "in its place."
-        )
+        return _each(r, group, at, prior)
     k = at.k
     df = prior.df if prior.df is not None else k + (_WISHART_DF if isinstance(prior, Wishart) else 0.0)
     if df <= k - 1:
         raise PriorError(f"{group}: {type(prior).__name__} of {k} columns has more than {k - 1} degrees of freedom.")
     resolved = WholeCovariance(at, prior, df, prior.matrix(k))
-    if not resolved.is_proper:
-        _unscaled(r, df)
     return resolved, [(rows[0][0], _text(type(prior)(df, prior.scale, prior.relative)))], resolved.is_proper
+
+
+def _each(
+    r: RandomDesign, group: str, at: FreeCoordinates, prior: Wishart | InvWishart
+) -> tuple[TermPrior, list[tuple[str, str]], bool]:
+    """The prior of each variance of independent columns: as many terms of one."""
+    if isinstance(prior.scale, tuple):
+        raise PriorError(
+            f"{r.text}: its columns are independent, and {type(prior).__name__} with a matrix is a prior of a whole "
+            "one. Give a number as scale, or sd= in its place."
+        )
+    one = FreeCoordinates(Unstructured(1), is_correlated=False)
+    own, rows, is_proper = _whole(r, group, one, prior)
+    assert isinstance(own, WholeCovariance)
+    return EachColumn(at, own), [(f"variances({group})", rows[0][1])], is_proper
+
+
+def _demand_posterior(r: RandomDesign, names: Sequence[str], prior: TermPrior) -> None:
+    """Refuse improper priors of a term for which its levels are too few."""
+    whole = prior.own if isinstance(prior, EachColumn) else prior
+    if isinstance(whole, WholeCovariance) and not whole.is_proper:
+        _unscaled(r, whole.coordinates.k, whole.df)
+    if isinstance(prior, Deviations | OwnParameters):
+        for name, sd in zip(names, prior.sd, strict=False):
+            if isinstance(sd, Flat):
+                _flat_deviation(r, name)
 
 
 def _flat_deviation(r: RandomDesign, name: str) -> None:
@@ -297,9 +319,9 @@ def _flat_deviation(r: RandomDesign, name: str) -> None:
         )
 
 
-def _unscaled(r: RandomDesign, df: float) -> None:
+def _unscaled(r: RandomDesign, k: int, df: float) -> None:
     """|Sigma|^((df - k - 1) / 2) against a likelihood that falls as |Sigma|^(-(q - k) / 2): q > df + k at least."""
-    q, k = r.grouping.n_levels, r.structure.k
+    q = r.grouping.n_levels
     if q <= df + k:
         raise PriorError(
             f"{r.text}: a Wishart prior of {df:g} degrees of freedom and infinite scale leaves no posterior with {q} "

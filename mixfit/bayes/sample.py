@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from mixfit.bayes.generalized import GeneralizedPosterior, check_kind
 from mixfit.bayes.gibbs.draws import gibbs_draws
 from mixfit.bayes.hmc import sample_hmc
 from mixfit.bayes.importance import sample_importance
+from mixfit.bayes.interleave import Interleaved
 from mixfit.bayes.laplace import LaplacePosterior
 from mixfit.bayes.levels import LevelPosterior, has_one_factor
 from mixfit.bayes.log_means import log_mean
@@ -37,9 +38,10 @@ if TYPE_CHECKING:
     from mixfit.fitted.protocols import Fit, GeneralizedFit
 
     Array = NDArray[np.float64]
-    Method = Literal["auto", "collapsed", "hmc", "gibbs", "laplace"]
 
 __all__ = ["sample"]
+
+Method = Literal["auto", "collapsed", "hmc", "gibbs", "laplace"]
 
 # Coordinates of a density up to which nets of points fill it.
 _MOST_FOR_POINTS = 6
@@ -123,6 +125,8 @@ def sample(
             f"{draws} draws in {chains} chains are too few to tell whether the chains agree: draw {2 * FEWEST} a chain "
             "at least."
         )
+    if method not in get_args(Method):
+        raise FitError(f"method={method!r}: posteriors are drawn by {', '.join(map(repr, get_args(Method)))}.")
     rng = np.random.default_rng(seed)
     resolved = resolve(priors, fit.model, residual=is_linear(fit))
     a_chain = -(-draws // chains)
@@ -193,7 +197,8 @@ def _generalized(
     density = GeneralizedPosterior(fit, priors)
     starts, spread = density.start(chains, rng, _START_SPREAD)
     demand_finite(density, starts, density.middle)
-    made = sample_hmc(density, starts, spread, draws=draws, warmup=_WARMUP, target=_TARGET, rng=rng)
+    between = Interleaved(density)
+    made = sample_hmc(density, starts, spread, draws=draws, warmup=_WARMUP, target=_TARGET, rng=rng, between=between)
     x, drawn = density.unpack(made.x.reshape(-1, density.size), rng)
     return _kept(x.reshape(*made.x.shape[:2], -1), drawn), _trajectories(made), None
 

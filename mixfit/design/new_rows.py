@@ -136,5 +136,9 @@ class DesignReader(Protocol):
         """Names that each fixed term looks up, functions included; none for the constant."""
 
     @property
+    def random_terms(self) -> tuple[tuple[str, ...], ...]:
+        """Names that what stands left of the bar looks up, functions included."""
+
+    @property
     def factor_names(self) -> frozenset[str]:
         """Names that the factors among the fixed terms look up: ``x`` of ``C(x)``, whatever x holds."""

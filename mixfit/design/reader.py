@@ -238,6 +238,11 @@ class FittedReader:
         return self.fixed.looked_up
 
     @property
+    def random_terms(self) -> tuple[tuple[str, ...], ...]:
+        """Names that what stands left of the bar looks up, functions included; a tuple for each of its terms."""
+        return tuple(names for term in self.random for names in term.part.looked_up)
+
+    @property
     def factor_names(self) -> frozenset[str]:
         """Names that the factors among the fixed terms look up: ``x`` of ``C(x)``, whatever x holds."""
         return self.fixed.factors

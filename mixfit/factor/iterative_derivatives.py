@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["IterativeDerivatives", "Operated", "projected_estimate"]
 
+# Any number: the same random vectors each time, so that the same model has the same estimates.
 _SEED = 20_260_102
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Probes", "mean_error", "probes"]
 
+# Any number: the same random vectors each time, so that the criterion is a smooth function.
 _SEED = 20_260_101
 # Columns of V: crossings at random have one large eigenvalue for every constant that two factors share.
 _LEADING = 8

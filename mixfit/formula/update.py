@@ -53,6 +53,11 @@ def update_formula(formula: str, change: str) -> str:
     >>> update_formula("Reaction ~ Days + (Days | Subject)", "log(.) ~ . + (1 | Lab) - (Days | Subject)")
     'log(Reaction) ~ Days + (1 | Lab)'
     """
+    if formula.count("~") > 1:
+        # response ~ curve ~ random, whose middle is no sum of terms.
+        if change.count("~") > 1 and _DOT.search(change) is None:
+            return change
+        raise FormulaError(f"{formula!r} has three parts, and '.' stands for none of them: write the new one out.")
     old = parse(formula, random=None)
     left, tilde, right = change.rpartition("~")
     if not tilde:

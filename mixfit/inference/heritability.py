@@ -1,8 +1,6 @@
 r"""Shares of the terms in the variance: heritability, Pagel's lambda, repeatability.
 
-Of a term of one standard deviation the variance is its square: of pedigrees that of the base population, of trees that
-are scaled to a height of one that of a tip. Of other terms it is the mean of z'Sigma z over the rows. Intervals are by
-the delta method on the scale of the logit, from the observed information of the variance parameters.
+Variances are those of `mixfit.inference.variance_moments`. Intervals are by the delta method on the scale of the logit.
 """
 
 from __future__ import annotations
@@ -12,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mixfit.covariance.steps import split_theta
 from mixfit.defaults import coverage
 from mixfit.errors import FitError
-from mixfit.fitted.protocols import is_generalized
+from mixfit.fitted.protocols import is_generalized, is_linear
 from mixfit.fitted.residual_covariance import is_structured
 from mixfit.fitted.varcorr import term_order, unique_names
+from mixfit.inference.variance_moments import term_variances, variance_moments
 from mixfit.inference.variances import distribution_variance
 from mixfit.tables.table import Table
 from mixfit.wald import normal_quantile
@@ -25,16 +23,11 @@ from mixfit.wald import normal_quantile
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.covariance.structure import Structure
-    from mixfit.design.types import RandomDesign
-    from mixfit.fitted.protocols import Fit
+    from mixfit.fitted.protocols import Fit, LinearFit
 
     Array = NDArray[np.float64]
 
 __all__ = ["heritability"]
-
-# Eigenvalues of the information, of unit diagonal, below which a combination of variances is not determined.
-_UNDETERMINED = 1e-10
 
 
 def heritability(fit: Fit, level: float | None = None) -> Table:
@@ -78,19 +71,13 @@ def heritability(fit: Fit, level: float | None = None) -> Table:
             "varcorr() has all variances."
         )
     residual = distribution_variance(fit) if is_generalized(fit) else estimate.unit**2
-    thetas = split_theta([term.structure for term in random], estimate.theta)
-    variances, gradients = [], []
-    for term, theta in zip(random, thetas, strict=True):
-        variance, gradient = _variance(term, theta, estimate.unit)
-        variances.append(variance)
-        gradients.append(gradient)
-    values = np.array(variances)
+    values, _ = term_variances(fit)
     share = values / (values.sum() + residual)
     order = term_order(random)
     names = dict(zip(order, unique_names(random[t].grouping.name for t in order), strict=True))
     columns = {"Group": [names[t] for t in range(len(random))], "Variance": values, "Share": share}
-    if not is_generalized(fit):
-        columns |= _intervals(fit, gradients, values.sum() + residual, share, alpha)
+    if is_linear(fit):
+        columns |= _intervals(fit, share, alpha)
     return Table(
         pd.DataFrame(columns),
         heading=("Shares of the random effects in the variance", ""),
@@ -99,44 +86,14 @@ def heritability(fit: Fit, level: float | None = None) -> Table:
     )
 
 
-def _variance(term: RandomDesign, theta: Array, unit: float) -> tuple[float, Array]:
-    """The variance of a term, and its derivatives in the variance parameters."""
-    structure: Structure = term.structure
-    form = structure.variance_form(theta, unit)
-    moments = term.Z.T @ term.Z / len(term.Z)
-    gradient = np.einsum("ij,aij->a", moments, form.slopes)
-    variance = float(gradient @ form.shares)
-    if structure.n_deviations == 1 and variance > 0.0:
-        # In units of the diagonal of a known matrix, which is that of the rows on average.
-        base = float(structure.natural_values(theta, unit)[0]) ** 2 * float(np.trace(moments))
-        return base, gradient * base / variance
-    return variance, gradient
-
-
-def _intervals(fit: Fit, gradients: list[Array], total: float, share: Array, alpha: float) -> dict[str, Array]:
+def _intervals(fit: LinearFit, share: Array, alpha: float) -> dict[str, Array]:
     """Errors of the shares, and limits that are symmetric about logit(share)."""
-    information = fit.variance_information.observed(reml=fit.reml)  # type: ignore[attr-defined]
-    covariance = 2.0 * _positive_inverse(information)
-    ends = np.cumsum([0, *(len(g) for g in gradients)])
-    rates = np.zeros((len(gradients), len(covariance)))
-    for t, gradient in enumerate(gradients):
-        rates[t, ends[t] : ends[t + 1]] = gradient
-    whole = rates.sum(axis=0)
-    whole[-1] = 1.0
-    slopes = (rates - share[:, None] * whole) / total
-    inside = (share > 0.0) & np.array([bool(g.any()) for g in gradients])
-    error = np.where(inside, np.sqrt(np.einsum("ta,ab,tb->t", slopes, covariance, slopes)), np.nan)
+    known = variance_moments(fit)
+    rates, whole = known.rates[:-1], known.rates.sum(axis=0)
+    slopes = (rates - share[:, None] * whole) / known.values.sum()
+    inside = (share > 0.0) & rates.any(axis=1)
+    error = np.where(inside, np.sqrt(np.einsum("ta,ab,tb->t", slopes, known.covariance, slopes)), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         middle, half = np.log(share / (1.0 - share)), normal_quantile(alpha) * error / (share * (1.0 - share))
         limits = [1.0 / (1.0 + np.exp(-(middle + sign * half))) for sign in (-1.0, 1.0)]
     return {"Std. Error": error, "Lower": limits[0], "Upper": limits[1]}
-
-
-def _positive_inverse(hessian: Array) -> Array:
-    """Inverse on the directions in which the criterion curves upwards."""
-    scale = np.sqrt(np.maximum(hessian.diagonal(), 0.0))
-    scale[scale == 0.0] = 1.0
-    values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
-    up = values > _UNDETERMINED
-    half = (vectors[:, up] / np.sqrt(values[up])) / scale[:, None]
-    return np.asarray(half @ half.T)

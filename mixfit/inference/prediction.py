@@ -25,8 +25,8 @@ from mixfit.fitted.marginal import marginal_means
 from mixfit.fitted.predict import predictors_of, rows_to_predict
 from mixfit.fitted.re_form import is_marginal, select
 from mixfit.fitted.residual_covariance import is_structured
-from mixfit.inference.fixed_effects.contrasts import contrast_tests
 from mixfit.inference.fixed_effects.denominator import parse_ddf
+from mixfit.inference.prediction_degrees import mean_degrees, observation_degrees
 from mixfit.inference.prediction_results import PredictionResults, PredictionResultsMean
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def predict_observations(
     rows = rows_to_predict(fit, newdata, selection, allow_new_levels)
     mean, variance, labels = predictors_of(fit, rows, selection, variance=True)
     assert variance is not None
-    variance, df = _with_degrees(fit, rows.X, variance, kind) if population else (variance, None)
+    variance, df = mean_degrees(fit, rows.X, variance, kind) if population else (variance, None)
     Z, own_variance = [z for z in rows.Z if z is not None], rows.own_variance
     if len(Z) < len(rows.Z):
         columns, places = zip(*design.reader.read_random(newdata), strict=True)
@@ -118,18 +118,10 @@ def predict_observations(
             # That of a known level is in the variance of the mean.
             added += one if code is None else np.where(code >= 0, 0.0, one)
     scale = None if design.transformation is None else design.transformation.text
-    return PredictionResults(mean, np.sqrt(variance), np.sqrt(variance + added), labels, scale, df)
-
-
-def _with_degrees(fit: LinearFit, X: Array, variance: Array, kind: str) -> tuple[Array, Array]:
-    """Variances of means of the fixed part by the method `kind`, and their degrees of freedom."""
-    variance, df = variance.copy(), np.full(len(variance), np.inf)
-    # A mean that is known has no degrees of freedom, and one that the data do not tell is missing.
-    known = variance > 0.0
-    if known.any():
-        tests = contrast_tests(fit, X[known][:, fit.model.kept], kind)
-        variance[known], df[known] = tests.se**2, tests.df
-    return variance, df
+    # Of effects that are related, or have a place, a level has a variance of its own.
+    plain = population and not is_structured(fit) and all(one is None for one in own_variance)
+    df_obs = observation_degrees(fit, rows.X, Z, residual, kind) if plain else None
+    return PredictionResults(mean, np.sqrt(variance), np.sqrt(variance + added), labels, scale, df, df_obs)
 
 
 def _relative_variances(fit: StructuredFit, newdata: object) -> Array | float:

@@ -55,16 +55,16 @@ class PredictionResults(_ShownAsFrame):
         Standard deviations of a new observation about the predicted mean.
     row_labels : pandas.Index, shape (m,)
         Index of the new data, or of the rows of the fit.
-    df : ndarray, shape (m,), or None
-        Degrees of freedom of the means; infinite, as all are for None, for the normal distribution.
+    df, df_obs : ndarray, shape (m,), or None
+        Degrees of freedom of means and of observations; infinite, as all are for None, for the normal distribution.
     scale : str, or None
         The response where it is an expression, ``"log(y)"``: all is on its scale, and the columns of the frame have its
         name.
 
     Notes
     -----
-    Intervals of means have the quantiles of t with `df` degrees of freedom. Those of observations have normal ones, and
-    take theta and sigma as known.
+    Quantiles are those of t where there are degrees of freedom: with ``re_form="population"``. All others are normal,
+    and their intervals take theta and sigma as known.
 
     Examples
     --------
@@ -81,6 +81,7 @@ class PredictionResults(_ShownAsFrame):
     row_labels: pd.Index
     scale: str | None = None
     df: Array | None = None
+    df_obs: Array | None = None
 
     def conf_int(self, *, obs: bool = False, level: float | None = None) -> Array:
         """Limits of the means, or of new observations.
@@ -103,9 +104,10 @@ class PredictionResults(_ShownAsFrame):
             When `level` is no coverage.
         """
         alpha = 1.0 - coverage(level)
-        if obs or self.df is None:
-            return interval(self.predicted_mean, self.se_obs if obs else self.se_mean, alpha)
-        half = t_quantile(1.0 - 0.5 * alpha, self.df) * self.se_mean
+        error, df = (self.se_obs, self.df_obs) if obs else (self.se_mean, self.df)
+        if df is None:
+            return interval(self.predicted_mean, error, alpha)
+        half = t_quantile(1.0 - 0.5 * alpha, df) * error
         return np.column_stack([self.predicted_mean - half, self.predicted_mean + half])
 
     def summary_frame(self, level: float | None = None) -> pd.DataFrame:

@@ -85,7 +85,7 @@ class MixedModel(Helped):
         from mixfit.bayes.resolve import resolve
 
         model: Any = self
-        return resolve(self.priors, model, residual=not hasattr(self, "family")).table
+        return resolve(self.priors, model, residual=not hasattr(self, "family"), posterior=False).table
 
     @property
     def endog(self) -> Array:

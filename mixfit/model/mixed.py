@@ -62,7 +62,8 @@ def mixed(
     data : pandas.DataFrame, or any table that narwhals reads eagerly (polars, pyarrow)
         String, categorical and boolean columns are factors. Never changed.
 
-        Or a source of rows that need not fit in memory, for linear models: a path, a glob or a list of paths of
+        Or a source of rows that need not fit in memory, for linear models, and for binomial and Poisson models with
+        few distinct rows: a path, a glob or a list of paths of
         Parquet, CSV or Arrow IPC files; a ``pyarrow.dataset``, an open ``ParquetFile``, a ``RecordBatchReader``; a
         Polars ``LazyFrame``; a DuckDB relation; a Dask data frame. Estimates are those of the same rows in memory;
         what needs rows, such as residuals, raises `RowsError`.
@@ -144,9 +145,9 @@ def mixed(
             "zi": zi,
             "nominal": nominal,
             "sigma": sigma,
+            "fixed": fixed,
         }
-        others |= {"fixed": fixed, "family": None if family == "gaussian" else family}
-        return streamed(formula, source, weights, offset, na_action, context, chunk_rows, others, solver)
+        return streamed(formula, source, weights, offset, na_action, context, chunk_rows, others, solver, family)
     if sigma is not None:
         family, weights = _known_residuals(sigma, family, weights, residual, dispersion, zi)
     structured = residual is not None or dispersion is not None

@@ -131,6 +131,8 @@ def design(
         context=context,
     )
     amount = None if isinstance(dispersion, str) else dispersion
+    # Rows in which something is missing are none.
+    rows = rows.loc[model.design.index].reset_index(drop=True)
     return planned(model, rows, read_parameters(slots(model), fixed, sd, cor, sigma, amount))
 
 

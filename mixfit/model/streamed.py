@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mixfit.design.batches.read import Stream
     from mixfit.design.types import Design
     from mixfit.lmm.batches import AssembledBatches
+    from mixfit.model.counted import CountedMixedModel
     from mixfit.sources.source import Source
 
     Array = NDArray[np.float64]
@@ -125,8 +126,9 @@ def streamed(
     chunk_rows: int | None,
     beside: Mapping[str, Any],
     solver: Solver = "auto",
-) -> StreamedLinearModel:
-    """A linear mixed model of a source; `beside` are arguments of `mixed` that models of sources do not have.
+    family: Any = None,
+) -> StreamedLinearModel | CountedMixedModel:
+    """A mixed model of a source; `beside` are arguments of `mixed` that models of sources do not have.
 
     Raises
     ------
@@ -136,8 +138,8 @@ def streamed(
     for name, value in beside.items():
         if value is not None:
             raise FormulaError(
-                f"{name}= is for data in memory: of rows in batches only linear models with independent residuals are "
-                "estimated. Read what the model needs of the source into a frame."
+                f"{name}= is for data in memory: of a source linear, binomial and Poisson models are estimated, with "
+                "independent residuals. Read what the model needs into a frame."
             )
     chunk = CHUNK_ROWS if chunk_rows is None else chunk_rows
     if not isinstance(chunk, int) or isinstance(chunk, bool) or chunk < 1:
@@ -145,6 +147,13 @@ def streamed(
     if na_action not in ("drop", "raise"):
         raise ValueError(f"na_action must be 'drop' or 'raise', not {na_action!r}")
     asked = ask(parse(formula, random=True), source, weights, offset, context, chunk)
+    if family is not None and family != "gaussian":
+        from mixfit.families.resolve import resolve_family
+
+        if not resolve_family(family).is_linear:
+            from mixfit.model.counted import counted
+
+            return counted(formula, asked, family, na_action, solver)
     cells = grouped_stream(asked, na_action)
     if cells is not None:
         _check(cells)

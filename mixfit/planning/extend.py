@@ -65,6 +65,8 @@ def extend(data: pd.DataFrame, along: Mapping[str, int | Iterable[Any]], groups:
             raise DataError(
                 f"The layout has no factor {name!r} to go along; its columns are {', '.join(map(repr, data.columns))}."
             )
+        if data[name].isna().any():
+            raise DataError(f"The factor {name!r} has missing levels, which have no number.")
         data = _along(data, name, levels, groups)
     return data
 
@@ -95,7 +97,7 @@ def _along(data: pd.DataFrame, name: str, levels: int | Iterable[Any], groups: C
     out[name] = _column(np.repeat(np.arange(len(sizes)), sizes), new.labels, data[name])
     again = np.repeat(new.copy, sizes)
     for g in data.columns:
-        if g == name or not (g in groups or _is_label(data[g])):
+        if g == name or data[g].isna().any() or not (g in groups or _is_label(data[g])):
             continue
         inner, labels = _coded(data[g])
         if again.any() and _within(inner, codes):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Planned", "PowerCurve", "Sizes", "entropy_of", "power_curve", "power_row", "simulate_power"]
+__all__ = ["Planned", "PowerCurve", "entropy_of", "power_curve", "simulate_power"]
 
 # Of an integer that a generator draws to stand for its state.
 _SEEDS = 2**63 - 1
@@ -52,9 +52,6 @@ class Planned(Protocol):
 
     def extend(self, along: Mapping[str, int | Iterable[Any]]) -> Planned:
         """The plan with other levels of factors."""
-
-
-Sizes = tuple[int | tuple[Any, ...], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,15 +147,16 @@ def power_curve(
     check_count("n_sim", n_sim)
     share, axes = coverage(level), _read_axes(along)
     entropy = entropy_of(seed)
-    points: list[Sizes] = list(product(*axes.values()))
+    points = list(product(*axes.values()))
+    shown = {name: _labels(places) for name, places in axes.items()}
     rows, kept, failures = [], [], Counter[str]()
     with progress_bar(n_sim * len(points), progress=progress) as bar:
         for sizes in points:
             at = dict(zip(axes, sizes, strict=True))
             core, method, tests, found = simulate_power(plan, test, at, n_sim, ddf, entropy, n_jobs, bar.update)
             failures.update(reason for reason in found.failures if reason)
-            labels = {name: levels if isinstance(levels, int) else len(levels) for name, levels in at.items()}
-            rows += [labels | power_row(core, h, method, found, t, share) for t, h in enumerate(tests)]
+            labels = {name: shown[name][place] for name, place in at.items()}
+            rows += [labels | _row(core, h, method, found, t, share) for t, h in enumerate(tests)]
             kept += [_frame(labels, h, found.tests[:, t]) for t, h in enumerate(tests)]
     if sum(failures.values()) == n_sim * len(points):
         raise FitError(f"All refits failed, most of them so: {failures.most_common(1)[0][0]}")
@@ -223,6 +221,14 @@ def _listed(name: str, places: Any) -> list[Any]:
     return listed
 
 
+def _labels(places: list[Any]) -> dict[Any, int | str]:
+    """What a table shows of the places of an axis: numbers of levels or, where two have the same, the levels."""
+    counts = {place: place if isinstance(place, int) else len(place) for place in places}
+    if len(set(counts.values())) == len(counts):
+        return dict(counts)
+    return {place: str(place) if isinstance(place, int) else ", ".join(map(str, place)) for place in places}
+
+
 def _place(name: str, place: Any) -> int | tuple[Any, ...]:
     if isinstance(place, (int, np.integer)) and not isinstance(place, bool):
         return int(place)
@@ -232,7 +238,7 @@ def _place(name: str, place: Any) -> int | tuple[Any, ...]:
         raise ArgumentError(f"A place on the axis {name!r} is a number of levels or a list, not {place!r}.") from error
 
 
-def power_row(core: Any, h: Hypothesis, ddf: str, found: Replicates, t: int, level: float) -> dict[str, Any]:
+def _row(core: Any, h: Hypothesis, ddf: str, found: Replicates, t: int, level: float) -> dict[str, Any]:
     """What is said of one test at one layout."""
     n, rejected = len(found.failures), found.rejected(level)[:, t]
     count = float(rejected.sum())
@@ -254,6 +260,6 @@ def power_row(core: Any, h: Hypothesis, ddf: str, found: Replicates, t: int, lev
     }
 
 
-def _frame(labels: Mapping[str, int], h: Hypothesis, numbers: Array) -> pd.DataFrame:
+def _frame(labels: Mapping[str, int | str], h: Hypothesis, numbers: Array) -> pd.DataFrame:
     columns = dict(zip(("p_value", "estimate", "se", "df"), numbers.T, strict=True))
     return pd.DataFrame({**labels, "test": h.name, "replicate": np.arange(1, len(numbers) + 1), **columns})

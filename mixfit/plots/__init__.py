@@ -18,6 +18,7 @@ from mixfit.plots.effects import effects_plot
 from mixfit.plots.group_lines import fitted_lines
 from mixfit.plots.means import emmip, means_plot
 from mixfit.plots.partial import partial_residuals
+from mixfit.plots.posterior import posterior_caterpillar, prior_posterior
 from mixfit.plots.power import power_lines
 from mixfit.plots.quantile_plots import qq_ranef, qq_residuals
 from mixfit.plots.random_effects import caterpillar, shrinkage
@@ -42,8 +43,10 @@ __all__ = [
     "fitted_lines",
     "means_plot",
     "partial_residuals",
+    "posterior_caterpillar",
     "power_lines",
     "predictive_check",
+    "prior_posterior",
     "profile_zeta",
     "qq_ranef",
     "qq_residuals",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["coefficients", "effect_correlations"]
 
+# Heights: of a line of text, of a coefficient with air around it, and what a page and a screen show.
 _INCHES_A_LINE = 0.28
 _INCHES_A_COEFFICIENT = 0.55
 _HEIGHTS = (1.8, 12.0)
@@ -184,7 +185,7 @@ def effect_correlations(fit: Fit, *, ax: Axes | None = None) -> Axes:
     matrix = wald.correlation(np.asarray(fit.estimate.cov_beta))
     below = np.tril(np.ones((p, p), dtype=bool), -1)[1:, :-1]
     values = np.where(below, matrix[1:, :-1], np.nan)
-    side = float(np.clip(0.62 * p, 2.6, 9.0))
+    side = float(np.clip(0.62 * p, 3.2, 9.0))
     axes = one_axes(ax, (side + 1.2, side))
     # Purple and orange: told apart by colour-blind readers, and pale where there is nothing.
     picture = axes.imshow(values, cmap="PuOr", vmin=-1.0, vmax=1.0)
@@ -197,5 +198,6 @@ def effect_correlations(fit: Fit, *, ax: Axes | None = None) -> Axes:
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.tick_params(length=0.0)
-    axes.figure.colorbar(picture, ax=axes, label="correlation of estimates", shrink=0.8)
+    axes.set_title("estimates of fixed effects", fontsize="medium")
+    axes.figure.colorbar(picture, ax=axes, label="correlation")
     return axes

@@ -94,6 +94,7 @@ def means_plot(
         ax.get_yticklabels()[place].set_fontweight("bold")
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0.0)
+    ax.set_ylabel(", ".join(str(name) for name in means.names if name not in means.by))
     ax.set_xlabel(_value_label(means, value))
     return ax
 

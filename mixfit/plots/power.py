@@ -79,6 +79,10 @@ def power_lines(power: PowerLike, *, target: float | None = 0.8, axes: ArrayLike
     if not 0 < len(power.axes) <= _MOST_AXES:
         raise FitError("A figure of power has one axis or two: give them by along={'Subject': [20, 40, 80]}.")
     first, *second = power.axes
+    if not np.issubdtype(power.frame[first].to_numpy().dtype, np.number):
+        raise FitError(
+            f"Places of {first!r} have as many levels as others, and no place on a line: make it the second."
+        )
     drawn = panels(len(power.tests), axes, columns=3, size=(4.2, 3.4), sharey=True).axes
     for axis, test in zip(drawn, power.tests, strict=True):
         own = power.frame[power.frame["test"] == test]

@@ -12,9 +12,11 @@ from mixfit.inference.collinearity import collinearity
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.comparisons.step import step
+from mixfit.inference.fixed_effects.claims import statement_tests, t_test, wald_test
 from mixfit.inference.fixed_effects.tables import anova, contest, ttest
 from mixfit.inference.frequencies import frequencies
 from mixfit.inference.heritability import heritability
+from mixfit.inference.icc_intervals import icc_interval
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
 from mixfit.inference.loadings import loadings
 from mixfit.inference.means.avg_comparisons import avg_comparisons
@@ -27,6 +29,7 @@ from mixfit.inference.profiles.intervals import conf_int
 from mixfit.inference.quantile import quantile_residuals, residual_tests
 from mixfit.inference.r2 import icc, r2
 from mixfit.inference.re_pca import re_pca
+from mixfit.inference.standardize import standardize
 from mixfit.plots.accessor import Plots
 from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
@@ -90,6 +93,9 @@ class GeneralizedResults(FittedGeneralized):
     anova = anova
     contest = contest
     ttest = ttest
+    test = statement_tests
+    t_test = t_test
+    wald_test = wald_test
     drop1 = drop1
     step = step
     compare_families = compare_families
@@ -106,7 +112,9 @@ class GeneralizedResults(FittedGeneralized):
     bootstrap = bootstrap
     with_params = with_params
 
+    standardize = standardize
     icc = icc
+    icc_interval = icc_interval
     r2 = r2
     collinearity = collinearity
     re_pca = re_pca

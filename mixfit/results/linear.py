@@ -13,8 +13,11 @@ from mixfit.inference.comparisons.families import compare_families
 from mixfit.inference.comparisons.ranova import ranova
 from mixfit.inference.comparisons.step import step
 from mixfit.inference.conditional_aic import caic
+from mixfit.inference.effect_sizes import cohens_d, epsilon_squared, eta_squared, omega_squared
+from mixfit.inference.fixed_effects.claims import statement_tests, t_test, wald_test
 from mixfit.inference.fixed_effects.tables import anova, contest, p_values, ttest, vcov_kr
 from mixfit.inference.heritability import heritability
+from mixfit.inference.icc_intervals import icc_interval
 from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
 from mixfit.inference.loadings import loadings
 from mixfit.inference.means.avg_comparisons import avg_comparisons
@@ -28,6 +31,7 @@ from mixfit.inference.quantile import quantile_residuals, residual_tests
 from mixfit.inference.r2 import icc, r2
 from mixfit.inference.re_pca import re_pca
 from mixfit.inference.robust.covariance import cov_params
+from mixfit.inference.standardize import standardize
 from mixfit.plots.accessor import Plots
 from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
@@ -96,6 +100,9 @@ class LinearResults(FittedLinear):
     anova = anova
     contest = contest
     ttest = ttest
+    test = statement_tests
+    t_test = t_test
+    wald_test = wald_test
     drop1 = drop1
     step = step
     compare_families = compare_families
@@ -112,7 +119,14 @@ class LinearResults(FittedLinear):
     bootstrap = bootstrap
     with_params = with_params
 
+    eta_squared = eta_squared
+    omega_squared = omega_squared
+    epsilon_squared = epsilon_squared
+    cohens_d = cohens_d
+
+    standardize = standardize
     icc = icc
+    icc_interval = icc_interval
     r2 = r2
     collinearity = collinearity
     re_pca = re_pca
@@ -168,8 +182,8 @@ class LinearResults(FittedLinear):
             Prior weights w of the new observations, whose residual variance is sigma**2 / w. By default those of
             the fit for the rows of the fit, and 1 for new data: a column of weights is not looked up there.
         ddf : {"auto", "satterthwaite", "kenward-roger", "residual", "z"}, optional
-            Degrees of freedom of means with ``re_form="population"``, as in `contest`. Means with random effects in
-            them have none: their intervals are normal by default, and other methods are refused.
+            Degrees of freedom with ``re_form="population"``, as in `contest`. Predictions with random effects in them
+            have none: their intervals are normal by default, and other methods are refused.
 
         Returns
         -------
@@ -203,9 +217,9 @@ class LinearResults(FittedLinear):
 
         its variance about the prediction is ``se_mean**2`` + sum_t z_u'Sigma_t z_u + sigma**2 / w. The first part
         is that of the error of the best linear unbiased predictor, x'(beta^ - beta) + z'(b~ - b) (Henderson 1975,
-        Biometrics 31, 423-447). With ``re_form="population"`` quantiles of the means are t's, with the degrees of
-        freedom of `ddf`. All others are normal, and theta and sigma are taken as known; with few levels those
-        intervals are too narrow for that.
+        Biometrics 31, 423-447). With ``re_form="population"`` quantiles are t's, with the degrees of freedom
+        of `ddf`: of an observation 2 T**2 / Var(T), T being its estimated variance about the prediction. All others are
+        normal, and theta and sigma are taken as known; with few levels those intervals are too narrow for that.
 
         Examples
         --------

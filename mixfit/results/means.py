@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import fields
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from mixfit.inference.means import effects as _effects
 from mixfit.inference.means import emmeans as _emmeans
 from mixfit.inference.means import emtrends as _emtrends
+from mixfit.inference.means.contrasts import Contrasts
 from mixfit.inference.means.effects import EffectCurves
 from mixfit.inference.means.marginal_means import EmMeans
 from mixfit.plots.effects import effects_plot
@@ -19,10 +20,47 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-__all__ = ["Effects", "MarginalMeans", "effects", "emmeans", "emtrends"]
+__all__ = ["Effects", "MarginalMeans", "MeanContrasts", "effects", "emmeans", "emtrends"]
 
 P = ParamSpec("P")
 Held = TypeVar("Held")
+
+
+class MeanContrasts(Contrasts):
+    """Contrasts of marginal means.
+
+    Attributes are those of `Contrasts`.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> penicillin = mixfit.datasets.load("penicillin")
+    >>> fit = mixfit.mixed("yield ~ treat + (1 | blend)", penicillin).fit()
+    >>> fit.emmeans("treat").pairs().plot().get_xlabel()
+    'estimate'
+    """
+
+    def plot(self, ax: Axes | None = None, *, level: float | None = None) -> Axes:
+        """Draw the contrasts with their intervals, and a line at no difference.
+
+        Parameters
+        ----------
+        ax, level
+            As of `mixfit.plots.means_plot`.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> penicillin = mixfit.datasets.load("penicillin")
+        >>> fit = mixfit.mixed("yield ~ treat + (1 | blend)", penicillin).fit()
+        >>> fit.emmeans("treat").contrast("eff").plot().get_ylabel()
+        'contrast'
+        """
+        return means_plot(self, ax, level=level)
 
 
 class MarginalMeans(EmMeans):
@@ -38,6 +76,8 @@ class MarginalMeans(EmMeans):
     >>> type(fit.emmeans("treat")).__name__
     'MarginalMeans'
     """
+
+    contrasts_class: ClassVar[type[Contrasts]] = MeanContrasts
 
     def plot(self, ax: Axes | None = None, *, comparisons: bool = True, level: float | None = None) -> Axes:
         """Draw the means with their intervals, and arrows that overlap where two do not differ.
@@ -105,7 +145,10 @@ def _holding(function: Callable[P, Any], kind: type[Held]) -> Callable[P, Held]:
     @wraps(function)
     def held(*args: P.args, **kwargs: P.kwargs) -> Held:
         found = function(*args, **kwargs)
-        return kind(**{field.name: getattr(found, field.name) for field in fields(found)})
+        parts = {field.name: getattr(found, field.name) for field in fields(found)}
+        if isinstance(own := parts.get("contrasts"), Contrasts):
+            parts["contrasts"] = MeanContrasts(**{field.name: getattr(own, field.name) for field in fields(own)})
+        return kind(**parts)
 
     return held
 

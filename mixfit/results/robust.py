@@ -13,11 +13,15 @@ from mixfit.defaults import coverage
 from mixfit.errors import FitError
 from mixfit.fitted.linear import FittedLinear
 from mixfit.inference.fixed_effects import tables
-from mixfit.inference.means.emmeans import emmeans
+from mixfit.inference.means.avg_comparisons import avg_comparisons
+from mixfit.inference.means.avg_predictions import avg_predictions
+from mixfit.inference.means.avg_slopes import avg_slopes
+from mixfit.inference.means.joint_tests import joint_tests
 from mixfit.inference.robust.covariance import robust_covariance, robust_denominator
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
+from mixfit.results.means import effects, emmeans, emtrends
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +30,6 @@ if TYPE_CHECKING:
 
     from mixfit.fitted.protocols import LinearFit
     from mixfit.inference.fixed_effects.denominator import Denominator
-    from mixfit.inference.means.marginal_means import EmMeans
     from mixfit.inference.robust.covariance import RobustCovariance
     from mixfit.report.summary import Summary
     from mixfit.tables.table import Table
@@ -83,6 +86,13 @@ class RobustResults(FittedLinear):
         return robust_denominator(self.plain, self.robust, ddf)
 
     varcorr = varcorr
+    emmeans = emmeans
+    emtrends = emtrends
+    joint_tests = joint_tests
+    effects = effects
+    avg_predictions = avg_predictions
+    avg_comparisons = avg_comparisons
+    avg_slopes = avg_slopes
 
     @cached_property
     def pvalues(self) -> pd.Series[float]:
@@ -228,29 +238,6 @@ class RobustResults(FittedLinear):
         limits = np.column_stack([frame["lower"], frame["upper"]])
         return pd.DataFrame(limits, index=self.params.index)
 
-    def emmeans(self, specs: str | Sequence[str], **options: Any) -> EmMeans:
-        """Estimate marginal means with robust standard errors.
-
-        Parameters
-        ----------
-        specs : str or sequence of str
-        **options
-            As of ``emmeans`` of other fits; `ddf` is ``"satterthwaite"`` or ``"z"``.
-
-        Returns
-        -------
-        EmMeans
-
-        Examples
-        --------
-        >>> import mixfit
-        >>> penicillin = mixfit.datasets.load("penicillin")
-        >>> fit = mixfit.mixed("yield ~ treat + (1 | blend)", penicillin).fit()
-        >>> fit.robust("CR2").emmeans("treat").frame["SE"].round(2).tolist()
-        [1.84, 2.66, 2.81, 2.47]
-        """
-        return emmeans(self, specs, **{"ddf": "satterthwaite", **options})
-
     def predict(self, newdata: object = None, **options: Any) -> Any:
         """Predict as the fit does; standard errors of predictions are the model's own, by ``plain.predict``.
 
@@ -312,7 +299,8 @@ def robust(fit: LinearFit, kind: str = "CR2", *, cluster: str | ArrayLike | None
     Returns
     -------
     RobustResults
-        With ``summary``, ``ttest``, ``contest``, ``anova``, ``conf_int``, ``emmeans`` and ``tidy``.
+        With ``summary``, ``ttest``, ``contest``, ``anova``, ``conf_int``, ``tidy``, ``emmeans``, ``emtrends``,
+        ``joint_tests``, ``effects``, ``avg_predictions``, ``avg_comparisons`` and ``avg_slopes``.
 
     Raises
     ------

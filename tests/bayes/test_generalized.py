@@ -81,7 +81,7 @@ def test_the_density_by_hand():
     expected += stats.norm(0, 2.5).logpdf(contrasts).sum(axis=1)
     expected += -sd + np.log(sd)
     # b = (sd / sd0)^w v
-    w, sd0 = density._terms[0].share[:, 0], density._terms[0].deviations[0]
+    w, sd0 = density.terms[0].share[:, 0], density.terms[0].deviations[0]
     expected += (w * np.log(sd[:, None] / sd0)).sum(axis=1)
     assert_allclose(density.evaluate(z).value, expected, rtol=1e-10)
 
@@ -92,7 +92,7 @@ def test_what_the_data_leave_to_the_prior_is_not_centred():
     r = density.fit.model.design.random[0]
     mean = density.fit.fittedvalues.to_numpy()
     information = np.bincount(r.grouping.codes, density.fit.prior * mean * (1 - mean))
-    share = density._terms[0].share[:, 0]
+    share = density.terms[0].share[:, 0]
     assert ((share > 0) & (share < 1)).all()
     assert np.corrcoef(np.log(information), share)[0, 1] < -0.8
 

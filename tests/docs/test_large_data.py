@@ -18,4 +18,6 @@ def test_what_the_page_shows() -> None:
     assert "largest relative difference below 1e-8: True" in page.printed
     assert "60000 rows" in page.printed
     assert "grouped sums" in page.printed
+    assert page.names["binary"].design.n_rows == 60_000
+    assert len(page.names["binary"].design.representatives.y) < 20_000
     assert "visits2.parquet" in str(page.cells[-2].error)

@@ -226,6 +226,15 @@ def test_columns_computed_from_all_rows_are_no_others_in_an_extended_layout(form
         plan.extend({"Subject": 36})
 
 
+def test_rows_with_missing_values_are_none():
+    layout = mixfit.grid(Subject=10, x=[0.0, 1.0, 2.0])
+    layout["x"] = layout["x"].where(layout.index != 4)
+    fixed = {"Intercept": 0.0, "x": 1.0}
+    plan = mixfit.design("~ x + (1 | Subject)", layout, fixed=fixed, sd={"Subject": 1.0}, sigma=1.0)
+    assert plan.nobs == len(plan.data) == 29
+    assert plan.extend({"Subject": 20}).nobs == 58
+
+
 def test_levels_of_fixed_factors_have_parameters_of_their_own():
     plan = mixfit.design(
         "~ dose + (1 | Subject)",

@@ -63,6 +63,14 @@ def test_a_layout_of_100_000_rows_is_extended_by_array_operations():
     assert len(extend(frame, {"Subject": 50_000}, {"Subject"})) == 150_000
 
 
+def test_missing_levels_have_no_number():
+    frame = pd.DataFrame({"Subject": ["a", None, "b"], "note": ["u", "v", None]})
+    with pytest.raises(errors.DataError, match="'Subject' has missing levels"):
+        extend(frame, {"Subject": 4})
+    whole = frame.dropna(subset=["Subject"])
+    assert extend(whole, {"Subject": 4})["note"].isna().tolist() == [False, True, False, True]
+
+
 def test_levels_that_were_copied_are_copied_again_under_other_names():
     layout = mixfit.grid(school=2, classroom=2, pupil=2, nested="school/classroom/pupil")
     groups = {"school", "classroom"}

@@ -170,6 +170,21 @@ def test_generalized_models_are_tested_by_the_normal_distribution():
     assert found.frame["ddf"][0] == "z"
 
 
+@pytest.mark.slow
+def test_the_power_of_simrs_tutorial():
+    # Green & MacLeod (2016), SIMR, Methods Ecol. Evol. 7, 493-498: the estimates that lme4 has for its data, with the
+    # slope set to -0.05, and 33.40 % of 1,000 simulations (30.48 to 36.42).
+    plan = mixfit.design(
+        "z ~ x + (1 | g)",
+        mixfit.grid(g=["a", "b", "c"], x=range(1, 11)),
+        family="poisson",
+        fixed={"(Intercept)": 1.54079, "x": -0.05},
+        sd={"g": 0.28888},
+    )
+    found = plan.power("x", n_sim=1000, **QUIET).frame["power"][0]
+    assert abs(found - 0.334) < 3.0 * np.sqrt(2.0 * 0.334 * 0.666 / 1000)
+
+
 def test_a_function_gives_p_values_or_says_that_it_rejects():
     plan = slopes(10)
     by_name = plan.power("Days", n_sim=8, **QUIET).replicates["p_value"]
@@ -217,6 +232,16 @@ def test_two_axes_are_all_combinations_and_an_axis_takes_values():
         [20, 4, 80],
     ]
     assert power.axes == ("Subject", "Days")
+
+
+def test_places_with_as_many_levels_are_told_by_these():
+    along = {"Subject": [10, 20], "Days": [[0, 5, 9], [0, 1, 2]]}
+    power = slopes().power("Days", along=along, n_sim=20, **QUIET)
+    assert power.frame["Days"].tolist() == ["0, 5, 9", "0, 1, 2"] * 2
+    found = power.replicates.groupby("Days")["se"].mean()
+    assert found["0, 5, 9"] < found["0, 1, 2"]
+    with pytest.raises(errors.FitError, match="no place on a line"):
+        slopes().power("Days", along={"Days": along["Days"]}, n_sim=5, **QUIET).plot()
 
 
 def test_errors_of_sign_and_size_are_those_of_the_significant_replicates():

@@ -86,6 +86,16 @@ def test_contrasts_have_a_line_at_no_difference(herds, cake) -> None:
     assert means_plot(herds.emmeans("period").pairs()).get_xlabel() == "estimate (log odds ratio)"
 
 
+def test_contrasts_draw_themselves(cake) -> None:
+    pairs = cake.emmeans("recipe").pairs()
+    assert [text.get_text() for text in pairs.plot().get_yticklabels()] == ["A - B", "A - C", "B - C"]
+    both = cake.emmeans("pairwise ~ recipe")
+    assert both.contrasts.plot().get_ylabel() == "contrast"
+    each = cake.emmeans(["recipe", "temperature"]).contrast("consec", simple="each")
+    assert len(each["recipe"].plot().get_yticklabels()) == 6 + 12
+    assert pairs.as_frame().equals(pairs.to_frame())
+
+
 def test_slopes_are_drawn_as_means_are() -> None:
     fit = mixfit.mixed("distance ~ age * Sex + (age | Subject)", mixfit.datasets.load("orthodont")).fit()
     assert fit.emtrends("age", by="Sex").plot().get_xlabel() == "slope in age"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -163,3 +164,14 @@ def test_what_cannot_be_updated_is_refused() -> None:
     other = fit.refit(fit.model.endog + 1.0)
     with pytest.raises(FitError, match="other than those of its data"):
         other.update(". ~ . - Days")
+
+
+def test_nonlinear_models_take_whole_formulas() -> None:
+    orange = pd.read_csv(Path(__file__).parents[1] / "data" / "Orange.csv")
+    formula = "circumference ~ SSlogis(age, Asym, xmid, scal) ~ {} | Tree"
+    fit = mixfit.nonlinear(formula.format("Asym"), orange).fit()
+    wanted = mixfit.nonlinear(formula.format("xmid"), orange).fit()
+    assert fit.update(formula.format("xmid")).llf == pytest.approx(wanted.llf)
+    assert fit.update(data=orange[orange["age"] > 200]).nobs == 30
+    with pytest.raises(FormulaError, match="three parts"):
+        fit.update(". ~ . ~ xmid | Tree")

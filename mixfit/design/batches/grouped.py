@@ -13,7 +13,7 @@ import numpy as np
 
 from mixfit.design.batches.learned import Moments
 from mixfit.design.batches.monomials import monomials
-from mixfit.design.batches.scan import SAMPLE, check_counts
+from mixfit.design.batches.scan import SAMPLE, check_counts, in_memory_types
 from mixfit.errors import DataError
 from mixfit.sources.source import require_pyarrow
 
@@ -226,9 +226,4 @@ def _sample(cells: pa.Table, rows: pa.Table, gaps: Counter[str]) -> pa.Table:
     pa = require_pyarrow()
     at = np.arange(cells.num_rows) % rows.num_rows
     shown = _with_numbers(cells, rows, lambda column, name: column.take(at).combine_chunks())
-    table = pa.concat_tables([rows, shown])
-    for place, field in enumerate(table.schema):
-        if field.name in gaps and pa.types.is_integer(field.type):
-            # Integers with gaps are floats in memory.
-            table = table.set_column(place, field.name, table.column(place).cast(pa.float64()))
-    return table
+    return in_memory_types(pa.concat_tables([rows, shown]), {}, gaps)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
-from mixfit.design.batches.asked import Asked, present_rows
+from mixfit.design.batches.asked import Asked, T, present_rows
 from mixfit.design.batches.learned import Moments, learned_calls
 from mixfit.design.batches.scan import scan
 from mixfit.design.build import build, expand_dot
@@ -19,7 +21,7 @@ from mixfit.design.reader import FittedReader
 from mixfit.errors import DataError, DesignError, UndefinedValuesWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Batch", "Stream", "Totals", "ask", "open_stream", "refuse_structures"]
+__all__ = ["Batch", "Stream", "Totals", "ask", "open_stream", "refuse_structures", "refuse_whole_columns"]
 
 # Rounding of an expression that is computed from a part of the rows in another order.
 _RELATIVE = 1e-7
@@ -83,6 +85,15 @@ class Totals:
         for name, moments in self.variables.items():
             moments.add(environment.columns.numbers(name).astype(np.float64))
 
+    def merge(self, other: Totals) -> None:
+        """Take in the rows of another."""
+        self.n += other.n
+        for mine, theirs in ((self.response, other.response), (self.offset, other.offset)):
+            mine.merge(theirs)
+        self.weights.merge(other.weights)
+        for name, moments in other.variables.items():
+            self.variables[name].merge(moments)
+
     @property
     def fingerprint(self) -> tuple[tuple[float, float], ...]:
         """Means and sums of squares of response, offset and weights."""
@@ -119,6 +130,10 @@ class Stream:
     def shift(self) -> tuple[float, int | None]:
         """What is subtracted of the response, and the column of X that is constant: nothing."""
         return 0.0, None
+
+    def reduced(self, each: Callable[[Stream], T], merge: Callable[[list[T]], T]) -> T:
+        """What a function makes of the rows, part by part where the source has parts."""
+        return self.asked.reduced(partial(_of_part, self, each), merge)
 
     def with_solver(self, solver: Any) -> Stream:
         """The same with another way to hold the factor."""
@@ -181,6 +196,10 @@ class Stream:
             check_finite(matrix, names, where)
 
 
+def _of_part(stream: Stream, each: Callable[[Stream], T], part: Asked) -> T:
+    return each(replace(stream, asked=part))
+
+
 def ask(
     formula: MixedFormula,
     source: Source,
@@ -222,7 +241,7 @@ def open_stream(asked: Asked, na_action: str) -> Stream:
         As in memory; and for what rows in batches do not tell, by its name.
     """
     found = scan(asked, na_action)
-    _refuse_whole_columns(asked, found)
+    refuse_whole_columns(asked, found.table)
     return Stream(asked, found, _sample(asked, found))
 
 
@@ -236,7 +255,7 @@ def _sample(asked: Asked, found: Scan) -> Design:
 
 # What an expression computes of values outside its domain is missing, and said.
 @np.errstate(divide="ignore", invalid="ignore")
-def _refuse_whole_columns(asked: Asked, found: Scan) -> None:
+def refuse_whole_columns(asked: Asked, table: pa.Table) -> None:
     """Refuse expressions that are computed from whole columns: each batch would make them from itself.
 
     What they are in every other row alone must be what they are in these rows among all.
@@ -244,11 +263,11 @@ def _refuse_whole_columns(asked: Asked, found: Scan) -> None:
     texts = [asked.formula.response.text, *asked.offsets, *([asked.weights] if asked.weights else [])]
     texts += [factor.expr for random in asked.formula.random for factor in random.groups]
     texts = [text for text in texts if text not in asked.source.schema.names and text not in asked.learned]
-    whole = asked.environment(found.table, {})
+    whole = asked.environment(table, {})
     for text in texts:
         values = np.asarray(whole.series(asked.factor(text)))
         for start in range(2):
-            half = found.table.take(np.arange(start, found.table.num_rows, 2))
+            half = table.take(np.arange(start, table.num_rows, 2))
             alone = np.asarray(asked.environment(half, {}).series(asked.factor(text)))
             if not _alike(alone, values[start::2]):
                 raise DataError(
@@ -258,13 +277,13 @@ def _refuse_whole_columns(asked: Asked, found: Scan) -> None:
 
 
 def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    missing = np.asarray(pd.isna(other))
+    if not np.array_equal(np.asarray(pd.isna(one)), missing):
+        return False
+    one, other = one[~missing], other[~missing]
     if one.dtype.kind != "f":
         return bool((one == other).all())
-    missing = np.isnan(other)
-    if not np.array_equal(np.isnan(one), missing):
-        return False
-    scale = np.abs(other[~missing]).max(initial=0.0)
-    return bool((np.abs(one[~missing] - other[~missing]) <= _RELATIVE * scale).all())
+    return bool((np.abs(one - other) <= _RELATIVE * np.abs(other).max(initial=0.0)).all())
 
 
 def refuse_structures(sample: Design) -> None:

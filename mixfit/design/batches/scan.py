@@ -21,7 +21,7 @@ from mixfit.errors import DataError, UndefinedValuesWarning, warn
 from mixfit.sources.source import require_pyarrow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mixfit.design.batches.learned import Learned
     from mixfit.design.environment import Environment
 
-__all__ = ["SAMPLE", "Scan", "check_counts", "scan"]
+__all__ = ["SAMPLE", "Scan", "check_counts", "in_memory_types", "scan", "without_dictionaries"]
 
 #: Rows spread over the source, at least (half of them where there are as many). They tell means to a few percent of
 #: a standard deviation, which is all that a provisional basis needs.
@@ -65,8 +65,6 @@ class Scan:
         return replace(self, table=pa.concat_tables([self.table, *more]).unify_dictionaries())
 
 
-# What an expression computes of values outside its domain is missing, and said.
-@np.errstate(divide="ignore", invalid="ignore")
 def scan(asked: Asked, na_action: str) -> Scan:
     """Read all rows once, and their transformed columns once more where a polynomial is among them.
 
@@ -75,27 +73,68 @@ def scan(asked: Asked, na_action: str) -> Scan:
     DataError
         Where no row can be used, or, with ``na_action="raise"``, a value is missing.
     """
-    calls = {call.key: call for found in asked.learned.values() for call in found}
-    moments = {key: Moments() for key in calls}
-    rows, missing, undefined = _Rows(asked.columns), Counter[str](), Counter[str]()
-    n_rows = n_used = n_dropped = 0
+    found = asked.reduced(_find, _merged)
+    check_counts(found.n_rows, found.n_used, found.missing, found.undefined, na_action)
+    calls, moments = _calls(asked), found.moments
+    state = {key: own for key, call in calls.items() if (own := learned_state(call, moments[key])) is not None}
+    state |= _polynomials(asked, [call for call in calls.values() if call.degree], moments)
+    return Scan(found.rows.table(), state, found.n_rows, found.n_used, found.n_dropped)
+
+
+@dataclass(eq=False)
+class _Found:
+    """What some of the rows show."""
+
+    rows: _Rows
+    moments: dict[str, Moments]
+    missing: Counter[str]
+    undefined: Counter[str]
+    n_rows: int = 0
+    n_used: int = 0
+    n_dropped: int = 0
+
+    def merge(self, other: _Found) -> None:
+        """Take in what other rows show."""
+        self.rows.merge(other.rows)
+        for key, moments in other.moments.items():
+            self.moments[key].merge(moments)
+        self.missing.update(other.missing)
+        self.undefined.update(other.undefined)
+        self.n_rows += other.n_rows
+        self.n_used += other.n_used
+        self.n_dropped += other.n_dropped
+
+
+def _calls(asked: Asked) -> dict[str, Learned]:
+    return {call.key: call for found in asked.learned.values() for call in found}
+
+
+# What an expression computes of values outside its domain is missing, and said.
+@np.errstate(divide="ignore", invalid="ignore")
+def _find(asked: Asked) -> _Found:
+    calls = _calls(asked)
+    found = _Found(_Rows(asked.columns), {key: Moments() for key in calls}, Counter(), Counter())
     seen: list[Seen] | None = None
     for table in asked.tables():
         environment = asked.environment(table, {})
         present = present_rows(asked, environment)
-        missing.update(present.missing.counts)
-        undefined.update(present.missing.undefined)
+        found.missing.update(present.missing.counts)
+        found.undefined.update(present.missing.undefined)
         seen = combinations_of(asked, environment) if seen is None else seen
         used = np.arange(table.num_rows) if present.keep is None else np.flatnonzero(present.keep)
         new = [one.new_rows(environment, used) for one in seen]
-        new += _ends(calls, moments, environment)
-        rows.add(table, np.unique(np.concatenate([*new, np.empty(0, dtype=np.intp)])), used)
-        n_rows, n_used = n_rows + table.num_rows, n_used + len(used)
-        n_dropped += _count(present)
-    check_counts(n_rows, n_used, missing, undefined, na_action)
-    state = {key: own for key, call in calls.items() if (own := learned_state(call, moments[key])) is not None}
-    state |= _polynomials(asked, [call for call in calls.values() if call.degree], moments)
-    return Scan(rows.table(), state, n_rows, n_used, n_dropped)
+        new += _ends(calls, found.moments, environment)
+        found.rows.add(table, np.unique(np.concatenate([*new, np.empty(0, dtype=np.intp)])), used)
+        found.n_rows, found.n_used = found.n_rows + table.num_rows, found.n_used + len(used)
+        found.n_dropped += _count(present)
+    return found
+
+
+def _merged(parts: list[_Found]) -> _Found:
+    first, *others = parts
+    for other in others:
+        first.merge(other)
+    return first
 
 
 def _count(present: Present) -> int:
@@ -171,6 +210,19 @@ class _Rows:
         )
         self._used += len(used)
 
+    def merge(self, other: _Rows) -> None:
+        """Take in what another keeps."""
+        pa = require_pyarrow()
+        self._kept += other._kept
+        self._gaps |= other._gaps
+        self._kinds |= other._kinds
+        for name, labels in other._categories.items():
+            self._categories[name].update(labels)
+        samples = [table for table in (self._sample, other._sample) if table is not None]
+        if samples:
+            both = pa.concat_tables(samples)
+            self._sample = both.take(np.arange(0, both.num_rows, -(-both.num_rows // (2 * SAMPLE))))
+
     def _append(self, table: pa.Table, places: NDArray[np.int64]) -> None:
         pa = require_pyarrow()
         self._sample = table if self._sample is None else pa.concat_tables([self._sample, table])
@@ -195,19 +247,31 @@ class _Rows:
         """All rows that are kept."""
         pa = require_pyarrow()
         tables = [*self._kept, *([] if self._sample is None else [self._sample])]
-        table = pa.concat_tables(tables)
-        for place, field in enumerate(table.schema):
-            column = table.column(place)
-            if field.name in self._kinds:
-                column = _with_categories(column, list(self._categories[field.name]), self._kinds[field.name])
-            elif field.name in self._gaps and pa.types.is_integer(field.type):
-                # Integers with gaps are floats in memory.
-                column = column.cast(pa.float64())
-            table = table.set_column(place, field.name, column)
-        return table
+        kinds = {name: (kind, list(self._categories[name])) for name, kind in self._kinds.items()}
+        return in_memory_types(pa.concat_tables(tables), kinds, self._gaps)
 
 
-def _without_dictionaries(table: pa.Table) -> pa.Table:
+def in_memory_types(
+    table: pa.Table, categories: Mapping[str, tuple[pa.DataType, Sequence[Any]]], gaps: Container[str] | None = None
+) -> pa.Table:
+    """Columns as whole ones are in memory: those of `categories` as dictionaries, and integers with gaps as floats.
+
+    `gaps` are the columns with missing values; by default those that have them in the table.
+    """
+    pa = require_pyarrow()
+    for place, field in enumerate(table.schema):
+        column = table.column(place)
+        has_gaps = column.null_count > 0 if gaps is None else field.name in gaps
+        if field.name in categories:
+            kind, labels = categories[field.name]
+            column = _with_categories(column, labels, kind)
+        elif has_gaps and pa.types.is_integer(field.type):
+            column = column.cast(pa.float64())
+        table = table.set_column(place, field.name, column)
+    return table
+
+
+def without_dictionaries(table: pa.Table) -> pa.Table:
     """Labels themselves in the place of dictionaries, of which every row kept would hold a whole one."""
     pa = require_pyarrow()
     for place, field in enumerate(table.schema):

@@ -123,7 +123,7 @@ def _mixed(name: str, fit: Fit) -> Candidate:
     elif not is_linear(fit):
         raise ComparisonError(f"{name} is of a kind that cannot be compared: {type(fit).__name__}.")
     if not design.has_rows:
-        return _without_rows(name, fit)
+        return _without_rows(name, fit, family, n_agq)
     n = len(design.y)
     return Candidate(
         name=name,
@@ -145,7 +145,7 @@ def _mixed(name: str, fit: Fit) -> Candidate:
     )
 
 
-def _without_rows(name: str, fit: Fit) -> Candidate:
+def _without_rows(name: str, fit: Fit, family: str, n_agq: int) -> Candidate:
     """A fit to rows in batches; X and random terms are those of the rows that stand for all."""
     model, design = fit.model, fit.model.design
     assert isinstance(design, StreamedDesign)
@@ -161,8 +161,8 @@ def _without_rows(name: str, fit: Fit) -> Candidate:
         X=sample.X[:, model.kept],
         index=None,
         random=sample.random,
-        family="linear",
-        n_agq=1,
+        family=family,
+        n_agq=n_agq,
         reml=fit.reml,
         npar=fit.npar,
         llf=fit.llf,

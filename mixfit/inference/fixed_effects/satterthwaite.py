@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["SAME_DF", "DfMoments", "combine_df", "curves_upwards", "moments", "satterthwaite_df"]
+__all__ = ["SAME_DF", "DfMoments", "combine_df", "curves_upwards", "in_theta", "moments", "satterthwaite_df"]
 
 # Of the scaled Hessian; differences know it to about 1e-7, exact derivatives to 1e-12.
 _SMALLEST_CURVATURE = 1e-10
@@ -62,13 +62,13 @@ def moments(
     information: VarianceInformation, structures: Sequence[Structure], theta: Array, *, reml: bool
 ) -> DfMoments:
     """Change from the variance parameters to (theta, sigma) at the estimate."""
-    first, hessian = _in_theta(information, structures, theta, reml=reml)
+    first, hessian = in_theta(information, structures, theta, reml=reml)
     phi = information.cov_beta
     slopes = -phi @ information.slopes @ phi
     return DfMoments(phi, np.tensordot(first.T, slopes, 1), 2.0 * _positive_inverse(hessian))
 
 
-def _in_theta(
+def in_theta(
     information: VarianceInformation, structures: Sequence[Structure], theta: Array, *, reml: bool
 ) -> tuple[Array, Array]:
     """Derivatives of the variance parameters in (theta, sigma), and the Hessian there, both (m + 1, m + 1)."""
@@ -82,7 +82,7 @@ def curves_upwards(
     information: VarianceInformation, structures: Sequence[Structure], theta: Array, *, reml: bool
 ) -> bool:
     """Whether the criterion curves downwards in no direction of (theta, sigma), rounding aside."""
-    hessian = _in_theta(information, structures, theta, reml=reml)[1]
+    hessian = in_theta(information, structures, theta, reml=reml)[1]
     scale = np.sqrt(np.abs(hessian.diagonal()))
     scale[scale == 0.0] = 1.0
     return bool(np.linalg.eigvalsh(hessian / np.outer(scale, scale)).min(initial=0.0) > -_DOWNWARDS)

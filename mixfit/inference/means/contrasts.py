@@ -64,6 +64,8 @@ class Functions(Framed):
     settings: Settings
     adjust: str
 
+    as_frame = Framed.to_frame
+
     def __str__(self) -> str:
         return as_text(self.frame, self.by, self.notes)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 import numpy as np
 
@@ -70,6 +70,9 @@ class EmMeans(Functions):
 
     offset: float
     contrasts: Contrasts | None
+
+    #: What contrasts of the means are.
+    contrasts_class: ClassVar[type[Contrasts]] = Contrasts
 
     def conf_int(self, *, level: float | None = None, adjust: str | None = None) -> pd.DataFrame:
         """Compute confidence intervals.
@@ -274,7 +277,7 @@ class EmMeans(Functions):
             rows = interaction_rows(self.names, self.L, within, methods, sign)
         estimates = settings.evaluate(rows.L, rows.weight * self.offset)
         tested = alternative(null, side, delta)
-        return Contrasts.of(settings, rows, within, estimates, adjust or rows.adjust, tested)
+        return self.contrasts_class.of(settings, rows, within, estimates, adjust or rows.adjust, tested)
 
     def _within(self, by: str | Sequence[str] | None, simple: str | Sequence[str] | None) -> tuple[str, ...]:
         """Variables within whose combinations means are compared."""

@@ -47,6 +47,8 @@ __all__ = ["ClusterMoments", "cluster_moments"]
 # Eigenvalues of a cluster's residual covariance below this share of its largest are directions that the fixed effects
 # explain wholly: rounding leaves some 1e-15 of them, and a residual of any use leaves far more.
 _EXPLAINED = 1e-10
+# Rows of a cluster beyond which its matrices take minutes and gigabytes: 0.3 GB each and some 60 seconds at 6,000.
+_LARGEST = 6000
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,6 +200,12 @@ def _rotated(rows: _Rows) -> _Rows:
 def _target_adjusted(rows: _Rows, fit: LinearFit, bread: Array, n_clusters: int) -> tuple[Array, Array, Array]:
     """Scores, spread and cross of CR2, clusters of about one size at a time."""
     p = len(bread)
+    count = np.bincount(rows.cluster, minlength=n_clusters)
+    if count.max() > _LARGEST:
+        raise FitError(
+            f"CR2 takes a matrix of {count.max():,} by {count.max():,} for the rows of one cluster, since weights or "
+            "correlated residuals tell all of them apart: use CR1 or CR3, which take none."
+        )
     scores, spread, cross = np.zeros((n_clusters, p)), np.zeros((n_clusters, p, p)), np.zeros((n_clusters, p, p))
     for at in batches(rows.cluster, np.ones(n_clusters, dtype=bool), p):
         groups = rows.cluster[at[:, 0]]

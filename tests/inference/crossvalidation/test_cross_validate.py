@@ -14,10 +14,19 @@ from statsmodels.stats.proportion import proportion_confint
 
 import mixfit
 from mixfit.errors import ArgumentError, DataError, DesignError, FitError
+from mixfit.lmm.criterion import evaluate
+from mixfit.lmm.estimate import packed, to_basis
+from mixfit.results import LinearResults
 
 if TYPE_CHECKING:
-    from mixfit.results import GeneralizedResults, LinearResults
+    from mixfit.results import GeneralizedResults
 
+HELD = [
+    ("sleepstudy", "Reaction ~ Days + (Days | Subject)", "Subject"),
+    ("penicillin_plates", "diameter ~ 1 + (1 | plate) + (1 | sample)", "sample"),
+    ("penicillin_plates", "diameter ~ 1 + (1 | plate) + (1 | sample)", "plate"),
+    ("cake", "angle ~ recipe * temperature + (1 | recipe:replicate)", "replicate"),
+]
 FORMULA = "Reaction ~ Days + (Days | Subject)"
 
 
@@ -51,6 +60,24 @@ def test_refits_predict_as_fits_to_the_other_rows(subject: str) -> None:
     np.testing.assert_allclose(found.scores.loc[subject, "log_score"], wanted.mean(), rtol=1e-5)
     assert found.converged is not None
     assert found.converged.all()
+
+
+@pytest.mark.parametrize(("name", "formula", "by"), HELD)
+def test_without_refits_predictions_are_those_of_the_other_rows_at_the_same_theta(
+    name: str, formula: str, by: str
+) -> None:
+    data = mixfit.datasets.load(name)
+    fit = mixfit.mixed(formula, data).fit()
+    found = mixfit.cross_validate(fit, by=data[by]).predictions
+    labels = data[by].astype(str)
+    for level in labels.unique()[:4]:
+        out = (labels == level).to_numpy()
+        model = mixfit.mixed(formula, data[~out])
+        at = evaluate(model.assembly.problem, to_basis(model.assembly, fit.estimate.templates), reml=True)
+        other = LinearResults(model, packed(model.assembly, at, fit.certificate))
+        new = other.get_prediction(data[out], allow_new_levels=True)
+        np.testing.assert_allclose(found["mean"][out], new.predicted_mean, rtol=1e-8)
+        np.testing.assert_allclose(found["sd"][out], new.se_obs, rtol=1e-8)
 
 
 def test_rows_are_predicted_from_their_subject_too() -> None:

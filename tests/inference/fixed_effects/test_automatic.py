@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import mixfit
 from mixfit.errors import FitError
@@ -82,7 +83,42 @@ def test_means_with_random_effects_in_them_are_normal() -> None:
     with pytest.raises(FitError, match="re_form='population'"):
         fit.get_prediction(ddf="satterthwaite")
     residual = fit.get_prediction(re_form="population", ddf="residual")
-    assert set(residual.df) == {fit.nobs - 2.0}
+    assert set(residual.df) == set(residual.df_obs) == {fit.nobs - 2.0}
+
+
+@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger"])
+def test_an_observation_of_a_new_level_has_the_degrees_of_freedom_of_its_mean_squares(ddf: str) -> None:
+    """Balanced, one way: T = MS_a / 20 + (MS_a - MS_e) / 5 + MS_e is a sum of independent mean squares."""
+    pulp = mixfit.datasets.load("pulp")
+    fit = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit()
+    within = pulp.groupby("operator", observed=True)["bright"].var().mean()
+    between = 5.0 * pulp.groupby("operator", observed=True)["bright"].mean().var()
+    total = 0.25 * between + 0.8 * within
+    found = fit.get_prediction(re_form="population", ddf=ddf)
+    assert found.se_obs[0] ** 2 == pytest.approx(total)
+    wanted = total**2 / ((0.25 * between) ** 2 / 3 + (0.8 * within) ** 2 / 16)
+    assert found.df_obs[0] == pytest.approx(wanted)
+    low, high = found.conf_int(obs=True)[0]
+    assert (high - low) / 2.0 == pytest.approx(stats.t.ppf(0.975, wanted) * np.sqrt(total))
+
+
+def test_observations_weigh_slopes_and_weights() -> None:
+    """Degrees of freedom by differences of T in the variance parameters."""
+    fit = sleep()
+    new = pd.DataFrame({"Days": [0.0, 9.0], "Subject": ["308", "309"]})
+    found = fit.get_prediction(new, re_form="population", ddf="kenward-roger", weights=[1.0, 4.0])
+    known = fit.variance_information
+    adjusted = den.denominator(fit, "kenward-roger").adjustment
+    x = np.column_stack([np.ones(2), new["Days"]])
+    covariance = np.diag([0.0, 0.0])
+    for parameter, value in zip(known.parameters, known.values[:-1], strict=True):
+        covariance = covariance + value * parameter.slope
+    total = np.einsum("ia,ab,ib->i", x, known.cov_beta + covariance, x) + known.values[-1] / np.array([1.0, 4.0])
+    gradient = -np.einsum("ia,xab,ib->ix", x, adjusted.slopes, x)
+    gradient[:, :-1] += np.column_stack([np.einsum("ia,ab,ib->i", x, p.slope, x) for p in known.parameters])
+    gradient[:, -1] += 1.0 / np.array([1.0, 4.0])
+    spread = np.einsum("ix,xy,iy->i", gradient, adjusted.weights, gradient)
+    np.testing.assert_allclose(found.df_obs, 2.0 * total**2 / spread, rtol=1e-8)
 
 
 def test_what_would_take_long_is_left_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,4 +185,5 @@ def test_nonlinear_models_have_normal_tests() -> None:
     data = pd.DataFrame({"t": t, "g": g, "y": 5.0 * np.exp(-rate * t) + rng.normal(0.0, 0.05, 48)})
     fit = mixfit.nonlinear("y ~ a * exp(-k * t) ~ k | g", data, start={"a": 4.0, "k": 0.4}).fit()
     assert list(fit.summary().coefficients.columns[2:]) == ["z value", "Pr(>|z|)"]
+    assert fit.summary().notes[-1] == "few groups (g, 6): z tests reject too often"
     assert list(fit.summary(ddf="none").coefficients.columns[2:]) == ["t value"]

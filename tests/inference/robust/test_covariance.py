@@ -14,6 +14,7 @@ from scipy.linalg import sqrtm
 import mixfit
 from mixfit.errors import DataError, FitError
 from mixfit.inference.robust import batches as batched
+from mixfit.inference.robust import moments
 from mixfit.inference.robust.covariance import robust_covariance
 
 if TYPE_CHECKING:
@@ -148,6 +149,40 @@ def test_the_view_takes_its_covariance_everywhere() -> None:
     assert_allclose(view.predict(), fit.predict())
     assert view.llf == fit.llf
     assert "CR2, by the 5 clusters of blend" in str(view.summary())
+
+
+def test_means_trends_and_averages_of_a_view() -> None:
+    teeth = mixfit.datasets.load("orthodont")
+    view = mixfit.mixed("distance ~ age * Sex + (1 | Subject)", teeth).fit().robust("CR2")
+    V, X = view.cov_params().to_numpy(), view.model.exog
+
+    def error(*row: float) -> float:
+        return float(np.sqrt(np.array(row) @ V @ np.array(row)))
+
+    trends = view.emtrends("Sex", var="age").frame
+    assert_allclose(trends["SE"], [error(0, 1, 0, 0), error(0, 1, 0, 1)])
+    assert_allclose(trends["df"], view.contest([[0, 1, 0, 0], [0, 1, 0, 1]], joint=False)["df"])
+    assert_allclose(view.effects("age", by="Sex").to_frame()["SE"].iloc[0], error(1, 8, 0, 0))
+    assert_allclose(view.avg_slopes().frame["SE"].iloc[0], error(0, 1, 0, X[:, 2].mean()))
+    assert_allclose(view.avg_predictions().frame["SE"].iloc[0], error(*X.mean(axis=0)))
+    assert len(view.joint_tests().frame) == 3
+
+
+def test_options_of_the_session_are_for_other_covariances() -> None:
+    fit = mixfit.mixed("y ~ x + (1 | school)", nested()).fit()
+    with mixfit.options(ddf="kenward-roger"):
+        assert_allclose(
+            fit.robust().emmeans("x").frame["df"], fit.robust().contest([[1, 0]], joint=False)["df"], rtol=2
+        )
+    with mixfit.options(ddf="z"):
+        assert np.isinf(fit.robust().emmeans("x").frame["df"]).all()
+
+
+def test_a_cluster_of_too_many_different_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moments, "_LARGEST", 10)
+    with pytest.raises(FitError, match="which take none"):
+        fitted("w").cov_params("CR2")
+    fitted("w").cov_params("CR3")
 
 
 def test_refusals() -> None:
