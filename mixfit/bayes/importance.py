@@ -83,17 +83,19 @@ class Weighted:
         return float(np.log(mean) + top), error
 
     def resample(self, draws: int, rng: np.random.Generator) -> NDArray[np.intp]:
-        """Indices (chains, draws) of equally weighted draws, by systematic resampling of each net in random order.
+        """Indices (chains, draws) of equally weighted draws, by systematic resampling within each net, shuffled.
 
-        Draws of one point follow one another: what they do not tell twice, effective sizes and R-hat see.
+        Draws of one point stay together: what they do not tell twice, effective sizes and R-hat see.
         """
         out = np.empty((len(self.x), draws), dtype=np.intp)
         for own, log_weight in zip(out, self.log_weight, strict=True):
-            order = rng.permutation(len(log_weight))
-            weight = np.exp(log_weight[order] - log_weight.max())
+            weight = np.exp(log_weight - log_weight.max())
             edges = np.cumsum(weight) / weight.sum()
             at = (np.arange(draws) + rng.random()) / draws
-            own[:] = order[np.minimum(np.searchsorted(edges, at), len(edges) - 1)]
+            # In the order of the net, which leaves its evenness to what is chosen.
+            chosen, count = np.unique(np.minimum(np.searchsorted(edges, at), len(edges) - 1), return_counts=True)
+            order = rng.permutation(len(chosen))
+            own[:] = np.repeat(chosen[order], count[order])
         return out
 
 

@@ -19,7 +19,8 @@ from mixfit.bayes.distributions import Distribution, Flat, Normal, StudentT, Uni
 from mixfit.bayes.names import group_names, natural_names
 from mixfit.bayes.presets import Facts, preset
 from mixfit.bayes.priors import Priors
-from mixfit.bayes.term_priors import Deviations, OwnParameters, ScaleAndShares, WholeCovariance
+from mixfit.bayes.term_priors import Deviations, EachColumn, OwnParameters, ScaleAndShares, WholeCovariance
+from mixfit.covariance.unstructured import Unstructured
 from mixfit.errors import PriorError
 
 if TYPE_CHECKING:
@@ -273,10 +274,7 @@ def _whole(
     if not isinstance(prior, Wishart | InvWishart):
         raise PriorError(f"{group}: a covariance has the prior Decov, Wishart or InvWishart, not {prior!r}.")
     if at.size == at.k and at.k > 1:
-        raise PriorError(
-            f"{r.text}: its columns are independent, and {type(prior).__name__} is a prior of a whole matrix. Give sd= "
-            "in its place."
-        )
+        return _each(r, group, at, prior)
     k = at.k
     df = prior.df if prior.df is not None else k + (_WISHART_DF if isinstance(prior, Wishart) else 0.0)
     if df <= k - 1:
@@ -285,10 +283,26 @@ def _whole(
     return resolved, [(rows[0][0], _text(type(prior)(df, prior.scale, prior.relative)))], resolved.is_proper
 
 
+def _each(
+    r: RandomDesign, group: str, at: FreeCoordinates, prior: Wishart | InvWishart
+) -> tuple[TermPrior, list[tuple[str, str]], bool]:
+    """The prior of each variance of independent columns: as many terms of one."""
+    if isinstance(prior.scale, tuple):
+        raise PriorError(
+            f"{r.text}: its columns are independent, and {type(prior).__name__} with a matrix is a prior of a whole "
+            "one. Give a number as scale, or sd= in its place."
+        )
+    one = FreeCoordinates(Unstructured(1), is_correlated=False)
+    own, rows, is_proper = _whole(r, group, one, prior)
+    assert isinstance(own, WholeCovariance)
+    return EachColumn(at, own), [(f"variances({group})", rows[0][1])], is_proper
+
+
 def _demand_posterior(r: RandomDesign, names: Sequence[str], prior: TermPrior) -> None:
     """Refuse improper priors of a term for which its levels are too few."""
-    if isinstance(prior, WholeCovariance) and not prior.is_proper:
-        _unscaled(r, prior.df)
+    whole = prior.own if isinstance(prior, EachColumn) else prior
+    if isinstance(whole, WholeCovariance) and not whole.is_proper:
+        _unscaled(r, whole.coordinates.k, whole.df)
     if isinstance(prior, Deviations | OwnParameters):
         for name, sd in zip(names, prior.sd, strict=False):
             if isinstance(sd, Flat):
@@ -305,9 +319,9 @@ def _flat_deviation(r: RandomDesign, name: str) -> None:
         )
 
 
-def _unscaled(r: RandomDesign, df: float) -> None:
+def _unscaled(r: RandomDesign, k: int, df: float) -> None:
     """|Sigma|^((df - k - 1) / 2) against a likelihood that falls as |Sigma|^(-(q - k) / 2): q > df + k at least."""
-    q, k = r.grouping.n_levels, r.structure.k
+    q = r.grouping.n_levels
     if q <= df + k:
         raise PriorError(
             f"{r.text}: a Wishart prior of {df:g} degrees of freedom and infinite scale leaves no posterior with {q} "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -38,9 +38,10 @@ if TYPE_CHECKING:
     from mixfit.fitted.protocols import Fit, GeneralizedFit
 
     Array = NDArray[np.float64]
-    Method = Literal["auto", "collapsed", "hmc", "gibbs", "laplace"]
 
 __all__ = ["sample"]
+
+Method = Literal["auto", "collapsed", "hmc", "gibbs", "laplace"]
 
 # Coordinates of a density up to which nets of points fill it.
 _MOST_FOR_POINTS = 6
@@ -124,6 +125,8 @@ def sample(
             f"{draws} draws in {chains} chains are too few to tell whether the chains agree: draw {2 * FEWEST} a chain "
             "at least."
         )
+    if method not in get_args(Method):
+        raise FitError(f"method={method!r}: posteriors are drawn by {', '.join(map(repr, get_args(Method)))}.")
     rng = np.random.default_rng(seed)
     resolved = resolve(priors, fit.model, residual=is_linear(fit))
     a_chain = -(-draws // chains)

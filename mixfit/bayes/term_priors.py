@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Density", "Deviations", "OwnParameters", "ScaleAndShares", "TermPrior", "WholeCovariance"]
+__all__ = ["Density", "Deviations", "EachColumn", "OwnParameters", "ScaleAndShares", "TermPrior", "WholeCovariance"]
 
 _LOG_2 = float(np.log(2.0))
 
@@ -241,6 +241,40 @@ class WholeCovariance:
         if not self.prior.relative:
             sigma = sigma / np.exp(2.0 * log_sigma)[:, None, None]
         return self.coordinates.of_covariance(sigma)
+
+
+@dataclass(frozen=True, eq=False)
+class EachColumn:
+    """The prior of one variance, of each of a term's independent columns.
+
+    Attributes
+    ----------
+    coordinates : FreeCoordinates
+    own : WholeCovariance
+        Of one column.
+    """
+
+    coordinates: FreeCoordinates
+    own: WholeCovariance
+
+    def density(self, x: Array, log_sigma: Array) -> Density:
+        """The sum over the columns."""
+        return _sum([self.own.density(x[:, a : a + 1], log_sigma) for a in range(x.shape[1])])
+
+    def jacobian(self, x: Array, log_sigma: Array) -> Density:
+        """Of the variances."""
+        return _sum([self.own.jacobian(x[:, a : a + 1], log_sigma) for a in range(x.shape[1])])
+
+    def draw(self, log_sigma: Array, rng: np.random.Generator) -> Array:
+        """Each by itself."""
+        return np.concatenate([self.own.draw(log_sigma, rng) for _ in range(self.coordinates.k)], axis=1)
+
+
+def _sum(parts: Sequence[Density]) -> Density:
+    """Of independent columns."""
+    slope = np.concatenate([part.slope for part in parts], axis=1)
+    value, along = (np.sum([getattr(part, name) for part in parts], axis=0) for name in ("value", "log_sigma"))
+    return Density(value, slope, along)
 
 
 @dataclass(frozen=True, eq=False)

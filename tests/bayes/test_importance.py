@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from mixfit.bayes.hmc import sample_hmc
-from mixfit.bayes.importance import sample_importance
+from mixfit.bayes.importance import Weighted, sample_importance
 from mixfit.bayes.mode import find_mode
 from mixfit.bayes.pareto import fit_pareto, smoothed
 from mixfit.bayes.split_t import split_t
@@ -151,3 +151,17 @@ def test_equal_weights_are_left_alone():
     log_weight, k = smoothed(np.zeros(1000))
     assert_allclose(log_weight, -np.log(1000))
     assert k < 0
+
+
+def test_draws_of_one_point_stay_together():
+    rng = np.random.default_rng(0)
+    weight = np.log(rng.gamma(0.2, size=(2, 256)) + 1e-12)
+    weight -= np.logaddexp.reduce(weight.ravel())
+    chosen = Weighted(np.empty((2, 256, 1)), weight, weight, 0.0).resample(500, rng)
+    for own, log_weight in zip(chosen, weight, strict=True):
+        runs = 1 + (np.diff(own) != 0).sum()
+        assert runs == len(np.unique(own)) < 200
+        assert (np.diff(own[:50]) < 0).any()
+        share = np.exp(log_weight - np.logaddexp.reduce(log_weight))
+        # Systematic: no point is drawn more or less often than its share, rounded.
+        assert (abs(np.bincount(own, minlength=256) - 500 * share) < 1).all()

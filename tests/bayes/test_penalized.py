@@ -94,6 +94,14 @@ def test_of_one_column_it_is_a_gamma_density_of_the_standard_deviation():
     assert 0.5 < wishart.theta[0] / 0.19 < 3.0
 
 
+def test_the_default_of_blme_for_independent_columns(sleep):
+    """As two terms of one column each."""
+    together = mixfit.mixed("Reaction ~ Days + (Days || Subject)", sleep).fit(priors="blme")
+    apart = mixfit.mixed("Reaction ~ Days + (1 | Subject) + (0 + Days | Subject)", sleep).fit(priors="blme")
+    assert_allclose(together.theta, apart.theta, rtol=1e-5)
+    assert_allclose(together.deviance, apart.deviance, rtol=1e-9)
+
+
 def test_a_mode_needs_fewer_levels_than_a_posterior():
     """Four operators: the posterior under blme's prior is improper, its mode is where REML's with the penalty is."""
     model = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp"))

@@ -87,6 +87,11 @@ def test_it_pickles(posterior):
     pd.testing.assert_frame_equal(again.summary(), posterior.summary())
 
 
+def test_a_method_that_is_none(fit):
+    with pytest.raises(FitError, match="'nuts': posteriors are drawn by 'auto'"):
+        fit.sample(method="nuts")
+
+
 def test_too_few_draws(fit):
     with pytest.raises(FitError, match="too few to tell whether the chains agree"):
         fit.sample(draws=20)

@@ -16,6 +16,7 @@ from mixfit.bayes import (
     InvWishart,
     Normal,
     Priors,
+    SqrtInvGamma,
     StudentT,
     Wishart,
 )
@@ -123,8 +124,9 @@ def test_refusals(priors, message, sleep):
 def test_what_the_model_has_not_is_refused():
     with pytest.raises(PriorError, match="this model has none"):
         resolved(Priors(intercept=Normal()), fitted("Reaction ~ 0 + Days + (1 | Subject)"))
+    whole = InvWishart(3, scale=((2.0, 0.5), (0.5, 1.0)))
     with pytest.raises(PriorError, match="its columns are independent"):
-        resolved(Priors(covariance=InvWishart(3)), fitted("Reaction ~ Days + (Days || Subject)"))
+        resolved(Priors(covariance=whole), fitted("Reaction ~ Days + (Days || Subject)"))
     with pytest.raises(PriorError, match="own has no prior of its covariance as a whole"):
         resolved(Priors(covariance=InvWishart(3)), fitted("Reaction ~ Days + cs(Days | Subject)"))
     with pytest.raises(PriorError, match=r"theta=\{'rate\(ou, Subject\)'"):
@@ -138,3 +140,21 @@ def test_a_flat_deviation_needs_three_levels():
     with pytest.raises(PriorError, match="with 2 levels of 'operator' a flat prior leaves no posterior"):
         resolved(Priors(sd=Flat()), fit)
     assert not resolved(Priors(sd=Flat()), fitted("bright ~ 1 + (1 | operator)", "pulp")).is_proper
+
+
+def test_a_number_as_scale_is_a_prior_of_each_variance():
+    fit = fitted("Reaction ~ Days + (Days || Subject)")
+    found = resolved(Priors(covariance=InvWishart(3, scale=2.0)), fit)
+    assert ("variances(Subject)", "InvWishart(df=3, scale=2)") in found.table
+    x, none = np.array([[0.3, -1.0], [0.0, 0.5]]), np.array([0.2, -0.1])
+    alone = resolved(Priors(sd=SqrtInvGamma(1.5, 1.0)), fit)
+    a, b = found.terms[0].density(x, none), alone.terms[0].density(x, none)
+    assert_allclose(a.value, b.value)
+    assert_allclose(a.slope, b.slope)
+    assert_allclose(a.log_sigma, b.log_sigma)
+    drawn = found.terms[0].draw(np.zeros(4000), np.random.default_rng(1))
+    again = alone.terms[0].draw(np.zeros(4000), np.random.default_rng(2))
+    assert_allclose(
+        np.quantile(drawn, [0.25, 0.5, 0.75], axis=0), np.quantile(again, [0.25, 0.5, 0.75], axis=0), atol=0.06
+    )
+    assert resolved("blme", fit).table[2] == ("variances(Subject)", "Wishart(df=3.5, scale=inf)")

@@ -12,9 +12,10 @@ from mixfit.bayes.coordinates import FreeCoordinates
 from mixfit.bayes.covariances import InvWishart
 from mixfit.bayes.distributions import Flat, Normal
 from mixfit.bayes.positive import HalfT, SqrtInvGamma
-from mixfit.bayes.term_priors import Deviations, WholeCovariance
+from mixfit.bayes.term_priors import Deviations, EachColumn, WholeCovariance
 from mixfit.errors import FitError, PriorError
 from mixfit.families.ordinal import Cumulative
+from mixfit.families.proportions import Binomial
 from mixfit.fitted.protocols import is_generalized, is_linear
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def _categories(fit: GeneralizedFit) -> tuple[Index, Categories]:
     """The row of each observation of a latent variable, and its category."""
     family, y = fit.model.family, fit.model.design.y
     prior = np.broadcast_to(fit.prior, len(y))
-    if family.name == "binomial" and family.link_name == "probit":
+    if isinstance(family, Binomial) and family.link_name == "probit":
         return _single_trials(y, prior)
     if (
         isinstance(family, Cumulative)
@@ -240,18 +241,25 @@ def _blocks(fit: Fit, priors: ResolvedPriors, places: Sequence[Index]) -> list[B
         if isinstance(prior, WholeCovariance) and isinstance(prior.prior, InvWishart) and not prior.prior.relative:
             out.append(Block(t, slice(None), places[t], prior.df, prior.matrix, 0.0))
             continue
+        if isinstance(prior, EachColumn) and isinstance(prior.own.prior, InvWishart) and not prior.own.prior.relative:
+            out += [_of_column(t, places[t], a, prior.own.df, prior.own.matrix) for a in range(places[t].shape[1])]
+            continue
         if not isinstance(own, FreeCoordinates) or not isinstance(prior, Deviations) or own.size > own.k:
             raise _unknown(group)
         for a, sd in enumerate(prior.sd):
-            place, one = places[t][:, a : a + 1], slice(a, a + 1)
             if isinstance(sd, SqrtInvGamma):
-                out.append(Block(t, one, place, 2.0 * sd.shape, np.array([[2.0 * sd.scale]]), 0.0))
+                out.append(_of_column(t, places[t], a, 2.0 * sd.shape, np.array([[2.0 * sd.scale]])))
             elif isinstance(sd, HalfT):
                 # |a| sqrt(v), a ~ N(0, scale^2) and v ~ InvGamma(df / 2, df / 2), is half t.
-                out.append(Block(t, one, place, sd.df, np.array([[sd.df]]), sd.scale))
+                out.append(_of_column(t, places[t], a, sd.df, np.array([[sd.df]]), sd.scale))
             else:
                 raise _unknown(group)
     return out
+
+
+def _of_column(term: int, place: Index, a: int, df: float, scale: Array, expansion: float = 0.0) -> Block:
+    """The block of one of a term's columns."""
+    return Block(term, slice(a, a + 1), place[:, a : a + 1], df, scale, expansion)
 
 
 def _unknown(group: str) -> PriorError:

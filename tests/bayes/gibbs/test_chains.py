@@ -110,6 +110,7 @@ def agree(a, b, most=4.0):
 CASES = {
     "correlated": (SLEEP, "sleepstudy", Priors(covariance=InvWishart(4, scale=((400.0, 30.0), (30.0, 20.0))))),
     "expanded and independent": ("Reaction ~ Days + (Days || Subject)", "sleepstudy", Priors(sd=HalfT(3, 20))),
+    "independent": ("Reaction ~ Days + (Days || Subject)", "sleepstudy", Priors(covariance=InvWishart(3, scale=50.0))),
     "crossed": ("diameter ~ 1 + (1 | plate) + (1 | sample)", "penicillin_plates", "MCMCglmm"),
     "few groups": ("bright ~ 1 + (1 | operator)", "pulp", Priors(sd=HalfT(3, 1))),
 }
