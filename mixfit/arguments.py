@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 __all__ = [
+    "SMALLEST_LEVEL",
     "Solver",
     "check_callable",
     "check_count",
@@ -29,9 +30,9 @@ __all__ = [
 Solver = Literal["auto", "dense", "sparse", "iterative"]
 
 _BY_NAME = "Other arguments are given by their names."
-# A smaller coverage is nearly always one less the coverage, which other programs call alpha; 0.5 is of use, as the
-# interval between quartiles.
-_SMALLEST_LEVEL = 0.5
+#: A smaller coverage is nearly always one less the coverage, which other programs call alpha; 0.5 is of use, as the
+#: interval between quartiles.
+SMALLEST_LEVEL = 0.5
 
 
 def _is_number(value: object) -> TypeGuard[float]:
@@ -83,9 +84,9 @@ def check_level(value: object) -> None:
     if not _is_number(value):
         raise ArgumentError(f"level is a number, as in level=0.95, not {value!r}. {_BY_NAME}")
     if not 0.0 < value < 1.0:
-        percent = f": {value:g} % is level={value / 100.0:g}" if 100.0 * _SMALLEST_LEVEL <= value < 100.0 else ""
+        percent = f": {value:g} % is level={value / 100.0:g}" if 100.0 * SMALLEST_LEVEL <= value < 100.0 else ""
         raise FitError(f"level must lie between 0 and 1, as in level=0.95, not {value!r}{percent}.")
-    if value < _SMALLEST_LEVEL:
+    if value < SMALLEST_LEVEL:
         raise FitError(
             f"level is the coverage of intervals, as in level=0.95, not {value!r}: alpha={value:g} is "
             f"level={1.0 - value:g}."

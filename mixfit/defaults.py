@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, get_args
 
-from mixfit.arguments import check_level
+from mixfit.arguments import SMALLEST_LEVEL, check_level
 from mixfit.errors import FitError, UnknownNameError
 from mixfit.spellings import nearest
 
@@ -175,7 +175,7 @@ def coverage(level: object) -> float:
     """
     if level is None:
         return options.level
-    if isinstance(level, float) and level < 0.5 and _caller().startswith("statsmodels."):
+    if isinstance(level, float) and level < SMALLEST_LEVEL and _caller().startswith("statsmodels."):
         # Its tables of several results call conf_int(alpha) of whatever they are given.
         return 1.0 - level
     return _read_level(level)

@@ -57,6 +57,19 @@ def test_ml_and_weights(calls):
     assert (calls[0].reml, calls[0].weights) == (False, "bright")
 
 
+@pytest.mark.parametrize(("ddf", "said"), [("residual", "residual degrees of freedom"), ("Z", "z-tests")])
+def test_degrees_of_freedom(capsys, ddf, said):
+    assert command.main([FORMULA, "pulp", "--ddf", ddf]) == 0
+    assert said in capsys.readouterr().out
+    assert "t-tests" not in run_quietly(capsys, "--ddf", "none")
+    assert "'kenward-roger'" in failure(capsys, FORMULA, "pulp", "--ddf", "KR")
+
+
+def run_quietly(capsys, *options):
+    assert command.main([FORMULA, "pulp", *options]) == 0
+    return capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", ["pulp.csv", "pulp.csv.gz", "pulp.parquet", "odd name", "with.dots.csv"])
 def test_files(calls, monkeypatch, tmp_path, name):
     if name.endswith("parquet"):

@@ -259,6 +259,10 @@ def test_inference_without_rows_is_that_in_memory(tmp_path):
     assert_allclose(*(m.frame[["emmean", "SE", "df"]] for m in means), rtol=1e-6)
     pairs = [fit.emmeans("pairwise ~ dose").contrasts.frame["estimate"] for fit in (a, b)]
     assert_allclose(*pairs, rtol=1e-6)
+    slopes = [fit.emtrends("arm", var="x").frame[["x.trend", "SE", "df"]] for fit in (a, b)]
+    assert_allclose(*slopes, rtol=1e-6)
+    joint = [fit.joint_tests().frame[["df1", "df2", "F.ratio"]] for fit in (a, b)]
+    assert_allclose(*joint, rtol=1e-6)
     with pytest.raises(RowsError, match="weights='proportional' are frequencies"):
         b.emmeans("arm", weights="proportional")
     assert_allclose(b.conf_int(method="profile"), a.conf_int(method="profile"), rtol=1e-5)

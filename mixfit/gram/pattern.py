@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["FactorRows", "RowPattern", "row_pattern"]
+__all__ = ["FactorRows", "RowPattern", "pair_pattern", "row_pattern"]
 
 # A table of all pairs numbers them in two passes, where sorting the rows takes some twenty: worth it up to here.
 _DENSE_TABLE_CELLS_PER_ROW = 8
@@ -87,14 +87,14 @@ class RowPattern:
 def row_pattern(factors: Sequence[FactorRows]) -> RowPattern:
     """Find the pairs of levels that occur together."""
     entries = {
-        (i, j): _pair_pattern(f.codes, f.n_levels, factors[j].codes, factors[j].n_levels)
+        (i, j): pair_pattern(f.codes, f.n_levels, factors[j].codes, factors[j].n_levels)
         for i, f in enumerate(factors)
         for j in range(i + 1, len(factors))
     }
     return RowPattern(tuple(factors), entries)
 
 
-def _pair_pattern(a: Index, n_a: int, b: Index, n_b: int) -> tuple[Index, Index, Index]:
+def pair_pattern(a: Index, n_a: int, b: Index, n_b: int) -> tuple[Index, Index, Index]:
     """Distinct pairs (a, b), sorted, and for every row the number of its pair."""
     parent = np.full(n_a, -1, dtype=np.intp)
     parent[a] = b

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,14 +15,27 @@ from mixfit.fitted.draws import draw_predictors, draw_responses
 from mixfit.fitted.protocols import is_generalized
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from mixfit.fitted.protocols import Fit
 
     Array = NDArray[np.float64]
+    Index = NDArray[np.intp]
 
-__all__ = ["binned_means", "binned_residuals", "default_bins", "is_binary"]
+__all__ = [
+    "RowBins",
+    "binned_frame",
+    "binned_residuals",
+    "default_bins",
+    "is_binary",
+    "row_bins",
+    "simulated_parts",
+]
 
+# 160 MB an array.
+_CELLS_AT_ONCE = 20_000_000
 # Bins have at least so many rows, for their means to be about normal.
 _ROWS_A_BIN = 5
 
@@ -87,8 +101,18 @@ def binned_residuals(
         bins = default_bins(fit.nobs)
     check_count("bins", bins)
     rng = np.random.default_rng(seed)
-    simulated = draw_responses(fit, draw_predictors(fit, n, "population", rng), rng, held=False)
-    return binned_means(fit, simulated, min(bins, fit.nobs), level)
+    p = np.asarray(fit.predict(re_form="marginal"), dtype=float)
+    rows = row_bins(p, min(bins, fit.nobs))
+    drawn = [rows.means(part - p[:, None]) for part in simulated_parts(fit, n, rng)]
+    return binned_frame(rows, p, fit.model.design.y, np.concatenate(drawn, axis=1), level)
+
+
+def simulated_parts(fit: Fit, n: int, rng: np.random.Generator) -> Iterator[Array]:
+    """Responses drawn with new random effects, (nobs, m) at a time, n altogether."""
+    step = max(1, _CELLS_AT_ONCE // fit.nobs)
+    for start in range(0, n, step):
+        m = min(step, n - start)
+        yield np.asarray(draw_responses(fit, draw_predictors(fit, m, "population", rng), rng, held=False))
 
 
 def default_bins(rows: int) -> int:
@@ -96,24 +120,43 @@ def default_bins(rows: int) -> int:
     return max(1, min(int(np.sqrt(rows)), rows // _ROWS_A_BIN))
 
 
-def binned_means(fit: Fit, simulated: Array, bins: int, level: float) -> pd.DataFrame:
-    """Means of bins of rows of a binary fit, with bounds from simulated responses (nobs, n)."""
-    p, rows = np.asarray(fit.predict(re_form="marginal"), dtype=float), fit.nobs
-    order = np.argsort(p, kind="stable")
-    first = -(-np.arange(bins) * rows // bins)
-    count = np.diff(np.append(first, rows))
+@dataclass(frozen=True, eq=False)
+class RowBins:
+    """Rows in bins, by what is expected of them.
 
-    def means(columns: Array) -> Array:
-        return np.asarray(np.add.reduceat(columns[order], first, axis=0) / count[:, None])
+    Attributes
+    ----------
+    order : ndarray of intp, shape (nobs,)
+        Rows, bin by bin.
+    first : ndarray of intp, shape (bins,)
+        Where each begins in that order.
+    count : ndarray of intp, shape (bins,)
+    """
 
-    drawn = means(simulated - p[:, None])
+    order: Index
+    first: Index
+    count: Index
+
+    def means(self, columns: Array) -> Array:
+        """Of columns (nobs, m) in every bin, (bins, m)."""
+        return np.asarray(np.add.reduceat(columns[self.order], self.first, axis=0) / self.count[:, None])
+
+
+def row_bins(p: Array, bins: int) -> RowBins:
+    """Bins of about equally many rows of about the same p."""
+    first = -(-np.arange(bins) * len(p) // bins)
+    return RowBins(np.argsort(p, kind="stable"), first, np.diff(np.append(first, len(p))))
+
+
+def binned_frame(rows: RowBins, p: Array, y: Array, drawn: Array, level: float) -> pd.DataFrame:
+    """Mean residuals of bins, with bounds from those of simulated responses, (bins, n)."""
     lower, upper = np.quantile(drawn, [0.5 - 0.5 * level, 0.5 + 0.5 * level], axis=1)
-    expected, residual = means(np.column_stack([p, fit.model.design.y - p])).T
+    expected, residual = rows.means(np.column_stack([p, y - p])).T
     return pd.DataFrame(
         {
             "expected": expected,
             "residual": residual,
-            "n": count,
+            "n": rows.count,
             "lower": lower,
             "upper": upper,
             "inside": (lower <= residual) & (residual <= upper),

@@ -18,7 +18,7 @@ from mixfit.arguments import check_count
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized, is_linear
 from mixfit.fitted.residual_covariance import is_structured
-from mixfit.inference.binned import binned_means, default_bins, is_binary
+from mixfit.inference.binned import binned_frame, default_bins, is_binary, row_bins, simulated_parts
 from mixfit.inference.influence import cooks_distance
 from mixfit.inference.looks import (
     DOUBTFUL,
@@ -30,6 +30,7 @@ from mixfit.inference.looks import (
     normality,
     numbers,
     predictive,
+    predictive_statistics,
     uniformity,
 )
 from mixfit.inference.quantile import tested_residuals
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelChecks", "model_checks"]
 
+# Simulated responses that are kept for their picture: 80 MB of them, and at least as many as it has curves.
+_KEPT_CELLS = 10_000_000
+_FEWEST_KEPT = 30
 # Groups that one alone can be compared with.
 _FEWEST_GROUPS = 5
 # Cook's distance at which leaving out a group moves the estimates to the edge of the confidence region of this level
@@ -67,8 +71,8 @@ class ModelChecks:
     response, predictor : str
         What axes are called.
     y : ndarray, shape (nobs,)
-    simulated : ndarray, shape (nobs, n)
-        Responses drawn from the fit, random effects anew.
+    simulated : ndarray, shape (nobs, m)
+        Responses drawn from the fit, random effects anew: those that are drawn, of many rows not all of them.
     whole : bool
         Whether responses are whole numbers or categories.
     fitted, residuals : ndarray, shape (nobs,)
@@ -146,9 +150,9 @@ def model_checks(fit: Fit, n: int = 250, seed: int | np.random.Generator | None 
     """
     check_count("n", n)
     rng = np.random.default_rng(seed)
-    simulated = np.asarray(fit.simulate(n, seed=rng), dtype=float)
     y, linear = fit.model.design.y, is_linear(fit)
     whole = is_generalized(fit) and (fit.model.family.kind in ("count", "ordinal") or is_binary(fit))
+    simulated, statistics, binned = _simulations(fit, n, rng, whole=whole)
     uniform: Array | None = None
     tests: Table | None = None
     dispersion: tuple[float, float] | None = None
@@ -165,12 +169,11 @@ def model_checks(fit: Fit, n: int = 250, seed: int | np.random.Generator | None 
             dispersion = numbers(tested_residuals(fit, n, seed=rng, re_form="population")[1], "dispersion")
         # What lies beyond all n simulated responses has no finite score.
         residuals = ndtri(np.clip(uniform, 0.5 / n, 1.0 - 0.5 / n))
-    binned = binned_means(fit, simulated, default_bins(fit.nobs), 1.0 - DOUBTFUL) if is_binary(fit) else None
     by, cooks = _cooks(fit)
     limit = float("nan") if cooks is None else _influence_limit(len(fit.fixef), len(cooks))
     modes = _modes(fit)
     checks = (
-        predictive(y, simulated, whole=whole),
+        predictive(y, statistics),
         linearity(fitted, residuals, binned),
         homogeneity(fitted, residuals, dispersion, n),
         influence(by, cooks, limit),
@@ -194,6 +197,33 @@ def model_checks(fit: Fit, n: int = 250, seed: int | np.random.Generator | None 
         limit,
         modes,
     )
+
+
+def _simulations(
+    fit: Fit, n: int, rng: np.random.Generator, *, whole: bool
+) -> tuple[Array, dict[str, Array], pd.DataFrame | None]:
+    """Simulated responses that are kept, (nobs, m), statistics of all n of them, and binned residuals."""
+    y = fit.model.design.y
+    kept = int(np.clip(_KEPT_CELLS // len(y), _FEWEST_KEPT, n))
+    looks = predictive_statistics(y, whole=whole)
+    p = np.asarray(fit.predict(re_form="marginal"), dtype=float) if is_binary(fit) else None
+    rows = None if p is None else row_bins(p, default_bins(len(y)))
+    parts: list[Array] = []
+    found: dict[str, list[Array]] = {name: [] for name in looks}
+    means: list[Array] = []
+    for part in simulated_parts(fit, n, rng):
+        room = kept - sum(columns.shape[1] for columns in parts)
+        if room > 0:
+            parts.append(part[:, :room])
+        for name, of in looks.items():
+            found[name].append(of(part))
+        if rows is not None and p is not None:
+            means.append(rows.means(part - p[:, None]))
+    statistics = {name: np.concatenate(values) for name, values in found.items()}
+    binned = None
+    if rows is not None and p is not None:
+        binned = binned_frame(rows, p, y, np.concatenate(means, axis=1), 1.0 - DOUBTFUL)
+    return np.concatenate(parts, axis=1), statistics, binned
 
 
 def _cooks(fit: Fit) -> tuple[str, pd.Series[float] | None]:

@@ -31,6 +31,7 @@ from mixfit.factor.factor import factorize
 from mixfit.factor.plan import refill
 from mixfit.fitted.protocols import is_generalized
 from mixfit.gram import levels as lv
+from mixfit.gram.pattern import pair_pattern
 from mixfit.gram.products import weighted_products
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def group_products(left: Array, right: Array, codes: Index, n_groups: int) -> Ar
 
 def pseudorows(factors: Sequence[FactorRows], d: Array, codes: Index, n_groups: int) -> Pseudorows:
     """R and O'd of the cells of some rows, whose groups are `codes`."""
-    cell, representative = _cells([codes, *(f.codes for f in factors)])
+    cell, representative = _cells([codes, *(f.codes for f in factors)], [n_groups, *(f.n_levels for f in factors)])
     n_cells = len(representative)
     z = np.concatenate([np.ones((1, len(codes))) if f.columns is None else f.columns for f in factors])
     size = len(z)
@@ -234,12 +235,14 @@ def pseudorows(factors: Sequence[FactorRows], d: Array, codes: Index, n_groups: 
     )
 
 
-def _cells(codes: list[Index]) -> tuple[Index, Index]:
+def _cells(codes: list[Index], n_levels: Sequence[int]) -> tuple[Index, Index]:
     """Number of every row's combination of codes, and one row of each combination."""
-    _, representative, cell = np.unique(codes[0], return_index=True, return_inverse=True)
-    for code in codes[1:]:
-        key = cell * (int(code.max()) + 1) + code
-        _, representative, cell = np.unique(key, return_index=True, return_inverse=True)
+    cell, n_cells = codes[0], n_levels[0]
+    for code, size in zip(codes[1:], n_levels[1:], strict=True):
+        row, _, cell = pair_pattern(cell, n_cells, code, size)
+        n_cells = len(row)
+    representative = np.full(n_cells, -1, dtype=np.intp)
+    representative[cell] = np.arange(len(cell))
     return cell, representative
 
 

@@ -154,8 +154,9 @@ def partition(by: str | ArrayLike, design: Design) -> tuple[str, Index, pd.Index
             return by, np.arange(n), design.index
         for term in design.random:
             if _parts(term.grouping.name) == _parts(by):
-                present, codes = np.unique(term.written.codes, return_inverse=True)
-                return term.grouping.name, codes.astype(np.intp), term.written.levels[present]
+                codes, levels = term.written.codes, term.written.levels
+                seen = np.bincount(codes, minlength=len(levels)) > 0
+                return term.grouping.name, (np.cumsum(seen) - 1)[codes], levels[seen]
         names = ", ".join(dict.fromkeys(repr(term.grouping.name) for term in design.random))
         raise DataError(f"by={by!r} is neither 'observation' nor a grouping factor of the model, which has {names}.")
     codes, labels = pd.factorize(pd.Series(by), sort=True)

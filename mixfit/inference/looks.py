@@ -29,6 +29,7 @@ __all__ = [
     "normality",
     "numbers",
     "predictive",
+    "predictive_statistics",
     "trend",
     "uniformity",
 ]
@@ -117,15 +118,19 @@ def trend(x: Array, y: Array, degree: int) -> tuple[float, float]:
     return t, float(t_tails(np.array([t]), np.array([float(df)]))[0])
 
 
-def predictive(y: Array, simulated: Array, *, whole: bool) -> Check:
-    """Place of what is observed among what is simulated: the farthest of some statistics."""
+def predictive_statistics(y: Array, *, whole: bool) -> dict[str, Callable[[Array], Array]]:
+    """Statistics of columns of responses (nobs, m) that are compared with those of the data."""
     names = ["standard deviation", "zeros" if whole else "smallest", "largest"]
     if whole and len(np.unique(y)) == 2:
         names = ["mean"]
-    n = simulated.shape[1]
+    return {name: _LOOKS[name] for name in names}
+
+
+def predictive(y: Array, statistics: dict[str, Array]) -> Check:
+    """Place of what is observed among what is simulated, (n,) of each statistic: the farthest of them."""
     rows = []
-    for name in names:
-        observed, drawn = float(_LOOKS[name](y[:, None])[0]), _LOOKS[name](simulated)
+    for name, drawn in statistics.items():
+        observed, n = float(_LOOKS[name](y[:, None])[0]), len(drawn)
         tail = min(np.count_nonzero(drawn <= observed), np.count_nonzero(drawn >= observed))
         # Of those beyond all simulated ones the farthest, by their spread.
         far = abs(observed - drawn.mean()) / (drawn.std() or 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,7 +84,7 @@ def assemble_batches(stream: Stream | CellStream) -> AssembledBatches:
     response = (sample.y if sample.offset is None else sample.y - sample.offset) - stream.shift[0]
     basis = provisional(sample.X, response)
     for _ in range(_MOST_PASSES):
-        found = _pass(stream, basis, terms)
+        found = stream.reduced(partial(_pass, basis, terms), _summed)
         exact = exact_columns(found.gram.corner, basis, found.square, found.squares)
         if exact.response is None or exact.is_safe:
             break
@@ -144,11 +145,11 @@ class _Pass:
     squares: Array
     log_weights: float
     plain: Array
-    mean_squares: tuple[Array, ...]
+    term_squares: tuple[Array, ...]
     outside: tuple[pa.Table, ...]
 
 
-def _pass(stream: Stream | CellStream, basis: Provisional, terms: _Terms) -> _Pass:
+def _pass(basis: Provisional, terms: _Terms, stream: Stream | CellStream) -> _Pass:
     sums = GramSums(terms.k, terms.n_levels, len(basis.P) + 1)
     totals, span = stream.totals(), _Span(stream.sample.X)
     square = log_weights = 0.0
@@ -175,8 +176,25 @@ def _pass(stream: Stream | CellStream, basis: Provisional, terms: _Terms) -> _Pa
     gram = replace(sums.gram(), n=totals.n)
     if not log_weights and not plain.any():
         plain = gram.corner[:-1, :-1]
-    means = tuple(own / gram.n for own in of_terms)
-    return _Pass(gram, totals, square, squares, log_weights, plain, means, tuple(span.tables))
+    return _Pass(gram, totals, square, squares, log_weights, plain, tuple(of_terms), tuple(span.tables))
+
+
+def _summed(parts: list[_Pass]) -> _Pass:
+    """The sums over the rows of several parts."""
+    first, *others = parts
+    for other in others:
+        first.totals.merge(other.totals)
+        first = _Pass(
+            first.gram + other.gram,
+            first.totals,
+            first.square + other.square,
+            first.squares + other.squares,
+            first.log_weights + other.log_weights,
+            first.plain + other.plain,
+            tuple(a + b for a, b in zip(first.term_squares, other.term_squares, strict=True)),
+            first.outside + other.outside,
+        )
+    return first
 
 
 class _Span:
@@ -238,7 +256,7 @@ def _assembled(
         totals=found.totals,
         triangle=exact_columns(_without_response(found.plain), basis, 0.0).fixed.triangle,
         level_products=tuple(_in_columns(own, P) for own, P in zip(products, terms.P, strict=True)),
-        mean_squares=found.mean_squares,
+        mean_squares=tuple(own / found.gram.n for own in found.term_squares),
     )
 
 

@@ -176,6 +176,9 @@ def _shared(
         try:
             model = mixed(*source.piece(int(number), alike.rows[r]), **options)
             break
+        except ArgumentError:
+            # What is wrong with the call is wrong for every key.
+            raise
         except MixfitError as error:
             failures[int(number)] = _reason(error)
             done(1)
@@ -229,6 +232,8 @@ def _alone(members: Sequence[int] | Index, fits: Sequence[Callable[[], Any]]) ->
             if not fit.converged:
                 raise FitError(f"not converged: {fit.certificate.message}")
             values, bse = parameter_values(fit), fit.bse
+        except ArgumentError:
+            raise
         except (MixfitError, np.linalg.LinAlgError, FloatingPointError) as error:
             failures[int(number)] = _reason(error)
             continue

@@ -29,6 +29,8 @@ _SIZE = (4.3, 3.9)
 _LETTERS = 54
 # Curves or dots of simulated responses: as many as are still told apart.
 _DRAWN = 30
+# A density of so many rows, evenly spaced, looks like that of all.
+_MOST_ROWS = 5000
 # Whole numbers with a place of their own.
 _PLACES = 30
 # Of simulated frequencies.
@@ -121,7 +123,8 @@ def _frequencies(axes: Axes, y: Array, simulated: Array) -> None:
 def _densities(axes: Axes, y: Array, simulated: Array) -> None:
     from scipy.stats import gaussian_kde
 
-    drawn = simulated[:, :_DRAWN]
+    rows = np.unique(np.linspace(0, len(y) - 1, min(len(y), _MOST_ROWS)).astype(np.intp))
+    y, drawn = y[rows], simulated[rows, :_DRAWN]
     low, high = min(y.min(), np.quantile(drawn, 0.001)), max(y.max(), np.quantile(drawn, 0.999))
     at = np.linspace(low, high, 200)
     for j, column in enumerate(drawn.T):

@@ -9,7 +9,7 @@ import numpy as np
 
 from mixfit.arguments import check_flag
 from mixfit.defaults import PLAIN, options, read_ddf
-from mixfit.fitted.protocols import is_generalized
+from mixfit.fitted.protocols import is_generalized, is_linear
 from mixfit.inference.fixed_effects.denominator import denominator, fewest_groups, parse_ddf
 from mixfit.inference.fixed_effects.tables import t_table
 from mixfit.report.facts import SummaryFacts, collect
@@ -24,7 +24,8 @@ __all__ = ["Summary", "summary"]
 # With fewer groups z tests are said to be doubtful: a contrast between 20 groups has about 18 degrees of freedom, with
 # which 5 % of the normal distribution are 6.6 %; with 10 groups they are 8.6 %, with 5 groups 14 %.
 _FEW_FOR_Z = 20
-_DOUBTFUL = "few groups ({name}, {groups}): z tests reject too often, see mixfit.pb_modcomp"
+_DOUBTFUL = "few groups ({name}, {groups}): z tests reject too often"
+_SIMULATED = ", see mixfit.pb_modcomp"
 
 
 @dataclass(frozen=True, repr=False)
@@ -166,7 +167,7 @@ def _doubts(fit: Fit, summary: Summary) -> tuple[str, ...]:
     if groups is None or groups >= _FEW_FOR_Z:
         return ()
     name = min(summary.groups, key=summary.groups.__getitem__)
-    return (_DOUBTFUL.format(groups=groups, name=name),)
+    return (_DOUBTFUL.format(groups=groups, name=name) + _SIMULATED * is_generalized(fit),)
 
 
 def _with_tests(summary: Summary, fit: Fit, ddf: str | None) -> Summary:
@@ -174,9 +175,10 @@ def _with_tests(summary: Summary, fit: Fit, ddf: str | None) -> Summary:
     table = t_table(fit, np.eye(len(fit.fixef)), ddf)
     label = denominator(fit, ddf).label
     letter = "z" if parse_ddf(fit, ddf) == "z" else "t"
+    doubts = () if is_linear(fit) else _doubts(fit, summary)
     return replace(
         summary,
         title=f"{summary.title}. {letter}-tests use {label}",
         coefficients=table.frame.set_axis(fit.fixef.index),
-        notes=(*summary.notes, *table.notes),
+        notes=(*summary.notes, *table.notes, *doubts),
     )

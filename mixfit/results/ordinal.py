@@ -13,12 +13,12 @@ from mixfit.fitted.ordinal import FittedOrdinal
 from mixfit.inference.fixed_effects.denominator import parse_ddf
 from mixfit.inference.profiles.intervals import conf_int
 from mixfit.results.generalized import GeneralizedResults
-from mixfit.results.means import emmeans
+from mixfit.results.means import effects, emmeans, emtrends
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mixfit.results.means import MarginalMeans
+    from mixfit.results.means import Effects, MarginalMeans
 
 __all__ = ["OrdinalResults"]
 
@@ -126,6 +126,50 @@ class OrdinalResults(FittedOrdinal, GeneralizedResults):
         FitError
             For a model with nominal effects, which have no one location, and for means of the response.
         """
+        return emmeans(self, specs, **self._of_location(options))
+
+    def emtrends(self, specs: str | Sequence[str] = "~ 1", **options: Any) -> MarginalMeans:
+        """Estimate marginal slopes of the latent variable.
+
+        Parameters
+        ----------
+        specs : str or sequence of str
+        **options
+            As of the slopes of other models.
+
+        Returns
+        -------
+        MarginalMeans
+
+        Raises
+        ------
+        FitError
+            As `emmeans`.
+        """
+        return emtrends(self, specs, **self._of_location(options))
+
+    def effects(self, x: str, **options: Any) -> Effects:
+        """Estimate means of the latent variable along a variable, from a location of zero.
+
+        Parameters
+        ----------
+        x : str
+        **options
+            As of the effects of other models; there is the scale of the predictor alone.
+
+        Returns
+        -------
+        Effects
+
+        Raises
+        ------
+        FitError
+            As `emmeans`.
+        """
+        return effects(self, x, **self._of_location(options) | {"type": "link"})
+
+    def _of_location(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Options of marginal means, where these are of location."""
         if self.model.nominal_names:
             raise FitError(
                 "Marginal means are of location, and this model has nominal effects, which move each threshold by "
@@ -136,7 +180,7 @@ class OrdinalResults(FittedOrdinal, GeneralizedResults):
                 "Marginal means of ordered categories are of the latent variable: for probabilities average "
                 "predict(newdata, re_form='marginal') over rows."
             )
-        return emmeans(self, specs, **options)
+        return options
 
     def get_prediction(self, newdata: object = None, **options: Any) -> NoReturn:
         """There is no one mean: see `predict`.

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from mixfit.errors import SourceError
-from mixfit.sources.source import require_pyarrow, sliced
+from mixfit.sources.source import TableSource, require_pyarrow, sliced
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    import pandas as pd
     import pyarrow as pa
 
 __all__ = ["DaskSource", "DuckSource", "PolarsSource"]
+
+# Parts that one task of a tree reduction merges: Dask's own default for frames.
+_SPLIT = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +117,7 @@ class DuckSource:
 
 @dataclass(frozen=True, eq=False)
 class DaskSource:
-    """A data frame of Dask, one partition after the other.
+    """A data frame of Dask: sums of its partitions are formed where its scheduler runs them.
 
     Attributes
     ----------
@@ -142,7 +146,29 @@ class DaskSource:
         for number in range(self.frame.npartitions):
             yield from sliced(self._table(number, columns), chunk_rows)
 
+    def reduce(
+        self, columns: Sequence[str], each: Callable[[TableSource], Any], merge: Callable[[list[Any]], Any]
+    ) -> Any:
+        """What `each` makes of every partition, merged by Dask's tree reduction, where its scheduler runs them."""
+        import dask.bag
+
+        parts = self.frame[list(columns)].to_delayed()
+        bag: Any = dask.bag.from_delayed(parts)  # type: ignore[no-untyped-call]
+        on_partition = partial(_on_partition, each, self.schema)
+        # As a delayed value it runs where frames do; a bag's own scheduler would start processes.
+        return bag.reduction(on_partition, partial(_merged, merge), split_every=_SPLIT).to_delayed().compute()
+
     def _table(self, number: int, columns: Sequence[str]) -> pa.Table:
-        pa = require_pyarrow()
-        frame = self.frame[list(columns)].partitions[number].compute()
-        return pa.Table.from_pandas(frame, preserve_index=False)
+        return _as_table(self.frame[list(columns)].partitions[number].compute())
+
+
+def _as_table(frame: pd.DataFrame) -> pa.Table:
+    return require_pyarrow().Table.from_pandas(frame, preserve_index=False)
+
+
+def _on_partition(each: Callable[[TableSource], Any], schema: pa.Schema, frame: pd.DataFrame) -> Any:
+    return each(TableSource(_as_table(frame), schema))
+
+
+def _merged(merge: Callable[[list[Any]], Any], parts: Iterable[Any]) -> Any:
+    return merge(list(parts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mixfit.errors import MissingPackageError, SourceError
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-__all__ = ["CHUNK_ROWS", "Source", "require_pyarrow", "same_columns", "sliced"]
+__all__ = ["CHUNK_ROWS", "Source", "TableSource", "require_pyarrow", "same_columns", "sliced"]
 
 #: Rows at a time: arrays of some megabytes, which a processor's cache holds in part, and few enough calls.
 CHUNK_ROWS = 2**17
@@ -40,6 +41,35 @@ class Source(Protocol):
         SourceError
             Naming the file and the row group that cannot be read, or the file whose columns are others.
         """
+
+
+@dataclass(frozen=True, eq=False)
+class TableSource:
+    """A table in memory, as a part of a source that has others elsewhere.
+
+    Attributes
+    ----------
+    table : pyarrow.Table
+    schema : pyarrow.Schema
+        Of the source.
+    """
+
+    table: pa.Table
+    schema: pa.Schema
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return "A partition"
+
+    @property
+    def n_rows(self) -> int | None:
+        """Number of its rows."""
+        return int(self.table.num_rows)
+
+    def batches(self, columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
+        """Tables of some columns; see `Source.batches`."""
+        return sliced(self.table.select(list(columns)), chunk_rows)
 
 
 def require_pyarrow() -> Any:

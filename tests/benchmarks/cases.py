@@ -116,6 +116,15 @@ CASES = (
         few={"lme4": 1},
         left_out=("lme4",),
     ),
+    Case(
+        "schools",
+        "300 schools, 30 pupils × 10 teachers, REML",
+        "y ~ x + (1|pupil) + (1|teacher)",
+        reml=True,
+        repeats=15,
+        demands={"lme4": 0.3},
+        few={"lme4": 5},
+    ),
     # glmer and glmmTMB stop where a step gains little: their estimates and standard errors have two to four digits.
     Case(
         "cbpp",

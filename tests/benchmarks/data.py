@@ -75,6 +75,18 @@ def nested(quick: bool) -> pd.DataFrame:
     return pd.DataFrame({"y": y, "a": labels("a", a), "b": labels("b", b), "c": labels("c", c)})
 
 
+def schools(quick: bool) -> pd.DataFrame:
+    """Draw pupils crossed with teachers inside of schools."""
+    n_schools = 30 if quick else 300
+    random = np.random.default_rng(4)
+    pupil = np.repeat(np.arange(n_schools * 30), 5)
+    teacher = pupil // 30 * 10 + random.integers(0, 10, len(pupil))
+    x = random.normal(size=len(pupil))
+    y = x + random.normal(size=n_schools * 30)[pupil] + random.normal(size=n_schools * 10)[teacher]
+    y += random.normal(size=len(pupil))
+    return pd.DataFrame({"y": y, "x": x, "pupil": labels("p", pupil), "teacher": labels("t", teacher)})
+
+
 def pulp(quick: bool) -> pd.DataFrame:
     """Bundled; small as it is."""
     return datasets.load("pulp")
@@ -148,6 +160,7 @@ SOURCES: dict[str, Callable[[bool], pd.DataFrame]] = {
     "slopes": slopes,
     "ratings": ratings,
     "nested": nested,
+    "schools": schools,
     "pulp": pulp,
     "penicillin": penicillin,
     "exam": exam,

@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import linregress, pearsonr
 
 import mixfit
+from mixfit.inference import binned, checks
 from mixfit.inference.checks import model_checks
 from mixfit.inference.looks import trend
 
@@ -83,12 +84,25 @@ def test_zeros() -> None:
     assert found["predictive check"].words.startswith("The number of zeros")
 
 
+def test_many_rows_are_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    data = frame().assign(y=lambda d: (rng.random(300) < 0.5).astype(float))
+    fit = mixfit.mixed("y ~ x + (1 | g)", data, family="binomial").fit()
+    monkeypatch.setattr(checks, "_KEPT_CELLS", 1)
+    monkeypatch.setattr(binned, "_CELLS_AT_ONCE", 300 * 7)
+    found = model_checks(fit, 60, seed=1)
+    assert found.simulated.shape == (300, 30)
+    assert not any(check.doubtful for check in found.checks)
+    monkeypatch.undo()
+    assert model_checks(fit, 60, seed=1).simulated.shape == (300, 60)
+
+
 def test_binary_and_ordered_responses() -> None:
     rng = np.random.default_rng(5)
     data = frame().assign(y=lambda d: (rng.random(300) < 1.0 / (1.0 + np.exp(-d.x - d.b))).astype(float))
-    checks = model_checks(mixfit.mixed("y ~ x + (1 | g)", data, family="binomial").fit(), 60, seed=1)
-    assert checks.binned is not None
-    assert checks.checks[1].statistic == "bins outside"
+    found = model_checks(mixfit.mixed("y ~ x + (1 | g)", data, family="binomial").fit(), 60, seed=1)
+    assert found.binned is not None
+    assert found.checks[1].statistic == "bins outside"
     wine = mixfit.datasets.load("wine")
     ordinal = looks(mixfit.mixed("rating ~ temp + (1 | judge)", wine, family="cumulative").fit())
     assert ordinal["influence"].words == "Without refits there is no telling what one group moves."
@@ -98,9 +112,9 @@ def test_binary_and_ordered_responses() -> None:
 def test_correlated_residuals_are_made_independent() -> None:
     sleep = mixfit.datasets.load("sleepstudy")
     fit = mixfit.mixed("Reaction ~ Days", sleep, residual="ar1(Days | Subject)").fit()
-    checks = model_checks(fit, 20, seed=1)
-    np.testing.assert_allclose(checks.residuals, fit.residuals("normalized"))
-    assert checks.modes == {}
+    found = model_checks(fit, 20, seed=1)
+    np.testing.assert_allclose(found.residuals, fit.residuals("normalized"))
+    assert found.modes == {}
 
 
 @pytest.mark.parametrize("degree", [1, 2])

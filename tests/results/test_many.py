@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -159,6 +160,13 @@ def test_processes_give_the_same() -> None:
     pd.testing.assert_frame_equal(many[0].estimates, many[1].estimates)
 
 
+def test_many_fits_pickle() -> None:
+    many = mixfit.fit_many(FORMULA, genes(3), by="gene")
+    again = pickle.loads(pickle.dumps(many))
+    pd.testing.assert_frame_equal(again.estimates, many.estimates)
+    check(again, "g1")
+
+
 def test_the_long_frame() -> None:
     many = mixfit.fit_many(FORMULA, genes(3), by="gene")
     frame = many.to_frame()
@@ -188,5 +196,8 @@ def test_what_cannot_be_read_is_refused() -> None:
         mixfit.fit_many(FORMULA, data, by="gene", weights=np.ones(len(data)))
     with pytest.raises(KeyError):
         mixfit.fit_many(FORMULA, data, by="gene").fit("none")
-    with pytest.raises(TypeError, match="familiy"):
-        mixfit.fit_many(FORMULA, data, by="gene", familiy="poisson")
+    for formula in (FORMULA, "log(y) ~ Days + (1 | Subject)"):
+        with pytest.raises(ArgumentError, match="familiy"):
+            mixfit.fit_many(formula, data, by="gene", familiy="poisson")
+        with pytest.raises(ArgumentError, match="solver"):
+            mixfit.fit_many(formula, data, by="gene", solver="splu")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from formulaic.parser.types import Factor
@@ -15,9 +15,10 @@ from mixfit.design.environment import Environment
 from mixfit.design.vectors import argument_vector, numbers, read_response, sum_offsets
 from mixfit.errors import DataError
 from mixfit.formula import variables_of
+from mixfit.sources.source import TableSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Asked", "Present", "present_rows"]
+__all__ = ["Asked", "Present", "T", "present_rows"]
+
+T = TypeVar("T")
 
 _LOOKUP, _PYTHON, _LITERAL = Factor.EvalMethod.LOOKUP, Factor.EvalMethod.PYTHON, Factor.EvalMethod.LITERAL
 
@@ -92,11 +95,28 @@ class Asked:
         """The names of the formula over some rows; what transforms learned is in `state`."""
         return Environment(Columns(table, "rows of the source"), self.context, state)
 
+    def reduced(self, each: Callable[[Asked], T], merge: Callable[[list[T]], T]) -> T:
+        """What a function makes of the rows: of those of each part of the source where it has parts, merged."""
+        reduce = getattr(self.source, "reduce", None)
+        if reduce is None:
+            return each(self)
+        found: T = reduce(self.columns, partial(_of_part, self._without_source(), each), merge)
+        return found
+
+    def _without_source(self) -> Asked:
+        """The same, to be sent to where the rows are."""
+        schema = self.source.schema
+        return replace(self, source=TableSource(schema.empty_table(), schema))
+
     def tables(self) -> Iterator[pa.Table]:
         """The batches of the source that have rows."""
         for table in self.source.batches(self.columns, self.chunk_rows):
             if table.num_rows:
                 yield table
+
+
+def _of_part(asked: Asked, each: Callable[[Asked], T], part: TableSource) -> T:
+    return each(replace(asked, source=part))
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,11 +22,11 @@ from mixfit.design.parts import plan_part
 from mixfit.design.plain import PlainPart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from mixfit.design.batches.asked import Asked
+    from mixfit.design.batches.asked import Asked, T
     from mixfit.design.batches.monomials import Monomial
     from mixfit.design.types import Design
 
@@ -83,6 +83,10 @@ class CellStream:
             dict(self.sums.covariates),
         )
         return out
+
+    def reduced(self, each: Callable[[CellStream], T], merge: Callable[[list[T]], T]) -> T:
+        """What a function makes of the cells, which are in one place."""
+        return each(self)
 
     def with_solver(self, solver: Any) -> CellStream:
         """The same with another way to hold the factor."""

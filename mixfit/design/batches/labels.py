@@ -26,6 +26,8 @@ __all__ = ["Seen", "combinations_of"]
 _LOOKUP = Factor.EvalMethod.LOOKUP
 # A covariate of up to so many distinct values has all of them kept: those of more have a mean that is worth more.
 _FEW_VALUES = 16
+# A table of all combinations is quicker than sorting as long as it is no larger than a few columns.
+_TABLE_ROWS = 4
 
 
 @dataclass(eq=False)
@@ -48,14 +50,26 @@ class Seen:
         if self.most is not None and len(self._known) > self.most:
             return rows[:0]
         coded = [_coded(environment, factor) for factor in self.factors]
-        cells = coded[0].codes[rows]
+        cells, size = coded[0].codes[rows], len(coded[0].levels)
         for more in coded[1:]:
-            cells = cells * len(more.levels) + more.codes[rows]
-        found, first = np.unique(cells, return_index=True)
+            cells, size = cells * len(more.levels) + more.codes[rows], size * len(more.levels)
+        found, first = _first_places(cells, size)
         labels = _labels(coded, found)
         known = np.fromiter(map(self._known.__contains__, labels), dtype=bool, count=len(labels))
         self._known.update(labels)
         return rows[first[~known]]
+
+
+def _first_places(cells: NDArray[np.intp], size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The numbers below `size` that occur, and where each does so first."""
+    if size > _TABLE_ROWS * len(cells):
+        found, first = np.unique(cells, return_index=True)
+        return found, first
+    places = np.full(size, -1, dtype=np.intp)
+    # Of several assignments to one place the last stays.
+    places[cells[::-1]] = np.arange(len(cells) - 1, -1, -1)
+    found = np.flatnonzero(places >= 0)
+    return found, places[found]
 
 
 def _labels(coded: Sequence[Coded], cells: NDArray[np.intp]) -> list[Any]:

@@ -137,16 +137,24 @@ class Moments:
     def add(self, values: Array) -> None:
         """Take in values, shape (m,); NaN are none."""
         values = values[~np.isnan(values)]
-        m = len(values)
-        if not m:
+        if not len(values):
             return
+        own = Moments()
+        own.n, own.low, own.high = len(values), float(values.min()), float(values.max())
         # About a value of their own, so that nothing is lost of numbers far from zero.
-        mean = float(values[0] + (values - values[0]).mean())
-        step, total = mean - self.mean, self.n + m
-        self.squares += float(((values - mean) ** 2).sum()) + step**2 * self.n * m / total
-        self.mean += step * m / total
+        own.mean = float(values[0] + (values - values[0]).mean())
+        own.squares = float(((values - own.mean) ** 2).sum())
+        self.merge(own)
+
+    def merge(self, other: Moments) -> None:
+        """Take in the values of another."""
+        if not other.n:
+            return
+        step, total = other.mean - self.mean, self.n + other.n
+        self.squares += other.squares + step**2 * self.n * other.n / total
+        self.mean += step * other.n / total
         self.n = total
-        self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
 
 
 class PolynomialMoments:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from mixfit.design.batches.asked import Asked, present_rows
+from mixfit.design.batches.asked import Asked, T, present_rows
 from mixfit.design.batches.learned import Moments, learned_calls
 from mixfit.design.batches.scan import scan
 from mixfit.design.build import build, expand_dot
@@ -20,7 +21,7 @@ from mixfit.design.reader import FittedReader
 from mixfit.errors import DataError, DesignError, UndefinedValuesWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -84,6 +85,15 @@ class Totals:
         for name, moments in self.variables.items():
             moments.add(environment.columns.numbers(name).astype(np.float64))
 
+    def merge(self, other: Totals) -> None:
+        """Take in the rows of another."""
+        self.n += other.n
+        for mine, theirs in ((self.response, other.response), (self.offset, other.offset)):
+            mine.merge(theirs)
+        self.weights.merge(other.weights)
+        for name, moments in other.variables.items():
+            self.variables[name].merge(moments)
+
     @property
     def fingerprint(self) -> tuple[tuple[float, float], ...]:
         """Means and sums of squares of response, offset and weights."""
@@ -120,6 +130,10 @@ class Stream:
     def shift(self) -> tuple[float, int | None]:
         """What is subtracted of the response, and the column of X that is constant: nothing."""
         return 0.0, None
+
+    def reduced(self, each: Callable[[Stream], T], merge: Callable[[list[T]], T]) -> T:
+        """What a function makes of the rows, part by part where the source has parts."""
+        return self.asked.reduced(partial(_of_part, self, each), merge)
 
     def with_solver(self, solver: Any) -> Stream:
         """The same with another way to hold the factor."""
@@ -180,6 +194,10 @@ class Stream:
                     "from all: make a column of it, and leave those rows out."
                 )
             check_finite(matrix, names, where)
+
+
+def _of_part(stream: Stream, each: Callable[[Stream], T], part: Asked) -> T:
+    return each(replace(stream, asked=part))
 
 
 def ask(

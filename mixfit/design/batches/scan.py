@@ -65,8 +65,6 @@ class Scan:
         return replace(self, table=pa.concat_tables([self.table, *more]).unify_dictionaries())
 
 
-# What an expression computes of values outside its domain is missing, and said.
-@np.errstate(divide="ignore", invalid="ignore")
 def scan(asked: Asked, na_action: str) -> Scan:
     """Read all rows once, and their transformed columns once more where a polynomial is among them.
 
@@ -75,27 +73,68 @@ def scan(asked: Asked, na_action: str) -> Scan:
     DataError
         Where no row can be used, or, with ``na_action="raise"``, a value is missing.
     """
-    calls = {call.key: call for found in asked.learned.values() for call in found}
-    moments = {key: Moments() for key in calls}
-    rows, missing, undefined = _Rows(asked.columns), Counter[str](), Counter[str]()
-    n_rows = n_used = n_dropped = 0
+    found = asked.reduced(_find, _merged)
+    check_counts(found.n_rows, found.n_used, found.missing, found.undefined, na_action)
+    calls, moments = _calls(asked), found.moments
+    state = {key: own for key, call in calls.items() if (own := learned_state(call, moments[key])) is not None}
+    state |= _polynomials(asked, [call for call in calls.values() if call.degree], moments)
+    return Scan(found.rows.table(), state, found.n_rows, found.n_used, found.n_dropped)
+
+
+@dataclass(eq=False)
+class _Found:
+    """What some of the rows show."""
+
+    rows: _Rows
+    moments: dict[str, Moments]
+    missing: Counter[str]
+    undefined: Counter[str]
+    n_rows: int = 0
+    n_used: int = 0
+    n_dropped: int = 0
+
+    def merge(self, other: _Found) -> None:
+        """Take in what other rows show."""
+        self.rows.merge(other.rows)
+        for key, moments in other.moments.items():
+            self.moments[key].merge(moments)
+        self.missing.update(other.missing)
+        self.undefined.update(other.undefined)
+        self.n_rows += other.n_rows
+        self.n_used += other.n_used
+        self.n_dropped += other.n_dropped
+
+
+def _calls(asked: Asked) -> dict[str, Learned]:
+    return {call.key: call for found in asked.learned.values() for call in found}
+
+
+# What an expression computes of values outside its domain is missing, and said.
+@np.errstate(divide="ignore", invalid="ignore")
+def _find(asked: Asked) -> _Found:
+    calls = _calls(asked)
+    found = _Found(_Rows(asked.columns), {key: Moments() for key in calls}, Counter(), Counter())
     seen: list[Seen] | None = None
     for table in asked.tables():
         environment = asked.environment(table, {})
         present = present_rows(asked, environment)
-        missing.update(present.missing.counts)
-        undefined.update(present.missing.undefined)
+        found.missing.update(present.missing.counts)
+        found.undefined.update(present.missing.undefined)
         seen = combinations_of(asked, environment) if seen is None else seen
         used = np.arange(table.num_rows) if present.keep is None else np.flatnonzero(present.keep)
         new = [one.new_rows(environment, used) for one in seen]
-        new += _ends(calls, moments, environment)
-        rows.add(table, np.unique(np.concatenate([*new, np.empty(0, dtype=np.intp)])), used)
-        n_rows, n_used = n_rows + table.num_rows, n_used + len(used)
-        n_dropped += _count(present)
-    check_counts(n_rows, n_used, missing, undefined, na_action)
-    state = {key: own for key, call in calls.items() if (own := learned_state(call, moments[key])) is not None}
-    state |= _polynomials(asked, [call for call in calls.values() if call.degree], moments)
-    return Scan(rows.table(), state, n_rows, n_used, n_dropped)
+        new += _ends(calls, found.moments, environment)
+        found.rows.add(table, np.unique(np.concatenate([*new, np.empty(0, dtype=np.intp)])), used)
+        found.n_rows, found.n_used = found.n_rows + table.num_rows, found.n_used + len(used)
+        found.n_dropped += _count(present)
+    return found
+
+
+def _merged(parts: list[_Found]) -> _Found:
+    first, *others = parts
+    for other in others:
+        first.merge(other)
+    return first
 
 
 def _count(present: Present) -> int:
@@ -170,6 +209,19 @@ class _Rows:
             table.take(used[first :: self._stride]), np.arange(self._used + first, self._used + len(used), self._stride)
         )
         self._used += len(used)
+
+    def merge(self, other: _Rows) -> None:
+        """Take in what another keeps."""
+        pa = require_pyarrow()
+        self._kept += other._kept
+        self._gaps |= other._gaps
+        self._kinds |= other._kinds
+        for name, labels in other._categories.items():
+            self._categories[name].update(labels)
+        samples = [table for table in (self._sample, other._sample) if table is not None]
+        if samples:
+            both = pa.concat_tables(samples)
+            self._sample = both.take(np.arange(0, both.num_rows, -(-both.num_rows // (2 * SAMPLE))))
 
     def _append(self, table: pa.Table, places: NDArray[np.int64]) -> None:
         pa = require_pyarrow()

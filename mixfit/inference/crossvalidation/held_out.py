@@ -18,7 +18,7 @@ from a factor of A without its rows, and log|K_S| = log|A(-S)| - log|A|.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -108,12 +108,14 @@ def held_out(working: WorkingModel, rows: Index, codes: Index, n_groups: int) ->
     -------
     HeldOut
     """
-    p, d = working.p, working.whitened[:, rows]
+    p, d = working.p, _taken(working.whitened, rows)
     K = _inverted(working, rows, codes, n_groups, d)
     change = group_products(d, K.columns, codes, n_groups)
     found = rest(working, change)
     gamma = found.gamma + found.move @ found.half
-    error = K.columns[p] - np.einsum("pn,np->n", K.columns[:p], gamma[codes])
+    error = K.columns[p].copy()
+    for column, own in zip(K.columns[:p], gamma.T, strict=True):
+        error -= column * own.take(codes)
     half = found.half @ K.columns[:p]
     relative = K.diagonal + _forms(half, found.inverse, codes)
     # (y'Py)_S by its own rows: what a small group has is not the difference of two sums of all.
@@ -138,9 +140,17 @@ def _forms(half: Array, inverse: Array, codes: Index) -> Array:
     """h'Ch of every row, with the C of its group."""
     out = np.zeros(half.shape[1])
     for a, left in enumerate(half):
-        for b, right in enumerate(half):
-            out += left * right * inverse[codes, a, b]
+        part = left * np.ascontiguousarray(inverse[:, a, a]).take(codes)
+        for b, right in enumerate(half[:a]):
+            part += right * np.ascontiguousarray(2.0 * inverse[:, a, b]).take(codes)
+        out += left * part
     return out
+
+
+def _taken(columns: NDArray[Any], rows: Index) -> NDArray[Any]:
+    """Some rows of columns (r, n); all of them as they are."""
+    whole = len(rows) == columns.shape[1] and np.array_equal(rows, np.arange(len(rows)))
+    return columns if whole else columns[:, rows]
 
 
 def _inverted(working: WorkingModel, rows: Index, codes: Index, n_groups: int, d: Array) -> _Inverted:
@@ -171,7 +181,8 @@ def _inverted(working: WorkingModel, rows: Index, codes: Index, n_groups: int, d
 
 
 def _some_rows(f: FactorRows, rows: Index) -> FactorRows:
-    return FactorRows(f.codes[rows], f.n_levels, None if f.columns is None else f.columns[:, rows])
+    columns = None if f.columns is None else _taken(f.columns, rows)
+    return FactorRows(_taken(f.codes[None], rows)[0], f.n_levels, columns)
 
 
 def _by_cell(pseudo: Pseudorows, change: Array, near: Array) -> tuple[Array, Array]:

@@ -160,7 +160,7 @@ def validate(
     splits = read_splits(by, design, groups, seed)
     scores = read_scoring(scoring, fit, partial=not splits.scored.all())
     found = predict_left_out(fit, splits, refit=refit is not None)
-    scored = splits.scored
+    scored = slice(None) if splits.scored.all() else splits.scored
     rows, codes = splits.rows[scored], splits.codes[scored]
     trials = fit.prior[rows] if is_generalized(fit) and fit.model.family.kind == "proportion" else None
     own = Scored(design.y[rows], found.mean[scored], found.log_density[scored], trials, found.joint, codes)

@@ -150,6 +150,7 @@ def automatic(fit: Fit) -> tuple[str, tuple[str, ...]]:
     if any(term.structure.is_given for term in fit.model.design.random):
         return "z", (_GIVEN,)
     if is_structured(fit):
+        # Their information is that of a step of the search, which has been paid for many times.
         return "satterthwaite", ()
     work = _work(fit)
     if work > _AFFORDABLE:

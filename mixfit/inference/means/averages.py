@@ -132,7 +132,9 @@ def averages(
         lower, upper, cov = np.exp(lower), np.exp(upper), cov * np.outer(grown, grown)
     shown["z.ratio" if np.isinf(df).all() else "t.ratio"] = statistic
     shown |= {"p.value": wald.t_tails(statistic, df), "lower.CL": lower, "upper.CL": upper}
-    what = {"response": "mean responses", "link": "the linear predictor", "zero": "probabilities of a further zero"}
+    design = of.fit.model.design
+    response = "mean responses" if design.transformation is None else str(design.endog_name)
+    what = {"response": response, "link": "the linear predictor", "zero": "probabilities of a further zero"}
     notes = [f"Averages over rows, of {what.get(of.what, of.what)}"]
     if of.marginal:
         notes.append("Means are averaged over the random effects.")

@@ -14,7 +14,7 @@ from mixfit.design.columns import is_factor
 from mixfit.errors import FitError
 from mixfit.inference.means.averages import averages, grouped_rows, stacked
 from mixfit.inference.means.contrast_coefficients import level_text
-from mixfit.inference.means.unit_means import fit_rows, unit_means
+from mixfit.inference.means.unit_means import fit_rows, new_rows, unit_means
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -167,7 +167,7 @@ def avg_comparisons(
     *,
     by: str | Sequence[str] | None = None,
     comparison: Literal["difference", "ratio", "lnratio", "lnor", "or"] = "difference",
-    newdata: pd.DataFrame | None = None,
+    newdata: object = None,
     what: Literal["response", "link", "conditional", "zero", "dispersion"] = "response",
     re_form: Literal["population", "marginal"] = "population",
     ddf: str | None = None,
@@ -220,7 +220,7 @@ def avg_comparisons(
         raise FitError(f"comparison is one of {', '.join(map(repr, _LABELS))}, not {comparison!r}.")
     of = unit_means(fit, what, re_form, ddf)
     known = fit_rows(fit)
-    rows = known if newdata is None else newdata.reset_index(drop=True)
+    rows = known if newdata is None else new_rows(newdata)
     grouped = grouped_rows(rows, by)
     parts = [
         compared(of, name, change, rows, grouped, comparison)
@@ -237,9 +237,11 @@ def asked_for(fit: Fit, variables: str | Sequence[str] | Mapping[str, Any] | Non
     Raises
     ------
     FitError
-        For a name that is no variable of the fixed effects.
+        For a name that is no variable of the fixed effects, and a model without any.
     """
     every = predictor_names(fit)
+    if not every:
+        raise FitError("The model has no variables in its fixed effects, and nothing to compare or to differentiate.")
     if variables is None:
         return dict.fromkeys(every)
     if isinstance(variables, str):

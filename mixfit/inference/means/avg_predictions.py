@@ -11,12 +11,10 @@ from mixfit.defaults import coverage
 from mixfit.inference.means.averages import averages, grouped_rows
 from mixfit.inference.means.grid_variables import combinations, grid_variables
 from mixfit.inference.means.specs import as_names
-from mixfit.inference.means.unit_means import fit_rows, unit_means
+from mixfit.inference.means.unit_means import fit_rows, new_rows, unit_means
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import pandas as pd
 
     from mixfit.fitted.protocols import Fit
     from mixfit.inference.means.averages import Averages
@@ -29,7 +27,7 @@ def avg_predictions(
     *,
     by: str | Sequence[str] | None = None,
     variables: str | Sequence[str] | Mapping[str, Any] | None = None,
-    newdata: pd.DataFrame | None = None,
+    newdata: object = None,
     what: Literal["response", "link", "conditional", "zero", "dispersion"] = "response",
     re_form: Literal["population", "marginal"] = "population",
     ddf: str | None = None,
@@ -45,7 +43,7 @@ def avg_predictions(
     variables : str, sequence or mapping, optional
         Variables that all rows are given each value of, whatever their own: counterfactual averages (standardization,
         or g-computation). A name takes the levels of a factor (the mean of a covariate), a mapping gives values.
-    newdata : DataFrame, optional
+    newdata : frame, optional
         Rows to average over; those of the fit by default.
     what : {"response", "link", "conditional", "zero", "dispersion"}
         What is predicted, as ``fit.predict`` names it.
@@ -82,7 +80,7 @@ def avg_predictions(
     """
     level = coverage(level)
     of = unit_means(fit, what, re_form, ddf)
-    rows = fit_rows(fit) if newdata is None else newdata.reset_index(drop=True)
+    rows = fit_rows(fit) if newdata is None else new_rows(newdata)
     groups = as_names(by)
     if variables is not None:
         names = tuple(variables) if not isinstance(variables, str) else (variables,)

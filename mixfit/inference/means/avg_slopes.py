@@ -10,7 +10,7 @@ from mixfit.defaults import coverage
 from mixfit.inference.means.averages import averages, grouped_rows, stacked
 from mixfit.inference.means.avg_comparisons import asked_for, changes, compared, is_number
 from mixfit.inference.means.design_slopes import places_around, repeated
-from mixfit.inference.means.unit_means import fit_rows, unit_means
+from mixfit.inference.means.unit_means import fit_rows, new_rows, unit_means
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ def avg_slopes(
     variables: str | Sequence[str] | None = None,
     *,
     by: str | Sequence[str] | None = None,
-    newdata: pd.DataFrame | None = None,
+    newdata: object = None,
     what: Literal["response", "link", "conditional", "zero", "dispersion"] = "response",
     re_form: Literal["population", "marginal"] = "population",
     ddf: str | None = None,
@@ -82,7 +82,7 @@ def avg_slopes(
     level = coverage(level)
     of = unit_means(fit, what, re_form, ddf)
     known = fit_rows(fit)
-    rows = known if newdata is None else newdata.reset_index(drop=True)
+    rows = known if newdata is None else new_rows(newdata)
     grouped = grouped_rows(rows, by)
     parts = []
     for name in asked_for(fit, variables):

@@ -37,14 +37,14 @@ _ABOUT = {-2: 1.0 / 12.0, -1: -2.0 / 3.0, 1: 2.0 / 3.0, 2: -1.0 / 12.0}
 
 
 def covariate_values(fit: Fit, name: str) -> Array:
-    """Values of a covariate of the fixed effects, shape (n,).
+    """Values of a covariate of the fixed effects: of all rows, or of those that stand for all.
 
     Raises
     ------
     FitError
         For a name that is none of the variables of the fixed effects, or a factor.
     """
-    design = fit.model.design
+    design = fit.model.design.representatives
     if design.variables is None:
         raise FitError("Slopes need a model that was read from a formula and data.")
     names = dict.fromkeys(n for term in design.reader.fixed_terms for n in term if n in design.variables)

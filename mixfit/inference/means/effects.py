@@ -204,11 +204,15 @@ def _data_behind(fit: Fit, names: Sequence[str], means: EmMeans, predictor: str)
     design, scale = fit.model.design, means.settings.scale
     frame = pd.DataFrame({name: design.variables[name].reset_index(drop=True) for name in names})
     written = response_label(design)
+    nothing = frame.iloc[:0].assign(response=[])
     if predictor != MEAN:
-        return frame.iloc[:0].assign(response=[]), predictor if scale.response else f"{predictor} ({scale.shown})"
+        link = "" if scale.link is None or scale.response else f" ({scale.link.name} scale)"
+        return nothing, f"{predictor}{link}"
+    if design.categories is not None:
+        return nothing, f"location of {written}"
     if isinstance(scale.link, Transformation):
         y = scale.link.mean(design.y) if scale.response else design.y
         return frame.assign(response=y), f"response (fitted as {written})" if scale.response else written
     if scale.link is not None and not scale.response:
-        return frame.iloc[:0].assign(response=[]), f"{scale.link.name} of the mean"
+        return nothing, f"{scale.link.name} of the mean"
     return frame.assign(response=design.y), written

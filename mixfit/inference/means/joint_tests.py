@@ -253,10 +253,10 @@ def _contrasts(request: Request, names: tuple[str, ...], weights: str, *, joint:
 
 def _canonical(fit: Fit, L: Array) -> Array:
     """Rows (q, p) that say the same, and are the same for all that do: degrees of freedom depend on the rows."""
-    structure = fit.model.design.fixed
-    if structure is None or not is_linear(fit):
+    sample = fit.model.design.representatives
+    if sample.fixed is None or not is_linear(fit):
         return L
-    return cell_space(structure, fit.model.design.X, fit.model.kept).canonical(L)
+    return cell_space(sample.fixed, sample.X, fit.model.kept).canonical(L)
 
 
 def _beside(L: Array, tested: list[Array], cov: Array) -> Array:

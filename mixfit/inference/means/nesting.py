@@ -56,9 +56,10 @@ def find_nesting(variables: Mapping[str, GridVariable], terms: Sequence[Sequence
 
 
 def _determines(factor: GridVariable, other: GridVariable) -> bool:
-    """Whether rows of one level of a factor have one level of another."""
-    table = _counts([factor, other])
-    return bool(((table > 0).sum(axis=1) <= 1).all())
+    """Whether rows of one level of a factor have one level of another: no table of both, which may be large."""
+    codes = np.array([factor.codes, other.codes])
+    own, its = codes[:, (codes >= 0).all(axis=0)]
+    return len(np.unique(own * len(other.values) + its)) == len(np.unique(own))
 
 
 def _written_parents(name: str, terms: Sequence[frozenset[str]]) -> list[str]:

@@ -56,7 +56,7 @@ def nuisance_shift(
                     f"nuisance= averages over factors that do not interact with others: {name!r} does, with "
                     f"{', '.join(sorted(others))}."
                 )
-    shift = np.zeros(fit.model.design.X.shape[1])
+    shift = np.zeros(len(fit.model.design.exog_names))
     for together in _components(nuisance, terms):
         factors = [variables[name] for name in together]
         cells = combinations(factors)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.brief import brief
+from mixfit.design.columns import Columns
 from mixfit.errors import FitError
 from mixfit.fitted.further import part_gradient
 from mixfit.fitted.marginal import integrated, joint_covariance
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["UnitMeans", "fit_rows", "unit_means"]
+__all__ = ["UnitMeans", "fit_rows", "new_rows", "unit_means"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,3 +121,9 @@ def fit_rows(fit: Fit) -> pd.DataFrame:
     if columns is None:
         raise FitError("Averages over rows need a model that was read from a formula and data, or newdata=.")
     return pd.DataFrame({name: column.reset_index(drop=True) for name, column in columns.items()})
+
+
+def new_rows(newdata: object) -> pd.DataFrame:
+    """The columns of any frame that the model may be given."""
+    columns = Columns(newdata, "new data")
+    return pd.DataFrame({name: columns[name] for name in columns}, index=columns.range)

@@ -185,4 +185,5 @@ def test_nonlinear_models_have_normal_tests() -> None:
     data = pd.DataFrame({"t": t, "g": g, "y": 5.0 * np.exp(-rate * t) + rng.normal(0.0, 0.05, 48)})
     fit = mixfit.nonlinear("y ~ a * exp(-k * t) ~ k | g", data, start={"a": 4.0, "k": 0.4}).fit()
     assert list(fit.summary().coefficients.columns[2:]) == ["z value", "Pr(>|z|)"]
+    assert fit.summary().notes[-1] == "few groups (g, 6): z tests reject too often"
     assert list(fit.summary(ddf="none").coefficients.columns[2:]) == ["t value"]

@@ -208,6 +208,22 @@ def test_what_averages_refuse(binary, linear):
         wine.avg_slopes("temp")
 
 
+def test_new_rows_may_be_of_another_library(linear):
+    pl = pytest.importorskip("polars")
+    rows = DATA.head(7)
+    found = linear.avg_predictions(newdata=pl.from_pandas(rows), by="a")
+    pd.testing.assert_frame_equal(found.frame, linear.avg_predictions(newdata=rows, by="a").frame)
+
+
+def test_transformed_responses_are_named():
+    fit = mixfit.mixed("np.log(w) ~ x + (1 | g)", DATA).fit()
+    assert fit.avg_slopes().notes[0] == "Averages over rows, of np.log(w)"
+    constant = mixfit.mixed("y ~ 1 + (1 | g)", DATA).fit()
+    assert constant.avg_predictions()["estimate"][0] == pytest.approx(constant.params["Intercept"])
+    with pytest.raises(FitError, match="no variables in its fixed effects"):
+        constant.avg_slopes()
+
+
 def test_averages_print_as_a_table(binary):
     text = str(binary.avg_slopes("x", by="a"))
     assert text.splitlines()[0].split() == [

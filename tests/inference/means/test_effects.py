@@ -75,3 +75,27 @@ def test_means_of_effects_have_contrasts(growth):
     pairs = curves.means.pairs(simple="Sex")
     expected = growth.emmeans("Sex", by="age", at={"age": [8, 14]}).pairs()
     pd.testing.assert_series_equal(pairs["p.value"], expected["p.value"])
+
+
+def test_effects_of_ordered_categories_are_of_location():
+    wine = mixfit.mixed("rating ~ temp + (1 | judge)", mixfit.datasets.load("wine"), family="cumulative").fit()
+    shown = wine.effects("temp")
+    assert shown["emmean"].tolist() == wine.emmeans("temp")["emmean"].tolist()
+    assert shown.response == "location of rating"
+    assert not len(shown.data)
+    with pytest.raises(FitError, match="of the latent variable"):
+        wine.effects("temp", re_form="marginal")
+    nominal = mixfit.mixed(
+        "rating ~ temp + (1 | judge)", mixfit.datasets.load("wine"), family="cumulative", nominal="~ contact"
+    ).fit()
+    for method in (nominal.effects, nominal.emtrends):
+        with pytest.raises(FitError, match="nominal effects"):
+            method("temp")
+
+
+def test_effects_of_another_predictor_are_named_for_it():
+    ticks = mixfit.datasets.load("grouseticks")
+    fit = mixfit.mixed("TICKS ~ YEAR + (1 | BROOD)", ticks, family="poisson", zi="~ YEAR").fit()
+    assert fit.effects("YEAR", predictor="zi").response == "zi"
+    assert fit.effects("YEAR", predictor="zi", type="link").response == "zi (logit scale)"
+    assert not len(fit.effects("YEAR", predictor="zi").data)

@@ -5,6 +5,7 @@ import builtins
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import mixfit
 from mixfit import marginaleffects_adapter
@@ -82,13 +83,16 @@ def test_averages_by_group_and_factor(me, linear):
 def test_balanced_grid_is_the_reference_grid(me):
     # the balanced grids of marginaleffects 0.6 have no room for booleans
     fit = mixfit.mixed("y ~ a * x + C(day) + (1 | g)", DATA).fit()
-    result = me.avg_predictions(marginaleffects_adapter(fit), by="a", newdata="balanced", vcov="kenward-roger")
-    means = fit.emmeans("a")
-    assert result["a"].to_list() == means["a"].tolist()
-    assert_same(result, means["emmean"], means["SE"])
+    for ddf in ("satterthwaite", "kenward-roger"):
+        adapter, means = marginaleffects_adapter(fit, ddf=ddf), fit.emmeans("a", ddf=ddf)
+        result = me.avg_predictions(adapter, by="a", newdata="balanced")
+        assert result["a"].to_list() == means["a"].tolist()
+        assert_same(result, means["emmean"], means["SE"])
+    plain = me.avg_predictions(marginaleffects_adapter(fit), by="a", newdata="balanced", vcov="kenward-roger")
+    assert_same(plain, means["emmean"], means["SE"])
 
 
-def test_slopes_use_the_normal_distribution(me, linear):
+def test_slopes_have_the_fewest_degrees_of_freedom_of_a_coefficient(me, linear):
     # its own step would leave three digits of the standard errors
     result = me.slopes(marginaleffects_adapter(linear), variables="x", by="a", eps_vcov=1e-2)
     for level, estimate, error in zip(result["a"], *numbers(result), strict=True):
@@ -99,7 +103,10 @@ def test_slopes_use_the_normal_distribution(me, linear):
         # the slope is a difference over 1e-4
         assert estimate == pytest.approx(row @ linear.params, rel=1e-8)
         assert error == pytest.approx(np.sqrt(row @ linear.cov_params() @ row), rel=1e-8)
-    np.testing.assert_allclose(result["conf_high"], result["estimate"] + 1.959963985 * result["std_error"])
+    quantile = stats.t.ppf(0.975, linear.ttest()["df"].min())
+    np.testing.assert_allclose(result["conf_high"], result["estimate"] + quantile * result["std_error"])
+    normal = me.slopes(marginaleffects_adapter(linear, ddf="z"), variables="x", by="a", eps_vcov=1e-2)
+    np.testing.assert_allclose(normal["conf_high"], normal["estimate"] + 1.959963985 * normal["std_error"])
 
 
 def test_numbers_coded_as_factors_are_compared_by_level(me, linear):
