@@ -121,6 +121,7 @@ def test_weights_and_offsets_are_columns_or_expressions(gaps, tmp_path):
         "y ~ standardize(x, ddof=1) + poly(t, 2) + (1 | g)",
         "y ~ poly(x, 3) * arm + (1 | g)",
         "y ~ bs(x, knots=[-0.5, 0.5]) + cr(k, knots=[2.0, 4.0]) + (1 | g)",
+        "y ~ bs(x, df=5) + bs(np.sqrt(k), df=4, degree=2) + (1 | g)",
         "y ~ I(scale(x, center=False) ** 2) + scale(np.sqrt(k), scale=2) + (1 | g)",
     ],
 )
@@ -158,6 +159,8 @@ def test_a_covariate_that_hardly_any_row_has_is_estimated(tmp_path):
     frame["rarer"] = 0.0
     frame.loc[303, "rarer"] = np.pi
     assert_same_fit(*both("y ~ x + x:rare + I(rarer * 2) + (1 | g)", frame, tmp_path))
+    frame.loc[[3, 99, 500], "k"] = np.nan
+    assert_same_fit(*both("y ~ dose + k + I(rarer * 2) + (1 | g)", frame, tmp_path))
 
 
 def test_levels_keep_the_order_of_categories_that_differ_from_batch_to_batch(tmp_path):
@@ -201,7 +204,7 @@ def test_missing_values_can_be_refused(tmp_path):
 @pytest.mark.parametrize(
     ("formula", "options", "error", "message"),
     [
-        ("y ~ bs(x, df=4) + (1 | g)", {}, DataError, r"`bs\(x, df=4\)` places its knots at quantiles"),
+        ("y ~ cr(x, df=4) + (1 | g)", {}, DataError, r"`cr\(x, df=4\)` places its knots at quantiles"),
         ("y ~ cr(x, knots=[0.0], constraints='center') + (1 | g)", {}, DataError, "leave the constraint out"),
         ("y ~ scale(center(x)) + (1 | g)", {}, DataError, "one transform learns from another"),
         ("y ~ lag(x) + (1 | g)", {}, DataError, r"`lag\(x\)` needs all rows, or their order"),

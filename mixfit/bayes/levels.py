@@ -20,7 +20,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import logsumexp
 
 from mixfit.bayes.collapsed import Conditional
 from mixfit.bayes.generalized import JointValues
@@ -285,8 +284,11 @@ class LevelPosterior:
             if slopes:
                 places.append(u)
                 scores.append(self._family.terms(self._y, self._prior, eta, self.fit.dispersion).score)
-        shares = np.stack(integrand, axis=2) + rule.log_weights
-        own = logsumexp(shares, axis=2)
+        shares = np.stack(integrand) + rule.log_weights[:, None, None]
+        top = shares.max(axis=0)
+        share = np.exp(shares - top)
+        total = share.sum(axis=0)
+        own = top + np.log(total)
         log_low = np.log(np.einsum("rqaa->rqa", at.low)).sum(axis=(1, 2))
         value = own.sum(axis=1) - log_low + self._constant
         contrasts = beta @ self.priors.contrasts.T
@@ -295,11 +297,11 @@ class LevelPosterior:
         slope = np.zeros(x.shape)
         by_template = np.zeros(template.shape)
         if slopes:
-            share = np.exp(shares - own[:, :, None])
+            share /= total
             every = np.zeros(at.fixed.shape)
             by_effect = np.zeros((self._k, *at.fixed.shape))
             for m, (score, u) in enumerate(zip(scores, places, strict=True)):
-                mine = share[:, self._codes, m] * score
+                mine = share[m][:, self._codes] * score
                 every += mine
                 by_effect += mine * u[:, self._codes].transpose(2, 0, 1)
             by_template = np.einsum("na,brn->rab", self._Z, by_effect)

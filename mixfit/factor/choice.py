@@ -32,9 +32,11 @@ _FEW_COLUMNS = 300
 # is left whatever the order: of a band that wide a dense factorization takes as long.
 _SAMPLED = 16
 _MOST_MEET = 0.3
-# Below this share of pairs that meet, minimum degree is found in less time than one dense factorization takes. Above,
-# it is looked for only where an order by breadth, which takes no time, tells a band.
-_FEW_MEET = 0.02
+# Of no more columns than these, each meeting no more others than these, minimum degree is found within a second or two
+# even where levels meet at random. Elsewhere it is looked for only where an order by breadth, which takes no time,
+# leaves less than a dense factorization: crossings at random of 100,000 levels would take hours to be told.
+_FEW_ENOUGH = 20_000
+_FEW_MEET = 12
 # Levels in as many chain levels as this times the median are eliminated last.
 _CROWDED = 20.0
 # A multiplication in small fronts, and all that goes with it, takes as long as so many of LAPACK's in one large matrix:
@@ -76,7 +78,10 @@ def _sparse_if_cheaper(gram: Gram, columns: TrailingColumns, patterns: Mapping[i
         return None
     dense = dense_cost(columns, patterns)
     share = sampled_share(columns, patterns, _SAMPLED)
-    if share > _MOST_MEET or (share > _FEW_MEET and _FRONT_PRICE * _profile_flops(columns, patterns) > dense.flops):
+    if share > _MOST_MEET:
+        return None
+    at_once = columns.m <= _FEW_ENOUGH and share * columns.m <= _FEW_MEET
+    if not at_once and _FRONT_PRICE * _profile_flops(columns, patterns) > dense.flops:
         return None
     pattern = schur_pattern(gram, columns, patterns)
     found = eliminated(pattern)

@@ -72,7 +72,7 @@ class PredictionResults(_ShownAsFrame):
     >>> pulp = mixfit.datasets.load("pulp")
     >>> prediction = mixfit.mixed("bright ~ 1 + (1 | operator)", pulp).fit().get_prediction(re_form="population")
     >>> prediction.se_obs[:1].round(3).tolist(), prediction.conf_int(obs=True, level=0.9)[0].round(2).tolist()
-    ([0.443], [59.67, 61.13])
+    ([0.443], [59.58, 61.22])
     """
 
     predicted_mean: Array

@@ -28,6 +28,9 @@ _FORMATS = {
 }
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
 _CORRUPT = "The file may be damaged or not be complete: write it anew, or leave it out."
+_UNTYPED = (
+    "Columns of a CSV file have the types of their first rows: pass a pyarrow.dataset with a schema, or write Parquet."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +74,17 @@ class DatasetSource:
                         if batch.num_rows:
                             yield pa.Table.from_batches([batch])
                 except (OSError, pa.ArrowException) as error:
-                    raise SourceError(f"{where} cannot be read: {error}. {_CORRUPT}") from error
+                    raise SourceError(f"{where} cannot be read: {error}. {_advice(fragment)}") from error
 
     def _fragments(self) -> Iterator[tuple[Any, str]]:
         for number, fragment in enumerate(self.dataset.get_fragments()):
             path = getattr(fragment, "path", "")
             yield fragment, f"File {path!r}" if path else f"Part {number} of {self.name}"
+
+
+def _advice(fragment: Any) -> str:
+    pa = require_pyarrow()
+    return _UNTYPED if isinstance(fragment.format, pa.dataset.CsvFileFormat) else _CORRUPT
 
 
 def _opened(fragment: Any, place: str) -> Any:
@@ -167,7 +175,7 @@ def file_source(paths: Any) -> DatasetSource:
 
 
 def _expanded(path: str) -> list[str]:
-    if "://" in path or Path(path).exists():
+    if "://" in path or (path and Path(path).exists()):
         return [path]
     found = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
     if not found:
@@ -178,8 +186,7 @@ def _expanded(path: str) -> list[str]:
 def _format(paths: Sequence[str], name: str) -> Any:
     """The format of files by their names; of a directory by those of the files in it."""
     pa = require_pyarrow()
-    inside = [str(p) for path in paths for p in (sorted(Path(path).rglob("*.*")) if Path(path).is_dir() else [path])]
-    kinds = {_kind(path) for path in inside}
+    kinds = {_kind(inside) for path in paths for inside in (_files_of(path) if Path(path).is_dir() else [path])}
     if len(kinds) != 1 or None in kinds:
         known = ", ".join(_FORMATS)
         raise SourceError(
@@ -194,6 +201,11 @@ def _format(paths: Sequence[str], name: str) -> Any:
     # An empty field is a missing value in text too.
     options = pa.dataset.CsvFragmentScanOptions(convert_options=csv.ConvertOptions(strings_can_be_null=True))
     return pa.dataset.CsvFileFormat(default_fragment_scan_options=options)
+
+
+def _files_of(folder: str) -> list[str]:
+    """The files of a directory that hold rows: others have names that begin with a point or an underscore."""
+    return [str(path) for path in sorted(Path(folder).rglob("*.*")) if path.is_file() and path.name[0] not in "._"]
 
 
 def _kind(path: str) -> str | None:

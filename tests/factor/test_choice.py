@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import mixfit
+from mixfit import machine
 from mixfit.errors import ArgumentError, DesignError
+from mixfit.factor import choice
 from mixfit.factor.dense_trailing import DenseBlock
 from mixfit.factor.plan import make_plan
 from mixfit.factor.schur_trailing import SchurBlock
@@ -100,6 +102,14 @@ def test_the_cheaper_block(gram: Gram, kind: type) -> None:
 @pytest.mark.parametrize("gram", [components(60, 10), at_random(50, 10)])
 def test_the_block_that_is_asked_for(gram: Gram, solver: str, kind: type) -> None:
     assert isinstance(make_plan(gram, solver=solver).block, kind)  # type: ignore[arg-type]
+
+
+def test_crossings_at_random_without_end_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Their fill-in would take minutes to find: what is not asked for cannot take long.
+    monkeypatch.setattr(machine, "machine_memory", lambda: 1e10)
+    monkeypatch.setattr(choice, "eliminated", lambda pattern: pytest.fail("the fill-in was looked for"))
+    with pytest.raises(DesignError, match="solver='iterative'"):
+        make_plan(at_random(60_000, 5))
 
 
 def test_related_levels_have_no_dense_block() -> None:

@@ -155,6 +155,22 @@ def test_columns_that_change_between_files_are_named(tmp_path, change, message):
 def test_a_file_that_is_not_there_is_an_error(tmp_path, path):
     with pytest.raises(SourceError, match="There is no file"):
         open_source(str(tmp_path / path))
+    with pytest.raises(SourceError, match="There is no file ''"):
+        open_source("")
+
+
+def test_a_csv_column_that_changes_its_type_is_said(tmp_path):
+    lines = ["y,g"] + [f"{i},a" for i in range(300_000)] + ["many,a"]
+    (tmp_path / "rows.csv").write_text("\n".join(lines))
+    with pytest.raises(SourceError, match=r"rows\.csv' cannot be read: .*'many'.*types of their first rows"):
+        list(open_source(tmp_path / "rows.csv").batches(["y"], 10_000))
+
+
+def test_files_beside_the_rows_are_left_out(tmp_path):
+    pq.write_table(ROWS, tmp_path / "rows.parquet")
+    (tmp_path / "_SUCCESS.txt").write_text("")
+    (tmp_path / ".rows.crc").write_text("")
+    assert open_source(tmp_path).n_rows == 25
 
 
 def test_a_file_of_an_unknown_format_is_an_error(tmp_path):

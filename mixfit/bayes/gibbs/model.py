@@ -15,6 +15,7 @@ from mixfit.bayes.positive import HalfT, SqrtInvGamma
 from mixfit.bayes.term_priors import Deviations, EachColumn, WholeCovariance
 from mixfit.errors import FitError, PriorError
 from mixfit.families.ordinal import Cumulative
+from mixfit.families.proportions import Binomial
 from mixfit.fitted.protocols import is_generalized, is_linear
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def _categories(fit: GeneralizedFit) -> tuple[Index, Categories]:
     """The row of each observation of a latent variable, and its category."""
     family, y = fit.model.family, fit.model.design.y
     prior = np.broadcast_to(fit.prior, len(y))
-    if family.name == "binomial" and family.link_name == "probit":
+    if isinstance(family, Binomial) and family.link_name == "probit":
         return _single_trials(y, prior)
     if (
         isinstance(family, Cumulative)

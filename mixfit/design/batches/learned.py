@@ -20,7 +20,7 @@ from mixfit.design.environment import EXTRA_TRANSFORMS
 from mixfit.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -64,6 +64,22 @@ class Learned:
             return 0
         degree, raw = _poly_arguments(*self.args, **self.kwargs)
         return 0 if raw else degree
+
+    @property
+    def n_knots(self) -> int | None:
+        """Of a B-spline of so many degrees of freedom, on the range of the data; None for other transforms."""
+        named = self.kwargs.keys() - {"df", "degree", "include_intercept"}
+        if self.name != "bs" or self.args or named or not isinstance(self.kwargs.get("df"), int):
+            return None
+        inside = self.kwargs["df"] - self.kwargs.get("degree", 3) - bool(self.kwargs.get("include_intercept", False))
+        # Too few are formulaic's to refuse.
+        return inside if inside >= 0 else 0
+
+    def spline_state(self, low: float, high: float, inside: Sequence[float]) -> dict[str, Any]:
+        """What `bs` keeps: its bounds, and its knots with the bounds repeated."""
+        degree = self.kwargs.get("degree", 3)
+        knots = [*[low] * (degree + 1), *inside, *[high] * (degree + 1)]
+        return {"lower_bound": low, "upper_bound": high, "knots": knots}
 
 
 def _poly_arguments(degree: int = 1, raw: bool = False) -> tuple[int, bool]:
@@ -114,7 +130,7 @@ def _read(node: ast.Call, name: str, text: str, context: Mapping[str, Any]) -> L
     except Exception as error:
         raise DataError(f"`{text}` cannot be computed in batches: its arguments are no constants ({error}).") from error
     learned = Learned(format_expr(node), name, first, args, kwargs)
-    if name in _SPLINES and (args or kwargs.get("df") is not None):
+    if name in _SPLINES and (args or kwargs.get("df") is not None) and learned.n_knots is None:
         raise DataError(
             f"`{text}` places its knots at quantiles, which batches do not tell: give them, {name}({first}, "
             "knots=[...])."

@@ -16,12 +16,13 @@ import numpy as np
 from mixfit.design.batches.asked import present_rows
 from mixfit.design.batches.labels import combinations_of
 from mixfit.design.batches.learned import Moments, PolynomialMoments, learned_state
+from mixfit.design.batches.quantiles import quantiles
 from mixfit.design.vectors import numbers
 from mixfit.errors import DataError, UndefinedValuesWarning, warn
 from mixfit.sources.source import require_pyarrow
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -78,6 +79,7 @@ def scan(asked: Asked, na_action: str) -> Scan:
     calls, moments = _calls(asked), found.moments
     state = {key: own for key, call in calls.items() if (own := learned_state(call, moments[key])) is not None}
     state |= _polynomials(asked, [call for call in calls.values() if call.degree], moments)
+    state |= {key: _knots(asked, call, moments[key]) for key, call in calls.items() if call.n_knots}
     return Scan(found.rows.table(), state, found.n_rows, found.n_used, found.n_dropped)
 
 
@@ -185,6 +187,21 @@ def _polynomials(asked: Asked, calls: Sequence[Learned], moments: dict[str, Mome
             values = numbers(environment.evaluate_text(call.argument), f"`{call.argument}`", environment)
             sums[call.key].add(values)
     return {key: own.state() for key, own in sums.items()}
+
+
+def _knots(asked: Asked, call: Learned, moments: Moments) -> dict[str, Any]:
+    """What a spline with knots at quantiles learns, in some passes over what it is applied to."""
+
+    def values() -> Iterator[NDArray[np.float64]]:
+        for table in asked.tables():
+            environment = asked.environment(table, {})
+            yield numbers(environment.evaluate_text(call.argument), f"`{call.argument}`", environment)
+
+    assert call.n_knots is not None
+    inside = quantiles(
+        values, moments.n, moments.low, moments.high, np.linspace(0.0, 1.0, call.n_knots + 2)[1:-1].tolist()
+    )
+    return call.spline_state(moments.low, moments.high, inside.tolist())
 
 
 class _Rows:
