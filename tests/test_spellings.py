@@ -70,6 +70,7 @@ def herds() -> Any:
         (lambda: sleep().plot(), "Figures have names"),
         (lambda: herds().emmeans("period").pairs(type="response"), "an argument of emmeans()"),
         (lambda: herds().emmeans("period").contrast("trt.vs.ctrl", ref=2), "'trt.vs.ctrlk'"),
+        (lambda: herds().effects("period", lvl=0.9), "did you mean level="),
         (lambda: herds().emmeans("period", "herd"), "emmeans() takes specs by place, and by name by=, at="),
         (lambda: herds().cov_params("CR2"), "takes every argument by its name: conditional="),
         (lambda: mixfit.table(sleep(), herds()), "table() takes fits by place"),
