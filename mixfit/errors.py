@@ -25,6 +25,7 @@ __all__ = [
     "ParameterError",
     "PriorError",
     "RowsError",
+    "SavedFitError",
     "SourceError",
     "UndefinedValuesWarning",
     "UnknownNameError",
@@ -97,6 +98,10 @@ class ParameterError(FitError):
 
 class RowsError(FitError):
     """What is asked for needs the rows of the data, which a model of rows in batches does not keep."""
+
+
+class SavedFitError(MixfitError):
+    """A file holds no fit, one of another version of mixfit, or a damaged one; or a fit cannot be saved."""
 
 
 class PriorError(FitError):
