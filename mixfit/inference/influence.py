@@ -134,7 +134,8 @@ def partition(by: str | ArrayLike, design: Design) -> tuple[str, Index, pd.Index
     Parameters
     ----------
     by : str or array_like, shape (nobs,)
-        ``"observation"``, a grouping factor, or a label for every row used.
+        ``"observation"``, a grouping factor, or a label for every row used; a Series is read by its index where that
+        has the labels of these rows.
     design : Design
 
     Returns
@@ -159,6 +160,8 @@ def partition(by: str | ArrayLike, design: Design) -> tuple[str, Index, pd.Index
                 return term.grouping.name, (np.cumsum(seen) - 1)[codes], levels[seen]
         names = ", ".join(dict.fromkeys(repr(term.grouping.name) for term in design.random)) or "none"
         raise DataError(f"by={by!r} is neither 'observation' nor a grouping factor of the model, which has {names}.")
+    if isinstance(by, pd.Series) and by.index.is_unique and design.index.isin(by.index).all():
+        by = by.loc[design.index]
     codes, labels = pd.factorize(pd.Series(by), sort=True)
     if len(codes) != n:
         raise DataError(f"by= has {len(codes)} labels for the {n} rows that the model uses.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.testing import assert_allclose
 
 import mixfit
 from mixfit.design.rows import subset
@@ -171,6 +172,23 @@ def test_any_labels_can_be_left_out() -> None:
     rows = fit.influence("observation")
     assert rows.dfbeta.shape == (180, 2)
     np.testing.assert_allclose(fit.dfbeta(), rows.dfbeta)
+
+
+def test_labels_in_another_order_are_read_by_their_index() -> None:
+    sleep = mixfit.datasets.load("sleepstudy").sample(frac=1.0, random_state=1)
+    fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+    labels = sleep["Subject"].astype(str)
+    expected = fit.influence(labels.to_numpy()).dfbeta
+    assert_allclose(fit.influence(labels.sort_index()).dfbeta, expected)
+    some = mixfit.mixed(
+        "Reaction ~ Days + (1 | Subject)", sleep.assign(Days=sleep["Days"].where(sleep.index > 3))
+    ).fit()
+    assert_allclose(some.influence(labels).dfbeta, some.influence(labels[sleep.index > 3].to_numpy()).dfbeta)
+    robust = [fit.robust("CR2", cluster=given).bse for given in (None, "Subject", labels, labels.sort_index())]
+    for own in robust[1:]:
+        assert_allclose(own, robust[0])
+    held = [mixfit.cross_validate(fit, given).predictions["mean"] for given in ("Subject", labels.sort_index())]
+    assert_allclose(*held)
 
 
 def test_factors_are_found_whatever_the_order_of_their_parts() -> None:

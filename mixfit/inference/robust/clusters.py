@@ -48,8 +48,8 @@ def clusters_of(fit: LinearFit, cluster: str | ArrayLike | None) -> Clusters:
     ----------
     fit : LinearResults
     cluster : str, array_like of shape (nobs,), or None
-        A grouping factor, a column that the formula looks up, or a label for every row used; a Series of other length
-        is read by its index. By default the coarsest grouping factor.
+        A grouping factor, a column that the formula looks up, or a label for every row used; a Series is read by its
+        index where that has the labels of these rows. By default the coarsest grouping factor.
 
     Returns
     -------
@@ -70,7 +70,11 @@ def clusters_of(fit: LinearFit, cluster: str | ArrayLike | None) -> Clusters:
         if not groupings:
             raise FitError("The model has no grouping factor: name the clusters of the rows by cluster=.")
         coarsest = min(groupings.values(), key=lambda g: g.n_levels)
-        cluster = coarsest.name if coarsest.name in _names(fit) else pd.Series(coarsest.codes, name=coarsest.name)
+        cluster = (
+            coarsest.name
+            if coarsest.name in _names(fit)
+            else pd.Series(coarsest.codes, design.index, name=coarsest.name)
+        )
     found = Clusters(*partition(_labels(fit, cluster), design))
     if len(found.labels) < 2:
         raise FitError(f"The rows are of one cluster of {found.name}: a covariance by clusters needs several.")
@@ -97,11 +101,11 @@ def _labels(fit: LinearFit, cluster: str | ArrayLike) -> str | ArrayLike:
     if isinstance(cluster, pd.Series) and len(cluster) != len(design.y):
         if not cluster.index.is_unique or not design.index.isin(cluster.index).all():
             raise DataError("cluster= has neither a label for each row that the model uses, nor their index.")
-        return cluster.loc[design.index]
+        return cluster
     if not isinstance(cluster, str) or cluster in _names(fit):
         return cluster
     if design.frame is not None and cluster in design.frame:
-        return pd.Series(np.asarray(design.frame[cluster]), name=cluster)
+        return pd.Series(np.asarray(design.frame[cluster]), design.index, name=cluster)
     if cluster == "observation" or ":" in cluster:
         return cluster
     known = sorted({*_names(fit), *(design.frame or ())})
