@@ -150,7 +150,8 @@ class UnknownNameError(MixfitError, AttributeError):
         # Made when it is read: code that asks whether something is there does not wait for it.
         owner, name = self.args
         if isinstance(owner, type):
-            said = f"{owner.__name__} has no attribute {name!r}: {of_attribute(name, dir(owner))}"
+            known = {*dir(owner), *getattr(owner, "__dataclass_fields__", ())}
+            said = f"{owner.__name__} has no attribute {name!r}: {of_attribute(name, sorted(known))}"
         elif owner == "mixfit":
             said = f"mixfit has no {name!r}: {of_module(name, sys.modules[owner].__all__)}"
         else:

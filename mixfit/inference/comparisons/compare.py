@@ -10,6 +10,7 @@ import pandas as pd
 from mixfit import wald
 from mixfit.errors import ComparisonError, FitError
 from mixfit.fitted.protocols import is_fit
+from mixfit.helped import helped
 from mixfit.inference.comparisons.candidates import candidate
 from mixfit.inference.comparisons.likelihood_ratio import (
     REFITTED,
@@ -57,6 +58,7 @@ def criterion_weights(values: Array) -> Array:
     return np.asarray(relative / relative.sum())
 
 
+@helped
 def compare(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) -> Table:
     """Compare fits to the same rows, as ``performance::compare_performance``, nested or not.
 
