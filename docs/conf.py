@@ -61,12 +61,29 @@ METHODS = FunctionType | classmethod | staticmethod
 REFERENCE = Path(__file__).with_name("reference") / "index.rst"
 
 
+def of_scikit_learn(value):
+    """Whether an estimator has it from scikit-learn, whose own pages describe it."""
+    return str(getattr(value, "__module__", "")).startswith("sklearn.")
+
+
+def skipped(app, what, name, value, skip, options):
+    """Leave out what `of_scikit_learn` says; all else is as it would be."""
+    return True if of_scikit_learn(value) else None
+
+
+def setup(app):
+    """Hear of every member before it is described."""
+    app.connect("autodoc-skip-member", skipped)
+
+
 def described(cls):
     """Names of the properties, and of the methods, of a class that its page describes."""
     members = {
         name: value
         for name in dir(cls)
-        if not name.startswith("_") and inspect.getdoc(value := inspect.getattr_static(cls, name))
+        if not name.startswith("_")
+        and inspect.getdoc(value := inspect.getattr_static(cls, name))
+        and not of_scikit_learn(getattr(cls, name, None))
     }
     properties = [name for name, value in members.items() if isinstance(value, property | cached_property)]
     return properties, [name for name, value in members.items() if isinstance(value, METHODS)]
