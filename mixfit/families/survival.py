@@ -98,6 +98,11 @@ class _Accelerated(Composed):
         # Of the logarithm of the time, whose location the predictor is.
         return phi**2 * self.standard_variance()
 
+    def certain_sides(self, y: Array) -> Array | None:
+        # A row is censored for certain where its event never comes.
+        later = y < 0.0
+        return 1.0 * later if later.any() else None
+
     def start_mean(self, y: Array, prior: Array) -> Array:
         return np.abs(y)
 

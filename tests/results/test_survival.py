@@ -191,6 +191,38 @@ def test_what_no_model_of_times_can_be_made_of_is_refused(
         mixfit.mixed(formula, rows, family=family)
 
 
+@pytest.mark.parametrize("family", ["weibull", "exponential", "lognormal_aft"])
+def test_a_level_without_any_event_has_no_finite_estimate(family: str) -> None:
+    rows = ROWS.assign(event=np.where(ROWS["z"] == 1, 0, ROWS["event"]))
+    with pytest.raises(FitError, match=r"'C\(z\)\[T.1\]' separates the response"):
+        mixfit.mixed("censored(time, event) ~ x + C(z) + (1 | g)", rows, family=family).fit()
+
+
+def test_a_group_without_any_event_is_fitted() -> None:
+    rows = simulated(groups=20)
+    before = mixfit.mixed(FORMULA, rows, family="weibull").fit()
+    rows.loc[rows["g"] == 4, "event"] = 0
+    fit = mixfit.mixed(FORMULA, rows, family="weibull").fit()
+    assert fit.converged
+    assert fit.ranef()["g"].iloc[4, 0] > before.ranef()["g"].iloc[4, 0] + 0.1
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_estimates_follow_the_unit_of_time(unit: float) -> None:
+    own = mixfit.mixed(FORMULA, ROWS, family="weibull").fit()
+    fit = mixfit.mixed(FORMULA, ROWS.assign(time=unit * ROWS["time"]), family="weibull").fit()
+    assert_allclose(fit.params - [np.log(unit), 0.0], own.params, rtol=1e-6)
+    assert_allclose(fit.llf + ROWS["event"].sum() * np.log(unit), own.llf, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["spaghetti", "predictive_check", "fitted_lines"])
+def test_figures_of_responses_are_refused(name: str) -> None:
+    pytest.importorskip("matplotlib")
+    fit = mixfit.mixed(FORMULA, ROWS, family="weibull").fit()
+    with pytest.raises(FitError, match="has times at which rows are censored"):
+        getattr(fit.plot, name)(*([] if name == "predictive_check" else ["x"]))
+
+
 def test_comparisons_leave_errors_of_prediction_blank() -> None:
     small, large = (mixfit.mixed(f, ROWS, family="weibull").fit() for f in (FORMULA, FORMULA.replace("x", "x + z")))
     frame = mixfit.compare(small, large).frame
