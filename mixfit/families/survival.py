@@ -101,7 +101,7 @@ class _Accelerated(Composed):
     def certain_sides(self, y: Array) -> Array | None:
         # A row is censored for certain where its event never comes.
         later = y < 0.0
-        return 1.0 * later if later.any() else None
+        return np.where(later, 1.0, 0.0) if later.any() else None
 
     def start_mean(self, y: Array, prior: Array) -> Array:
         return np.abs(y)
