@@ -8,11 +8,14 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from mixfit.version import __version__
+
 if TYPE_CHECKING:
     from mixfit import bayes, covariance, datasets, errors, plots
     from mixfit.covariance.pedigree import pedigree
     from mixfit.covariance.phylogeny import phylogeny
     from mixfit.defaults import options
+    from mixfit.fitted.saved import load
     from mixfit.inference.comparisons.compare import compare
     from mixfit.inference.comparisons.exact import exact_lrt, exact_rlrt
     from mixfit.inference.comparisons.likelihood_ratio import anova
@@ -64,6 +67,7 @@ __all__ = [
     "joint_tests",
     "kr_modcomp",
     "lm_list",
+    "load",
     "marginaleffects_adapter",
     "mixed",
     "nonlinear",
@@ -75,9 +79,6 @@ __all__ = [
     "sat_modcomp",
     "table",
 ]
-
-__version__ = "0.1.0"
-
 
 # Imported when they are first asked for: `import mixfit` is quick, and what a program does not use costs it nothing.
 _MODULES = ("bayes", "covariance", "datasets", "errors", "plots")
@@ -102,6 +103,7 @@ _LAZY = {
     "grid": "mixfit.planning.grid",
     "joint_tests": "mixfit.inference.means.joint_tests",
     "kr_modcomp": "mixfit.inference.fixed_effects.modcomp",
+    "load": "mixfit.fitted.saved",
     "lm_list": "mixfit.results.lm_list",
     "marginaleffects_adapter": "mixfit.inference.means.marginaleffects_adapter",
     "mixed": "mixfit.model.mixed",

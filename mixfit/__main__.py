@@ -1,8 +1,9 @@
-"""The command line: ``python -m mixfit FORMULA DATA`` fits a model and prints its summary."""
+"""The command line: ``mixfit FORMULA DATA`` fits a model and prints its summary, its estimates or its predictions."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -23,9 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+# The column of predictions; those of ordered categories are named after it and the category.
+_PREDICTED = "fitted"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Fit the model that the arguments describe and print its summary.
+    """Fit the model that the arguments describe and print what they ask for.
 
     Parameters
     ----------
@@ -54,19 +58,60 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            print(_fit(options).summary(ddf=options.ddf))
+            new = None if options.predict is None else _read(options.predict)
+            fit = _fit(options)
+            if options.out is not None:
+                _write_table(fit, options)
+            print(_answer(fit, new, options), flush=True)
+        except BrokenPipeError:
+            # Whoever reads has had enough, as in `| head`: what Python would still write at its end goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
         except MixfitError as error:
             return _fail(str(error))
     return 0
 
 
+def _answer(fit: LinearResults | GeneralizedResults, new: pd.DataFrame | None, options: argparse.Namespace) -> str:
+    """What is printed of a fit: its summary, its estimates as JSON, or predictions of new rows as CSV."""
+    if options.json:
+        return fit.to_json(ddf=options.ddf)
+    if new is None:
+        return str(fit.summary(ddf=options.ddf))
+    return _predicted(fit, new).to_csv(index=False).rstrip("\n")
+
+
+def _predicted(fit: LinearResults | GeneralizedResults, new: pd.DataFrame) -> pd.DataFrame:
+    """The new rows with the mean response beside them, or with the probability of every category."""
+    import pandas as pd
+
+    values = fit.predict(new, allow_new_levels=True, type="response")
+    if isinstance(values, pd.DataFrame):
+        columns = values.add_prefix(f"{_PREDICTED}.")
+    else:
+        columns = pd.DataFrame({_PREDICTED: values})
+    taken = [name for name in columns if name in new]
+    if taken:
+        raise DataError(f"The new rows have a column {taken[0]!r} already: rename it.")
+    return pd.concat([new, columns], axis="columns")
+
+
+def _write_table(fit: LinearResults | GeneralizedResults, options: argparse.Namespace) -> None:
+    table = mixfit.table(fit, ddf=options.ddf)
+    try:
+        table.save(options.out)
+    except OSError as error:
+        raise DataError(f"Cannot write {options.out!r}: {error}") from error
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m mixfit",
-        description="Fit a mixed-effects model and print its summary.",
-        epilog="examples: python -m mixfit 'bright ~ 1 + (1|operator)' pulp; "
-        "python -m mixfit 'use ~ age + (1|district)' contraception --family binomial",
+        prog="mixfit",
+        description="Fit a mixed-effects model and print its summary. 'python -m mixfit' is the same command.",
+        epilog="examples: mixfit 'bright ~ 1 + (1|operator)' pulp; "
+        "mixfit 'use ~ age + (1|district)' contraception --family binomial",
     )
+    parser.add_argument("--version", action="version", version=f"mixfit {mixfit.__version__}")
     parser.add_argument("formula", metavar="FORMULA", help="the model, as in 'y ~ x + (x|group)'")
     parser.add_argument(
         "data",
@@ -93,6 +138,16 @@ def _parser() -> argparse.ArgumentParser:
         "residual, z, or none for lme4's table without p-values",
     )
     parser.add_argument("--weights", metavar="W", help="prior weights: a column, or an expression of columns")
+    parser.add_argument(
+        "--out", metavar="FILE", help="also write a table of the model, to a .tex, .html, .md or .txt file"
+    )
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--json", action="store_true", help="print the estimates as JSON instead of the summary")
+    instead.add_argument(
+        "--predict",
+        metavar="NEW",
+        help="print the rows of NEW (a file or a dataset, as DATA) with predictions, as CSV, instead of the summary",
+    )
     return parser
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "ParameterError",
     "PriorError",
     "RowsError",
+    "SavedFitError",
     "SourceError",
     "UndefinedValuesWarning",
     "UnknownNameError",
@@ -99,6 +100,10 @@ class RowsError(FitError):
     """What is asked for needs the rows of the data, which a model of rows in batches does not keep."""
 
 
+class SavedFitError(MixfitError):
+    """A file holds no fit, one of another version of mixfit, or a damaged one; or a fit cannot be saved."""
+
+
 class PriorError(FitError):
     """A prior names what the model does not have, cannot be what it is asked to be, or leaves no posterior."""
 
@@ -145,7 +150,8 @@ class UnknownNameError(MixfitError, AttributeError):
         # Made when it is read: code that asks whether something is there does not wait for it.
         owner, name = self.args
         if isinstance(owner, type):
-            said = f"{owner.__name__} has no attribute {name!r}: {of_attribute(name, dir(owner))}"
+            known = {*dir(owner), *getattr(owner, "__dataclass_fields__", ())}
+            said = f"{owner.__name__} has no attribute {name!r}: {of_attribute(name, sorted(known))}"
         elif owner == "mixfit":
             said = f"mixfit has no {name!r}: {of_module(name, sys.modules[owner].__all__)}"
         else:

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["Helped", "helped"]
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
-# Of a code object: whether it takes **kwargs (inspect.CO_VARKEYWORDS).
-_VARIABLE = 0x08
+# Of a code object: whether it takes *args and **kwargs (inspect.CO_VARARGS, inspect.CO_VARKEYWORDS).
+_PLACES, _VARIABLE = 0x04, 0x08
+# What a method is called on, which its user does not write.
+_OWNERS = ("self", "fit")
 
 
 def helped(function: _F) -> _F:
-    """Refuse keyword arguments that a function does not have in an error that says how they are written.
+    """Refuse arguments that a function does not have, by name or by place, in an error that says how they are written.
 
     Parameters
     ----------
@@ -40,15 +42,21 @@ def helped(function: _F) -> _F:
     >>> fit(REML=False)
     Traceback (most recent call last):
     mixfit.errors.ArgumentError: fit() has no argument 'REML': it is written reml=.
+    >>> fit(False)
+    Traceback (most recent call last):
+    mixfit.errors.ArgumentError: fit() takes every argument by its name: reml=.
     """
     code = function.__code__
     first, last = code.co_posonlyargcount, code.co_argcount + code.co_kwonlyargcount
     named = tuple(name for name in code.co_varnames[first:last] if name != "self")
     known, refuse, open_ended = frozenset(code.co_varnames[first:last]), _refuse, bool(code.co_flags & _VARIABLE)
+    places, misplaced = float("inf") if code.co_flags & _PLACES else code.co_argcount, _misplaced
 
     def checked(*args: Any, **given: Any) -> Any:
         if not known.issuperset(given):
             refuse(function, named, given, open_ended)
+        if len(args) > places:
+            misplaced(function)
         return function(*args, **given)
 
     # With the globals of what it stands for: doctest looks there for the module that a function belongs to.
@@ -70,9 +78,19 @@ def _refuse(function: Callable[..., Any], known: tuple[str, ...], given: Mapping
     value = given[name]
     if said == "it is written level=" and spellings.key(name) == "alpha" and isinstance(value, float):
         said = f"alpha={value:g} is level={1.0 - value:g}"
-    raise ArgumentError(
-        f"{function.__name__}() has no argument {name!r}: {said.rstrip('?')}{'?' * said.endswith('?')}."
-    )
+    raise ArgumentError(f"{function.__name__}() has no argument {name!r}: {said}{'' if said.endswith('?') else '.'}")
+
+
+def _misplaced(function: Callable[..., Any]) -> None:
+    """Say which arguments go by their places, and which by their names."""
+    code = function.__code__
+    by_place = [name for name in code.co_varnames[: code.co_argcount] if name not in _OWNERS]
+    by_name = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    if not by_name and not by_place:
+        raise ArgumentError(f"{function.__name__}() takes no arguments.")
+    taken = f"{', '.join(by_place)} by place" if by_place else "every argument by its name"
+    others = (", and by name " if by_place else ": ") + ", ".join(f"{name}=" for name in by_name) if by_name else ""
+    raise ArgumentError(f"{function.__name__}() takes {taken}{others}.")
 
 
 class Helped:

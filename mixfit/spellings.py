@@ -68,6 +68,13 @@ _ARGUMENTS: Mapping[str, str] = MappingProxyType(
         "prior": "priors",
         "iter": "draws",
         "randomstate": "seed",
+        "type": "type",
+        "infer": "intervals are conf_int(), and tests are test()",
+        "ref": "the reference is the first level in 'trt.vs.ctrl1', the last in 'trt.vs.ctrlk'; coefficients have any",
+        "power": "target",
+        "cv": "by",
+        "folds": "by",
+        "params": "parameters are stated by fixed=, sd=, cor= and sigma=",
     }
 )
 
@@ -83,6 +90,9 @@ _ELSEWHERE: Mapping[str, str] = MappingProxyType(
         "priors": "priors= is an argument of fit() and of sample()",
         "level": "level=, the coverage, is an argument of what gives intervals",
         "ddf": "ddf= is an argument of what tests fixed effects or gives intervals of them",
+        "type": "type= is an argument of emmeans() and predict(), and contrasts are on the scale of their means",
+        "target": "target= is an argument of sample_size() and smallest_effect()",
+        "by": "by= is an argument of cross_validate()",
     }
 )
 
@@ -137,6 +147,37 @@ _ATTRIBUTES: Mapping[str, str] = MappingProxyType(
         "krmodcomp": "mixfit.kr_modcomp(fit, other)",
         "pbmodcomp": "mixfit.pb_modcomp(fit, other)",
         "fitregularized": "fit(priors=...)",
+        "params": "coef(), or estimates of many fits",
+        "vif": "collinearity()",
+        "checkcollinearity": "collinearity()",
+        "checkoverdispersion": "residual_tests(), and of generalized models overdispersion()",
+        "performance": "check_model(), or mixfit.compare(fit, other)",
+        "modelperformance": "check_model(), or mixfit.compare(fit, other)",
+        "power": "with_params().power(test)",
+        "powersim": "with_params().power(test)",
+        "samplesize": "with_params().sample_size(test, along)",
+        "crossvalidate": "mixfit.cross_validate(fit)",
+        "allsubsets": "mixfit.all_subsets(fit)",
+        "dredge": "mixfit.all_subsets(fit)",
+        "compare": "mixfit.compare(fit, other)",
+        "table": "mixfit.table([fit, other])",
+    }
+)
+
+# What only some kinds of fits have, by the kind.
+_LINEAR = "caic cohens_d epsilon_squared eta_squared omega_squared ranova reml_fit robust variogram vcov_kr"
+_GENERALIZED = "binned_residuals bse_theta dispersion dispersion_se frequencies overdispersion shapes zvalues"
+_NOT_NONLINEAR = (
+    "anova augment avg_comparisons avg_predictions avg_slopes bootstrap bse_of check_model collinearity "
+    "compare_families contest cooks_distance dfbeta drop1 effects emmeans emtrends get_prediction glance hatvalues "
+    "heritability icc icc_interval influence joint_tests loadings params_of plot profile quantile_residuals r2 re_pca "
+    "residual_tests sample standardize step t_test test tidy ttest wald_test with_params"
+)
+_KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(_LINEAR.split(), "linear"),
+        **dict.fromkeys(_GENERALIZED.split(), "generalized"),
+        **dict.fromkeys(_NOT_NONLINEAR.split(), "linear, generalized and ordinal"),
     }
 )
 
@@ -166,6 +207,14 @@ _MODULE: Mapping[str, str] = MappingProxyType(
         "load": "mixfit.datasets.load(name)",
         "lsmeans": "mixfit.emmeans(fit, specs)",
         "lrt": "mixfit.anova(fit, other)",
+        "dredge": "mixfit.all_subsets(fit)",
+        "compareperformance": "mixfit.compare(fit, other)",
+        "power": "mixfit.design(...).power(test), or fit.with_params().power(test)",
+        "powersim": "mixfit.design(...).power(test), or fit.with_params().power(test)",
+        "samplesize": "mixfit.design(...).sample_size(test, along), or fit.with_params().sample_size(test, along)",
+        "modelsummary": "mixfit.table([fit, other])",
+        "stargazer": "mixfit.table([fit, other])",
+        "makelmer": "mixfit.design(formula, mixfit.grid(...), fixed=..., sd=..., sigma=...)",
         **{
             name: _METHOD.format(here)
             for name, here in {
@@ -288,6 +337,9 @@ def of_attribute(name: str, known: Iterable[str]) -> str:
         return f"it is written {same[key(name)]!r}"
     if key(name) in _ATTRIBUTES:
         return f"it is {_ATTRIBUTES[key(name)]}"
+    if name in _KINDS:
+        # A view of a fit has that as `plain`.
+        return f"it is plain.{name}, of the fit itself" if "plain" in names else f"only {_KINDS[name]} fits have it"
     found = _like(name, names)
     return f"did you mean {found!r}?" if found else "dir() lists what there is"
 
@@ -301,6 +353,8 @@ def of_module(name: str, known: Iterable[str]) -> str:
     if key(name) in _MODULE:
         here = _MODULE[key(name)]
         return here if here.startswith("it is") else f"it is {here}"
+    if name in _KINDS:
+        return _METHOD.format(f"{name}()")
     found = _like(name, names)
     return f"did you mean mixfit.{found}?" if found else "dir(mixfit) lists what there is"
 

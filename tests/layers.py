@@ -32,7 +32,19 @@ __all__ = [
 # own layer or a lower one. PUBLIC is the package's own __init__, which only says what is public.
 PUBLIC = ""
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("arguments", "brief", "defaults", "errors", "helped", "machine", "optimize", "spellings", "tables", "wald"),
+    (
+        "arguments",
+        "brief",
+        "defaults",
+        "errors",
+        "helped",
+        "machine",
+        "optimize",
+        "spellings",
+        "tables",
+        "version",
+        "wald",
+    ),
     ("formula", "families", "covariance", "curves"),
     ("design", "sources"),
     ("gram", "factor"),

@@ -1,13 +1,18 @@
 """The command line: what reaches the model, and what reaches the user when something is wrong."""
 
 import doctest
+import importlib
+import io
+import json
 import os
 import subprocess
 import sys
+import tomllib
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 import mixfit
@@ -204,6 +209,79 @@ def test_usage_names_the_command_and_its_arguments(capsys):
     usage = capsys.readouterr().out
     for word in ("python -m mixfit", "FORMULA", "DATA", "--ml", "--family", "--n-agq", "--method", "--weights"):
         assert word in usage
+    for word in ("--version", "--json", "--out", "--predict"):
+        assert word in usage
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        command.main(["--version"])
+    assert exit_.value.code == 0
+    assert capsys.readouterr().out == f"mixfit {mixfit.__version__}\n"
+
+
+def test_the_command_is_declared():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    module, _, function = project["scripts"]["mixfit"].partition(":")
+    assert getattr(importlib.import_module(module), function) is command.main
+
+
+def test_estimates_as_json(capsys):
+    told = json.loads(run_quietly(capsys, "--json", "--ddf", "z"))
+    assert told["formula"] == FORMULA
+    fixed = told["estimates"][0]
+    assert fixed["estimate"] == mixfit.mixed(FORMULA, datasets.load("pulp")).fit().params.iloc[0]
+    assert "p.value" in fixed
+    with pytest.raises(SystemExit):
+        command.main([FORMULA, "pulp", "--json", "--predict", "pulp"])
+
+
+@pytest.mark.parametrize(("name", "begins"), [("t.tex", "\\begin{"), ("t.md", "|"), ("t.txt", "-"), ("t.html", "<")])
+def test_a_table_in_a_file(capsys, tmp_path, name, begins):
+    summary = run_quietly(capsys, "--out", str(tmp_path / name))
+    assert summary.startswith("Linear mixed model")
+    assert (tmp_path / name).read_text(encoding="utf-8").startswith(begins)
+
+
+def test_a_table_that_cannot_be_written(capsys, tmp_path):
+    assert "ends in none of" in failure(capsys, FORMULA, "pulp", "--out", str(tmp_path / "t.docx"))
+    assert failure(capsys, FORMULA, "pulp", "--out", str(tmp_path / "none" / "t.tex")).startswith("Cannot write ")
+
+
+def test_predictions_of_new_rows(capsys, tmp_path):
+    new = pd.DataFrame({"operator": ["a", "z"], "comment": ["known", "new, and with a comma"]})
+    new.to_csv(tmp_path / "new.csv", index=False)
+    told = pd.read_csv(io.StringIO(run_quietly(capsys, "--predict", str(tmp_path / "new.csv"))))
+    assert told[["operator", "comment"]].equals(new)
+    fit = mixfit.mixed(FORMULA, datasets.load("pulp")).fit()
+    assert told["fitted"].to_list() == fit.predict(new, allow_new_levels=True).to_list()
+    assert told["fitted"][1] == fit.params.iloc[0]
+    told.to_csv(tmp_path / "twice.csv", index=False)
+    assert "a column 'fitted' already" in failure(capsys, FORMULA, "pulp", "--predict", str(tmp_path / "twice.csv"))
+    assert "did you mean 'pulp'?" in failure(capsys, FORMULA, "pulp", "--predict", "plup")
+
+
+def test_predictions_are_of_the_response(capsys):
+    assert command.main([HERDS, "cbpp", "--family", "binomial", "--predict", "cbpp"]) == 0
+    told = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert told["fitted"].between(0.0, 1.0).all()
+    assert command.main(["rating ~ temp + (1|judge)", "wine", "--family", "cumulative", "--predict", "wine"]) == 0
+    told = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert told.filter(like="fitted.").sum(axis=1).to_numpy() == pytest.approx(1.0)
+
+
+def test_a_reader_that_has_had_enough(tmp_path):
+    run = subprocess.run(
+        f"{sys.executable} -m mixfit '{FORMULA}' pulp --json | true; exit ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable="/bin/bash",
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(mixfit.__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (1, "")
 
 
 def test_examples_in_the_docstrings():

@@ -14,6 +14,10 @@ import mixfit
 from mixfit import spellings
 from mixfit.errors import ArgumentError, FitError, MixfitError, UnknownNameError
 from mixfit.helped import Helped, helped
+from mixfit.results.generalized import GeneralizedResults
+from mixfit.results.linear import LinearResults
+from mixfit.results.nonlinear import NonlinearResults
+from mixfit.results.ordinal import OrdinalResults
 
 SLEEP = mixfit.datasets.load("sleepstudy")
 FORMULA = "Reaction ~ Days + (Days | Subject)"
@@ -57,6 +61,19 @@ def herds() -> Any:
         (lambda: sleep().anova(df="residual"), "written ddf="),
         (lambda: herds().predict(typ="response"), "did you mean type="),
         (lambda: mixfit.emmeans(sleep(), "Days", conf_level=0.9), "written level="),
+        (lambda: mixfit.design(FORMULA, SLEEP, params={}), "stated by fixed="),
+        (lambda: mixfit.cross_validate(sleep(), cv=5), "written by="),
+        (lambda: sleep().with_params().power("Days", nsim=10), "written n_sim="),
+        (lambda: sleep().with_params().sample_size("Days", "Subject", power=0.9), "written target="),
+        (lambda: sleep().with_params().power("Days", along="Subject"), "takes numbers of levels by factor"),
+        (lambda: sleep().plot.caterpillar(lvl=0.9), "did you mean level="),
+        (lambda: sleep().plot(), "Figures have names"),
+        (lambda: herds().emmeans("period").pairs(type="response"), "an argument of emmeans()"),
+        (lambda: herds().emmeans("period").contrast("trt.vs.ctrl", ref=2), "'trt.vs.ctrlk'"),
+        (lambda: herds().effects("period", lvl=0.9), "did you mean level="),
+        (lambda: herds().emmeans("period", "herd"), "emmeans() takes specs by place, and by name by=, at="),
+        (lambda: herds().cov_params("CR2"), "takes every argument by its name: conditional="),
+        (lambda: mixfit.table(sleep(), herds()), "table() takes fits by place"),
     ],
 )
 def test_arguments(call: Any, said: str) -> None:
@@ -85,6 +102,9 @@ def test_arguments(call: Any, said: str) -> None:
         ("vcov", "cov_params()"),
         ("formula", "model.formula"),
         ("sumary", "'summary'"),
+        ("vif", "collinearity()"),
+        ("power", "with_params().power(test)"),
+        ("cross_validate", "mixfit.cross_validate(fit)"),
     ],
 )
 def test_attributes_of_fits(name: str, here: str) -> None:
@@ -105,6 +125,10 @@ def test_attributes_of_fits(name: str, here: str) -> None:
         ("VarCorr", "a method of a fit"),
         ("KRmodcomp", "mixfit.kr_modcomp"),
         ("mixd", "mixfit.mixed?"),
+        ("collinearity", "fit().collinearity()"),
+        ("step", "fit().step()"),
+        ("power", "with_params().power(test)"),
+        ("dredge", "mixfit.all_subsets(fit)"),
     ],
 )
 def test_names_of_the_package(name: str, here: str) -> None:
@@ -112,6 +136,53 @@ def test_names_of_the_package(name: str, here: str) -> None:
         getattr(mixfit, name)
     assert here in str(caught.value)
     assert not hasattr(mixfit, name)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: herds().robust("CR2"), "only linear fits have it"),
+        (lambda: sleep().overdispersion(), "only generalized fits have it"),
+        (lambda: sleep().robust("CR2").r2(), "plain.r2, of the fit itself"),
+        (lambda: sleep().plot.residuals(), "did you mean 'residuals_fitted'"),
+        (lambda: mixfit.table(sleep()).to_latex(), "did you mean 'as_latex'"),
+        (lambda: mixfit.lm_list("Reaction ~ Days | Subject", SLEEP).params, "coef()"),
+        (lambda: sleep().with_params().dat, "did you mean 'data'"),
+    ],
+)
+def test_attributes_of_other_objects_and_kinds_of_fits(call: Any, said: str) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        call()
+    assert said in str(caught.value)
+
+
+def test_what_only_some_kinds_of_fits_have_is_said_of_all_of_it() -> None:
+    """Each public name that one kind of fit has and another has not is among those that an error explains."""
+    kinds = {
+        "linear": LinearResults,
+        "generalized": GeneralizedResults,
+        "ordinal": OrdinalResults,
+        "nonlinear": NonlinearResults,
+    }
+    names = {kind: {name for name in dir(owner) if not name.startswith("_")} for kind, owner in kinds.items()}
+    assert names["ordinal"] >= names["generalized"]
+    for name, said in spellings._KINDS.items():
+        have = {kind for kind, own in names.items() if name in own}
+        assert have == set(said.replace(" and", ",").split(", ")) | ({"ordinal"} if said == "generalized" else set())
+    internal = {"variance_information", "family", "family_of", "linear_predictor", "prior", "response_link"}
+    partial = (names["linear"] ^ names["generalized"]) | (names["linear"] - names["nonlinear"])
+    assert partial - internal - {"row_dispersion"} == set(spellings._KINDS)
+
+
+def test_every_function_of_the_package_refuses_names_that_it_does_not_have() -> None:
+    functions = [getattr(mixfit, name) for name in mixfit.__all__ if inspect.isfunction(getattr(mixfit, name))]
+    closed = [
+        f for f in functions if all(p.kind.name != "VAR_KEYWORD" for p in inspect.signature(f).parameters.values())
+    ]
+    assert len(closed) >= 15
+    for function in closed:
+        with pytest.raises(ArgumentError, match=f"{function.__name__}\\(\\) has no argument 'zzz'"):
+            function(zzz=1)
 
 
 @pytest.mark.parametrize(

@@ -57,11 +57,15 @@ def with_gaps(frame):
     return frame
 
 
-def both(formula, frame, tmp_path, chunk=70, **options):
+def streamed(formula, frame, tmp_path, chunk=70, **options):
     rows = pa.Table.from_pandas(frame, preserve_index=False)
     pq.write_table(rows, tmp_path / "rows.parquet", row_group_size=110)
-    memory = mixfit.mixed(formula, rows, **options)
-    return memory, mixfit.mixed(formula, tmp_path / "rows.parquet", chunk_rows=chunk, **options)
+    return mixfit.mixed(formula, tmp_path / "rows.parquet", chunk_rows=chunk, **options)
+
+
+def both(formula, frame, tmp_path, chunk=70, **options):
+    memory = mixfit.mixed(formula, pa.Table.from_pandas(frame, preserve_index=False), **options)
+    return memory, streamed(formula, frame, tmp_path, chunk, **options)
 
 
 def assert_same_fit(memory, stream, reml=True, rtol=1e-8):
@@ -140,6 +144,25 @@ def test_numbers_far_from_zero_lose_nothing(tmp_path):
     assert_allclose(stream.params.iloc[1:], near.params.iloc[1:], rtol=1e-7)
     assert_allclose(stream.sigma, near.sigma, rtol=1e-8)
     assert_allclose(stream.llf, near.llf, rtol=1e-8)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_units_do_not_matter(unit, tmp_path):
+    frame = table()
+    frame["x"] *= unit
+    memory, stream = both("y ~ x + (x | g)", frame, tmp_path)
+    a, b = memory.fit(), stream.fit()
+    assert_allclose(b.params, a.params, rtol=1e-8)
+    assert_allclose(b.bse, a.bse, rtol=1e-8)
+    assert_allclose(b.llf, a.llf, rtol=1e-8)
+
+
+@pytest.mark.parametrize("row", [0, 301])
+def test_an_infinite_covariate_is_named(row, tmp_path):
+    frame = table()
+    frame.loc[row, "x"] = np.inf
+    with pytest.raises(DataError, match="Column 'x' of the fixed effects is infinite"):
+        streamed("y ~ x + (1 | g)", frame, tmp_path)
 
 
 def test_columns_that_the_rows_do_not_tell_apart_are_aliased(tmp_path):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.bayes.names import effect_names, group_names, natural_names
+from mixfit.helped import Helped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -124,7 +125,7 @@ class NamedDraws(Mapping[str, "Array"]):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PosteriorDraws:
+class PosteriorDraws(Helped):
     """Draws from the posterior of a mixed model.
 
     Attributes

@@ -200,10 +200,11 @@ class Places:
         return np.asarray(np.array(other, dtype=bool) & np.isfinite(values).all(axis=1))
 
 
-def without_options(given: GivenColumns, name: str) -> None:
-    """Refuse what follows the grouping factor."""
+def without_options(given: GivenColumns, name: str, known: str = "") -> None:
+    """Refuse what follows the grouping factor, and was not read as the option that is `known`."""
     if given.options:
-        raise FormulaError(f"{given.text}: {name}(... | ...) takes no option, and was given {given.options[0]!r}.")
+        none = f"no option but {known}" if known else "no option"
+        raise FormulaError(f"{given.text}: {name}(... | ...) takes {none}, and was given {given.options[0]!r}.")
 
 
 def ordered_levels(given: GivenColumns, name: str) -> Permuted | Places | None:

@@ -18,6 +18,7 @@ from scipy.sparse import csc_array, csr_array, diags_array, eye_array
 
 from mixfit.covariance.relationship import Relationship, listed
 from mixfit.errors import DataError
+from mixfit.helped import helped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,6 +50,7 @@ class Pedigree(Relationship):
         return np.asarray(1.0 + self.inbreeding.reindex(list(self.nodes)).to_numpy(), dtype=float)
 
 
+@helped
 def pedigree(
     frame: Any,
     *,

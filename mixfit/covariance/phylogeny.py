@@ -18,6 +18,7 @@ from scipy.sparse import csc_array, csr_array, diags_array
 
 from mixfit.covariance.relationship import Relationship, listed
 from mixfit.errors import DataError
+from mixfit.helped import helped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,6 +80,7 @@ class _Tree:
     tips: tuple[str, ...]
 
 
+@helped
 def phylogeny(tree: str | pd.DataFrame, *, scale: bool = True) -> Phylogeny:
     """The covariance of the tips of a phylogenetic tree, for ``propto(1 | species, tree)``.
 

@@ -69,7 +69,7 @@ class Spatial(CorrelationStructure):
     @classmethod
     def read(cls, given: GivenColumns) -> tuple[Structure, Recoding | None]:
         """The distinct places."""
-        without_options(given, cls.name)
+        without_options(given, cls.name, "nugget" if given.of_residuals else "")
         positions, recoding = places(given, cls.name)
         if len(positions) < 2:
             raise DataError(f"{given.text}: all rows are at one place, which leaves no distance between any two.")

@@ -74,8 +74,8 @@ def theta_order(structures: Sequence[Structure], n_levels: Sequence[int]) -> NDA
 
 def split_theta(structures: Sequence[Structure], theta: Array) -> list[Array]:
     """The part (..., m_t) of each structure in theta (..., m)."""
-    ends = np.cumsum([structure.n_parameters for structure in structures])[:-1]
-    return np.split(theta, ends, axis=-1)
+    ends = np.cumsum([structure.n_parameters for structure in structures], dtype=np.intp)
+    return np.split(theta, ends, axis=-1)[:-1]
 
 
 def turned(terms: Sequence[Term], points: Sequence[Array]) -> list[Array]:

@@ -14,6 +14,7 @@ from mixfit.covariance.templates import expand
 from mixfit.design.across import refuse_related
 from mixfit.fitted.draws import independent
 from mixfit.fitted.ranef import coef, ranef
+from mixfit.fitted.saved import save
 from mixfit.fitted.simulate import simulate
 from mixfit.fitted.singular import any_singular, undetermined
 from mixfit.helped import Helped
@@ -54,6 +55,7 @@ class Fitted(Helped):
     ranef = ranef
     coef = coef
     simulate = simulate
+    save = save
 
     def _series(self, values: object) -> pd.Series[float]:
         return pd.Series(np.asarray(values, dtype=np.float64), index=self._names)

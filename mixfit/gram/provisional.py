@@ -81,7 +81,11 @@ def provisional_columns(columns: Array) -> Array:
 def provisional(X: Array, y: Array) -> Provisional:
     """A basis from some rows, X (m, c) and y (m,)."""
     P = provisional_columns(X)
-    gamma = np.asarray(np.linalg.lstsq(X @ P, y, rcond=None)[0], dtype=float)
+    columns = X @ P
+    # Of a column that earlier ones determine rounding is left, which the response must not be fitted by.
+    some = np.linalg.norm(columns, axis=0) > RANK_TOLERANCE * np.sqrt(len(X))
+    gamma = np.zeros(len(P))
+    gamma[some] = np.linalg.lstsq(columns[:, some], y, rcond=None)[0]
     scale = float(np.sqrt(np.mean(Provisional(P, gamma, 1.0).rows(X, y)[-1] ** 2)))
     if not scale > PERFECT_FIT * float(np.sqrt(np.mean(y**2))):
         # These rows tell nothing of the residuals: their unit is then that of y.
@@ -137,7 +141,8 @@ def exact_columns(corner: Array, basis: Provisional, square: float, squares: Arr
     back = solve_triangular(basis.P, np.eye(c)) if c else np.empty((0, 0))
     lengths = np.sqrt(np.maximum(np.einsum("ij,ij->j", back, corner[:c, :c] @ back), 0.0))
     lengths[lengths <= RANK_TOLERANCE * np.sqrt(squares)] = 0.0
-    kept, low, is_safe = _sequential_cholesky(corner[:c, :c], lengths)
+    # P is triangular: what earlier columns leave of a column is back_jj times what they leave of the provisional one.
+    kept, low, is_safe = _sequential_cholesky(corner[:c, :c], lengths / np.abs(back.diagonal()))
     p = len(kept)
     # Q'[X~ y~]
     shares = solve_triangular(low, corner[kept], lower=True) if p else np.empty((0, c + 1))
@@ -161,7 +166,7 @@ def exact_columns(corner: Array, basis: Provisional, square: float, squares: Arr
 def _sequential_cholesky(gram: Array, lengths: Array) -> tuple[NDArray[np.intp], Array, bool]:
     """Columns that earlier ones leave something of, their Cholesky factor, and whether it kept its digits.
 
-    `lengths` (c,) are those of the columns before they were made almost orthogonal.
+    `lengths` (c,) are those of the columns before they were made almost orthogonal, in the unit of what that left.
     """
     kept: list[int] = []
     low = np.zeros(gram.shape)
@@ -187,7 +192,7 @@ def exact_term(squares: Array, P: Array, n: int, invariance: Invariance) -> tupl
     back = solve_triangular(P, np.eye(len(P)))
     lengths = np.sqrt(np.maximum(np.einsum("ij,ij->j", back, squares @ back), 0.0))
     # Of a column that earlier ones determine nothing is left but rounding.
-    some = np.sqrt(squares.diagonal()) > RANK_TOLERANCE * lengths
+    some = np.abs(back.diagonal()) * np.sqrt(squares.diagonal()) > RANK_TOLERANCE * lengths
     squares = np.where(np.outer(some, some), squares, 0.0)
     norms = np.sqrt(squares.diagonal())
     norms[norms == 0.0] = np.sqrt(n)

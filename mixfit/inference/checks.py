@@ -236,10 +236,12 @@ def _cooks(fit: Fit) -> tuple[str, pd.Series[float] | None]:
     large = [name for name, q in factors.items() if q >= _FEWEST_GROUPS]
     by = min(large, key=factors.__getitem__) if large else max(factors, key=factors.__getitem__)
     try:
-        return by, cooks_distance(fit, by)
+        distances = cooks_distance(fit, by)
     except FitError:
         # Correlated residuals, related levels, ordered categories: deletion without refits is not for these.
         return by, None
+    # Of a model without fixed effects there is none.
+    return by, None if distances.isna().all() else distances
 
 
 def _modes(fit: Fit) -> dict[str, Array]:

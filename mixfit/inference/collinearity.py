@@ -133,9 +133,7 @@ def collinearity(fit: Fit, *, level: float | None = None, predictor: str = MEAN)
     columns = {t.name: _of_term(t, place, free) for t in structure.terms if t.factors}
     columns = {name: own_columns for name, own_columns in columns.items() if own_columns}
     if len(columns) < 2:
-        raise FitError(
-            f"The fixed part has {len(columns)} terms beside the constant: what terms have in common takes two."
-        )
+        raise FitError(f"What terms have in common takes two beside the constant; the fixed part has {len(columns)}.")
     used = np.concatenate([np.array(c) for c in columns.values()])
     correlation = wald.correlation(covariance[np.ix_(used, used)])
     factors = np.array([inflation(correlation, np.isin(used, c)) for c in columns.values()])

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.brief import brief
 from mixfit.design.across import refuse_given, refuse_related
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_linear
@@ -67,7 +66,8 @@ class ConditionalAIC:
     df: float
     hat_trace: float
 
-    __repr__ = brief
+    def __repr__(self) -> str:
+        return f"<ConditionalAIC: caic {self.caic:.6g}, llf {self.llf:.6g}, df {self.df:.6g}>"
 
     @property
     def caic(self) -> float:

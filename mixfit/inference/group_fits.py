@@ -10,6 +10,7 @@ import pandas as pd
 from mixfit import wald
 from mixfit.arguments import check_flag
 from mixfit.defaults import coverage
+from mixfit.helped import Helped
 from mixfit.tables.layout import shown
 from mixfit.tables.table import Table
 
@@ -20,7 +21,7 @@ _SHOWN = 20
 
 
 @dataclass(frozen=True, eq=False)
-class FitsByGroup:
+class FitsByGroup(Helped):
     """Least squares within each level of a factor.
 
     Attributes

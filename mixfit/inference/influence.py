@@ -157,7 +157,7 @@ def partition(by: str | ArrayLike, design: Design) -> tuple[str, Index, pd.Index
                 codes, levels = term.written.codes, term.written.levels
                 seen = np.bincount(codes, minlength=len(levels)) > 0
                 return term.grouping.name, (np.cumsum(seen) - 1)[codes], levels[seen]
-        names = ", ".join(dict.fromkeys(repr(term.grouping.name) for term in design.random))
+        names = ", ".join(dict.fromkeys(repr(term.grouping.name) for term in design.random)) or "none"
         raise DataError(f"by={by!r} is neither 'observation' nor a grouping factor of the model, which has {names}.")
     codes, labels = pd.factorize(pd.Series(by), sort=True)
     if len(codes) != n:

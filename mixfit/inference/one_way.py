@@ -12,6 +12,7 @@ from scipy.special import fdtrc
 from mixfit.design.build import build
 from mixfit.errors import DesignError, FormulaError
 from mixfit.formula import parse
+from mixfit.helped import helped
 from mixfit.tables.numbers import format_common
 from mixfit.tables.table import Table
 
@@ -142,6 +143,7 @@ class SumsOfSquares(NamedTuple):
     within: float
 
 
+@helped
 def anova_estimator(
     formula: str,
     data: Any,

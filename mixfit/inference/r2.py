@@ -37,6 +37,7 @@ __all__ = [
     "r2_of",
 ]
 
+_TRIALS = "(of proportions of {:.4g} trials on average; per_trial=True has those of single trials)"
 _SINGULAR = "(singular fit: a random effect of no variance counts as zero)"
 
 
@@ -52,7 +53,8 @@ class _Printed:
     def __str__(self) -> str:
         width = max(len(name) for name, _ in self._numbers()) + 2
         lines = [f"{name.rjust(width)}: {value:.3f}" for name, value in self._numbers()]
-        notes = [_SINGULAR] if self.variances.singular else []
+        notes = [_TRIALS.format(self.variances.trials)] if self.variances.trials > 1.0 else []
+        notes += [_SINGULAR] if self.variances.singular else []
         return "\n".join([self._title, "", *lines, *notes])
 
     __repr__ = __str__

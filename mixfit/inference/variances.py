@@ -47,6 +47,8 @@ class VarianceComponents:
         Variance of the random effects that single observations have, which count as residual.
     singular : bool
         Whether a random effect has no variance or is determined by others.
+    trials : float
+        Trials of a row, on average, whose proportion of successes a binomial response is.
     """
 
     fixed: float
@@ -55,6 +57,7 @@ class VarianceComponents:
     distribution: float
     dispersion: float
     singular: bool
+    trials: float = 1.0
 
     @property
     def residual(self) -> float:
@@ -123,6 +126,7 @@ def variance_components(fit: Fit, per_trial: bool = False) -> VarianceComponents
         distribution=_residual_variance(fit, per_trial),
         dispersion=dispersion,
         singular=fit.is_singular,
+        trials=_trials(fit, per_trial) if is_generalized(fit) and fit.model.family.name == "binomial" else 1.0,
     )
 
 
@@ -153,8 +157,7 @@ def distribution_variance(fit: GeneralizedFit, per_trial: bool = False) -> float
     FitError
         For a family and link without one.
     """
-    weights = fit.model.design.weights
-    trials = 1.0 if per_trial or weights is None else float(np.mean(weights))
+    trials = _trials(fit, per_trial)
     if fit.estimate.further:
         raise FitError(
             "ICC and R2 are for models of the mean alone, and this one has zi= or dispersion=: no "
@@ -167,6 +170,12 @@ def distribution_variance(fit: GeneralizedFit, per_trial: bool = False) -> float
         f"No distribution-specific variance is known for the family {fit.model.family!r}: ICC and R2 are for "
         "gaussian(identity), binomial(logit, probit, cloglog), poisson(log, sqrt), nbinom2(log) and gamma(log)."
     )
+
+
+def _trials(fit: GeneralizedFit, per_trial: bool) -> float:
+    """Mean number of trials of a row, or one."""
+    weights = fit.model.design.weights
+    return 1.0 if per_trial or weights is None else float(np.mean(weights))
 
 
 def _null_mean(fit: GeneralizedFit) -> float:

@@ -12,6 +12,7 @@ import pandas as pd
 from mixfit.arguments import check_flag
 from mixfit.errors import ArgumentError, FitError, MixfitError
 from mixfit.fitted import singular as singularity
+from mixfit.helped import helped
 from mixfit.inference.profiles.parameters import parameter_array, parameter_names, parameter_values
 from mixfit.inference.refit import mapped, progress_bar
 from mixfit.lmm.batch.estimate import Batch
@@ -53,6 +54,7 @@ class _Part:
     failures: dict[int, str]
 
 
+@helped
 def fit_many(
     formula: str,
     data: Any,

@@ -11,6 +11,7 @@ from mixfit.design.columns import Columns
 from mixfit.errors import FormulaError, ParameterError
 from mixfit.families.resolve import resolve_family
 from mixfit.fitted.stated import slots
+from mixfit.helped import helped
 from mixfit.model.mixed import mixed
 from mixfit.planning.parameters import read_parameters
 from mixfit.results.planned import planned
@@ -33,6 +34,7 @@ _RESPONSE = "response"
 _PLACEHOLDER_SEED = 0
 
 
+@helped
 def design(
     formula: str,
     data: Any,

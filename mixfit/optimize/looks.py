@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mixfit.errors import FitError
 from mixfit.optimize.criterion import by_value, values
 from mixfit.optimize.descent import Descent, run
@@ -73,6 +75,7 @@ def search_from_all(
     found = [own]
     with suppress(FitError):
         found = by_value([own, *values(criterion, places)])
+    found = [place for place in found if np.isfinite(place.value)] or [own]
     n_places = len(starts) + len(places)
     best = _begun(criterion, found[0])
     searches, several, agreed = [best], False, 0

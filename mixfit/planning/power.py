@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,7 +21,7 @@ from mixfit.tables.table import Framed, Table
 from mixfit.wald import wilson
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -205,6 +206,10 @@ def entropy_of(seed: int | np.random.Generator | None) -> int:
 
 def _read_axes(along: Mapping[str, Sequence[Any]] | None) -> dict[str, list[Any]]:
     """The places of every axis: numbers of levels, or tuples of their values."""
+    if along is not None and not isinstance(along, Mapping):
+        raise ArgumentError(
+            f"along= takes numbers of levels by factor, such as {{'Subject': [20, 40]}}, not {along!r}."
+        )
     return {name: [_place(name, place) for place in _listed(name, places)] for name, places in (along or {}).items()}
 
 

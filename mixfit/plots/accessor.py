@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, NoReturn, ParamSpec, TypeVar
 
+from mixfit.errors import ArgumentError
+from mixfit.helped import Helped, helped
 from mixfit.plots.categories import category_probabilities
 from mixfit.plots.coefficient_plots import coefficients, effect_correlations
 from mixfit.plots.distribution_plots import (
@@ -36,6 +38,8 @@ Answer = TypeVar("Answer")
 
 
 def _method(function: Callable[Concatenate[Fit, P], Answer]) -> Callable[Concatenate[Plots, P], Answer]:
+    function = helped(function)
+
     @wraps(function)
     def method(self: Plots, /, *args: P.args, **kwargs: P.kwargs) -> Answer:
         return function(self._fit, *args, **kwargs)
@@ -43,7 +47,7 @@ def _method(function: Callable[Concatenate[Fit, P], Answer]) -> Callable[Concate
     return method
 
 
-class Plots:
+class Plots(Helped):
     """The functions of `mixfit.plots` that draw a fit, with the fit filled in.
 
     Parameters
@@ -62,6 +66,18 @@ class Plots:
 
     def __init__(self, fit: Fit) -> None:
         self._fit = fit
+
+    def __call__(self, *_: object, **options: object) -> NoReturn:
+        """There is no plot of everything.
+
+        Raises
+        ------
+        ArgumentError
+            Always.
+        """
+        raise ArgumentError(
+            "Figures have names, such as plot.residuals_fitted(); check_model().plot() has six of them."
+        )
 
     def __repr__(self) -> str:
         return f"<Plots of {self._fit!r}: {', '.join(name for name in dir(self) if not name.startswith('_'))}>"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mixfit.design.censored import refuse_censored
 from mixfit.errors import DataError, FitError
-from mixfit.fitted.protocols import is_linear
+from mixfit.fitted.protocols import is_generalized, is_linear
 from mixfit.plots.figure import BLUE, GREEN, RED, panels, texts, thin_labels
 from mixfit.plots.random_effects import choose_factor, response_name
 from mixfit.report.augment import model_frame, used_rows
@@ -92,6 +92,10 @@ def group_curves(fit: Fit, x: str, grouping: Grouping, shown: NDArray[np.intp], 
         For a column that is not there.
     """
     design = fit.model.design
+    if is_generalized(fit) and fit.model.family.kind == "ordinal":
+        raise FitError(
+            "Ordered categories have a probability each and no one line for a group: see plot.category_probabilities()."
+        )
     frame = model_frame(design) if data is None else used_rows(data, design)
     if x not in frame:
         known = ", ".join(map(repr, map(str, frame.columns)))

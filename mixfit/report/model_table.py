@@ -13,6 +13,7 @@ from mixfit.arguments import check_count, check_flag
 from mixfit.defaults import coverage
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized, is_linear
+from mixfit.helped import Helped, helped
 from mixfit.report.model_rows import BELOW, STATISTICS, Layout, estimates, random_rows, statistic_rows
 from mixfit.report.text import FURTHER
 from mixfit.tables import printers
@@ -31,7 +32,7 @@ _LEGEND = "*** p < 0.001, ** p < 0.01, * p < 0.05, + p < 0.1"
 
 
 @dataclass(frozen=True, eq=False)
-class ModelTable:
+class ModelTable(Helped):
     """Models side by side. Prints as text, shows as HTML in a notebook.
 
     Attributes
@@ -124,6 +125,7 @@ class ModelTable:
         return self.as_latex()
 
 
+@helped
 def table(
     fits: Any,
     *,

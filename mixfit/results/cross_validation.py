@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from mixfit.helped import helped
 from mixfit.inference.crossvalidation.validate import Validation, validate
 from mixfit.plots.calibration import calibration
 
@@ -55,6 +56,7 @@ class CrossValidation(Validation):
         return calibration(self, bins=bins, level=level, ax=ax)
 
 
+@helped
 def cross_validate(
     model: Any,
     by: Any = "observation",

@@ -31,6 +31,7 @@ from mixfit.inference.r2 import icc, r2
 from mixfit.inference.re_pca import re_pca
 from mixfit.inference.standardize import standardize
 from mixfit.plots.accessor import Plots
+from mixfit.report.as_json import to_json
 from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
@@ -89,6 +90,7 @@ class GeneralizedResults(FittedGeneralized):
     tidy = tidy
     glance = glance
     augment = augment
+    to_json = to_json
 
     anova = anova
     contest = contest

@@ -33,6 +33,7 @@ from mixfit.inference.re_pca import re_pca
 from mixfit.inference.robust.covariance import cov_params
 from mixfit.inference.standardize import standardize
 from mixfit.plots.accessor import Plots
+from mixfit.report.as_json import to_json
 from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
@@ -96,6 +97,7 @@ class LinearResults(FittedLinear):
     tidy = tidy
     glance = glance
     augment = augment
+    to_json = to_json
 
     anova = anova
     contest = contest

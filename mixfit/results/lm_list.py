@@ -12,6 +12,7 @@ from mixfit.design.some_rows import some_rows
 from mixfit.errors import FormulaError
 from mixfit.formula import parse
 from mixfit.formula.structured import masked
+from mixfit.helped import helped
 from mixfit.inference.group_fits import FitsByGroup
 from mixfit.lmm.by_group import fit_groups
 from mixfit.plots.coefficients_by_group import coefficients_by_group
@@ -67,6 +68,7 @@ class LmList(FitsByGroup):
         return coefficients_by_group(self, level=level, pool=pool, sort=sort, axes=axes)
 
 
+@helped
 def lm_list(
     formula: str,
     data: Any,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mixfit.helped import Helped
 from mixfit.tables.table import Table
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _REASONS = 5
 
 
 @dataclass(frozen=True, eq=False)
-class ManyFits:
+class ManyFits(Helped):
     """Estimates of one formula for many keys: groups of rows, or responses.
 
     Attributes

@@ -12,6 +12,7 @@ from mixfit.fitted.generalized import FittedGeneralized
 from mixfit.fitted.linear import FittedLinear
 from mixfit.fitted.protocols import is_linear
 from mixfit.fitted.stated import slots, stated_estimate, stated_values
+from mixfit.helped import Helped
 from mixfit.planning.encodings import check_encodings
 from mixfit.planning.extend import extend
 from mixfit.planning.parameters import read_parameters
@@ -32,7 +33,7 @@ __all__ = ["Plan", "planned", "with_params"]
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Plan(Helped):
     """A model with stated parameters, of rows that need no response.
 
     Attributes

@@ -12,7 +12,7 @@ import pandas as pd
 from mixfit.defaults import coverage
 from mixfit.errors import FitError
 from mixfit.fitted.linear import FittedLinear
-from mixfit.inference.fixed_effects import tables
+from mixfit.inference.fixed_effects import claims, tables
 from mixfit.inference.means.avg_comparisons import avg_comparisons
 from mixfit.inference.means.avg_predictions import avg_predictions
 from mixfit.inference.means.avg_slopes import avg_slopes
@@ -198,6 +198,30 @@ class RobustResults(FittedLinear):
         """
         return _without_squares(tables.contest(self, L, ddf=ddf, rhs=rhs, joint=joint, level=level))
 
+    def test(self, hypotheses: str | Sequence[str], *, ddf: _Tests = "satterthwaite") -> claims.StatementTests:
+        """Test statements on the fixed effects that are written as text, by the robust covariance.
+
+        Parameters
+        ----------
+        hypotheses : str or sequence of str
+            As of ``test`` of other fits.
+        ddf : {"auto", "satterthwaite", "z"}
+
+        Returns
+        -------
+        StatementTests
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+        >>> round(fit.robust("CR2").test("Days > 8").pvalue, 4)
+        0.0644
+        """
+        found = claims.statement_tests(self, hypotheses, ddf=ddf)
+        return found if found.equalities is None else replace(found, equalities=_without_squares(found.equalities))
+
     def anova(self, type: int | str = 3) -> Table:  # noqa: A002
         """Test every term of the fixed part, as `contest` tests several rows together.
 
@@ -299,8 +323,8 @@ def robust(fit: LinearFit, kind: str = "CR2", *, cluster: str | ArrayLike | None
     Returns
     -------
     RobustResults
-        With ``summary``, ``ttest``, ``contest``, ``anova``, ``conf_int``, ``tidy``, ``emmeans``, ``emtrends``,
-        ``joint_tests``, ``effects``, ``avg_predictions``, ``avg_comparisons`` and ``avg_slopes``.
+        With ``summary``, ``ttest``, ``contest``, ``test``, ``anova``, ``conf_int``, ``tidy``, ``emmeans``,
+        ``emtrends``, ``joint_tests``, ``effects``, ``avg_predictions``, ``avg_comparisons`` and ``avg_slopes``.
 
     Raises
     ------

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from mixfit.helped import Helped
 from mixfit.tables.layout import lay_out
 from mixfit.tables.numbers import LEGEND, fixed_decimals, format_common, format_p_values, stars, zap_small
 
@@ -21,7 +22,7 @@ __all__ = ["Framed", "Table", "html_table"]
 _DIGITS = 5
 
 
-class Framed:
+class Framed(Helped):
     """The part of an object that gives the numbers it shows."""
 
     frame: pd.DataFrame

@@ -158,7 +158,7 @@ def test_groups_against_the_evidence_without_the_group():
 def herds():
     cbpp = mixfit.datasets.load("cbpp")
     formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
-    return mixfit.mixed(formula, cbpp, family="binomial").fit().sample(seed=1, draws=400)
+    return mixfit.mixed(formula, cbpp, family="binomial").fit().sample(seed=1, draws=2000)
 
 
 def test_left_out_of_a_generalized_model(herds):
@@ -194,9 +194,9 @@ def test_sums_of_a_generalized_model(herds):
 
 
 def test_waic_is_of_the_draws(herds):
-    found, eta = herds.waic(), herds.fit.model.exog @ herds.kept.beta.reshape(400, -1).T
+    found, eta = herds.waic(), herds.fit.model.exog @ herds.kept.beta.reshape(2000, -1).T
     codes = herds.fit.model.design.random[0].grouping.codes
-    eta = eta + herds.kept.effects[0].reshape(400, -1).T[codes]
+    eta = eta + herds.kept.effects[0].reshape(2000, -1).T[codes]
     y, size = herds.fit.model.design.y, herds.fit.prior
     log_density = binom(size[:, None], 1 / (1 + np.exp(-eta))).logpmf((y * size)[:, None])
     assert_allclose(found.rows["p"], log_density.var(axis=1, ddof=1))

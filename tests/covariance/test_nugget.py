@@ -136,3 +136,11 @@ def test_places_that_differ_behind_the_sixth_digit_have_names_of_their_own() -> 
     assert mixfit.mixed("y ~ x", frame, residual="car1(t | g)").fit().converged
     names = mixfit.mixed("y ~ x + ou(0 + t | g)", frame).design.random[0].columns
     assert len(set(names)) == 160
+
+
+def test_another_option_is_told_from_the_nugget() -> None:
+    teeth = mixfit.datasets.load("orthodont")
+    with pytest.raises(FormulaError, match="takes no option but nugget, and was given 'nugt'"):
+        mixfit.mixed("distance ~ age", teeth, residual="ou(age | Subject, nugt)")
+    with pytest.raises(FormulaError, match="takes no option, and was given 'nugget'"):
+        mixfit.mixed("distance ~ age", teeth, residual="ar1(age | Subject, nugget)")

@@ -73,6 +73,27 @@ def test_rows_that_are_unlike_the_others_ask_for_a_second_pass():
     assert_allclose(found.fixed.triangle, fixed.triangle, rtol=1e-9, atol=1e-9 * np.abs(fixed.triangle).max())
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_what_is_aliased_does_not_depend_on_units(unit):
+    X, y = data()
+    X = np.column_stack([X, 2.0 * X[:, 1] - X[:, 0]]) * np.array([1.0, *np.full(5, unit)])
+    found, _ = exact(X, y, np.arange(0, 4000, 50))
+    assert found.fixed.kept.tolist() == [0, 1, 2, 3, 4]
+    P = provisional_columns(X[::50])
+    C, R = exact_term((X @ P).T @ (X @ P), P, len(X), Invariance.ANY_BASIS)
+    assert_allclose(X @ P @ C @ R, X, atol=1e-6 * max(unit, 1.0))
+
+
+def test_rounding_that_is_left_of_a_column_takes_nothing_from_the_response():
+    X, y = data()
+    rng = np.random.default_rng(1)
+    X = np.column_stack([X, X[:, 1] + 1e-10 * rng.normal(size=len(X))])
+    found, _ = exact(X, y, np.arange(20))
+    squares = np.linalg.lstsq(X[:, :5], y)[1]
+    assert found.fixed.kept.tolist() == [0, 1, 2, 3, 4]
+    assert_allclose(found.response.scale**2, squares, rtol=1e-9)
+
+
 def test_a_response_that_the_columns_explain_has_no_residual():
     X, _ = data()
     assert exact(X, X @ np.arange(5.0), np.arange(0, 4000, 50))[0].response is None

@@ -81,7 +81,7 @@ def test_words() -> None:
 def test_refusals() -> None:
     sleep = mixfit.datasets.load("sleepstudy")
     fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
-    with pytest.raises(FitError, match="1 terms beside the constant"):
+    with pytest.raises(FitError, match="two beside the constant; the fixed part has 1"):
         fit.collinearity()
     with pytest.raises(ArgumentError, match="level is a number"):
         fit.collinearity(level="zi")

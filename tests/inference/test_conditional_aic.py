@@ -114,3 +114,8 @@ def test_other_models_have_none() -> None:
     sleep = mixfit.datasets.load("sleepstudy")
     with pytest.raises(FitError, match="conditional AIC"):
         mixfit.mixed("Reaction ~ Days", sleep, residual="ar1(Days | Subject)").fit().caic()
+
+
+def test_print() -> None:
+    fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", mixfit.datasets.load("sleepstudy")).fit()
+    assert repr(fit.caic()) == "<ConditionalAIC: caic 1711.52, llf -824.507, df 31.2535>"

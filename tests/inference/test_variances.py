@@ -91,6 +91,15 @@ def test_effects_of_single_rows_count_as_residual() -> None:
     assert variances.random == pytest.approx(sd["BROOD"] ** 2)
 
 
+def test_proportions_say_of_how_many_trials() -> None:
+    """Single trials have the latent variance of the link, as performance's icc up to insight 0.19 has it."""
+    fit = herds()
+    assert "proportions of 15.04 trials on average" in str(fit.icc())
+    assert "trials" not in str(fit.icc(per_trial=True))
+    variance = fit.theta[0] ** 2
+    assert fit.icc(per_trial=True).adjusted == pytest.approx(variance / (variance + np.pi**2 / 3))
+
+
 def test_mean_variance_of_random_slopes() -> None:
     design = Sketch(3, "crossed", 40, ((3, "us"), (2, "diag")), weights=True).design()
     templates = draw_templates(design, np.random.default_rng(1))

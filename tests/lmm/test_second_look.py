@@ -26,6 +26,15 @@ def far_covariate(seed: int, mean: float) -> pd.DataFrame:
     return pd.DataFrame({"y": y, "x": x + mean, "g": g.astype(str), "h": rng.integers(0, 5, 200).astype(str)})
 
 
+@pytest.mark.parametrize("random", ["(1 | g) + (x | g)", "(x | g) + (1 | g)", "(1 | g) + (x || g)"])
+def test_places_where_the_criterion_has_no_value_are_passed_by(random: str) -> None:
+    data = far_covariate(1, 0.0)
+    fit = mixfit.mixed(f"y ~ x + {random}", data).fit()
+    plain = mixfit.mixed(f"y ~ x + {'(x || g)' if '||' in random else '(x | g)'}", data).fit()
+    assert fit.converged
+    assert fit.llf == pytest.approx(plain.llf, abs=1e-6)
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("mean", [10.0, 20.0, 100.0])
 @pytest.mark.parametrize("random", ["(x || g)", "(1 | g) + (0 + x | g) + (1 | h)"])

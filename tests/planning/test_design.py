@@ -198,6 +198,14 @@ def test_predictors_of_zeros_and_dispersion_have_parameters_of_their_own():
     assert_allclose(shares, 1.0 / (1.0 + np.exp([1.0, -1.0])), atol=0.01)
 
 
+def test_a_pilot_whose_zeros_have_no_random_effects_has_its_own_parameters():
+    formula = "count ~ spp + (1 | site)"
+    fit = mixfit.mixed(formula, mixfit.datasets.load("salamanders"), family="nbinom2", zi="~ mined").fit()
+    params = fit.with_params().params
+    assert_allclose(params[["zi:Intercept", "zi:mined[T.no]"]], fit.params_of("zi"))
+    assert_allclose(params[fit.params.index], fit.params)
+
+
 def test_the_pilot_at_its_own_parameters_simulates_what_it_simulates_itself():
     sleep = mixfit.datasets.load("sleepstudy")
     pilot = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()

@@ -212,6 +212,13 @@ def test_typical_rows_keep_their_types() -> None:
     assert rows.dtypes.tolist() == frame.dtypes.tolist()
 
 
+def test_ordered_categories_have_no_line() -> None:
+    fit = mixfit.mixed("rating ~ temp + (1 | judge)", mixfit.datasets.load("wine"), family="cumulative").fit()
+    for draw in (fit.plot.fitted_lines, fit.plot.spaghetti):
+        with pytest.raises(FitError, match="category_probabilities"):
+            draw("temp")
+
+
 def test_what_cannot_be_drawn_is_said() -> None:
     with pytest.raises(FitError, match="no level '999' of Subject"):
         fitted_lines(sleep_fit(), "Days", levels=["308", "999"])

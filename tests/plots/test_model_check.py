@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import pyplot
 
@@ -31,6 +32,14 @@ def test_generalized_panels() -> None:
     axes = cbpp_fit().check_model(n=20, seed=1).plot()
     assert axes[4].get_xlabel() == "uniform quantile"
     assert axes[2].get_title(loc="left") == "Dispersion"
+
+
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
+def test_a_model_without_fixed_effects(family: str) -> None:
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"y": rng.poisson(2.0, 60), "g": np.repeat(np.arange(12), 5)})
+    axes = mixfit.mixed("y ~ 0 + (1 | g)", data, family=family).fit().check_model(n=20, seed=1).plot()
+    assert "not available for this model" in [text.get_text() for text in axes[3].texts]
 
 
 def test_binary_and_count_responses() -> None:

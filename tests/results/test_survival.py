@@ -118,6 +118,14 @@ def test_censoring_travels_through_subsets_updates_and_new_data() -> None:
     assert_allclose(fit.refit(fit.model.endog).llf, fit.llf, rtol=1e-10)
 
 
+def test_a_fit_is_written_and_read_again(tmp_path: Path) -> None:
+    fit = mixfit.mixed(FORMULA, ROWS, family="weibull").fit()
+    fit.save(tmp_path / "times.mixfit")
+    again = mixfit.load(tmp_path / "times.mixfit")
+    assert_array_equal(again.model.endog, fit.model.endog)
+    assert json.loads(again.to_json())["family"].startswith("weibull")
+
+
 def test_predictions_are_mean_times() -> None:
     fit = mixfit.mixed(FORMULA, ROWS, family="lognormal_aft").fit()
     wanted = np.exp(fit.linear_predictor + 0.5 * fit.dispersion**2)

@@ -168,12 +168,12 @@ class Stream:
                 for values in (present.y, present.offset, present.weights)
             )
             assert y is not None
-            if totals is not None:
-                totals.add(environment, y, offset, weights)
             with np.errstate(divide="ignore", invalid="ignore"):
                 new = reader.read(table, wanted)
             Z = tuple(z for z in new.Z if z is not None)
-            self._check(new.X, Z)
+            self.check(new.X, Z)
+            if totals is not None:
+                totals.add(environment, y, offset, weights)
             yield Batch(new.X, y, Z, tuple(code for code in new.codes if code is not None), weights, table)
 
     def with_rows(self, tables: Sequence[pa.Table]) -> Stream:
@@ -181,7 +181,8 @@ class Stream:
         found = self.scan.with_rows(tables)
         return Stream(self.asked, found, replace(_sample(self.asked, found), solver=self.sample.solver))
 
-    def _check(self, X: Array, Z: tuple[Array, ...]) -> None:
+    def check(self, X: Array, Z: tuple[Array, ...]) -> None:
+        """Refuse infinite values, and columns without a value in rows that are used."""
         random = self.sample.random
         parts = [(X, self.sample.exog_names, "the fixed effects")]
         parts += [(z, term.columns, term.text) for z, term in zip(Z, random, strict=True)]
@@ -242,7 +243,9 @@ def open_stream(asked: Asked, na_action: str) -> Stream:
     """
     found = scan(asked, na_action)
     refuse_whole_columns(asked, found.table)
-    return Stream(asked, found, _sample(asked, found))
+    stream = Stream(asked, found, _sample(asked, found))
+    stream.check(stream.sample.X, tuple(term.Z for term in stream.sample.random))
+    return stream
 
 
 def _sample(asked: Asked, found: Scan) -> Design:

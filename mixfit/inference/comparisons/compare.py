@@ -11,6 +11,7 @@ from mixfit import wald
 from mixfit.design.censored import n_censored
 from mixfit.errors import ComparisonError, FitError
 from mixfit.fitted.protocols import is_fit
+from mixfit.helped import helped
 from mixfit.inference.comparisons.candidates import candidate
 from mixfit.inference.comparisons.likelihood_ratio import (
     REFITTED,
@@ -58,6 +59,7 @@ def criterion_weights(values: Array) -> Array:
     return np.asarray(relative / relative.sum())
 
 
+@helped
 def compare(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) -> Table:
     """Compare fits to the same rows, as ``performance::compare_performance``, nested or not.
 

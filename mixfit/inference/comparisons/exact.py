@@ -10,6 +10,7 @@ import numpy as np
 from mixfit.design.across import refuse_given, refuse_related
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_linear
+from mixfit.helped import helped
 from mixfit.inference.comparisons.candidates import candidate, contains_term, outside_columns, single_terms
 from mixfit.inference.comparisons.drop1 import columns_without
 from mixfit.inference.comparisons.exact_null import ExactNull, draw_null, spectrum
@@ -99,6 +100,7 @@ class ExactTest:
     __repr__ = __str__
 
 
+@helped
 def exact_rlrt(
     m: LinearFit,
     mA: LinearFit | None = None,
@@ -169,6 +171,7 @@ def exact_rlrt(
     return _test("RLRT", statistic, null, n_sim, seed, tested.model.formula_text, notes, keep_sample)
 
 
+@helped
 def exact_lrt(
     m: LinearFit,
     m0: Any = None,

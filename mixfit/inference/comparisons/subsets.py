@@ -16,6 +16,7 @@ from mixfit.errors import ArgumentError, ComparisonError
 from mixfit.fitted.protocols import is_linear
 from mixfit.formula import parse
 from mixfit.formula.update import written
+from mixfit.helped import Helped, helped
 from mixfit.inference.comparisons.terms import fixed_terms
 from mixfit.tables.layout import shown
 from mixfit.tables.table import Table
@@ -37,7 +38,7 @@ _SHOWN = 20
 
 
 @dataclass(frozen=True, eq=False)
-class Subsets:
+class Subsets(Helped):
     """Models with some of the fixed terms of another, the best first.
 
     Attributes
@@ -152,6 +153,7 @@ class Subsets:
         return self.table().as_html()
 
 
+@helped
 def all_subsets(fit: Fit, *, keep: Sequence[str] = (), cap: int = 1000) -> Subsets:
     """Fit every model with some of the fixed terms, as MuMIn's ``dredge``.
 

@@ -12,6 +12,7 @@ from mixfit.defaults import coverage
 from mixfit.design.censored import refuse_censored
 from mixfit.errors import ArgumentError
 from mixfit.fitted.protocols import is_fit, is_generalized, is_linear
+from mixfit.helped import Helped
 from mixfit.inference.crossvalidation.predictions import predict_left_out
 from mixfit.inference.crossvalidation.scores import (
     Scored,
@@ -38,7 +39,7 @@ _SHOWN = 20
 
 
 @dataclass(frozen=True, eq=False)
-class Validation:
+class Validation(Helped):
     """Predictions of rows from others, and their scores.
 
     Attributes

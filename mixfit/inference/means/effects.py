@@ -13,6 +13,7 @@ from mixfit.design.censored import n_censored
 from mixfit.design.transformation import Transformation
 from mixfit.design.types import MEAN
 from mixfit.errors import FitError
+from mixfit.helped import helped
 from mixfit.inference.means.emmeans import emmeans
 from mixfit.inference.means.grid_variables import grid_variables
 from mixfit.inference.means.linear_functions import by_groups
@@ -89,6 +90,7 @@ class EffectCurves(Framed):
         return as_html(self._printed(), self.by, self.means.notes)
 
 
+@helped
 def effects(
     fit: Fit,
     x: str,

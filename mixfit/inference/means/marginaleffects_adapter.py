@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from mixfit.errors import FitError
+from mixfit.helped import helped
 
 if TYPE_CHECKING:
     from mixfit.fitted.protocols import Fit
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["marginaleffects_adapter"]
 
 
+@helped
 def marginaleffects_adapter(
     fit: Fit,
     *,

@@ -37,6 +37,8 @@ __all__ = [
 
 # Rows with all their covariances: 800 MB at 10,000.
 _LARGEST = 10_000
+# Of formulas: a name with one of them was meant as several.
+_OPERATORS = "*:|+"
 Weights = Literal["equal", "proportional", "outer", "cells", "flat"]
 
 
@@ -110,7 +112,8 @@ def reference_grid(
     for name in (*focal, *nuisance):
         if name not in variables:
             known = ", ".join(variables) or "none"
-            raise FitError(f"{name!r} is no variable of the fixed effects ({known}).")
+            several = f" Several are a formula, '~ {name}', or a list." if set(_OPERATORS) & set(name) else ""
+            raise FitError(f"{name!r} is no variable of the fixed effects ({known}).{several}")
     # slowest first, so that the focal variables vary within each combination of the others
     others = [variable for name, variable in variables.items() if name not in (*focal, *nuisance)]
     order = [*(variables[name] for name in focal), *reversed(others)]

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClusterMoments", "cluster_moments"]
 
-# Eigenvalues of a cluster's residual covariance below this share of its largest are directions that the fixed effects
+# Eigenvalues of a cluster's residual covariance below this share of its errors' are directions that the fixed effects
 # explain wholly: rounding leaves some 1e-15 of them, and a residual of any use leaves far more.
 _EXPLAINED = 1e-10
 # Rows of a cluster beyond which its matrices take minutes and gigabytes: 0.3 GB each and some 60 seconds at 6,000.
@@ -208,15 +208,17 @@ def _target_adjusted(rows: _Rows, fit: LinearFit, bread: Array, n_clusters: int)
         )
     scores, spread, cross = np.zeros((n_clusters, p)), np.zeros((n_clusters, p, p)), np.zeros((n_clusters, p, p))
     for at in batches(rows.cluster, np.ones(n_clusters, dtype=bool), p):
-        groups = rows.cluster[at[:, 0]]
-        values = np.moveaxis(np.where(at >= 0, rows.values[:, at], 0.0), 0, -1)
+        groups, present = rows.cluster[at[:, 0]], at >= 0
+        values = np.moveaxis(np.where(present, rows.values[:, at], 0.0), 0, -1)
         colour = _colour(rows, fit, at)
         X, e = colour @ values[..., :p], (colour @ values[..., p, None])[..., 0]
         variance = colour @ _given_random(rows, values[..., p + 1 :], at) @ colour.swapaxes(1, 2)
         low = np.linalg.cholesky(variance)
         left = low.swapaxes(1, 2) @ (variance - X @ bread @ X.swapaxes(1, 2)) @ low
         root, vectors = np.linalg.eigh(left)
-        explained = root <= _EXPLAINED * root[:, -1:]
+        # Of L'V L alone, which is where nothing is explained: a cluster may be explained wholly.
+        unexplained = np.where(present, (low.swapaxes(1, 2) @ low) ** 2 @ np.ones(at.shape[1]), 0.0).max(axis=1)
+        explained = root <= _EXPLAINED * unexplained[:, None]
         inverse = np.where(explained, 0.0, 1.0 / np.sqrt(np.where(explained, 1.0, root)))
         half = low @ vectors
         # A = L (L'(V - X M X')L)^{-1/2} L', F = A V^{-1} X

@@ -224,3 +224,9 @@ def test_other_models_are_refused() -> None:
     wine = mixfit.mixed("rating ~ temp + (1 | judge)", mixfit.datasets.load("wine"), family="cumulative").fit()
     with pytest.raises(FitError, match="of the mean alone"):
         mixfit.cross_validate(wine, "judge")
+
+
+def test_a_factor_that_a_model_without_any_does_not_have() -> None:
+    fit = mixfit.mixed("distance ~ age", mixfit.datasets.load("orthodont"), residual="ar1(age | Subject)").fit()
+    with pytest.raises(DataError, match="which has none"):
+        mixfit.cross_validate(fit, by="Subject")

@@ -216,6 +216,7 @@ def test_limits_are_in_order_under_a_decreasing_link():
     [
         ({"specs": "b"}, r"'b' is no variable of the fixed effects \(a, flag, text, day, two, x, body mass\)"),
         ({"specs": "g"}, "'g' is no variable of the fixed effects"),
+        ({"specs": "a*two"}, r"Several are a formula, '~ a\*two', or a list"),
         ({"specs": "a", "at": {"e": 1}}, "at= names 'e'"),
         ({"specs": "a", "at": {"a": ["unused"]}}, "at= gives 'a' the levels 'unused', but it has 'r', 'p', 'q'"),
         ({"specs": "a", "at": {"x": []}}, "at least one value"),

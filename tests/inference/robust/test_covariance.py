@@ -210,3 +210,29 @@ def test_refusals() -> None:
     one = pd.DataFrame(nested()).assign(only=lambda d: (d["school"] == 0).astype(float))
     with pytest.raises(FitError, match="Without school 0"):
         mixfit.mixed("y ~ only + (1 | school)", one).fit().cov_params("CR3")
+
+
+def test_statements_are_tested_by_the_robust_covariance() -> None:
+    sleep = mixfit.datasets.load("sleepstudy")
+    robust = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit().robust("CR2")
+    found = robust.test("Days = 10, Days > 8")
+    assert found.equalities is not None
+    assert found.inequalities is not None
+    assert list(found.equalities.frame.columns) == ["NumDF", "DenDF", "F value", "Pr(>F)"]
+    assert found.equalities["F value"].iloc[0] == robust.contest({"Days": 1}, rhs=10)["F value"].iloc[0]
+    assert found.inequalities["Std. Error"].iloc[0] == robust.bse["Days"]
+
+
+def test_a_cluster_that_a_coefficient_explains_wholly_has_no_part() -> None:
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"g": np.repeat(np.arange(12), 4), "x": rng.normal(size=48)})
+    data["y"] = data["x"] + rng.normal(size=12)[data["g"]] + rng.normal(size=48)
+    data = pd.concat([data, pd.DataFrame({"g": [12, 13], "x": [0.7, -0.4], "y": [3.0, -2.0]})], ignore_index=True)
+    for row in (48, 49):
+        data["own"] = (np.arange(50) == row).astype(float)
+        fit = mixfit.mixed("y ~ x + own + (1 | g)", data).fit()
+        own = robust_covariance(fit, "CR2")
+        assert_allclose(own.moments.scores[row - 36], 0.0, atol=1e-12)
+        # As the uncertainty of the others' prediction of that row, which is all that is left.
+        at = np.array([1.0, data["x"][row], 0.0])
+        assert_allclose(own.df(np.array([[0.0, 0.0, 1.0]])), own.df(at[None]), rtol=1e-6)
