@@ -126,7 +126,7 @@ def test_databases_and_lazy_frames_count_themselves(tmp_path):
     [
         ("yes ~ scale(age) + (1 | g)", {}, DataError, r"`scale\(age\)` learns from all rows"),
         ("yes ~ I(age - age.mean()) + (1 | g)", {}, DataError, "computed from whole columns"),
-        ("cbind(yes, 1 - yes) ~ age + (1 | g)", {}, FormulaError, "counts successes"),
+        ("cbind(yes, 1 - yes) ~ age + (1 | g)", {}, FormulaError, "is of two columns"),
         ("I(time / 2) ~ age + (1 | g)", {}, DataError, "has proportions"),
         ("yes ~ age + (1 | g)", {"weights": "time"}, FormulaError, "equal rows of a source are counted"),
         ("yes ~ age + (1 | g)", {"family": "gamma"}, FormulaError, "The gamma family is for data in memory"),

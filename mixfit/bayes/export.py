@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mixfit.errors import MissingPackageError
 
 if TYPE_CHECKING:
@@ -19,7 +21,8 @@ def to_arviz(posterior: PosteriorDraws) -> Any:
     -------
     xarray.DataTree
         Group ``posterior``: every parameter by its name, with dimensions ``chain`` and ``draw``, and ``ranef(g)`` with
-        the levels and columns of a grouping factor; group ``observed_data``: the response.
+        the levels and columns of a grouping factor; group ``observed_data``: the response, and of
+        ``censored(time, event)`` the times and ``event``.
 
     Raises
     ------
@@ -47,4 +50,7 @@ def to_arviz(posterior: PosteriorDraws) -> Any:
         values[name] = effects
         dims[name] = [f"{name} level", f"{name} column"]
         coords |= {f"{name} level": [str(level) for level in r.grouping.levels], f"{name} column": list(r.columns)}
-    return from_dict({"posterior": values, "observed_data": {design.endog_name: design.y}}, coords=coords, dims=dims)
+    observed = {design.endog_name: design.y}
+    if getattr(design, "censored", False):
+        observed = {design.endog_name: np.abs(design.y), "event": design.y > 0.0}
+    return from_dict({"posterior": values, "observed_data": observed}, coords=coords, dims=dims)

@@ -123,7 +123,9 @@ def _linked(model: Model) -> Array:
     if family is None or family.link.name == "identity":
         return y
     if family.link.name == "log":
-        return np.log(np.where(model.design.y == 0.0, _OFF_ZERO, model.design.y))
+        # Of times, those at which rows are censored stand with a minus sign.
+        y = np.abs(model.design.y) if family.censors else model.design.y
+        return np.log(np.where(y == 0.0, _OFF_ZERO, y))
     return np.zeros(len(y))
 
 

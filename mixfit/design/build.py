@@ -13,6 +13,7 @@ from formulaic.parser.types import Factor
 from mixfit.covariance.columns import Across, Among, GivenColumns, Places
 from mixfit.covariance.registry import read_structure
 from mixfit.design.across import among, spread
+from mixfit.design.censored import read_censored
 from mixfit.design.columns import Coded, Columns, MissingRows, code_factor
 from mixfit.design.environment import Environment
 from mixfit.design.excluded import Excluded
@@ -29,7 +30,16 @@ from mixfit.design.types import MEAN, Design, Grouping, Predictor, RandomDesign
 from mixfit.design.variables import Variables
 from mixfit.design.vectors import argument_vector, check_weights, read_binomial, read_response, sum_offsets
 from mixfit.errors import DataError
-from mixfit.formula import MixedFormula, PredictorFormula, RandomTerm, Response, parse, parse_predictor, variables_of
+from mixfit.formula import (
+    CENSORED,
+    MixedFormula,
+    PredictorFormula,
+    RandomTerm,
+    Response,
+    parse,
+    parse_predictor,
+    variables_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,6 +64,7 @@ def build(
     *,
     binomial: bool = False,
     ordinal: bool = False,
+    censors: bool = False,
     residual: bool = True,
     further: Mapping[str, PredictorFormula] | None = None,
     links: Mapping[str, Link] | None = None,
@@ -83,6 +94,8 @@ def build(
         and `weights` the number of trials.
     ordinal : bool
         Whether the response is in ordered categories; `y` are then their numbers, from 1 on.
+    censors : bool
+        Whether the response may be ``censored(time, event)``; `y` is then signed, negative where a row is censored.
     residual : bool
         Whether the model has a residual variance, which effects of single observations would be lost in.
     further : mapping of str to PredictorFormula, optional
@@ -128,6 +141,8 @@ def build(
     elif ordinal:
         ordered = read_ordered(formula.response, environment, missing)
         y = ordered.numbers
+    elif censors and formula.response.function == CENSORED:
+        y = read_censored(formula.response, environment, missing)
     else:
         y = read_response(formula.response, environment, missing)
     planned = [
@@ -193,6 +208,7 @@ def build(
         further=tuple(others),
         transformation=None if binomial or ordinal else transformation_of(formula.response, environment, y),
         categories=None if ordered is None else ordered.categories,
+        censored=censors and formula.response.function == CENSORED,
         excluded=Excluded(columns.index, rows.keep) if na_action == "exclude" and rows.keep is not None else None,
     )
 

@@ -61,7 +61,9 @@ def read_ordered(response: Response, environment: Environment, missing: MissingR
         For categories without an order, and numbers that are not whole.
     """
     if response.arguments is not None:
-        raise DataError(f"{response.text} is a response for binomial models; an ordinal one is a column of categories.")
+        raise DataError(
+            f"{response.text} is a response for {response.purpose}; an ordinal one is a column of categories."
+        )
     value = environment.evaluate(response.factor)
     value = getattr(value, "__wrapped__", value)
     series = normalise(value if isinstance(value, pd.Series) else pd.Series(np.asarray(value)), "The response")

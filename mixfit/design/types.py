@@ -297,6 +297,8 @@ class Design:
         that were read.
     categories : pandas.Index, length K, or None
         Of a response in ordered categories, whose numbers from 1 on are y.
+    censored : bool
+        Whether the response is ``censored(time, event)``: y is the time, negative where the row is censored then.
     excluded : Excluded, or None
         All rows of the data, where results are to be padded to them.
     solver : {"auto", "dense", "sparse", "iterative"}
@@ -320,6 +322,7 @@ class Design:
     transformation: Transformation | None = None
     frame: Mapping[str, pd.Series] | None = None
     categories: pd.Index | None = None
+    censored: bool = False
     excluded: Excluded | None = None
     solver: Solver = "auto"
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mixfit.design.columns import is_factor, normalise, null_rows
 from mixfit.errors import DataError
+from mixfit.formula import CENSORED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,7 @@ Vector = np.ndarray[Any, np.dtype[np.float64]]
 def read_response(response: Response, environment: Environment, missing: MissingRows) -> Vector:
     """Evaluate the response; it must be one numeric column, finite wherever it is not missing."""
     if response.arguments is not None:
-        raise DataError(f"{response.text} is a response for binomial models; this model needs one number a row.")
+        raise DataError(f"{response.text} is a response for {response.purpose}; this model needs one number a row.")
     y = numbers(environment.evaluate(response.factor), f"Response {response.text!r}", environment)
     if np.isfinite(y).all():
         return y
@@ -140,6 +141,8 @@ def numbers(value: Any, what: str, environment: Environment) -> Vector:
 
 def read_binomial(response: Response, environment: Environment, missing: MissingRows) -> tuple[Vector, Vector | None]:
     """Proportions of success, and the trials where the response itself counts them (``cbind``)."""
+    if response.function == CENSORED:
+        raise DataError(f"{response.text} is a response for {response.purpose}; this model is of successes.")
     if response.arguments is not None:
         return _counts(response, environment, missing)
     value = environment.evaluate(response.factor)

@@ -70,6 +70,8 @@ class Family(ABC):
         Which of them are estimated.
     mean_name : str
         What a mean is called: ``"prob"``, ``"rate"``.
+    censors : bool
+        Whether it has a survival function: responses are then times, and negative where a row is censored then.
     expected_weights : bool
         Whether W is the expected curvature, as in lme4.
     dispersion_power : float
@@ -85,6 +87,7 @@ class Family(ABC):
     dispersion: ClassVar[DispersionKind] = "none"
     mean_name: ClassVar[str] = "response"
     canonical: ClassVar[str] = ""
+    censors: ClassVar[bool] = False
     expected_weights: ClassVar[bool] = False
     edged: ClassVar[tuple[str, ...]] = ()
     dispersion_power: ClassVar[float] = 1.0

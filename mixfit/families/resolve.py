@@ -18,6 +18,7 @@ from mixfit.families.ordered_beta import OrderedBeta
 from mixfit.families.ordinal import Adjacent, ContinuationRatio, Cumulative, StoppingRatio
 from mixfit.families.proportions import Beta, BetaBinomial, Binomial
 from mixfit.families.skewed import LogNormal
+from mixfit.families.survival import AcceleratedLogNormal, Exponential, Weibull
 from mixfit.families.truncated import (
     TruncatedConwayMaxwellPoisson,
     TruncatedGeneralizedPoisson,
@@ -49,6 +50,9 @@ FAMILIES: dict[str, type[Family]] = {
     "compois": ConwayMaxwellPoisson,
     "bell": Bell,
     "lognormal": LogNormal,
+    "weibull": Weibull,
+    "exponential": Exponential,
+    "lognormal_aft": AcceleratedLogNormal,
     "t": StudentT,
     "skewnormal": SkewNormal,
     "tweedie": Tweedie,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 
+from mixfit.design.censored import refuse_censored
 from mixfit.design.vectors import counted
 from mixfit.errors import FitError
 from mixfit.families.several import DISPERSION
@@ -269,6 +270,7 @@ class FittedGeneralized(Fitted):
         [-1.34, 1.075]
         """
         design, estimate = self.model.design, self.estimate
+        refuse_censored(design, "these residuals")
         if zero_of(self) is not None:
             return pd.Series(mixture_residuals(design.y, *mixed_moments(self), kind), index=design.index)
         values = conditional_residuals(self.family, design.y, self.prior, estimate.eta, self.row_dispersion, kind)

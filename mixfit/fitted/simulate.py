@@ -58,8 +58,9 @@ def simulate(
     Returns
     -------
     DataFrame, shape (m, n)
-        Columns ``sim_1``, ``sim_2``, ...; what `refit` takes, so proportions for a binomial model. Prior weights
-        are those of the fit: they divide the residual variance of a linear model.
+        Columns ``sim_1``, ``sim_2``, ...; what `refit` takes, so proportions for a binomial model. Of
+        ``censored(time, event)`` times of events, none of them censored. Prior weights are those of the fit: they
+        divide the residual variance of a linear model.
 
     Raises
     ------

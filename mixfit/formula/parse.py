@@ -15,6 +15,8 @@ from mixfit.errors import FormulaError
 from mixfit.formula.errors import error_at, error_at_token, from_formulaic
 from mixfit.formula.grammar import BarTerm, MixedFormulaParser
 from mixfit.formula.terms import (
+    CBIND,
+    CENSORED,
     MixedFormula,
     PredictorFormula,
     RandomTerm,
@@ -36,6 +38,8 @@ _PARSER = MixedFormulaParser()
 _DOT = "."
 _LITERAL = Factor.EvalMethod.LITERAL
 _PYTHON = Factor.EvalMethod.PYTHON
+# Responses of two columns, and how they are written.
+_OF_TWO = {CBIND: "cbind(successes, failures)", CENSORED: "censored(time, event)"}
 
 
 def parse(text: str, columns: tuple[str, ...] | None = None, *, random: bool | None = True) -> MixedFormula:
@@ -200,12 +204,13 @@ def _read_response(ast: ASTNode | Token | None, source: str) -> Response:
             len(source.partition("~")[0].rstrip()) - 1,
         )
     factor = left.to_factor()
-    arguments = None
-    if left.kind is Token.Kind.PYTHON and called_name(left.token) == "cbind":
-        arguments = call_arguments(left.token)
-        if len(arguments) != 2:
-            raise error_at_token("cbind takes two columns: cbind(successes, failures).", left)
-    return Response(text=factor.expr, factor=factor, arguments=arguments)
+    function = called_name(left.token) if left.kind is Token.Kind.PYTHON else None
+    if function not in _OF_TWO:
+        return Response(text=factor.expr, factor=factor, arguments=None)
+    arguments = call_arguments(left.token)
+    if len(arguments) != 2:
+        raise error_at_token(f"{function} takes two columns: {_OF_TWO[function]}.", left)
+    return Response(text=factor.expr, factor=factor, arguments=arguments, function=function)
 
 
 def _refuse_response(ast: ASTNode | Token | None, source: str) -> None:
@@ -294,4 +299,4 @@ def _variables(terms: list[Term], random: tuple[RandomTerm, ...]) -> tuple[str, 
 
 def _without_calls(names: tuple[str, ...]) -> tuple[str, ...]:
     """Names but for the functions that only formulas know."""
-    return tuple(name for name in names if name not in ("offset", "cbind"))
+    return tuple(name for name in names if name not in ("offset", *_OF_TWO))

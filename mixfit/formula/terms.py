@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "CBIND",
+    "CENSORED",
     "BareTerms",
     "MixedFormula",
     "RandomTerm",
@@ -28,6 +30,8 @@ __all__ = [
     "with_python_powers",
 ]
 
+#: What a response is called by that is not one column: counts of successes and failures; times, seen or censored.
+CBIND, CENSORED = "cbind", "censored"
 #: Names of the columns that each term multiplies; none for the constant.
 BareTerms = tuple[tuple[str, ...], ...]
 
@@ -45,12 +49,20 @@ class Response:
     factor : formulaic Factor
         The same, ready to be looked up or evaluated.
     arguments : tuple of str, or None
-        The expressions inside ``cbind(...)``; None for any other response.
+        The expressions inside ``cbind(...)`` or ``censored(...)``; None for any other response.
+    function : str, or None
+        Which of these it is.
     """
 
     text: str
     factor: Factor
     arguments: tuple[str, ...] | None
+    function: str | None = None
+
+    @property
+    def purpose(self) -> str:
+        """Which models a response of a function is for."""
+        return "times to an event" if self.function == CENSORED else "binomial models"
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,10 @@ _DIFFERENCE = 1e-3
 _LONGEST_DIFFERENCE = 10.0
 # On an orthonormal basis a coefficient is sqrt(n) times a predictor: 1e4 times _DIFFERENCE is 10 of them.
 _LONGEST_FIXED_DIFFERENCE = 1e4
+# An eigenvalue of the second derivatives, of unit diagonal, that their errors may hide; and one below which a direction
+# is as good as flat, and steps along it are a hundred standard errors of its coordinates.
+_FLAT = 1e-3
+_FLATTEST = 1e-10
 # Evaluations of a second search that leads nowhere, beside those of the first; and where a random column has no fixed
 # effect, where the other optimum, if there is one, may be far.
 _SECOND_LOOK = 0.35
@@ -196,7 +200,11 @@ class GeneralizedCriterion(Generic[AnyPoint]):
         return boundary_parameters(problem.terms, points, problem.seen, slopes.relative, absolute, curvature, largest)
 
     def hessian(self, found: AnyPoint, local: _GeneralizedLocal) -> Array:
-        """Forward differences of the exact gradient over a small step."""
+        """Forward differences of the exact gradient over a small step.
+
+        Their errors are a share of the coordinates' own curvatures, and hide the curvature of a direction that has
+        next to none, which would then have any: where there is one, they are made along the eigenvectors again.
+        """
         at, gradient = found.at, local.gradient
         m, p = len(local.directions), len(at.gamma)
         scale = 1.0 / np.sqrt(np.maximum(local.curvature.diagonal(), np.finfo(float).tiny))
@@ -207,14 +215,24 @@ class GeneralizedCriterion(Generic[AnyPoint]):
         natural = m if self._problem.family.link.has_scale else natural
         longest[natural : m + p] = _LONGEST_DIFFERENCE * np.sqrt(len(self._problem.y))
         step = _DIFFERENCE * np.minimum(scale, longest)
-        out = np.empty((len(gradient), len(gradient)))
-        for a in range(len(gradient)):
-            delta = np.zeros(len(gradient))
-            delta[a] = step[a]
-            moved = self._objective.evaluate(self.move(found, local, delta, ()))
-            out[a] = (self._along(moved, local) - gradient) / step[a]
-        self._n_differences += len(gradient)
-        return 0.5 * (out + out.T)
+        out = self._changes(found, local, np.diag(step)) / step[:, None]
+        out = 0.5 * (out + out.T)
+        unit = np.sqrt(np.maximum(np.abs(out.diagonal()), np.finfo(float).tiny))
+        values, vectors = np.linalg.eigh(out / unit / unit[:, None])
+        if not abs(values[0]) < _FLAT:
+            return out
+        along = vectors / unit[:, None]
+        with np.errstate(divide="ignore"):
+            farthest = (_DIFFERENCE * longest[:, None] / np.abs(along)).min(axis=0)
+        length = np.minimum(_DIFFERENCE / np.sqrt(np.maximum(np.abs(values), _FLATTEST)), farthest)
+        inner = self._changes(found, local, (along * length).T) @ along / length[:, None]
+        return unit[:, None] * (vectors @ (0.5 * (inner + inner.T)) @ vectors.T) * unit
+
+    def _changes(self, found: AnyPoint, local: _GeneralizedLocal, steps: Array) -> Array:
+        """What the gradient changes by over steps (r, m): the same shape."""
+        moved = [self._objective.evaluate(self.move(found, local, delta, ())) for delta in steps]
+        self._n_differences += len(steps)
+        return np.stack([self._along(point, local) for point in moved]) - local.gradient
 
     def _along(self, moved: AnyPoint, local: _GeneralizedLocal) -> Array:
         """Gradient at a point close by, in the coordinates centred where `local` is."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import expit
 
 from mixfit.covariance.steps import relative_factors
 from mixfit.errors import FitError
@@ -36,6 +37,9 @@ _SETTLED = 1e-4
 _HALVINGS = 30
 # A row that says nothing still has a working response, score / weight.
 _SMALLEST_WEIGHT = 1e-10
+# p (1 - p) of a row that its offset makes a zero, or none, all but surely: one as good as without weight, were no other
+# to tell of a coefficient.
+_SETTLED_ROW = 1e-6
 # Standard deviations of the working residuals: a random effect explains no more than them, twice for safety.
 _LARGEST_SHARE = 2.0
 # Shares of the way from the central predictor, which every support contains.
@@ -154,13 +158,18 @@ def _central_predictors(problem: GeneralizedProblem, stack: Stack) -> Array:
             phi = family.start_dispersion(y, prior, np.full(len(y), mean[0]))
         if np.isfinite(phi) and phi > 0.0:
             constants[predictors.dispersion] = np.log(phi) / family.dispersion_power
-    target = np.zeros(len(problem.offset))
-    single = stack.single(target)
-    single += constants[:, None]
-    single -= stack.single(problem.offset)
+    offset = stack.single(problem.offset)
+    single = constants[:, None] - offset
     # A block is repeated in the rows of its pairs: orthonormal on its own rows.
     own = problem.fixed[:, : single.size]
-    return np.asarray(own @ single.ravel())
+    if predictors.zero is None or not np.ptp(offset[predictors.zero]):
+        return np.asarray(own @ single.ravel())
+    # Rows whose offset settles whether they are zeros say nothing of the constant, however far they are from it.
+    weight = np.ones(offset.shape)
+    share = expit(constants[predictors.zero] + offset[predictors.zero])
+    weight[predictors.zero] = np.maximum(share * (1.0 - share), _SETTLED_ROW)
+    weighted = own * weight.ravel()
+    return np.asarray(np.linalg.solve(weighted @ own.T, weighted @ single.ravel()))
 
 
 def nearer_starts(problem: GeneralizedProblem, first: GeneralizedParameters) -> Iterator[GeneralizedParameters]:

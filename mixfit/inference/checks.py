@@ -15,6 +15,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from mixfit.arguments import check_count
+from mixfit.design.censored import refuse_censored
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized, is_linear
 from mixfit.fitted.residual_covariance import is_structured
@@ -149,6 +150,7 @@ def model_checks(fit: Fit, n: int = 250, seed: int | np.random.Generator | None 
     ModelChecks
     """
     check_count("n", n)
+    refuse_censored(fit.model.design, "check_model()")
     rng = np.random.default_rng(seed)
     y, linear = fit.model.design.y, is_linear(fit)
     whole = is_generalized(fit) and (fit.model.family.kind in ("count", "ordinal") or is_binary(fit))

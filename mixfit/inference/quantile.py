@@ -2,18 +2,19 @@
 
 The residual of an observation is its place among the responses that the fitted model draws for it: uniform on
 (0, 1) whatever the distribution, were the model true. Among ties (counts, 0/1) the place is drawn at random
-(Smith 1985; Dunn & Smyth 1996, J. Comput. Graph. Stat. 5).
+(Smith 1985; Dunn & Smyth 1996, J. Comput. Graph. Stat. 5), and so it is above the time at which a row is censored.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from mixfit.arguments import check_count
+from mixfit.design.censored import n_censored
 from mixfit.errors import FitError
 from mixfit.families.several import ZERO
 from mixfit.fitted.draws import draw_predictors, draw_responses
@@ -102,6 +103,7 @@ class _Response:
     expected: Array
     whole: bool
     zeros: bool
+    later: NDArray[np.bool_] | None
     draw: Callable[[int], Array]
 
 
@@ -122,7 +124,9 @@ def _response(fit: Fit, re_form: ReForm, rng: np.random.Generator) -> _Response:
 
     # Zeros of other than whole responses have a probability of their own where the family or zi= gives them one.
     zeros = whole or (is_generalized(fit) and (fit.model.family.has_zero or ZERO in fit.estimate.further))
-    return _Response(np.round(y * trials) if whole else y, expected * trials, whole, zeros, draw)
+    if n_censored(fit.model.design):
+        return _Response(np.abs(y), expected, whole, zeros, y < 0.0, draw)
+    return _Response(np.round(y * trials) if whole else y, expected * trials, whole, zeros, None, draw)
 
 
 def _places(fit: Fit, n: int, re_form: ReForm, rng: np.random.Generator) -> tuple[_Response, Places]:
@@ -130,7 +134,11 @@ def _places(fit: Fit, n: int, re_form: ReForm, rng: np.random.Generator) -> tupl
     if n < 2:
         raise FitError(f"quantile residuals need at least 2 simulated responses, not {n}")
     response = _response(fit, re_form, rng)
-    return response, compare(response.draw, response.y, response.expected, n)
+    places = compare(response.draw, response.y, response.expected, n)
+    if response.later is not None:
+        # The event of a censored row lies anywhere among the times after its own.
+        places = replace(places, not_above=np.where(response.later, 1.0, places.not_above))
+    return response, places
 
 
 def quantile_residuals(
@@ -228,11 +236,15 @@ def tested_residuals(
     }
     if response.zeros:
         rows["zero inflation"] = _ratio(float(np.count_nonzero(response.y == 0.0)), places.zeros)
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["statistic", "p.value"])
-    notes = (
+    notes: tuple[str, ...] = (
         "uniformity: Kolmogorov-Smirnov D; outliers: residuals within 1/(n + 1) of 0 or 1 (binomial test);",
         "dispersion, zero inflation: observed over mean simulated, two-sided p-values from the simulations",
     )
+    if response.later is not None:
+        # Times of censored rows vary as their censoring does.
+        rows.pop("dispersion")
+        notes = notes[:1]
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["statistic", "p.value"])
     heading = (f"Tests of quantile residuals, {n} simulations",)
     return residuals, Table(frame, heading=heading, notes=notes, p_column="p.value")
 

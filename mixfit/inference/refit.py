@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from mixfit.design.censored import refuse_censored
 from mixfit.errors import MixfitError
 from mixfit.fitted import singular as singularity
 from mixfit.inference.profiles.parameters import parameter_array, parameter_values
@@ -165,6 +166,8 @@ def statistic_values(statistic: Statistic | None, fit: Fit) -> pd.Series[float]:
 
 def simulated_blocks(fit: Fit, n: int, rng: np.random.Generator, re_form: ReForm, block: int) -> Iterator[Array]:
     """Draw n responses, up to `block` at a time: (nobs, R)."""
+    # When rows whose event is seen would have been censored, nobody knows.
+    refuse_censored(fit.model.design, "refits of simulated responses")
     for first in range(0, n, block):
         yield fit.simulate(min(block, n - first), seed=rng, re_form=re_form).to_numpy()
 

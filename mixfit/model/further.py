@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixfit.errors import DataError, FitError, FormulaError
-from mixfit.families.resolve import resolve_family
+from mixfit.families.resolve import FAMILIES, resolve_family
 from mixfit.families.several import DISPERSION, ZERO
 from mixfit.formula import parse_predictor
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mixfit.families.base import Family
     from mixfit.formula import PredictorFormula
 
-__all__ = ["check_response", "further_formulas", "refuse_several", "under_family"]
+__all__ = ["check_response", "further_formulas", "no_survival", "refuse_several", "under_family"]
 
 
 def further_formulas(family: Family, zi: str | None, dispersion: str | None) -> dict[str, PredictorFormula]:
@@ -48,6 +48,15 @@ def further_formulas(family: Family, zi: str | None, dispersion: str | None) -> 
 def check_response(design: Design, family: Family) -> None:
     """Refuse responses outside the support, and those that leave nothing to model."""
     y = design.y
+    if design.censored and not family.censors:
+        raise DataError(no_survival(design.endog_name, family))
+    if family.censors and not design.censored and (y < 0.0).any():
+        raise DataError(
+            f"{design.endog_name!r} is a time, and negative in {int((y < 0.0).sum())} row(s): write censored(time, "
+            "event) where some are censored."
+        )
+    if design.censored and not (y > 0.0).any():
+        raise DataError(f"{design.endog_name}: all {len(y)} rows are censored, and no event is seen.")
     prior = np.ones(len(y)) if design.weights is None else design.weights
     if any(p.name == ZERO for p in design.further):
         zero = y == 0.0
@@ -60,6 +69,12 @@ def check_response(design: Design, family: Family) -> None:
     family.check(y, prior, design.endog_name)
     if (design.y == design.y[0]).all():
         raise DataError(f"The response {design.endog_name!r} is the same in every row: there is nothing to model.")
+
+
+def no_survival(response: str, family: Family) -> str:
+    """Say which families `response`, of times that may be censored, is for."""
+    names = ", ".join(own.name for own in FAMILIES.values() if own.censors)
+    return f"{response} is a response for families of times to an event ({names}), and {family!r} is none of them."
 
 
 def refuse_several(design: Design, what: str) -> None:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from mixfit.design.again import arguments_of
 from mixfit.design.build import build
 from mixfit.design.types import MEAN
-from mixfit.errors import FitError, FormulaError
+from mixfit.errors import DataError, FitError, FormulaError
 from mixfit.families.links import LINKS
 from mixfit.families.several import DISPERSION, ZERO
-from mixfit.formula import parse
+from mixfit.formula import CENSORED, parse
 from mixfit.glmm.conditional import conditional_covariance, predictor_variance
 from mixfit.glmm.estimate import estimate_generalized
 from mixfit.glmm.pql import warn_of_bias
 from mixfit.glmm.problem import assemble_generalized
 from mixfit.model.base import MixedModel, refuse_penalized
-from mixfit.model.further import check_response, further_formulas, refuse_several, under_family
+from mixfit.model.further import check_response, further_formulas, no_survival, refuse_several, under_family
 from mixfit.model.named import given_start, hold_in_family, read_held
 from mixfit.model.separated import refuse_separated
 from mixfit.model.under_priors import start_under_priors
@@ -66,10 +66,14 @@ def generalized(
     """A generalized mixed model from a parsed formula and a data frame; see `mixfit.mixed`."""
     family, fixed = hold_in_family(family, fixed or {})
     proportions = family.kind == "proportion"
+    if parsed.response.function == CENSORED and not family.censors:
+        raise DataError(no_survival(parsed.response.text, family))
     links = {MEAN: family.link, ZERO: LINKS["logit"], DISPERSION: LINKS["log"]}
     further = further_formulas(family, zi, dispersion)
     asked = (weights, offset, na_action, context)
-    design = build(parsed, data, *asked, binomial=proportions, residual=False, links=links, further=further)
+    design = build(
+        parsed, data, *asked, binomial=proportions, censors=family.censors, residual=False, links=links, further=further
+    )
     for predictor in design.further:
         if not predictor.X.shape[1] and not predictor.random and predictor.offset is None:
             raise FormulaError(f"{predictor.name}= has no terms, which would hold its predictor at zero: leave it out.")
@@ -238,7 +242,8 @@ class GeneralizedMixedModel(MixedModel):
         Parameters
         ----------
         y : array_like, shape (n,)
-            In the order of the rows used; proportions for a binomial model.
+            In the order of the rows used; proportions for a binomial model, and of ``censored(time, event)`` times,
+            negative where a row is censored.
 
         Returns
         -------

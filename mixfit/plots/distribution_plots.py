@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.design.censored import refuse_censored
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized
 from mixfit.inference.binned import binned_residuals, is_binary
@@ -228,6 +229,7 @@ def predictive_check(
     >>> fit.plot.predictive_check(50, seed=1).get_ylabel()
     'rows'
     """
+    refuse_censored(fit.model.design, "a predictive check")
     simulated = np.asarray(fit.simulate(n, seed=seed), dtype=float)
     whole = is_generalized(fit) and (fit.model.family.kind in ("count", "ordinal") or is_binary(fit))
     axes = one_axes(ax)

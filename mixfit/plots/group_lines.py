@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mixfit.design.censored import refuse_censored
 from mixfit.errors import DataError, FitError
 from mixfit.fitted.protocols import is_generalized, is_linear
 from mixfit.plots.figure import BLUE, GREEN, RED, panels, texts, thin_labels
@@ -298,6 +299,7 @@ def fitted_lines(
     wide = columns or _wide(count)
     size = (3.2, 3.0) if count <= 4 else (1.55, 1.7)
     made = panels(count, axes, columns=wide, size=size, sharex=True, sharey=True)
+    refuse_censored(fit.model.design, "points of responses")
     y = fit.model.design.y
     for place, (axis, level) in enumerate(zip(made.axes, shown, strict=True)):
         own = grouping.codes == level

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixfit.design.censored import refuse_censored
 from mixfit.errors import FitError
 from mixfit.plots.figure import BLUE, RED, one_axes, thin_labels, with_unit
 from mixfit.plots.group_lines import group_curves
@@ -97,6 +98,8 @@ def spaghetti(
     levels = np.round(np.linspace(0, grouping.n_levels - 1, count)).astype(np.intp)
     curves = group_curves(fit, x, grouping, levels, data)
     y = fit.model.design.y
+    if observed:
+        refuse_censored(fit.model.design, "points of responses")
     axes = one_axes(ax, (6.4, 4.4))
     alpha = float(np.clip((_CLEAR / count) ** 0.5, 0.15, 1.0))
     if observed:

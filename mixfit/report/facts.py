@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mixfit.design.censored import n_censored
 from mixfit.families.several import DISPERSION
 from mixfit.fitted.further import further_deviations, limit_notes
 from mixfit.fitted.protocols import is_generalized, is_nonlinear
@@ -101,7 +102,7 @@ def collect(fit: Fit, correlation: bool | None = None) -> SummaryFacts:
         formula=model.description,
         data_name=model.data_name,
         criteria=heading.criteria,
-        quantiles=_quantiles(fit) if model.design.has_rows else None,
+        quantiles=_quantiles(fit) if model.design.has_rows and not n_censored(model.design) else None,
         varcorr=random_covariances(fit),
         nobs=fit.nobs,
         n_dropped=model.design.n_dropped,
@@ -169,6 +170,9 @@ def _generalized_heading(fit: GeneralizedFit) -> Heading:
 
 def _notes(fit: Fit, *, hidden: bool) -> tuple[str, ...]:
     notes = []
+    censored = n_censored(fit.model.design)
+    if censored:
+        notes.append(f"{fit.nobs - censored} events; {censored} rows are censored")
     if fit.model.prior_table:
         priors = "; ".join(f"{name} ~ {prior}" for name, prior in fit.model.prior_table)
         notes.append(f"the mode of likelihood times priors, {priors}; criteria are of the likelihood alone")

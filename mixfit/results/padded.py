@@ -31,6 +31,9 @@ _BY_ROW = (
     "residuals",
 )
 
+# What is of the padded result itself, and not of the one that it asks.
+_OF_ITSELF = ("save",)
+
 # By what they are made of, each made when it is first asked for.
 _CLASSES: dict[type[Any], type[Any]] = {}
 
@@ -50,7 +53,11 @@ def _made(results: type[R]) -> type[R]:
     members["__reduce__"] = lambda self: (_rebuilt, (results, self.model, self.estimate))
     for name in dir(results):
         member = getattr_static(results, name)
-        if name.startswith("_") or not (isfunction(member) or isinstance(member, (property, cached_property))):
+        if (
+            name.startswith("_")
+            or name in _OF_ITSELF
+            or not (isfunction(member) or isinstance(member, (property, cached_property)))
+        ):
             continue
         members[name] = _method(name, member) if isfunction(member) else _property(name, member)
     return type(f"Padded{results.__name__}", (results,), members)

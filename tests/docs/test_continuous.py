@@ -27,3 +27,8 @@ def test_what_the_page_says() -> None:
     assert cover.dispersion == pytest.approx(4.0, abs=1.0)
     families = hurdle.compare_families([page["tweedie"], page["lognormal"]]).frame
     assert families.index[0].startswith("gamma(log)")
+    relapses = page["relapses"]
+    assert relapses.params["treated"] == pytest.approx(0.6, abs=3.0 * relapses.bse["treated"])
+    assert relapses.dispersion == pytest.approx(0.7, abs=0.1)
+    assert (relapses.residual_tests(seed=1).frame["p.value"] > 0.05).all()
+    assert relapses.compare_families(["exponential", "lognormal_aft"]).frame.index[0].startswith("weibull")

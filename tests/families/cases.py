@@ -14,6 +14,7 @@ from mixfit.families.dispersed import Bell, GeneralizedPoisson, NegativeBinomial
 from mixfit.families.ordered_beta import OrderedBeta
 from mixfit.families.proportions import Beta, BetaBinomial, Binomial
 from mixfit.families.skewed import LogNormal
+from mixfit.families.survival import AcceleratedLogNormal, Exponential, Weibull
 from mixfit.families.truncated import (
     TruncatedConwayMaxwellPoisson,
     TruncatedGeneralizedPoisson,
@@ -58,6 +59,9 @@ COMPOSED_CLASSES: tuple[type[Family], ...] = (
     SkewNormal,
     Tweedie,
     OrderedBeta,
+    Weibull,
+    Exponential,
+    AcceleratedLogNormal,
 )
 COMPOSED = tuple(cls(link) for cls in COMPOSED_CLASSES for link in cls.links)
 TRIALS = ("binomial", "betabinomial")
@@ -80,6 +84,8 @@ PHI = {
     "skewnormal": 1.4,
     "tweedie": 0.8,
     "ordbeta": 5.0,
+    "weibull": 0.6,
+    "lognormal_aft": 0.7,
 }
 # A predictor in the middle of the link's range, and how far it may vary from there.
 MIDDLE = {

@@ -84,6 +84,10 @@ def density(name: str, y: Array, mu: Array, phi: float) -> Array:
             return np.asarray(stats.skewnorm.logpdf(y, 1.0, mu - omega * delta * np.sqrt(2.0 / np.pi), omega))
         case "tweedie":
             return tweedie(y, mu, phi, 1.5)
+        case "weibull" | "exponential":
+            return np.asarray(stats.weibull_min.logpdf(y, 1.0 / phi, scale=mu))
+        case "lognormal_aft":
+            return np.asarray(stats.lognorm.logpdf(y, phi, scale=mu))
         case "ordbeta":
             eta = np.log(mu / (1.0 - mu))
             above, top = 1.0 / (1.0 + np.exp(-2.0 - eta)), 1.0 / (1.0 + np.exp(2.0 - eta))
@@ -179,7 +183,9 @@ def test_tweedie_densities_near_and_far_from_zero(p: float, phi: float) -> None:
     assert np.isfinite(ours).all()
 
 
-@pytest.mark.parametrize("name", ["t", "skewnormal", "lognormal", "tweedie", "ordbeta"])
+@pytest.mark.parametrize(
+    "name", ["t", "skewnormal", "lognormal", "tweedie", "ordbeta", "weibull", "exponential", "lognormal_aft"]
+)
 def test_continuous_densities_integrate_to_one_with_the_mean_and_variance_stated(name: str) -> None:
     family = resolve_family(name)
     eta, phi = np.full(1, 0.4), 1.3

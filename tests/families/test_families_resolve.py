@@ -60,7 +60,7 @@ def test_statsmodels_families_are_recognized(theirs: object, ours: str) -> None:
     assert repr(resolve_family(theirs)) == ours
 
 
-@pytest.mark.parametrize("family", ["weibull", "binomial(", "", "binomial(logit)(probit)", "quasi poisson"])
+@pytest.mark.parametrize("family", ["gompertz", "binomial(", "", "binomial(logit)(probit)", "quasi poisson"])
 def test_an_unknown_name_lists_the_families(family: str) -> None:
     with pytest.raises(ValueError, match=r"There is no family .*; mixfit has .*betabinomial, binomial.*poisson"):
         resolve_family(family)

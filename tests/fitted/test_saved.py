@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import mixfit
@@ -43,6 +44,28 @@ def test_what_is_loaded_is_what_was_saved(name, tmp_path) -> None:
     assert str(again.summary()) == str(made.summary())
     again.save(str(path))
     assert mixfit.load(str(path)).params.equals(made.params)
+
+
+def test_rows_that_were_left_out_stay_padded(tmp_path) -> None:
+    sleep = mixfit.datasets.load("sleepstudy")
+    sleep.loc[3, "Reaction"] = np.nan
+    fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep, na_action="exclude").fit()
+    fit.save(tmp_path / "fit.mixfit")
+    again = mixfit.load(tmp_path / "fit.mixfit")
+    assert again.fittedvalues.equals(fit.fittedvalues)
+    assert np.isnan(again.fittedvalues[3])
+    assert len(again.residuals()) == 180
+
+
+def test_a_curve(tmp_path) -> None:
+    rng = np.random.default_rng(1)
+    t, g = np.tile(np.arange(1.0, 9.0), 6), np.repeat(list("abcdef"), 8)
+    rate = 0.5 + np.repeat(rng.normal(0.0, 0.1, 6), 8)
+    data = pd.DataFrame({"t": t, "g": g, "y": 5.0 * np.exp(-rate * t) + rng.normal(0.0, 0.05, 48)})
+    fit = mixfit.nonlinear("y ~ a * exp(-k * t) ~ k | g", data, start={"a": 4.0, "k": 0.4}).fit()
+    fit.save(tmp_path / "fit.mixfit")
+    again = mixfit.load(tmp_path / "fit.mixfit")
+    np.testing.assert_allclose(again.predict(data.head(3)), fit.predict(data.head(3)), rtol=1e-12)
 
 
 def test_a_file_of_another_version(fit, tmp_path, monkeypatch) -> None:

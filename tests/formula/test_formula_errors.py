@@ -57,6 +57,7 @@ BAD = [
     ("y ~ x + Toep(time | g) + (1 | g)", "Did you mean `toep`?", "Toep(time | g)"),
     ("y ~ banded(0 + time | g)", "no covariance structure of this name. The structures", "banded(0 + time | g)"),
     ("cbind(a) ~ (1|g)", "cbind takes two columns", "cbind(a)"),
+    ("censored(a) ~ (1|g)", "censored takes two columns: censored(time, event)", "censored(a)"),
 ]
 
 

@@ -105,6 +105,14 @@ def test_cbind_keeps_its_arguments():
     assert "cbind" not in parse("cbind(a, b) ~ (1|g)").variables
 
 
+def test_censored_keeps_time_and_event():
+    response = parse("censored(time, status == 2) ~ x + (1|g)").response
+    assert response.function == "censored"
+    assert response.arguments == ("time", "status == 2")
+    assert "censored" not in parse("censored(time, event) ~ (1|g)").variables
+    assert parse("log(y) ~ (1|g)").response.function is None
+
+
 def test_offsets_are_taken_out_of_the_fixed_terms():
     formula = parse("y ~ offset(log(exposure)) + x + offset(`a b`) + (1|g)")
     assert formula.offsets == ("log(exposure)", "`a b`")

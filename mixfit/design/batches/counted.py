@@ -78,7 +78,7 @@ def counted_design(asked: Asked, na_action: Any, links: Mapping[str, Link], *, b
         )
     if asked.formula.response.arguments is not None:
         raise FormulaError(
-            f"{asked.formula.response.text} counts successes, and rows of a source are counted themselves: give a "
+            f"{asked.formula.response.text} is of two columns, and rows of a source are counted themselves: give a "
             "response of 0 and 1, a row a trial, or read the data into a frame."
         )
     table = _distinct(asked)

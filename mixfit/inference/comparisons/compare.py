@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit import wald
+from mixfit.design.censored import n_censored
 from mixfit.errors import ComparisonError, FitError
 from mixfit.fitted.protocols import is_fit
 from mixfit.helped import helped
@@ -170,7 +171,9 @@ def _quality(model: Candidate) -> dict[str, float]:
     except FitError:
         # A family and link without a variance on the latent scale: there is no R2, and the table is blank.
         pass
-    error = float(np.sqrt(np.mean(np.asarray(fit.residuals("response"), dtype=float) ** 2)))
+    error = float("nan")
+    if not n_censored(fit.model.design):
+        error = float(np.sqrt(np.mean(np.asarray(fit.residuals("response"), dtype=float) ** 2)))
     sigma = float("nan") if fit.residual_sd is None else fit.residual_sd
     return {**out, "RMSE": error, "sigma": sigma}
 

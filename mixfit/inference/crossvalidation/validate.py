@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.defaults import coverage
+from mixfit.design.censored import refuse_censored
 from mixfit.errors import ArgumentError
 from mixfit.fitted.protocols import is_fit, is_generalized, is_linear
 from mixfit.helped import Helped
@@ -158,6 +159,7 @@ def validate(
         raise ArgumentError(f"refit= is None, which holds theta, or 'theta', not {refit!r}.")
     fit: Fit = model if is_fit(model) else model.fit()
     design = fit.model.design
+    refuse_censored(design, "errors of prediction")
     splits = read_splits(by, design, groups, seed)
     scores = read_scoring(scoring, fit, partial=not splits.scored.all())
     found = predict_left_out(fit, splits, refit=refit is not None)

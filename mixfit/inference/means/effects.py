@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.defaults import coverage
+from mixfit.design.censored import n_censored
 from mixfit.design.transformation import Transformation
 from mixfit.design.types import MEAN
 from mixfit.errors import FitError
@@ -217,4 +218,6 @@ def _data_behind(fit: Fit, names: Sequence[str], means: EmMeans, predictor: str)
         return frame.assign(response=y), f"response (fitted as {written})" if scale.response else written
     if scale.link is not None and not scale.response:
         return nothing, f"{scale.link.name} of the mean"
+    if n_censored(design):
+        return nothing, f"mean of {written}"
     return frame.assign(response=design.y), written

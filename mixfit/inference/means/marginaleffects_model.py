@@ -67,7 +67,7 @@ class MixedModelAdapter(ModelAbstract):  # type: ignore[misc]
         names = list(columns)
         groupings = {term.grouping.name: term.grouping for term in design.random}
         groups = {name: _enum(g.codes, g.levels) for name, g in groupings.items() if name not in columns}
-        columns = {outcome: pl.Series(design.y), **columns, **groups}
+        columns = {outcome: pl.Series(np.abs(design.y) if design.censored else design.y), **columns, **groups}
         quoted = " + ".join(f"`{name}`" for name in names) or "1"
         vault = ModelVault(
             coef=fit.fixef.to_numpy(),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixfit.brief import brief
 from mixfit.errors import FitError
-from mixfit.formula import parse
+from mixfit.formula import CENSORED, parse
 from mixfit.inference.means.grid_variables import grid_variables
 from mixfit.inference.means.nesting import find_nesting, given_nesting, with_parents
 from mixfit.inference.means.reference_grid import reference_grid
@@ -143,6 +143,8 @@ def as_names(names: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 def response_label(design: Design) -> str:
-    """Name of the response; of ``cbind(a, b)`` the proportion of the first."""
-    arguments = parse(f"{design.endog_name} ~ 1", random=None).response.arguments
-    return str(design.endog_name) if arguments is None else f"proportion of {arguments[0]}"
+    """Name of the response; of ``cbind(a, b)`` the proportion of the first, of ``censored(time, event)`` the time."""
+    response = parse(f"{design.endog_name} ~ 1", random=None).response
+    if response.arguments is None:
+        return str(design.endog_name)
+    return response.arguments[0] if response.function == CENSORED else f"proportion of {response.arguments[0]}"
