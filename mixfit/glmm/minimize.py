@@ -207,6 +207,8 @@ class GeneralizedCriterion(Generic[AnyPoint]):
         """
         at, gradient = found.at, local.gradient
         m, p = len(local.directions), len(at.gamma)
+        if not len(gradient):
+            return np.zeros((0, 0))
         scale = 1.0 / np.sqrt(np.maximum(local.curvature.diagonal(), np.finfo(float).tiny))
         longest = np.full(len(gradient), _LONGEST_DIFFERENCE)
         longest[m : m + p] = max(_LONGEST_FIXED_DIFFERENCE, float(np.linalg.norm(at.gamma)))

@@ -1,7 +1,9 @@
-"""Zero inflation without a finite estimate in some rows: what is beside it is as if it were known."""
+"""Second derivatives where they are nearly none, as beside a coefficient without a finite estimate, or where none are."""
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
@@ -31,3 +33,10 @@ def test_rows_that_are_settled_say_nothing_of_where_the_others_start(far: float)
     assert fit.converged
     assert fit.llf == pytest.approx(-834.0523, abs=2e-4)
     assert fit.params_of("zi")["Intercept"] == pytest.approx(0.3788, abs=1e-3)
+
+
+@pytest.mark.parametrize("method", ["ml", "pql"])
+def test_a_model_whose_only_variance_is_zero_has_no_second_derivatives(method: str) -> None:
+    frame = pd.DataFrame({"y": np.tile([0, 1], 100), "g": np.arange(200) // 2})
+    fit = mixfit.mixed("y ~ 1 + (1 | g)", frame, family="binomial").fit(method=method, n_agq=0 if method == "ml" else 1)
+    assert fit.theta.tolist() == [0.0]
