@@ -1,4 +1,4 @@
-"""Second derivatives where they are nearly none, as beside a coefficient without a finite estimate, or where none are."""
+"""Second derivatives where they are nearly none, as of a coefficient without a finite estimate, or where none are."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def test_rows_that_are_settled_say_nothing_of_where_the_others_start(far: float)
     assert fit.params_of("zi")["Intercept"] == pytest.approx(0.3788, abs=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore::mixfit.errors.BiasWarning")
 @pytest.mark.parametrize("method", ["ml", "pql"])
 def test_a_model_whose_only_variance_is_zero_has_no_second_derivatives(method: str) -> None:
     frame = pd.DataFrame({"y": np.tile([0, 1], 100), "g": np.arange(200) // 2})
