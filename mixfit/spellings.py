@@ -171,7 +171,7 @@ _NOT_NONLINEAR = (
     "anova augment avg_comparisons avg_predictions avg_slopes bootstrap bse_of check_model collinearity "
     "compare_families contest cooks_distance dfbeta drop1 effects emmeans emtrends get_prediction glance hatvalues "
     "heritability icc icc_interval influence joint_tests loadings params_of plot profile quantile_residuals r2 re_pca "
-    "residual_tests sample standardize step t_test test tidy ttest wald_test with_params"
+    "residual_tests sample standardize step t_test test tidy to_json ttest wald_test with_params"
 )
 _KINDS: Mapping[str, str] = MappingProxyType(
     {

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixfit.errors import SavedFitError
+from mixfit.helped import helped
 from mixfit.version import __version__
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def save(fit: object, path: str | os.PathLike[str]) -> None:
     Path(path).write_bytes(_SIGNATURE + __version__.encode() + b"\n" + content)
 
 
+@helped
 def load(path: str | os.PathLike[str]) -> Any:
     """Read a fit that ``fit.save(path)`` wrote.
 

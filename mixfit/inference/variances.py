@@ -126,7 +126,7 @@ def variance_components(fit: Fit, per_trial: bool = False) -> VarianceComponents
         distribution=_residual_variance(fit, per_trial),
         dispersion=dispersion,
         singular=fit.is_singular,
-        trials=_trials(fit, per_trial) if is_generalized(fit) and fit.model.family.name == "binomial" else 1.0,
+        trials=_trials(fit, per_trial) if is_generalized(fit) and fit.model.family.kind == "proportion" else 1.0,
     )
 
 

@@ -219,8 +219,8 @@ class Plan(Helped):
         >>> layout = mixfit.grid(Subject=20, Days=range(10))
         >>> effects = {"fixed": {"Intercept": 250, "Days": 5}, "sd": {"Subject": 30}, "sigma": 25}
         >>> plan = mixfit.design("~ Days + (1 | Subject)", layout, **effects)
-        >>> plan.with_params(fixed={"Days": 3}).params["Days"]
-        np.float64(3.0)
+        >>> float(plan.with_params(fixed={"Days": 3}).params["Days"])
+        3.0
         """
         return with_params(self.fit, fixed=fixed, sd=sd, cor=cor, sigma=sigma, dispersion=dispersion, data=self.data)
 
