@@ -45,6 +45,7 @@ def density_of(case):
     return LevelPosterior(fit, resolve(priors, fit.model, residual=False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_slopes(case, monkeypatch):
     """Those of the integrals, by a rule that is good to all digits: differences of densities by the same."""

@@ -76,6 +76,7 @@ def test_slopes_of_the_density(counts):
     assert_allclose(found, differences(density, z, 1e-4), rtol=1e-3, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_against_draws_of_all_effects(counts, monkeypatch):
     drawn = counts.sample(method="hmc", seed=1, draws=3000)
     monkeypatch.setattr("mixfit.bayes.generalized.row_term", lambda random: None)

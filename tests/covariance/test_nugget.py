@@ -38,7 +38,7 @@ def psi(name: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("reml", [True, False])
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("name", ["ou", "exp", "gau", pytest.param("mat", marks=pytest.mark.slow)])
 def test_it_is_the_fit_of_random_effects_beside_independent_residuals(name: str, reml: bool) -> None:
     frame = series()
     effects = mixfit.mixed(f"y ~ x + {name}(0 + t | g)", frame).fit(reml=reml)

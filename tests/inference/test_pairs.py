@@ -12,8 +12,11 @@ from mixfit.lmm.residual.estimate import place_of
 from tests.dense import full_z
 from tests.residual_cases import CASES, dense_covariance, model_of
 
+# Bessel functions of all places of a site.
+SLOW = {"smooth field": (pytest.mark.slow,)}
 
-@pytest.mark.parametrize("name", CASES)
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in CASES])
 def test_residual_structures_and_random_effects(name: str) -> None:
     model = model_of(CASES[name], subjects=40)
     fit = model.fit()

@@ -244,6 +244,7 @@ def test_places_with_as_many_levels_are_told_by_these():
         slopes().power("Days", along={"Days": along["Days"]}, n_sim=5, **QUIET).plot()
 
 
+@pytest.mark.slow
 def test_errors_of_sign_and_size_are_those_of_the_significant_replicates():
     power = slopes(6, effect=1.0).power("Days", n_sim=600, **QUIET)
     kept = power.replicates[power.replicates["p_value"] < 0.05]["estimate"]

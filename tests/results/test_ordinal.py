@@ -146,6 +146,7 @@ def test_marginal_probabilities_average_over_the_random_effects(name: str, reque
     assert_allclose(own.predict(re_form="marginal").iloc[[0, 20, 70]], found)
 
 
+@pytest.mark.slow
 def test_responses_of_new_rows_have_their_probabilities(rich: OrdinalResults) -> None:
     rows = WINE.iloc[[0, 20, 70]].assign(judge="new")
     drawn = rich.simulate(4000, newdata=rows, seed=1)

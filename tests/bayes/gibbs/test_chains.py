@@ -87,6 +87,7 @@ def test_a_sweep_of_a_linear_model_keeps_the_joint_distribution(data):
     assert gaps(before, seen(model, state), y).max() < MOST
 
 
+@pytest.mark.slow
 def test_a_sweep_of_a_probit_model_keeps_the_joint_distribution(data):
     fit = mixfit.mixed("z ~ x + (x | g) + (1 | h)", data, offset="o", family="binomial(probit)").fit(priors=Priors())
     priors = resolve(replace(PRIORS, sigma=None), fit.model, residual=False)
@@ -174,6 +175,7 @@ def test_ordered_categories_against_weighted_points(tasting):
     assert_allclose(x.std(axis=0), sds, rtol=0.15)
 
 
+@pytest.mark.slow
 def test_two_ordered_categories_are_a_binary_response():
     wine = mixfit.datasets.load("wine").assign(good=lambda d: (d["rating"].astype(int) > 3).astype(int))
     wine["kind"] = pd.Categorical(np.where(wine["good"] == 1, "good", "poor"), ["poor", "good"], ordered=True)
