@@ -50,7 +50,7 @@ def assert_held_out(design: Design, templates: list[Array], rows: Index, codes: 
         at = rows[own]
         out = np.zeros(len(design.y), dtype=bool)
         out[at] = True
-        if (~out).sum() <= p + 1 or np.linalg.matrix_rank(design.X[~out]) < p:
+        if (~out).sum() <= p + 1 or (p and np.linalg.matrix_rank(design.X[~out]) < p):
             continue
         error, covariance, sigma = conditioned(design, V, out, reml)
         order = np.argsort(np.argsort(at))
