@@ -91,7 +91,8 @@ class FittedLinear(Fitted):
         Parameters
         ----------
         y : array_like, shape (nobs,)
-            In the order of the rows used; the index of a Series is not looked at.
+            In the order of the rows used; the index of a Series is not looked at. Or a frame of one column, as
+            `simulate` gives it, and after ``na_action="exclude"`` values of all rows of the data.
 
         Returns
         -------

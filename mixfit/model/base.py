@@ -246,6 +246,12 @@ class MixedModel(Helped):
 
     def _checked_response(self, y: ArrayLike) -> Array:
         values = np.asarray(y, dtype=float)
+        if values.ndim == 2 and values.shape[1] == 1:
+            # A frame of one replicate, as `simulate` gives it.
+            values = values[:, 0]
+        excluded = self.design.excluded
+        if excluded is not None and values.shape == excluded.keep.shape:
+            values = values[excluded.keep]
         if values.shape != self.design.y.shape:
             raise DataError(f"The new response has shape {values.shape}; the model uses {len(self.design.y)} rows.")
         if not np.isfinite(values).all():

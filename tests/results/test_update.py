@@ -122,6 +122,23 @@ def test_excluded_rows_are_missing_in_what_has_a_value_a_row() -> None:
     pd.testing.assert_series_equal(again.fittedvalues, fit.fittedvalues)
 
 
+def test_what_was_simulated_and_what_was_padded_is_refitted() -> None:
+    data = mixfit.datasets.load("sleepstudy")
+    data.loc[[3, 20], "Reaction"] = np.nan
+    formula = "Reaction ~ Days + (Days | Subject)"
+    plain, padded = (mixfit.mixed(formula, data, na_action=action).fit() for action in ("drop", "exclude"))
+    drawn = plain.simulate(seed=1)
+    expected = plain.refit(drawn["sim_1"]).params
+    np.testing.assert_array_equal(plain.refit(drawn).params, expected)
+    np.testing.assert_array_equal(padded.refit(drawn).params, expected)
+    # With a value for each row of the data, as its fitted values have.
+    long, short = (fit.fittedvalues + fit.resid.abs() for fit in (padded, plain))
+    assert (len(long), len(short)) == (180, 178)
+    np.testing.assert_array_equal(padded.refit(long).params, plain.refit(short).params)
+    with pytest.raises(DataError, match=r"shape \(178, 2\)"):
+        plain.refit(plain.simulate(2, seed=1))
+
+
 def test_excluded_rows_of_generalized_fits() -> None:
     data = mixfit.datasets.load("wine")
     data.loc[data.index[5], "temp"] = None
