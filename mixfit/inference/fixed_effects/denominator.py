@@ -138,10 +138,10 @@ def fewest_groups(fit: Fit) -> int | None:
 def automatic(fit: Fit) -> tuple[str, tuple[str, ...]]:
     """The method that ``ddf="auto"`` is for a fit, and the reason where it is not the usual one.
 
-    A linear model has Satterthwaite's, or Kenward and Roger's where it was fitted by REML to independent residuals and
-    some grouping factor has fewer than `FEW_GROUPS` levels. The normal distribution is that of all other models, and of
-    linear ones whose variances have no information to make degrees of freedom of, or too much of it: see `_work`. A fit
-    that is seen with a robust covariance has Satterthwaite's for that.
+    A linear model has Satterthwaite's, or Kenward and Roger's where it was fitted by REML to independent residuals, not
+    by ``solver="iterative"``, and some grouping factor has fewer than `FEW_GROUPS` levels. The normal distribution is
+    that of all other models, and of linear ones whose variances have no information to make degrees of freedom of, or
+    too much of it: see `_work`. A fit that is seen with a robust covariance has Satterthwaite's for that.
     """
     if not is_linear(fit):
         return "z", ()
@@ -159,7 +159,9 @@ def automatic(fit: Fit) -> tuple[str, tuple[str, ...]]:
     if not satt.curves_upwards(fit.variance_information, structures, fit.estimate.theta, reml=fit.reml):
         return "z", (_NO_MINIMUM,)
     groups = fewest_groups(fit)
-    few = fit.reml and groups is not None and groups < FEW_GROUPS
+    # Kenward and Roger's corrections multiply the errors of traces that are estimated by random vectors.
+    is_sampled = fit.certificate.sampling_error > 0.0
+    few = fit.reml and groups is not None and groups < FEW_GROUPS and not is_sampled
     return "kenward-roger" if few else "satterthwaite", ()
 
 

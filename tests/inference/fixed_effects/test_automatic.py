@@ -187,3 +187,19 @@ def test_nonlinear_models_have_normal_tests() -> None:
     assert list(fit.summary().coefficients.columns[2:]) == ["z value", "Pr(>|z|)"]
     assert fit.summary().notes[-1] == "few groups (g, 6): z tests reject too often"
     assert list(fit.summary(ddf="none").coefficients.columns[2:]) == ["t value"]
+
+
+def test_sampled_traces_are_not_corrected_by_kenward_and_roger() -> None:
+    rng = np.random.default_rng(1)
+    n = 3000
+    frame = pd.DataFrame({name: rng.integers(0, q, n) for name, q in (("a", 150), ("b", 120), ("c", 5))})
+    frame["x"] = rng.normal(size=n)
+    effects = sum(rng.normal(size=frame[name].max() + 1)[frame[name]] for name in "abc")
+    frame["y"] = frame["x"] + effects + rng.normal(size=n)
+    dense, sampled = (
+        mixfit.mixed("y ~ x + (1 | a) + (1 | b) + (1 | c)", frame, solver=solver).fit()
+        for solver in ("dense", "iterative")
+    )
+    assert den.parse_ddf(dense, None) == "kenward-roger"
+    assert sampled.certificate.sampling_error > 0.0
+    assert den.parse_ddf(sampled, None) == "satterthwaite"
