@@ -185,8 +185,13 @@ def _diagonal(blocks: Array) -> Array:
     return np.einsum("aaq->aq", blocks)
 
 
+@np.errstate(divide="ignore", invalid="ignore")
 def factorize(gram: Gram, plan: Plan, templates: Sequence[Array]) -> Factor:
-    """Factor A(theta) for the relative factors `templates`, one a grouping factor."""
+    """Factor A(theta) for the relative factors `templates`, one a grouping factor.
+
+    Where rounding leaves a level's block of A not positive definite, as where the same column has variances of 1e16 in
+    two terms, log|A| is not finite, and the criterion has no value there.
+    """
     swept = {i: gram.diagonal[i] for i in plan.chain}
     coupling = {(i, j): gram.pairs[i, j].values for a, i in enumerate(plan.chain) for j in plan.chain[a + 1 :]}
     crossing = dict(plan.crossing)

@@ -153,7 +153,7 @@ class DaskSource:
         import dask.bag
 
         parts = self.frame[list(columns)].to_delayed()
-        bag: Any = dask.bag.from_delayed(parts)  # type: ignore[no-untyped-call]
+        bag: Any = dask.bag.from_delayed(parts)
         on_partition = partial(_on_partition, each, self.schema)
         # As a delayed value it runs where frames do; a bag's own scheduler would start processes.
         return bag.reduction(on_partition, partial(_merged, merge), split_every=_SPLIT).to_delayed().compute()
