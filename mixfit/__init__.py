@@ -4,8 +4,6 @@
 result with ``summary()``, ``ranef()`` and ``predict()``; with ``family=`` it fits generalized models.
 """
 
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mixfit.version import __version__
@@ -136,19 +134,3 @@ def __getattr__(name: str) -> Any:
     from mixfit.errors import UnknownNameError
 
     raise UnknownNameError("mixfit", name)
-
-
-class _Package(ModuleType):
-    """The package. Its function `design` has the name of a room, and an import of that does not take its place."""
-
-    @property
-    def design(self) -> Any:
-        """As any other name that is imported when it is first asked for."""
-        return __getattr__("design")
-
-    @design.setter
-    def design(self, room: ModuleType) -> None:
-        """The room is found by its own name, as all imports do."""
-
-
-sys.modules[__name__].__class__ = _Package

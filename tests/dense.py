@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.design.types import Design, RandomDesign
+    from mixfit.matrices.types import Design, RandomDesign
     from mixfit.results import LinearResults
 
     Array = NDArray[np.float64]

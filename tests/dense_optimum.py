@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Design
+    from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
 

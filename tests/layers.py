@@ -46,7 +46,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "wald",
     ),
     ("formula", "families", "covariance", "curves"),
-    ("design", "sources"),
+    ("matrices", "sources"),
     ("gram", "factor"),
     ("lmm", "glmm", "nlmm", "rates"),
     ("fitted",),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Design, RandomDesign
+    from mixfit.matrices.types import Design, RandomDesign
 
     Array = NDArray[np.float64]
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from mixfit.design.types import Design, Grouping, RandomDesign
 from mixfit.gram.pattern import FactorRows
+from mixfit.matrices.types import Design, Grouping, RandomDesign
 from tests.structures import structure_named
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mixfit
-from mixfit.design.batches import counted
 from mixfit.errors import DataError, FormulaError, RowsError
+from mixfit.matrices.batches import counted
 
 
 def table(n=1500, seed=2):

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mixfit
-from mixfit.design.batches import scan
+from mixfit.matrices.batches import scan
 from tests.test_streamed import assert_same_fit, table, with_gaps
 
 dd = pytest.importorskip("dask.dataframe")

@@ -9,8 +9,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mixfit
-from mixfit.design.batches import grouped, scan
 from mixfit.errors import DataError, DesignError
+from mixfit.matrices.batches import grouped, scan
 from tests.test_streamed import assert_same_fit, table, with_gaps
 
 duckdb = pytest.importorskip("duckdb")

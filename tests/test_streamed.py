@@ -12,8 +12,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mixfit
-from mixfit.design.batches import scan
 from mixfit.errors import ComparisonError, DataError, DesignError, FormulaError, RowsError, UndefinedValuesWarning
+from mixfit.matrices.batches import scan
 
 
 @pytest.fixture(autouse=True)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from mixfit.bayes.coordinates import TermCoordinates
     from mixfit.bayes.distributions import Distribution
     from mixfit.bayes.resolve import ResolvedPriors
-    from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import GeneralizedFit
+    from mixfit.matrices.types import RandomDesign
 
     Array = NDArray[np.float64]
 

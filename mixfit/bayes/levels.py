@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.bayes.resolve import ResolvedPriors
-    from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import GeneralizedFit
     from mixfit.glmm.nodes import Rule
+    from mixfit.matrices.types import RandomDesign
 
     Array = NDArray[np.float64]
 

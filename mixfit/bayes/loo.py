@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.bayes.draws import PosteriorDraws
-    from mixfit.design.types import Grouping
     from mixfit.fitted.protocols import Fit, LinearFit
+    from mixfit.matrices.types import Grouping
 
     Array = NDArray[np.float64]
 

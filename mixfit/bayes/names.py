@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mixfit.covariance.parameter import NaturalParameter
-    from mixfit.design.types import RandomDesign
+    from mixfit.matrices.types import RandomDesign
 
 __all__ = ["effect_names", "group_names", "natural_names"]
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.bayes.draws import PosteriorDraws
-    from mixfit.design.new_rows import NewDesign
-    from mixfit.design.types import Grouping
     from mixfit.fitted.re_form import ReForm
+    from mixfit.matrices.new_rows import NewDesign
+    from mixfit.matrices.types import Grouping
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from mixfit.bayes.coordinates import TermCoordinates
     from mixfit.bayes.priors import Covariance
     from mixfit.bayes.term_priors import TermPrior
-    from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import Model
+    from mixfit.matrices.types import RandomDesign
 
     Array = NDArray[np.float64]
 

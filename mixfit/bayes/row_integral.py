@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.design.types import RandomDesign
     from mixfit.families.base import Family
+    from mixfit.matrices.types import RandomDesign
 
     Array = NDArray[np.float64]
 

@@ -24,9 +24,9 @@ from mixfit.bayes.posterior import Posterior
 from mixfit.bayes.prior_draws import draw_priors
 from mixfit.bayes.resolve import resolve
 from mixfit.bayes.split_t import split_t
-from mixfit.design.across import refuse_given, refuse_related
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized, is_linear
+from mixfit.matrices.across import refuse_given, refuse_related
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

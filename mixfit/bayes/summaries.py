@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.design.types import RandomDesign
+    from mixfit.matrices.types import RandomDesign
 
     Array = NDArray[np.float64]
 

@@ -11,13 +11,13 @@ import pandas as pd
 
 from mixfit import wald
 from mixfit.covariance.templates import expand
-from mixfit.design.across import refuse_related
 from mixfit.fitted.draws import independent
 from mixfit.fitted.ranef import coef, ranef
 from mixfit.fitted.saved import save
 from mixfit.fitted.simulate import simulate
 from mixfit.fitted.singular import any_singular, undetermined
 from mixfit.helped import Helped
+from mixfit.matrices.across import refuse_related
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
-    from mixfit.design.types import RandomDesign
     from mixfit.factor.factor_plan import FactorPlan
+    from mixfit.matrices.types import RandomDesign
     from mixfit.optimize.certificate import Certificate
 
     Array = NDArray[np.float64]

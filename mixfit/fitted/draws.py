@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.structure import Structure
-    from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import Fit, GeneralizedFit
     from mixfit.fitted.re_form import ReForm
+    from mixfit.matrices.types import RandomDesign
 
     Array = NDArray[np.float64]
 

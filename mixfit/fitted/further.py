@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.families.several import DISPERSION, ZERO
 from mixfit.fitted.linear_predictor import complete_variance, kept_columns, linear_predictor
 from mixfit.fitted.predict import check_levels, predictors_of, rows_to_predict
 from mixfit.fitted.protocols import is_generalized
 from mixfit.fitted.re_form import select
+from mixfit.matrices.types import MEAN
 from mixfit.spellings import nearest
 from mixfit.tables.layout import shown
 

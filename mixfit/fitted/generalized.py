@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 
-from mixfit.design.censored import refuse_censored
-from mixfit.design.vectors import counted
 from mixfit.errors import FitError
 from mixfit.families.several import DISPERSION
 from mixfit.fitted.core import Fitted
@@ -20,6 +18,8 @@ from mixfit.fitted.predict import predicted, row_predictors
 from mixfit.fitted.predict_batches import predict_source
 from mixfit.fitted.re_form import is_marginal
 from mixfit.fitted.residuals import conditional_residuals, mixture_residuals, overdispersion_test
+from mixfit.matrices.censored import refuse_censored
+from mixfit.matrices.vectors import counted
 from mixfit.spellings import nearest
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.design.types import RandomDesign
     from mixfit.families.base import Family
     from mixfit.families.links import Link
     from mixfit.fitted.protocols import GeneralizedFit, GeneralizedModel, Kind
     from mixfit.fitted.re_form import ReForm
     from mixfit.fitted.residuals import GeneralizedResidualKind, Overdispersion
     from mixfit.glmm.types import GeneralizedEstimate
+    from mixfit.matrices.types import RandomDesign
 
     Array = NDArray[np.float64]
 

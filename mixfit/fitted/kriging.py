@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.design.new_rows import NewPlaces
-    from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import Fit
+    from mixfit.matrices.new_rows import NewPlaces
+    from mixfit.matrices.types import RandomDesign
 
     Array = NDArray[np.float64]
 

@@ -18,12 +18,12 @@ import pandas as pd
 
 from mixfit.arguments import check_flag
 from mixfit.covariance.steps import split_theta
-from mixfit.design.across import refuse_related
 from mixfit.errors import FitError
 from mixfit.families.integrated import IntegratedMean
 from mixfit.fitted.kriging import kriged
 from mixfit.fitted.predict import predictors_of, rows_to_predict
 from mixfit.fitted.re_form import select
+from mixfit.matrices.across import refuse_related
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

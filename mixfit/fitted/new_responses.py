@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.design.new_rows import NewDesign, NewPredictor
-    from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import Fit
     from mixfit.fitted.re_form import ReForm
+    from mixfit.matrices.new_rows import NewDesign, NewPredictor
+    from mixfit.matrices.types import RandomDesign
 
     Array = NDArray[np.float64]
     Codes = NDArray[np.intp]

@@ -10,13 +10,13 @@ import pandas as pd
 
 from mixfit.arguments import check_count, row_weights
 from mixfit.defaults import coverage
-from mixfit.design.columns import Columns
 from mixfit.errors import ParameterError
 from mixfit.fitted.core import Fitted
 from mixfit.fitted.draws import add_noise, draw_predictors
 from mixfit.fitted.new_responses import draw_new_predictors, new_weights
 from mixfit.fitted.predict import row_predictors
 from mixfit.fitted.residuals import scale_residuals
+from mixfit.matrices.columns import Columns
 from mixfit.wald import interval
 
 if TYPE_CHECKING:

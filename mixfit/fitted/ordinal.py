@@ -10,8 +10,6 @@ import numpy as np
 import pandas as pd
 
 from mixfit import wald
-from mixfit.design.ordered import category_numbers
-from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.families.several import DISPERSION
 from mixfit.fitted.generalized import FittedGeneralized
@@ -21,6 +19,8 @@ from mixfit.fitted.probabilities import marginal_probabilities, probability_erro
 from mixfit.fitted.protocols import GeneralizedModel
 from mixfit.fitted.re_form import is_marginal
 from mixfit.fitted.simulate import simulate as simulate_numbers
+from mixfit.matrices.ordered import category_numbers
+from mixfit.matrices.types import MEAN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

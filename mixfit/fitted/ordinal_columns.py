@@ -12,8 +12,8 @@ from mixfit.gram.basis import fixed_basis
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Design
     from mixfit.families.ordinal import Ordinal
+    from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
 

@@ -9,22 +9,22 @@ import numpy as np
 import pandas as pd
 
 from mixfit.arguments import check_flag
-from mixfit.design.new_rows import NewDesign
 from mixfit.errors import EstimabilityWarning, NewLevelError, warn
 from mixfit.fitted.kriging import kriged
 from mixfit.fitted.linear_predictor import complete_variance, kept_columns, linear_predictor
 from mixfit.fitted.re_form import select
+from mixfit.matrices.new_rows import NewDesign
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from mixfit.design.transformation import Transformation
-    from mixfit.design.types import Grouping, RandomDesign
     from mixfit.families.links import Link
     from mixfit.fitted.protocols import Fit, Model
     from mixfit.fitted.re_form import ReForm, Selection
+    from mixfit.matrices.transformation import Transformation
+    from mixfit.matrices.types import Grouping, RandomDesign
 
     Array = NDArray[np.float64]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from mixfit.design.types import Design
+    from mixfit.matrices.types import Design
     from mixfit.sources.source import Source
 
     Prediction = pd.Series[float] | pd.DataFrame

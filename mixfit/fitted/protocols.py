@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.design.types import Design
     from mixfit.families.base import Family
     from mixfit.families.links import Link
     from mixfit.glmm.problem import GeneralizedAssembly
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from mixfit.lmm.surface import Surface
     from mixfit.lmm.types import LinearEstimate
     from mixfit.lmm.working import WorkingModel
+    from mixfit.matrices.types import Design
     from mixfit.optimize.certificate import Certificate
 
     Array = NDArray[np.float64]

@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 
 from mixfit.arguments import check_flag
-from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.fitted.varcorr import term_order
+from mixfit.matrices.types import MEAN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import Fit
+    from mixfit.matrices.types import RandomDesign
 
 __all__ = ["ByFactor", "coef", "coefficient_frames", "effect_frames", "ranef", "standard_deviations", "with_deviations"]
 

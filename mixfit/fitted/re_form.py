@@ -13,7 +13,7 @@ from mixfit.errors import FormulaError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.design.types import RandomDesign
+    from mixfit.matrices.types import RandomDesign
 
 __all__ = ["ReForm", "Selection", "is_marginal", "select"]
 
@@ -53,7 +53,7 @@ def select(re_form: ReForm, random: Sequence[RandomDesign]) -> Selection:
     Examples
     --------
     >>> from mixfit.covariance.unstructured import Unstructured
-    >>> from mixfit.design.types import Grouping, RandomDesign
+    >>> from mixfit.matrices.types import Grouping, RandomDesign
     >>> import pandas as pd
     >>> g = Grouping("g", np.array([0, 1]), pd.Index(["a", "b"]))
     >>> term = RandomDesign(g, ("Intercept", "x"), np.ones((2, 2)), Unstructured(2), "(x | g)")

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 import numpy as np
 
-from mixfit.design.residual import ResidualDesign
 from mixfit.fitted.protocols import LinearFit, LinearModel
 from mixfit.lmm.residual.estimate import ResidualEstimate
+from mixfit.matrices.residual import ResidualDesign
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

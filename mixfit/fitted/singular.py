@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.design.types import RandomDesign
+    from mixfit.matrices.types import RandomDesign
 
 __all__ = ["any_singular", "column_scales", "undetermined"]
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from mixfit.covariance.steps import split_theta
-from mixfit.design.types import MEAN
 from mixfit.errors import ParameterError
 from mixfit.families.several import DISPERSION
 from mixfit.fitted.residual_covariance import is_structured_model
@@ -16,6 +15,7 @@ from mixfit.fitted.varcorr import term_order, unique_names
 from mixfit.glmm.types import FurtherEstimate, GeneralizedEstimate
 from mixfit.lmm.estimate import fixed_covariance
 from mixfit.lmm.types import LinearEstimate
+from mixfit.matrices.types import MEAN
 from mixfit.optimize.certificate import Certificate
 from mixfit.tables.layout import shown
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Predictor
     from mixfit.fitted.protocols import Fit, GeneralizedModel, LinearModel, Model
+    from mixfit.matrices.types import Predictor
 
     Array = NDArray[np.float64]
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.covariance.templates import change_basis
-from mixfit.design.types import MEAN
 from mixfit.factor.posterior import conditional_covariances, posterior
 from mixfit.glmm.laplace import laplace_of
 from mixfit.lmm.prediction import Basis, Spread, joint_variance
 from mixfit.lmm.working import WorkingModel
+from mixfit.matrices.types import MEAN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,6 @@ from scipy.linalg import block_diag
 
 from mixfit.brief import brief
 from mixfit.covariance.term import factor_templates
-from mixfit.design.types import MEAN
 from mixfit.factor.factor import factorize
 from mixfit.factor.plan import make_plan, refill
 from mixfit.families.several import DISPERSION, SeveralPredictors
@@ -24,6 +23,7 @@ from mixfit.gram.pattern import row_pattern
 from mixfit.gram.products import weighted_products
 from mixfit.gram.residual import ResidualStage
 from mixfit.lmm.assemble import random_rows
+from mixfit.matrices.types import MEAN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.term import Term
-    from mixfit.design.types import Design, RandomDesign
     from mixfit.factor.factor import Factor
     from mixfit.factor.plan import Plan
     from mixfit.families.base import Family
     from mixfit.families.declared import Coupling, DispersionTerms, Terms
     from mixfit.gram.pattern import FactorRows, RowPattern
+    from mixfit.matrices.types import Design, RandomDesign
 
     Array = NDArray[np.float64]
 

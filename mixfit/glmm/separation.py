@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
-    from mixfit.design.types import FixedStructure
     from mixfit.glmm.problem import GeneralizedProblem
+    from mixfit.matrices.types import FixedStructure
 
     Array = NDArray[np.float64]
 

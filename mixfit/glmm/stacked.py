@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Grouping, Predictor, RandomDesign
     from mixfit.families.base import Family
     from mixfit.families.several import RowDerivatives, SeveralPredictors
+    from mixfit.matrices.types import Grouping, Predictor, RandomDesign
 
     Array = NDArray[np.float64]
 

@@ -15,7 +15,6 @@ import pandas as pd
 from scipy.special import ndtri
 
 from mixfit.arguments import check_count
-from mixfit.design.censored import refuse_censored
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized, is_linear
 from mixfit.fitted.residual_covariance import is_structured
@@ -36,6 +35,7 @@ from mixfit.inference.looks import (
 )
 from mixfit.inference.quantile import tested_residuals
 from mixfit.inference.standardized_modes import standardized_modes
+from mixfit.matrices.censored import refuse_censored
 from mixfit.tables.layout import shown
 from mixfit.tables.table import Table
 

@@ -19,16 +19,16 @@ from scipy.special import expit, logit
 
 from mixfit import wald
 from mixfit.defaults import coverage
-from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.inference.predictors import seen_from
+from mixfit.matrices.types import MEAN
 from mixfit.tables.table import Table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.design.types import FixedTerm
     from mixfit.fitted.protocols import Fit
+    from mixfit.matrices.types import FixedTerm
 
     Array = NDArray[np.float64]
 

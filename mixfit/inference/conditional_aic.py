@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.design.across import refuse_given, refuse_related
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_linear
 from mixfit.fitted.residual_covariance import is_structured
@@ -31,6 +30,7 @@ from mixfit.lmm.derivatives import differentiate
 from mixfit.lmm.estimate import at_estimates
 from mixfit.lmm.hessian import exact_hessian
 from mixfit.lmm.working import leverages
+from mixfit.matrices.across import refuse_given, refuse_related
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

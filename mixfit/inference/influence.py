@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mixfit.design.across import refuse_given, refuse_related
 from mixfit.errors import DataError
 from mixfit.inference.deletion import delete_groups, refits_without
 from mixfit.lmm.working import leverages
+from mixfit.matrices.across import refuse_given, refuse_related
 from mixfit.tables.layout import shown
 from mixfit.tables.table import Table
 from mixfit.wald import are_free
@@ -20,8 +20,8 @@ from mixfit.wald import are_free
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.design.types import Design
     from mixfit.fitted.protocols import Fit
+    from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import fdtrc
 
-from mixfit.design.build import build
 from mixfit.errors import DesignError, FormulaError
 from mixfit.formula import parse
 from mixfit.helped import helped
+from mixfit.matrices.build import build
 from mixfit.tables.numbers import format_common
 from mixfit.tables.table import Table
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.design.types import Design, Grouping
     from mixfit.formula.terms import MixedFormula
+    from mixfit.matrices.types import Design, Grouping
 
     Array = NDArray[np.float64]
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.covariance.parametric import Parametric
-from mixfit.design.across import refuse_related
 from mixfit.fitted.residual_covariance import is_structured, residual_deviations
 from mixfit.fitted.varcorr import residual_parts
+from mixfit.matrices.across import refuse_related
 from mixfit.wald import correlation
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ import pandas as pd
 
 from mixfit.arguments import row_weights
 from mixfit.defaults import read_ddf
-from mixfit.design.across import refuse_related
 from mixfit.errors import FitError
 from mixfit.fitted.kriging import kriged
 from mixfit.fitted.marginal import marginal_means
@@ -28,6 +27,7 @@ from mixfit.fitted.residual_covariance import is_structured
 from mixfit.inference.fixed_effects.denominator import parse_ddf
 from mixfit.inference.prediction_degrees import mean_degrees, observation_degrees
 from mixfit.inference.prediction_results import PredictionResults, PredictionResultsMean
+from mixfit.matrices.across import refuse_related
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

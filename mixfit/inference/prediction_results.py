@@ -14,8 +14,8 @@ from mixfit.wald import interval, t_quantile
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.design.transformation import Transformation
     from mixfit.families.links import Link
+    from mixfit.matrices.transformation import Transformation
 
     Array = NDArray[np.float64]
 

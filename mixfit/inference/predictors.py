@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from mixfit import wald
-from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.families.links import LINKS
 from mixfit.families.several import ZERO
@@ -23,14 +22,15 @@ from mixfit.fitted.protocols import is_generalized
 from mixfit.fitted.residual_covariance import is_structured
 from mixfit.gram.row_space import row_space
 from mixfit.inference.residual_parameters import dispersion_coefficients
+from mixfit.matrices.types import MEAN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Design
     from mixfit.families.links import Link
     from mixfit.fitted.protocols import Fit, Kind
     from mixfit.gram.row_space import RowSpace
+    from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
 

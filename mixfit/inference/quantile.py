@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from mixfit.arguments import check_count
-from mixfit.design.censored import n_censored
 from mixfit.errors import FitError
 from mixfit.families.several import ZERO
 from mixfit.fitted.draws import draw_predictors, draw_responses
 from mixfit.fitted.protocols import is_generalized
+from mixfit.matrices.censored import n_censored
 from mixfit.tables.table import Table
 
 if TYPE_CHECKING:

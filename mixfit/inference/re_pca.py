@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import Fit
+    from mixfit.matrices.types import RandomDesign
 
     Array = NDArray[np.float64]
 
@@ -156,7 +156,7 @@ def principal_components(random: Sequence[RandomDesign], templates: Sequence[Arr
     Examples
     --------
     >>> from mixfit.covariance.unstructured import Unstructured
-    >>> from mixfit.design.types import Grouping, RandomDesign
+    >>> from mixfit.matrices.types import Grouping, RandomDesign
     >>> g = Grouping("g", np.array([0, 1]), pd.Index(["a", "b"]))
     >>> term = RandomDesign(g, ("Intercept", "x"), np.ones((2, 2)), Unstructured(2), "(x | g)")
     >>> principal_components([term], [np.diag([2.0, 1.0])])

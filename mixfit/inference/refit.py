@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from mixfit.design.censored import refuse_censored
 from mixfit.errors import MixfitError
 from mixfit.fitted import singular as singularity
 from mixfit.inference.profiles.parameters import parameter_array, parameter_values
 from mixfit.lmm.batch.estimate import Batch
 from mixfit.lmm.types import LinearEstimate
+from mixfit.matrices.censored import refuse_censored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

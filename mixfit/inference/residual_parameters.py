@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mixfit.design.residual import DISPERSION
 from mixfit.inference.profiles.parameters import parameters, variance_structures
 from mixfit.lmm.residual.estimate import place_of
 from mixfit.lmm.residual.minimize import moved_place
 from mixfit.lmm.residual.stage import flat_parameters
+from mixfit.matrices.residual import DISPERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,19 +18,19 @@ import pandas as pd
 from mixfit import wald
 from mixfit.covariance.unstructured import Unstructured
 from mixfit.defaults import coverage
-from mixfit.design.columns import is_factor
-from mixfit.design.types import RandomDesign
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_linear
 from mixfit.fitted.residual_covariance import is_structured
 from mixfit.inference.fixed_effects.contrasts import contrast_tests
+from mixfit.matrices.columns import is_factor
+from mixfit.matrices.types import RandomDesign
 from mixfit.tables.table import Table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Design
     from mixfit.fitted.protocols import Fit
+    from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.structure import Structure
-    from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import Fit, LinearFit
+    from mixfit.matrices.types import RandomDesign
 
     Array = NDArray[np.float64]
 

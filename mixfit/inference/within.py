@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import Fit
+    from mixfit.matrices.types import RandomDesign
 
     Array = NDArray[np.float64]
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Design, RandomDesign
     from mixfit.gram.basis import FixedBasis, ResponseBasis
     from mixfit.gram.residual import Residual
+    from mixfit.matrices.types import Design, RandomDesign
 
     Array = NDArray[np.float64]
 

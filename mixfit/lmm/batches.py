@@ -12,7 +12,6 @@ from scipy.linalg import block_diag, solve_triangular
 from mixfit.brief import brief
 from mixfit.covariance.structure import Invariance
 from mixfit.covariance.term import Term
-from mixfit.design.batches.cells import CellStream
 from mixfit.factor.plan import make_plan
 from mixfit.gram.basis import fixed_basis
 from mixfit.gram.pattern import FactorRows
@@ -23,15 +22,16 @@ from mixfit.gram.row_space import row_space
 from mixfit.gram.sums import GramSums
 from mixfit.lmm.assemble import Assembly, check_degrees, explained
 from mixfit.lmm.problem import Problem
+from mixfit.matrices.batches.cells import CellStream
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from mixfit.design.batches.read import Batch, Stream, Totals
-    from mixfit.design.types import Design
     from mixfit.gram.products import Gram
     from mixfit.gram.provisional import ExactColumns, Provisional
+    from mixfit.matrices.batches.read import Batch, Stream, Totals
+    from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
 

@@ -10,21 +10,21 @@ import numpy as np
 
 from mixfit.covariance.steps import split_theta, theta_order
 from mixfit.covariance.templates import expand
-from mixfit.design.across import refuse_related
-from mixfit.design.rows import subset
 from mixfit.errors import DataError, FitError
 from mixfit.gram.row_space import row_space
 from mixfit.helped import Helped
+from mixfit.matrices.across import refuse_related
+from mixfit.matrices.rows import subset
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from scipy.sparse import csr_array
 
     from mixfit.bayes.priors import Priors
-    from mixfit.design.types import Design, Grouping
     from mixfit.factor.factor_plan import FactorPlan
     from mixfit.factor.plan import Plan
     from mixfit.gram.row_space import RowSpace
+    from mixfit.matrices.types import Design, Grouping
     from mixfit.model.call import Call
 
     Array = NDArray[np.float64]

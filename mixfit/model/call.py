@@ -14,7 +14,7 @@ from mixfit.formula.update import update_formula
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mixfit.design.types import Design
+    from mixfit.matrices.types import Design
 
     P = ParamSpec("P")
     M = TypeVar("M")

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixfit.design.batches.counted import Counted, counted_design
-from mixfit.design.batches.learned import Moments
-from mixfit.design.batches.types import StreamedDesign, StreamedGrouping, StreamedRandomDesign
-from mixfit.design.types import MEAN, Design
 from mixfit.errors import FormulaError
 from mixfit.families.resolve import resolve_family
+from mixfit.matrices.batches.counted import Counted, counted_design
+from mixfit.matrices.batches.learned import Moments
+from mixfit.matrices.batches.types import StreamedDesign, StreamedGrouping, StreamedRandomDesign
+from mixfit.matrices.types import MEAN, Design
 from mixfit.model.generalized import GeneralizedMixedModel
 
 if TYPE_CHECKING:
     from mixfit.arguments import Solver
-    from mixfit.design.batches.asked import Asked
     from mixfit.families.base import Family
+    from mixfit.matrices.batches.asked import Asked
 
 __all__ = ["CountedMixedModel", "counted"]
 

@@ -13,9 +13,9 @@ from mixfit.families.several import DISPERSION, ZERO
 from mixfit.formula import parse_predictor
 
 if TYPE_CHECKING:
-    from mixfit.design.types import Design
     from mixfit.families.base import Family
     from mixfit.formula import PredictorFormula
+    from mixfit.matrices.types import Design
 
 __all__ = ["check_response", "further_formulas", "no_survival", "refuse_several", "under_family"]
 

@@ -7,9 +7,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from mixfit.design.again import arguments_of
-from mixfit.design.build import build
-from mixfit.design.types import MEAN
 from mixfit.errors import DataError, FitError, FormulaError
 from mixfit.families.links import LINKS
 from mixfit.families.several import DISPERSION, ZERO
@@ -18,6 +15,9 @@ from mixfit.glmm.conditional import conditional_covariance, predictor_variance
 from mixfit.glmm.estimate import estimate_generalized
 from mixfit.glmm.pql import warn_of_bias
 from mixfit.glmm.problem import assemble_generalized
+from mixfit.matrices.again import arguments_of
+from mixfit.matrices.build import build
+from mixfit.matrices.types import MEAN
 from mixfit.model.base import MixedModel, refuse_penalized
 from mixfit.model.further import check_response, further_formulas, no_survival, refuse_several, under_family
 from mixfit.model.named import given_start, hold_in_family, read_held
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from mixfit.arguments import Solver
     from mixfit.bayes.priors import Priors
-    from mixfit.design.types import Design
     from mixfit.factor.plan import Plan
     from mixfit.families.base import Family
     from mixfit.formula import MixedFormula
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from mixfit.glmm.types import GeneralizedEstimate
     from mixfit.lmm.surface import Surface
     from mixfit.lmm.working import WorkingModel
+    from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
 

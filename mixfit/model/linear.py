@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mixfit.arguments import check_flag
-from mixfit.design.across import refuse_given
-from mixfit.design.again import arguments_of
-from mixfit.design.build import build
 from mixfit.formula import parse
 from mixfit.lmm.assemble import assemble, with_response
 from mixfit.lmm.estimate import at_estimates, conditional_covariance, criterion, estimate, points_of
+from mixfit.matrices.across import refuse_given
+from mixfit.matrices.again import arguments_of
+from mixfit.matrices.build import build
 from mixfit.model.base import MixedModel, refuse_penalized
 from mixfit.model.starts import read_start
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.bayes.priors import Priors
-    from mixfit.design.types import Design
     from mixfit.factor.plan import Plan
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.information import VarianceInformation
     from mixfit.lmm.surface import Surface
     from mixfit.lmm.types import LinearEstimate
     from mixfit.lmm.working import WorkingModel
+    from mixfit.matrices.types import Design
     from mixfit.results.linear import LinearResults
 
     Array = NDArray[np.float64]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.design.alike import Alike
+    from mixfit.matrices.alike import Alike
     from mixfit.model.many_sources import Source
 
     Array = NDArray[np.float64]

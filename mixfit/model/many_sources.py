@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pandas as pd
 
-from mixfit.design.alike import Alike, alike_groups
-from mixfit.design.columns import Columns
 from mixfit.errors import ArgumentError, DataError, FormulaError
 from mixfit.formula import parse, parse_predictor
+from mixfit.matrices.alike import Alike, alike_groups
+from mixfit.matrices.columns import Columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

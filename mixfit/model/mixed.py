@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from mixfit.arguments import check_solver
-from mixfit.design.build import build
-from mixfit.design.some_rows import some_rows
 from mixfit.errors import FormulaError
 from mixfit.formula import parse, parse_predictor
 from mixfit.helped import helped
+from mixfit.matrices.build import build
+from mixfit.matrices.some_rows import some_rows
 from mixfit.model.call import remembered
 from mixfit.model.linear import LinearMixedModel
 
@@ -251,7 +251,7 @@ def _with_residuals(
     context: Mapping[str, Any] | None,
     solver: Solver,
 ) -> ResidualMixedModel:
-    from mixfit.design.residual import residual_formulas
+    from mixfit.matrices.residual import residual_formulas
     from mixfit.model.residual import ResidualMixedModel
 
     mean, further = residual_formulas(parsed, residual, dispersion)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixfit.design.types import MEAN
 from mixfit.errors import ArgumentError, FitError, FormulaError
 from mixfit.glmm.given import GivenStart
 from mixfit.glmm.held import Held
+from mixfit.matrices.types import MEAN
 from mixfit.model.starts import AS_IN_LME4, LME4_PARTS, read_fixed_start, read_start
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.design.types import Design
     from mixfit.families.base import Family
     from mixfit.glmm.problem import GeneralizedAssembly
+    from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
 

@@ -17,9 +17,6 @@ from scipy.optimize import least_squares
 from mixfit.arguments import check_flag
 from mixfit.curves.mean import CurveExpression, self_starting
 from mixfit.curves.selfstart import curve_start
-from mixfit.design.across import refuse_given, refuse_related
-from mixfit.design.build import build
-from mixfit.design.columns import Columns
 from mixfit.errors import DataError, DesignError, FitError, FormulaError
 from mixfit.formula import parse
 from mixfit.formula.nonlinear import fixed_terms, parse_nonlinear
@@ -27,6 +24,9 @@ from mixfit.gram.basis import fixed_basis
 from mixfit.gram.residual import ResidualStage
 from mixfit.helped import helped
 from mixfit.lmm.assemble import random_rows
+from mixfit.matrices.across import refuse_given, refuse_related
+from mixfit.matrices.build import build
+from mixfit.matrices.columns import Columns
 from mixfit.model.base import MixedModel
 from mixfit.model.call import remembered
 from mixfit.nlmm.estimate import estimate
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.curves.mean import BoundCurve
-    from mixfit.design.types import Design
     from mixfit.factor.plan import Plan
+    from mixfit.matrices.types import Design
     from mixfit.results.nonlinear import NonlinearResults
 
     Array = NDArray[np.float64]

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 import numpy as np
 from scipy.linalg import block_diag
 
-from mixfit.design.build import build
-from mixfit.design.types import MEAN
 from mixfit.errors import DesignError, FitError, FormulaError, PriorError
 from mixfit.families.cells import KINDS
 from mixfit.families.links import LINKS
@@ -26,6 +24,8 @@ from mixfit.glmm.separation import CERTAIN, fitted_doubt, refuse_separation
 from mixfit.glmm.surface import surface_around
 from mixfit.gram.basis import fixed_basis
 from mixfit.gram.row_space import row_space
+from mixfit.matrices.build import build
+from mixfit.matrices.types import MEAN
 from mixfit.model.base import MixedModel
 from mixfit.model.further import check_response
 from mixfit.model.generalized import GeneralizedMixedModel
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
     from mixfit.arguments import Solver
     from mixfit.bayes.priors import Priors
-    from mixfit.design.types import Design
     from mixfit.formula import MixedFormula, PredictorFormula
     from mixfit.glmm.types import GeneralizedEstimate
     from mixfit.gram.row_space import RowSpace
     from mixfit.lmm.surface import Surface
+    from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mixfit.design.columns import Columns
 from mixfit.errors import FormulaError, ParameterError
 from mixfit.families.resolve import resolve_family
 from mixfit.fitted.stated import slots
 from mixfit.helped import helped
+from mixfit.matrices.columns import Columns
 from mixfit.model.mixed import mixed
 from mixfit.planning.parameters import read_parameters
 from mixfit.results.planned import planned

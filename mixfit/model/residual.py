@@ -6,13 +6,13 @@ import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
-from mixfit.design.across import refuse_given, refuse_related
-from mixfit.design.residual import residual_design
 from mixfit.errors import FitError
 from mixfit.lmm.estimate import at_estimates, conditional_covariance
 from mixfit.lmm.residual.covariance import residual_form
 from mixfit.lmm.residual.estimate import assembly_at, estimate_residual, joint_problem, place_of
 from mixfit.lmm.residual.stage import BlockResidual
+from mixfit.matrices.across import refuse_given, refuse_related
+from mixfit.matrices.residual import residual_design
 from mixfit.model.base import MixedModel
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.design.residual import ResidualDesign
-    from mixfit.design.types import Design
     from mixfit.factor.plan import Plan
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.residual.covariance import ResidualForm
@@ -31,6 +29,8 @@ if TYPE_CHECKING:
     from mixfit.lmm.residual.moments import ResidualInformation
     from mixfit.lmm.surface import Surface
     from mixfit.lmm.working import WorkingModel
+    from mixfit.matrices.residual import ResidualDesign
+    from mixfit.matrices.types import Design
     from mixfit.results.linear import LinearResults
 
     Array = NDArray[np.float64]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mixfit.design.batches.cells import CellStream, grouped_stream
-from mixfit.design.batches.read import ask, open_stream, refuse_structures
-from mixfit.design.batches.types import StreamedDesign, StreamedGrouping, StreamedRandomDesign
-from mixfit.design.grouping import check_random
-from mixfit.design.parts import check_names
 from mixfit.errors import ArgumentError, FormulaError, RowsError
 from mixfit.formula import parse
 from mixfit.lmm.batches import assemble_batches, spans
+from mixfit.matrices.batches.cells import CellStream, grouped_stream
+from mixfit.matrices.batches.read import ask, open_stream, refuse_structures
+from mixfit.matrices.batches.types import StreamedDesign, StreamedGrouping, StreamedRandomDesign
+from mixfit.matrices.grouping import check_random
+from mixfit.matrices.parts import check_names
 from mixfit.model.base import MixedModel
 from mixfit.model.linear import LinearMixedModel
 from mixfit.sources.source import CHUNK_ROWS
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.arguments import Solver
-    from mixfit.design.batches.read import Stream
-    from mixfit.design.types import Design
     from mixfit.lmm.batches import AssembledBatches
+    from mixfit.matrices.batches.read import Stream
+    from mixfit.matrices.types import Design
     from mixfit.model.counted import CountedMixedModel
     from mixfit.sources.source import Source
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.design.censored import refuse_censored
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized
 from mixfit.inference.binned import binned_residuals, is_binary
 from mixfit.inference.frequencies import frequencies
 from mixfit.inference.quantile import tested_residuals
+from mixfit.matrices.censored import refuse_censored
 from mixfit.plots.figure import BLUE, GREY, RED, one_axes, panels, point_style
 from mixfit.plots.model_check import binned_panel, predictive_panel
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mixfit.design.censored import refuse_censored
 from mixfit.errors import DataError, FitError
 from mixfit.fitted.protocols import is_generalized, is_linear
+from mixfit.matrices.censored import refuse_censored
 from mixfit.plots.figure import BLUE, GREEN, RED, panels, texts, thin_labels
 from mixfit.plots.random_effects import choose_factor, response_name
 from mixfit.report.augment import model_frame, used_rows
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.design.types import Grouping, RandomDesign
     from mixfit.fitted.protocols import Fit
+    from mixfit.matrices.types import Grouping, RandomDesign
     from mixfit.plots.figure import AxesArray
 
     Array = NDArray[np.float64]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixfit.design.censored import refuse_censored
 from mixfit.errors import FitError
+from mixfit.matrices.censored import refuse_censored
 from mixfit.plots.figure import BLUE, RED, one_axes, thin_labels, with_unit
 from mixfit.plots.group_lines import group_curves
 from mixfit.plots.random_effects import choose_factor, response_name

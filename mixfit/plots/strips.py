@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mixfit.design.columns import Columns
 from mixfit.errors import DataError
+from mixfit.matrices.columns import Columns
 from mixfit.plots.figure import BLUE, RED, one_axes, point_style, thin_labels
 
 if TYPE_CHECKING:

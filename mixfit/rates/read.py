@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from mixfit.brief import brief
-from mixfit.design.build import build
-from mixfit.design.columns import Coded, Columns, MissingRows, code_factor, normalise, null_rows
-from mixfit.design.environment import Environment
-from mixfit.design.grouping import cross
-from mixfit.design.vectors import numbers, read_binomial
 from mixfit.errors import DataError, FormulaError
 from mixfit.formula import parse, variables_of
 from mixfit.gram.basis import fixed_basis
+from mixfit.matrices.build import build
+from mixfit.matrices.columns import Coded, Columns, MissingRows, code_factor, normalise, null_rows
+from mixfit.matrices.environment import Environment
+from mixfit.matrices.grouping import cross
+from mixfit.matrices.vectors import numbers, read_binomial
 from mixfit.rates.units import Units, aggregate, name_of
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from mixfit.fitted.protocols import is_generalized, is_linear
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Design
     from mixfit.fitted.protocols import Fit, GeneralizedFit, LinearFit
+    from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
 

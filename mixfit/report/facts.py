@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mixfit.design.censored import n_censored
 from mixfit.families.several import DISPERSION
 from mixfit.fitted.further import further_deviations, limit_notes
 from mixfit.fitted.protocols import is_generalized, is_nonlinear
 from mixfit.fitted.varcorr import random_covariances, term_order
 from mixfit.inference.predictors import coefficient_table, further_names
+from mixfit.matrices.censored import n_censored
 from mixfit.tables.numbers import P_HEADER, format_common
 from mixfit.wald import correlation as as_correlation
 

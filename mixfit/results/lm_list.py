@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mixfit.design.build import build
-from mixfit.design.some_rows import some_rows
 from mixfit.errors import FormulaError
 from mixfit.formula import parse
 from mixfit.formula.structured import masked
 from mixfit.helped import helped
 from mixfit.inference.group_fits import FitsByGroup
 from mixfit.lmm.by_group import fit_groups
+from mixfit.matrices.build import build
+from mixfit.matrices.some_rows import some_rows
 from mixfit.plots.coefficients_by_group import coefficients_by_group
 
 if TYPE_CHECKING:

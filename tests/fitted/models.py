@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mixfit.design.new_rows import NewDesign
-from mixfit.design.types import Design, Grouping, RandomDesign
+from mixfit.matrices.new_rows import NewDesign
+from mixfit.matrices.types import Design, Grouping, RandomDesign
 from mixfit.results import LinearResults
 from tests import dense
 from tests.dense import DenseModel

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from mixfit.design.new_rows import NewDesign
 from mixfit.errors import NewLevelError
+from mixfit.matrices.new_rows import NewDesign
 from mixfit.results import LinearResults
 from tests import dense
 from tests.fitted.models import fitted, numbers, sleepstudy

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from mixfit.covariance.unstructured import Unstructured
-from mixfit.design.types import Grouping, RandomDesign
 from mixfit.errors import FormulaError
 from mixfit.fitted.re_form import select
+from mixfit.matrices.types import Grouping, RandomDesign
 
 G = Grouping("g", np.array([0, 1]), pd.Index(["a", "b"]))
 GH = Grouping("g:h", np.array([0, 1]), pd.Index(["a:c", "b:c"]))

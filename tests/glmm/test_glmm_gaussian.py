@@ -9,13 +9,13 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mixfit
-from mixfit.design.build import build
 from mixfit.families.continuous import Gaussian
 from mixfit.formula import parse
 from mixfit.glmm.aghq import QuadratureObjective
 from mixfit.glmm.laplace import laplace
 from mixfit.glmm.objective import LaplaceObjective
 from mixfit.glmm.problem import GeneralizedParameters, assemble_generalized
+from mixfit.matrices.build import build
 from mixfit.model.generalized import GeneralizedMixedModel
 from tests.dense import relative_covariance
 from tests.glmm.data import load

@@ -12,13 +12,13 @@ from numpy.testing import assert_allclose
 from scipy.optimize import minimize
 
 import mixfit
-from mixfit.design.build import build
 from mixfit.errors import DataError, FitError, FormulaError
 from mixfit.families.resolve import resolve_family
 from mixfit.formula import parse, parse_predictor
 from mixfit.glmm.laplace import laplace, laplace_gradient
 from mixfit.glmm.pirls import predictor
 from mixfit.glmm.problem import GeneralizedParameters, assemble_generalized
+from mixfit.matrices.build import build
 from tests.glmm.problems import At, check_gradient, laplace_at, quadrature_at, quadrature_slopes
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from tests.random_designs import Sketch, draw_templates
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Design
     from mixfit.gram.residual import Residual
+    from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
 

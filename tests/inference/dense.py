@@ -10,7 +10,7 @@ from scipy.linalg import cho_factor, cho_solve
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Design
+    from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
 

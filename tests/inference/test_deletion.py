@@ -21,8 +21,8 @@ from tests.random_designs import PATTERNS, Sketch, draw_templates, sketches
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Design
     from mixfit.lmm.working import WorkingModel
+    from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
 

@@ -14,9 +14,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mixfit
-from mixfit.design.rows import subset
 from mixfit.errors import BiasWarning, DataError
 from mixfit.inference.influence import influence, partition
+from mixfit.matrices.rows import subset
 from tests.dense import full_z, relative_covariance
 from tests.inference.descriptive import REFERENCE, reference_fit
 from tests.inference.fits import herds

@@ -23,9 +23,9 @@ from tests.random_designs import Sketch, draw_templates, sketches
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Design
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.types import LinearEstimate
+    from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
 

@@ -19,7 +19,7 @@ from tests.random_designs import PATTERNS, WIDTHS, Sketch, draw_templates, make_
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Design
+    from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
 

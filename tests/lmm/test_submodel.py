@@ -9,11 +9,11 @@ import pytest
 
 from mixfit.covariance.diagonal import Diagonal
 from mixfit.covariance.unstructured import Unstructured
-from mixfit.design.types import Design, Grouping, RandomDesign
 from mixfit.lmm.assemble import assemble
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.estimate import to_basis
 from mixfit.lmm.submodel import coordinates, with_fixed, with_random
+from mixfit.matrices.types import Design, Grouping, RandomDesign
 
 
 def grouping(name: str, codes: np.ndarray) -> Grouping:

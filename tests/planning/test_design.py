@@ -285,10 +285,3 @@ def test_models_whose_parameters_are_no_numbers_by_name_say_so():
         ordered.with_params()
     with pytest.raises(errors.ParameterError, match="ordered categories"):
         mixfit.design("~ x + (1 | g)", mixfit.grid(g=5, x=3), family="cumulative", fixed={}, sd={"g": 1.0})
-
-
-def test_the_room_of_designs_is_imported_as_any_other():
-    from mixfit.design.build import build
-
-    assert callable(build)
-    assert mixfit.design.__module__ == "mixfit.model.planned"

@@ -14,11 +14,11 @@ import numpy as np
 
 from mixfit.covariance.structure import Containment
 from mixfit.covariance.unstructured import Unstructured
-from mixfit.design.batches.types import StreamedDesign
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_fit, is_generalized, is_linear
 from mixfit.fitted.residual_covariance import is_structured
 from mixfit.gram.basis import RANK_TOLERANCE, fixed_basis
+from mixfit.matrices.batches.types import StreamedDesign
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from mixfit.design.residual import ResidualDesign
-    from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import Fit
+    from mixfit.matrices.residual import ResidualDesign
+    from mixfit.matrices.types import RandomDesign
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]

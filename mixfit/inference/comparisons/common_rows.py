@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mixfit.design.types import Grouping, RandomDesign
 from mixfit.errors import ComparisonError, DataError
+from mixfit.matrices.types import Grouping, RandomDesign
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from mixfit import wald
-from mixfit.design.censored import n_censored
 from mixfit.errors import ComparisonError, FitError
 from mixfit.fitted.protocols import is_fit
 from mixfit.helped import helped
@@ -24,6 +23,7 @@ from mixfit.inference.comparisons.likelihood_ratio import (
     tail_of,
 )
 from mixfit.inference.r2 import r2
+from mixfit.matrices.censored import n_censored
 from mixfit.tables.table import Table
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from mixfit.design.types import MEAN
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_generalized, is_linear
 from mixfit.gram.basis import fixed_basis
@@ -19,6 +18,7 @@ from mixfit.inference.fixed_effects.tables import deletion_f_table
 from mixfit.inference.predictors import seen_from
 from mixfit.lmm.second_look import search
 from mixfit.lmm.submodel import coordinates
+from mixfit.matrices.types import MEAN
 from mixfit.tables.table import Table
 
 if TYPE_CHECKING:

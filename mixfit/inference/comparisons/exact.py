@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixfit.design.across import refuse_given, refuse_related
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_linear
 from mixfit.helped import helped
@@ -17,6 +16,7 @@ from mixfit.inference.comparisons.exact_null import ExactNull, draw_null, spectr
 from mixfit.inference.comparisons.likelihood_ratio import check_comparable
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.submodel import with_fixed
+from mixfit.matrices.across import refuse_given, refuse_related
 from mixfit.tables.numbers import format_common
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import LinearFit
     from mixfit.lmm.problem import Problem
+    from mixfit.matrices.types import RandomDesign
 
     Array = NDArray[np.float64]
 

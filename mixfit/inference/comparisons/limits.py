@@ -20,8 +20,8 @@ from mixfit.inference.comparisons.candidates import outside, outside_columns
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Predictor
     from mixfit.inference.comparisons.candidates import Candidate
+    from mixfit.matrices.types import Predictor
 
 __all__ = ["bounded", "check_predictors", "is_limit", "mixed_tail"]
 

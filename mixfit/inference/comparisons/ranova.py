@@ -11,7 +11,6 @@ import pandas as pd
 from mixfit import wald
 from mixfit.arguments import check_flag
 from mixfit.covariance.structure import Invariance
-from mixfit.design.across import refuse_given
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_linear
 from mixfit.gram.basis import fixed_basis
@@ -21,6 +20,7 @@ from mixfit.inference.comparisons.likelihood_ratio import chi_square_tail
 from mixfit.inference.comparisons.terms import deletable, random_terms, remaining_columns
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.submodel import with_random
+from mixfit.matrices.across import refuse_given
 from mixfit.tables.table import Table
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.design.types import RandomDesign
     from mixfit.fitted.protocols import LinearFit
     from mixfit.inference.comparisons.terms import CodedTerm
     from mixfit.lmm.problem import Problem
+    from mixfit.matrices.types import RandomDesign
 
     Array = NDArray[np.float64]
 

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.design.reader import FittedReader
 from mixfit.errors import ComparisonError
+from mixfit.matrices.reader import FittedReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from mixfit.design.parts import Part
-    from mixfit.design.types import Design
+    from mixfit.matrices.parts import Part
+    from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
 

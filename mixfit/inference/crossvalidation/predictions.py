@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.design.across import refuse_given, refuse_related
 from mixfit.errors import DesignError, FitError, MixfitError
 from mixfit.families.integrated import IntegratedMean
 from mixfit.families.predictive import log_predictive
@@ -18,6 +17,7 @@ from mixfit.fitted.residual_covariance import is_structured
 from mixfit.gram.basis import fixed_basis
 from mixfit.inference.crossvalidation.held_out import held_out
 from mixfit.inference.deletion import fit_rows
+from mixfit.matrices.across import refuse_given, refuse_related
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.design.types import Design
+    from mixfit.matrices.types import Design
 
     Index = NDArray[np.intp]
     Pair = tuple[Index, Index]

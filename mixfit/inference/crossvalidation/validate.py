@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from mixfit.defaults import coverage
-from mixfit.design.censored import refuse_censored
 from mixfit.errors import ArgumentError
 from mixfit.fitted.protocols import is_fit, is_generalized, is_linear
 from mixfit.helped import Helped
@@ -21,6 +20,7 @@ from mixfit.inference.crossvalidation.scores import (
     read_scoring,
 )
 from mixfit.inference.crossvalidation.splits import read_splits
+from mixfit.matrices.censored import refuse_censored
 from mixfit.tables.table import Table
 
 if TYPE_CHECKING:

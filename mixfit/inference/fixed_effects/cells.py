@@ -21,7 +21,7 @@ from mixfit.gram.basis import fixed_basis
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.design.types import FixedStructure, FixedTerm
+    from mixfit.matrices.types import FixedStructure, FixedTerm
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.inference.fixed_effects.contrasts import contrast_tests
 from mixfit.inference.fixed_effects.denominator import denominator
 from mixfit.inference.fixed_effects.statements import read_statements
 from mixfit.inference.fixed_effects.tables import contest
 from mixfit.inference.predictors import seen_from
+from mixfit.matrices.types import MEAN
 from mixfit.tables.table import Table
 from mixfit.wald import ratios, t_upper
 

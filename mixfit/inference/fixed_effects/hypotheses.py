@@ -24,8 +24,8 @@ from mixfit.inference.fixed_effects.cells import CONSTANT
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.design.types import FixedStructure
     from mixfit.inference.fixed_effects.cells import CellSpace
+    from mixfit.matrices.types import FixedStructure
 
     Array = NDArray[np.float64]
 

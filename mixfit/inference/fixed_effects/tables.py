@@ -9,13 +9,13 @@ import pandas as pd
 from scipy.linalg import cholesky
 
 from mixfit.defaults import coverage
-from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.inference.fixed_effects import hypotheses
 from mixfit.inference.fixed_effects.cells import cell_space
 from mixfit.inference.fixed_effects.contrasts import contrast_matrix, contrast_tests, joint_test
 from mixfit.inference.fixed_effects.denominator import denominator, parse_ddf
 from mixfit.inference.predictors import seen_from
+from mixfit.matrices.types import MEAN
 from mixfit.tables.table import Table
 from mixfit.wald import f_tail, ratios, t_quantile, t_tails
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.design.types import FixedStructure
     from mixfit.fitted.protocols import Fit, LinearFit
     from mixfit.inference.fixed_effects.kenward_roger import ScaledF
+    from mixfit.matrices.types import FixedStructure
 
     Array = NDArray[np.float64]
 

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from mixfit.defaults import coverage
-from mixfit.design.columns import is_factor
 from mixfit.errors import FitError
 from mixfit.inference.means.averages import averages, grouped_rows, stacked
 from mixfit.inference.means.contrast_coefficients import level_text
 from mixfit.inference.means.unit_means import fit_rows, new_rows, unit_means
+from mixfit.matrices.columns import is_factor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mixfit.design.columns import is_factor
 from mixfit.errors import FitError
+from mixfit.matrices.columns import is_factor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,9 +9,6 @@ import numpy as np
 import pandas as pd
 
 from mixfit.defaults import coverage
-from mixfit.design.censored import n_censored
-from mixfit.design.transformation import Transformation
-from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.helped import helped
 from mixfit.inference.means.emmeans import emmeans
@@ -20,6 +17,9 @@ from mixfit.inference.means.linear_functions import by_groups
 from mixfit.inference.means.marginal_frames import as_html, as_text
 from mixfit.inference.means.specs import as_names, response_label
 from mixfit.inference.predictors import seen_from
+from mixfit.matrices.censored import n_censored
+from mixfit.matrices.transformation import Transformation
+from mixfit.matrices.types import MEAN
 from mixfit.tables.table import Framed
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mixfit.defaults import coverage
-from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized
 from mixfit.helped import helped
@@ -19,6 +18,7 @@ from mixfit.inference.means.marginal_frames import Settings, means_frame
 from mixfit.inference.means.marginal_means import EmMeans
 from mixfit.inference.means.reference_grid import average
 from mixfit.inference.means.specs import read_request
+from mixfit.matrices.types import MEAN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mixfit.design.columns import is_factor
 from mixfit.errors import FitError
+from mixfit.matrices.columns import is_factor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Design
     from mixfit.fitted.protocols import Fit
+    from mixfit.matrices.types import Design
 
     Index = NDArray[np.intp]
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_linear
 from mixfit.helped import helped
@@ -27,6 +26,7 @@ from mixfit.inference.means.marginal_frames import contrast_rows
 from mixfit.inference.means.nesting import with_parents
 from mixfit.inference.means.reference_grid import average
 from mixfit.inference.means.specs import read_request
+from mixfit.matrices.types import MEAN
 from mixfit.tables.layout import lay_out
 from mixfit.tables.numbers import fixed_decimals
 from mixfit.tables.table import Framed, html_table

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.brief import brief
-from mixfit.design.transformation import Transformation
 from mixfit.errors import FitError
 from mixfit.inference.means.multiplicity import ComparisonFamily, adjusted_p_values, critical_values, resolve
+from mixfit.matrices.transformation import Transformation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 from marginaleffects.classes import ModelAbstract, ModelVault
 
-from mixfit.design.columns import is_factor
 from mixfit.errors import FitError
 from mixfit.fitted.predict import estimable_rows
 from mixfit.inference.fixed_effects.contrasts import contrast_tests
 from mixfit.inference.fixed_effects.denominator import denominator, parse_ddf
 from mixfit.inference.means.contrast_coefficients import level_text
+from mixfit.matrices.columns import is_factor
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,11 +16,11 @@ from mixfit.inference.predictors import seen_from
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mixfit.design.types import Design
     from mixfit.fitted.protocols import Fit
     from mixfit.inference.means.grid_variables import GridVariable
     from mixfit.inference.means.nesting import Nesting
     from mixfit.inference.means.reference_grid import ReferenceGrid
+    from mixfit.matrices.types import Design
 
 __all__ = ["Request", "as_names", "parse_specs", "read_request", "response_label"]
 

@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 
 from mixfit.brief import brief
-from mixfit.design.columns import Columns
 from mixfit.errors import FitError
 from mixfit.fitted.further import part_gradient
 from mixfit.fitted.marginal import integrated, joint_covariance
 from mixfit.fitted.predict import estimable_rows
 from mixfit.fitted.protocols import is_generalized
 from mixfit.inference.fixed_effects.denominator import denominator, parse_ddf
+from mixfit.matrices.columns import Columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

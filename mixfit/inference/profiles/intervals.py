@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from mixfit.defaults import coverage
-from mixfit.design.types import MEAN
 from mixfit.errors import FitError
 from mixfit.fitted.residual_covariance import is_structured
 from mixfit.inference.bootstrap import bootstrap
@@ -23,6 +22,7 @@ from mixfit.inference.profiles.chart import Chart, difference_hessian
 from mixfit.inference.profiles.parameters import parameter_values, parameters, select, variance_structures
 from mixfit.inference.profiles.profile import profile_intervals
 from mixfit.inference.residual_parameters import structured_errors
+from mixfit.matrices.types import MEAN
 from mixfit.spellings import nearest
 from mixfit.wald import interval, normal_quantile, t_quantile
 

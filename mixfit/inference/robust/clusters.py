@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mixfit.design.across import refuse_given, refuse_related
 from mixfit.errors import DataError, FitError
 from mixfit.fitted.residual_covariance import is_structured
 from mixfit.inference.influence import partition
+from mixfit.matrices.across import refuse_given, refuse_related
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.design.types import Grouping
     from mixfit.fitted.protocols import LinearFit
+    from mixfit.matrices.types import Grouping
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]

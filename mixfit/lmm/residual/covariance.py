@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.structure import Structure
-    from mixfit.design.residual import ResidualDesign
     from mixfit.gram.blocks import BlockColumns, BlockLayout, Patterns
+    from mixfit.matrices.residual import ResidualDesign
 
     Array = NDArray[np.float64]
 

@@ -22,10 +22,10 @@ from mixfit.lmm.types import Kept, LinearEstimate
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.design.residual import ResidualDesign
-    from mixfit.design.types import Design
     from mixfit.lmm.residual.covariance import ResidualForm
     from mixfit.lmm.residual.criterion import JointEvaluation, ResidualProblem
+    from mixfit.matrices.residual import ResidualDesign
+    from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
 

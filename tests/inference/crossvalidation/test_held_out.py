@@ -18,7 +18,7 @@ from tests.random_designs import PATTERNS, Sketch, draw_templates, sketches
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.design.types import Design
+    from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
