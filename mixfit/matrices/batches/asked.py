@@ -100,10 +100,10 @@ class Asked:
         reduce = getattr(self.source, "reduce", None)
         if reduce is None:
             return each(self)
-        found: T = reduce(self.columns, partial(_of_part, self._without_source(), each), merge)
+        found: T = reduce(self.columns, partial(_of_part, self.without_source(), each), merge)
         return found
 
-    def _without_source(self) -> Asked:
+    def without_source(self) -> Asked:
         """The same, to be sent to where the rows are."""
         schema = self.source.schema
         return replace(self, source=TableSource(schema.empty_table(), schema))

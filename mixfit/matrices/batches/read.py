@@ -133,7 +133,8 @@ class Stream:
 
     def reduced(self, each: Callable[[Stream], T], merge: Callable[[list[T]], T]) -> T:
         """What a function makes of the rows, part by part where the source has parts."""
-        return self.asked.reduced(partial(_of_part, self, each), merge)
+        alone = replace(self, asked=self.asked.without_source())
+        return self.asked.reduced(partial(_of_part, alone, each), merge)
 
     def with_solver(self, solver: Any) -> Stream:
         """The same with another way to hold the factor."""
