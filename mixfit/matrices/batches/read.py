@@ -209,6 +209,8 @@ def ask(
     offset: object,
     context: Mapping[str, Any] | None,
     chunk_rows: int,
+    *,
+    progress: bool,
 ) -> Asked:
     """What a model asks of a source, once its names are known to be there.
 
@@ -231,7 +233,7 @@ def ask(
     response = formula.response.text
     if response not in columns and learned_calls(response, used):
         raise DataError(f"The response {response!r} is transformed by what all rows have: make a column of it.")
-    return Asked(formula, weights, offset, used, source, chunk_rows)
+    return Asked(formula, weights, offset, used, source, chunk_rows, progress)
 
 
 def open_stream(asked: Asked, na_action: str) -> Stream:
