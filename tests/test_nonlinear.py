@@ -187,10 +187,6 @@ def test_arguments_of_fit(fit) -> None:
     with pytest.raises(DataError, match="35 finite numbers"):
         fit.refit([1.0])
     with pytest.raises(DesignError, match="made anew"):
-        fit.model.of_rows(np.ones(105, dtype=bool))
-    with pytest.raises(FitError, match="level"):
-        fit.conf_int(2.0)
-    with pytest.raises(ArgumentError, match="level is a number"):
-        fit.conf_int("profile")
+        fit.model.with_design(fit.model.design)
     for part in (fit, fit.estimate, fit.model, fit.model.curve, fit.certificate):
         assert len(repr(part).splitlines()) <= 10
