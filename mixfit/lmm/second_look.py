@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["search"]
+__all__ = ["is_parallel", "like_levels", "may_be_several", "mean_cosine", "search"]
 
 # Squared cosine, within levels, from which two columns explain the same: a mean of two standard deviations; and that
 # from which there may be several minima however many levels there are: a mean of eight. Of 50 random models between,
@@ -153,9 +153,7 @@ def _parallel(problem: Problem, equations: MomentEquations) -> float:
         for j, b in equations.columns:
             if i == j and a < b and block[i, a] != block[i, b]:
                 d = problem.gram.diagonal[i]
-                both = d[a, a] * d[b, b]
-                cosine = np.divide(d[a, b] ** 2, both, out=np.zeros_like(both), where=both > 0.0)
-                largest = max(largest, float(cosine @ both**0.5 / max(float((both**0.5).sum()), np.finfo(float).tiny)))
+                largest = max(largest, float(mean_cosine(d[a, a], d[b, b], d[a, b])))
     return largest
 
 
@@ -172,14 +170,36 @@ def _telling(problem: Problem, *, together: bool) -> float:
 
 
 def _like_levels(squares: Array) -> float:
-    """(sum_j tr G_j)^2 / (r sum_j tr G_j^2) for F_j of q levels, (k, k, q); infinite where there is nothing."""
-    values, vectors = np.linalg.eigh(squares.sum(axis=2))
-    seen = values > RANK_TOLERANCE * values[-1]
-    if not seen.any():
-        return np.inf
-    root = vectors[:, seen] / np.sqrt(values[seen])
-    relative = root.T @ squares.transpose(2, 0, 1) @ root
-    return float(np.count_nonzero(seen) / np.vdot(relative, relative))
+    """That of F_j of q levels, (k, k, q); infinite where there is nothing."""
+    return float(like_levels(squares.transpose(2, 0, 1)))
+
+
+def like_levels(squares: Array) -> Array:
+    """(sum_j tr G_j)^2 / (r sum_j tr G_j^2) for F_j of q levels, (..., q, k, k); infinite where there is nothing."""
+    values, vectors = np.linalg.eigh(squares.sum(axis=-3))
+    seen = values > RANK_TOLERANCE * values[..., -1:]
+    root = vectors / np.sqrt(np.where(seen, values, np.inf))[..., None, :]
+    relative = root.swapaxes(-1, -2)[..., None, :, :] @ squares @ root[..., None, :, :]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(seen.any(axis=-1), seen.sum(axis=-1) / (relative**2).sum(axis=(-3, -2, -1)), np.inf))
+
+
+def mean_cosine(one: Array, other: Array, product: Array) -> Array:
+    """Mean squared cosine of two columns within levels, from their squares and products (..., q)."""
+    both = one * other
+    cosine = np.divide(product**2, both, out=np.zeros_like(both), where=both > 0.0)
+    lengths = np.sqrt(both)
+    return np.asarray((cosine * lengths).sum(axis=-1) / np.maximum(lengths.sum(axis=-1), np.finfo(float).tiny))
+
+
+def is_parallel(parallel: Array) -> NDArray[np.bool_]:
+    """Whether columns are so near to parallel that all of a factor counts as one covariance."""
+    return np.asarray(parallel > _PARALLEL)
+
+
+def may_be_several(telling: Array, parallel: Array) -> NDArray[np.bool_]:
+    """Whether there may be several minima, from the number of levels that tell all and the cosine of parallel ones."""
+    return np.asarray((telling < _FEW) | (parallel > _ALL_BUT_PARALLEL))
 
 
 def _same(problem: Problem, a: Evaluation, b: Evaluation) -> bool:
