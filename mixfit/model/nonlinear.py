@@ -17,7 +17,7 @@ from scipy.optimize import least_squares
 from mixfit.arguments import check_flag
 from mixfit.curves.mean import CurveExpression, self_starting
 from mixfit.curves.selfstart import curve_start
-from mixfit.errors import DataError, DesignError, FitError, FormulaError
+from mixfit.errors import ArgumentError, DataError, DesignError, FitError, FormulaError
 from mixfit.formula import parse
 from mixfit.formula.nonlinear import fixed_terms, parse_nonlinear
 from mixfit.gram.basis import fixed_basis
@@ -276,7 +276,7 @@ def _check_parameters(
 def _complete(columns: Columns, names: Sequence[str], na_action: str) -> NDArray[np.bool_] | None:
     """Rows in which nothing that the model uses is missing; None for all."""
     if na_action not in ("drop", "raise"):
-        raise ValueError(f"na_action must be 'drop' or 'raise', not {na_action!r}")
+        raise ArgumentError(f"na_action is 'drop' or 'raise', not {na_action!r}.")
     missing = {name: columns.labelled(name).isna().to_numpy() for name in dict.fromkeys(names)}
     gone = np.any(list(missing.values()), axis=0)
     if not gone.any():
