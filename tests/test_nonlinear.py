@@ -12,7 +12,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mixfit
-from mixfit.errors import ArgumentError, DataError, DesignError, FitError, FormulaError, NewLevelError
+from mixfit.errors import DataError, DesignError, FitError, FormulaError, NewLevelError
 
 DATA = Path(__file__).parent / "data"
 CASES = json.loads((DATA / "nlmer.json").read_text())
