@@ -178,7 +178,7 @@ def test_what_cannot_be_fitted_is_said(formula: str, options: dict, error: type[
 
 def test_arguments_of_fit(fit) -> None:
     for options, words in (
-        ({"n_agq": 7}, "n_agq=1"),
+        ({"n_agq": 2.5}, "positive whole number"),
         ({"method": "foce"}, "'laplace' or 'lb'"),
         ({"reml": True}, "REML is for"),
     ):
