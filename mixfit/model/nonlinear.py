@@ -24,7 +24,7 @@ from mixfit.matrices.columns import Columns
 from mixfit.matrices.rows import subset
 from mixfit.model.base import MixedModel
 from mixfit.model.call import remembered
-from mixfit.model.curve_starts import coefficient_start
+from mixfit.model.curve_starts import check_finite, coefficient_start
 from mixfit.model.stack import Stack, check_parameters, complete_rows
 from mixfit.nlmm.conditional import conditional_covariance, place_of, working_model_at
 from mixfit.nlmm.estimate import estimate
@@ -237,6 +237,8 @@ class NonlinearMixedModel(MixedModel):
             check_rule(n_agq, self._problem.pattern.k, self._problem.terms)
         if reml and method != "lb":
             raise FitError("REML is for method='lb': the Laplace approximation is of the likelihood.")
+        start = self._problem.parameters(self.start, self._problem.no_effects())
+        check_finite(self.curve, start, self.design.index)
         nothing = [term.structure.starts(np.zeros(term.k))[0] for term in self._problem.terms]
         found = estimate(self._problem, self._bases, self.start, nothing, method=method, reml=reml, n_agq=int(n_agq))
         return NonlinearResults(self, found)
