@@ -28,7 +28,7 @@ _ARGUMENTS: Mapping[str, str] = MappingProxyType(
         "optimizer": _NO_SETTINGS,
         "maxiter": _NO_SETTINGS,
         "tol": _NO_SETTINGS,
-        "verbose": "there is nothing to print: fit.certificate says how the fit ended",
+        "verbose": "the logger 'mixfit' has evaluations at level DEBUG, and fit.certificate says how the fit ended",
         "ziformula": "zi",
         "dispformula": "dispersion",
         "rcorr": "residual",

@@ -40,6 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "helped",
         "machine",
         "optimize",
+        "progress",
         "spellings",
         "tables",
         "version",

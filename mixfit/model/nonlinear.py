@@ -31,6 +31,7 @@ from mixfit.model.base import MixedModel
 from mixfit.model.call import remembered
 from mixfit.nlmm.estimate import estimate
 from mixfit.nlmm.problem import make_problem
+from mixfit.progress import finished
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -235,6 +236,8 @@ class NonlinearMixedModel(MixedModel):
             raise FitError("REML is for method='lb': the Laplace approximation is of the likelihood.")
         nothing = [term.structure.starts(np.zeros(term.k))[0] for term in self._problem.terms]
         found = estimate(self._problem, self._bases, self.start, nothing, method=method, reml=reml)
+        end = found.certificate
+        finished(self.formula, len(self.endog), found.criterion, end.n_evaluations, end.message)
         return NonlinearResults(self, found)
 
     def with_response(self, y: ArrayLike) -> NonlinearMixedModel:
