@@ -102,7 +102,7 @@ class ModelTable(Helped):
         Parameters
         ----------
         path : str or Path
-            Ending in ``.txt``, ``.html``, ``.tex`` or ``.md``. Word opens the HTML.
+            Ending in ``.txt``, ``.html``, ``.tex``, ``.md``, or ``.docx`` for Word, which needs python-docx.
         label : str
             As of `as_latex`.
 
@@ -110,6 +110,8 @@ class ModelTable(Helped):
         ------
         DataError
             For another suffix.
+        MissingPackageError
+            For ``.docx`` where python-docx is not installed.
         """
         printers.save(self.grid, path, label)
 
@@ -141,7 +143,7 @@ def table(
     title: str = "",
     notes: Sequence[str] = (),
 ) -> ModelTable:
-    """Set models side by side in one table, for text, HTML, LaTeX and Markdown.
+    """Set models side by side in one table, for text, HTML, LaTeX, Markdown and Word.
 
     Parameters
     ----------
