@@ -33,6 +33,7 @@ from mixfit.lmm.by_gradient import is_estimated, root_of_gradient
 from mixfit.lmm.derivatives import differentiate
 from mixfit.lmm.minimize import LinearCriterion, LinearMinimum, minimize, shown
 from mixfit.lmm.start import moment_equations, points_at, start_points
+from mixfit.lmm.start_covariance import are_levels_alike, covariance_start
 from mixfit.optimize.looks import search_from_all
 
 if TYPE_CHECKING:
@@ -73,8 +74,13 @@ _CLOSE = 1.0
 
 def search(problem: Problem, *, reml: bool, start: Sequence[Array] | None = None) -> LinearMinimum:
     """Minimize from the moment estimates, or from points `start`, and from other places where there may be several."""
+    covariance = covariance_start(problem, reml=reml) if start is None else None
+    if covariance is not None and are_levels_alike(problem) and problem.gram.n_levels[0] > _FEW:
+        # As many levels tell of the covariance as there are, and these moments are the minimum, or next to it.
+        return minimize(problem, [[covariance]], reml=reml)
     equations = moment_equations(problem)
     starts = start_points(problem, equations) if start is None else [list(start)]
+    starts += [] if covariance is None else [[covariance]]
     if is_estimated(problem):
         root = root_of_gradient(problem, starts[0], reml=reml)
         return LinearMinimum(root.profile, root.derivatives, root.certificate)
