@@ -107,7 +107,7 @@ class FittedNonlinear(Fitted):
         """
         model = self.model.with_response(y)
         model.start = self.estimate.beta
-        found: FittedNonlinear = model.fit(method=self.estimate.method, reml=self.reml)
+        found: FittedNonlinear = model.fit(n_agq=self.estimate.n_agq, method=self.estimate.method, reml=self.reml)
         return found
 
     def parameters(

@@ -98,7 +98,7 @@ def fit_rows(fit: Fit, keep: NDArray[np.bool_]) -> Fit:
     if is_generalized(fit):
         return model.fit(n_agq=fit.estimate.n_agq, method="pql" if fit.estimate.method == "pql" else "ml")
     if is_nonlinear(fit):
-        return model.fit(method=fit.estimate.method, reml=fit.reml)
+        return model.fit(n_agq=fit.estimate.n_agq, method=fit.estimate.method, reml=fit.reml)
     return model.fit(reml=fit.reml, start=fit.estimate.theta)
 
 

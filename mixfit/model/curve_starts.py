@@ -14,13 +14,14 @@ from mixfit.errors import FitError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from mixfit.curves.mean import BoundCurve
 
     Array = NDArray[np.float64]
 
-__all__ = ["coefficient_start"]
+__all__ = ["check_finite", "coefficient_start"]
 
 
 def coefficient_start(
@@ -58,6 +59,30 @@ def coefficient_start(
         raise FitError(f"The start of {wrong!r} is not finite.")
     own = dict(zip(parameters, values.tolist(), strict=True))
     return np.array([own.get(name, 0.0) for name in names])
+
+
+def check_finite(curve: BoundCurve, phi: Array, index: pd.Index) -> None:
+    """Refuse parameters (P, n) of the rows at which the curve or its slope is not finite.
+
+    Raises
+    ------
+    FitError
+        Naming the first such row, what the curve has there, and the parameters that it does not stand.
+    """
+    mean = curve(phi)
+    wrong = ~np.isfinite(mean.value) | ~np.isfinite(mean.slope).all(axis=0)
+    if not wrong.any():
+        return
+    row = int(np.argmax(wrong))
+    names = curve.expression.parameters
+    lost = ~np.isfinite(mean.slope[:, row])
+    guilty = [name for name, is_lost in zip(names, lost, strict=True) if is_lost] or list(names)
+    there = {name: x[row] for name, x in curve.covariates.items()} | dict(zip(names, phi[:, row], strict=True))
+    values = ", ".join(f"{name} = {value:.6g}" for name, value in there.items())
+    raise FitError(
+        f"The curve {curve.expression.text!r} or its slope in {', '.join(guilty)} is not finite at the start in "
+        f"{int(wrong.sum())} of {len(wrong)} rows, first in row {index[row]}, where {values}: give start= where it is."
+    )
 
 
 def _self_start(bound: BoundCurve, y: Array, curve: Any, covariates: Sequence[str], _names: Sequence[str]) -> Array:

@@ -13,22 +13,25 @@ from mixfit.curves.mean import CurveExpression, self_starting
 from mixfit.errors import DataError, DesignError, FitError
 from mixfit.formula import parse
 from mixfit.formula.nonlinear import fixed_terms, parse_nonlinear
+from mixfit.glmm.nodes import check_rule
 from mixfit.gram.basis import fixed_basis
 from mixfit.gram.residual import ResidualStage
 from mixfit.helped import helped
 from mixfit.lmm.assemble import random_rows
+from mixfit.log import finished
 from mixfit.matrices.across import refuse_given, refuse_related
 from mixfit.matrices.build import build
 from mixfit.matrices.columns import Columns
 from mixfit.matrices.rows import subset
 from mixfit.model.base import MixedModel
 from mixfit.model.call import remembered
-from mixfit.model.curve_starts import coefficient_start
+from mixfit.model.curve_starts import check_finite, coefficient_start
 from mixfit.model.stack import Stack, check_parameters, complete_rows
 from mixfit.nlmm.conditional import conditional_covariance, place_of, working_model_at
 from mixfit.nlmm.estimate import estimate
-from mixfit.nlmm.laplace import laplace
+from mixfit.nlmm.laplace import Laplace
 from mixfit.nlmm.problem import make_problem
+from mixfit.nlmm.quadrature import Quadrature
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -199,15 +202,17 @@ class NonlinearMixedModel(MixedModel):
     def fit(
         self, *, n_agq: int = 1, method: Literal["laplace", "lb"] = "laplace", reml: bool = False
     ) -> NonlinearResults:
-        """Estimate by maximum likelihood in the Laplace approximation, or by Lindstrom and Bates' algorithm.
+        """Estimate by maximum likelihood, or by Lindstrom and Bates' algorithm.
 
         Parameters
         ----------
         n_agq : int
-            1, the Laplace approximation.
+            Points of adaptive Gauss-Hermite quadrature, for models of one grouping factor; 1 is the Laplace
+            approximation.
         method : {"laplace", "lb"}
-            ``"lb"`` is the alternating algorithm of nlme (Lindstrom & Bates 1990): the likelihood of the linear
-            model beside the estimates, for comparison.
+            ``"laplace"`` maximizes the likelihood, its integral approximated as `n_agq` says; ``"lb"`` is the
+            alternating algorithm of nlme (Lindstrom & Bates 1990), whose likelihood is that of the linear model beside
+            the estimates, for comparison.
         reml : bool
             Of ``"lb"`` only.
 
@@ -223,14 +228,22 @@ class NonlinearMixedModel(MixedModel):
         from mixfit.results.nonlinear import NonlinearResults
 
         check_flag("reml", reml)
-        if n_agq != 1:
-            raise FitError(f"A nonlinear model is fitted by the Laplace approximation, n_agq=1, not {n_agq!r}.")
+        if n_agq != int(n_agq) or n_agq < 1:
+            raise FitError(f"n_agq is a positive whole number of quadrature points, not {n_agq!r}.")
         if method not in ("laplace", "lb"):
             raise FitError(f"method is 'laplace' or 'lb', not {method!r}.")
+        if n_agq > 1:
+            if method == "lb":
+                raise FitError("n_agq is for method='laplace': Lindstrom and Bates' algorithm has no integral.")
+            check_rule(n_agq, self._problem.pattern.k, self._problem.terms)
         if reml and method != "lb":
             raise FitError("REML is for method='lb': the Laplace approximation is of the likelihood.")
+        start = self._problem.parameters(self.start, self._problem.no_effects())
+        check_finite(self.curve, start, self.design.index)
         nothing = [term.structure.starts(np.zeros(term.k))[0] for term in self._problem.terms]
-        found = estimate(self._problem, self._bases, self.start, nothing, method=method, reml=reml)
+        found = estimate(self._problem, self._bases, self.start, nothing, method=method, reml=reml, n_agq=int(n_agq))
+        end = found.certificate
+        finished(self.formula, len(self.endog), found.criterion, end.n_evaluations, end.message)
         return NonlinearResults(self, found)
 
     def with_response(self, y: ArrayLike) -> NonlinearMixedModel:
@@ -310,5 +323,7 @@ class NonlinearMixedModel(MixedModel):
                 "Lindstrom and Bates' algorithm maximizes no one likelihood whose profile there would be: use "
                 "fit(method='laplace')."
             )
-        point = laplace(self._problem, place_of(self._problem, self._bases, estimate))
-        return NonlinearSurface(self._bases, point, np.sqrt(np.diagonal(estimate.cov_beta)))
+        n_agq = estimate.n_agq
+        approximation = Laplace(self._problem) if n_agq == 1 else Quadrature(self._problem, n_agq)
+        point = approximation.evaluate(place_of(self._problem, self._bases, estimate))
+        return NonlinearSurface(approximation, self._bases, point, np.sqrt(np.diagonal(estimate.cov_beta)))

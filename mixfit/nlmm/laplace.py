@@ -21,7 +21,7 @@ in the coordinates of :mod:`mixfit.lmm.derivatives`: half of dd/dT in T E_ij is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["NonlinearPoint", "NonlinearSlopes", "laplace", "laplace_slopes"]
+__all__ = ["Approximation", "Laplace", "NonlinearPoint", "NonlinearSlopes", "laplace", "laplace_slopes"]
 
 # Of the value: what the mode leaves of it, and rounding.
 _RELATIVE_NOISE = 1e-11
@@ -106,6 +106,46 @@ class NonlinearSlopes:
     log_sigma: float
     quadratic_share: tuple[Array, ...]
     inverse_share: tuple[Array, ...]
+
+
+class Approximation(Protocol):
+    """How the integral over the random effects is approximated: -2 log-likelihood with its exact gradient."""
+
+    @property
+    def problem(self) -> NonlinearProblem:
+        """The model."""
+
+    def evaluate(
+        self, at: NonlinearParameters, start: Sequence[Array] | None = None, scale: float | None = None
+    ) -> NonlinearPoint:
+        """The value at a point, the mode looked for from `start`; sigma^2 is profiled out or `scale`."""
+
+    def slopes(self, point: NonlinearPoint, /) -> NonlinearSlopes:
+        """Exact gradient."""
+
+    def boundary_slopes(self, point: NonlinearPoint, slopes: NonlinearSlopes, /) -> dict[int, Array]:
+        """N_t of the singular terms on their null spaces, by which variances leave zero."""
+
+
+@dataclass(frozen=True, eq=False)
+class Laplace:
+    """The Laplace approximation of a problem."""
+
+    problem: NonlinearProblem
+
+    def evaluate(
+        self, at: NonlinearParameters, start: Sequence[Array] | None = None, scale: float | None = None
+    ) -> NonlinearPoint:
+        """See `laplace`."""
+        return laplace(self.problem, at, start, scale)
+
+    def slopes(self, point: NonlinearPoint) -> NonlinearSlopes:
+        """See `laplace_slopes`."""
+        return laplace_slopes(point)
+
+    def boundary_slopes(self, point: NonlinearPoint, slopes: NonlinearSlopes) -> dict[int, Array]:
+        """Those that the gradient has."""
+        return slopes.absolute
 
 
 def laplace(

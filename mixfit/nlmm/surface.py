@@ -9,7 +9,6 @@ import numpy as np
 from mixfit.errors import FitError
 from mixfit.gram.basis import term_basis
 from mixfit.lmm.surface import FARTHEST_LOG, Frames, Slope, Terms
-from mixfit.nlmm.laplace import laplace, laplace_slopes
 from mixfit.nlmm.minimize import minimize
 from mixfit.nlmm.problem import NonlinearParameters
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.nlmm.laplace import NonlinearPoint
+    from mixfit.nlmm.laplace import Approximation, NonlinearPoint
 
     Array = NDArray[np.float64]
 
@@ -26,13 +25,14 @@ __all__ = ["NonlinearSurface"]
 
 
 class NonlinearSurface:
-    """The Laplace approximation in covariances, sigma and the fixed effects.
+    """The approximated likelihood in covariances, sigma and the fixed effects.
 
     A column of a random term is brought to unit root mean square in the linear model beside the minimum, where its row
     is that of its parameter times the slope of the curve.
 
     Parameters
     ----------
+    approximation : Approximation
     bases : sequence of ndarray, shape (k_t, k_t)
         Of the problem's terms, R_t with Z = Z_basis R_t.
     at : NonlinearPoint
@@ -41,8 +41,8 @@ class NonlinearSurface:
         Standard errors of the fixed effects there.
     """
 
-    def __init__(self, bases: Sequence[Array], at: NonlinearPoint, errors: Array) -> None:
-        self._bases, self._at, self.errors = bases, at, errors
+    def __init__(self, approximation: Approximation, bases: Sequence[Array], at: NonlinearPoint, errors: Array) -> None:
+        self._approximation, self._bases, self._at, self.errors = approximation, bases, at, errors
         problem = at.problem
         self.tail_unit = float(np.sqrt(at.scale))
         self.resolution = max(1e-5, 10.0 * at.resolution)
@@ -59,7 +59,8 @@ class NonlinearSurface:
         """The surface around the minimum that is reached from a place."""
         starts = self.terms.unstandardized(points, float(np.exp(tail[0])), self._at.problem.n)
         place = NonlinearParameters(starts, self.beta + self.errors * tail[1:])
-        return NonlinearSurface(self._bases, minimize(self._at.problem, place).found, self.errors)
+        found = minimize(self._approximation, place).found
+        return NonlinearSurface(self._approximation, self._bases, found, self.errors)
 
     def evaluate(self, factors: Sequence[Array], tail: Array) -> Slope:
         """Evaluate at S of every term, log(sigma / sigma^) and the fixed effects' distances."""
@@ -72,11 +73,11 @@ class NonlinearSurface:
         beta = self.beta + self.errors * tail[1:]
         try:
             place = NonlinearParameters(frames.templates, beta)
-            point = laplace(problem, place, self._at.mode.u, self._at.scale * ratio**2)
+            point = self._approximation.evaluate(place, self._at.mode.u, self._at.scale * ratio**2)
         except FitError:
             # Too far out for the modes to be found: no place for a step.
             return nowhere
-        slopes = laplace_slopes(point)
+        slopes = self._approximation.slopes(point)
         covariances = frames.slopes(slopes.relative, slopes.absolute)
         # S S' = sigma^2 Sigma stays while sigma moves.
         along = sum(float(np.vdot(n_t @ s, s)) for n_t, s in zip(covariances, factors, strict=True))

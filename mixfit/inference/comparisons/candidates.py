@@ -163,7 +163,7 @@ def _nonlinear(name: str, fit: Fit) -> Candidate:
         index=rows.index,
         random=fit.model.design.random,
         family=f"{fit.model.curve.expression.text}{by}",
-        n_agq=1,
+        n_agq=estimate.n_agq,
         reml=fit.reml,
         npar=fit.npar,
         llf=fit.llf,
