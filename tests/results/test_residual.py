@@ -6,6 +6,7 @@ import json
 import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,8 @@ from numpy.testing import assert_allclose
 
 import mixfit
 from mixfit.errors import ComparisonError, FitError
+from mixfit.lmm.residual import forms
+from mixfit.lmm.residual.series import SeriesForm
 from tests.residual_cases import dense_covariance
 
 if TYPE_CHECKING:
@@ -287,6 +290,28 @@ def test_irregular_times_take_no_matrix_of_all_times() -> None:
     again = mixfit.mixed("distance ~ age * Sex", jittered, residual="car1(age | Subject)").fit()
     assert len(again.model.residual.columns) == len(data)
     assert again.llf == pytest.approx(free.llf, abs=1e-3)
+
+
+def test_long_irregular_series_go_through_time_and_give_the_same_fit() -> None:
+    rng = np.random.default_rng(2)
+    n, m = 60, 15
+    t = rng.uniform(0.0, 20.0, (n, m))
+    root = np.linalg.cholesky(np.exp(-0.4 * np.abs(t[:, :, None] - t[:, None])) + 0.25 * np.eye(m))
+    y = 1.0 + 0.1 * t + np.einsum("gab,gb->ga", root, rng.normal(size=(n, m)))
+    data = pd.DataFrame(
+        {"g": np.repeat(np.arange(n), m), "t": t.ravel(), "x": rng.normal(size=n * m), "y": y.ravel()}
+    ).sample(frac=1.0, random_state=0)
+    model = mixfit.mixed("y ~ t + x", data, residual="ou(t | g, nugget)")
+    with mock.patch.object(forms, "_are_irregular", return_value=False):
+        dense = mixfit.mixed("y ~ t + x", data, residual="ou(t | g, nugget)").fit()
+    assert isinstance(model.form, SeriesForm)
+    fit = model.fit()
+    assert fit.llf == pytest.approx(dense.llf, abs=1e-8)
+    assert_allclose(fit.params, dense.params, rtol=1e-6)
+    assert_allclose(fit.varcorr().residual[0].values, dense.varcorr().residual[0].values, rtol=1e-4)
+    assert_allclose(fit.residuals("normalized"), dense.residuals("normalized"), atol=1e-4)
+    assert fit.simulate(2, seed=1).shape == (n * m, 2)
+    assert_allclose(fit.ttest(ddf="satterthwaite").frame["df"], dense.ttest(ddf="satterthwaite").frame["df"], rtol=1e-3)
 
 
 def test_prior_weights_divide_the_residual_variance() -> None:
