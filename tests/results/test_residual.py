@@ -229,10 +229,28 @@ def test_new_observations_of_one_variance_have_intervals() -> None:
         teeth("us(age | Subject)").get_prediction(data.head(2))
 
 
-@pytest.mark.parametrize("method", ["profile", "hatvalues", "cooks_distance", "drop1", "ranova"])
+@pytest.mark.parametrize("method", ["profile", "hatvalues", "cooks_distance", "ranova"])
 def test_what_takes_residuals_as_independent_says_so(method: str) -> None:
     with pytest.raises(FitError, match="residual= or dispersion="):
         getattr(teeth(), method)()
+
+
+@pytest.mark.parametrize("random", ["", " + (1 | Subject)"])
+def test_terms_left_out_are_fits_by_maximum_likelihood_without_them(random: str) -> None:
+    data = mixfit.datasets.load("orthodont")
+    fits = [
+        mixfit.mixed(f"distance ~ {fixed}{random}", data, residual="ar1(age | Subject)", dispersion="~ Sex").fit(
+            reml=False
+        )
+        for fixed in ("age + Sex", "Sex", "age")
+    ]
+    for reml in (False, True):
+        table = fits[0].model.fit(reml=reml).drop1()
+        assert table.frame.index.tolist() == ["<none>", "age", "Sex"]
+        assert_allclose(table.frame["AIC"], [fit.aic for fit in fits], atol=1e-7)
+        assert_allclose(table.frame["LRT"].iloc[1:], [2.0 * (fits[0].llf - fit.llf) for fit in fits[1:]], atol=1e-7)
+    tests = fits[0].anova(ddf="satterthwaite").frame
+    assert_allclose(fits[0].drop1(test="F").frame["F value"], tests["F value"], rtol=1e-8)
 
 
 def test_shares_of_variance_take_the_mean_over_the_rows() -> None:
