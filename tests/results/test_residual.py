@@ -229,7 +229,7 @@ def test_new_observations_of_one_variance_have_intervals() -> None:
         teeth("us(age | Subject)").get_prediction(data.head(2))
 
 
-@pytest.mark.parametrize("method", ["profile", "hatvalues", "cooks_distance", "ranova"])
+@pytest.mark.parametrize("method", ["hatvalues", "cooks_distance", "ranova"])
 def test_what_takes_residuals_as_independent_says_so(method: str) -> None:
     with pytest.raises(FitError, match="residual= or dispersion="):
         getattr(teeth(), method)()
@@ -251,6 +251,47 @@ def test_terms_left_out_are_fits_by_maximum_likelihood_without_them(random: str)
         assert_allclose(table.frame["LRT"].iloc[1:], [2.0 * (fits[0].llf - fit.llf) for fit in fits[1:]], atol=1e-7)
     tests = fits[0].anova(ddf="satterthwaite").frame
     assert_allclose(fits[0].drop1(test="F").frame["F value"], tests["F value"], rtol=1e-8)
+
+
+def test_profiles_of_compound_symmetry_are_those_of_a_random_intercept() -> None:
+    data = mixfit.datasets.load("orthodont")
+    nested = mixfit.mixed("distance ~ age + (1 | Subject)", data).fit().conf_int(method="profile")
+    fit = mixfit.mixed("distance ~ age", data, residual="homcs(age | Subject)").fit()
+    limits = fit.conf_int(method="profile")
+    assert limits.index.tolist() == ["sd(homcs|Residual)", "cor(homcs|Residual)", "Intercept", "age"]
+    assert_allclose(limits.loc[["Intercept", "age"]], nested.loc[["Intercept", "age"]], rtol=1e-4)
+
+
+def test_profiles_do_not_depend_on_how_a_correlation_is_written() -> None:
+    steps, free = teeth("ar1(age | Subject)").profile(), teeth("car1(age | Subject)").profile()
+    ends, rates = steps.conf_int(), free.conf_int()
+    assert_allclose(np.exp(-2.0 * rates.loc["rate(ou|Residual)"][::-1]), ends.loc["cor(ar1|Residual)"], rtol=1e-3)
+    assert_allclose(rates.iloc[2:], ends.iloc[2:], rtol=1e-3)
+    assert_allclose(rates.iloc[0], ends.iloc[0], rtol=1e-3)
+
+
+def test_ends_of_profiles_lose_what_a_chi_square_has() -> None:
+    """By fits that hold the effect, as an offset."""
+    data = mixfit.datasets.load("orthodont")
+    options = {"residual": "us(age | Subject)", "dispersion": "~ Sex"}
+    fit = mixfit.mixed("distance ~ age + Sex", data, **options).fit(reml=False)
+    for end in fit.conf_int(which="age", method="profile").loc["age"]:
+        held = mixfit.mixed("distance ~ Sex + offset(b)", data.assign(b=end * data["age"]), **options).fit(reml=False)
+        assert 2.0 * (fit.llf - held.llf) == pytest.approx(3.841459, abs=5e-3)
+
+
+def test_profiles_of_log_standard_deviations_of_strata() -> None:
+    """Of two samples with means of their own the likelihood factors: by the closed form of each stratum."""
+    data = mixfit.datasets.load("orthodont")
+    fit = mixfit.mixed("distance ~ Sex", data, dispersion="~ Sex").fit(reml=False)
+    low, high = fit.conf_int(which="log sd(Sex[T.Female]|Residual)", method="profile").to_numpy()[0]
+    groups = [data.loc[data["Sex"] == sex, "distance"] for sex in ("Male", "Female")]
+    n, v = np.array([len(y) for y in groups]), np.array([y.var(ddof=0) for y in groups])
+    for gamma in (low, high):
+        share = v * np.exp(-2.0 * np.array([0.0, gamma]))
+        sigma2 = (n @ share) / n.sum()
+        lost = n.sum() * np.log(sigma2) + 2.0 * n[1] * gamma - n @ np.log(v)
+        assert lost == pytest.approx(3.841459, abs=5e-3)
 
 
 def test_shares_of_variance_take_the_mean_over_the_rows() -> None:
