@@ -38,7 +38,7 @@ __all__ = [
 class NamedCovariance:
     """What follows from a covariance matrix whose rows have names."""
 
-    columns: tuple[str, ...]
+    columns: Sequence[str]
     vcov: Any
 
     __repr__ = brief
@@ -99,7 +99,7 @@ class ResidualComponent(NamedCovariance):
     ----------
     group : str
         ``"Residual"``, and the part where there are several.
-    columns : tuple of str, length k
+    columns : sequence of str, length k
         The places.
     structure : Structure
     theta : ndarray, shape (m,)
@@ -108,7 +108,7 @@ class ResidualComponent(NamedCovariance):
     """
 
     group: str
-    columns: tuple[str, ...]
+    columns: Sequence[str]
     structure: Structure
     theta: NDArray[np.float64]
     sigma: float
