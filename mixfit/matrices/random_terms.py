@@ -81,8 +81,8 @@ class SharedColumns:
         Which of the predictors that share the term this one is, the first being 0.
     of : tuple of int, length k
         Which of them every column belongs to.
-    names : tuple of str
-        Of the predictor's own columns, as in its formula.
+    names : tuple of str, length k
+        Of the columns, as in the formulas of their predictors.
     whole : ndarray, shape (n, k)
         The columns of all predictors, each in the rows of its own.
     """
