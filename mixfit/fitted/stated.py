@@ -279,13 +279,7 @@ def _linear(model: LinearModel, known: Sequence[Slot], values: Mapping[str, floa
 def _generalized(model: GeneralizedModel, known: Sequence[Slot], values: Mapping[str, float]) -> GeneralizedEstimate:
     family = model.family
     phi = _positive(known, values, "phi", 1.0 if family.known_phi is None else family.known_phi)
-    shape = []
-    for slot in known:
-        if slot.kind == "shape":
-            own = family.shapes[family.free[slot.number]]
-            if not own.inside(values[slot.name]):
-                raise ParameterError(f"{slot.name} of {family.name} cannot be {values[slot.name]:g}.")
-            shape.append(own.coordinate(float(values[slot.name])))
+    shape = family.coordinates_of({slot.name: values[slot.name] for slot in known if slot.kind == "shape"})
     shared: dict[tuple[str, str] | None, Array] = {}
     parts = [_further(model, place, known, values, shared) for place in range(len(model.design.predictors))]
     mean, *others = parts
@@ -299,7 +293,7 @@ def _generalized(model: GeneralizedModel, known: Sequence[Slot], values: Mapping
         theta=mean.theta,
         phi=phi,
         log_phi_error=float("nan"),
-        shape=np.array(shape),
+        shape=shape,
         shape_errors=np.full(s, np.nan),
         beta=mean.beta,
         cov_beta=nothing,

@@ -14,6 +14,7 @@ from mixfit.glmm.aghq import QuadratureObjective
 from mixfit.glmm.held import Held, with_held, without_held
 from mixfit.glmm.joint import FastObjective
 from mixfit.glmm.minimize import minimize
+from mixfit.glmm.nodes import check_rule
 from mixfit.glmm.objective import LaplaceObjective
 from mixfit.glmm.pql import penalized_quasi
 from mixfit.glmm.problem import GeneralizedParameters
@@ -38,10 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["estimate_generalized"]
 
-# A product rule of 10 nodes in four columns would be 10,000 nodes a group.
-_MAX_COLUMNS = 3
-# numpy's nodes and weights are no longer finite in double precision from about 375 on.
-_MAX_NODES = 300
 # Methods whose fixed effects have their covariance from the working linear model, where theta counts as known.
 _THETA_KNOWN = ("joint", "pql")
 # Curvature that is not even a rounding error of any response: means at the end of the range of doubles.
@@ -70,7 +67,7 @@ def _estimate(
 ) -> GeneralizedEstimate:
     problem = assembly.problem
     if n_agq > 1:
-        check_quadrature(assembly, n_agq)
+        check_rule(n_agq, assembly.problem.k, assembly.problem.terms)
     gamma, phi = linear_start(problem)
     shape = start_shapes(problem, gamma)
     start = GeneralizedParameters(tuple(theta_start(problem.at(shape), gamma, phi)), gamma, phi, shape)
@@ -113,32 +110,6 @@ def _feasible(objective: Objective[Any], start: GeneralizedParameters) -> Genera
         f"The conditional modes of the {problem.family!r} model lie on the edge of its support from every start: "
         "choose another link, such as log."
     )
-
-
-def check_quadrature(assembly: GeneralizedAssembly, n_agq: int) -> None:
-    """Refuse quadrature where the likelihood is no product of small integrals, or the rule has too many points."""
-    problem = assembly.problem
-    if n_agq > _MAX_NODES:
-        raise FitError(
-            f"n_agq is at most {_MAX_NODES}, not {n_agq}: the weights of longer rules leave double precision. "
-            "Take fewer points."
-        )
-    if len(problem.k) > 1:
-        raise FitError(
-            f"n_agq > 1 needs one grouping factor, and this model has {len(problem.k)}: adaptive quadrature is for "
-            "models such as (1|g) or (x|g), in all predictors. Use n_agq=1, the Laplace approximation, for nested or "
-            "crossed factors."
-        )
-    if any(term.structure.relationship is not None for term in problem.terms):
-        raise FitError(
-            "n_agq > 1 is for levels that are independent, and those of a known covariance are related. Use n_agq=1, "
-            "the Laplace approximation."
-        )
-    if problem.k[0] > _MAX_COLUMNS:
-        raise FitError(
-            f"n_agq > 1 takes up to {_MAX_COLUMNS} random columns a group, and this model has {problem.k[0]}: the "
-            "product rule would need n_agq to that power of nodes. Use n_agq=1, the Laplace approximation."
-        )
 
 
 def _joint_spread(optimum: GeneralizedMinimum[Any], p: int) -> tuple[Array, Array]:

@@ -12,7 +12,7 @@ from formulaic.parser.types import Factor
 
 from mixfit.covariance.columns import Across, Among, GivenColumns, Places
 from mixfit.covariance.registry import read_structure
-from mixfit.errors import DataError
+from mixfit.errors import ArgumentError, DataError
 from mixfit.formula import (
     CENSORED,
     MixedFormula,
@@ -122,7 +122,7 @@ def build(
         If the grouping factors cannot be told from the residual, as lme4 checks.
     """
     if na_action not in ("drop", "raise", "exclude"):
-        raise ValueError(f"na_action must be 'drop', 'raise' or 'exclude', not {na_action!r}")
+        raise ArgumentError(f"na_action is 'drop', 'raise' or 'exclude', not {na_action!r}.")
     columns = Columns(data)
     if columns.n_rows == 0:
         raise DataError("The data have no rows.")
