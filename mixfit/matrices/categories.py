@@ -71,6 +71,7 @@ def across_categories(
             [own] * len(others),
             [term] * len(others),
             [tuple(f"{label}:{column}" for column in own.columns) for label in others],
+            others,
             lookup,
         )
         for own, term in zip(design.random, terms, strict=True)

@@ -103,7 +103,7 @@ def share_terms(
             )
         designs, own = [predictors[a].random[t] for a, t in places], [formulas[a][t] for a, t in places]
         names = tuple(_named(predictors[a].name, d) for (a, _), d in zip(places, designs, strict=True))
-        made = shared_designs(name, designs, own, names, lookup)
+        made = shared_designs(name, designs, own, names, [predictors[a].name for a, _ in places], lookup)
         for (a, t), (design, among) in zip(places, made, strict=True):
             random[a][t], random_readers[a][t] = design, replace(random_readers[a][t], recoding=among)
     return (
@@ -126,6 +126,7 @@ def shared_designs(
     designs: Sequence[RandomDesign],
     terms: Sequence[RandomTerm],
     names: Sequence[tuple[str, ...]],
+    predictors: Sequence[str],
     lookup: Callable[[str], object],
 ) -> list[tuple[RandomDesign, AmongOthers]]:
     """Terms of several predictors with the columns of all, and how each makes these of its own.
@@ -138,6 +139,8 @@ def shared_designs(
         Of each predictor.
     names : sequence of tuple of str
         Of their columns among those of all.
+    predictors : sequence of str
+        Names of the predictors.
     lookup : callable
         The value of a name of the formula's context.
 
@@ -163,7 +166,7 @@ def shared_designs(
     plain = tuple(column for design in designs for column in design.columns)
     out = []
     for place, design in enumerate(designs):
-        shared = SharedColumns(name, place, of, plain, whole)
+        shared = SharedColumns(name, place, of, tuple(predictors), plain, whole)
         among = AmongOthers(every, shared.own)
         term = replace(design, columns=every, Z=among.apply(design.Z), structure=structure, shared=shared)
         out.append((term, among))

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import mixfit
-from mixfit.errors import DataError, FitError, FormulaError, ParameterError, UnknownNameError
+from mixfit.errors import ComparisonError, DataError, FitError, FormulaError, ParameterError, UnknownNameError
 from tests.glmm.test_glmm_multinomial import choices
 
 
@@ -104,6 +104,12 @@ def test_residuals_are_of_the_observed_category(fit) -> None:
 def test_nested_models_are_compared(d: pd.DataFrame, fit) -> None:
     smaller = mixfit.mixed("choice ~ 1 + (1 | g)", d, family="multinomial").fit()
     assert mixfit.anova(smaller, fit)["Df"].iloc[1] == 2
+    independent = fit.update(". ~ . - (1 | g) + (1 || g)")
+    assert mixfit.anova(independent, fit)["Df"].iloc[1] == 1
+    with pytest.raises(ComparisonError, match="not nested"):
+        mixfit.anova(fit, independent.update(". ~ . + h"))
+    slopes = fit.update(". ~ . - (1 | g) + (x | g)")
+    assert mixfit.anova(fit, slopes)["Df"].iloc[1] == 7
     wider = fit.update(". ~ . + h")
     assert wider.npar == fit.npar + 6
     assert wider.llf > fit.llf
