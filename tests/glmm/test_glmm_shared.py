@@ -128,6 +128,15 @@ def test_independent_columns_are_terms_of_their_own(d: pd.DataFrame, fit) -> Non
     assert fit.llf > plain.llf + 2.0
 
 
+def test_figures_of_the_mean_have_its_columns(d: pd.DataFrame) -> None:
+    pytest.importorskip("matplotlib")
+    slopes = mixfit.mixed("y ~ x + (x | a | g)", d, family="poisson", zi="~ 1 + (1 | a | g)").fit()
+    assert slopes.ranef()["g"].columns.tolist() == ["Intercept", "x"]
+    sd = slopes.varcorr().to_frame().set_index(["var1", "var2"]).sdcor
+    (axis,) = np.ravel(slopes.plot.ranef_pairs())
+    assert f"correlation {sd['Intercept', 'x']:.2f}" in axis.get_title()
+
+
 def test_nested_models_are_known(d: pd.DataFrame, fit) -> None:
     plain = mixfit.mixed("y ~ x + (1 | g)", d, family="poisson", zi="~ 1 + (1 | g)").fit()
     assert mixfit.anova(plain, fit)["Df"].iloc[1] == 1
