@@ -79,12 +79,12 @@ def slots(model: Model) -> tuple[Slot, ...]:
     Raises
     ------
     ParameterError
-        For models whose parameters are not all numbers by these names: of ordered categories, and with structured
+        For models whose parameters are not all numbers by these names: of categories, and with structured
         residuals.
     """
     family = getattr(model, "family", None)
-    if is_structured_model(model) or (family is not None and family.kind == "ordinal"):
-        what = "ordered categories" if family is not None else "structured residuals"
+    if is_structured_model(model) or (family is not None and family.kind in ("ordinal", "multinomial")):
+        what = "categories" if family is not None else "structured residuals"
         raise ParameterError(f"Parameters cannot be stated of a model with {what}, only estimated from data.")
     mean, *others = model.design.predictors
     out = _random_slots(mean, 0)

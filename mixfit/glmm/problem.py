@@ -16,6 +16,7 @@ from mixfit.brief import brief
 from mixfit.covariance.term import factor_templates
 from mixfit.factor.factor import factorize
 from mixfit.factor.plan import make_plan, refill
+from mixfit.families.multinomial import CategoryPredictors
 from mixfit.families.several import DISPERSION, SeveralPredictors
 from mixfit.glmm.stacked import Stack, stack_fixed, stack_offset, stack_random, term_places
 from mixfit.gram.basis import FixedBasis, fixed_basis
@@ -280,7 +281,7 @@ def assemble_generalized(design: Design, family: Family) -> GeneralizedAssembly:
     n = len(design.y)
     prior = np.ones(n) if design.weights is None else design.weights
     offset = np.zeros(n) if design.offset is None else design.offset
-    if design.further:
+    if design.further or family.kind == "multinomial":
         return _assemble_several(design, family, prior)
     fixed = fixed_basis(np.ascontiguousarray(design.X.T))
     rows, terms, bases = _random_rows(design.random)
@@ -308,9 +309,14 @@ def _assemble_several(design: Design, family: Family, prior: Array) -> Generaliz
     plan = make_plan(every, solver=design.solver)
     random = tuple(a for a, p in enumerate(predictors) if p.random)
     curved = any(p.random for p in predictors if p.name == DISPERSION)
-    stack = Stack(SeveralPredictors(names, curved), n, random, tuple(len(b.kept) for b in own))
+    of_categories = family.kind == "multinomial"
+    density = CategoryPredictors(names) if of_categories else SeveralPredictors(names, curved)
+    stack = Stack(density, n, random, tuple(len(b.kept) for b in own))
     inner = family.with_predicted_dispersion() if DISPERSION in names else family
     problem = GeneralizedProblem(inner, design.y, prior, offset, fixed.rows, pattern, plan, terms, stack)
+    if of_categories:
+        # Parameters are those of all categories together, and not of a mean and what is beside it.
+        return GeneralizedAssembly(problem, fixed, bases)
     parts, p = [], 0
     for a, (predictor, basis, places) in enumerate(zip(predictors, own, term_places(predictors), strict=True)):
         after = p + len(basis.kept)
