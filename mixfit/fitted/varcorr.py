@@ -249,7 +249,10 @@ def random_covariances(fit: Fit, predictor: str = MEAN) -> RandomCovariances:
             raise FitError(f"The random effects of this model are the mean's: it has none of {predictor!r}.")
         own = further_of(fit, predictor)
         random = next(p.random for p in fit.model.design.further if p.name == predictor)
-        return RandomCovariances(_components(random, own.templates, own.theta, 1.0), None)
+        # Terms that are correlated with those of the mean are among these.
+        alone = [t for t, term in enumerate(random) if term.is_first]
+        templates = [own.templates[t] for t in alone]
+        return RandomCovariances(_components([random[t] for t in alone], templates, own.theta, 1.0), None)
     random, estimate = fit.model.design.random, fit.estimate
     parts = _components(random, estimate.templates, estimate.theta, estimate.unit)
     return RandomCovariances(parts, fit.residual_sd, *residual_parts(fit))
@@ -322,7 +325,7 @@ def covariance_frame(varcorr: RandomCovariances) -> pd.DataFrame:
     if varcorr.sigma is not None and not varcorr.residual:
         rows.append(("Residual", None, None, varcorr.sigma**2, varcorr.sigma))
     rows += [("Residual", name, "log sd", float("nan"), value) for name, value in varcorr.log_sd]
-    grp, var1, var2, vcov, sdcor = zip(*rows, strict=True)
+    grp, var1, var2, vcov, sdcor = zip(*rows, strict=True) if rows else ((),) * 5
     return pd.DataFrame(
         {
             "grp": grp,
