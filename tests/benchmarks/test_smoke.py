@@ -41,7 +41,7 @@ def test_it_prints_a_table_of_what_was_asked_for(tmp_path, capsys):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_case_fits(case):
     frame = make(case.name, quick=True)
-    model = Model(case.formula, case.reml, case.family, case.n_agq)
+    model = Model(case.formula, case.reml, case.family, case.n_agq, case.zi or None, case.dispersion or None)
     fit, beta, se = mixfit_.estimate(frame, model)
     assert mixfit_.describe(fit)["converged"]
     assert len(beta) == len(se) > 0
