@@ -62,9 +62,9 @@ class JointValues:
 
 
 class GeneralizedPosterior:
-    """log p(y, b, beta, theta) of a model whose family has no parameter of its own.
+    """log p(y, b, beta, theta, phi).
 
-    Coordinates are whitened effects and coefficients, and those of the terms.
+    Coordinates are whitened effects and coefficients, those of the terms, and log phi of families that have one.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class GeneralizedPosterior:
     Raises
     ------
     PriorError
-        For families with a dispersion, and models with predictors beside the mean's.
+        For families with shapes beside the dispersion, and models with predictors beside the mean's.
     """
 
     def __init__(self, fit: GeneralizedFit, priors: ResolvedPriors) -> None:
@@ -85,7 +85,8 @@ class GeneralizedPosterior:
         self._offset = np.zeros(len(self._y)) if design.offset is None else design.offset
         self._constant = float(np.broadcast_to(self._family.log_constant(self._y, self._prior), self._y.shape).sum())
         self._X = fit.model.exog
-        self._row = row_term(design.random)
+        # The integral over a row's effect is of densities without a dispersion.
+        self._row = None if priors.phi is not None else row_term(design.random)
         self._random = [r for t, r in enumerate(design.random) if t != self._row]
         self._integral = RowIntegral(self._family, self._y, fit.prior, fit.dispersion, fit.estimate.eta)
         self._Z = _sparse(self._random)
@@ -97,6 +98,7 @@ class GeneralizedPosterior:
                 c.start(own, np.sqrt(np.mean(r.Z**2, axis=0)))
                 for c, own, r in zip(priors.coordinates, theta, design.random, strict=True)
             ]
+            + ([] if priors.phi is None else [np.log([fit.dispersion])])
         )
         self.size = self._q + self._X.shape[1] + len(self.middle)
         modes = [b for t, b in enumerate(fit.estimate.modes) if t != self._row]
@@ -246,7 +248,7 @@ class GeneralizedPosterior:
         eta += beta @ self._X.T
         eta += self._offset
         contrasts = beta @ self.priors.contrasts.T
-        value, score, by_log_s = self._likelihood(eta, x, slopes)
+        value, score, by_last = self._likelihood(eta, x, slopes)
         for i, of_contrast in enumerate(self.priors.fixed):
             value = value + of_contrast.log_density(contrasts[:, i])
         slope = np.zeros(z.shape)
@@ -256,7 +258,7 @@ class GeneralizedPosterior:
             found = prior.density(x[:, at], none)
             value = value + found.value
             if i == self._row:
-                slope[:, d:][:, at] = found.slope + by_log_s[:, None]
+                slope[:, d:][:, at] = found.slope + by_last[:, None]
                 continue
             term, own = next(own_terms)
             value = value + log_density(term, own)
@@ -265,21 +267,28 @@ class GeneralizedPosterior:
                 pull[:, term.rows] = by_v.reshape(len(z), -1)
                 along = term.coordinates.template_slopes(x[:, at], own.template, by_template)
                 slope[:, d:][:, at] = found.slope + along
+        if self.priors.phi is not None:
+            phi = np.exp(x[:, -1])
+            value = value + self.priors.phi.log_density(phi) + x[:, -1]
+            slope[:, -1] = by_last + self.priors.phi.slope(phi) * phi + 1.0
         if slopes:
             slope[:, :d] = pull @ self.root if self.root.ndim == 2 else pull * self.root
         return value, slope
 
     def _likelihood(self, eta: Array, x: Array, slopes: bool) -> tuple[Array, Array, Array]:
-        """Log likelihood (R,), and its slopes in the predictor (R, n) and the log deviation of rows' effects (R,)."""
-        phi, by_log_s = self.fit.dispersion, np.zeros(len(eta))
+        """Log likelihood (R,), and its slopes in the predictor (R, n) and in log phi or log s of rows' effects (R,)."""
+        family, by_last = self._family, np.zeros(len(eta))
         if self._row is not None:
             rows, score, own = self._integral.evaluate(eta, self._row_deviations(x), slopes=slopes)
-            by_log_s = own.sum(axis=1) if slopes else by_log_s
+            by_last = own.sum(axis=1) if slopes else by_last
         else:
-            rows = self._family.log_kernel(self._y, self._prior, eta, phi)
-            score = self._family.terms(self._y, self._prior, eta, phi).score if slopes else rows
+            phi = self.fit.dispersion if self.priors.phi is None else np.exp(x[:, -1:])
+            rows = family.log_kernel(self._y, self._prior, eta, phi)
+            score = family.terms(self._y, self._prior, eta, phi).score if slopes else rows
+            if slopes and self.priors.phi is not None:
+                by_last = family.dispersion_terms(self._y, self._prior, eta, phi).loglik.sum(axis=1)
         value = rows.sum(axis=1) + self._constant
-        return np.where(np.isnan(value), -np.inf, value), score, by_log_s
+        return np.where(np.isnan(value), -np.inf, value), score, by_last
 
     def _pull(self, score: Array, contrasts: Array) -> Array:
         """Slopes of the likelihood in (b, beta), and of the coefficients' prior."""
@@ -312,10 +321,10 @@ def _sparse(random: Sequence[RandomDesign]) -> csr_array:
 def check_kind(fit: GeneralizedFit) -> None:
     """Refuse what has parameters that no prior is known for."""
     family, design = fit.model.family, fit.model.design
-    if family.has_dispersion or family.free:
-        raise PriorError(
-            f"There is no posterior of {family!r} yet, which has a parameter of its own beside the mean. Binomial and "
-            "Poisson models have one."
-        )
+    if family.kind == "ordinal":
+        raise PriorError("Ordered categories are drawn by method='gibbs', with family='cumulative(probit)'.")
+    if family.free:
+        names = ", ".join(family.shapes[i].name for i in family.free)
+        raise PriorError(f"There is no posterior of {names} of {family.name} yet. Give what is known, as in 't(df=5)'.")
     if design.further:
         raise PriorError("There is no posterior of models with further predictors, such as of zeros, yet.")

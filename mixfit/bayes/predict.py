@@ -171,11 +171,11 @@ def _of_kind(
     if posterior.kept.thresholds is not None:
         raise FitError("Draws of ordered categories predict linear predictors: kind='linpred'.")
     if is_generalized(fit):
-        mean = fit.response_link.mean(eta)
+        phi = posterior.phi[at]
         if kind == "epred":
-            return mean
+            return fit.family.expectation(eta, phi)
         prior = fit.prior if own_rows else np.ones(len(eta))
-        return fit.family.simulate(mean.T, prior, fit.dispersion, rng).T
+        return fit.family.simulate(fit.family.link.mean(eta).T, prior, phi[:, None], rng).T
     if kind == "epred":
         return eta
     weights = fit.model.design.weights if own_rows else None

@@ -58,6 +58,8 @@ class ResolvedPriors:
         Coordinates of the covariances, and their priors.
     sigma : Distribution, or None
         None where the family has no residual variance.
+    phi : Distribution, or None
+        Of the family's dispersion; None where it has none.
     table : tuple of tuple of str
         Names of parameters beside their priors.
     is_proper : bool
@@ -69,6 +71,7 @@ class ResolvedPriors:
     coordinates: tuple[TermCoordinates, ...]
     terms: tuple[TermPrior, ...]
     sigma: Distribution | None
+    phi: Distribution | None
     table: tuple[tuple[str, str], ...]
     is_proper: bool
 
@@ -124,9 +127,31 @@ def resolve(priors: Priors | str, model: Model, *, residual: bool, posterior: bo
         proper = proper and sigma.is_proper
     elif given.sigma is not None:
         raise PriorError("sigma: the family of this model has no residual standard deviation to give a prior.")
+    phi = _dispersion(facts, given, defaults) if posterior else None
+    if phi is not None:
+        rows.append(("phi", _text(phi)))
+        proper = proper and phi.is_proper
+    elif given.dispersion is not None:
+        raise PriorError(
+            "dispersion: the family of this model has no dispersion to give a prior."
+            if posterior
+            else "dispersion: penalized fits are of families without one."
+        )
     return ResolvedPriors(
-        tuple(fixed), contrasts, tuple(groups), tuple(coordinates), tuple(terms), sigma, tuple(rows), proper
+        tuple(fixed), contrasts, tuple(groups), tuple(coordinates), tuple(terms), sigma, phi, tuple(rows), proper
     )
+
+
+def _dispersion(facts: Facts, given: Priors, defaults: Priors) -> Distribution | None:
+    if facts.family is None or not facts.family.has_dispersion:
+        return None
+    prior = given.dispersion or defaults.dispersion
+    if prior is None:
+        raise PriorError(
+            f"dispersion: phi of {facts.family.name} has units of the response, or no default of this preset. Give "
+            "its prior, such as Priors(dispersion=Exponential(1))."
+        )
+    return _positive("dispersion", prior)
 
 
 def _own_names(at: TermCoordinates, names: Sequence[str]) -> list[str]:
@@ -160,8 +185,9 @@ def _look_up(given: Any, default: Any, *names: str) -> Any:
 
 def _positive(name: str, prior: Distribution | None) -> Distribution:
     if not isinstance(prior, Distribution) or not (prior.is_positive or isinstance(prior, Flat)):
+        what = "dispersion" if name == "dispersion" else "standard deviation"
         raise PriorError(
-            f"{name}: a standard deviation has a prior on the positive numbers, such as HalfNormal, HalfT or "
+            f"{name}: a {what} has a prior on the positive numbers, such as HalfNormal, HalfT or "
             f"Exponential, not {prior!r}."
         )
     return prior

@@ -31,7 +31,7 @@ def row_log_likelihood(posterior: PosteriorDraws) -> Array:
         low, high = cuts(thresholds.reshape(len(eta), -1), y.astype(np.intp) - 1)
         return log_interval(low - eta, high - eta)
     if is_generalized(fit):
-        return np.asarray(fit.family.loglik(y, fit.prior, eta, fit.dispersion))
+        return np.asarray(fit.family.loglik(y, fit.prior, eta, posterior.phi[:, None]))
     weights = fit.model.design.weights
     log_sd = np.log(posterior.sigma)[:, None] - (0.0 if weights is None else 0.5 * np.log(weights))
     return np.asarray(-0.5 * (_LOG_2PI + ((y - eta) * np.exp(-log_sd)) ** 2) - log_sd)

@@ -91,8 +91,9 @@ def sample(
         grouping factors, and draws them from the normal distribution about their mode: quick, and approximate. The
         ``k_hat`` of `Posterior.diagnostics` is that of the exact densities over those drawn from: up to 0.7 the
         approximation is close. ``"gibbs"`` is for teaching, and for comparison with MCMCglmm, whose priors
-        ``priors="MCMCglmm"`` are: linear models, and ``family="binomial(probit)"`` and ``"cumulative(probit)"`` by
-        latent variables, with conjugate priors, one named step after another (`mixfit.bayes.gibbs`).
+        ``priors="MCMCglmm"`` are: linear models, ``family="binomial(probit)"`` and ``"cumulative(probit)"`` by latent
+        variables, and ``"binomial"`` by Polya-Gamma ones, with conjugate priors, one named step after another
+        (`mixfit.bayes.gibbs`).
     prior_only : bool
         Whether to draw from the priors alone, as if there were no data: ``simulate`` then draws what they predict.
 
@@ -127,6 +128,8 @@ def sample(
         )
     if method not in get_args(Method):
         raise FitError(f"method={method!r}: posteriors are drawn by {', '.join(map(repr, get_args(Method)))}.")
+    if is_generalized(fit) and method != "gibbs":
+        check_kind(fit)
     rng = np.random.default_rng(seed)
     resolved = resolve(priors, fit.model, residual=is_linear(fit))
     a_chain = -(-draws // chains)
@@ -182,17 +185,16 @@ def _covariances(
 def _generalized(
     fit: GeneralizedFit, priors: ResolvedPriors, draws: int, chains: int, rng: np.random.Generator, method: Method
 ) -> tuple[Draws, Sampler, Evidence | None]:
-    check_kind(fit)
     if method == "laplace":
         return _laplace(LaplacePosterior(fit, priors), draws, chains, rng)
-    if method != "hmc" and has_one_factor(fit):
+    if method != "hmc" and has_one_factor(fit) and priors.phi is None:
         found = _levels(LevelPosterior(fit, priors), draws, chains, rng, method)
         if found is not None:
             return found
     elif method == "collapsed":
         raise FitError(
-            "method='collapsed' integrates the effects of one grouping factor with up to three columns out, and this "
-            "model has others: method='hmc' draws them."
+            "method='collapsed' integrates the effects of one grouping factor with up to three columns out, of "
+            "families without a dispersion, and this model is another: method='hmc' draws all together."
         )
     density = GeneralizedPosterior(fit, priors)
     starts, spread = density.start(chains, rng, _START_SPREAD)

@@ -6,11 +6,11 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 import mixfit
-from mixfit.bayes import Decov, Flat, HalfNormal, Normal, Priors, StudentT
+from mixfit.bayes import Decov, Exponential, Flat, HalfNormal, HalfT, Normal, Priors, StudentT
 from mixfit.bayes import generalized as module
 from mixfit.bayes.generalized import GeneralizedPosterior
 from mixfit.bayes.resolve import resolve
-from mixfit.errors import PriorError
+from mixfit.errors import FitError, PriorError
 
 HERDS = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
 # Normal(0, 2.5) everywhere: not scaled by the data.
@@ -21,9 +21,14 @@ def herds(family="binomial"):
     return mixfit.mixed(HERDS, mixfit.datasets.load("cbpp"), family=family).fit()
 
 
-def ticks(terms="(1 | BROOD) + (1 | LOCATION)"):
+def ticks(terms="(1 | BROOD) + (1 | LOCATION)", family="poisson"):
     data = mixfit.datasets.load("grouseticks")
-    return mixfit.mixed(f"TICKS ~ YEAR + {terms}", data, family="poisson").fit()
+    return mixfit.mixed(f"TICKS ~ YEAR + {terms}", data, family=family).fit()
+
+
+def reactions(family, unit=1.0):
+    data = mixfit.datasets.load("sleepstudy").assign(y=lambda d: d["Reaction"] / unit)
+    return mixfit.mixed("y ~ Days + (1 | Subject)", data, family=family).fit()
 
 
 CASES = {
@@ -31,6 +36,12 @@ CASES = {
     "probit": (lambda: herds("binomial(probit)"), Priors(fixed=StudentT(3, 0, 2), intercept=Flat())),
     "nested counts": (ticks, "rstanarm"),
     "slopes": (lambda: ticks("(1 + cHEIGHT | LOCATION)"), Priors(sd=HalfNormal(1))),
+    "nbinom2": (lambda: ticks("(1 | LOCATION)", "nbinom2"), "rstanarm"),
+    "rows' effects beside a dispersion": (lambda: ticks("(1 | BROOD) + (1 | INDEX)", "nbinom1"), "brms"),
+    "gamma": (lambda: reactions("gamma(log)"), "rstanarm"),
+    "beta": (lambda: reactions("beta", 1000.0), "brms"),
+    "t": (lambda: reactions("t(df=5)"), Priors(dispersion=HalfT(3, 30))),
+    "betabinomial": (lambda: herds("betabinomial"), "rstanarm"),
     "own parameters": (lambda: ticks("cs(0 + YEAR | LOCATION)"), Priors(sd=HalfNormal(1))),
 }
 
@@ -114,6 +125,40 @@ def test_cbpp_against_a_long_run_of_rstanarm(method):
         assert row["r_hat"] < 1.01
 
 
+def test_the_density_with_a_dispersion_by_hand():
+    """The same differences, of negative binomial counts with an exponential phi and the Jacobian of its logarithm."""
+    fit = ticks("(1 | LOCATION)", "nbinom2")
+    density = GeneralizedPosterior(fit, resolve(Priors(dispersion=Exponential(0.5)), fit.model, residual=False))
+    z, _ = density.start(4, np.random.default_rng(2), 0.3)
+    z[1:, :-1] = z[0, :-1]
+    x, drawn = density.unpack(z, np.random.default_rng(0))
+    design, phi = fit.model.design, np.exp(x[:, -1:])
+    codes = design.random[0].grouping.codes
+    mu = np.exp(drawn.beta @ fit.model.exog.T + drawn.effects[0][:, codes, 0].reshape(4, -1))
+    expected = stats.nbinom(phi, phi / (phi + mu)).logpmf(design.y).sum(axis=1) - 0.5 * phi[:, 0] + x[:, -1]
+    found = density.evaluate(z).value
+    assert_allclose(found - found[0], expected - expected[0], rtol=1e-9)
+
+
+def test_a_posterior_with_a_dispersion():
+    """With 403 rows it is near the likelihood's normal approximation."""
+    fit = ticks("(1 | LOCATION)", "nbinom2")
+    posterior = fit.sample(draws=400, seed=1)
+    assert posterior.summary().index.tolist()[-2:] == ["phi", "sd(LOCATION, Intercept)"]
+    assert posterior.varcorr().index.tolist() == ["phi", "sd(LOCATION, Intercept)"]
+    assert "Exponential(rate=1)" in str(posterior.priors)
+    phi = posterior.draws["phi"]
+    assert abs(np.log(phi).mean() - np.log(fit.dispersion)) < 0.5 * fit.estimate.log_phi_error
+    assert_allclose(np.log(phi).std(), fit.estimate.log_phi_error, rtol=0.25)
+    means, simulated = posterior.predict(), posterior.simulate(300, seed=1)
+    mean = means["mean"].to_numpy()
+    # Var y = E[mu] + E[mu^2] (1 + 1 / phi) - E[mu]^2, summed over rows.
+    expected = (mean + (mean**2 + means["sd"] ** 2) * (1 + (1 / phi).mean()) - mean**2).sum()
+    assert_allclose(simulated.var(axis=1).sum(), expected, rtol=0.15)
+    assert abs(posterior.loo().elpd - posterior.waic().elpd) < 3.0
+    assert fit.sample(prior_only=True, draws=400, seed=1).draws["phi"].mean() == pytest.approx(1.0, abs=0.25)
+
+
 def test_a_posterior_of_counts():
     fit = herds()
     posterior = fit.sample(PRIORS, draws=400, seed=1, method="hmc")
@@ -141,8 +186,17 @@ def test_refusals():
     fit = herds()
     with pytest.raises(PriorError, match="no residual standard deviation"):
         fit.sample(Priors(sigma=HalfNormal(1)))
-    ticks_fit = mixfit.mixed("TICKS ~ YEAR + (1 | BROOD)", mixfit.datasets.load("grouseticks"), family="nbinom2").fit()
-    with pytest.raises(PriorError, match="parameter of its own beside the mean"):
-        ticks_fit.sample()
+    with pytest.raises(PriorError, match="no dispersion"):
+        fit.sample(Priors(dispersion=HalfNormal(1)))
+    with pytest.raises(PriorError, match="no posterior of df of t"):
+        reactions("t").sample()
+    with pytest.raises(PriorError, match="dispersion: phi of t has units"):
+        reactions("t(df=5)").sample()
+    with pytest.raises(PriorError, match="dispersion: a dispersion has a prior on the positive numbers"):
+        reactions("gamma(log)").sample(Priors(dispersion=Normal(0, 1)))
+    with pytest.raises(PriorError, match="dispersion of gamma"):
+        reactions("gamma(log)").sample(method="laplace")
+    with pytest.raises(FitError, match="without a dispersion"):
+        reactions("gamma(log)").sample(method="collapsed")
     with pytest.raises(PriorError, match="sample the model anew"):
         fit.sample(PRIORS, draws=400, seed=1).with_priors("rstanarm")
