@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 
 from mixfit.bayes.centring import CentredTerm, log_density, place, pull_back
 from mixfit.bayes.collapsed import Conditional
+from mixfit.bayes.contrasts import ContrastPriors
 from mixfit.bayes.distributions import Normal, StudentT
 from mixfit.bayes.row_integral import RowIntegral, row_term
 from mixfit.covariance.steps import split_theta
@@ -100,6 +101,7 @@ class GeneralizedPosterior:
             ]
             + ([] if priors.phi is None else [np.log([fit.dispersion])])
         )
+        self._contrasts = ContrastPriors(priors)
         self.size = self._q + self._X.shape[1] + len(self.middle)
         modes = [b for t, b in enumerate(fit.estimate.modes) if t != self._row]
         self.center = np.concatenate([*(b.ravel() for b in modes), fit.estimate.beta])
@@ -247,12 +249,13 @@ class GeneralizedPosterior:
         eta = np.ascontiguousarray((self._Z @ b.T).T)
         eta += beta @ self._X.T
         eta += self._offset
-        contrasts = beta @ self.priors.contrasts.T
         value, score, by_last = self._likelihood(eta, x, slopes)
-        for i, of_contrast in enumerate(self.priors.fixed):
-            value = value + of_contrast.log_density(contrasts[:, i])
+        of_beta, its_slope = self._contrasts.evaluate(beta)
+        value = value + of_beta
         slope = np.zeros(z.shape)
-        pull = self._pull(score, contrasts) if slopes else np.empty((len(z), 0))
+        pull = np.empty((len(z), 0))
+        if slopes:
+            pull = np.concatenate([(self._Zt @ score.T).T, score @ self._X + its_slope], axis=1)
         none, own_terms = np.zeros(len(z)), iter(zip(self.terms, placed, strict=True))
         for i, (prior, (_, at)) in enumerate(zip(self.priors.terms, self.places(), strict=True)):
             found = prior.density(x[:, at], none)
@@ -289,11 +292,6 @@ class GeneralizedPosterior:
                 by_last = family.dispersion_terms(self._y, self._prior, eta, phi).loglik.sum(axis=1)
         value = rows.sum(axis=1) + self._constant
         return np.where(np.isnan(value), -np.inf, value), score, by_last
-
-    def _pull(self, score: Array, contrasts: Array) -> Array:
-        """Slopes of the likelihood in (b, beta), and of the coefficients' prior."""
-        own = np.stack([p.slope(contrasts[:, i]) for i, p in enumerate(self.priors.fixed)], axis=1)
-        return np.concatenate([(self._Zt @ score.T).T, score @ self._X + own @ self.priors.contrasts], axis=1)
 
 
 def _precision_root(prior: Distribution) -> float:
