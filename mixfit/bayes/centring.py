@@ -80,7 +80,7 @@ def place(term: CentredTerm, x: Array, values: Array) -> Centred:
 
 
 def _of_one_column(term: CentredTerm, t: Array, v: Array) -> Centred:
-    """`place` without correlations: b = (D / D0)^W D0 v in a few operations, as chains repeat it many thousand times."""
+    """`place` without correlations: b = (D / D0)^W D0 v in a few operations, which chains repeat very often."""
     sd = t[:, :, 0]
     stretch = (t / term.deviations) ** term.share * term.deviations
     b = stretch * v

@@ -49,7 +49,7 @@ _MOST_FOR_POINTS = 6
 # the modes of all effects.
 _OVERSAMPLING_LEVELS, _OVERSAMPLING_LAPLACE = 1.0, 0.25
 # Iterations that adapt the steps, and the acceptance that they are adapted to.
-_WARMUP, _TARGET = 300, 0.85
+_WARMUP, _TARGET = 300, 0.8
 # Chains start at draws of the mode's normal distribution with this share of its standard deviations.
 _START_SPREAD = 0.5
 
