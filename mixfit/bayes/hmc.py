@@ -2,8 +2,8 @@ r"""Hamiltonian Monte Carlo, all chains in lockstep: every leapfrog step is one 
 
 Coordinates z are whitened, x = z R' with R R' an estimate of the covariance; the mass is the identity there. A
 trajectory lasts a little longer than a quarter of the period of a normal density, jittered so that no chain returns to
-where it started (Neal 2011, Handbook of MCMC, ch. 5). The step size is adapted to an acceptance by dual averaging (Hoffman &
-Gelman 2014, JMLR 15), R in windows of doubling length from the draws of all chains together.
+where it started (Neal 2011, Handbook of MCMC, ch. 5). The step size is adapted to an acceptance by dual averaging
+(Hoffman & Gelman 2014, JMLR 15), R in windows of doubling length from the draws of all chains together.
 """
 
 from __future__ import annotations
