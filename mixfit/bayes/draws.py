@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.bayes.names import effect_names, group_names, natural_names
+from mixfit.bayes.zeros import zero_predictor
 from mixfit.fitted.protocols import is_generalized
 from mixfit.helped import Helped
 
@@ -159,6 +160,11 @@ class PosteriorDraws(Helped):
         if self.priors.sigma is not None:
             names.append("sigma")
             parts.append(self.sigma.reshape(*shape, 1))
+        if self.priors.zi:
+            predictor = zero_predictor(self.fit.model)
+            assert predictor is not None
+            names += [f"zi:{name}" for name in predictor.exog_names]
+            parts.append(self.zi.reshape(*shape, -1))
         if self.priors.phi is not None:
             names.append("phi")
             parts.append(self.phi.reshape(*shape, 1))
@@ -202,6 +208,12 @@ class PosteriorDraws(Helped):
         if self.priors.phi is None:
             return np.full(len(x), self.fit.dispersion if is_generalized(self.fit) else 1.0)
         return np.exp(x[:, sum(self.priors.sizes)])
+
+    @property
+    def zi(self) -> Array:
+        """Draws of the coefficients of further zeros, (S, p): the last of what is kept."""
+        x = self.kept.x.reshape(-1, self.kept.x.shape[2])
+        return x[:, x.shape[1] - len(self.priors.zi) :]
 
     def templates(self, term: int) -> Array:
         """Factors (S, k, k) of the covariance of a term's effects, in units of the response."""

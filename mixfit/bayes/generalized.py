@@ -19,8 +19,10 @@ from mixfit.bayes.collapsed import Conditional
 from mixfit.bayes.contrasts import ContrastPriors
 from mixfit.bayes.distributions import Normal, StudentT
 from mixfit.bayes.row_integral import RowIntegral, row_term
+from mixfit.bayes.zeros import check_further, mixture, zero_predictor, zero_rows
 from mixfit.covariance.steps import split_theta
 from mixfit.errors import PriorError
+from mixfit.families.several import ZERO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +46,8 @@ _MOST_DENSE = 1500
 _START_SPREAD = 0.3
 # Coordinates of covariances beyond which double precision has no density.
 _FARTHEST = 16.0
+# Coefficients of further zeros start no farther out: an estimate may have run toward none at all.
+_CERTAIN = 4.0
 # Rows times draws that are held at a time.
 _CELLS_AT_ONCE = 400_000
 
@@ -63,9 +67,10 @@ class JointValues:
 
 
 class GeneralizedPosterior:
-    """log p(y, b, beta, theta, phi).
+    """log p(y, b, beta, theta, phi, gamma).
 
-    Coordinates are whitened effects and coefficients, those of the terms, and log phi of families that have one.
+    Coordinates are whitened effects and coefficients, those of the terms, log phi of families that have one, and the
+    coefficients of further zeros.
 
     Parameters
     ----------
@@ -75,7 +80,7 @@ class GeneralizedPosterior:
     Raises
     ------
     PriorError
-        For families with shapes beside the dispersion, and models with predictors beside the mean's.
+        For families with shapes beside the dispersion, and predictors other than those of the mean and of zeros.
     """
 
     def __init__(self, fit: GeneralizedFit, priors: ResolvedPriors) -> None:
@@ -86,8 +91,10 @@ class GeneralizedPosterior:
         self._offset = np.zeros(len(self._y)) if design.offset is None else design.offset
         self._constant = float(np.broadcast_to(self._family.log_constant(self._y, self._prior), self._y.shape).sum())
         self._X = fit.model.exog
-        # The integral over a row's effect is of densities without a dispersion.
-        self._row = None if priors.phi is not None else row_term(design.random)
+        self._zeros = zero_predictor(fit.model)
+        gamma = np.empty(0) if self._zeros is None else fit.estimate.further[ZERO].beta
+        # The integral over a row's effect is of densities without a dispersion, and without further zeros.
+        self._row = None if priors.phi is not None or self._zeros is not None else row_term(design.random)
         self._random = [r for t, r in enumerate(design.random) if t != self._row]
         self._integral = RowIntegral(self._family, self._y, fit.prior, fit.dispersion, fit.estimate.eta)
         self._Z = _sparse(self._random)
@@ -100,6 +107,7 @@ class GeneralizedPosterior:
                 for c, own, r in zip(priors.coordinates, theta, design.random, strict=True)
             ]
             + ([] if priors.phi is None else [np.log([fit.dispersion])])
+            + [np.clip(gamma, -_CERTAIN, _CERTAIN)]
         )
         self._contrasts = ContrastPriors(priors)
         self.size = self._q + self._X.shape[1] + len(self.middle)
@@ -231,7 +239,8 @@ class GeneralizedPosterior:
     def evaluate(self, z: Array, *, slopes: bool = False) -> JointValues:
         """At places (R, d)."""
         value, slope = np.full(len(z), -np.inf), np.zeros(z.shape) if slopes else None
-        inside = np.flatnonzero((np.abs(z[:, self.size - len(self.middle) :]) < _FARTHEST).all(axis=1))
+        first = self.size - len(self.middle)
+        inside = np.flatnonzero((np.abs(z[:, first : first + sum(self.priors.sizes)]) < _FARTHEST).all(axis=1))
         if len(inside):
             with np.errstate(all="ignore"):
                 # A trajectory that diverges leaves the range of doubles, and is refused.
@@ -249,7 +258,7 @@ class GeneralizedPosterior:
         eta = np.ascontiguousarray((self._Z @ b.T).T)
         eta += beta @ self._X.T
         eta += self._offset
-        value, score, by_last = self._likelihood(eta, x, slopes)
+        value, score, by_last, by_gamma = self._likelihood(eta, x, slopes)
         of_beta, its_slope = self._contrasts.evaluate(beta)
         value = value + of_beta
         slope = np.zeros(z.shape)
@@ -270,28 +279,45 @@ class GeneralizedPosterior:
                 pull[:, term.rows] = by_v.reshape(len(z), -1)
                 along = term.coordinates.template_slopes(x[:, at], own.template, by_template)
                 slope[:, d:][:, at] = found.slope + along
+        at_phi = sum(self.priors.sizes)
         if self.priors.phi is not None:
-            phi = np.exp(x[:, -1])
-            value = value + self.priors.phi.log_density(phi) + x[:, -1]
-            slope[:, -1] = by_last + self.priors.phi.slope(phi) * phi + 1.0
+            phi = np.exp(x[:, at_phi])
+            value = value + self.priors.phi.log_density(phi) + x[:, at_phi]
+            slope[:, d + at_phi] = by_last + self.priors.phi.slope(phi) * phi + 1.0
+        for j, prior_of_zeros in enumerate(self.priors.zi):
+            own_gamma = self._gamma(x)[:, j]
+            value = value + prior_of_zeros.log_density(own_gamma)
+            slope[:, self.size - len(self.priors.zi) + j] = by_gamma[:, j] + prior_of_zeros.slope(own_gamma)
         if slopes:
             slope[:, :d] = pull @ self.root if self.root.ndim == 2 else pull * self.root
         return value, slope
 
-    def _likelihood(self, eta: Array, x: Array, slopes: bool) -> tuple[Array, Array, Array]:
-        """Log likelihood (R,), and its slopes in the predictor (R, n) and in log phi or log s of rows' effects (R,)."""
-        family, by_last = self._family, np.zeros(len(eta))
+    def _gamma(self, x: Array) -> Array:
+        """Coefficients of further zeros (R, p) among coordinates (R, m)."""
+        return x[:, x.shape[1] - len(self.priors.zi) :]
+
+    def _likelihood(self, eta: Array, x: Array, slopes: bool) -> tuple[Array, Array, Array, Array]:
+        """Log likelihood (R,), and its slopes in the predictor, in log phi or log s of rows' effects, and in gamma."""
+        family, by_last, by_gamma = self._family, np.zeros(len(eta)), np.empty((len(eta), 0))
         if self._row is not None:
             rows, score, own = self._integral.evaluate(eta, self._row_deviations(x), slopes=slopes)
             by_last = own.sum(axis=1) if slopes else by_last
         else:
-            phi = self.fit.dispersion if self.priors.phi is None else np.exp(x[:, -1:])
+            at = sum(self.priors.sizes)
+            phi = self.fit.dispersion if self.priors.phi is None else np.exp(x[:, at : at + 1])
             rows = family.log_kernel(self._y, self._prior, eta, phi)
             score = family.terms(self._y, self._prior, eta, phi).score if slopes else rows
+            by_phi = rows
             if slopes and self.priors.phi is not None:
-                by_last = family.dispersion_terms(self._y, self._prior, eta, phi).loglik.sum(axis=1)
+                by_phi = family.dispersion_terms(self._y, self._prior, eta, phi).loglik
+            if self._zeros is not None:
+                constant = family.log_constant(self._y, self._prior)
+                mixed = mixture(rows + constant, self._y == 0.0, zero_rows(self._zeros, self._gamma(x)))
+                rows, by_gamma = mixed.value - constant, mixed.slope @ self._zeros.X
+                score, by_phi = (np.where(mixed.share > 0.0, mixed.share * a, 0.0) for a in (score, by_phi))
+            by_last = by_phi.sum(axis=1) if slopes and self.priors.phi is not None else by_last
         value = rows.sum(axis=1) + self._constant
-        return np.where(np.isnan(value), -np.inf, value), score, by_last
+        return np.where(np.isnan(value), -np.inf, value), score, by_last, by_gamma
 
 
 def _precision_root(prior: Distribution) -> float:
@@ -318,11 +344,10 @@ def _sparse(random: Sequence[RandomDesign]) -> csr_array:
 
 def check_kind(fit: GeneralizedFit) -> None:
     """Refuse what has parameters that no prior is known for."""
-    family, design = fit.model.family, fit.model.design
+    family = fit.model.family
     if family.kind == "ordinal":
         raise PriorError("Ordered categories are drawn by method='gibbs', with family='cumulative(probit)'.")
     if family.free:
         names = ", ".join(family.shapes[i].name for i in family.free)
         raise PriorError(f"There is no posterior of {names} of {family.name} yet. Give what is known, as in 't(df=5)'.")
-    if design.further:
-        raise PriorError("There is no posterior of models with further predictors, such as of zeros, yet.")
+    check_further(fit)

@@ -57,6 +57,8 @@ class LaplacePosterior:
 
     def __init__(self, fit: GeneralizedFit, priors: ResolvedPriors, *, natural: bool = False) -> None:
         check_kind(fit)
+        if fit.model.design.further:
+            raise PriorError("The Laplace approximation has no prior of further zeros. method='hmc' has one.")
         if fit.family.has_dispersion:
             raise PriorError(
                 f"The Laplace approximation has no prior of the dispersion of {fit.family.name}. "

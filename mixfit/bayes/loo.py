@@ -135,7 +135,7 @@ def _linear(fit: LinearFit, posterior: PosteriorDraws, level: str) -> tuple[Arra
 
 def _generalized(posterior: PosteriorDraws, level: str) -> tuple[Array, Array]:
     fit, kept = posterior.fit, posterior.kept
-    if is_generalized(fit) and kept.thresholds is None and has_one_factor(fit) and posterior.priors.phi is None:
+    if is_generalized(fit) and kept.thresholds is None and has_one_factor(fit):
         density = LevelPosterior(fit, posterior.priors)
         beta, x = (a.reshape(-1, a.shape[2]) for a in (kept.beta, kept.x))
         without, with_all, levels = density.left_out(beta, x)

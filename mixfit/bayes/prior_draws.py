@@ -47,6 +47,7 @@ def draw_priors(fit: Fit, priors: ResolvedPriors, draws: int, chains: int, rng: 
         x.append(np.log(sigma)[:, None])
     if priors.phi is not None:
         x.append(np.log(priors.phi.draw(rng, size))[:, None])
+    x += [prior.draw(rng, size)[:, None] for prior in priors.zi]
     contrasts = np.empty((size, len(priors.fixed)))
     for i, prior in enumerate(priors.fixed):
         if isinstance(prior, StudentT) and priors.sigma is not None:

@@ -41,6 +41,8 @@ class Priors:
     dispersion : Distribution, optional
         Of the family's dispersion phi, as a fit has it: a precision of nbinom2 (Var = mu + mu**2 / phi) and beta, a
         factor of the variance of Gamma.
+    zi : Distribution or mapping of str to Distribution, optional
+        Of the coefficients of the logit of further zeros, each by itself: ``Normal(0, 2.5)`` by default.
     theta : mapping of str to Distribution, optional
         Of the own parameters of structures, such as ``"cor(ar1, Subject)"``; uniform by default where they are between
         two bounds.
@@ -67,4 +69,5 @@ class Priors:
     covariance: Covariance | Mapping[str, Covariance] | None = None
     sigma: Distribution | None = None
     dispersion: Distribution | None = None
+    zi: Distribution | Mapping[str, Distribution] | None = None
     theta: Mapping[str, Distribution] | None = None

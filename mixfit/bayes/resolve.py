@@ -20,6 +20,7 @@ from mixfit.bayes.names import group_names, natural_names
 from mixfit.bayes.presets import Facts, preset
 from mixfit.bayes.priors import Priors
 from mixfit.bayes.term_priors import Deviations, EachColumn, OwnParameters, ScaleAndShares, WholeCovariance
+from mixfit.bayes.zeros import zero_predictor
 from mixfit.covariance.unstructured import Unstructured
 from mixfit.errors import PriorError
 
@@ -40,6 +41,8 @@ __all__ = ["ResolvedPriors", "resolve"]
 
 # The default df of a Wishart prior is the number of columns and this, as in blme.
 _WISHART_DF = 2.5
+# Of coefficients of the logit of further zeros.
+_OF_ZEROS = Normal(0.0, 2.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,8 @@ class ResolvedPriors:
         None where the family has no residual variance.
     phi : Distribution, or None
         Of the family's dispersion; None where it has none.
+    zi : tuple of Distribution
+        Of the coefficients of further zeros; none where there is no predictor of these.
     table : tuple of tuple of str
         Names of parameters beside their priors.
     is_proper : bool
@@ -72,6 +77,7 @@ class ResolvedPriors:
     terms: tuple[TermPrior, ...]
     sigma: Distribution | None
     phi: Distribution | None
+    zi: tuple[Distribution, ...]
     table: tuple[tuple[str, str], ...]
     is_proper: bool
 
@@ -137,9 +143,37 @@ def resolve(priors: Priors | str, model: Model, *, residual: bool, posterior: bo
             if posterior
             else "dispersion: penalized fits are of families without one."
         )
+    zi = _further_zeros(model, given)
+    rows += [(f"zi:{name}", _text(prior)) for name, prior in zi.items()]
     return ResolvedPriors(
-        tuple(fixed), contrasts, tuple(groups), tuple(coordinates), tuple(terms), sigma, phi, tuple(rows), proper
+        fixed=tuple(fixed),
+        contrasts=contrasts,
+        groups=tuple(groups),
+        coordinates=tuple(coordinates),
+        terms=tuple(terms),
+        sigma=sigma,
+        phi=phi,
+        zi=tuple(zi.values()),
+        table=tuple(rows),
+        is_proper=proper and all(prior.is_proper for prior in zi.values()),
     )
+
+
+def _further_zeros(model: Model, given: Priors) -> dict[str, Distribution]:
+    """Priors of the coefficients of further zeros by name."""
+    predictor = zero_predictor(model)
+    if predictor is None:
+        if given.zi is not None:
+            raise PriorError("zi: this model has no predictor of further zeros to give a prior.")
+        return {}
+    _known("zi", given.zi, predictor.exog_names)
+    out: dict[str, Distribution] = {}
+    for name in predictor.exog_names:
+        prior = _look_up(given.zi, _OF_ZEROS, name)
+        if not isinstance(prior, Normal | StudentT | Flat):
+            raise PriorError(f"zi: {name} has the prior Normal, StudentT, Cauchy or Flat, not {prior!r}.")
+        out[name] = prior
+    return out
 
 
 def _dispersion(facts: Facts, given: Priors, defaults: Priors) -> Distribution | None:

@@ -198,14 +198,14 @@ def _generalized(
 ) -> tuple[Draws, Sampler, Evidence | None]:
     if method == "laplace":
         return _laplace(LaplacePosterior(fit, priors), draws, chains, rng)
-    if method != "hmc" and has_one_factor(fit) and priors.phi is None:
+    if method != "hmc" and has_one_factor(fit):
         found = _levels(LevelPosterior(fit, priors), draws, chains, rng, method)
         if found is not None:
             return found
     elif method == "collapsed":
         raise FitError(
             "method='collapsed' integrates the effects of one grouping factor with up to three columns out, of "
-            "families without a dispersion, and this model is another: method='hmc' draws all together."
+            "families without a dispersion or further zeros, and this model is another: method='hmc' draws it."
         )
     density = GeneralizedPosterior(fit, priors)
     starts, spread = density.start(chains, rng, _START_SPREAD)

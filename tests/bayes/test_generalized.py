@@ -1,6 +1,7 @@
 """The posterior of generalized models: its density by hand, slopes by differences, draws against rstanarm's."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
@@ -21,9 +22,9 @@ def herds(family="binomial"):
     return mixfit.mixed(HERDS, mixfit.datasets.load("cbpp"), family=family).fit()
 
 
-def ticks(terms="(1 | BROOD) + (1 | LOCATION)", family="poisson"):
+def ticks(terms="(1 | BROOD) + (1 | LOCATION)", family="poisson", **options):
     data = mixfit.datasets.load("grouseticks")
-    return mixfit.mixed(f"TICKS ~ YEAR + {terms}", data, family=family).fit()
+    return mixfit.mixed(f"TICKS ~ YEAR + {terms}", data, family=family, **options).fit()
 
 
 def reactions(family, unit=1.0):
@@ -42,6 +43,9 @@ CASES = {
     "beta": (lambda: reactions("beta", 1000.0), "brms"),
     "t": (lambda: reactions("t(df=5)"), Priors(dispersion=HalfT(3, 30))),
     "betabinomial": (lambda: herds("betabinomial"), "rstanarm"),
+    "zeros": (lambda: ticks("(1 | LOCATION)", "poisson", zi="~ YEAR"), Priors(zi=StudentT(4, 0, 2))),
+    "zeros and dispersion": (lambda: ticks("(1 | LOCATION)", "nbinom2", zi="~ 1"), "rstanarm"),
+    "hurdle": (lambda: ticks("(1 | LOCATION)", "truncated_poisson", zi="~ 1"), "rstanarm"),
     "own parameters": (lambda: ticks("cs(0 + YEAR | LOCATION)"), Priors(sd=HalfNormal(1))),
 }
 
@@ -159,6 +163,49 @@ def test_a_posterior_with_a_dispersion():
     assert fit.sample(prior_only=True, draws=400, seed=1).draws["phi"].mean() == pytest.approx(1.0, abs=0.25)
 
 
+def test_the_density_with_further_zeros_by_hand():
+    fit = ticks("(1 | LOCATION)", zi="~ YEAR")
+    density = GeneralizedPosterior(fit, resolve(Priors(zi=Normal(0, 1.5)), fit.model, residual=False))
+    z, _ = density.start(4, np.random.default_rng(2), 0.3)
+    z[1:, :-3] = z[0, :-3]
+    x, drawn = density.unpack(z, np.random.default_rng(0))
+    design, gamma = fit.model.design, x[:, -3:]
+    mu = np.exp(drawn.beta @ fit.model.exog.T + drawn.effects[0][:, design.random[0].grouping.codes, 0].reshape(4, -1))
+    pi = 1 / (1 + np.exp(-gamma @ design.further[0].X.T))
+    rows = np.log(pi * (design.y == 0) + (1 - pi) * stats.poisson(mu).pmf(design.y))
+    expected = rows.sum(axis=1) + stats.norm(0, 1.5).logpdf(gamma).sum(axis=1)
+    found = density.evaluate(z).value
+    assert_allclose(found - found[0], expected - expected[0], rtol=1e-8)
+
+
+def test_a_posterior_with_further_zeros():
+    """Half of the rows are zeros beyond those of the counts; draws are near the estimates, and so are predictions."""
+    rng = np.random.default_rng(5)
+    g = np.repeat(np.arange(20), 15)
+    mu = np.exp(1.0 + 0.5 * rng.standard_normal(20)[g])
+    y = np.where(rng.random(300) < 0.5, 0, rng.poisson(mu))
+    data = pd.DataFrame({"y": y, "g": g.astype(str)})
+    fit = mixfit.mixed("y ~ 1 + (1 | g)", data, family="poisson", zi="~ 1").fit()
+    posterior = fit.sample(draws=400, seed=1)
+    assert posterior.sampler.method == "hmc"
+    assert posterior.summary().index.tolist() == ["Intercept", "zi:Intercept", "sd(g, Intercept)"]
+    assert posterior.varcorr().index.tolist() == ["sd(g, Intercept)"]
+    zero = posterior.draws["zi:Intercept"]
+    found = fit.estimate.further["zi"]
+    error = np.sqrt(found.cov_beta[0, 0])
+    assert abs(zero.mean() - found.beta[0]) < 0.5 * error
+    assert_allclose(zero.std(), error, rtol=0.25)
+    simulated, mean = posterior.simulate(300, seed=1), posterior.predict()["mean"]
+    assert_allclose((simulated == 0).mean(axis=None), (y == 0).mean(), atol=0.05)
+    assert_allclose(simulated.mean(axis=1), mean, rtol=0.3)
+    new = posterior.predict(data.iloc[:3])["mean"]
+    assert_allclose(new, mean.iloc[:3], rtol=1e-12)
+    assert abs(posterior.loo().elpd - posterior.waic().elpd) < 3.0
+    grouped = mixfit.mixed("y ~ 1 + (1 | g)", data, family="poisson", zi="~ 1 + (1 | g)").fit()
+    with pytest.raises(PriorError, match="random effects of further zeros"):
+        grouped.sample()
+
+
 def test_a_posterior_of_counts():
     fit = herds()
     posterior = fit.sample(PRIORS, draws=400, seed=1, method="hmc")
@@ -186,6 +233,15 @@ def test_refusals():
     fit = herds()
     with pytest.raises(PriorError, match="no residual standard deviation"):
         fit.sample(Priors(sigma=HalfNormal(1)))
+    with pytest.raises(PriorError, match="no predictor of further zeros"):
+        fit.sample(Priors(zi=Normal(0, 1)))
+    zeros = ticks("(1 | LOCATION)", zi="~ 1")
+    with pytest.raises(PriorError, match="zi"):
+        zeros.sample(Priors(zi={"YEAR": Normal(0, 1)}))
+    with pytest.raises(PriorError, match="zi: Intercept has the prior"):
+        zeros.sample(Priors(zi=HalfNormal(1)))
+    with pytest.raises(PriorError, match="further zeros"):
+        zeros.sample(method="laplace")
     with pytest.raises(PriorError, match="no dispersion"):
         fit.sample(Priors(dispersion=HalfNormal(1)))
     with pytest.raises(PriorError, match="no posterior of df of t"):
