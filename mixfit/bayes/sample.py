@@ -26,8 +26,8 @@ from mixfit.bayes.resolve import resolve
 from mixfit.bayes.split_t import split_t
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized, is_linear
-from mixfit.inference.refit import progress_bar
 from mixfit.matrices.across import refuse_given, refuse_related
+from mixfit.progress import progress_bar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
