@@ -20,13 +20,15 @@ from mixfit.matrices.columns import Columns
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from mixfit.fitted.new_responses import NewLevels
     from mixfit.fitted.protocols import Kind
     from mixfit.fitted.re_form import ReForm
     from mixfit.fitted.residuals import ResidualKind
     from mixfit.nlmm.estimate import NonlinearEstimate
+
+    Array = NDArray[np.float64]
 
 __all__ = ["FittedNonlinear"]
 
@@ -63,6 +65,19 @@ class FittedNonlinear(Fitted):
         """The same as `sigma`."""
         return self.estimate.sigma
 
+    @property
+    def _n_scale(self) -> int:
+        return 1 + len(self.estimate.gamma)
+
+    @property
+    def _row_weights(self) -> Array | None:
+        """Prior weights over squared standard deviations relative to sigma; None where all are 1."""
+        weights, spread = self.model.observations.weights, self.model.spread
+        if spread is None:
+            return None if weights is None else np.asarray(weights)
+        own = np.exp(-2.0 * spread.residual.spread @ self.estimate.gamma)
+        return np.asarray(own if weights is None else weights * own)
+
     @cached_property
     def _index(self) -> pd.Index:
         return self.model.design.index[: self.nobs]
@@ -83,16 +98,15 @@ class FittedNonlinear(Fitted):
         Parameters
         ----------
         kind : {"response", "pearson", "scaled"}
-            Response less fitted values; times the square root of the weights; that divided by sigma.
+            Response less fitted values; times the square root of the weights, over the standard deviations relative
+            to sigma that ``dispersion=`` gives; that divided by sigma.
 
         Returns
         -------
         Series, shape (n,)
         """
-        weights = self.model.design.weights
-        own = None if weights is None else weights[: self.nobs]
         response = self.model.endog - self.estimate.fitted
-        return pd.Series(scale_residuals(response, own, self.sigma, kind), index=self._index)
+        return pd.Series(scale_residuals(response, self._row_weights, self.sigma, kind), index=self._index)
 
     def refit(self, y: ArrayLike) -> FittedNonlinear:
         """Fit the same model to another response, by the same method, from these estimates.
@@ -200,7 +214,7 @@ class FittedNonlinear(Fitted):
         names = [f"sim_{i + 1}" for i in range(n)]
         if newdata is None:
             stacked, curve, index = draw_predictors(self, n, re_form, rng), self.model.curve, self._index
-            prior = None if self.model.design.weights is None else self.model.design.weights[: self.nobs]
+            prior = self._row_weights
         else:
             columns = Columns(newdata, "new data")
             frame, curve, index = self.model.stack.frame(columns), self.model.stack.curve(columns), columns.index
@@ -211,5 +225,7 @@ class FittedNonlinear(Fitted):
                 else np.tile(row_weights(weights, None, len(index)), len(self.model.parameters))
             )
             prior = new_weights(self, frame, every, len(stacked))[: len(index)]
+            if self.model.spread is not None:
+                prior = prior * np.exp(-2.0 * self.model.spread.rows(newdata) @ self.estimate.gamma)
         phi = stacked.reshape(len(self.model.parameters), len(index), n)
         return pd.DataFrame(add_noise(curve.values(phi), self.sigma, prior, rng), index=index, columns=names)

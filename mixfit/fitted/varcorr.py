@@ -11,6 +11,7 @@ import pandas as pd
 
 from mixfit.brief import brief
 from mixfit.covariance.steps import split_theta
+from mixfit.fitted.protocols import is_nonlinear
 from mixfit.fitted.residual_covariance import is_structured
 from mixfit.wald import correlation
 
@@ -262,6 +263,8 @@ def residual_parts(fit: Fit) -> tuple[tuple[ResidualComponent, ...], tuple[tuple
     components : tuple of ResidualComponent
     log_sd : tuple of (str, float)
     """
+    if is_nonlinear(fit):
+        return (), tuple(zip(fit.model.spread_names, fit.estimate.gamma.tolist(), strict=True))
     if not is_structured(fit):
         return (), ()
     residual, psi, sigma = fit.model.residual, fit.estimate.psi, fit.estimate.sigma

@@ -40,11 +40,11 @@ def place_of(problem: NonlinearProblem, bases: Sequence[Array], estimate: Nonlin
         theta = estimate.theta[first : first + term.structure.n_parameters]
         points.append(term.structure.point_of(theta, basis))
         first += len(theta)
-    return NonlinearParameters(tuple(points), estimate.beta)
+    return NonlinearParameters(tuple(points), estimate.beta, estimate.gamma)
 
 
 def mode_at(problem: NonlinearProblem, bases: Sequence[Array], estimate: NonlinearEstimate) -> NonlinearMode:
-    """The modes at the estimates with the factor there, looked for from the estimated ones."""
+    """The modes at the estimates with the factor there, of the problem with the weights there."""
     at = place_of(problem, bases, estimate)
     start = problem.no_effects()
     for term, point, basis, b in zip(problem.terms, at.points, bases, estimate.modes, strict=True):
@@ -57,6 +57,7 @@ def conditional_covariance(
     problem: NonlinearProblem, bases: Sequence[Array], estimate: NonlinearEstimate
 ) -> tuple[Array, ...]:
     """Cov(b_j | y, beta) of every level of every term, (q_t, k_t, k_t)."""
+    problem = problem.at(estimate.gamma)
     factor = mode_at(problem, bases, estimate).factor
     blocks = conditional_covariances(factor, posterior(factor))
     out = []
@@ -69,6 +70,7 @@ def conditional_covariance(
 
 def working_model_at(problem: NonlinearProblem, bases: Sequence[Array], estimate: NonlinearEstimate) -> WorkingModel:
     """The linear mixed model beside the estimates."""
+    problem = problem.at(estimate.gamma)
     mode = mode_at(problem, bases, estimate)
     beside = linear_model_beside(problem, mode)
     linear = beside.problem
