@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeGuard, get_args
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, get_args
 
 import numpy as np
 
 from mixfit.errors import ArgumentError, DataError, FitError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -24,6 +25,7 @@ __all__ = [
     "check_level",
     "check_probability",
     "check_solver",
+    "one_by_one",
     "row_weights",
 ]
 
@@ -156,6 +158,32 @@ def check_solver(value: object) -> None:
     """
     if value not in get_args(Solver):
         raise ArgumentError(f"solver is one of {', '.join(map(repr, get_args(Solver)))}, not {value!r}.")
+
+
+def one_by_one(given: Sequence[Any], names: Sequence[str] | None) -> tuple[list[Any], list[str] | None]:
+    """Fits that are given one by one, or all in one sequence or mapping, with the names that there are of them.
+
+    Parameters
+    ----------
+    given : sequence
+        What was given by place.
+    names : sequence of str or None
+        Go before the keys of a mapping.
+
+    Returns
+    -------
+    fits : list
+    names : list of str or None
+
+    Examples
+    --------
+    >>> one_by_one((1, 2), None), one_by_one(([1, 2],), None), one_by_one(({"a": 1, "b": 2},), None)
+    (([1, 2], None), ([1, 2], None), ([1, 2], ['a', 'b']))
+    """
+    fits: Any = given[0] if len(given) == 1 and isinstance(given[0], (list, tuple, Mapping)) else given
+    if isinstance(fits, Mapping):
+        return list(fits.values()), [str(name) for name in (fits if names is None else names)]
+    return list(fits), None if names is None else [str(name) for name in names]
 
 
 def row_weights(weights: ArrayLike | None, default: Array | None, m: int) -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, get_args
@@ -13,9 +12,10 @@ from mixfit.errors import FitError, UnknownNameError
 from mixfit.spellings import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
+    from contextvars import Token
 
-__all__ = ["DDF", "PLAIN", "Ddf", "Options", "coverage", "options", "read_ddf"]
+__all__ = ["DDF", "PLAIN", "Block", "Ddf", "Options", "coverage", "options", "read_ddf"]
 
 Ddf = Literal["auto", "satterthwaite", "kenward-roger", "residual", "z"]
 #: Ways to find denominator degrees of freedom, by the names that ``ddf=`` takes.
@@ -87,6 +87,35 @@ _FIRST: Mapping[str, object] = MappingProxyType({"ddf": "auto", "level": 0.95})
 _HERE: ContextVar[Mapping[str, object]] = ContextVar("mixfit_options", default=MappingProxyType({}))
 
 
+class Block:
+    """What a call of `mixfit.options` returns: entered by ``with``, it makes its values those of the block alone.
+
+    Parameters
+    ----------
+    session : dict
+        Values of the session, which the call has changed already.
+    values : mapping
+        Those of the call.
+    """
+
+    def __init__(self, session: dict[str, object], values: Mapping[str, object]) -> None:
+        self._session, self._values = session, values
+        self._before = dict(session)
+        self._tokens: list[Token[Mapping[str, object]]] = []
+
+    def __enter__(self) -> None:
+        # Given back once: what the session takes later is not the call's to undo.
+        self._session.update({name: self._before[name] for name in self._values if name in self._before})
+        self._before = {}
+        self._tokens.append(_HERE.set({**_HERE.get(), **self._values}))
+
+    def __exit__(self, *error: object) -> None:
+        _HERE.reset(self._tokens.pop())
+
+    def __repr__(self) -> str:
+        return repr(options)
+
+
 class Options:
     """Arguments that are not given take their values from here.
 
@@ -99,7 +128,7 @@ class Options:
 
     Examples
     --------
-    For all that follows, or, called, for a block:
+    For a block, as pandas' ``option_context``:
 
     >>> import mixfit
     >>> sleep = mixfit.datasets.load("sleepstudy")
@@ -109,6 +138,15 @@ class Options:
     [7.925, 13.01]
     >>> fit.conf_int(level=0.9).loc["Days"].round(3).tolist()
     [7.778, 13.156]
+
+    Without ``with``, for all that follows, as ``set_option``; ``mixfit.options.ddf = "z"`` does the same. A block goes
+    before the session, and an argument before both.
+
+    >>> mixfit.options(ddf="z")
+    <mixfit.options: ddf='z', level=0.95>
+    >>> mixfit.options.reset()
+    >>> mixfit.options
+    <mixfit.options: ddf='auto', level=0.95>
     """
 
     __slots__ = ("_values",)
@@ -129,15 +167,12 @@ class Options:
     def __setattr__(self, name: str, value: object) -> None:
         self._values[name] = _READERS[_known(name)](value)
 
-    @contextmanager
-    def __call__(self, **values: object) -> Iterator[None]:
-        """Take other values within a ``with`` block."""
+    def __call__(self, **values: object) -> Block:
+        """Take other values for all that follows, or, in a ``with`` statement, for its block alone."""
         read = {name: _READERS[_known(name)](value) for name, value in values.items()}
-        token = _HERE.set({**_HERE.get(), **read})
-        try:
-            yield
-        finally:
-            _HERE.reset(token)
+        block = Block(self._values, read)
+        self._values.update(read)
+        return block
 
     def reset(self) -> None:
         """Go back to the values of a new session."""

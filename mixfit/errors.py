@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
+from typing import ClassVar
 
 from mixfit.spellings import of_attribute, of_module
 
@@ -40,10 +41,28 @@ def __dir__() -> list[str]:
 _PACKAGE = str(Path(__file__).parent)
 
 
-class MixfitError(ValueError):
+class _OnPage:
+    """Errors and warnings, each with a section on the documentation's page of errors."""
+
+    page: ClassVar[str]
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        # A class of another module, one's own for instance, stands where the one does that it is a kind of.
+        if cls.__module__ == __name__:
+            cls.page = f"errors.html#{cls.__name__.lower()}"
+
+
+class MixfitError(_OnPage, ValueError):
     """Base of every error that mixfit raises on purpose.
 
-    Its message names the term, column or level in question and says what to do.
+    Its message names the term, column or level in question and says what to do; its section on the page *Errors and
+    warnings* says what causes it.
+
+    Attributes
+    ----------
+    page : str
+        Where that section is, from the first page of the documentation. Warnings have one as well.
 
     Examples
     --------
@@ -54,6 +73,8 @@ class MixfitError(ValueError):
     ... except mixfit.errors.MixfitError as error:
     ...     print(error)
     The data have no column 'Dys'. Did you mean 'Days'?
+    >>> mixfit.errors.DataError.page
+    'errors.html#dataerror'
     """
 
 
@@ -167,8 +188,8 @@ class MissingPackageError(MixfitError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
 
 
-class MixfitWarning(UserWarning):
-    """Base of every warning that mixfit issues."""
+class MixfitWarning(_OnPage, UserWarning):
+    """Base of every warning that mixfit issues; its ``page`` is that of `MixfitError`."""
 
 
 class UndefinedValuesWarning(MixfitWarning):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from mixfit.errors import FormulaError, MissingPackageError
+from mixfit.errors import DataError, FormulaError, MissingPackageError
 from mixfit.formula import parse_predictor
 from mixfit.model.mixed import mixed
 
@@ -56,7 +56,7 @@ class _Mixed(BaseEstimator):  # type: ignore[misc]
             frame = self._read(X, reset=True)
             y = column_or_1d(np.asarray(y), warn=True)
             if len(y) != len(frame):
-                raise ValueError(f"X has {len(frame)} rows and y {len(y)}.")
+                raise DataError(f"X has {len(frame)} rows and y {len(y)}.")
             return frame, y
         values, y = validate_data(self, X, y, dtype=np.float64, y_numeric=isinstance(self, RegressorMixin))
         return pd.DataFrame(values, columns=[f"x{j}" for j in range(values.shape[1])]), y
@@ -256,7 +256,7 @@ class MixedClassifier(ClassifierMixin, _Mixed):  # type: ignore[misc]
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) != 2:
             kind = "Only binary classification is supported. " if len(self.classes_) > 2 else ""
-            raise ValueError(f"{kind}y has {len(self.classes_)} class(es), and the model is of two.")
+            raise DataError(f"{kind}y has {len(self.classes_)} class(es), and the model is of two.")
         if self.formula is None and groups is None:
             self.result_, self.fixed_ = None, LogisticRegression().fit(frame.to_numpy(), codes)
             return self

@@ -56,6 +56,37 @@ def test_blocks_nest_and_end_with_an_error() -> None:
     assert mixfit.options.level == 0.95
 
 
+def test_a_call_without_with_is_for_the_session(fit) -> None:
+    called = mixfit.options(ddf="z")
+    assert repr(called) == repr(mixfit.options) == "<mixfit.options: ddf='z', level=0.95>"
+    assert "z value" in fit.ttest().frame
+    seen: list[object] = []
+    thread = threading.Thread(target=lambda: seen.append(mixfit.options.ddf))
+    thread.start()
+    thread.join()
+    assert seen == ["z"]
+    with mixfit.options(ddf="residual", level=0.9):
+        assert (mixfit.options.ddf, mixfit.options.level) == ("residual", 0.9)
+    assert (mixfit.options.ddf, mixfit.options.level) == ("z", 0.95)
+
+
+def test_a_block_entered_again_leaves_the_session_as_it_is_then() -> None:
+    block = mixfit.options(level=0.9)
+    with block:
+        mixfit.options.ddf = "z"
+    assert (mixfit.options.ddf, mixfit.options.level) == ("z", 0.95)
+    mixfit.options.level = 0.8
+    with block, block:
+        assert mixfit.options.level == 0.9
+    assert mixfit.options.level == 0.8
+
+
+def test_a_call_that_is_refused_changes_nothing() -> None:
+    with pytest.raises(FitError, match="ddf is one of"):
+        mixfit.options(level=0.9, ddf="student")
+    assert (mixfit.options.ddf, mixfit.options.level) == ("auto", 0.95)
+
+
 def test_a_block_is_its_own_threads_alone() -> None:
     seen: list[object] = []
     with mixfit.options(level=0.8):

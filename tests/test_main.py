@@ -244,7 +244,7 @@ def test_a_table_in_a_file(capsys, tmp_path, name, begins):
 
 
 def test_a_table_that_cannot_be_written(capsys, tmp_path):
-    assert "ends in none of" in failure(capsys, FORMULA, "pulp", "--out", str(tmp_path / "t.docx"))
+    assert "ends in none of" in failure(capsys, FORMULA, "pulp", "--out", str(tmp_path / "t.pdf"))
     assert failure(capsys, FORMULA, "pulp", "--out", str(tmp_path / "none" / "t.tex")).startswith("Cannot write ")
 
 

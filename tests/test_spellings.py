@@ -73,7 +73,7 @@ def herds() -> Any:
         (lambda: herds().effects("period", lvl=0.9), "did you mean level="),
         (lambda: herds().emmeans("period", "herd"), "emmeans() takes specs by place, and by name by=, at="),
         (lambda: herds().cov_params("CR2"), "takes every argument by its name: conditional="),
-        (lambda: mixfit.table(sleep(), herds()), "table() takes fits by place"),
+        (lambda: mixfit.table(sleep(), herds(), ddof="z"), "did you mean ddf="),
     ],
 )
 def test_arguments(call: Any, said: str) -> None:

@@ -16,6 +16,7 @@ from mixfit.covariance.spatial import Exponential, Gaussian, Matern, OrnsteinUhl
 from mixfit.covariance.symmetric import CompoundSymmetry, HomogeneousCompoundSymmetry, HomogeneousDiagonal
 from mixfit.covariance.toeplitz import HomogeneousToeplitz, Toeplitz
 from mixfit.covariance.unstructured import Unstructured
+from mixfit.errors import ArgumentError
 
 if TYPE_CHECKING:
     from mixfit.covariance.columns import GivenColumns, Recoding
@@ -38,13 +39,13 @@ def register(name: str, structure: type[Structure]) -> None:
 
     Raises
     ------
-    ValueError
+    ArgumentError
         For a name that is no identifier, or stands for another structure.
     """
     if not name.isidentifier():
-        raise ValueError(f"A structure's name is a Python identifier, not {name!r}.")
+        raise ArgumentError(f"A structure's name is a Python identifier, not {name!r}.")
     if _STRUCTURES.get(name, structure) is not structure:
-        raise ValueError(f"{name!r} is the name of another structure: choose one that is free.")
+        raise ArgumentError(f"{name!r} is the name of another structure: choose one that is free.")
     _STRUCTURES[name] = structure
 
 

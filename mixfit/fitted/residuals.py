@@ -214,7 +214,7 @@ def mixture_residuals(y: Array, mean: Array, variance: Array, kind: GeneralizedR
             f"A model with zi= has no {kind} residuals: a mixture has no deviance and no working response. Use "
             "'pearson' or 'response', or quantile_residuals()."
         )
-    raise ValueError(f"residuals are 'deviance', 'pearson', 'response', 'working' or 'scaled', not {kind!r}")
+    raise FitError(f"residuals are 'deviance', 'pearson', 'response', 'working' or 'scaled', not {kind!r}.")
 
 
 def overdispersion_test(scaled: Array, df: int) -> Overdispersion:

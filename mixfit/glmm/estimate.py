@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, compress
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -190,25 +190,28 @@ def _by_predictor(
             kept=part.kept,
             beta=found.beta[part.fixed],
             cov_beta=found.cov_beta[part.fixed, part.fixed],
-            templates=found.templates[part.terms],
-            theta=np.concatenate([np.empty(0), *thetas[part.terms]]),
-            modes=found.modes[part.terms],
+            templates=tuple(found.templates[t] for t in part.terms),
+            theta=np.concatenate([np.empty(0), *(thetas[t] for t in compress(part.terms, part.first))]),
+            modes=tuple(found.modes[t] for t in part.terms),
             eta=found.eta[part.rows],
+            first=part.first,
         )
         for part in others
     }
-    theta = np.concatenate([np.empty(0), *thetas[mean.terms]])
+    # What the mean shares with other predictors is among its own terms, which come first.
+    n_terms = len(mean.terms)
+    theta = np.concatenate([np.empty(0), *thetas[:n_terms]])
     return replace(
         found,
         beta=found.beta[mean.fixed],
         cov_beta=found.cov_beta[mean.fixed, mean.fixed],
         cov_beta_conditional=found.cov_beta_conditional[mean.fixed, mean.fixed],
-        templates=found.templates[mean.terms],
+        templates=found.templates[:n_terms],
         theta=theta,
         theta_errors=found.theta_errors[: len(theta)],
         cov_theta=found.cov_theta[: len(theta), : len(theta)],
         cov_theta_beta=found.cov_theta_beta[: len(theta), mean.fixed],
-        modes=found.modes[mean.terms],
+        modes=found.modes[:n_terms],
         eta=found.eta[mean.rows],
         further=further,
         cov_every_beta=found.cov_beta,

@@ -16,7 +16,7 @@ import pandas as pd
 from mixfit.arguments import check_count
 from mixfit.errors import FitError
 from mixfit.families.several import ZERO
-from mixfit.fitted.draws import draw_predictors, draw_responses
+from mixfit.fitted.draws import draw_rows
 from mixfit.fitted.protocols import is_generalized, is_nonlinear
 from mixfit.matrices.censored import n_censored
 from mixfit.tables.table import Table
@@ -121,7 +121,7 @@ def _response(fit: Fit, re_form: ReForm, rng: np.random.Generator) -> _Response:
     def draw(m: int) -> Array:
         if is_nonlinear(fit):
             return fit.simulate(m, seed=rng, re_form=re_form).to_numpy()
-        simulated = draw_responses(fit, draw_predictors(fit, m, re_form, rng), rng, held=re_form is None)
+        simulated = draw_rows(fit, m, re_form, rng)
         return np.round(simulated * trials[:, None]) if whole else simulated
 
     # Zeros of other than whole responses have a probability of their own where the family or zi= gives them one.

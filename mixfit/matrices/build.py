@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +12,7 @@ from formulaic.parser.types import Factor
 
 from mixfit.covariance.columns import Across, Among, GivenColumns, Places
 from mixfit.covariance.registry import read_structure
-from mixfit.errors import DataError
+from mixfit.errors import ArgumentError, DataError
 from mixfit.formula import (
     CENSORED,
     MixedFormula,
@@ -37,6 +37,7 @@ from mixfit.matrices.reader import FittedReader, PredictorReader, RandomReader, 
 from mixfit.matrices.residual import RESIDUAL, check_places, has_blocks
 from mixfit.matrices.response_steps import transformation_of
 from mixfit.matrices.saturation import check_saturation
+from mixfit.matrices.shared import share_terms
 from mixfit.matrices.types import MEAN, Design, Grouping, Predictor, RandomDesign
 from mixfit.matrices.variables import Variables
 from mixfit.matrices.vectors import argument_vector, check_weights, read_binomial, read_response, sum_offsets
@@ -121,7 +122,7 @@ def build(
         If the grouping factors cannot be told from the residual, as lme4 checks.
     """
     if na_action not in ("drop", "raise", "exclude"):
-        raise ValueError(f"na_action must be 'drop', 'raise' or 'exclude', not {na_action!r}")
+        raise ArgumentError(f"na_action is 'drop', 'raise' or 'exclude', not {na_action!r}.")
     columns = Columns(data)
     if columns.n_rows == 0:
         raise DataError("The data have no rows.")
@@ -175,6 +176,9 @@ def build(
         at = parts.stop
     if check:
         _check(predictors, residual=residual)
+    if any(term.shared is not None for given in formulas.values() for term in given.random):
+        terms = [plan.formula.random for plan in planned]
+        predictors, readers = share_terms(predictors, readers, terms, used.__getitem__)
     needed = {name for given in formulas.values() for name in given.variables}
     needed |= {name for plan in planned for name in _names_in(plan.expressions, used)}
     variables = _variables(planned, columns)
@@ -352,7 +356,9 @@ def _random_terms(
         given = GivenColumns(
             term.text, part.names, Z, term.options, context.__getitem__, labels, of_residuals=plan.name == RESIDUAL
         )
-        structure, recoding = read_structure(term.structure, given)
+        # Of a term that shares its covariance the structure is that of all columns.
+        alone = (term.structure, given) if term.shared is None else ("us", replace(given, options=()))
+        structure, recoding = read_structure(*alone)
         if isinstance(recoding, Across):
             one, columns, levels, across = spread(grouping, reader, recoding, Z)
             random.append(RandomDesign(one, recoding.names, columns, structure, term.text, levels))

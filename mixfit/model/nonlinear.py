@@ -19,6 +19,7 @@ from mixfit.gram.basis import fixed_basis
 from mixfit.gram.residual import ResidualStage
 from mixfit.helped import helped
 from mixfit.lmm.assemble import random_rows
+from mixfit.log import finished
 from mixfit.matrices.across import refuse_given, refuse_related
 from mixfit.matrices.build import build
 from mixfit.matrices.columns import Columns
@@ -270,6 +271,8 @@ class NonlinearMixedModel(MixedModel):
         check_finite(self.curve, start, self.design.index)
         nothing = [term.structure.starts(np.zeros(term.k))[0] for term in self._problem.terms]
         found = estimate(self._problem, self._bases, self.start, nothing, method=method, reml=reml, n_agq=int(n_agq))
+        end = found.certificate
+        finished(self.formula, len(self.endog), found.criterion, end.n_evaluations, end.message)
         return NonlinearResults(self, found)
 
     def with_response(self, y: ArrayLike) -> NonlinearMixedModel:

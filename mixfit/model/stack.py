@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.curves.mean import CurveExpression, self_starting
-from mixfit.errors import DataError, FormulaError
+from mixfit.errors import ArgumentError, DataError, FormulaError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +90,7 @@ def check_parameters(
 def complete_rows(columns: Columns, names: Sequence[str], na_action: str) -> NDArray[np.bool_] | None:
     """Rows in which nothing that the model uses is missing; None for all."""
     if na_action not in ("drop", "raise"):
-        raise ValueError(f"na_action must be 'drop' or 'raise', not {na_action!r}")
+        raise ArgumentError(f"na_action is 'drop' or 'raise', not {na_action!r}.")
     missing = {name: columns.labelled(name).isna().to_numpy() for name in dict.fromkeys(names)}
     gone = np.any(list(missing.values()), axis=0)
     if not gone.any():

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Generic
 
 import numpy as np
 
+from mixfit import log
 from mixfit.errors import FitError
 from mixfit.optimize.bounds import CREEPING, LONGEST_STEP
 from mixfit.optimize.certificate import COARSEST, TOLERANCE, Certificate
@@ -163,6 +164,7 @@ class Descent(Generic[Place, Found, AnyLocal]):
     def __init__(self, criterion: Criterion[Place, Found, AnyLocal], found: Found, n_evaluations: int = 1) -> None:
         if not np.isfinite(found.value):
             raise FitError("The log-likelihood is not finite at the start values: rescale the covariates.")
+        log.search_begins(found.value, n_evaluations)
         self._criterion = criterion
         self.found = found
         self.local = criterion.local(found)
@@ -257,8 +259,7 @@ class Descent(Generic[Place, Found, AnyLocal]):
         place = self._criterion.turned(before)
         if place is before:
             return
-        self.found = self._criterion.evaluate(place)
-        self.n_evaluations += 1
+        self.found = self._evaluate(place)
         self.local, self._sharpened = self._criterion.local(self.found), False
         self._use(self.local.curvature, _Kind.CHEAP)
 
@@ -285,9 +286,8 @@ class Descent(Generic[Place, Found, AnyLocal]):
         error, with_value = None, False
         self._region.promised = 0.0
         for place, step in self._trials():
-            self.n_evaluations += 1
             try:
-                found = self._criterion.evaluate(place)
+                found = self._evaluate(place)
             except FitError as raised:
                 error = raised
                 continue
@@ -300,6 +300,16 @@ class Descent(Generic[Place, Found, AnyLocal]):
         if error is not None and not with_value:
             raise self._criterion.refusal(error) from error
         return None
+
+    def _evaluate(self, place: Place) -> Found:
+        self.n_evaluations += 1
+        try:
+            found = self._criterion.evaluate(place)
+        except FitError as error:
+            log.refused(error, self.n_evaluations)
+            raise
+        log.evaluated(found.value, self.n_evaluations)
+        return found
 
     def _trials(self) -> Iterator[tuple[Place, Array | None]]:
         """Places to try, best first."""

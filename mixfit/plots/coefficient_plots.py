@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixfit import wald
-from mixfit.arguments import check_flag
+from mixfit.arguments import check_flag, one_by_one
 from mixfit.defaults import coverage
 from mixfit.errors import FitError
 from mixfit.plots.figure import GREY, line_styles, one_axes
@@ -92,7 +92,7 @@ def coefficients(
     >>> [label.get_text() for label in mixfit.plots.coefficients(fit).get_yticklabels()]
     ['age', 'Sex[T.Female]', 'age:Sex[T.Female]']
     """
-    models = named_fits(fits, names)
+    models = named_fits(*one_by_one((fits,), names))
     share = coverage(level)
     check_flag("exponentiate", exponentiate)
     options = {"conf_int": True, "level": share, "exponentiate": exponentiate}

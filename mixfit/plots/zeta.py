@@ -85,7 +85,7 @@ def profile_zeta(
     ------
     FitError
         For a parameter that was not profiled, or a wrong number of axes.
-    ValueError
+    FitError
         For a coverage that is not between 0 and 1.
     MissingPackageError
         Where matplotlib is not installed.
@@ -107,7 +107,7 @@ def profile_zeta(
     from scipy.special import ndtri
 
     if not all(0.0 < level < 1.0 for level in levels):
-        raise ValueError(f"levels must lie between 0 and 1, not {list(levels)!r}")
+        raise FitError(f"levels must lie between 0 and 1, not {list(levels)!r}.")
     known = list(profile.parameters)
     chosen = known if parameters is None else [parameters] if isinstance(parameters, str) else list(parameters)
     for name in chosen:

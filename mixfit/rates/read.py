@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.brief import brief
-from mixfit.errors import DataError, FormulaError
+from mixfit.errors import ArgumentError, DataError, FormulaError
 from mixfit.formula import parse, variables_of
 from mixfit.gram.basis import fixed_basis
 from mixfit.matrices.build import build
@@ -61,7 +61,7 @@ def read_units(successes: Any, trials: Any, data: object, by: Any, na_action: Li
     FormulaError, DataError
     """
     if na_action not in ("drop", "raise"):
-        raise ValueError(f"na_action must be 'drop' or 'raise', not {na_action!r}")
+        raise ArgumentError(f"na_action is 'drop' or 'raise', not {na_action!r}.")
     if data is None and (isinstance(successes, str) or isinstance(trials, str)):
         raise DataError("Names of columns and formulas need data=.")
     labelled = [part.index for part in (data, successes, trials, by) if isinstance(part, (pd.Series, pd.DataFrame))]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mixfit.arguments import check_count, check_flag
+from mixfit.arguments import check_count, check_flag, one_by_one
 from mixfit.defaults import coverage
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized, is_linear
@@ -102,7 +102,7 @@ class ModelTable(Helped):
         Parameters
         ----------
         path : str or Path
-            Ending in ``.txt``, ``.html``, ``.tex`` or ``.md``. Word opens the HTML.
+            Ending in ``.txt``, ``.html``, ``.tex``, ``.md``, or ``.docx`` for Word, which needs python-docx.
         label : str
             As of `as_latex`.
 
@@ -110,6 +110,8 @@ class ModelTable(Helped):
         ------
         DataError
             For another suffix.
+        MissingPackageError
+            For ``.docx`` where python-docx is not installed.
         """
         printers.save(self.grid, path, label)
 
@@ -127,8 +129,7 @@ class ModelTable(Helped):
 
 @helped
 def table(
-    fits: Any,
-    *,
+    *fits: Any,
     names: Sequence[str] | None = None,
     below: str | Sequence[str] = "std.error",
     coefficients: Sequence[str] | Mapping[str, str] | None = None,
@@ -142,12 +143,13 @@ def table(
     title: str = "",
     notes: Sequence[str] = (),
 ) -> ModelTable:
-    """Set models side by side in one table, for text, HTML, LaTeX and Markdown.
+    """Set models side by side in one table, for text, HTML, LaTeX, Markdown and Word.
 
     Parameters
     ----------
-    fits : fit, sequence of fits, or mapping of str to fit
-        Results of any kind of mixed model, and robust ones (``fit.robust("CR2")``). The keys of a mapping are names.
+    *fits : fits
+        Results of any kind of mixed model, and robust ones (``fit.robust("CR2")``); or one list of them, or one
+        mapping, whose keys are names.
     names : sequence of str, optional
         Headings of the columns; ``(1)``, ``(2)``, ... by default.
     below : str or sequence of str
@@ -213,7 +215,7 @@ def table(
     AIC                                1794.5   1755.6
     ---------------------------------------------------
     """
-    models = named_fits(fits, names)
+    models = named_fits(*one_by_one(fits, names))
     lines = [below] if isinstance(below, str) else list(below)
     _check(lines, BELOW, "below=", "what stands below an estimate")
     _check(list(statistics), tuple(STATISTICS), "statistics=", "a statistic of a fit")
@@ -238,7 +240,7 @@ def table(
     return ModelTable(grid, every[[*first, *(c for c in every if c not in first)]])
 
 
-def named_fits(fits: Any, names: Sequence[str] | None) -> dict[str, Fit]:
+def named_fits(fits: Sequence[Any], names: Sequence[str] | None) -> dict[str, Fit]:
     """Fits by the headings of their columns.
 
     Raises
@@ -246,10 +248,6 @@ def named_fits(fits: Any, names: Sequence[str] | None) -> dict[str, Fit]:
     FitError
         For what is no fit, and names that are not one a fit.
     """
-    if isinstance(fits, Mapping):
-        names, fits = [str(name) for name in fits] if names is None else names, list(fits.values())
-    elif not isinstance(fits, Sequence):
-        fits = [fits]
     for fit in fits:
         if not hasattr(fit, "estimate") or not hasattr(fit, "model"):
             raise FitError(f"These are to be fits, such as mixed(...).fit(), and one of them is {type(fit).__name__}.")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
+from mixfit.log import finished
+
 if TYPE_CHECKING:
     from mixfit.fitted.core import Fitted
 
@@ -89,7 +91,7 @@ def _pad(fit: Any, name: str, value: Any) -> Any:
 
 
 def results_of(results: type[R], model: Any, estimate: Any) -> R:
-    """What a user holds of a fit: padded where the model was told to.
+    """What a user holds of a fit, of which the log has a line: padded where the model was told to.
 
     Parameters
     ----------
@@ -101,6 +103,8 @@ def results_of(results: type[R], model: Any, estimate: Any) -> R:
     -------
     LinearResults or GeneralizedResults
     """
+    end = estimate.certificate
+    finished(model.description, model.design.n_rows, estimate.criterion, end.n_evaluations, end.message)
     if model.design.excluded is None:
         return results(model, estimate)
     return padded(results)(model, estimate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LEGEND",
+    "MINUS",
     "P_HEADER",
     "fixed_decimals",
     "format_coefficients",
@@ -23,6 +25,8 @@ __all__ = [
 
 P_HEADER = "Pr(>|z|)"
 LEGEND = "Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.1 ‘ ’ 1"
+#: A minus sign that stands before a number, not a hyphen within a word or a date.
+MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 # Below the spacing of floats at 1 a p-value is a statement on rounding errors.
 _SMALLEST = sys.float_info.epsilon
 _CODES = ((0.001, "***"), (0.01, "**"), (0.05, "*"), (0.1, "."))

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixfit.errors import DataError
+from mixfit.tables.numbers import MINUS
+from mixfit.tables.word import save_docx
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,8 +36,6 @@ _LATEX = {
     '"': r"\textquotedbl{}",
 }
 _SPECIAL_IN_LATEX = re.compile("|".join(map(re.escape, _LATEX)))
-# A minus sign that stands before a number, not a hyphen within a word or a date.
-_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 # What Markdown, with the usual extensions, reads as markup wherever it stands.
 _SPECIAL_IN_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|~$#])")
 _PAGE = """<!DOCTYPE html>
@@ -118,7 +118,7 @@ def as_html(grid: Grid) -> str:
     width = len(grid.columns) + 1
 
     def written(cell: Cell) -> str:
-        text = _MINUS.sub("&minus;", escape(cell.text))
+        text = MINUS.sub("&minus;", escape(cell.text))
         return f"<td{right}>{text}{f'<sup>{escape(cell.code)}</sup>' if cell.code else ''}</td>"
 
     head = "".join(f'<th scope="col"{right}>{escape(name)}</th>' for name in grid.columns)
@@ -156,7 +156,7 @@ def escape_latex(text: str) -> str:
     >>> print(escape_latex(r"50% of a_b"), escape_latex("-1.5"))
     50\% of a\_b $-$1.5
     """
-    return _MINUS.sub("$-$", _SPECIAL_IN_LATEX.sub(lambda match: _LATEX[match[0]], text))
+    return MINUS.sub("$-$", _SPECIAL_IN_LATEX.sub(lambda match: _LATEX[match[0]], text))
 
 
 def as_latex(grid: Grid, label: str = "") -> str:
@@ -273,7 +273,7 @@ def save(grid: Grid, path: str | Path, label: str = "") -> None:
     ----------
     grid : Grid
     path : str or Path
-        Ending in .txt, .html, .tex or .md.
+        Ending in .txt, .html, .tex, .md or .docx.
     label : str
         As of `as_latex`.
 
@@ -281,17 +281,21 @@ def save(grid: Grid, path: str | Path, label: str = "") -> None:
     ------
     DataError
         For another suffix.
+    MissingPackageError
+        For .docx without python-docx.
     """
     file = Path(path)
+    suffix = {".htm": ".html", ".markdown": ".md"}.get(file.suffix.lower(), file.suffix.lower())
+    if suffix == ".docx":
+        save_docx(grid, file)
+        return
     makers: dict[str, Callable[[], str]] = {
         ".txt": lambda: as_text(grid) + "\n",
         ".html": lambda: _PAGE.format(title=escape(grid.title or "Models"), table=as_html(grid)),
         ".tex": lambda: as_latex(grid, label) + "\n",
         ".md": lambda: as_markdown(grid) + "\n",
     }
-    suffix = {".htm": ".html", ".markdown": ".md"}.get(file.suffix.lower(), file.suffix.lower())
     if suffix not in makers:
-        known = ", ".join(makers)
-        more = " Word opens the table of an .html file." if suffix in (".doc", ".docx") else ""
-        raise DataError(f"{file.name!r} ends in none of {known}, by which the table's form is chosen.{more}")
+        known = ", ".join((*makers, ".docx"))
+        raise DataError(f"{file.name!r} ends in none of {known}, by which the table's form is chosen.")
     file.write_text(makers[suffix](), encoding="utf-8")

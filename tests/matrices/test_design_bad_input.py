@@ -6,7 +6,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from mixfit.errors import DataError, DesignError, FormulaError
+from mixfit.errors import ArgumentError, DataError, DesignError, FormulaError
 from mixfit.formula import parse
 from mixfit.matrices import build
 
@@ -162,7 +162,7 @@ def test_things_that_are_no_table(data):
 
 
 def test_na_action_is_checked():
-    with pytest.raises(ValueError, match="na_action must be"):
+    with pytest.raises(ArgumentError, match="na_action is"):
         design("y ~ x + (1|g)", na_action="omit")
 
 

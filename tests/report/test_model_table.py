@@ -149,6 +149,18 @@ def test_saving(tmp_path: Any) -> None:
     assert r"\label{tab:sleep}" in (tmp_path / "sleep.tex").read_text()
 
 
+def test_fits_one_by_one_as_a_list_or_by_name() -> None:
+    one, two = sleep(), sleep("Reaction ~ Days + (1 | Subject)")
+    text = mixfit.table([one, two], names=["a", "b"]).as_text()
+    for same in (
+        mixfit.table(one, two, names=["a", "b"]),
+        mixfit.table((one, two), names=["a", "b"]),
+        mixfit.table({"a": one, "b": two}),
+        mixfit.table({"x": one, "y": two}, names=["a", "b"]),
+    ):
+        assert same.as_text() == text
+
+
 def test_refusals() -> None:
     with pytest.raises(FitError, match="one of them is DataFrame"):
         mixfit.table([sleep(), mixfit.datasets.load("pulp")])

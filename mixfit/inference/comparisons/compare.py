@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit import wald
+from mixfit.arguments import one_by_one
 from mixfit.errors import ComparisonError, FitError
 from mixfit.fitted.protocols import is_fit, is_nonlinear
 from mixfit.helped import helped
@@ -66,7 +67,8 @@ def compare(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) 
     Parameters
     ----------
     *fits : LinearResults or GeneralizedResults
-        Two or more, of the same response on the same rows, of one family or of several.
+        Two or more, of the same response on the same rows, of one family or of several; or one list of them, or one
+        mapping, whose keys are names.
     refit : bool
         Whether criteria and tests of REML fits are those of their refits by maximum likelihood, which a note says.
         Without it restricted likelihoods are compared, and refused where they are of different fixed effects.
@@ -113,24 +115,25 @@ def compare(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) 
     intercepts  1802.307    0.0  0.280  29.411     NaN
     slopes      1764.425    1.0  0.279  23.438  42.139
     """
-    if len(fits) < 2:
+    models, labels = one_by_one(fits, names)
+    if len(models) < 2:
         raise ComparisonError("compare takes two fits or more: compare(m0, m1).")
-    labels = [f"m{i}" for i in range(len(fits))] if names is None else [str(name) for name in names]
-    if len(labels) != len(fits) or len(set(labels)) != len(labels):
-        raise ComparisonError(f"names needs {len(fits)} different names, one for each fit; it has {labels}.")
-    given = [_candidate(name, fit) for name, fit in zip(labels, fits, strict=True)]
+    labels = [f"m{i}" for i in range(len(models))] if labels is None else labels
+    if len(labels) != len(models) or len(set(labels)) != len(labels):
+        raise ComparisonError(f"names needs {len(models)} different names, one for each fit; it has {labels}.")
+    given = [_candidate(name, fit) for name, fit in zip(labels, models, strict=True)]
     for other in given[1:]:
         check_rows(given[0], other)
     notes = []
     if refit:
-        models = [by_maximum_likelihood(m) for m in given]
+        compared = [by_maximum_likelihood(m) for m in given]
         notes += [REFITTED] if any(m.reml for m in given) else []
     else:
-        models = given
-        check_restricted(models)
-    tests = _tests(models, notes)
-    frame = pd.concat([_criteria(models), pd.DataFrame([_quality(m) for m in given], index=labels), tests], axis=1)
-    notes += [f"The fit {m.name} did not converge" for m in models if m.fit is not None and not m.fit.converged]
+        compared = given
+        check_restricted(compared)
+    tests = _tests(compared, notes)
+    frame = pd.concat([_criteria(compared), pd.DataFrame([_quality(m) for m in given], index=labels), tests], axis=1)
+    notes += [f"The fit {m.name} did not converge" for m in compared if m.fit is not None and not m.fit.converged]
     return Table(
         frame,
         heading=("Models:", *(f"{m.name}: {m.formula}" for m in given)),

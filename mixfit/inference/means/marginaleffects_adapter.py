@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from mixfit.errors import FitError
+from mixfit.errors import FitError, MissingPackageError
 from mixfit.helped import helped
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def marginaleffects_adapter(
     try:
         from mixfit.inference.means.marginaleffects_model import MixedModelAdapter
     except ModuleNotFoundError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f"The package {error.name} is missing: pip install 'mixfit[marginaleffects]' brings all that is needed."
         ) from error
     return MixedModelAdapter(fit, type == "response", ddf)

@@ -78,6 +78,17 @@ def test_restricted_likelihoods() -> None:
     assert not found.notes
 
 
+def test_fits_one_by_one_as_a_list_or_by_name() -> None:
+    sleep = mixfit.datasets.load("sleepstudy")
+    one, two = (mixfit.mixed(formula, sleep).fit() for formula in FORMULAS[:2])
+    frame = mixfit.compare(one, two, names=["a", "b"]).frame
+    assert list(frame.index) == ["a", "b"]
+    assert frame.equals(mixfit.compare([one, two], names=["a", "b"]).frame)
+    assert frame.equals(mixfit.compare({"a": one, "b": two}).frame)
+    with pytest.raises(ComparisonError, match="two fits or more"):
+        mixfit.compare([one])
+
+
 def test_refusals() -> None:
     sleep = mixfit.datasets.load("sleepstudy")
     one = mixfit.mixed(FORMULAS[1], sleep).fit()
