@@ -39,8 +39,11 @@ __all__ = ["MeanFunction", "NonlinearParameters", "NonlinearProblem", "make_prob
 class MeanFunction(Protocol):
     """The curve of every row."""
 
-    def __call__(self, phi: Array, /) -> HyperDual:
-        """The curve with its derivatives in the parameters phi, shape (P, n)."""
+    def __call__(self, phi: Array, /, order: int = 2) -> HyperDual:
+        """The curve with its derivatives, up to `order`, in the parameters phi, shape (P, n)."""
+
+    def values(self, phi: Array, /) -> Array:
+        """The curve alone."""
 
     def repeated(self, times: int, /) -> MeanFunction:
         """That of the rows so many times, one set of them after another."""

@@ -54,10 +54,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Quadrature", "QuadraturePoint"]
 
-# 16 MB an array of second derivatives, a few of which fit the cache.
+# 16 MB an array of slopes, a few of which fit the cache.
 _CELLS_AT_ONCE = 2_000_000
 # sigma has settled where dd/dlog sigma is this share of n: the value is then known to the square of it.
-_SETTLED = 1e-10
+_SETTLED = 1e-9
 # Near the Laplace approximation's sigma the slope is nearly 4 n (log sigma - its minimum): secants end within ten.
 _MAX_SECANTS = 50
 # One step of log sigma is no longer than this.
@@ -180,14 +180,14 @@ def _curves(problem: NonlinearProblem, mode: NonlinearMode, u: Array) -> Iterato
     fixed = np.einsum("p,pan->an", mode.beta, problem.X)
     b = lv.left_multiply(mode.factor.templates[0], u)
     size, n = fixed.shape
-    step = max(1, _CELLS_AT_ONCE // (size * size * n))
+    step = max(1, _CELLS_AT_ONCE // (size * n))
     for first in range(0, u.shape[1], step):
         nodes = slice(first, min(first + step, u.shape[1]))
         own = b[:, nodes].take(codes, axis=2)
         phi = fixed[:, None] + np.einsum("kan,krn->arn", load, own)
         count = phi.shape[1]
         with np.errstate(all="ignore"):
-            mean = problem.mean.repeated(count)(phi.reshape(size, -1))
+            mean = problem.mean.repeated(count)(phi.reshape(size, -1), 1)
             value = mean.value.reshape(count, n)
             yield nodes, problem.root * (problem.y - value), problem.root * mean.slope.reshape(phi.shape)
 
