@@ -29,7 +29,7 @@ from mixfit.model.call import remembered
 from mixfit.model.curve_starts import check_finite, coefficient_start
 from mixfit.model.spread import SpreadFormula, read_spread
 from mixfit.model.stack import Stack, check_parameters, complete_rows
-from mixfit.nlmm.conditional import conditional_covariance, place_of, working_model_at
+from mixfit.nlmm.conditional import conditional_covariance, place_of, prediction_variance, working_model_at
 from mixfit.nlmm.estimate import estimate
 from mixfit.nlmm.laplace import Laplace
 from mixfit.nlmm.problem import make_problem
@@ -315,6 +315,28 @@ class NonlinearMixedModel(MixedModel):
             A term each, all scales included.
         """
         return conditional_covariance(self._problem, self._bases, estimate)
+
+    def prediction_variance(
+        self,
+        estimate: NonlinearEstimate,
+        X: Array,
+        Z: Sequence[Array | None],
+        codes: Sequence[NDArray[np.intp] | None],
+    ) -> Array:
+        """Variance of predictions, rows (m, p) and (m, k_t) being slopes of the curve times those of its parameters.
+
+        Parameters
+        ----------
+        estimate : NonlinearEstimate
+        X : ndarray, shape (m, p)
+        Z : sequence of ndarray, shape (m, k_t), or None
+        codes : sequence of ndarray of intp, shape (m,), or None
+
+        Returns
+        -------
+        ndarray, shape (m,)
+        """
+        return prediction_variance(self._problem, self._bases, estimate, X, Z, codes)
 
     def working_model(self, estimate: NonlinearEstimate) -> WorkingModel:
         """The linear mixed model beside the estimates: what leverages and deletions are computed from.

@@ -13,6 +13,7 @@ import numpy as np
 
 from mixfit.factor.factor import factorize
 from mixfit.factor.posterior import conditional_covariances, posterior
+from mixfit.lmm.prediction import Basis, Spread, joint_variance
 from mixfit.lmm.working import WorkingModel
 from mixfit.nlmm.mode import find_mode
 from mixfit.nlmm.problem import NonlinearParameters
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["conditional_covariance", "mode_at", "place_of", "working_model_at"]
+__all__ = ["conditional_covariance", "mode_at", "place_of", "prediction_variance", "working_model_at"]
 
 
 def place_of(problem: NonlinearProblem, bases: Sequence[Array], estimate: NonlinearEstimate) -> NonlinearParameters:
@@ -66,6 +67,20 @@ def conditional_covariance(
         back = np.linalg.inv(basis)
         out.append(estimate.sigma**2 * (back @ own @ back.T))
     return tuple(out)
+
+
+def prediction_variance(
+    problem: NonlinearProblem,
+    bases: Sequence[Array],
+    estimate: NonlinearEstimate,
+    X: Array,
+    Z: Sequence[Array | None],
+    codes: Sequence[NDArray[np.intp] | None],
+) -> Array:
+    """Variance of x'beta + z'b about its true value, for rows of the linear model beside the estimates."""
+    beside = working_model_at(problem, bases, estimate)
+    spread = Spread(estimate.cov_beta, estimate.sigma**2)
+    return joint_variance(beside.factor, beside.forward, Basis(problem.terms, bases, beside.fixed), spread, X, Z, codes)
 
 
 def working_model_at(problem: NonlinearProblem, bases: Sequence[Array], estimate: NonlinearEstimate) -> WorkingModel:
