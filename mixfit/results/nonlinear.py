@@ -137,6 +137,6 @@ class NonlinearResults(FittedNonlinear):
         >>> fit = mixfit.nonlinear("y ~ a * exp(-k * t) ~ k | g", data, start={"a": 4.0, "k": 0.4}).fit()
         >>> prediction = fit.get_prediction(data.head(1), re_form="population")
         >>> prediction.se_mean.round(3).tolist(), prediction.se_obs.round(3).tolist()
-        ([0.109], [0.277])
+        ([0.095], [0.252])
         """
         return predict_curves(self, newdata, re_form, allow_new_levels, weights)
