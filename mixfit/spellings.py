@@ -172,13 +172,13 @@ _LINEAR = "caic cohens_d epsilon_squared eta_squared omega_squared ranova reml_f
 _GENERALIZED = "binned_residuals bse_theta dispersion dispersion_se frequencies overdispersion shapes zvalues"
 _NOT_NONLINEAR = (
     "anova avg_comparisons avg_predictions avg_slopes bse_of check_model collinearity compare_families drop1 effects "
-    "emmeans emtrends get_prediction heritability icc icc_interval joint_tests loadings params_of r2 sample "
-    "standardize step with_params"
+    "emmeans emtrends heritability icc icc_interval joint_tests loadings params_of r2 sample standardize step "
+    "with_params"
 )
 # What every kind of fit has, and who looks for it in the package.
 _METHODS = (
-    "bootstrap cooks_distance dfbeta hatvalues plot quantile_residuals re_pca residual_tests t_test test to_json ttest "
-    "wald_test"
+    "bootstrap cooks_distance dfbeta get_prediction hatvalues plot quantile_residuals re_pca residual_tests t_test "
+    "test to_json ttest wald_test"
 )
 _KINDS: Mapping[str, str] = MappingProxyType(
     {

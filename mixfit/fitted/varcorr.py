@@ -13,7 +13,7 @@ from mixfit.brief import brief
 from mixfit.covariance.steps import split_theta
 from mixfit.errors import FitError
 from mixfit.fitted.further import further_of
-from mixfit.fitted.protocols import is_generalized
+from mixfit.fitted.protocols import is_generalized, is_nonlinear
 from mixfit.fitted.residual_covariance import is_structured
 from mixfit.matrices.types import MEAN
 from mixfit.wald import correlation
@@ -285,6 +285,8 @@ def residual_parts(fit: Fit) -> tuple[tuple[ResidualComponent, ...], tuple[tuple
     components : tuple of ResidualComponent
     log_sd : tuple of (str, float)
     """
+    if is_nonlinear(fit):
+        return (), tuple(zip(fit.model.spread_names, fit.estimate.gamma.tolist(), strict=True))
     if not is_structured(fit):
         return (), ()
     residual, psi, sigma = fit.model.residual, fit.estimate.psi, fit.estimate.sigma

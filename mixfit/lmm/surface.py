@@ -33,7 +33,17 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["FARTHEST_LOG", "NOTHING", "Frames", "LinearSurface", "Slope", "Surface", "Terms", "standardized_terms"]
+__all__ = [
+    "FARTHEST_LOG",
+    "NOTHING",
+    "Frames",
+    "LinearSurface",
+    "Slope",
+    "SpreadSurface",
+    "Surface",
+    "Terms",
+    "standardized_terms",
+]
 
 # A variance ratio that, times the rows a level, is less than this is no variance.
 NOTHING = 1e-9
@@ -173,6 +183,13 @@ class Surface(Protocol):
 
     def restarted(self, points: Sequence[Array], tail: Array) -> Surface:
         """The surface around the minimum that is reached from points of the coordinates and a tail."""
+
+
+class SpreadSurface(Surface, Protocol):
+    """One whose tail has the coefficients of the residuals' log standard deviations, too."""
+
+    def log_deviation(self, number: int) -> tuple[int, float, float]:
+        """A coefficient of the residuals' log standard deviations: place in the tail, value, the tail's unit."""
 
 
 class Frames:

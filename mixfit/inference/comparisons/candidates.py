@@ -164,6 +164,7 @@ def _nonlinear(name: str, fit: Fit) -> Candidate:
         random=fit.model.design.random,
         family=f"{fit.model.curve.expression.text}{by}",
         n_agq=estimate.n_agq,
+        residual=None if fit.model.spread is None else fit.model.spread.residual,
         reml=fit.reml,
         npar=fit.npar,
         llf=fit.llf,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from mixfit.inference.profiles.chart import Chart, difference_hessian
 from mixfit.inference.profiles.constrained import Constrained
 from mixfit.inference.profiles.ends import ParameterScale
 from mixfit.inference.profiles.parameters import parameters
-from mixfit.lmm.residual.surface import ResidualSurface
 from mixfit.lmm.surface import FARTHEST_LOG, NOTHING
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from mixfit.inference.profiles.chart import ChartPoint
     from mixfit.inference.profiles.constrained import LowerDevianceError
     from mixfit.inference.profiles.parameters import Parameter
-    from mixfit.lmm.surface import Surface
+    from mixfit.lmm.surface import SpreadSurface, Surface
 
     Array = NDArray[np.float64]
 
@@ -121,9 +120,8 @@ class LikelihoodAround:
             if p.kind == "fixed":
                 out[p.name] = float(beta[p.first])
             elif p.kind == "log sd":
-                assert isinstance(self.surface, ResidualSurface)
-                at = self.chart.first_tail + self.surface.first_log_sd + p.number
-                out[p.name] = float(self.surface.log_sd[p.number] + x[at])
+                place, value, error = cast("SpreadSurface", self.surface).log_deviation(p.number)
+                out[p.name] = value + error * float(x[chart.first_tail + place])
             elif p.kind in ("sigma", "phi"):
                 out[p.name] = self.surface.tail_unit * float(np.exp(x[self._scale_index()]))
             else:
@@ -139,15 +137,14 @@ class LikelihoodAround:
         """The parameter as one coordinate; None for a correlation of columns without variance."""
         if p.kind == "fixed":
             return self._effect(p)
-        if p.kind == "log sd":
-            assert isinstance(self.surface, ResidualSurface)
-            index = self.chart.first_tail + self.surface.first_log_sd + p.number
-            path = Constrained(self.chart, index, self.center, self.hessian)
-            return Focal(p, path, ParameterScale("identity"), float(self.surface.log_sd[p.number]), 1.0)
         if p.kind in ("sigma", "phi"):
             path = Constrained(self.chart, self._scale_index(), self.center, self.hessian)
             scale = ParameterScale("identity", -FARTHEST_LOG, FARTHEST_LOG)
             return Focal(p, path, scale, 0.0, self.surface.tail_unit, exponential=True)
+        if p.kind == "log sd":
+            place, value, error = cast("SpreadSurface", self.surface).log_deviation(p.number)
+            path = Constrained(self.chart, self.chart.first_tail + place, self.center, self.hessian)
+            return Focal(p, path, ParameterScale("identity"), value, error)
         terms = self.surface.terms
         natural = terms.structures[p.term].natural[p.number]
         if natural.kind != "sd" and not self._is_known(p):

@@ -7,7 +7,7 @@ atanh rho; the limits are carried back.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mixfit.covariance.parameter import NaturalParameter
     from mixfit.fitted.protocols import Fit
     from mixfit.inference.profiles.parameters import Parameter
+    from mixfit.lmm.surface import SpreadSurface
 
     Array = NDArray[np.float64]
 
@@ -155,7 +156,10 @@ def working_errors(fit: Fit) -> pd.Series[float]:
     out = {}
     for p in known:
         jacobian = np.zeros(len(at.x))
-        if p.kind in ("sigma", "phi"):
+        if p.kind == "log sd":
+            place, _, error = cast("SpreadSurface", surface).log_deviation(p.number)
+            jacobian[chart.first_tail + place] = error
+        elif p.kind in ("sigma", "phi"):
             jacobian[chart.first_tail if p.kind == "sigma" else -1] = 1.0
         elif regular[p.term]:
             own = chart.slices[p.term]

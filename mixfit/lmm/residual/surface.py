@@ -185,6 +185,10 @@ class ResidualSurface:
         """Place of the first of them in the tail."""
         return 0 if self._has_structure else 1
 
+    def log_deviation(self, number: int) -> tuple[int, float, float]:
+        """A coefficient of the log standard deviations: place in the tail, value, and the tail's unit of it."""
+        return self.first_log_sd + number, float(self.log_sd[number]), 1.0
+
     def holding(self, effect: int) -> tuple[ResidualSurface, int]:
         """The surface with a fixed effect in its tail, and its position there."""
         held = ResidualSurface(self._problem, self._minimum, has_structure=self._has_structure, effect=effect)
