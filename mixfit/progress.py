@@ -1,66 +1,39 @@
-"""What fits tell while they go on, by the logger ``mixfit``: nothing, unless a program listens.
-
-Evaluations of the criterion are at level DEBUG, a line for each fit at INFO. A line is made only where someone listens.
-"""
+"""Bars that show how far something is."""
 
 from __future__ import annotations
 
-import logging
+import warnings
+from typing import Any
 
-__all__ = ["evaluated", "finished", "refused", "search_begins"]
+__all__ = ["progress_bar"]
 
-_LOGGER = logging.getLogger("mixfit")
-# A library leaves it to the program where its records go (Python's logging HOWTO).
-_LOGGER.addHandler(logging.NullHandler())
-
-
-def search_begins(value: float, n_evaluations: int) -> None:
-    """A search begins at a place with this value, to which some evaluations led."""
-    _LOGGER.debug("search begins at a criterion of %.10g, after %d evaluations", value, n_evaluations)
+# Seconds that a computation runs before a bar appears.
+_PATIENCE = 2.0
 
 
-def evaluated(value: float, n_evaluations: int) -> None:
-    """The criterion has been evaluated, which was the n-th time in this search."""
-    _LOGGER.debug("evaluation %d: criterion %.10g", n_evaluations, value)
-
-
-def refused(error: Exception, n_evaluations: int) -> None:
-    """The criterion has no value at a place, and why."""
-    _LOGGER.debug("evaluation %d: no criterion: %s", n_evaluations, error)
-
-
-def finished(description: str, nobs: int, value: float, n_evaluations: int, message: str) -> None:
-    """A model has been fitted.
+def progress_bar(n: int | None, *, progress: bool, unit: str = "refit", **options: Any) -> Any:
+    """Open a bar that shows itself to those who have waited for a while.
 
     Parameters
     ----------
-    description : str
-        Which model it is.
-    nobs : int
-        Rows.
-    value : float
-        The criterion at the estimates.
-    n_evaluations : int
-    message : str
-        How it ended.
-
-    Examples
-    --------
-    >>> import logging, sys
-    >>> import mixfit
-    >>> logger, handler = logging.getLogger("mixfit"), logging.StreamHandler(sys.stdout)
-    >>> logger.setLevel("INFO"), logger.addHandler(handler)
-    (None, None)
-    >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
-    bright ~ 1 + (1 | operator): 20 rows, criterion 18.6262, 1 evaluations, optimality conditions hold
-    >>> logger.setLevel("NOTSET"), logger.removeHandler(handler)
-    (None, None)
+    n : int, or None
+        How many there are, where that is known.
+    progress : bool
+        Whether there is a bar.
+    unit : str
+        Of what.
+    **options
+        Others of tqdm's.
     """
-    _LOGGER.info(
-        "%s: %d rows, criterion %.7g, %d evaluations, %s",
-        description,
-        nobs,
-        value,
-        n_evaluations,
-        message,
-    )
+    if not progress:
+        # tqdm.auto warns in notebooks without ipywidgets, which concerns nobody who wants no bar.
+        from tqdm.std import tqdm as no_bar
+
+        return no_bar(disable=True)
+    from tqdm.std import TqdmWarning
+
+    with warnings.catch_warnings():
+        # That a notebook lacks widgets is no trouble: the bar is text there.
+        warnings.simplefilter("ignore", TqdmWarning)
+        from tqdm.auto import tqdm
+    return tqdm(total=n, delay=_PATIENCE, unit=unit, **options)

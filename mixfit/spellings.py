@@ -171,10 +171,14 @@ _ATTRIBUTES: Mapping[str, str] = MappingProxyType(
 _LINEAR = "caic cohens_d epsilon_squared eta_squared omega_squared ranova reml_fit robust variogram vcov_kr"
 _GENERALIZED = "binned_residuals bse_theta dispersion dispersion_se frequencies overdispersion shapes zvalues"
 _NOT_NONLINEAR = (
-    "anova augment avg_comparisons avg_predictions avg_slopes bootstrap bse_of check_model collinearity "
-    "compare_families contest cooks_distance dfbeta drop1 effects emmeans emtrends get_prediction glance hatvalues "
-    "heritability icc icc_interval influence joint_tests loadings params_of plot profile quantile_residuals r2 re_pca "
-    "residual_tests sample standardize step t_test test tidy to_json ttest wald_test with_params"
+    "anova avg_comparisons avg_predictions avg_slopes bse_of check_model collinearity compare_families drop1 effects "
+    "emmeans emtrends get_prediction heritability icc icc_interval joint_tests loadings params_of r2 sample "
+    "standardize step with_params"
+)
+# What every kind of fit has, and who looks for it in the package.
+_METHODS = (
+    "bootstrap cooks_distance dfbeta hatvalues plot quantile_residuals re_pca residual_tests t_test test to_json ttest "
+    "wald_test"
 )
 _KINDS: Mapping[str, str] = MappingProxyType(
     {
@@ -356,7 +360,7 @@ def of_module(name: str, known: Iterable[str]) -> str:
     if key(name) in _MODULE:
         here = _MODULE[key(name)]
         return here if here.startswith("it is") else f"it is {here}"
-    if name in _KINDS:
+    if name in _KINDS or name in _METHODS.split():
         return _METHOD.format(f"{name}()")
     found = _like(name, names)
     return f"did you mean mixfit.{found}?" if found else "dir(mixfit) lists what there is"

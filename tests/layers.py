@@ -38,6 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "defaults",
         "errors",
         "helped",
+        "log",
         "machine",
         "optimize",
         "progress",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mixfit
+from mixfit import progress
 from mixfit.errors import ComparisonError, DataError, DesignError, FormulaError, RowsError, UndefinedValuesWarning
 from mixfit.matrices.batches import scan
 
@@ -338,3 +340,14 @@ def test_a_fit_pickles(tmp_path):
     again = pickle.loads(pickle.dumps(fit))
     assert again.params.equals(fit.params)
     assert again.nobs == 600
+
+
+def test_passes_show_rows_and_bytes(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "_PATIENCE", 0.0)
+    table().to_parquet(tmp_path / "rows.parquet")
+    mixfit.mixed("y ~ x + (1 | g)", tmp_path / "rows.parquet", chunk_rows=70)
+    shown = capsys.readouterr().err
+    assert "rows.parquet: 100%" in shown
+    assert re.search(r"600/600 .* \d+ MB", shown)
+    mixfit.mixed("y ~ x + (1 | g)", tmp_path / "rows.parquet", progress=False)
+    assert not capsys.readouterr().err

@@ -132,12 +132,13 @@ class _Chains:
         momentum = self.rng.standard_normal(self.x.shape)
         energy = 0.5 * np.einsum("cd,cd->c", momentum, momentum) - self.value
         x, value, slope = self.x, self.value, self.slope
-        p = momentum + 0.5 * step * self._whiten(slope)
-        for i in range(n_steps):
-            x = x + step * self._colour(p)
-            value, slope = self._evaluate(x)
-            p = p + (step if i < n_steps - 1 else 0.5 * step) * self._whiten(slope)
         with np.errstate(invalid="ignore", over="ignore"):
+            # A trajectory that diverges leaves the range of doubles, and is refused.
+            p = momentum + 0.5 * step * self._whiten(slope)
+            for i in range(n_steps):
+                x = x + step * self._colour(p)
+                value, slope = self._evaluate(x)
+                p = p + (step if i < n_steps - 1 else 0.5 * step) * self._whiten(slope)
             gain = energy - (0.5 * np.einsum("cd,cd->c", p, p) - value)
         gain = np.where(np.isfinite(gain), gain, -np.inf)
         self.divergences += int((gain < -_DIVERGED).sum())

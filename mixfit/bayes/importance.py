@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from mixfit.bayes.nets import net
 from mixfit.bayes.pareto import LIMIT, smoothed
 
 if TYPE_CHECKING:
@@ -118,13 +119,9 @@ def sample_importance(
 
 
 def _points(density: LogDensity, proposal: Proposal, size: int, chains: int, rng: np.random.Generator) -> Weighted:
-    # scipy.stats takes half a second to import, and fits that are not sampled do without.
-    from scipy.stats import qmc
-
     places, proposed = [], []
     for _ in range(chains):
-        net = qmc.Sobol(proposal.dimension, seed=rng).random(size)
-        x, log_density = proposal.draw(np.clip(net, _EDGE, 1.0 - _EDGE))
+        x, log_density = proposal.draw(np.clip(net(size, proposal.dimension, rng), _EDGE, 1.0 - _EDGE))
         places.append(x)
         proposed.append(log_density)
     every = np.concatenate(places)

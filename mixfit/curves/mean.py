@@ -110,6 +110,10 @@ class BoundCurve:
         except TypeError:
             return False
 
+    def repeated(self, times: int) -> BoundCurve:
+        """The curve at the rows' covariates so many times, one set of rows after another."""
+        return BoundCurve(self.expression, {name: np.tile(x, times) for name, x in self.covariates.items()})
+
     def values(self, phi: Array) -> Array:
         """The curve at parameters (P, n), or (P, n, r) for r sets of them: without the first axis."""
         shape = phi.shape[1:]

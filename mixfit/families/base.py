@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from mixfit.errors import FitError
+from mixfit.errors import FitError, ParameterError
 from mixfit.families.declared import Coupling, DispersionKind, DispersionTerms, Kind, Shape, Support, Terms
 from mixfit.families.links import LINKS, Link
 
@@ -133,6 +133,20 @@ class Family(ABC):
         moved = dict(zip(self.free, coordinates.tolist(), strict=True))
         out.psi = tuple(moved.get(i, c) for i, c in enumerate(self.psi))
         return out
+
+    def coordinates_of(self, values: Mapping[str, float]) -> Array:
+        """Coordinates of the shapes that are estimated, in the order of `free`, by their values.
+
+        Raises
+        ------
+        ParameterError
+            For a value that cannot be.
+        """
+        own = [self.shapes[i] for i in self.free]
+        for shape in own:
+            if not shape.inside(values[shape.name]):
+                raise ParameterError(f"{shape.name} of {self.name} cannot be {values[shape.name]:g}.")
+        return np.array([shape.coordinate(float(values[shape.name])) for shape in own])
 
     @property
     def has_dispersion(self) -> bool:

@@ -16,6 +16,7 @@ over all by the function's Fourier transform at 2 pi / h, which for h < 0.4 stan
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,7 +41,8 @@ _LOG_NOTHING = 40.0
 # Numbers at which a wide distribution is summed: 18 standard deviations in steps of 0.38.
 _NODES = 48
 _CELLS_AT_ONCE = 2_000_000
-_HIGHER = ("k2", "k3", "k4", "jq", "jjq", "jjjq", "qq", "jqq", "qqq", "jjqq", "jqqq")
+# How many of the sums.
+_MEAN_AND_VARIANCE, _ALL_BUT_HIGHER, _WITH_HIGHER = 3, 9, 14
 _MAX_STEPS = 100
 # Sums end at e^11 = 60,000 numbers: enough for phi up to some 1,000, where the distribution is all but geometric.
 _LARGEST_LOG_END = 11.0
@@ -54,7 +56,7 @@ _NEAR, _SERIES = 0.03, 13
 
 @dataclass(frozen=True, eq=False)
 class _Moments:
-    """Sums at (log m, nu), each of shape (r,).
+    """Sums at (log m, nu), each of the shape of the means.
 
     Attributes
     ----------
@@ -62,7 +64,6 @@ class _Moments:
     mean, k2, k3, k4 : cumulants of j
     q : E[q_j]
     jq, jjq, jjjq : joint cumulants of j with q
-    qq, jqq, qqq, jjqq, jqqq : of q twice and more, where they are asked for
     """
 
     log_total: Array
@@ -74,24 +75,19 @@ class _Moments:
     jq: Array
     jjq: Array
     jjjq: Array
-    qq: Array | None = None
-    jqq: Array | None = None
-    qqq: Array | None = None
-    jjqq: Array | None = None
-    jqqq: Array | None = None
 
 
 def compois(y: Array, mu: Jet, phi: Jet) -> Jet:
     """Log density at counts y, which broadcasts with the means."""
     log_m, nu, at = _solved(mu.value, phi.value)
-    mean, shape = mu.value, nu.shape
+    mean = mu.value
     q = _log_poisson(y, log_m)
-    value = nu * q - at.log_total.reshape(shape)
+    value = nu * q - at.log_total
     if mu.eta is None and mu.psi is None and phi.psi is None and phi.eta is None:
         return fixed(value)
     if phi.eta is not None:
         return _in_index(y, mu, power(phi, -1.0), log_m, value)
-    k2, k3, k4 = at.k2.reshape(shape), at.k3.reshape(shape), at.k4.reshape(shape)
+    k2, k3, k4 = at.k2, at.k3, at.k4
     distance = y - mean
     # theta', theta'', theta''' in mu.
     t1 = 1.0 / k2
@@ -101,12 +97,12 @@ def compois(y: Array, mu: Jet, phi: Jet) -> Jet:
     if phi.psi is None or mu.eta is None:
         return out
     moved = -nu / phi.value * phi.psi[0]
-    slope = at.jq.reshape(shape) * t1
-    d2 = at.jjq.reshape(shape) - k3 * slope
-    d3 = at.jjjq.reshape(shape) - k4 * slope
+    slope = at.jq * t1
+    d2 = at.jjq - k3 * slope
+    d3 = at.jjjq - k4 * slope
     s1 = -d2 * t1**2
     s2 = 3.0 * k3 * d2 * t1**4 - d3 * t1**3
-    first, mixed, second = q - at.q.reshape(shape) - distance * slope, distance * s1, distance * s2 - s1
+    first, mixed, second = q - at.q - distance * slope, distance * s1, distance * s2 - s1
     a, b, _ = mu.eta
     return Jet(value, out.eta, (first * moved, mixed * a * moved, (second * a * a + mixed * b) * moved))
 
@@ -120,16 +116,15 @@ def _in_index(y: Array, mu: Jet, nu: Jet, log_m: Array, value: Array) -> Jet:
         l_mn = -(y - mu) K. / K^2,      l_mnn = (y - mu) (2 K.^2 / K^3 - K.. / K^2).
     """
     shape = value.shape
-    at = _moments(log_m.ravel(), np.broadcast_to(nu.value, log_m.shape).ravel(), higher=True)
-    k2, k3, k4, jq, jjq, jjjq, *others = (getattr(at, name).reshape(log_m.shape) for name in _HIGHER)
-    qq, jqq, qqq, jjqq, jqqq = others
+    sums = _moments(log_m.ravel(), np.broadcast_to(nu.value, log_m.shape).ravel(), _WITH_HIGHER)
+    _, _, k2, k3, k4, q, jq, jjq, jjjq, qq, jqq, qqq, jjqq, jqqq = sums.reshape(-1, *log_m.shape)
     t1 = -jq / k2
     t2 = -(jqq + 2.0 * t1 * jjq + t1**2 * k3) / k2
     k_dot = jjq + t1 * k3
     t3 = -(jqqq + 3.0 * t1 * jjqq + 3.0 * t1**2 * jjjq + t1**3 * k4 + 3.0 * t2 * k_dot) / k2
     k_dots = jjqq + 2.0 * t1 * jjjq + t1**2 * k4 + t2 * k3
     distance = y - mu.value
-    first = _log_poisson(y, log_m) - at.q.reshape(log_m.shape) + distance * t1
+    first = _log_poisson(y, log_m) - q + distance * t1
     second = distance * t2 - (qq + t1 * jq)
     third = distance * t3 - (qqq + 2.0 * t1 * jqq + t1**2 * jjq + t2 * jq)
     out = nu.through(value, np.broadcast_to(first, shape), second, third)
@@ -142,31 +137,35 @@ def _in_index(y: Array, mu: Jet, nu: Jet, log_m: Array, value: Array) -> Jet:
     return out + Jet(np.zeros(()), None, (distance / k2 * p, mixed * n1 * p, (mixed_second * n1**2 + mixed * n2) * p))
 
 
-def _solve(mean: Array, nu: Array) -> tuple[Array, _Moments]:
-    """log m with the mean asked for, by Newton's method on log E[j] between bounds; and the sums there."""
+def _solve(mean: Array, nu: Array) -> Array:
+    """log m with the mean asked for, by Newton's method on log E[j] between bounds."""
     # Exact for nu of 0 and 1, and in the limit of large means.
     theta = np.log(mean) + (nu - 1.0) * np.log1p(mean)
     low, high = np.full(mean.shape, -np.inf), np.full(mean.shape, np.inf)
+    left = np.arange(len(mean))
     for _ in range(_MAX_STEPS):
-        at = _moments(theta / nu, nu)
-        excess = np.log(at.mean) - np.log(mean)
-        low, high = np.where(excess < 0.0, theta, low), np.where(excess > 0.0, theta, high)
-        step = -excess * at.mean / np.maximum(at.k2, np.finfo(float).tiny)
-        trial = theta + np.clip(step, -2.0 - nu, 2.0 + nu)
-        outside = (trial <= low) | (trial >= high)
+        own, index = theta[left], nu[left]
+        at = _moments(own / index, index, _MEAN_AND_VARIANCE)
+        excess = np.log(at[1]) - np.log(mean[left])
+        low[left], high[left] = np.where(excess < 0.0, own, low[left]), np.where(excess > 0.0, own, high[left])
+        step = -excess * at[1] / np.maximum(at[2], np.finfo(float).tiny)
+        trial = own + np.clip(step, -2.0 - index, 2.0 + index)
         with np.errstate(invalid="ignore"):
-            trial = np.where(outside & np.isfinite(low) & np.isfinite(high), 0.5 * (low + high), trial)
-        settled = (np.abs(excess) <= _SETTLED) | (np.abs(trial - theta) <= _SETTLED * np.abs(theta))
-        if settled.all():
+            between = 0.5 * (low[left] + high[left])
+        outside = (trial <= low[left]) | (trial >= high[left])
+        trial = np.where(outside & np.isfinite(between), between, trial)
+        moves = (np.abs(excess) > _SETTLED) & (np.abs(trial - own) > _SETTLED * np.abs(own))
+        if not moves.any():
             break
-        theta = np.where(settled, theta, trial)
-    return theta / nu, at
+        left = left[moves]
+        theta[left] = trial[moves]
+    return theta / nu
 
 
-def _moments(log_m: Array, nu: Array, *, higher: bool = False) -> _Moments:
-    """Sums at every (log m, nu); with `higher` those of q twice and more too."""
+def _moments(log_m: Array, nu: Array, count: int) -> Array:
+    """The first `count` sums at every (log m, nu), shape (count, r), in the order of `_sums`."""
     m = np.exp(np.minimum(log_m, 700.0))
-    out = np.empty((14 if higher else 9, len(nu)))
+    out = np.empty((count, len(nu)))
     reach = _LOG_NOTHING / nu
     # h(x) = (1 + x) log(1 + x) - x is at least x^2 / 2 below zero, and x^2 / (2 + 2 x / 3) above.
     below, above = np.sqrt(2.0 * m * reach), reach / 3.0 + np.sqrt(reach**2 / 9.0 + 2.0 * m * reach)
@@ -174,11 +173,11 @@ def _moments(log_m: Array, nu: Array, *, higher: bool = False) -> _Moments:
     if far.any():
         start = np.floor(m[far] - below[far])
         width = np.ceil(m[far] + above[far]) - start + 1.0
-        count = int(min(width.max(), _NODES))
-        step = np.maximum(width / count, 1.0)
+        nodes = int(min(width.max(), _NODES))
+        step = np.maximum(width / nodes, 1.0)
         # From m, which keeps the digits of the distance for the largest means.
-        distance = (start - m[far])[:, None] + step[:, None] * np.arange(count)
-        out[:, far] = _sums(distance, log_m[far], m[far], nu[far], np.log(step), higher=higher)
+        distance = (start - m[far])[:, None] + step[:, None] * np.arange(nodes)
+        out[:, far] = _sums(distance, log_m[far], m[far], nu[far], np.log(step), count)
     near = np.flatnonzero(~far)
     if len(near):
         # j (log(j / m) - 1) + m = reach by Lambert's function.
@@ -194,14 +193,21 @@ def _moments(log_m: Array, nu: Array, *, higher: bool = False) -> _Moments:
             rows = order[begin:stop]
             j = np.arange(ends[stop - 1])
             away = j - m[rows][:, None]
-            out[:, rows] = _sums(away, log_m[rows], m[rows], nu[rows], np.zeros(len(rows)), higher=higher)
+            out[:, rows] = _sums(away, log_m[rows], m[rows], nu[rows], np.zeros(len(rows)), count, j)
             begin = stop
-    return _Moments(*out)
+    return out
 
 
-def _sums(distance: Array, log_m: Array, m: Array, nu: Array, log_step: Array, *, higher: bool) -> Array:
-    """The rows of `_Moments` from the numbers j = m + distance, shape (r, c)."""
-    q = _log_poisson(np.maximum(m[:, None] + distance, 0.0), log_m[:, None], distance)
+def _sums(
+    distance: Array, log_m: Array, m: Array, nu: Array, log_step: Array, count: int, numbers: Array | None = None
+) -> Array:
+    """The first `count` of these sums over numbers j = m + distance, (r, c), shape (count, r).
+
+    log sum_j exp(nu q_j); the mean and the cumulants k_2, k_3, k_4 of j; E[q]; the joint cumulants jq, jjq, jjjq of j
+    with q; and qq, jqq, qqq, jjqq, jqqq. `numbers`, (c,), are the j where all rows have the same.
+    """
+    j = np.maximum(m[:, None] + distance, 0.0) if numbers is None else numbers
+    q = _log_poisson(j, log_m[:, None], distance)
     exponent = nu[:, None] * q
     top = exponent.max(axis=1)
     p = np.exp(exponent - top[:, None])
@@ -212,16 +218,20 @@ def _sums(distance: Array, log_m: Array, m: Array, nu: Array, log_step: Array, *
     p /= total[:, None]
     centre = (p * distance).sum(axis=1)
     d = distance - centre[:, None]
-    mean_q = (p * q).sum(axis=1)
-    e = q - mean_q[:, None]
     pd = p * d
     pdd = pd * d
-    c2, c3, c4 = pdd.sum(axis=1), (pdd * d).sum(axis=1), (pdd * d * d).sum(axis=1)
-    jq, jjq, jjjq = (pd * e).sum(axis=1), (pdd * e).sum(axis=1), (pdd * d * e).sum(axis=1)
+    c2 = pdd.sum(axis=1)
     # Of a distribution near zero the mean is the sum itself, all of whose terms are positive.
-    mean = np.where(m < 1.0, (p * np.maximum(m[:, None] + distance, 0.0)).sum(axis=1), m + centre)
-    out = [top + log_total + log_step, mean, c2, c3, c4 - 3.0 * c2**2, mean_q, jq, jjq, jjjq - 3.0 * c2 * jq]
-    if higher:
+    mean = np.where(m < 1.0, (p * j).sum(axis=1), m + centre)
+    out = [top + log_total + log_step, mean, c2]
+    if count == _MEAN_AND_VARIANCE:
+        return np.stack(out)
+    mean_q = (p * q).sum(axis=1)
+    e = q - mean_q[:, None]
+    c3, c4 = (pdd * d).sum(axis=1), (pdd * d * d).sum(axis=1)
+    jq, jjq, jjjq = (pd * e).sum(axis=1), (pdd * e).sum(axis=1), (pdd * d * e).sum(axis=1)
+    out += [c3, c4 - 3.0 * c2**2, mean_q, jq, jjq, jjjq - 3.0 * c2 * jq]
+    if count == _WITH_HIGHER:
         ee = e * e
         qq, jqq, qqq, jjqq, jqqq = ((x * ee).sum(axis=1) for x in (p, pd, p * e, pdd, pd * e))
         out += [qq, jqq, qqq, jjqq - c2 * qq - 2.0 * jq**2, jqqq - 3.0 * jq * qq]
@@ -242,11 +252,14 @@ def _log_poisson(j: Array, log_m: Array, distance: Array | None = None) -> Array
 
 def _deviance(x: Array) -> Array:
     """(1 + x) log(1 + x) - x = sum_k (-x)^k / (k (k - 1)), k >= 2."""
-    near = np.clip(x, -_NEAR, _NEAR)
-    series = np.zeros_like(near)
+    out = np.array(xlog1py(1.0 + x, x) - x)
+    near = np.abs(x) < _NEAR
+    own = x[near]
+    series = np.zeros_like(own)
     for k in range(_SERIES, 1, -1):
-        series = (-1.0) ** k / (k * (k - 1.0)) + series * near
-    return np.where(np.abs(x) < _NEAR, series * near * near, xlog1py(1.0 + x, x) - x)
+        series = (-1.0) ** k / (k * (k - 1.0)) + series * own
+    out[near] = series * own * own
+    return out
 
 
 class ConwayMaxwellPoisson(CountFamily):
@@ -258,7 +271,7 @@ class ConwayMaxwellPoisson(CountFamily):
         return compois(y, self.mean(eta), phi)
 
     def variance(self, mu: Array, phi: Array | float) -> Array:
-        return _solved(mu, phi)[2].k2.reshape(np.broadcast_shapes(np.shape(mu), np.shape(phi)))
+        return _solved(mu, phi)[2].k2
 
     def simulate(self, mu: Array, prior: Array, phi: Array | float, rng: np.random.Generator) -> Array:
         return draw_counts(compois_at(mu, phi), np.shape(mu), 0.0, rng)
@@ -267,13 +280,24 @@ class ConwayMaxwellPoisson(CountFamily):
 def compois_at(mu: Array, phi: Array | float) -> Callable[[Array], Array]:
     """Log probability of a count at every mean, as a function of the count."""
     log_m, nu, at = _solved(mu, phi)
-    log_total = at.log_total.reshape(nu.shape)
-    return lambda y: nu * _log_poisson(y, log_m) - log_total
+    return lambda y: nu * _log_poisson(y, log_m) - at.log_total
 
 
 def _solved(mu: Array, phi: Array | float) -> tuple[Array, Array, _Moments]:
     """log m, nu and the sums, at means of the shape of mu."""
     shape = np.broadcast_shapes(np.shape(mu), np.shape(phi))
     nu = np.broadcast_to(1.0 / np.asarray(phi, dtype=float), shape)
-    log_m, at = _solve(np.broadcast_to(mu, shape).ravel(), nu.ravel())
-    return log_m.reshape(shape), nu, at
+    log_m, sums = _last_solved(np.broadcast_to(np.asarray(mu, dtype=float), shape).tobytes(), nu.tobytes())
+    return log_m.reshape(shape), nu, _Moments(*(row.reshape(shape) for row in sums))
+
+
+# Density, score and slopes in the parameters are asked for one after another at the same means: of every predictor that
+# moves, with the dispersion as it is and moved.
+@lru_cache(maxsize=2)
+def _last_solved(mean: bytes, nu: bytes) -> tuple[Array, Array]:
+    """log m (r,) and the sums (9, r)."""
+    index = np.frombuffer(nu)
+    log_m = _solve(np.frombuffer(mean), index)
+    sums = _moments(log_m, index, _ALL_BUT_HIGHER)
+    log_m.flags.writeable = sums.flags.writeable = False
+    return log_m, sums

@@ -12,13 +12,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 
+from mixfit.errors import ParameterError
 from mixfit.families.composed import Composed
 from mixfit.families.declared import Shape, Support, check_rows
 from mixfit.families.jets import Jet, choose, exp, log1mexp, log_gamma, logistic, softplus
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
@@ -50,6 +53,14 @@ class OrderedBeta(Composed):
     def shape_values(self) -> dict[str, float]:
         first, log_gap = self.psi
         return {"lower": float(expit(first)), "upper": float(expit(first + np.exp(log_gap)))}
+
+    def coordinates_of(self, values: Mapping[str, float]) -> Array:
+        lower, upper = values["lower"], values["upper"]
+        if not 0.0 < lower < upper < 1.0:
+            raise ParameterError(
+                f"lower and upper of ordbeta are probabilities, the first the smaller: not {lower:g} and {upper:g}."
+            )
+        return np.array([logit(lower), np.log(logit(upper) - logit(lower))])
 
     def check(self, y: Array, prior: Array, name: str) -> None:
         check_rows(self.support.outside(y), f"An ordbeta response lies in [0, 1]; {name!r} does not")

@@ -27,8 +27,18 @@ if TYPE_CHECKING:
     from mixfit.matrices.types import RandomDesign
 
     Array = NDArray[np.float64]
+    # Effects (q, k, n) of terms that several predictors share, by their key.
+    SharedEffects = dict[tuple[str, str], Array]
 
-__all__ = ["add_noise", "draw_effects", "draw_predictors", "draw_responses", "held_terms", "independent", "related"]
+__all__ = [
+    "add_noise",
+    "draw_effects",
+    "draw_predictors",
+    "draw_rows",
+    "held_terms",
+    "independent",
+    "related",
+]
 
 
 def draw_effects(
@@ -38,6 +48,7 @@ def draw_effects(
     unit: float,
     n: int,
     rng: np.random.Generator,
+    shared: SharedEffects | None = None,
 ) -> Array:
     """Draw ``mean + sum_t Z_t b_t`` with b ~ N(0, unit**2 T T').
 
@@ -54,6 +65,8 @@ def draw_effects(
     n : int
         Number of replicates.
     rng : Generator
+    shared : dict, optional
+        Effects of terms that are drawn already, to which those drawn here are added.
 
     Returns
     -------
@@ -67,9 +80,12 @@ def draw_effects(
     """
     out = np.repeat(mean[:, None], n, axis=1)
     for term, template in zip(random, templates, strict=True):
-        k = len(term.columns)
-        spherical = rng.standard_normal((term.grouping.n_levels, k, n))
-        effects = unit * related(term.structure, np.einsum("ij,qjr->qir", template, spherical))
+        effects = None if shared is None or term.shared_key is None else shared.get(term.shared_key)
+        if effects is None:
+            spherical = rng.standard_normal((term.grouping.n_levels, len(term.columns), n))
+            effects = unit * related(term.structure, np.einsum("ij,qjr->qir", template, spherical))
+            if shared is not None and term.shared_key is not None:
+                shared[term.shared_key] = effects
         out += term_effect(term.Z, term.grouping.codes, effects)
     return out
 
@@ -126,41 +142,54 @@ def held_terms(random: Sequence[RandomDesign], re_form: ReForm) -> list[bool]:
     return [bool(keep.any()) for keep in selection]
 
 
-def draw_predictors(fit: Fit, n: int, re_form: ReForm, rng: np.random.Generator) -> Array:
-    """Linear predictors with new random effects, but for the terms that `re_form` holds: (nobs, n)."""
+def draw_predictors(
+    fit: Fit, n: int, re_form: ReForm, rng: np.random.Generator, shared: SharedEffects | None = None
+) -> Array:
+    """Linear predictors with new random effects, but for the terms that `re_form` holds: (nobs, n).
+
+    `shared` gets the effects, drawn or held, of terms that other predictors share.
+    """
     check_count("n", n)
     random, templates = fit.model.design.random, fit.estimate.templates
     selection, kept = select(re_form, random), held_terms(random, re_form)
     fresh = [t for t, keep in enumerate(kept) if not keep]
     held, new = training_predictor(fit, selection), [random[t] for t in fresh]
-    return draw_effects(held, new, [templates[t] for t in fresh], fit.estimate.unit, n, rng)
+    if shared is not None:
+        for term, mode, keep in zip(random, fit.estimate.modes, kept, strict=True):
+            if keep and term.shared_key is not None:
+                shared[term.shared_key] = mode[:, :, None]
+    return draw_effects(held, new, [templates[t] for t in fresh], fit.estimate.unit, n, rng, shared)
 
 
-def draw_responses(fit: Fit, predictors: Array, rng: np.random.Generator, *, held: bool = False) -> Array:
-    """Responses of the rows of the fit given their linear predictors: both (nobs, n), a column a replicate.
+def draw_rows(fit: Fit, n: int, re_form: ReForm, rng: np.random.Generator) -> Array:
+    """Responses of the rows of the fit, (nobs, n), with new random effects but for the terms that `re_form` holds.
 
-    `held` keeps the random effects of the predictors after the mean's at their modes.
+    Those of the predictors after the mean's are held where `re_form` holds all, or what they share with the mean.
     """
+    shared: SharedEffects = {}
+    predictors, held = draw_predictors(fit, n, re_form, rng, shared), re_form is None
     if is_generalized(fit):
         family, n = fit.family, predictors.shape[1]
         phi = fit.row_dispersion
         if DISPERSION in fit.estimate.further:
-            phi = np.transpose(dispersion_of(fit, _further_draws(fit, DISPERSION, n, rng, held=held)))
+            phi = np.transpose(dispersion_of(fit, _further_draws(fit, DISPERSION, n, rng, shared, held=held)))
         # Replicates as rows, since prior weights broadcast on the last axis.
         drawn = family.simulate(family.link.mean(predictors).T, fit.prior, phi, rng).T
         if ZERO not in fit.estimate.further:
             return drawn
-        zero = expit(_further_draws(fit, ZERO, n, rng, held=held))
+        zero = expit(_further_draws(fit, ZERO, n, rng, shared, held=held))
         return np.where(rng.uniform(size=drawn.shape) < zero, 0.0, drawn)
     if is_structured(fit):
         return predictors + residual_noise(fit, predictors.shape[1], rng)
     return add_noise(predictors, fit.sigma, fit.model.design.weights, rng)
 
 
-def _further_draws(fit: GeneralizedFit, name: str, n: int, rng: np.random.Generator, *, held: bool) -> Array:
+def _further_draws(
+    fit: GeneralizedFit, name: str, n: int, rng: np.random.Generator, shared: SharedEffects, *, held: bool
+) -> Array:
     """Values of a predictor after the mean's, (nobs, n), or (nobs, 1) where its random effects are not drawn anew."""
     found, own = fit.estimate.further[name], next(p for p in fit.model.design.further if p.name == name)
     if held or not found.modes:
         return found.eta[:, None]
     fixed = own.X[:, found.kept] @ found.beta + (0.0 if own.offset is None else own.offset)
-    return draw_effects(fixed, own.random, found.templates, 1.0, n, rng)
+    return draw_effects(fixed, own.random, found.templates, 1.0, n, rng, shared)

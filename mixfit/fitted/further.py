@@ -79,6 +79,9 @@ def further_deviations(fit: Fit, name: str) -> str:
     parts = []
     templates = further_of(fit, name).templates if is_generalized(fit) else ()
     for term, template in zip(own.random, templates, strict=True):
+        if not term.is_first:
+            # Among those of the mean, with which they are correlated.
+            continue
         deviations = np.sqrt(np.einsum("ij,ij->i", template, template))
         columns = ", ".join(f"{shown(c)} {d:.4g}" for c, d in zip(term.columns, deviations, strict=True))
         parts.append(f"{term.grouping.name}: {columns}")
@@ -216,8 +219,7 @@ def predict_part(
         fit.model,
         replace(fit.estimate, cov_beta=fit.estimate.cov_every_beta) if further else fit.estimate,
         np.column_stack([r.X for r in moved]),
-        [z for r in moved for z in r.Z],
-        [code for r in moved for code in r.codes],
+        *_together(fit, moved),
     )
     for place, code, z in zip(read.own_variance, read.codes, rows[MEAN].Z, strict=False):
         if place is not None and code is not None and z is not None:
@@ -226,6 +228,25 @@ def predict_part(
         power = 0.5 if fit.model.family.is_scaled else 1.0
         variance = variance + (power * value * fit.estimate.log_phi_error) ** 2
     return pd.DataFrame({"mean": value, "mean_se": np.sqrt(variance)}, index=read.index)
+
+
+def _together(fit: GeneralizedFit, rows: Sequence[_Rows]) -> tuple[list[Array | None], list[NDArray[np.intp] | None]]:
+    """Columns and levels of the random terms of all predictors, those that several share added up."""
+    Z: list[Array | None] = []
+    codes: list[NDArray[np.intp] | None] = []
+    at: dict[tuple[str, str] | None, int] = {}
+    for predictor, own in zip(fit.model.design.predictors, rows, strict=True):
+        for term, z, code in zip(predictor.random, own.Z, own.codes, strict=True):
+            place = len(Z) if term.is_first else at[term.shared_key]
+            if term.is_first:
+                at[term.shared_key] = place
+                Z.append(z)
+                codes.append(code)
+                continue
+            before = Z[place]
+            Z[place] = z if before is None else before if z is None else before + z
+            codes[place] = code if codes[place] is None else codes[place]
+    return Z, codes
 
 
 def part_gradient(fit: GeneralizedFit, newdata: object, what: str) -> tuple[Array, Array]:

@@ -106,7 +106,7 @@ class FittedGeneralized(Fitted):
     @property
     def _random_parts(self) -> tuple[Sequence[RandomDesign], Sequence[Array]]:
         """Those of every predictor."""
-        random = [*self.model.design.random, *(t for p in self.model.design.further for t in p.random)]
+        random = [t for p in self.model.design.predictors for t in p.random if t.is_first]
         return random, self.estimate.every_template
 
     @property

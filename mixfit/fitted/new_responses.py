@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
+    from mixfit.fitted.draws import SharedEffects
     from mixfit.fitted.protocols import Fit
     from mixfit.fitted.re_form import ReForm
     from mixfit.matrices.new_rows import NewDesign, NewPredictor
@@ -40,11 +41,15 @@ NewLevels = Literal["sample", "zero"]
 
 @dataclass(frozen=True, eq=False)
 class _Draws:
-    """How effects are drawn: of `n` replicates, and for levels of held terms that the fit never saw."""
+    """How effects are drawn: of `n` replicates, and for levels of held terms that the fit never saw.
+
+    `shared` has the effects of terms that several predictors share, of the levels that the rows have.
+    """
 
     n: int
     new_levels: NewLevels
     rng: np.random.Generator
+    shared: SharedEffects = field(default_factory=dict)
 
     def effects(
         self,
@@ -60,23 +65,31 @@ class _Draws:
         for term, z, code, template, mode, keep in zip(terms, rows.Z, codes, templates, modes, held, strict=True):
             assert z is not None
             present, place = np.unique(code[code >= 0], return_inverse=True)
-            among = term.structure.relationship
             compact = np.full(len(code), -1, dtype=np.intp)
             compact[code >= 0] = place
-            known = present < term.grouping.n_levels
-            q = len(present) if among is None else term.grouping.n_levels
-            spherical = self.rng.standard_normal((q, len(template), self.n))
-            effects = related(term.structure, np.einsum("ij,qjr->qir", template, spherical))
-            if among is not None:
-                effects = effects[present]
-            if keep:
-                effects[known] = mode[present[known]][:, :, None]
-                if self.new_levels == "zero":
-                    effects[~known] = 0.0
+            effects = None if term.shared_key is None else self.shared.get(term.shared_key)
+            if effects is None:
+                effects = self._of_levels(term, present, template, mode, keep)
+                if term.shared_key is not None:
+                    self.shared[term.shared_key] = effects
             part = term_effect(z, compact, effects)
             part[code < 0] = np.nan
             total += part
         return total
+
+    def _of_levels(self, term: RandomDesign, present: Codes, template: Array, mode: Array, keep: bool) -> Array:
+        """Effects of a term in the levels that are present, (q, k, n)."""
+        among, known = term.structure.relationship, present < term.grouping.n_levels
+        q = len(present) if among is None else term.grouping.n_levels
+        spherical = self.rng.standard_normal((q, len(template), self.n))
+        effects = related(term.structure, np.einsum("ij,qjr->qir", template, spherical))
+        if among is not None:
+            effects = effects[present]
+        if keep:
+            effects[known] = mode[present[known]][:, :, None]
+            if self.new_levels == "zero":
+                effects[~known] = 0.0
+        return effects
 
 
 class NewPredictors(NamedTuple):

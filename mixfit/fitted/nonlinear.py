@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from mixfit.arguments import check_count, row_weights
-from mixfit.defaults import coverage
 from mixfit.errors import ParameterError
 from mixfit.fitted.core import Fitted
 from mixfit.fitted.draws import add_noise, draw_predictors
@@ -17,7 +16,6 @@ from mixfit.fitted.new_responses import draw_new_predictors, new_weights
 from mixfit.fitted.predict import row_predictors
 from mixfit.fitted.residuals import scale_residuals
 from mixfit.matrices.columns import Columns
-from mixfit.wald import interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +107,7 @@ class FittedNonlinear(Fitted):
         """
         model = self.model.with_response(y)
         model.start = self.estimate.beta
-        found: FittedNonlinear = model.fit(method=self.estimate.method, reml=self.reml)
+        found: FittedNonlinear = model.fit(n_agq=self.estimate.n_agq, method=self.estimate.method, reml=self.reml)
         return found
 
     def parameters(
@@ -215,19 +213,3 @@ class FittedNonlinear(Fitted):
             prior = new_weights(self, frame, every, len(stacked))[: len(index)]
         phi = stacked.reshape(len(self.model.parameters), len(index), n)
         return pd.DataFrame(add_noise(curve.values(phi), self.sigma, prior, rng), index=index, columns=names)
-
-    def conf_int(self, level: float | None = None) -> pd.DataFrame:
-        """Return Wald intervals of the fixed effects.
-
-        Parameters
-        ----------
-        level : float, optional
-            Coverage; by default ``mixfit.options.level``, 0.95 at first.
-
-        Returns
-        -------
-        DataFrame, shape (p, 2)
-            Columns 0 and 1, as in statsmodels.
-        """
-        alpha = 1.0 - coverage(level)
-        return pd.DataFrame(interval(self.estimate.beta, self._errors, alpha), index=self.params.index)

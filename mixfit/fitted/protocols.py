@@ -103,6 +103,10 @@ class Model(Protocol):
         """Response, X, random terms, weights and offset."""
 
     @property
+    def observations(self) -> Design:
+        """The rows of the data as they were observed: the design, where that has a row for each."""
+
+    @property
     def exog(self) -> Array:
         """X without its aliased columns, shape (n, p)."""
 
@@ -141,11 +145,7 @@ class Model(Protocol):
         codes: Sequence[NDArray[np.intp] | None],
         /,
     ) -> Array:
-        """Variance of ``x'(beta_hat - beta) + z'(b_hat - b)`` of every row, shape (m,).
-
-        `X` has the columns of `exog`; `Z` and `codes` are None for terms left out; codes are
-        never negative (a row of a level that the fit never saw has zeros in its Z).
-        """
+        """Variance of ``x'(beta_hat - beta) + z'(b_hat - b)``, (m,); `Z` and `codes` are None for terms left out."""
 
     def with_design(self, design: Design, /) -> Any:
         """Return the same kind of model of another design."""
@@ -395,6 +395,6 @@ def is_generalized(fit: object) -> TypeGuard[GeneralizedFit]:
     return getattr(fit, "kind", None) == "generalized"
 
 
-def is_nonlinear(fit: object) -> bool:
+def is_nonlinear(fit: object) -> TypeGuard[Fit]:
     """Whether `fit` is a nonlinear mixed model's."""
     return getattr(fit, "kind", None) == "nonlinear"

@@ -86,7 +86,10 @@ def effect_frames(random: Sequence[RandomDesign], values: Sequence[NDArray[np.fl
 def _term_frame(term: RandomDesign, values: NDArray[np.float64]) -> pd.DataFrame:
     if term.spread is not None:
         return pd.DataFrame(values.T, index=term.written.levels, columns=pd.Index([term.spread.column], dtype=object))
-    frame = pd.DataFrame(values, index=term.grouping.levels, columns=pd.Index(term.columns, dtype=object))
+    columns = term.columns
+    if term.shared is not None:
+        columns, values = term.shared.names, values[:, list(term.shared.own)]
+    frame = pd.DataFrame(values, index=term.grouping.levels, columns=pd.Index(columns, dtype=object))
     known = term.structure.relationship
     if known is None:
         return frame

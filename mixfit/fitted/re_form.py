@@ -125,7 +125,11 @@ def _keep_bar(bar: str, random: Sequence[RandomDesign], kept: Selection) -> None
         for factors in wanted:
             found = False
             for t in terms:
+                shared = random[t].shared
                 match = np.array([_factors(column) == factors for column in _columns(random[t])])
+                if shared is not None:
+                    # What other predictors have of the term goes with the mean's columns, all together.
+                    match[:] = any(_factors(column) == factors for column in shared.names)
                 kept[t][match] = True
                 found = found or bool(match.any())
             if not found:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.errors import FitError
-from mixfit.fitted.draws import draw_predictors, draw_responses
+from mixfit.fitted.draws import draw_rows
 from mixfit.fitted.new_responses import draw_new_responses
 from mixfit.fitted.stated import restated
 
@@ -99,7 +99,7 @@ def simulate(
         if weights is not None:
             raise FitError("weights= are those of new rows: give these by newdata=.")
         index = fit.model.design.index
-        values = draw_responses(fit, draw_predictors(fit, n, re_form, rng), rng, held=re_form is None)
+        values = draw_rows(fit, n, re_form, rng)
     else:
         values, index = draw_new_responses(
             fit, newdata, n, re_form=re_form, new_levels=new_levels, weights=weights, rng=rng

@@ -109,7 +109,7 @@ def _random_slots(predictor: Predictor, place: int) -> list[Slot]:
     order = term_order(random)
     for t, group in zip(order, unique_names(random[t].grouping.name for t in order), strict=True):
         columns = tuple(shown(c) for c in random[t].columns)
-        if random[t].structure.is_given:
+        if random[t].structure.is_given or not random[t].is_first:
             continue
         for x, p in enumerate(random[t].structure.natural):
             own = tuple(dict.fromkeys(columns[a] for a in (p.first, p.second) if a >= 0))
@@ -133,15 +133,12 @@ def stated_values(fit: Fit) -> dict[str, float]:
         betas.append(estimate.further[predictor.name].beta)
         thetas.append(estimate.further[predictor.name].theta)
     units = [estimate.unit, *(1.0 for _ in design.further)]
-    natural = [
-        [
-            term.structure.natural_values(theta, unit)
-            for term, theta in zip(
-                predictor.random, split_theta([t.structure for t in predictor.random], own), strict=True
-            )
-        ]
-        for predictor, own, unit in zip(design.predictors, thetas, units, strict=True)
-    ]
+    natural = []
+    for predictor, values, unit in zip(design.predictors, thetas, units, strict=True):
+        places = [t for t, term in enumerate(predictor.random) if term.is_first]
+        structures = [predictor.random[t].structure for t in places]
+        parts = zip(structures, split_theta(structures, values), strict=True)
+        natural.append(dict(zip(places, (s.natural_values(theta, unit) for s, theta in parts), strict=True)))
     out = {}
     for slot in known:
         if slot.kind == "fixed":
@@ -218,9 +215,11 @@ def _check_names(known: Sequence[Slot], values: Mapping[str, float]) -> None:
 def _thetas(
     predictor: Predictor, place: int, known: Sequence[Slot], values: Mapping[str, float], unit: float
 ) -> list[Array]:
-    """Parameters of the terms of a predictor."""
+    """Parameters of the terms of a predictor, but for those that it shares with an earlier one."""
     out = []
     for t, term in enumerate(predictor.random):
+        if not term.is_first:
+            continue
         own = [slot for slot in known if (slot.predictor, slot.term) == (place, t)]
         if term.structure.is_given:
             out.append(np.array([1.0 / unit]))
@@ -280,14 +279,9 @@ def _linear(model: LinearModel, known: Sequence[Slot], values: Mapping[str, floa
 def _generalized(model: GeneralizedModel, known: Sequence[Slot], values: Mapping[str, float]) -> GeneralizedEstimate:
     family = model.family
     phi = _positive(known, values, "phi", 1.0 if family.known_phi is None else family.known_phi)
-    shape = []
-    for slot in known:
-        if slot.kind == "shape":
-            own = family.shapes[family.free[slot.number]]
-            if not own.inside(values[slot.name]):
-                raise ParameterError(f"{slot.name} of {family.name} cannot be {values[slot.name]:g}.")
-            shape.append(own.coordinate(float(values[slot.name])))
-    parts = [_further(model, place, known, values) for place in range(len(model.design.predictors))]
+    shape = family.coordinates_of({slot.name: values[slot.name] for slot in known if slot.kind == "shape"})
+    shared: dict[tuple[str, str] | None, Array] = {}
+    parts = [_further(model, place, known, values, shared) for place in range(len(model.design.predictors))]
     mean, *others = parts
     m, p, s = len(mean.theta), len(mean.beta), len(shape)
     nothing = np.full((p, p), np.nan)
@@ -299,7 +293,7 @@ def _generalized(model: GeneralizedModel, known: Sequence[Slot], values: Mapping
         theta=mean.theta,
         phi=phi,
         log_phi_error=float("nan"),
-        shape=np.array(shape),
+        shape=shape,
         shape_errors=np.full(s, np.nan),
         beta=mean.beta,
         cov_beta=nothing,
@@ -317,19 +311,29 @@ def _generalized(model: GeneralizedModel, known: Sequence[Slot], values: Mapping
 
 
 def _further(
-    model: GeneralizedModel, place: int, known: Sequence[Slot], values: Mapping[str, float]
+    model: GeneralizedModel,
+    place: int,
+    known: Sequence[Slot],
+    values: Mapping[str, float],
+    shared: dict[tuple[str, str] | None, Array],
 ) -> FurtherEstimate:
-    """A predictor at stated values."""
+    """A predictor at stated values; `shared` has the factors of terms that later ones share, and gets its own."""
     predictor, kept = model.design.predictors[place], _kept(model, place)
     beta, thetas = _beta(known, values, place), _thetas(predictor, place, known, values, 1.0)
     offset = 0.0 if predictor.offset is None else predictor.offset
+    own, templates = iter(thetas), []
+    for term in predictor.random:
+        factor = term.structure.template(next(own)) if term.is_first else shared[term.shared_key]
+        shared[term.shared_key] = factor
+        templates.append(factor)
     return FurtherEstimate(
         names=tuple(predictor.exog_names[j] for j in kept),
         kept=kept,
         beta=beta,
         cov_beta=np.full((len(beta), len(beta)), np.nan),
-        templates=tuple(t.structure.template(own) for t, own in zip(predictor.random, thetas, strict=True)),
+        templates=tuple(templates),
         theta=np.concatenate([np.empty(0), *thetas]),
         modes=_modes(predictor),
         eta=predictor.X[:, kept] @ beta + offset,
+        first=tuple(t.is_first for t in predictor.random),
     )

@@ -13,6 +13,7 @@ from formulaic.parser.types import Factor, Operator, OrderedSet, Term, Token
 from formulaic.parser.utils import merge_operator_tokens
 
 from mixfit.formula.errors import error_at_token
+from mixfit.formula.shared import lift_names
 from mixfit.formula.structured import lift_structures
 from mixfit.formula.terms import called_name, with_python_powers
 
@@ -185,9 +186,11 @@ class MixedFormulaParser(DefaultFormulaParser):  # type: ignore[misc]
     def get_tokens_from_formula(self, formula: str, *, context: MutableMapping[str, Any]) -> Iterable[Token]:
         """Tokenize, check the bars and insert the implied intercepts.
 
-        The raw tokens, the bars and the named structures are left in `context` for whoever needs the places.
+        The raw tokens, the bars, the named structures and the shared names are left in `context` for whoever needs the
+        places.
         """
         plain, named = lift_structures(formula)
+        plain, shared = lift_names(plain)
         tokens = read_tokens(plain)
         for token in tokens:
             token.source = formula
@@ -195,6 +198,7 @@ class MixedFormulaParser(DefaultFormulaParser):  # type: ignore[misc]
         context["__mixfit_tokens__"] = tokens
         context["__mixfit_bars__"] = bars
         context["__mixfit_named__"] = named
+        context["__mixfit_shared__"] = shared
         # The caller names exactly the columns that `.` may stand for.
         context["__formulaic_variables_used_lhs__"] = ()
         return prepare_tokens(tokens, bars)

@@ -147,6 +147,7 @@ class _Read:
     bars: list[Bar]
     raw: list[Token]
     named: Mapping[int, NamedStructure]
+    shared: Mapping[int, str]
     uses_dot: bool
 
 
@@ -170,8 +171,8 @@ def _read(text: str, columns: tuple[str, ...] | None, *, response: bool) -> _Rea
     except SyntaxError as error:
         # From a number that is none, such as `..`, where formulaic takes a power.
         raise error_at(f"The formula holds something that is not Python ({error.msg}).", source) from error
-    bars, raw, named = (context[f"__mixfit_{what}__"] for what in ("bars", "tokens", "named"))
-    return _Read(source, left, terms, bars, raw, named, dot is not None)
+    bars, raw, named, shared = (context[f"__mixfit_{what}__"] for what in ("bars", "tokens", "named", "shared"))
+    return _Read(source, left, terms, bars, raw, named, shared, dot is not None)
 
 
 def _predictor(text: str, found: _Read) -> PredictorFormula:
@@ -230,8 +231,10 @@ def _read_random(found: _Read) -> Iterator[RandomTerm]:
             raise error_at(
                 "This random term is taken out of the formula; random terms can only be added.", source, start, end
             )
-        left = source[start + 1 : raw[bar.bar].source_start].strip()
-        for term in _expand(here[0], left, source, start, end, found.named.get(start)):
+        left, name = source[start + 1 : raw[bar.bar].source_start].strip(), found.shared.get(start)
+        if name is not None:
+            left = f"{left.rpartition('|')[0].strip()} | {name}"
+        for term in _expand(here[0], left, source, start, end, found.named.get(start), name):
             groups = frozenset(factor.expr for factor in term.groups)
             same = frozenset(term.terms), groups, term.structure, term.options
             if same in said:
@@ -242,7 +245,13 @@ def _read_random(found: _Read) -> Iterator[RandomTerm]:
 
 
 def _expand(
-    term: BarTerm, left: str, source: str, start: int, end: int, named: NamedStructure | None
+    term: BarTerm,
+    left: str,
+    source: str,
+    start: int,
+    end: int,
+    named: NamedStructure | None,
+    shared: str | None,
 ) -> Iterator[RandomTerm]:
     for column in term.columns:
         for factor in column.factors:
@@ -257,13 +266,13 @@ def _expand(
         # What lme4's two bars stand for.
         structure, bar = ("us", "|") if term.symbol == "|" else ("diag", "||")
         for group in term.groups:
-            yield RandomTerm(f"({left} {bar} {group!r})", columns, tuple(group.factors), structure, ())
+            yield RandomTerm(f"({left} {bar} {group!r})", columns, tuple(group.factors), structure, (), shared)
         return
     if term.symbol == "||":
         raise error_at(f"`||` makes the columns independent: write | in {named.name}(... | ...).", source, start, end)
     for group in term.groups:
         inside = ", ".join([f"{left} | {group!r}", *named.options])
-        yield RandomTerm(f"{named.name}({inside})", columns, tuple(group.factors), named.name, named.options)
+        yield RandomTerm(f"{named.name}({inside})", columns, tuple(group.factors), named.name, named.options, shared)
 
 
 def _is_dot(token: Token) -> bool:

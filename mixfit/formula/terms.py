@@ -81,6 +81,8 @@ class RandomTerm:
         Name of the covariance structure: ``"us"`` (``|``), ``"diag"`` (independent columns, ``||``), or as written.
     options : tuple of str
         What is written after the grouping factor: ``("d=2",)``.
+    shared : str, or None
+        Name of the covariance that it has with terms of other predictors: ``"a"`` of ``(1 | a | g)``.
     """
 
     text: str
@@ -88,6 +90,7 @@ class RandomTerm:
     groups: tuple[Factor, ...]
     structure: str
     options: tuple[str, ...] = ()
+    shared: str | None = None
 
     @property
     def group(self) -> str:

@@ -92,7 +92,8 @@ def update_formula(formula: str, change: str) -> str:
 
 def random_key(term: RandomTerm) -> object:
     """What is the same of random terms that are the same, however they are written."""
-    return frozenset(map(written, term.terms)), frozenset(f.expr for f in term.groups), term.structure, term.options
+    groups = frozenset(f.expr for f in term.groups)
+    return frozenset(map(written, term.terms)), groups, term.structure, term.options, term.shared
 
 
 def written(term: Term) -> str:

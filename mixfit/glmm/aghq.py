@@ -25,6 +25,7 @@ from mixfit.glmm.laplace import laplace_of
 from mixfit.glmm.nodes import evaluate_nodes, node_rows, product_rule
 from mixfit.glmm.objective import LikelihoodPoint, Objective
 from mixfit.glmm.problem import LikelihoodSlopes
+from mixfit.glmm.triangles import in_covariance, lower_half, lower_triangular, with_variance
 from mixfit.gram import levels as lv
 from mixfit.gram.products import random_predictor, random_sums
 from mixfit.lmm.derivatives import share_of
@@ -40,14 +41,12 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["QuadratureObjective", "QuadraturePoint", "lower_triangular", "quadrature_slopes", "slope_off_boundary"]
+__all__ = ["QuadratureObjective", "QuadraturePoint", "quadrature_slopes", "slope_off_boundary"]
 
 # So small a variance, where the data tell of it, changes A by this much: it stands for the limit at zero.
 _OFF = 1e-6
 # Of that variance, the step of its difference.
 _RELATIVE = 1e-4
-# Rows of T below this share of their length are rounding.
-_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,37 +113,6 @@ class QuadratureObjective(Objective[QuadraturePoint]):
         return slope_off_boundary(center, self._rule, index, direction)
 
 
-def lower_triangular(t: Array) -> tuple[Array, Array]:
-    """The lower-triangular T_low of the same T T', its columns without variance last, and Q with T = T_low Q.
-
-    Examples
-    --------
-    >>> low, turn = lower_triangular(np.array([[0.0, 1.0], [2.0, 0.0]]))
-    >>> low.round(12).tolist(), (low @ turn).round(12).tolist()
-    ([[1.0, 0.0], [0.0, 2.0]], [[0.0, 1.0], [2.0, 0.0]])
-    """
-    k = len(t)
-    low, turn = np.array(t), np.eye(k)
-    pivot = 0
-    for row in range(k):
-        if pivot == k:
-            break
-        rest = low[row, pivot:].copy()
-        size = float(np.linalg.norm(rest))
-        if size <= _ROUNDING * float(np.linalg.norm(low[row])):
-            low[row, pivot:] = 0.0
-            continue
-        # Householder's reflection that sends the rest of the row to (size, 0, ...).
-        rest[0] -= size
-        if (length := float(rest @ rest)) > 0.0:
-            low[:, pivot:] -= np.outer(low[:, pivot:] @ rest, 2.0 / length * rest)
-            turn[pivot:] -= np.outer(2.0 / length * rest, rest @ turn[pivot:])
-            low[row, pivot + 1 :] = 0.0
-        pivot += 1
-    low[:, pivot:] = 0.0
-    return low, turn
-
-
 @dataclass(frozen=True, eq=False)
 class _Moments:
     """What the slopes are made of: means over the nodes, and how the nodes move.
@@ -182,7 +150,7 @@ def _moments(at: NodePoint, rule: Rule) -> _Moments:
     s = weighted.sum(axis=1)
     moved = np.stack([np.einsum("krq,r->kq", weighted, z) for z in rule.nodes], axis=1)
     inner = lv.transpose(lv.matmul(at.low_inverse, moved))
-    half = 0.5 * (_lower_half(inner) + lv.transpose(_lower_half(inner)))
+    half = 0.5 * (lower_half(inner) + lv.transpose(lower_half(inner)))
     for a in range(problem.k[0]):
         half[a, a] += 0.5
     twice_b = 2.0 * lv.matmul(lv.matmul(lv.transpose(at.low_inverse), half), at.low_inverse)
@@ -229,7 +197,7 @@ def quadrature_slopes(at: NodePoint, rule: Rule, turns: Sequence[Array]) -> Like
         inverse.append(share)
         if not regular.all():
             slope = _template_slopes(at, m)[term.columns, term.columns]
-            absolute[index] = np.asarray(_in_covariance(slope, own) @ np.linalg.pinv(own))
+            absolute[index] = np.asarray(in_covariance(slope, own) @ np.linalg.pinv(own))
     return LikelihoodSlopes(tuple(relative), absolute, problem.fixed @ row, tail, tuple(quadratic), tuple(inverse))
 
 
@@ -244,39 +212,17 @@ def _template_slopes(at: NodePoint, m: _Moments) -> Array:
     return np.asarray(0.5 * (drift + spread + bent @ mode.u[0][:, 0].T + score @ m.v.T))
 
 
-def _in_covariance(slope: Array, low: Array) -> Array:
-    """N T of the N that has these slopes along lower-trapezoidal T, from half the derivatives in all entries of T.
-
-    Above the pivots the derivatives are of another sum, at T that are not lower-triangular; there N T has what makes
-    T'N T symmetric.
-    """
-    out = np.array(slope)
-    rank = int(regular_columns(low).sum())
-    pivots = [int(np.flatnonzero(low[:, c])[0]) for c in range(rank)]
-    triangle, whole = low[pivots, :rank], low.T @ slope
-    for c in range(1, rank):
-        rest = whole[c, :c] - whole[:c, c]
-        out[pivots[:c], c] += np.linalg.solve(triangle[:c, :c].T, rest)
-    return out
-
-
 def slope_off_boundary(center: Laplace, rule: Rule, index: int, direction: Array) -> float:
     """d/dv at T T' + v d d', v -> 0, for a null direction d of a singular term."""
     t, own = center.templates[index], center.problem.terms[index].columns
     h = center.factor.gram.diagonal[0][own, own].mean(axis=2)
     # So small a variance changes A by 1e-6 or less, and the slope by as much.
     v = _OFF / max(float(direction @ h @ direction), _OFF)
-    low, up, down = (_triangular(t, direction, v * x) for x in (1.0, 1.0 + _RELATIVE, 1.0 - _RELATIVE))
+    low, up, down = (with_variance(t, direction, v * x) for x in (1.0, 1.0 + _RELATIVE, 1.0 - _RELATIVE))
     templates = [*center.templates[:index], low, *center.templates[index + 1 :]]
     at = evaluate_nodes(laplace_of(center.problem, center.gamma, templates, center.phi, center.mode), rule)
     slopes = _template_slopes(at, _moments(at, rule))[own, own]
     return float(np.vdot(slopes, up - down)) / (_RELATIVE * v)
-
-
-def _triangular(t: Array, direction: Array, variance: float) -> Array:
-    """Lower-triangular factor of T T' + v d d', without squaring T."""
-    low = np.asarray(np.linalg.qr(np.column_stack([t, np.sqrt(variance) * direction]).T, mode="r")).T
-    return low * np.where(low.diagonal() < 0.0, -1.0, 1.0)
 
 
 def _node_derivatives(at: NodePoint) -> tuple[Array, Array, Array]:
@@ -304,15 +250,6 @@ def _node_derivatives(at: NodePoint) -> tuple[Array, Array, Array]:
 def _shared(share: Array, values: Array) -> Array:
     """Values (r, n) at the nodes that have a share of the sum, zero at the others."""
     return np.where(share > 0.0, values, 0.0)
-
-
-def _lower_half(a: Array) -> Array:
-    """Phi: the lower triangle with half its diagonal, of every level."""
-    out = np.zeros(a.shape)
-    for i in range(len(a)):
-        out[i, :i] = a[i, :i]
-        out[i, i] = 0.5 * a[i, i]
-    return out
 
 
 def _right(a: Array, t: Array) -> Array:

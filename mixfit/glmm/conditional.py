@@ -71,7 +71,7 @@ def conditional_covariance(
         out.append(back @ own @ back.T)
     for part in assembly.parts:
         if part.name == of:
-            return tuple(out[part.terms])
+            return tuple(out[t] for t in part.terms)
     return tuple(out)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, compress
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from mixfit.glmm.aghq import QuadratureObjective
 from mixfit.glmm.held import Held, with_held, without_held
 from mixfit.glmm.joint import FastObjective
 from mixfit.glmm.minimize import minimize
+from mixfit.glmm.nodes import check_rule
 from mixfit.glmm.objective import LaplaceObjective
 from mixfit.glmm.pql import penalized_quasi
 from mixfit.glmm.problem import GeneralizedParameters
@@ -38,10 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["estimate_generalized"]
 
-# A product rule of 10 nodes in four columns would be 10,000 nodes a group.
-_MAX_COLUMNS = 3
-# numpy's nodes and weights are no longer finite in double precision from about 375 on.
-_MAX_NODES = 300
 # Methods whose fixed effects have their covariance from the working linear model, where theta counts as known.
 _THETA_KNOWN = ("joint", "pql")
 # Curvature that is not even a rounding error of any response: means at the end of the range of doubles.
@@ -70,7 +67,7 @@ def _estimate(
 ) -> GeneralizedEstimate:
     problem = assembly.problem
     if n_agq > 1:
-        check_quadrature(assembly, n_agq)
+        check_rule(n_agq, assembly.problem.k, assembly.problem.terms)
     gamma, phi = linear_start(problem)
     shape = start_shapes(problem, gamma)
     start = GeneralizedParameters(tuple(theta_start(problem.at(shape), gamma, phi)), gamma, phi, shape)
@@ -113,32 +110,6 @@ def _feasible(objective: Objective[Any], start: GeneralizedParameters) -> Genera
         f"The conditional modes of the {problem.family!r} model lie on the edge of its support from every start: "
         "choose another link, such as log."
     )
-
-
-def check_quadrature(assembly: GeneralizedAssembly, n_agq: int) -> None:
-    """Refuse quadrature where the likelihood is no product of small integrals, or the rule has too many points."""
-    problem = assembly.problem
-    if n_agq > _MAX_NODES:
-        raise FitError(
-            f"n_agq is at most {_MAX_NODES}, not {n_agq}: the weights of longer rules leave double precision. "
-            "Take fewer points."
-        )
-    if len(problem.k) > 1:
-        raise FitError(
-            f"n_agq > 1 needs one grouping factor, and this model has {len(problem.k)}: adaptive quadrature is for "
-            "models such as (1|g) or (x|g), in all predictors. Use n_agq=1, the Laplace approximation, for nested or "
-            "crossed factors."
-        )
-    if any(term.structure.relationship is not None for term in problem.terms):
-        raise FitError(
-            "n_agq > 1 is for levels that are independent, and those of a known covariance are related. Use n_agq=1, "
-            "the Laplace approximation."
-        )
-    if problem.k[0] > _MAX_COLUMNS:
-        raise FitError(
-            f"n_agq > 1 takes up to {_MAX_COLUMNS} random columns a group, and this model has {problem.k[0]}: the "
-            "product rule would need n_agq to that power of nodes. Use n_agq=1, the Laplace approximation."
-        )
 
 
 def _joint_spread(optimum: GeneralizedMinimum[Any], p: int) -> tuple[Array, Array]:
@@ -219,25 +190,28 @@ def _by_predictor(
             kept=part.kept,
             beta=found.beta[part.fixed],
             cov_beta=found.cov_beta[part.fixed, part.fixed],
-            templates=found.templates[part.terms],
-            theta=np.concatenate([np.empty(0), *thetas[part.terms]]),
-            modes=found.modes[part.terms],
+            templates=tuple(found.templates[t] for t in part.terms),
+            theta=np.concatenate([np.empty(0), *(thetas[t] for t in compress(part.terms, part.first))]),
+            modes=tuple(found.modes[t] for t in part.terms),
             eta=found.eta[part.rows],
+            first=part.first,
         )
         for part in others
     }
-    theta = np.concatenate([np.empty(0), *thetas[mean.terms]])
+    # What the mean shares with other predictors is among its own terms, which come first.
+    n_terms = len(mean.terms)
+    theta = np.concatenate([np.empty(0), *thetas[:n_terms]])
     return replace(
         found,
         beta=found.beta[mean.fixed],
         cov_beta=found.cov_beta[mean.fixed, mean.fixed],
         cov_beta_conditional=found.cov_beta_conditional[mean.fixed, mean.fixed],
-        templates=found.templates[mean.terms],
+        templates=found.templates[:n_terms],
         theta=theta,
         theta_errors=found.theta_errors[: len(theta)],
         cov_theta=found.cov_theta[: len(theta), : len(theta)],
         cov_theta_beta=found.cov_theta_beta[: len(theta), mean.fixed],
-        modes=found.modes[mean.terms],
+        modes=found.modes[:n_terms],
         eta=found.eta[mean.rows],
         further=further,
         cov_every_beta=found.cov_beta,

@@ -17,20 +17,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.errors import FitError
 from mixfit.gram import levels as lv
 from mixfit.gram.products import random_predictor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from mixfit.covariance.term import Term
     from mixfit.glmm.laplace import Laplace
 
     Array = NDArray[np.float64]
 
-__all__ = ["NodePoint", "Rule", "evaluate_nodes", "node_rows", "product_rule"]
+__all__ = ["NodePoint", "Rule", "check_rule", "evaluate_nodes", "node_rows", "product_rule"]
 
+# A product rule of 10 nodes in four columns would be 10,000 nodes a group.
+_MAX_COLUMNS = 3
+# numpy's nodes and weights are no longer finite in double precision from about 375 on.
+_MAX_NODES = 300
 # 16 MB an array, a few of which fit the cache that rows stream through.
 _CELLS_AT_ONCE = 2_000_000
 
@@ -48,6 +54,43 @@ class Rule:
 
     nodes: Array
     log_weights: Array
+
+
+def check_rule(n_agq: int, k: Sequence[int], terms: Sequence[Term]) -> None:
+    """Refuse quadrature where the likelihood is no product of small integrals, or the rule has too many points.
+
+    Parameters
+    ----------
+    n_agq : int
+    k : sequence of int
+        Random columns of every grouping factor.
+    terms : sequence of Term
+
+    Raises
+    ------
+    FitError
+    """
+    if n_agq > _MAX_NODES:
+        raise FitError(
+            f"n_agq is at most {_MAX_NODES}, not {n_agq}: the weights of longer rules leave double precision. "
+            "Take fewer points."
+        )
+    if len(k) > 1:
+        raise FitError(
+            f"n_agq > 1 needs one grouping factor, and this model has {len(k)}: adaptive quadrature is for "
+            "models such as (1|g) or (x|g), in all predictors. Use n_agq=1, the Laplace approximation, for nested or "
+            "crossed factors."
+        )
+    if any(term.structure.relationship is not None for term in terms):
+        raise FitError(
+            "n_agq > 1 is for levels that are independent, and those of a known covariance are related. Use n_agq=1, "
+            "the Laplace approximation."
+        )
+    if k[0] > _MAX_COLUMNS:
+        raise FitError(
+            f"n_agq > 1 takes up to {_MAX_COLUMNS} random columns a group, and this model has {k[0]}: the "
+            "product rule would need n_agq to that power of nodes. Use n_agq=1, the Laplace approximation."
+        )
 
 
 def product_rule(n_nodes: int, k: int) -> Rule:

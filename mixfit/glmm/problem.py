@@ -17,7 +17,7 @@ from mixfit.covariance.term import factor_templates
 from mixfit.factor.factor import factorize
 from mixfit.factor.plan import make_plan, refill
 from mixfit.families.several import DISPERSION, SeveralPredictors
-from mixfit.glmm.stacked import Stack, stack_fixed, stack_offset, stack_random
+from mixfit.glmm.stacked import Stack, stack_fixed, stack_offset, stack_random, term_places
 from mixfit.gram.basis import FixedBasis, fixed_basis
 from mixfit.gram.pattern import row_pattern
 from mixfit.gram.products import weighted_products
@@ -223,16 +223,21 @@ class PredictorPart:
         Names of its fixed effects that are not aliased.
     kept : ndarray of intp
         Which columns of its X those are.
-    fixed, terms, rows : slice
-        Of the coefficients, of the random terms, of the stacked rows.
+    fixed, rows : slice
+        Of the coefficients, of the stacked rows.
+    terms : tuple of int
+        Its random terms among those of all predictors.
+    first : tuple of bool
+        Which of these it does not share with an earlier predictor.
     """
 
     name: str
     columns: tuple[str, ...]
     kept: NDArray[np.intp]
     fixed: slice
-    terms: slice
     rows: slice
+    terms: tuple[int, ...]
+    first: tuple[bool, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,13 +299,14 @@ def _assemble_several(design: Design, family: Family, prior: Array) -> Generaliz
     stack = Stack(SeveralPredictors(names, curved), n, random, tuple(len(b.kept) for b in own))
     inner = family.with_predicted_dispersion() if DISPERSION in names else family
     problem = GeneralizedProblem(inner, design.y, prior, offset, fixed.rows, pattern, plan, terms, stack)
-    parts, p, t = [], 0, 0
-    for a, (predictor, basis) in enumerate(zip(predictors, own, strict=True)):
-        after = p + len(basis.kept), t + len(predictor.random)
+    parts, p = [], 0
+    for a, (predictor, basis, places) in enumerate(zip(predictors, own, term_places(predictors), strict=True)):
+        after = p + len(basis.kept)
         columns = tuple(predictor.exog_names[j] for j in basis.kept)
-        place = slice(p, after[0]), slice(t, after[1]), slice(a * n, (a + 1) * n)
+        first = tuple(term.is_first for term in predictor.random)
+        place = slice(p, after), slice(a * n, (a + 1) * n), places, first
         parts.append(PredictorPart(predictor.name, columns, basis.kept, *place))
-        p, t = after
+        p = after
     return GeneralizedAssembly(problem, fixed, bases, tuple(parts))
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Stack", "StackedTerms", "stack_fixed", "stack_offset", "stack_random"]
+__all__ = ["Stack", "StackedTerms", "stack_fixed", "stack_offset", "stack_random", "term_places"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,12 +177,28 @@ def stack_random(predictors: Sequence[Predictor]) -> tuple[RandomDesign, ...]:
     pairs = list(combinations(range(len(predictors)), 2))
     blocks = len(predictors) + len(pairs)
     groupings: dict[int, Grouping] = {}
-    out = []
-    for a, predictor in enumerate(predictors):
+    out: dict[int, RandomDesign] = {}
+    for a, (predictor, places) in enumerate(zip(predictors, term_places(predictors), strict=True)):
         mine = np.array([b == a for b in range(len(predictors))] + [a in pair for pair in pairs])
-        for term in predictor.random:
+        for term, place in zip(predictor.random, places, strict=True):
             g = term.grouping
             stacked = groupings.setdefault(id(g), replace(g, codes=np.tile(g.codes, blocks)))
             Z = (mine[:, None, None] * term.Z).reshape(-1, term.Z.shape[1])
-            out.append(replace(term, grouping=stacked, Z=Z))
+            # Of predictors that share a term each has its columns in its rows.
+            Z = Z + out[place].Z if place in out else Z
+            out[place] = replace(out.get(place, term), grouping=stacked, Z=Z)
+    return tuple(out.values())
+
+
+def term_places(predictors: Sequence[Predictor]) -> tuple[tuple[int, ...], ...]:
+    """Places of the terms of each predictor among those of all, where what several share stands once."""
+    known: dict[tuple[str, str], int] = {}
+    out, n = [], 0
+    for predictor in predictors:
+        places = []
+        for term in predictor.random:
+            place = n if term.shared_key is None else known.setdefault(term.shared_key, n)
+            n += place == n
+            places.append(place)
+        out.append(tuple(places))
     return tuple(out)

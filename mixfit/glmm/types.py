@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -30,6 +31,8 @@ class FurtherEstimate:
     names : tuple of str, length p
     kept : ndarray of intp, shape (p,)
         Columns of its X that are not aliased.
+    first : tuple of bool
+        Which of its random terms it does not share with an earlier predictor: theta is of these.
     """
 
     names: tuple[str, ...]
@@ -40,6 +43,7 @@ class FurtherEstimate:
     theta: NDArray[np.float64]
     modes: tuple[NDArray[np.float64], ...]
     eta: NDArray[np.float64]
+    first: tuple[bool, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,13 +132,13 @@ class GeneralizedEstimate:
 
     @property
     def every_template(self) -> tuple[NDArray[np.float64], ...]:
-        """Templates of the terms of all predictors."""
-        return self.templates + tuple(t for f in self.further.values() for t in f.templates)
+        """Templates of the terms of all predictors, those that several share once."""
+        return self.templates + tuple(t for f in self.further.values() for t in compress(f.templates, f.first))
 
     @property
     def every_mode(self) -> tuple[NDArray[np.float64], ...]:
-        """Conditional modes of the terms of all predictors."""
-        return self.modes + tuple(b for f in self.further.values() for b in f.modes)
+        """Conditional modes of the terms of all predictors, those that several share once."""
+        return self.modes + tuple(b for f in self.further.values() for b in compress(f.modes, f.first))
 
     @property
     def every_theta(self) -> NDArray[np.float64]:

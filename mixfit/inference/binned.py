@@ -11,7 +11,7 @@ import pandas as pd
 from mixfit.arguments import check_count
 from mixfit.defaults import coverage
 from mixfit.errors import FitError
-from mixfit.fitted.draws import draw_predictors, draw_responses
+from mixfit.fitted.draws import draw_rows
 from mixfit.fitted.protocols import is_generalized
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def simulated_parts(fit: Fit, n: int, rng: np.random.Generator) -> Iterator[Arra
     step = max(1, _CELLS_AT_ONCE // fit.nobs)
     for start in range(0, n, step):
         m = min(step, n - start)
-        yield np.asarray(draw_responses(fit, draw_predictors(fit, m, "population", rng), rng, held=False))
+        yield np.asarray(draw_rows(fit, m, "population", rng))
 
 
 def default_bins(rows: int) -> int:

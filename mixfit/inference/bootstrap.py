@@ -15,10 +15,10 @@ from mixfit.errors import FitError
 from mixfit.inference.refit import (
     Refits,
     Refitter,
-    progress_bar,
     simulated_blocks,
     statistic_values,
 )
+from mixfit.progress import progress_bar
 from mixfit.tables.table import Table
 
 if TYPE_CHECKING:

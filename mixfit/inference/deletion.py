@@ -29,7 +29,7 @@ from scipy.sparse import csr_array
 from mixfit.errors import MixfitError
 from mixfit.factor.factor import factorize
 from mixfit.factor.plan import refill
-from mixfit.fitted.protocols import is_generalized
+from mixfit.fitted.protocols import is_generalized, is_nonlinear
 from mixfit.gram import levels as lv
 from mixfit.gram.pattern import pair_pattern
 from mixfit.gram.products import weighted_products
@@ -97,6 +97,8 @@ def fit_rows(fit: Fit, keep: NDArray[np.bool_]) -> Fit:
     model = fit.model.of_rows(keep)
     if is_generalized(fit):
         return model.fit(n_agq=fit.estimate.n_agq, method="pql" if fit.estimate.method == "pql" else "ml")
+    if is_nonlinear(fit):
+        return model.fit(n_agq=fit.estimate.n_agq, method=fit.estimate.method, reml=fit.reml)
     return model.fit(reml=fit.reml, start=fit.estimate.theta)
 
 

@@ -206,7 +206,7 @@ def influence(fit: Fit, by: str | ArrayLike, *, refit: bool = False) -> Influenc
     >>> fit.influence("Subject").dfbeta.shape
     (18, 2)
     """
-    name, codes, labels = partition(by, fit.model.design)
+    name, codes, labels = partition(by, fit.model.observations)
     names = list(fit.fixef.index)
     q = len(labels)
     theta = converged = None
@@ -293,7 +293,7 @@ def hatvalues(fit: Fit) -> pd.Series[float]:
     >>> fit.hatvalues().head(2).round(4).tolist()
     [0.1643, 0.1643]
     """
-    return pd.Series(leverages(fit.model.working_model(fit.estimate)), index=fit.model.design.index)
+    return pd.Series(leverages(fit.model.working_model(fit.estimate)), index=fit.model.observations.index)
 
 
 def cooks_distance(fit: Fit, by: str | ArrayLike = "observation", *, refit: bool = False) -> pd.Series[float]:

@@ -14,7 +14,8 @@ from mixfit.arguments import check_count
 from mixfit.errors import DesignError, FitError
 from mixfit.helped import helped
 from mixfit.inference.null_models import by_ml, null_model
-from mixfit.inference.refit import Refits, Refitter, progress_bar
+from mixfit.inference.refit import Refits, Refitter
+from mixfit.progress import progress_bar
 from mixfit.tables.table import Table
 
 if TYPE_CHECKING:

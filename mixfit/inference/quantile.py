@@ -16,8 +16,8 @@ import pandas as pd
 from mixfit.arguments import check_count
 from mixfit.errors import FitError
 from mixfit.families.several import ZERO
-from mixfit.fitted.draws import draw_predictors, draw_responses
-from mixfit.fitted.protocols import is_generalized
+from mixfit.fitted.draws import draw_rows
+from mixfit.fitted.protocols import is_generalized, is_nonlinear
 from mixfit.matrices.censored import n_censored
 from mixfit.tables.table import Table
 
@@ -112,14 +112,16 @@ def _response(fit: Fit, re_form: ReForm, rng: np.random.Generator) -> _Response:
     family = fit.model.family if is_generalized(fit) else None
     # Of ordered categories the mean of their numbers.
     asked = {"what": "mean"} if family is not None and family.kind == "ordinal" else {}
-    y, expected = fit.model.design.y, np.asarray(fit.predict(re_form=re_form, **asked), dtype=float)
+    y, expected = fit.model.observations.y, np.asarray(fit.predict(re_form=re_form, **asked), dtype=float)
     whole = family is not None and family.support.whole
     trials = np.ones(len(y))
     if family is not None and family.kind == "proportion" and fit.model.design.weights is not None:
         trials = fit.model.design.weights
 
     def draw(m: int) -> Array:
-        simulated = draw_responses(fit, draw_predictors(fit, m, re_form, rng), rng, held=re_form is None)
+        if is_nonlinear(fit):
+            return fit.simulate(m, seed=rng, re_form=re_form).to_numpy()
+        simulated = draw_rows(fit, m, re_form, rng)
         return np.round(simulated * trials[:, None]) if whole else simulated
 
     # Zeros of other than whole responses have a probability of their own where the family or zi= gives them one.
@@ -179,7 +181,7 @@ def quantile_residuals(
     """
     rng = np.random.default_rng(seed)
     values = _places(fit, n, re_form, rng)[1].residuals(rng)
-    return pd.Series(values, index=fit.model.design.index)
+    return pd.Series(values, index=fit.model.observations.index)
 
 
 def residual_tests(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -36,13 +35,10 @@ __all__ = [
     "Refitter",
     "batch_singular",
     "mapped",
-    "progress_bar",
     "simulated_blocks",
     "statistic_values",
 ]
 
-# Seconds that a computation runs before a bar appears.
-_PATIENCE = 2.0
 # Refits that a process does before it reports.
 _TASK = 20
 # Tasks that every process gets between two reports.
@@ -170,22 +166,6 @@ def simulated_blocks(fit: Fit, n: int, rng: np.random.Generator, re_form: ReForm
     refuse_censored(fit.model.design, "refits of simulated responses")
     for first in range(0, n, block):
         yield fit.simulate(min(block, n - first), seed=rng, re_form=re_form).to_numpy()
-
-
-def progress_bar(n: int, *, progress: bool, unit: str = "refit") -> Any:
-    """Open a bar that shows itself to those who have waited for a while."""
-    if not progress:
-        # tqdm.auto warns in notebooks without ipywidgets, which concerns nobody who wants no bar.
-        from tqdm.std import tqdm as no_bar
-
-        return no_bar(disable=True)
-    from tqdm.std import TqdmWarning
-
-    with warnings.catch_warnings():
-        # That a notebook lacks widgets is no trouble: the bar is text there.
-        warnings.simplefilter("ignore", TqdmWarning)
-        from tqdm.auto import tqdm
-    return tqdm(total=n, delay=_PATIENCE, unit=unit)
 
 
 def _refit_each(

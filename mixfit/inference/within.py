@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.errors import FitError
-from mixfit.fitted.protocols import is_generalized
+from mixfit.fitted.protocols import is_generalized, is_nonlinear
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +86,8 @@ def pooling(fit: Fit, group: str) -> Pooling:
     >>> p.within.loc["308"].round(2).tolist(), p.pooled.loc["308"].round(2).tolist()
     ([244.19, 21.76], [253.66, 19.67])
     """
+    if is_nonlinear(fit):
+        raise FitError("A curve has no least-squares fit to every group by itself: see plot.fitted_lines().")
     terms = [term for term in fit.model.design.random if term.grouping.name == group]
     if not terms:
         raise FitError(f"The model has no grouping factor {group!r}; it has {', '.join(map(repr, fit.ranef()))}.")

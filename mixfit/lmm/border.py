@@ -12,6 +12,7 @@ of iterative refinement (Bjorck 1996, Numerical Methods for Least Squares Proble
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Halves = tuple[dict[int, Array], Array]
 
-__all__ = ["Border", "eliminate", "inner_products"]
+__all__ = ["Border", "eliminate", "inner_products", "loss"]
 
 # What is left of a square by the difference before its digits are asked of the rows: eight of sixteen are then gone.
 _CANCELLED = 1e-7
@@ -54,9 +55,10 @@ class Border:
     schur: Array
     from_rows: bool
 
-    def loss(self, corner: float, left: float) -> float:
-        """By how much rounding is above that of the size of `left`, what G leaves of a square `corner`."""
-        return float(np.sqrt(corner / left)) if self.from_rows else corner / left
+
+def loss(corner: float, left: float, *, from_rows: bool) -> float:
+    """By how much rounding is above that of the size of `left`, what G leaves of a square `corner`."""
+    return math.sqrt(corner / left) if from_rows else corner / left
 
 
 def inner_products(blocks: Sequence[Array]) -> Array:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit import progress
+from mixfit import log
 from mixfit.covariance.steps import move
 from mixfit.errors import FitError
 from mixfit.factor.iterative_trailing import IterativeBlock, IterativeFactor
@@ -91,7 +91,7 @@ def root_of_gradient(problem: Problem, start: Sequence[Array], *, reml: bool) ->
     for _ in range(_MAX_ITERATIONS):
         n_evaluations += 1
         found = evaluate(problem, points, reml=reml)
-        progress.evaluated(found.value, n_evaluations)
+        log.evaluated(found.value, n_evaluations)
         local = differentiate(found)
         step, decrease = newton_step(local.information, local.gradient)
         error = _sampling_error(found, local)

@@ -23,7 +23,7 @@ from mixfit.covariance.directions import regular_columns
 from mixfit.covariance.steps import relative_factors
 from mixfit.errors import FitError
 from mixfit.factor.factor import factorize
-from mixfit.lmm.border import eliminate
+from mixfit.lmm.border import eliminate, loss
 from mixfit.lmm.given import given_scale
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.factor.factor import Factor
+    from mixfit.lmm.border import Border
+    from mixfit.lmm.one_factor import Swept
     from mixfit.lmm.problem import Problem
 
     Array = NDArray[np.float64]
@@ -57,9 +59,10 @@ class Evaluation:
         Of the terms' structures; see :mod:`mixfit.covariance.structure`.
     templates : tuple of ndarray
         Relative factors of the terms.
-    factor : Factor
-    forward : tuple
-        L^{-1} Lambda'Z'[X y].
+    swept : Swept, or None
+        What it was made of in a small problem with one grouping factor.
+    made : tuple of Factor and Border, or None
+        What it was made of in others.
     fixed_root : ndarray, shape (p, p)
         Lower Cholesky factor of G_XX = X'V^{-1}X.
     beta : ndarray, shape (p,)
@@ -78,14 +81,28 @@ class Evaluation:
     reml: bool
     points: tuple[Array, ...]
     templates: tuple[Array, ...]
-    factor: Factor
-    forward: tuple[dict[int, Array], Array]
+    swept: Swept | None
+    made: tuple[Factor, Border] | None
     fixed_root: Array
     beta: Array
     residual: float
     value: float
     resolution: float
     scale: float
+
+    @cached_property
+    def _made(self) -> tuple[Factor, Border]:
+        return _eliminated(self.problem, self.templates) if self.made is None else self.made
+
+    @property
+    def factor(self) -> Factor:
+        """The Cholesky factor of A."""
+        return self._made[0]
+
+    @property
+    def forward(self) -> tuple[dict[int, Array], Array]:
+        """L^{-1} Lambda'Z'[X y]."""
+        return self._made[1].forward
 
     @cached_property
     def contrast(self) -> Array:
@@ -116,46 +133,71 @@ def evaluate(problem: Problem, points: Sequence[Array], *, reml: bool, scale: fl
     if scale is None and problem.has_given:
         scale = given_scale(problem.terms, problem.lengths, points, problem.log_scale)
     templates = relative_factors(problem.terms, points)
-    gram, p = problem.gram, problem.p
-    factor = factorize(gram, problem.plan, problem.factor_templates(templates))
-    border = eliminate(factor)
-    schur = border.schur
+    if scale is None and problem.one_factor is not None:
+        swept = problem.one_factor.at(problem.factor_templates(templates)[0])
+        if swept is not None:
+            return _profiled(problem, reml, points, templates, swept, None)
+    return _profiled(problem, reml, points, templates, None, _eliminated(problem, templates), scale)
+
+
+def _eliminated(problem: Problem, templates: Sequence[Array]) -> tuple[Factor, Border]:
+    factor = factorize(problem.gram, problem.plan, problem.factor_templates(templates))
+    return factor, eliminate(factor)
+
+
+def _profiled(
+    problem: Problem,
+    reml: bool,
+    points: Sequence[Array],
+    templates: tuple[Array, ...],
+    swept: Swept | None,
+    made: tuple[Factor, Border] | None,
+    scale: float | None = None,
+) -> Evaluation:
+    """The criterion from G and log|A|, however these were found."""
+    p = problem.p
+    from_rows = False
+    if swept is not None:
+        schur, logdet, lost = swept.schur, swept.logdet, swept.strength
+    else:
+        assert made is not None
+        factor, border = made
+        schur, logdet, from_rows = border.schur, factor.logdet, border.from_rows
+        lost = _overlap(factor, problem, templates) + sum(
+            term.structure.cancellation(t, squares) * problem.gram.n_levels[term.factor]
+            for term, t, squares in zip(problem.terms, templates, problem.squares, strict=True)
+        )
     root, half = _fixed_root(schur, p)
     beta = dtrsv(root, half, lower=1, trans=1) if p else half
-    schur_scale = float(gram.corner[p, p])
+    schur_scale = float(problem.gram.corner[p, p])
     # Rounding can leave a residual of nothing: keep the logarithm finite and the resolution honest.
-    least = _ROUNDING**2 if border.from_rows else _ROUNDING
+    least = _ROUNDING**2 if from_rows else _ROUNDING
     residual = max(float(schur[p, p] - half @ half), least * schur_scale)
     nu = problem.degrees(reml=reml)
     found = residual / nu if scale is None else scale
     value = (
-        factor.logdet
+        logdet
         - problem.log_weights
         + residual / found
         + nu * (math.log(2.0 * math.pi * found) + 2.0 * problem.log_scale)
     )
+    lost += nu * loss(schur_scale, residual, from_rows=from_rows)
     if reml:
-        value += 2.0 * float(np.log(root.diagonal()).sum()) + problem.log_x
-    lost = sum(
-        term.structure.cancellation(t, squares) * gram.n_levels[term.factor]
-        for term, t, squares in zip(problem.terms, templates, problem.squares, strict=True)
-    )
-    lost += nu * border.loss(schur_scale, residual) + _overlap(factor, problem, templates)
-    if reml:
-        lost += sum(border.loss(1.0, pivot**2) for pivot in root.diagonal().tolist())
-    resolution = _ROUNDING * (abs(value) + lost)
+        pivots = root.diagonal().tolist()
+        value += 2.0 * sum(map(math.log, pivots)) + problem.log_x
+        lost += sum(loss(1.0, pivot**2, from_rows=from_rows) for pivot in pivots)
     return Evaluation(
         problem,
         reml,
         tuple(points),
         templates,
-        factor,
-        border.forward,
+        swept,
+        made,
         root,
         beta,
         residual,
         float(value),
-        float(resolution),
+        float(_ROUNDING * (abs(value) + lost)),
         float(found),
     )
 

@@ -18,6 +18,7 @@ V^{-1}-products of the w_a, over sigma^2.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,11 +30,14 @@ from mixfit.lmm.given import given_direction, tied_information, tied_slope
 from mixfit.lmm.scores import direction_products, loaded_products, residual_forward
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from mixfit.covariance.directions import Direction
     from mixfit.factor.posterior import Posterior
     from mixfit.lmm.criterion import Evaluation
+    from mixfit.lmm.one_factor import Swept
 
     Array = NDArray[np.float64]
 
@@ -68,10 +72,8 @@ class Derivatives:
         Average information in the same coordinates.
     information : ndarray, shape (m, m)
         The same with the curvature of Sigma = T T' beside a boundary.
-    modes : list of ndarray, shape (k_i, 1, q_i)
-        u of every factor.
-    modes_x : list of ndarray, shape (k_i, p, q_i)
-        u_X of every factor, X in the metric of G_XX; empty but for REML.
+    every_mode : callable
+        u of every factor, (k_i, 1 or 1 + p, q_i): see `modes` and `modes_x`.
     scores : dict of int to ndarray, shape (k_t, 1 or 1 + p, q_t)
         s, and for REML s_X beside it, of the terms with a singular template.
     """
@@ -84,13 +86,53 @@ class Derivatives:
     gradient: Array
     average: Array
     information: Array
-    modes: list[Array]
-    modes_x: list[Array]
+    every_mode: Callable[[], list[Array]]
     scores: dict[int, Array]
+
+    @cached_property
+    def modes(self) -> list[Array]:
+        """u of every factor, (k_i, 1, q_i)."""
+        return [u[:, :1] for u in self.every_mode()]
+
+    @cached_property
+    def modes_x(self) -> list[Array]:
+        """u_X of every factor, (k_i, p, q_i), X in the metric of G_XX; of no columns but for REML."""
+        return [u[:, 1:] for u in self.every_mode()]
 
 
 def differentiate(at: Evaluation) -> Derivatives:
     """Exact gradient and average information of the criterion at a profile."""
+    return _by_level(at) if at.swept is None else _in_one(at, at.swept)
+
+
+def _in_one(at: Evaluation, swept: Swept) -> Derivatives:
+    """The same from the sums of a small problem, at templates whose columns all have variance."""
+    problem = at.problem
+    found = swept.slopes(_every_column(at), at.residual, at.scale, reml=at.reml)
+    share = share_of(found.quadratic, found.known)
+    directions = free_directions(problem.terms, at.points, problem.seen)
+    one = swept.problem
+    return Derivatives(
+        tuple(found.relative[t.columns, t.columns] for t in problem.terms),
+        {},
+        tuple(found.inverse_share[t.columns] for t in problem.terms),
+        tuple(share[t.columns] for t in problem.terms),
+        tuple(directions),
+        2.0 * found.relative[one.row, one.column],
+        found.information,
+        found.information,
+        partial(_modes_of, at),
+        {},
+    )
+
+
+def _modes_of(at: Evaluation) -> list[Array]:
+    columns, (own, trailing) = _residual_columns(at), at.forward
+    return at.factor.backward({i: np.matmul(columns, y) for i, y in own.items()}, trailing @ columns.T)[0]
+
+
+def _by_level(at: Evaluation) -> Derivatives:
+    """The same from the factor."""
     problem = at.problem
     columns = _residual_columns(at)
     own, trailing = at.forward
@@ -124,27 +166,33 @@ def differentiate(at: Evaluation) -> Derivatives:
         gradient,
         average,
         average + _boundary_curvature(directions, absolute) if absolute else average,
-        u_y,
-        [x[:, 1:] for x in u] if len(columns) > 1 else [],
+        lambda: u,
         scores,
     )
 
 
 def share_of(part: Array, whole: Array) -> Array:
     """part / whole, NaN where there is no whole."""
+    if all(x > 0.0 for x in whole.tolist()):
+        return np.asarray(part / whole)
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0.0)
 
 
 def modes(at: Evaluation) -> list[Array]:
     """Conditional modes b of every factor, (k_i, 1, q_i), in units of the residual length."""
+    if at.swept is not None:
+        return [at.swept.effects(at.contrast[0], at.problem.gram.border[0])[:, None]]
     return at.factor.backward(*residual_forward(at))[1]
 
 
 def _residual_columns(at: Evaluation) -> Array:
     """Combinations of [X y], as rows: y - X beta and, for REML, the columns of X in the metric of G_XX."""
+    return _every_column(at) if at.reml else at.contrast
+
+
+def _every_column(at: Evaluation) -> Array:
+    """y - X beta, and the columns of X in the metric of G_XX, as rows (1 + p, p + 1)."""
     p = at.problem.p
-    if not (at.reml and p):
-        return at.contrast
     columns = np.zeros((p + 1, p + 1))
     columns[0, :p], columns[0, p] = -at.beta, 1.0
     columns[1:, :p] = at.fixed_inverse

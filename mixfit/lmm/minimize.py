@@ -6,6 +6,7 @@ The cheap curvature is the average information, the exact second derivatives are
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ from mixfit.lmm.hessian import exact_hessian
 from mixfit.optimize import descent
 from mixfit.optimize.bounds import LONGEST_STEP
 from mixfit.optimize.certificate import TOLERANCE
-from mixfit.optimize.criterion import Local, Price
+from mixfit.optimize.criterion import Price
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from mixfit.lmm.derivatives import Derivatives
     from mixfit.lmm.problem import Problem
     from mixfit.optimize.certificate import BoundaryParameter, Certificate
+    from mixfit.optimize.steps import Pivots
 
     Array = NDArray[np.float64]
 
@@ -55,10 +57,29 @@ class LinearMinimum:
 
 
 @dataclass(frozen=True, eq=False)
-class LinearLocal(Local):
-    """The criterion beside a profile, with the derivatives that it is made of."""
+class LinearLocal:
+    """The criterion beside a profile, with the derivatives that it is made of; see `mixfit.optimize.criterion`."""
 
     derivatives: Derivatives
+    pivots: Pivots
+    longest: Array
+    exits: tuple[BoundaryParameter, ...]
+    endless: tuple[int, ...] = ()
+
+    @property
+    def gradient(self) -> Array:
+        """Along the derivatives' directions, (m,)."""
+        return self.derivatives.gradient
+
+    @property
+    def curvature(self) -> Array:
+        """The average information, (m, m)."""
+        return self.derivatives.information
+
+    @cached_property
+    def unit(self) -> Array:
+        """That of each direction, (m,)."""
+        return units(self.derivatives.directions)
 
 
 class LinearCriterion:
@@ -93,13 +114,10 @@ class LinearCriterion:
         derivatives = differentiate(found)
         directions = derivatives.directions
         return LinearLocal(
-            gradient=derivatives.gradient,
-            curvature=derivatives.information,
+            derivatives=derivatives,
             pivots=pivots(directions, derivatives.quadratic_share, derivatives.inverse_share),
             longest=np.full(len(directions), LONGEST_STEP),
-            unit=units(directions),
             exits=self._exits(found, derivatives),
-            derivatives=derivatives,
         )
 
     def _exits(self, found: Evaluation, derivatives: Derivatives) -> tuple[BoundaryParameter, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from mixfit.brief import brief
 from mixfit.covariance.term import factor_templates
+from mixfit.lmm.one_factor import one_factor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mixfit.covariance.term import Term
     from mixfit.factor.plan import Plan
     from mixfit.gram.products import Gram
+    from mixfit.lmm.one_factor import OneFactor
 
     Array = NDArray[np.float64]
 
@@ -74,6 +76,11 @@ class Problem:
         """Mean z'z of a level, by column of each term."""
         means = [np.einsum("aaq->a", d) / d.shape[2] for d in self.gram.diagonal]
         return tuple(means[t.factor][t.columns] for t in self.terms)
+
+    @cached_property
+    def one_factor(self) -> OneFactor | None:
+        """The sums that the criterion is made of, where there is one grouping factor and little of it."""
+        return one_factor(self.gram, self.plan, self.terms)
 
     def degrees(self, *, reml: bool) -> int:
         """n for maximum likelihood, n - p for REML."""

@@ -178,7 +178,7 @@ def _like_levels(squares: Array) -> float:
     if not seen.any():
         return np.inf
     root = vectors[:, seen] / np.sqrt(values[seen])
-    relative = np.einsum("ac,abq,bd->cdq", root, squares, root, optimize=True)
+    relative = root.T @ squares.transpose(2, 0, 1) @ root
     return float(np.count_nonzero(seen) / np.vdot(relative, relative))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -37,6 +37,7 @@ from mixfit.matrices.reader import FittedReader, PredictorReader, RandomReader, 
 from mixfit.matrices.residual import RESIDUAL, check_places, has_blocks
 from mixfit.matrices.response_steps import transformation_of
 from mixfit.matrices.saturation import check_saturation
+from mixfit.matrices.shared import share_terms
 from mixfit.matrices.types import MEAN, Design, Grouping, Predictor, RandomDesign
 from mixfit.matrices.variables import Variables
 from mixfit.matrices.vectors import argument_vector, check_weights, read_binomial, read_response, sum_offsets
@@ -175,6 +176,9 @@ def build(
         at = parts.stop
     if check:
         _check(predictors, residual=residual)
+    if any(term.shared is not None for given in formulas.values() for term in given.random):
+        terms = [plan.formula.random for plan in planned]
+        predictors, readers = share_terms(predictors, readers, terms, used.__getitem__)
     needed = {name for given in formulas.values() for name in given.variables}
     needed |= {name for plan in planned for name in _names_in(plan.expressions, used)}
     variables = _variables(planned, columns)
@@ -352,7 +356,9 @@ def _random_terms(
         given = GivenColumns(
             term.text, part.names, Z, term.options, context.__getitem__, labels, of_residuals=plan.name == RESIDUAL
         )
-        structure, recoding = read_structure(term.structure, given)
+        # Of a term that shares its covariance the structure is that of all columns.
+        alone = (term.structure, given) if term.shared is None else ("us", replace(given, options=()))
+        structure, recoding = read_structure(*alone)
         if isinstance(recoding, Across):
             one, columns, levels, across = spread(grouping, reader, recoding, Z)
             random.append(RandomDesign(one, recoding.names, columns, structure, term.text, levels))

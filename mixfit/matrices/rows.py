@@ -67,6 +67,7 @@ def _subset_terms(random: Sequence[RandomDesign], keep: NDArray[np.bool_]) -> tu
             grouping=groupings[id(term.grouping)],
             Z=term.Z[keep],
             spread=None if term.spread is None else _subset_spread(term.spread, keep),
+            shared=None if term.shared is None else replace(term.shared, whole=term.shared.whole[keep]),
         )
         for term in random
     )

@@ -11,6 +11,7 @@ import numpy as np
 from mixfit.brief import brief
 from mixfit.errors import DesignError
 from mixfit.matrices.new_rows import MEAN
+from mixfit.matrices.random_terms import Grouping, RandomDesign, SpreadLevels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.arguments import Solver
-    from mixfit.covariance.structure import Structure
     from mixfit.families.links import Link
     from mixfit.matrices.excluded import Excluded
     from mixfit.matrices.new_rows import DesignReader
@@ -37,122 +37,6 @@ __all__ = [
     "SpreadLevels",
     "TermCoding",
 ]
-
-
-@dataclass(frozen=True, eq=False)
-class Grouping:
-    """A grouping factor as the rows show it.
-
-    Attributes
-    ----------
-    name : str
-        ``"Subject"`` or, for an interaction, ``"batch:cask"``.
-    codes : ndarray of intp, shape (n,)
-        The level of each row, ``0 <= codes < n_levels``; every level occurs.
-    levels : pandas.Index, shape (n_levels,)
-        Labels in the order of the codes: category order for categoricals, sorted otherwise;
-        an interaction's labels are joined by ``":"``, its last part varying fastest.
-
-    Examples
-    --------
-    >>> import mixfit
-    >>> model = mixfit.mixed("strength ~ 1 + (1 | batch/cask)", mixfit.datasets.load("pastes"))
-    >>> casks = model.groups["batch:cask"]
-    >>> casks.n_levels, casks.levels[:2].tolist(), casks.codes[:3].tolist()
-    (30, ['A:a', 'A:b'], [0, 0, 1])
-    """
-
-    name: str
-    codes: NDArray[np.intp]
-    levels: pd.Index
-
-    __repr__ = brief
-
-    @property
-    def n_levels(self) -> int:
-        """Number of observed levels."""
-        return len(self.levels)
-
-
-@dataclass(frozen=True, eq=False)
-class SpreadLevels:
-    """The levels that the columns of a term stand for, where their covariance is known.
-
-    Attributes
-    ----------
-    grouping : Grouping
-        With all levels of the known covariance, those that no row has included.
-    column : str
-        What is written left of the bar: ``"Intercept"``.
-    """
-
-    grouping: Grouping
-    column: str
-
-
-@dataclass(frozen=True, eq=False)
-class RandomDesign:
-    """One random-effects term ``(columns | grouping)``.
-
-    Attributes
-    ----------
-    grouping : Grouping
-        Terms of one grouping factor share the same object.
-    columns : tuple of str, length k
-        Names of the columns left of the bar, as formulaic names them.
-    Z : ndarray of float, shape (n, k)
-        The dense columns left of the bar; row i of the sparse Z holds ``Z[i]`` in the block of
-        level ``codes[i]``.
-    structure : Structure
-        Of the covariance of the columns' effects: unstructured (``|``), independent (``||``), or as named.
-    text : str
-        The term as it was written, for messages and printing.
-    spread : SpreadLevels, or None
-        Where the grouping factor's levels are the columns, of one level that all rows are in.
-
-    Examples
-    --------
-    >>> import mixfit
-    >>> sleep = mixfit.datasets.load("sleepstudy")
-    >>> (term,) = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).design.random
-    >>> term.text, term.columns, term.structure, term.Z.shape
-    ('(Days | Subject)', ('Intercept', 'Days'), Unstructured(k=2), (180, 2))
-    """
-
-    grouping: Grouping
-    columns: tuple[str, ...]
-    Z: NDArray[np.float64]
-    structure: Structure
-    text: str
-    spread: SpreadLevels | None = None
-
-    @property
-    def written(self) -> Grouping:
-        """The grouping factor right of the bar, whose levels may be the columns."""
-        return self.grouping if self.spread is None else self.spread.grouping
-
-    @property
-    def n_groups(self) -> int:
-        """Levels that are effects of interest: not the inner nodes of a tree."""
-        known = self.structure.relationship
-        return self.written.n_levels if known is None else len(known.labels)
-
-    @property
-    def mean_squares(self) -> NDArray[np.float64]:
-        """Of the columns over all rows, shape (k,)."""
-        return np.asarray(np.einsum("nk,nk->k", self.Z, self.Z) / len(self.Z))
-
-    @property
-    def level_products(self) -> NDArray[np.float64]:
-        """Z_j'Z_j of every level, shape (q, k, k)."""
-        k, codes, q = self.Z.shape[1], self.grouping.codes, self.grouping.n_levels
-        out = np.empty((q, k, k))
-        for i in range(k):
-            for j in range(i + 1):
-                out[:, i, j] = out[:, j, i] = np.bincount(codes, self.Z[:, i] * self.Z[:, j], q)
-        return out
-
-    __repr__ = brief
 
 
 @dataclass(frozen=True, eq=False)

@@ -93,6 +93,11 @@ class MixedModel(Helped):
         return self.design.y
 
     @property
+    def observations(self) -> Design:
+        """The rows of the data as they were observed: the design, where that has a row for each."""
+        return self.design
+
+    @property
     def kept(self) -> NDArray[np.intp]:
         """Columns of ``design.X`` that are not aliased."""
         return self._kept

@@ -14,11 +14,12 @@ from mixfit.errors import ArgumentError, FitError, MixfitError
 from mixfit.fitted import singular as singularity
 from mixfit.helped import helped
 from mixfit.inference.profiles.parameters import parameter_array, parameter_names, parameter_values
-from mixfit.inference.refit import mapped, progress_bar
+from mixfit.inference.refit import mapped
 from mixfit.lmm.batch.estimate import Batch
 from mixfit.model.linear import LinearMixedModel
 from mixfit.model.many_sources import read_groups, read_responses
 from mixfit.model.mixed import mixed
+from mixfit.progress import progress_bar
 from mixfit.results.many import ManyFits
 
 if TYPE_CHECKING:

@@ -47,6 +47,7 @@ def mixed(
     na_action: Literal["drop", "raise", "exclude"] = "drop",
     context: Mapping[str, Any] | None = None,
     chunk_rows: int | None = None,
+    progress: bool = True,
     solver: Solver = "auto",
 ) -> LinearMixedModel | ResidualMixedModel | GeneralizedMixedModel:
     """A mixed-effects model from a formula and a data frame, or from rows in batches.
@@ -65,8 +66,8 @@ def mixed(
         Or a source of rows that need not fit in memory, for linear models, and for binomial and Poisson models with
         few distinct rows: a path, a glob or a list of paths of
         Parquet, CSV or Arrow IPC files; a ``pyarrow.dataset``, an open ``ParquetFile``, a ``RecordBatchReader``; a
-        Polars ``LazyFrame``; a DuckDB relation; a Dask data frame. Estimates are those of the same rows in memory;
-        what needs rows, such as residuals, raises `RowsError`.
+        Polars ``LazyFrame``; a DuckDB relation; an Ibis table of any backend; a Dask or Spark data frame. Estimates are
+        those of the same rows in memory; what needs rows, such as residuals, raises `RowsError`.
     family : str or family instance, optional
         ``"binomial"``, ``"binomial(probit)"``, ``"poisson"``, ``"gamma(log)"``, ``"nbinom2"``, ..., or a
         statsmodels family. None and the Gaussian family with its identity link give a linear mixed model.
@@ -107,6 +108,8 @@ def mixed(
         Names that the formula's expressions may use besides the columns.
     chunk_rows : int, optional
         Of a source: the most rows that are in memory at a time, 131,072 by default. A frame in memory stays as it is.
+    progress : bool
+        Of a source: show a bar of rows and bytes for every pass that takes more than two seconds.
     solver : {"auto", "dense", "sparse", "iterative"}
         How the factor of crossed effects is held: as one dense matrix, or as a sparse one, which knows parts that do
         not meet (teachers and pupils of separate schools) and levels that meet few others; by default as costs less,
@@ -147,7 +150,19 @@ def mixed(
             "sigma": sigma,
             "fixed": fixed,
         }
-        return streamed(formula, source, weights, offset, na_action, context, chunk_rows, others, solver, family)
+        return streamed(
+            formula,
+            source,
+            weights,
+            offset,
+            na_action,
+            context,
+            chunk_rows,
+            others,
+            solver,
+            family,
+            progress=progress,
+        )
     if sigma is not None:
         family, weights = _known_residuals(sigma, family, weights, residual, dispersion, zi)
     structured = residual is not None or dispersion is not None

@@ -152,6 +152,8 @@ def _deviations(design: Design) -> dict[str, int]:
     out, t = {}, 0
     for predictor in design.predictors:
         for term in predictor.random:
+            if not term.is_first:
+                continue
             if term.structure.n_parameters == 1 and len(term.columns) == 1:
                 column = "(Intercept)" if term.columns[0] == "Intercept" else term.columns[0]
                 name = f"sd({column}|{term.grouping.name})"

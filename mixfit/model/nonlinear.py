@@ -1,37 +1,37 @@
-"""Nonlinear mixed models: a curve whose parameters have fixed and random effects.
-
-The parameters' linear predictors are read from a stack of the rows, as ``nlmer`` reads them: a block for every
-parameter of the curve, in which the column of its name is one and those of the others are zero.
-"""
+"""Nonlinear mixed models: a curve whose parameters have fixed and random effects."""
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
-from scipy.optimize import least_squares
 
 from mixfit.arguments import check_flag
 from mixfit.curves.mean import CurveExpression, self_starting
-from mixfit.curves.selfstart import curve_start
-from mixfit.errors import ArgumentError, DataError, DesignError, FitError, FormulaError
+from mixfit.errors import DataError, DesignError, FitError
 from mixfit.formula import parse
 from mixfit.formula.nonlinear import fixed_terms, parse_nonlinear
+from mixfit.glmm.nodes import check_rule
 from mixfit.gram.basis import fixed_basis
 from mixfit.gram.residual import ResidualStage
 from mixfit.helped import helped
 from mixfit.lmm.assemble import random_rows
+from mixfit.log import finished
 from mixfit.matrices.across import refuse_given, refuse_related
 from mixfit.matrices.build import build
 from mixfit.matrices.columns import Columns
+from mixfit.matrices.rows import subset
 from mixfit.model.base import MixedModel
 from mixfit.model.call import remembered
+from mixfit.model.curve_starts import check_finite, coefficient_start
+from mixfit.model.stack import Stack, check_parameters, complete_rows
+from mixfit.nlmm.conditional import conditional_covariance, place_of, working_model_at
 from mixfit.nlmm.estimate import estimate
+from mixfit.nlmm.laplace import Laplace
 from mixfit.nlmm.problem import make_problem
-from mixfit.progress import finished
+from mixfit.nlmm.quadrature import Quadrature
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,40 +40,15 @@ if TYPE_CHECKING:
 
     from mixfit.curves.mean import BoundCurve
     from mixfit.factor.plan import Plan
+    from mixfit.lmm.surface import Surface
+    from mixfit.lmm.working import WorkingModel
     from mixfit.matrices.types import Design
+    from mixfit.nlmm.estimate import NonlinearEstimate
     from mixfit.results.nonlinear import NonlinearResults
 
     Array = NDArray[np.float64]
 
 __all__ = ["NonlinearMixedModel", "nonlinear"]
-
-
-@dataclass(frozen=True, eq=False)
-class _Stack:
-    """How rows become a stack: the columns that the predictors look up, and the curve."""
-
-    expression: CurveExpression
-    needed: tuple[str, ...]
-
-    def frame(self, columns: Columns, keep: NDArray[np.bool_] | None = None) -> pd.DataFrame:
-        """Blocks of the rows, one a parameter, with the parameters' indicators."""
-        rows = pd.DataFrame({name: columns.labelled(name) for name in self.needed if name in columns})
-        rows.index = columns.index
-        if keep is not None:
-            rows = rows[keep]
-        parameters = self.expression.parameters
-        blocks = [rows.assign(**{q: float(q == p) for q in parameters}) for p in parameters]
-        return pd.concat(blocks)
-
-    def curve(self, columns: Columns, keep: NDArray[np.bool_] | None = None) -> BoundCurve:
-        """The curve at the rows' covariates."""
-        values = {}
-        for name in self.expression.covariates:
-            if columns.kind(name) != "number":
-                raise DataError(f"The curve's covariate {name!r} is not numeric.")
-            x = columns.labelled(name).to_numpy(dtype=float, na_value=np.nan)
-            values[name] = x if keep is None else x[keep]
-        return self.expression.at(values)
 
 
 @remembered
@@ -136,7 +111,7 @@ def nonlinear(
     columns = Columns(data)
     known = self_starting(parsed.curve)
     parameters = tuple(start) if start is not None else known[2] if known is not None else ()
-    _check_parameters(parsed.curve, parsed.names, parameters, columns, known is not None)
+    check_parameters(parsed.curve, parsed.names, parameters, columns, known is not None)
     named = {name: value for name, value in (context or {}).items() if name not in columns}
     covariates = tuple(name for name in parsed.names if name not in parameters and name in columns)
     expression = CurveExpression(parsed.curve, covariates, parameters, named)
@@ -144,16 +119,18 @@ def nonlinear(
     stacked = parse(f"{parsed.response} ~ 0 + {terms} + {' + '.join(parsed.random)}")
     needed = tuple(dict.fromkeys(name for name in stacked.variables if name in columns and name not in parameters))
     extra = (weights,) if isinstance(weights, str) and weights in columns else ()
-    stack = _Stack(expression, (*needed, *(name for name in extra if name not in needed)))
-    keep = _complete(columns, (*stack.needed, *covariates), na_action)
+    stack = Stack(expression, (*needed, *(name for name in extra if name not in needed)))
+    keep = complete_rows(columns, (*stack.needed, *covariates), na_action)
     rows = None if weights is None or isinstance(weights, str) else np.asarray(weights, dtype=float)
     prior = weights if rows is None else np.tile(rows if keep is None else rows[keep], len(parameters))
     design = build(stacked, stack.frame(columns, keep), prior, None, "raise", named)
     if len(design.y) != len(parameters) * (columns.n_rows if keep is None else int(keep.sum())):
         raise DataError("Rows of weight zero: leave them out of the data of a nonlinear model.")
     n_dropped = 0 if keep is None else int((~keep).sum())
-    model = NonlinearMixedModel(formula, replace(design, n_dropped=n_dropped), stack, stack.curve(columns, keep))
-    model.start = _start_values(model, start, known)
+    frame = {name: column if keep is None else column[keep] for name, column in stack.columns(columns).items()}
+    design = replace(design, n_dropped=n_dropped, frame=frame)
+    model = NonlinearMixedModel(formula, design, stack, stack.curve(columns, keep))
+    model.start = coefficient_start(model.curve, model.endog, model.exog_names, start, known)
     return model
 
 
@@ -164,7 +141,7 @@ class NonlinearMixedModel(MixedModel):
     ----------
     formula : str
     design : Design
-        Of the stack: a block of the rows for every parameter of the curve.
+        Of the stack: a block of the rows for every parameter of the curve. Its frame is that of the rows themselves.
     stack
         How new rows become a stack.
     curve : BoundCurve
@@ -173,7 +150,7 @@ class NonlinearMixedModel(MixedModel):
 
     start: Array
 
-    def __init__(self, formula: str, design: Design, stack: _Stack, curve: BoundCurve) -> None:
+    def __init__(self, formula: str, design: Design, stack: Stack, curve: BoundCurve) -> None:
         refuse_related(design.random, "a nonlinear model")
         refuse_given(design.random, "a nonlinear model")
         basis = fixed_basis(np.ascontiguousarray(design.X.T))
@@ -201,18 +178,41 @@ class NonlinearMixedModel(MixedModel):
         """Response, shape (n,)."""
         return self._problem.y
 
+    @property
+    def observations(self) -> Design:
+        """The rows of the data, without columns of X; Z is that of all parameters of the curve together."""
+        design, n, size = self.design, len(self.endog), len(self.parameters)
+        groupings = {id(t.grouping): replace(t.grouping, codes=t.grouping.codes[:n]) for t in design.random}
+        random = tuple(
+            replace(t, grouping=groupings[id(t.grouping)], Z=t.Z.reshape(size, n, -1).sum(axis=0))
+            for t in design.random
+        )
+        return replace(
+            design,
+            y=self.endog,
+            X=np.empty((n, 0)),
+            exog_names=(),
+            random=random,
+            weights=None if design.weights is None else design.weights[:n],
+            index=design.index[:n],
+            fixed=None,
+            variables=None,
+        )
+
     def fit(
         self, *, n_agq: int = 1, method: Literal["laplace", "lb"] = "laplace", reml: bool = False
     ) -> NonlinearResults:
-        """Estimate by maximum likelihood in the Laplace approximation, or by Lindstrom and Bates' algorithm.
+        """Estimate by maximum likelihood, or by Lindstrom and Bates' algorithm.
 
         Parameters
         ----------
         n_agq : int
-            1, the Laplace approximation.
+            Points of adaptive Gauss-Hermite quadrature, for models of one grouping factor; 1 is the Laplace
+            approximation.
         method : {"laplace", "lb"}
-            ``"lb"`` is the alternating algorithm of nlme (Lindstrom & Bates 1990): the likelihood of the linear
-            model beside the estimates, for comparison.
+            ``"laplace"`` maximizes the likelihood, its integral approximated as `n_agq` says; ``"lb"`` is the
+            alternating algorithm of nlme (Lindstrom & Bates 1990), whose likelihood is that of the linear model beside
+            the estimates, for comparison.
         reml : bool
             Of ``"lb"`` only.
 
@@ -228,14 +228,20 @@ class NonlinearMixedModel(MixedModel):
         from mixfit.results.nonlinear import NonlinearResults
 
         check_flag("reml", reml)
-        if n_agq != 1:
-            raise FitError(f"A nonlinear model is fitted by the Laplace approximation, n_agq=1, not {n_agq!r}.")
+        if n_agq != int(n_agq) or n_agq < 1:
+            raise FitError(f"n_agq is a positive whole number of quadrature points, not {n_agq!r}.")
         if method not in ("laplace", "lb"):
             raise FitError(f"method is 'laplace' or 'lb', not {method!r}.")
+        if n_agq > 1:
+            if method == "lb":
+                raise FitError("n_agq is for method='laplace': Lindstrom and Bates' algorithm has no integral.")
+            check_rule(n_agq, self._problem.pattern.k, self._problem.terms)
         if reml and method != "lb":
             raise FitError("REML is for method='lb': the Laplace approximation is of the likelihood.")
+        start = self._problem.parameters(self.start, self._problem.no_effects())
+        check_finite(self.curve, start, self.design.index)
         nothing = [term.structure.starts(np.zeros(term.k))[0] for term in self._problem.terms]
-        found = estimate(self._problem, self._bases, self.start, nothing, method=method, reml=reml)
+        found = estimate(self._problem, self._bases, self.start, nothing, method=method, reml=reml, n_agq=int(n_agq))
         end = found.certificate
         finished(self.formula, len(self.endog), found.criterion, end.n_evaluations, end.message)
         return NonlinearResults(self, found)
@@ -254,78 +260,70 @@ class NonlinearMixedModel(MixedModel):
         """Not for these models: a design alone has no covariates."""
         raise DesignError("A nonlinear model is made anew from its formula and the rows wanted.")
 
+    def of_rows(self, keep: NDArray[np.bool_]) -> NonlinearMixedModel:
+        """The same model of some of its rows, `keep` of shape (n,)."""
+        if keep.shape != self.endog.shape:
+            raise DesignError(f"The model has {len(self.endog)} rows, and keep= tells of {len(keep)}.")
+        frame = {name: column[keep] for name, column in (self.design.frame or {}).items()}
+        design = replace(subset(self.design, np.tile(keep, len(self.parameters))), frame=frame)
+        covariates = {name: x[keep] for name, x in self.curve.covariates.items()}
+        model = NonlinearMixedModel(self.formula, design, self.stack, replace(self.curve, covariates=covariates))
+        model.start = self.start
+        return model
 
-def _check_parameters(
-    curve: str, names: Sequence[str], parameters: Sequence[str], columns: Columns, self_starts: bool
-) -> None:
-    if not parameters:
-        raise FormulaError(
-            f"The curve {curve!r} is no self-starting one: start= gives a value for every parameter, by name."
-        )
-    for name in parameters:
-        if name in columns:
-            raise FormulaError(f"The parameter {name!r} is a column of the data too: rename one of them.")
-        if name not in names:
-            raise FormulaError(f"start= names the parameter {name!r}, which the curve {curve!r} does not.")
-    if self_starts:
-        own = self_starting(curve)
-        missing = [] if own is None else [name for name in own[2] if name not in parameters]
-        if missing:
-            raise FormulaError(
-                f"start= has no value for {', '.join(missing)}: it names every parameter, or is left out."
+    def conditional_covariance(self, estimate: NonlinearEstimate) -> tuple[Array, ...]:
+        """Cov(b_j | y, beta) of every level of every term at the modes, shapes (q_t, k_t, k_t).
+
+        Parameters
+        ----------
+        estimate : NonlinearEstimate
+
+        Returns
+        -------
+        tuple of ndarray, shape (q_t, k_t, k_t)
+            A term each, all scales included.
+        """
+        return conditional_covariance(self._problem, self._bases, estimate)
+
+    def working_model(self, estimate: NonlinearEstimate) -> WorkingModel:
+        """The linear mixed model beside the estimates: what leverages and deletions are computed from.
+
+        Parameters
+        ----------
+        estimate : NonlinearEstimate
+
+        Returns
+        -------
+        WorkingModel
+        """
+        return working_model_at(self._problem, self._bases, estimate)
+
+    def likelihood_surface(self, estimate: NonlinearEstimate, *, reml: bool) -> Surface:
+        """-2 log-likelihood around the estimates, for profiles and curvatures.
+
+        Parameters
+        ----------
+        estimate : NonlinearEstimate
+        reml : bool
+            There is no restricted likelihood: False.
+
+        Returns
+        -------
+        Surface
+
+        Raises
+        ------
+        FitError
+            For the alternating algorithm, which maximizes no likelihood of the model.
+        """
+        from mixfit.nlmm.surface import NonlinearSurface
+
+        if estimate.method == "lb" or reml:
+            raise FitError(
+                "Lindstrom and Bates' algorithm maximizes no one likelihood whose profile there would be: use "
+                "fit(method='laplace')."
             )
-
-
-def _complete(columns: Columns, names: Sequence[str], na_action: str) -> NDArray[np.bool_] | None:
-    """Rows in which nothing that the model uses is missing; None for all."""
-    if na_action not in ("drop", "raise"):
-        raise ArgumentError(f"na_action is 'drop' or 'raise', not {na_action!r}.")
-    missing = {name: columns.labelled(name).isna().to_numpy() for name in dict.fromkeys(names)}
-    gone = np.any(list(missing.values()), axis=0)
-    if not gone.any():
-        return None
-    counts = ", ".join(f"{name} ({int(rows.sum())})" for name, rows in missing.items() if rows.any())
-    if na_action == "raise":
-        raise DataError(f"Missing values: {counts}. na_action='drop' leaves these rows out.")
-    if gone.all():
-        raise DataError(f"No row is left: every row has a missing value: {counts}.")
-    return np.asarray(~gone)
-
-
-def _start_values(
-    model: NonlinearMixedModel, start: Mapping[str, float] | None, known: tuple[Any, ...] | None
-) -> Array:
-    """Coefficients to start from: the parameters' own, everything that depends on covariates zero."""
-    if start is None:
-        assert known is not None
-        values = _self_start(model, *known)
-    else:
-        values = np.array([float(start[name]) for name in model.parameters])
-    if not np.isfinite(values).all():
-        wrong = model.parameters[int(np.argmin(np.isfinite(values)))]
-        raise FitError(f"The start of {wrong!r} is not finite.")
-    own = dict(zip(model.parameters, values.tolist(), strict=True))
-    return np.array([own.get(name, 0.0) for name in model.exog_names])
-
-
-def _self_start(model: NonlinearMixedModel, curve: Any, covariates: Sequence[str], _names: Sequence[str]) -> Array:
-    """The pooled least-squares curve, from the best place of the curve's own grid."""
-    expression, y = model.stack.expression, model.endog
-    inner = [replace(expression, text=text, parameters=()) for text in covariates]
-    values = [np.broadcast_to(c.evaluate(model.curve.covariates, ()), y.shape).astype(float) for c in inner]
-    first = curve_start(curve, values, y)
-    if first is None:
-        raise FitError(f"{curve.name} finds no start in these data: give start=.")
-    n = len(y)
-
-    def residuals(phi: Array) -> Array:
-        return model.curve(np.repeat(phi[:, None], n, axis=1)).value - y
-
-    def slopes(phi: Array) -> Array:
-        return model.curve(np.repeat(phi[:, None], n, axis=1)).slope.T
-
-    try:
-        return np.asarray(least_squares(residuals, first, slopes, x_scale="jac").x)
-    except ValueError:
-        # A step to where the curve is not finite: the grid's place is a start, too.
-        return first
+        n_agq = estimate.n_agq
+        approximation = Laplace(self._problem) if n_agq == 1 else Quadrature(self._problem, n_agq)
+        point = approximation.evaluate(place_of(self._problem, self._bases, estimate))
+        return NonlinearSurface(approximation, self._bases, point, np.sqrt(np.diagonal(estimate.cov_beta)))

@@ -127,6 +127,8 @@ def streamed(
     beside: Mapping[str, Any],
     solver: Solver = "auto",
     family: Any = None,
+    *,
+    progress: bool,
 ) -> StreamedLinearModel | CountedMixedModel:
     """A mixed model of a source; `beside` are arguments of `mixed` that models of sources do not have.
 
@@ -146,7 +148,7 @@ def streamed(
         raise ArgumentError(f"chunk_rows is a number of rows, 1 or more, not {chunk_rows!r}.")
     if na_action not in ("drop", "raise"):
         raise ArgumentError(f"na_action is 'drop' or 'raise', not {na_action!r}.")
-    asked = ask(parse(formula, random=True), source, weights, offset, context, chunk)
+    asked = ask(parse(formula, random=True), source, weights, offset, context, chunk, progress=progress)
     if family is not None and family != "gaussian":
         from mixfit.families.resolve import resolve_family
 

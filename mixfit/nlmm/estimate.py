@@ -9,8 +9,10 @@ import numpy as np
 
 from mixfit.brief import brief
 from mixfit.nlmm.alternate import alternate
+from mixfit.nlmm.laplace import Laplace
 from mixfit.nlmm.minimize import minimize
 from mixfit.nlmm.problem import NonlinearParameters
+from mixfit.nlmm.quadrature import Quadrature
 from mixfit.optimize.certificate import Certificate
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ class NonlinearEstimate:
     reml : bool
         Only of the alternating algorithm.
     criterion : float
-        -2 log-likelihood with all its constants: the Laplace approximation, or that of the linear model beside the
+        -2 log-likelihood with all its constants: by Laplace or quadrature, or that of the linear model beside the
         estimates.
     templates : tuple of ndarray, shape (k_t, k_t)
         Relative factors: Cov(b of one level of term t) = sigma**2 T_t T_t'.
@@ -53,6 +55,8 @@ class NonlinearEstimate:
     fitted : ndarray, shape (n,)
         The curve at the modes.
     certificate : Certificate
+    n_agq : int
+        Quadrature points a dimension; 1 is the Laplace approximation.
     """
 
     method: Literal["laplace", "lb"]
@@ -66,6 +70,7 @@ class NonlinearEstimate:
     modes: tuple[Array, ...]
     fitted: Array
     certificate: Certificate
+    n_agq: int = 1
 
     __repr__ = brief
 
@@ -83,13 +88,16 @@ def estimate(
     *,
     method: Literal["laplace", "lb"],
     reml: bool,
+    n_agq: int = 1,
 ) -> NonlinearEstimate:
     """Fit from `beta` and `points`; `bases` carry the terms back to the user's columns."""
     if method == "lb":
         return _of_alternation(problem, bases, alternate(problem, beta, points, reml=reml))
     start = alternate(problem, beta, points, reml=False, rounds=_ROUNDS_OF_START)
     first = NonlinearParameters(tuple(start.optimum.profile.points), start.mode.beta)
-    optimum = minimize(problem, first)
+    optimum = minimize(Laplace(problem), first)
+    if n_agq > 1:
+        optimum = minimize(Quadrature(problem, n_agq), optimum.found.at)
     point, m = optimum.found, len(optimum.local.directions)
     covariance = 2.0 * np.asarray(np.linalg.pinv(optimum.curvature, hermitian=True))[m:, m:]
     thetas = _thetas(problem, bases, point.at.points)
@@ -105,6 +113,7 @@ def estimate(
         modes=_modes(problem, bases, point.mode),
         fitted=point.mode.mean.value / problem.root,
         certificate=optimum.certificate,
+        n_agq=n_agq,
     )
 
 

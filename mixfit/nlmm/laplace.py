@@ -2,8 +2,9 @@ r"""The Laplace approximation of a nonlinear mixed model and its exact gradient.
 
     d(beta, theta) = log|A| + n [1 + log(2 pi r^2 / n)] - sum log w_i,    A = Lambda'Z'Z Lambda + I,
 
-at the mode u~ of r^2, with sigma^2 = r^2 / n profiled out: lme4's criterion for ``nlmer``. r^2 is stationary in u~;
-log|A| moves with the slopes J of the curve, and so with the mode. With H_i the second derivatives of the curve,
+at the mode u~ of r^2, with sigma^2 = r^2 / n profiled out: lme4's criterion for ``nlmer``. At a given sigma^2 the
+middle term is n log(2 pi sigma^2) + r^2 / sigma^2, and n / r^2 below is 1 / sigma^2. r^2 is stationary in u~; log|A|
+moves with the slopes J of the curve, and so with the mode. With H_i the second derivatives of the curve,
 M_i = [z_ip'Q z_i]_p (Q = Lambda A^{-1} Lambda'), c_i = H_i M_i and the exact curvature of r^2 / 2 in u,
 
     K = A - Lambda' [sum_i e_i Z_i'H_i Z_i] Lambda,    K v = Lambda'Z'c,
@@ -20,7 +21,7 @@ in the coordinates of :mod:`mixfit.lmm.derivatives`: half of dd/dT in T E_ij is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["NonlinearPoint", "NonlinearSlopes", "laplace", "laplace_slopes"]
+__all__ = ["Approximation", "Laplace", "NonlinearPoint", "NonlinearSlopes", "laplace", "laplace_slopes"]
 
 # Of the value: what the mode leaves of it, and rounding.
 _RELATIVE_NOISE = 1e-11
@@ -52,17 +53,24 @@ _NO_DIFFERENCE = 0.1
 
 @dataclass(frozen=True, eq=False)
 class NonlinearPoint:
-    """The approximation at one point: `value` is -2 log-likelihood."""
+    """The approximation at one point.
+
+    Attributes
+    ----------
+    problem : NonlinearProblem
+    at : NonlinearParameters
+    mode : NonlinearMode
+    value : float
+        -2 log-likelihood.
+    scale : float
+        sigma^2.
+    """
 
     problem: NonlinearProblem
     at: NonlinearParameters
     mode: NonlinearMode
     value: float
-
-    @property
-    def scale(self) -> float:
-        """sigma^2."""
-        return self.mode.squares / self.problem.n
+    scale: float
 
     @property
     def tolerance(self) -> float:
@@ -86,6 +94,8 @@ class NonlinearSlopes:
     absolute : dict of int to ndarray, shape (k_t, k_t)
         N_t of the terms with a singular template.
     beta : ndarray, shape (p,)
+    log_sigma : float
+        Zero where sigma is profiled out.
     quadratic_share, inverse_share : tuple of ndarray, shape (k_t,)
         As in :class:`mixfit.lmm.derivatives.Derivatives`.
     """
@@ -93,16 +103,63 @@ class NonlinearSlopes:
     relative: tuple[Array, ...]
     absolute: dict[int, Array]
     beta: Array
+    log_sigma: float
     quadratic_share: tuple[Array, ...]
     inverse_share: tuple[Array, ...]
 
 
-def laplace(problem: NonlinearProblem, at: NonlinearParameters, start: Sequence[Array] | None = None) -> NonlinearPoint:
-    """-2 log-likelihood at a point, the mode looked for from `start`."""
+class Approximation(Protocol):
+    """How the integral over the random effects is approximated: -2 log-likelihood with its exact gradient."""
+
+    @property
+    def problem(self) -> NonlinearProblem:
+        """The model."""
+
+    def evaluate(
+        self, at: NonlinearParameters, start: Sequence[Array] | None = None, scale: float | None = None
+    ) -> NonlinearPoint:
+        """The value at a point, the mode looked for from `start`; sigma^2 is profiled out or `scale`."""
+
+    def slopes(self, point: NonlinearPoint, /) -> NonlinearSlopes:
+        """Exact gradient."""
+
+    def boundary_slopes(self, point: NonlinearPoint, slopes: NonlinearSlopes, /) -> dict[int, Array]:
+        """N_t of the singular terms on their null spaces, by which variances leave zero."""
+
+
+@dataclass(frozen=True, eq=False)
+class Laplace:
+    """The Laplace approximation of a problem."""
+
+    problem: NonlinearProblem
+
+    def evaluate(
+        self, at: NonlinearParameters, start: Sequence[Array] | None = None, scale: float | None = None
+    ) -> NonlinearPoint:
+        """See `laplace`."""
+        return laplace(self.problem, at, start, scale)
+
+    def slopes(self, point: NonlinearPoint) -> NonlinearSlopes:
+        """See `laplace_slopes`."""
+        return laplace_slopes(point)
+
+    def boundary_slopes(self, point: NonlinearPoint, slopes: NonlinearSlopes) -> dict[int, Array]:
+        """Those that the gradient has."""
+        return slopes.absolute
+
+
+def laplace(
+    problem: NonlinearProblem,
+    at: NonlinearParameters,
+    start: Sequence[Array] | None = None,
+    scale: float | None = None,
+) -> NonlinearPoint:
+    """-2 log-likelihood at a point, the mode looked for from `start`; sigma^2 is profiled out or `scale`."""
     mode = find_mode(problem, at.beta, at.points, start)
     n = problem.n
-    value = mode.factor.logdet + n * (1.0 + np.log(2.0 * np.pi * mode.squares / n)) - problem.log_weights
-    return NonlinearPoint(problem, at, mode, float(value))
+    scale = mode.squares / n if scale is None else scale
+    quadratic = n * np.log(2.0 * np.pi * scale) + mode.squares / scale
+    return NonlinearPoint(problem, at, mode, float(mode.factor.logdet + quadratic - problem.log_weights), scale)
 
 
 def laplace_slopes(point: NonlinearPoint) -> NonlinearSlopes:
@@ -131,6 +188,7 @@ def laplace_slopes(point: NonlinearPoint) -> NonlinearSlopes:
         relative=tuple(relative),
         absolute=_singular_terms(point, post, w),
         beta=np.einsum("pan,an->p", problem.X, row),
+        log_sigma=2.0 * (problem.n - mode.squares / point.scale),
         quadratic_share=tuple(quadratic_share),
         inverse_share=tuple(inverse_share),
     )

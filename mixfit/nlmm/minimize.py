@@ -1,4 +1,4 @@
-"""The Laplace approximation of a nonlinear model as what the optimizer minimizes, over (theta, beta).
+"""The approximated likelihood of a nonlinear model as what the optimizer minimizes, over (theta, beta).
 
 The cheap curvature is that of the linear model beside the point; the exact second derivatives are differences of the
 exact gradient, and serve the last steps and the standard errors.
@@ -16,7 +16,6 @@ from mixfit.covariance.directions import regular_columns
 from mixfit.covariance.steps import free_directions, leave_boundary, move, pivots, slopes_near, turned, units
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import differentiate, edge_curvature
-from mixfit.nlmm.laplace import laplace, laplace_slopes
 from mixfit.nlmm.problem import NonlinearParameters
 from mixfit.nlmm.working import linear_model_beside
 from mixfit.optimize import descent
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
 
     from mixfit.covariance.directions import Direction
     from mixfit.errors import FitError
-    from mixfit.nlmm.laplace import NonlinearPoint, NonlinearSlopes
-    from mixfit.nlmm.problem import NonlinearProblem
+    from mixfit.nlmm.laplace import Approximation, NonlinearPoint, NonlinearSlopes
     from mixfit.optimize.certificate import BoundaryParameter
     from mixfit.optimize.descent import Optimum
 
@@ -45,30 +43,30 @@ _LONGEST_DIFFERENCE = 1e-2
 
 @dataclass(frozen=True, eq=False)
 class NonlinearLocal(Local):
-    """The approximation beside a point, with its slopes and the directions they are in."""
+    """The criterion beside a point, with its slopes and the directions they are in."""
 
     directions: list[Direction]
     slopes: NonlinearSlopes
 
 
 class NonlinearCriterion:
-    """The Laplace approximation of a problem; places are `NonlinearParameters`.
+    """An approximation of a problem's likelihood; places are `NonlinearParameters`.
 
     Parameters
     ----------
-    problem : NonlinearProblem
+    approximation : Approximation
     """
 
     price = Price.DEAR
 
-    def __init__(self, problem: NonlinearProblem) -> None:
-        self.problem = problem
+    def __init__(self, approximation: Approximation) -> None:
+        self.approximation, self.problem = approximation, approximation.problem
         self.n_aside = 0
         self._near: list[Array] | None = None
 
     def evaluate(self, place: NonlinearParameters) -> NonlinearPoint:
         """The approximation at a place; the mode is looked for from that of the last place gone on from."""
-        return laplace(self.problem, place, self._near)
+        return self.approximation.evaluate(place, self._near)
 
     def tolerance(self, found: NonlinearPoint) -> float:
         """A promised decrease below this is none."""
@@ -82,7 +80,7 @@ class NonlinearCriterion:
         """Exact gradient, and the curvature of the linear model beside the point."""
         problem, points = self.problem, found.at.points
         self._near = found.mode.u
-        slopes = laplace_slopes(found)
+        slopes = self.approximation.slopes(found)
         directions = free_directions(problem.terms, points, problem.seen)
         m, p = len(directions), problem.p
         beside = linear_model_beside(problem, found.mode)
@@ -98,7 +96,8 @@ class NonlinearCriterion:
         def curved(index: int, change: Array) -> tuple[float, float]:
             return edge_curvature(profile, derivatives, index, change)
 
-        exits = boundary_parameters(problem.terms, points, problem.seen, slopes.relative, slopes.absolute, curved)
+        absolute = self.approximation.boundary_slopes(found, slopes)
+        exits = boundary_parameters(problem.terms, points, problem.seen, slopes.relative, absolute, curved)
         return NonlinearLocal(
             gradient=_vector(slopes, directions),
             curvature=curvature,
@@ -128,7 +127,7 @@ class NonlinearCriterion:
 
     def _along(self, moved: NonlinearPoint, local: NonlinearLocal) -> Array:
         """Gradient at a point close by, in the coordinates centred where `local` is."""
-        slopes = laplace_slopes(moved)
+        slopes = self.approximation.slopes(moved)
         points = moved.at.points
         along = slopes_near(self.problem.terms, points, local.directions, slopes.relative, slopes.absolute)
         return np.concatenate([along, slopes.beta])
@@ -167,6 +166,6 @@ def _vector(slopes: NonlinearSlopes, directions: list[Direction]) -> Array:
     return np.concatenate([own, slopes.beta])
 
 
-def minimize(problem: NonlinearProblem, start: NonlinearParameters) -> Optimum[NonlinearPoint, NonlinearLocal]:
+def minimize(approximation: Approximation, start: NonlinearParameters) -> Optimum[NonlinearPoint, NonlinearLocal]:
     """Minimize from `start`."""
-    return descent.minimize(NonlinearCriterion(problem), [start])
+    return descent.minimize(NonlinearCriterion(approximation), [start])

@@ -130,7 +130,10 @@ def _search(
     starts = [problem.no_effects()] if start is None else [problem.no_effects(), list(start)]
     state = min((_at(problem, blocks, beta, u) for u in starts), key=lambda s: s.squares)
     if not np.isfinite(state.squares):
-        raise FitError(_not_finite(state.mean))
+        raise FitError(
+            "The curve or its slope is not finite at fixed effects from which conditional modes were looked for: give "
+            "start= nearer to the data."
+        )
     promise = np.inf
     for step in range(_MAX_STEPS):
         border = np.einsum("pan,an->pn", problem.X, state.mean.slope)
@@ -253,12 +256,3 @@ def _lower(
             return trial
         length *= 0.5
     return None
-
-
-def _not_finite(mean: HyperDual) -> str:
-    wrong = ~np.isfinite(mean.value) | ~np.isfinite(mean.slope).all(axis=0)
-    row = int(np.argmax(wrong)) if wrong.any() else 0
-    return (
-        f"The curve or its slope is not finite at the start in {int(wrong.sum())} row(s), first in row {row}: "
-        "give start= where it is."
-    )

@@ -8,15 +8,13 @@ linear model next to a point are x_i = sum_p J_ip x_ip and z_i = sum_p J_ip z_ip
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from mixfit.covariance.term import factor_templates
-from mixfit.curves.hyperdual import HyperDual
 from mixfit.factor.factor import factorize
 from mixfit.factor.plan import make_plan, refill
 from mixfit.gram.levels import segment_sum
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.term import Term
+    from mixfit.curves.hyperdual import HyperDual
     from mixfit.factor.factor import Factor
     from mixfit.factor.plan import Plan
 
@@ -36,8 +35,15 @@ if TYPE_CHECKING:
 
 __all__ = ["MeanFunction", "NonlinearParameters", "NonlinearProblem", "make_problem"]
 
-#: The curve of every row with its derivatives in the parameters phi, shape (P, n).
-MeanFunction = Callable[["NDArray[np.float64]"], HyperDual]
+
+class MeanFunction(Protocol):
+    """The curve of every row."""
+
+    def __call__(self, phi: Array, /) -> HyperDual:
+        """The curve with its derivatives in the parameters phi, shape (P, n)."""
+
+    def repeated(self, times: int, /) -> MeanFunction:
+        """That of the rows so many times, one set of them after another."""
 
 
 @dataclass(frozen=True, eq=False)

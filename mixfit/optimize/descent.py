@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Generic
 
 import numpy as np
 
-from mixfit import progress
+from mixfit import log
 from mixfit.errors import FitError
 from mixfit.optimize.bounds import CREEPING, LONGEST_STEP
 from mixfit.optimize.certificate import COARSEST, TOLERANCE, Certificate
@@ -164,7 +164,7 @@ class Descent(Generic[Place, Found, AnyLocal]):
     def __init__(self, criterion: Criterion[Place, Found, AnyLocal], found: Found, n_evaluations: int = 1) -> None:
         if not np.isfinite(found.value):
             raise FitError("The log-likelihood is not finite at the start values: rescale the covariates.")
-        progress.search_begins(found.value, n_evaluations)
+        log.search_begins(found.value, n_evaluations)
         self._criterion = criterion
         self.found = found
         self.local = criterion.local(found)
@@ -306,9 +306,9 @@ class Descent(Generic[Place, Found, AnyLocal]):
         try:
             found = self._criterion.evaluate(place)
         except FitError as error:
-            progress.refused(error, self.n_evaluations)
+            log.refused(error, self.n_evaluations)
             raise
-        progress.evaluated(found.value, self.n_evaluations)
+        log.evaluated(found.value, self.n_evaluations)
         return found
 
     def _trials(self) -> Iterator[tuple[Place, Array | None]]:

@@ -14,9 +14,9 @@ import pandas as pd
 from mixfit.arguments import check_count
 from mixfit.defaults import coverage
 from mixfit.errors import ArgumentError, FitError
-from mixfit.inference.refit import progress_bar
 from mixfit.planning.hypotheses import hypotheses
 from mixfit.planning.replicates import planned_ddf, replicate
+from mixfit.progress import progress_bar
 from mixfit.tables.table import Framed, Table
 from mixfit.wald import wilson
 

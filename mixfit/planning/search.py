@@ -12,8 +12,8 @@ from mixfit.arguments import check_count, check_probability
 from mixfit.defaults import coverage
 from mixfit.errors import DesignError, FitError
 from mixfit.fitted.protocols import is_linear
-from mixfit.inference.refit import progress_bar
 from mixfit.planning.power import entropy_of, power_curve, simulate_power
+from mixfit.progress import progress_bar
 from mixfit.wald import t_quantile, wilson
 
 if TYPE_CHECKING:

@@ -233,5 +233,5 @@ def predictive_check(
     simulated = np.asarray(fit.simulate(n, seed=seed), dtype=float)
     whole = is_generalized(fit) and (fit.model.family.kind in ("count", "ordinal") or is_binary(fit))
     axes = one_axes(ax)
-    predictive_panel(axes, fit.model.design.y, simulated, str(fit.model.design.endog_name), whole=whole)
+    predictive_panel(axes, fit.model.observations.y, simulated, str(fit.model.design.endog_name), whole=whole)
     return axes

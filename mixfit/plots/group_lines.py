@@ -91,7 +91,7 @@ def group_curves(fit: Fit, x: str, grouping: Grouping, shown: NDArray[np.intp], 
     DataError
         For a column that is not there.
     """
-    design = fit.model.design
+    design = fit.model.observations
     if is_generalized(fit) and fit.model.family.kind == "ordinal":
         raise FitError(
             "Ordered categories have a probability each and no one line for a group: see plot.category_probabilities()."
@@ -290,7 +290,7 @@ def fitted_lines(
     ['309', '310', '370']
     """
     group = choose_factor(fit, group)
-    grouping = next(term.grouping for term in fit.model.design.random if term.grouping.name == group)
+    grouping = next(term.grouping for term in fit.model.observations.random if term.grouping.name == group)
     order = _order(fit, grouping, levels, sort)
     shown = order if levels is not None else _spread(order, max_groups)
     curves = group_curves(fit, x, grouping, shown, data)
@@ -300,7 +300,7 @@ def fitted_lines(
     size = (3.2, 3.0) if count <= 4 else (1.55, 1.7)
     made = panels(count, axes, columns=wide, size=size, sharex=True, sharey=True)
     refuse_censored(fit.model.design, "points of responses")
-    y = fit.model.design.y
+    y = fit.model.observations.y
     for place, (axis, level) in enumerate(zip(made.axes, shown, strict=True)):
         own = grouping.codes == level
         axis.scatter(curves.x[own], y[own], s=12.0, color="0.25", linewidths=0.0, alpha=0.8, label="data", zorder=3)
@@ -357,7 +357,7 @@ def _spread(order: NDArray[np.intp], most: int) -> NDArray[np.intp]:
 
 def _regressions(fit: Fit, x: str, curves: Curves, grouping: Grouping) -> tuple[Array, Array]:
 
-    design = fit.model.design
+    design = fit.model.observations
     if not is_linear(fit):
         raise FitError("within=True is for linear models: a group by itself may have no finite estimate.")
     if curves.values is not None:

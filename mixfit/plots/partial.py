@@ -9,7 +9,7 @@ import pandas as pd
 
 from mixfit.defaults import coverage
 from mixfit.errors import DataError, FitError
-from mixfit.fitted.protocols import is_generalized
+from mixfit.fitted.protocols import is_generalized, is_nonlinear
 from mixfit.plots.figure import BLUE, RED, one_axes, point_style, thin_labels, with_unit
 from mixfit.plots.group_lines import typical_rows, variable_grid
 from mixfit.plots.random_effects import response_name
@@ -89,6 +89,8 @@ def partial_residuals(
     """
     if is_generalized(fit) and fit.model.family.kind == "ordinal":
         raise FitError("Ordered categories have no residuals on the scale of the predictor to draw.")
+    if is_nonlinear(fit):
+        raise FitError("A curve is no sum of parts, one of which residuals could be drawn about: see plot.spaghetti().")
     share, design = coverage(level), fit.model.design
     frame = model_frame(design) if data is None else used_rows(data, design)
     if x not in frame:

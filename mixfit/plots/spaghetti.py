@@ -93,11 +93,11 @@ def spaghetti(
     if max_groups < 1:
         raise FitError(f"max_groups must be positive, not {max_groups!r}.")
     group = choose_factor(fit, group)
-    grouping = next(term.grouping for term in fit.model.design.random if term.grouping.name == group)
+    grouping = next(term.grouping for term in fit.model.observations.random if term.grouping.name == group)
     count = min(grouping.n_levels, max_groups)
     levels = np.round(np.linspace(0, grouping.n_levels - 1, count)).astype(np.intp)
     curves = group_curves(fit, x, grouping, levels, data)
-    y = fit.model.design.y
+    y = fit.model.observations.y
     if observed:
         refuse_censored(fit.model.design, "points of responses")
     axes = one_axes(ax, (6.4, 4.4))

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from mixfit.errors import DataError, FitError
-from mixfit.fitted.protocols import is_generalized, is_linear
+from mixfit.fitted.protocols import is_generalized, is_linear, is_nonlinear
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.fitted.protocols import Fit, GeneralizedFit, LinearFit
+    from mixfit.fitted.protocols import Fit, GeneralizedFit
     from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
@@ -86,10 +86,10 @@ def augment(fit: Fit, data: object = None) -> pd.DataFrame:
     >>> fit.augment(pulp)[["operator", ".hat"]].shape
     (20, 2)
     """
-    design = fit.model.design
+    design = fit.model.observations
     frame = model_frame(design) if data is None else used_rows(data, design)
     columns: dict[str, object] = {}
-    if is_linear(fit):
+    if is_linear(fit) or is_nonlinear(fit):
         columns = _linear(fit)
     elif is_generalized(fit):
         columns = _ordinal(fit) if fit.model.family.kind == "ordinal" else _generalized(fit)
@@ -170,9 +170,9 @@ def _to_pandas(data: Any) -> pd.DataFrame:
         ) from error
 
 
-def _linear(fit: LinearFit) -> dict[str, object]:
-    n = fit.nobs
-    root = np.ones(n) if fit.model.design.weights is None else np.sqrt(fit.model.design.weights)
+def _linear(fit: Fit) -> dict[str, object]:
+    design = fit.model.observations
+    root = np.ones(fit.nobs) if design.weights is None else np.sqrt(design.weights)
     hat, cooks = _influence(fit)
     fitted = fit.fittedvalues
     return {
@@ -182,7 +182,7 @@ def _linear(fit: LinearFit) -> dict[str, object]:
         ".cooksd": cooks,
         ".fixed": fit.predict(re_form="population"),
         ".mu": fitted,
-        ".offset": _offset(fit.model.design),
+        ".offset": _offset(design),
         ".sqrtXwt": root,
         ".sqrtrwt": root,
         ".weights": root**2,

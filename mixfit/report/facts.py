@@ -140,19 +140,21 @@ def _linear_heading(fit: Fit) -> Heading:
 
 
 def _nonlinear_heading(fit: Fit) -> Heading:
-    method = "maximum likelihood (Laplace Approximation)"
+    method = f"maximum likelihood ({_integral(fit.estimate.n_agq)})"
     if fit.estimate.method == "lb":
         method = f"{'REML' if fit.reml else 'maximum likelihood'} (Lindstrom and Bates' algorithm)"
     return replace(_linear_heading(fit), title=f"Nonlinear mixed model fit by {method}")
 
 
+def _integral(n_agq: int) -> str:
+    return "Laplace Approximation" if n_agq == 1 else f"Adaptive Gauss-Hermite Quadrature, nAGQ = {n_agq}"
+
+
 def _generalized_heading(fit: GeneralizedFit) -> Heading:
     family, quasi = fit.model.family, fit.estimate.method == "pql"
-    method = "maximum likelihood (Laplace Approximation)"
+    method = f"maximum likelihood ({_integral(fit.estimate.n_agq)})"
     if quasi:
         method = "penalized quasi-likelihood (PQL)"
-    elif fit.estimate.n_agq != 1:
-        method = f"maximum likelihood (Adaptive Gauss-Hermite Quadrature, nAGQ = {fit.estimate.n_agq})"
     dispersion = None
     if family.dispersion_label is not None and DISPERSION not in fit.estimate.further:
         dispersion = f"{family.dispersion_label}: {format_common([fit.dispersion], 3)[0]}"

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from mixfit.fitted.nonlinear import FittedNonlinear
+from mixfit.inference.bootstrap import bootstrap
+from mixfit.inference.fixed_effects.claims import statement_tests, t_test, wald_test
+from mixfit.inference.fixed_effects.tables import contest, ttest
+from mixfit.inference.influence import cooks_distance, dfbeta, hatvalues, influence
+from mixfit.inference.profiles.intervals import conf_int
+from mixfit.inference.quantile import quantile_residuals, residual_tests
+from mixfit.inference.re_pca import re_pca
+from mixfit.plots.accessor import Plots
+from mixfit.report.as_json import to_json
+from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
+from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
+from mixfit.results.profile import profile
 from mixfit.results.update import update
 
 __all__ = ["NonlinearResults"]
@@ -38,4 +50,33 @@ class NonlinearResults(FittedNonlinear):
     # Functions of a fit, as methods: each is documented where it is defined.
     summary = summary
     varcorr = varcorr
+    tidy = tidy
+    glance = glance
+    augment = augment
+    to_json = to_json
+
+    contest = contest
+    ttest = ttest
+    test = statement_tests
+    t_test = t_test
+    wald_test = wald_test
+    conf_int = conf_int
+    profile = profile
     update = update
+    bootstrap = bootstrap
+
+    re_pca = re_pca
+    hatvalues = hatvalues
+    cooks_distance = cooks_distance
+    dfbeta = dfbeta
+    influence = influence
+    quantile_residuals = quantile_residuals
+    residual_tests = residual_tests
+
+    @property
+    def plot(self) -> Plots:
+        """Plots of the fit: ``fit.plot.fitted_lines("age")`` is ``mixfit.plots.fitted_lines(fit, "age")``, and so on.
+
+        They need matplotlib: ``pip install 'mixfit[plots]'``.
+        """
+        return Plots(self)

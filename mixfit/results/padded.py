@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
-from mixfit.progress import finished
+from mixfit.log import finished
 
 if TYPE_CHECKING:
     from mixfit.fitted.core import Fitted

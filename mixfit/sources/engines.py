@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["DaskSource", "DuckSource", "PolarsSource"]
+__all__ = ["DaskSource", "DuckSource", "IbisSource", "PolarsSource"]
 
 # Parts that one task of a tree reduction merges: Dask's own default for frames.
 _SPLIT = 8
@@ -113,6 +113,47 @@ class DuckSource:
     def lazy(self, columns: Sequence[str]) -> Any:
         """A query of some columns, for narwhals."""
         return self.relation.project(", ".join('"' + name.replace('"', '""') + '"' for name in columns))
+
+
+@dataclass(frozen=True, eq=False)
+class IbisSource:
+    """A table of Ibis, on any of its backends: a query that runs each time it is read.
+
+    Attributes
+    ----------
+    table : ibis.Table
+    """
+
+    table: Any
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return "The Ibis table"
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Names and types of its columns."""
+        return self.table.schema().to_pyarrow()
+
+    @property
+    def n_rows(self) -> int | None:
+        """Not known before the query has run."""
+        return None
+
+    def batches(self, columns: Sequence[str], chunk_rows: int) -> Iterator[pa.Table]:
+        """Tables of some columns; see `Source.batches`."""
+        pa = require_pyarrow()
+        # Every backend raises what its driver does.
+        try:
+            for batch in self.lazy(columns).to_pyarrow_batches(chunk_size=chunk_rows):
+                yield from sliced(pa.Table.from_batches([batch]), chunk_rows)
+        except Exception as error:
+            raise SourceError(f"{self.name} cannot be read: {error}.") from error
+
+    def lazy(self, columns: Sequence[str]) -> Any:
+        """A query of some columns, for narwhals."""
+        return self.table.select(list(columns))
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,8 @@ def open_source(data: Any) -> Source | None:
     ----------
     data : object
         A path, a glob or a list of paths of Parquet, CSV or Arrow IPC files; a ``pyarrow.dataset``, an open
-        ``ParquetFile``, a ``RecordBatchReader``; a Polars ``LazyFrame``; a DuckDB relation; a Dask data frame.
+        ``ParquetFile``, a ``RecordBatchReader``; a Polars ``LazyFrame``; a DuckDB relation; an Ibis table; a Dask or
+        Spark data frame.
 
     Returns
     -------
@@ -32,7 +33,7 @@ def open_source(data: Any) -> Source | None:
     SourceError
         For files that are not there or cannot be read.
     MissingPackageError
-        Where pyarrow is not installed, or polars is too old.
+        Where pyarrow is not installed, or polars or pyspark is too old.
 
     Examples
     --------
@@ -68,6 +69,14 @@ def _query(data: Any) -> Source | None:
         return engines.PolarsSource(data)
     if _is(data, "duckdb", "DuckDBPyRelation"):
         return engines.DuckSource(data)
+    if _is(data, "ibis.expr.types", "Table"):
+        return engines.IbisSource(data)
+    if _is(data, "pyspark.sql", "DataFrame"):
+        if not hasattr(data, "toArrow"):
+            raise MissingPackageError("Spark frames need pyspark 4 or later: pip install -U pyspark.")
+        from mixfit.sources.spark import SparkSource
+
+        return SparkSource(data)
     if _is(data, "dask.dataframe", "DataFrame"):
         if not data.npartitions:
             raise DataError("The data have no rows.")

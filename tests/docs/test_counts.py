@@ -22,3 +22,6 @@ def test_what_the_page_says_of_the_salamanders() -> None:
     table = page["poisson"].compare_families([page["nbinom"], page["zinb"], "nbinom1"]).frame
     assert table.index[0] == "nbinom1(log)"
     assert page["spread"].converged
+    # The effects of the mean and of zeros hardly go together.
+    assert abs(page["together"].varcorr().to_frame().sdcor[2]) < 0.2
+    assert page["together"].llf - page["apart"].llf < 0.1

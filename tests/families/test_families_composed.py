@@ -15,6 +15,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import gammaln, lambertw, logsumexp
 
+from mixfit.errors import ParameterError
 from mixfit.families.compois import ConwayMaxwellPoisson
 from mixfit.families.counts import Poisson
 from mixfit.families.dispersed import GeneralizedPoisson, NegativeBinomial1, log_bell_numbers, log_lambert
@@ -256,3 +257,15 @@ def test_lambert_of_any_size() -> None:
 def test_responses_outside_the_support_are_named(name: str, y: list[float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         resolve_family(name).check(np.array(y), np.ones(3), "y")
+
+
+@pytest.mark.parametrize("family", [f for f in COMPOSED if f.shapes], ids=repr)
+def test_values_of_shapes_lead_back_to_their_coordinates(family: Family) -> None:
+    rng = np.random.default_rng(3)
+    moved = family.at(rng.normal(size=len(family.free)))
+    assert_allclose(moved.coordinates_of(moved.shape_values), [moved.psi[i] for i in moved.free], rtol=1e-9)
+
+
+def test_cut_points_out_of_order_cannot_be_stated() -> None:
+    with pytest.raises(ParameterError, match="the first the smaller: not"):
+        resolve_family("ordbeta").coordinates_of({"lower": 0.8, "upper": 0.1})

@@ -32,7 +32,7 @@ BAD = [
     ("y ~ as.factor(x) + (1|g)", "R's as.factor(x) is C(x) here", "as.factor(x)"),
     ("y ~ 2 + (1|g)", "Numeric literals", "2"),
     ("y ~ 'a' + (1|g)", "String literals", "'a'"),
-    ("y ~ (1|g|h)", "Two bars", "|"),
+    ("y ~ (1|g|h|i)", "Two bars", "|"),
     ("y ~ (|g)", "Nothing stands on the left", "|"),
     ("y ~ (1|)", "Nothing stands on the right", "|"),
     ("y ~ x + (1 ||| g)", "cannot be read", "|||"),

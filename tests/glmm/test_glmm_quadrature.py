@@ -14,8 +14,9 @@ from mixfit.families.continuous import Gamma, InverseGaussian
 from mixfit.families.counts import NegativeBinomial, Poisson
 from mixfit.families.proportions import Beta, BetaBinomial, Binomial
 from mixfit.families.resolve import resolve_family
-from mixfit.glmm.aghq import QuadratureObjective, lower_triangular
+from mixfit.glmm.aghq import QuadratureObjective
 from mixfit.glmm.nodes import product_rule
+from mixfit.glmm.triangles import lower_triangular
 from tests.families.cases import EVERY
 from tests.glmm.problems import (
     ONE_FACTOR,

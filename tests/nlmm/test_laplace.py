@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 import mixfit
 from mixfit.nlmm.alternate import alternate
-from mixfit.nlmm.laplace import laplace, laplace_slopes
+from mixfit.nlmm.laplace import Laplace, laplace, laplace_slopes
 from mixfit.nlmm.minimize import NonlinearCriterion
 from mixfit.nlmm.problem import NonlinearParameters
 
@@ -40,7 +40,7 @@ def point_of(effects: str, seed: int = 0) -> tuple[NonlinearCriterion, Nonlinear
     start = [term.structure.starts(np.full(term.k, 0.5))[0] for term in problem.terms]
     found = alternate(problem, model.start, start, reml=False, rounds=2)
     beta = found.mode.beta * (1.0 + 0.02 * np.random.default_rng(seed).standard_normal(problem.p))
-    return NonlinearCriterion(problem), NonlinearParameters(tuple(start), beta)
+    return NonlinearCriterion(Laplace(problem)), NonlinearParameters(tuple(start), beta)
 
 
 @pytest.mark.parametrize("effects", MODELS)

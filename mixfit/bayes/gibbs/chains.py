@@ -1,4 +1,4 @@
-r"""A Gibbs sampler: the steps of `mixfit.bayes.gibbs.steps` and `mixfit.bayes.gibbs.latent`, one after another."""
+r"""A Gibbs sampler: the steps of `mixfit.bayes.gibbs.steps`, `.latent` and `.polya_gamma`, one after another."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.bayes.gibbs.latent import cuts, draw_latent, draw_thresholds, with_gaps
+from mixfit.bayes.gibbs.polya_gamma import draw_precisions
 from mixfit.bayes.gibbs.steps import draw_covariance, draw_expansion, draw_location, draw_residual_variance
 
 if TYPE_CHECKING:
@@ -135,13 +136,18 @@ def start(model: GibbsModel, variance: float, covariances: list[Array], chains: 
 def sweep_steps(model: GibbsModel, state: State, rng: np.random.Generator) -> float:
     """Move every chain once through all steps; the share of the chains whose thresholds moved."""
     share = 1.0 if model.categories is None else _latent(model, state, rng)
-    right = (model.design.T @ (model.weights * state.y).T).T
+    weights, products = model.weights, model.products
+    if model.trials is not None:
+        weights = draw_precisions(_predictor(model, state.location) - model.y, model.trials.row, rng)
+        products = model.trials.products(weights)
+        state.y = model.trials.kappa / weights + model.y
+    right = (model.design.T @ (weights * state.y).T).T
     precision = _precision(model, state)
-    state.location = draw_location(model.products, right, precision, model.pull, state.variance, rng)
+    state.location = draw_location(products, right, precision, model.pull, state.variance, rng)
     effects = [state.location[:, block.place] for block in model.blocks]
     expanded = [b for b, block in enumerate(model.blocks) if block.expansion]
     if expanded:
-        _expand(model, state, effects, expanded, rng)
+        _expand(model, state, effects, expanded, weights, rng)
     for b, block in enumerate(model.blocks):
         state.covariances[b] = draw_covariance(effects[b], block.df, block.scale, rng)
     if model.residual is not None:
@@ -181,7 +187,12 @@ def _precision(model: GibbsModel, state: State) -> Array:
 
 
 def _expand(
-    model: GibbsModel, state: State, effects: list[Array], expanded: list[int], rng: np.random.Generator
+    model: GibbsModel,
+    state: State,
+    effects: list[Array],
+    expanded: list[int],
+    weights: Array,
+    rng: np.random.Generator,
 ) -> None:
     """Draw the expansions: `effects` of these blocks become eta, and the location a eta."""
     columns = []
@@ -193,7 +204,7 @@ def _expand(
         state.location[:, model.blocks[b].place] = 0.0
     left = state.y - _predictor(model, state.location)
     sd = np.array([model.blocks[b].expansion for b in expanded])
-    drawn = draw_expansion(np.stack(columns, axis=2), left, model.weights, sd, state.variance, rng)
+    drawn = draw_expansion(np.stack(columns, axis=2), left, weights, sd, state.variance, rng)
     for a, b in enumerate(expanded):
         state.expansion[:, b] = drawn[:, a]
         state.location[:, model.blocks[b].place] = effects[b] * drawn[:, a, None, None]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["Block", "Categories", "GibbsModel", "gibbs_model"]
+__all__ = ["Block", "Categories", "GibbsModel", "Trials", "gibbs_model"]
 
 # Effects and coefficients, of whose equations each chain has a dense factor.
 _MOST = 1500
@@ -81,6 +81,30 @@ class Categories:
 
 
 @dataclass(frozen=True, eq=False)
+class Trials:
+    """Responses that are numbers of successes, with logits.
+
+    Attributes
+    ----------
+    row : ndarray of intp
+        Of each trial.
+    kappa : ndarray, shape (n,)
+        Successes less half of the trials.
+    squares : csr_array, shape (d d, n)
+        vec(w_i w_i') of every row: times the precisions of the rows they are W'RW.
+    """
+
+    row: Index
+    kappa: Array
+    squares: csr_array
+
+    def products(self, precisions: Array) -> Array:
+        """W'RW (C, d, d) at precisions (C, n)."""
+        d = round(self.squares.shape[0] ** 0.5)
+        return np.asarray((self.squares @ precisions.T).T.reshape(-1, d, d))
+
+
+@dataclass(frozen=True, eq=False)
 class GibbsModel:
     """A linear model of y, or of a latent variable.
 
@@ -102,6 +126,8 @@ class GibbsModel:
     residual : SqrtInvGamma, or None
         Prior of sigma; None where it is 1, of a latent variable.
     categories : Categories, or None
+    trials : Trials, or None
+        Of which each sweep draws R anew.
     """
 
     design: csr_array
@@ -113,6 +139,7 @@ class GibbsModel:
     blocks: tuple[Block, ...]
     residual: SqrtInvGamma | None
     categories: Categories | None
+    trials: Trials | None = None
 
     @property
     def size(self) -> int:
@@ -133,7 +160,7 @@ def gibbs_model(fit: Fit, priors: ResolvedPriors) -> GibbsModel:
     PriorError
         For priors that are not, naming the parameter.
     FitError
-        For models that are neither linear nor probit nor cumulative probit, and for too many effects.
+        For models that are neither linear nor logit, probit nor cumulative probit, and for too many effects.
     """
     design, X = fit.model.design, fit.model.exog
     z, places = _columns(design.random)
@@ -144,6 +171,8 @@ def gibbs_model(fit: Fit, priors: ResolvedPriors) -> GibbsModel:
     if is_linear(fit):
         residual = _residual(priors)
         weights = weights if design.weights is None else design.weights
+    elif is_generalized(fit) and _is_logit(fit):
+        y = -offset
     elif is_generalized(fit):
         repeats, categories = _categories(fit)
         y, weights = -offset[repeats], np.ones(len(repeats))
@@ -166,7 +195,31 @@ def gibbs_model(fit: Fit, priors: ResolvedPriors) -> GibbsModel:
         blocks=tuple(_blocks(fit, priors, places)),
         residual=residual,
         categories=categories,
+        trials=_trials(fit, w) if is_generalized(fit) and _is_logit(fit) else None,
     )
+
+
+def _is_logit(fit: GeneralizedFit) -> bool:
+    return isinstance(fit.model.family, Binomial) and fit.model.family.link_name == "logit"
+
+
+def _trials(fit: GeneralizedFit, w: csr_array) -> Trials:
+    share, n = fit.model.design.y, len(fit.model.design.y)
+    count = np.rint(np.broadcast_to(fit.prior, n)).astype(np.intp)
+    return Trials(np.repeat(np.arange(n), count), np.rint(share * count) - 0.5 * count, _squares(w))
+
+
+def _squares(w: csr_array) -> csr_array:
+    """vec(w_i w_i') as columns (d d, n): pairs of what each row has."""
+    n, d = w.shape
+    own = np.diff(w.indptr)
+    # Every entry beside all entries of its row.
+    left = np.repeat(np.arange(w.nnz), np.repeat(own, own))
+    row = np.repeat(np.arange(n), own**2)
+    within = np.arange(len(row)) - np.repeat(np.cumsum(own**2) - own**2, own**2)
+    right = w.indptr[row] + within % own[row]
+    at = (w.indices[left].astype(np.int64) * d + w.indices[right], row)
+    return csr_array((w.data[left] * w.data[right], at), shape=(d * d, n))
 
 
 def _columns(random: Sequence[RandomDesign]) -> tuple[csr_array, list[Index]]:
@@ -199,7 +252,7 @@ def _categories(fit: GeneralizedFit) -> tuple[Index, Categories]:
     ):
         return np.arange(len(y)), Categories(y.astype(np.intp) - 1, len(family.categories), has_thresholds=True)
     raise FitError(
-        "method='gibbs' is for linear models, family='binomial(probit)' and family='cumulative(probit)' without "
+        "method='gibbs' is for linear models, family='binomial', 'binomial(probit)' and 'cumulative(probit)' without "
         "nominal or scale effects or weights: their conditional distributions are known. method='hmc' draws others."
     )
 

@@ -31,7 +31,7 @@ def draw_location(
 
     Parameters
     ----------
-    products : ndarray, shape (d, d)
+    products : ndarray, shape (d, d) or (C, d, d)
         W'RW.
     right : ndarray, shape (C, d)
         W'Ry.
@@ -112,7 +112,7 @@ def draw_expansion(
         F.
     left : ndarray, shape (C, n)
         y~.
-    weights : ndarray, shape (n,)
+    weights : ndarray, shape (n,) or (C, n)
         R.
     sd : ndarray, shape (m,)
         s.
@@ -123,7 +123,7 @@ def draw_expansion(
     -------
     ndarray, shape (C, m)
     """
-    weighted = (columns * weights[:, None]).swapaxes(1, 2)
+    weighted = (columns * weights[..., None]).swapaxes(1, 2)
     precision = np.broadcast_to(np.diag(sd**-2.0), (len(left), len(sd), len(sd)))
     return draw_location_of(weighted @ columns, (weighted @ left[:, :, None])[:, :, 0], precision, variance, rng)
 

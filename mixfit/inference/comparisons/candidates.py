@@ -15,7 +15,7 @@ import numpy as np
 from mixfit.covariance.structure import Containment
 from mixfit.covariance.unstructured import Unstructured
 from mixfit.errors import ComparisonError
-from mixfit.fitted.protocols import is_fit, is_generalized, is_linear
+from mixfit.fitted.protocols import is_fit, is_generalized, is_linear, is_nonlinear
 from mixfit.fitted.residual_covariance import is_structured
 from mixfit.gram.basis import RANK_TOLERANCE, fixed_basis
 from mixfit.matrices.batches.types import StreamedDesign
@@ -62,7 +62,7 @@ class Candidate:
         Labels of the rows, where they are known.
     random : tuple of RandomDesign
     family : str
-        ``"linear"``, or a family with its link.
+        ``"linear"``, a family with its link, or the curve of a nonlinear model.
     n_agq : int
     reml : bool
     npar : int
@@ -108,7 +108,7 @@ def candidate(name: str, fit: Any) -> Candidate:
     ComparisonError
         For anything else.
     """
-    if is_fit(fit):
+    if is_fit(fit) or is_nonlinear(fit):
         return _mixed(name, fit)
     if not hasattr(fit, "model") or not hasattr(fit, "llf"):
         raise ComparisonError(f"{name} is no fit but {type(fit).__name__}: give results, such as mixed(...).fit().")
@@ -120,6 +120,8 @@ def _mixed(name: str, fit: Fit) -> Candidate:
     family, n_agq = "linear", 1
     if is_generalized(fit):
         family, n_agq = fit.model.family.kinship, fit.estimate.n_agq
+    elif is_nonlinear(fit):
+        return _nonlinear(name, fit)
     elif not is_linear(fit):
         raise ComparisonError(f"{name} is of a kind that cannot be compared: {type(fit).__name__}.")
     if not design.has_rows:
@@ -142,6 +144,30 @@ def _mixed(name: str, fit: Fit) -> Candidate:
         llf=fit.llf,
         fit=fit,
         residual=fit.model.residual if is_structured(fit) else None,
+    )
+
+
+def _nonlinear(name: str, fit: Fit) -> Candidate:
+    """A fit of a curve; X and random terms are those of the stack, in which parameters have rows of their own."""
+    rows, estimate = fit.model.observations, fit.estimate
+    n = len(rows.y)
+    by = " by Lindstrom and Bates' algorithm" if estimate.method == "lb" else ""
+    return Candidate(
+        name=name,
+        formula=fit.model.description,
+        data_name=fit.model.data_name,
+        y=rows.y,
+        weights=np.ones(n) if rows.weights is None else rows.weights,
+        offset=np.zeros(n),
+        X=fit.model.reach[0],
+        index=rows.index,
+        random=fit.model.design.random,
+        family=f"{fit.model.curve.expression.text}{by}",
+        n_agq=estimate.n_agq,
+        reml=fit.reml,
+        npar=fit.npar,
+        llf=fit.llf,
+        fit=fit,
     )
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from mixfit import wald
 from mixfit.arguments import one_by_one
 from mixfit.errors import ComparisonError, FitError
-from mixfit.fitted.protocols import is_fit
+from mixfit.fitted.protocols import is_fit, is_nonlinear
 from mixfit.helped import helped
 from mixfit.inference.comparisons.candidates import candidate
 from mixfit.inference.comparisons.likelihood_ratio import (
@@ -165,12 +165,13 @@ def _criteria(models: Sequence[Candidate]) -> pd.DataFrame:
 def _quality(model: Candidate) -> dict[str, float]:
     """Of the fit as it was given."""
     fit = model.fit
-    if fit is None or not is_fit(fit):
+    if fit is None or not (is_fit(fit) or is_nonlinear(fit)):
         return dict.fromkeys(("R2m", "R2c", "RMSE", "sigma"), float("nan"))
     out = {"R2m": float("nan"), "R2c": float("nan")}
     try:
-        found = r2(fit)
-        out = {"R2m": found.marginal, "R2c": found.conditional}
+        if is_fit(fit):
+            found = r2(fit)
+            out = {"R2m": found.marginal, "R2c": found.conditional}
     except FitError:
         # A family and link without a variance on the latent scale: there is no R2, and the table is blank.
         pass

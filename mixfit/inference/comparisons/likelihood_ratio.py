@@ -11,7 +11,7 @@ import pandas as pd
 
 from mixfit import wald
 from mixfit.errors import ComparisonError
-from mixfit.fitted.protocols import is_linear
+from mixfit.fitted.protocols import is_linear, is_nonlinear
 from mixfit.gram.basis import fixed_basis
 from mixfit.helped import helped
 from mixfit.inference.comparisons.candidates import (
@@ -189,9 +189,9 @@ def chi_square_tail(statistic: Array, df: Array) -> Array:
 
 def by_maximum_likelihood(model: Candidate) -> Candidate:
     """The model fitted by maximum likelihood: itself where it is."""
-    if not model.reml or not is_linear(model.fit):
+    if not model.reml or not (is_linear(model.fit) or is_nonlinear(model.fit)):
         return model
-    fit = model.fit.model.fit(reml=False)
+    fit = model.fit.model.fit(reml=False, **({"method": "lb"} if is_nonlinear(model.fit) else {}))
     return replace(model, reml=False, llf=fit.llf, fit=fit)
 
 
@@ -204,8 +204,9 @@ def check_comparable(a: Candidate, b: Candidate) -> None:
         Naming what differs.
     """
     if a.family != b.family and not is_limit(a.family, b.family):
+        what = "curves" if is_nonlinear(a.fit) and is_nonlinear(b.fit) else "families"
         raise ComparisonError(
-            f"{a.name} and {b.name} have different families ({a.family}, {b.family}): their likelihoods cannot be "
+            f"{a.name} and {b.name} have different {what} ({a.family}, {b.family}): their likelihoods cannot be "
             "compared by a likelihood-ratio test."
         )
     if a.n_agq != b.n_agq:

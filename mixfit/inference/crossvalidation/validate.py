@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from mixfit.defaults import coverage
-from mixfit.errors import ArgumentError
-from mixfit.fitted.protocols import is_fit, is_generalized, is_linear
+from mixfit.errors import ArgumentError, FitError
+from mixfit.fitted.protocols import is_fit, is_generalized, is_linear, is_nonlinear
 from mixfit.helped import Helped
 from mixfit.inference.crossvalidation.predictions import predict_left_out
 from mixfit.inference.crossvalidation.scores import (
@@ -157,7 +157,12 @@ def validate(
     """See `mixfit.cross_validate`."""
     if refit not in (None, "theta"):
         raise ArgumentError(f"refit= is None, which holds theta, or 'theta', not {refit!r}.")
-    fit: Fit = model if is_fit(model) else model.fit()
+    fit: Fit = model if is_fit(model) or is_nonlinear(model) else model.fit()
+    if is_nonlinear(fit):
+        raise FitError(
+            "A group that is left out of a nonlinear model has no closed distribution to score it by. Compare curves "
+            "by mixfit.compare(), or leave out rows with fit.influence(by, refit=True)."
+        )
     design = fit.model.design
     refuse_censored(design, "errors of prediction")
     splits = read_splits(by, design, groups, seed)

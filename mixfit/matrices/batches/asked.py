@@ -15,6 +15,7 @@ from mixfit.matrices.batches.learned import Learned, learned_calls
 from mixfit.matrices.columns import Columns, MissingRows, null_rows
 from mixfit.matrices.environment import Environment
 from mixfit.matrices.vectors import argument_vector, numbers, read_response, sum_offsets
+from mixfit.progress import progress_bar
 from mixfit.sources.source import TableSource
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ T = TypeVar("T")
 
 _LOOKUP, _PYTHON, _LITERAL = Factor.EvalMethod.LOOKUP, Factor.EvalMethod.PYTHON, Factor.EvalMethod.LITERAL
 
+_MEGABYTE = 1e6
+
 
 @dataclass(frozen=True, eq=False)
 class Asked:
@@ -48,6 +51,8 @@ class Asked:
         The caller's own names.
     source : Source
     chunk_rows : int
+    progress : bool
+        Whether passes over the rows show how far they are.
     """
 
     formula: MixedFormula
@@ -56,6 +61,7 @@ class Asked:
     context: Mapping[str, Any]
     source: Source
     chunk_rows: int
+    progress: bool = False
 
     @cached_property
     def offsets(self) -> tuple[str, ...]:
@@ -100,19 +106,27 @@ class Asked:
         reduce = getattr(self.source, "reduce", None)
         if reduce is None:
             return each(self)
-        found: T = reduce(self.columns, partial(_of_part, self._without_source(), each), merge)
+        found: T = reduce(self.columns, partial(_of_part, self.without_source(), each), merge)
         return found
 
-    def _without_source(self) -> Asked:
+    def without_source(self) -> Asked:
         """The same, to be sent to where the rows are."""
         schema = self.source.schema
-        return replace(self, source=TableSource(schema.empty_table(), schema))
+        return replace(self, source=TableSource(schema.empty_table(), schema), progress=False)
 
     def tables(self) -> Iterator[pa.Table]:
-        """The batches of the source that have rows."""
-        for table in self.source.batches(self.columns, self.chunk_rows):
-            if table.num_rows:
-                yield table
+        """The batches of the source that have rows, in one pass over it."""
+        read = 0
+        bar = progress_bar(
+            self.source.n_rows, progress=self.progress, unit="row", unit_scale=True, desc=self.source.name
+        )
+        with bar:
+            for table in self.source.batches(self.columns, self.chunk_rows):
+                if table.num_rows:
+                    yield table
+                read += table.nbytes
+                bar.set_postfix_str(f"{read / _MEGABYTE:.0f} MB", refresh=False)
+                bar.update(table.num_rows)
 
 
 def _of_part(asked: Asked, each: Callable[[Asked], T], part: TableSource) -> T:

@@ -133,7 +133,8 @@ class Stream:
 
     def reduced(self, each: Callable[[Stream], T], merge: Callable[[list[T]], T]) -> T:
         """What a function makes of the rows, part by part where the source has parts."""
-        return self.asked.reduced(partial(_of_part, self, each), merge)
+        alone = replace(self, asked=self.asked.without_source())
+        return self.asked.reduced(partial(_of_part, alone, each), merge)
 
     def with_solver(self, solver: Any) -> Stream:
         """The same with another way to hold the factor."""
@@ -208,6 +209,8 @@ def ask(
     offset: object,
     context: Mapping[str, Any] | None,
     chunk_rows: int,
+    *,
+    progress: bool,
 ) -> Asked:
     """What a model asks of a source, once its names are known to be there.
 
@@ -230,7 +233,7 @@ def ask(
     response = formula.response.text
     if response not in columns and learned_calls(response, used):
         raise DataError(f"The response {response!r} is transformed by what all rows have: make a column of it.")
-    return Asked(formula, weights, offset, used, source, chunk_rows)
+    return Asked(formula, weights, offset, used, source, chunk_rows, progress)
 
 
 def open_stream(asked: Asked, na_action: str) -> Stream:

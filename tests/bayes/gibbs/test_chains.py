@@ -128,9 +128,26 @@ def test_against_the_collapsed_posterior(case):
     agree(drawn, fit.sample(priors, method="collapsed", seed=2, draws=4000))
 
 
-def test_probit_against_quadrature():
+@pytest.mark.slow
+def test_a_sweep_of_a_logit_model_keeps_the_joint_distribution(data):
+    fit = mixfit.mixed("z ~ x + (x | g) + (1 | h)", data, offset="o", family="binomial").fit(priors=Priors())
+    priors = resolve(replace(PRIORS, sigma=None), fit.model, residual=False)
+    rng = np.random.default_rng(2)
+    model = gibbs_model(fit, priors)
+    state = joint(fit, model, priors, rng)
+    eta = (model.design @ state.location.T).T - model.y
+    observed = rng.random((R, 12)) < 1.0 / (1.0 + np.exp(-eta))
+    model = replace(model, trials=replace(model.trials, kappa=observed - 0.5))
+    before = seen(model, state)
+    for _ in range(2):
+        sweep_steps(model, state, rng)
+    assert gaps(before[:, :-1], seen(model, state)[:, :-1], observed).max() < MOST
+
+
+@pytest.mark.parametrize("link", ["logit", "probit"])
+def test_trials_against_quadrature(link):
     formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
-    fit = mixfit.mixed(formula, mixfit.datasets.load("cbpp"), family="binomial(probit)").fit()
+    fit = mixfit.mixed(formula, mixfit.datasets.load("cbpp"), family=f"binomial({link})").fit()
     priors = Priors(sd=HalfT(3, 1))
     agree(fit.sample(priors, method="gibbs", seed=3, draws=4000), fit.sample(priors, method="collapsed", seed=2))
 
@@ -265,7 +282,9 @@ def test_priors_that_are_not_conjugate():
         with pytest.raises(PriorError, match=message):
             fit.sample(priors, method="gibbs")
     herds = mixfit.mixed(
-        "cbind(incidence, size - incidence) ~ period + (1 | herd)", mixfit.datasets.load("cbpp"), family="binomial"
+        "cbind(incidence, size - incidence) ~ period + (1 | herd)",
+        mixfit.datasets.load("cbpp"),
+        family="binomial(cloglog)",
     ).fit()
     with pytest.raises(FitError, match="binomial\\(probit\\)"):
         herds.sample("MCMCglmm", method="gibbs")
