@@ -5,19 +5,24 @@ Names are looked up without case, dots and underscores, so that ``re.form``, ``r
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
+from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["argument", "key", "nearest", "of_argument", "of_attribute", "of_module"]
+__all__ = ["argument", "key", "nearest", "of_argument", "of_attribute", "of_module", "pattern_of", "same_name"]
 
 _FORMULA = "groups are terms of the formula: 'y ~ x + (1 | g)'"
 _NO_SETTINGS = "the optimizer has no settings, and fit.certificate says how good its optimum is"
 _SAMPLE = "mixfit.mixed(formula, data).fit().sample(), or fit(priors=...)"
 _METHOD = "it is a method of a fit: mixfit.mixed(formula, data).fit().{}"
+
+# What a name is made of, but for the spaces between.
+_WORDS_AND_SIGNS = re.compile(r"\w+|[^\w\s]")
 
 # Keyword arguments: the name here, or a sentence.
 _ARGUMENTS: Mapping[str, str] = MappingProxyType(
@@ -54,6 +59,7 @@ _ARGUMENTS: Mapping[str, str] = MappingProxyType(
         "sefit": "se",
         "nsim": "n",
         "nboot": "n",
+        "n": "n_sim",
         "reps": "n",
         "df": "ddf",
         "lmerdf": "ddf",
@@ -74,6 +80,8 @@ _ARGUMENTS: Mapping[str, str] = MappingProxyType(
         "power": "target",
         "cv": "by",
         "folds": "by",
+        "nfolds": "by",
+        "nsplits": "by",
         "params": "parameters are stated by fixed=, sd=, cor= and sigma=",
     }
 )
@@ -93,6 +101,7 @@ _ELSEWHERE: Mapping[str, str] = MappingProxyType(
         "type": "type= is an argument of emmeans() and predict(), and contrasts are on the scale of their means",
         "target": "target= is an argument of sample_size() and smallest_effect()",
         "by": "by= is an argument of cross_validate()",
+        "n_sim": "n= is an argument of simulate() and bootstrap(), and n_sim= of power()",
     }
 )
 
@@ -286,6 +295,34 @@ def key(name: str) -> str:
     return name.lower().replace(".", "").replace("_", "").replace("-", "")
 
 
+def pattern_of(name: str) -> str:
+    """A regular expression of a name with any spaces between its words and signs: those that a formula may have.
+
+    Examples
+    --------
+    >>> bool(re.fullmatch(pattern_of("I(x ** 2)"), "I( x**2 )")), bool(re.fullmatch(pattern_of("x[T.a b]"), "x[T.ab]"))
+    (True, False)
+    """
+    parts = _WORDS_AND_SIGNS.findall(name)
+    between = (r"\s+" if a[-1:].isalnum() and b[:1].isalnum() else r"\s*" for a, b in pairwise([*parts, ""]))
+    return "".join(re.escape(part) + space for part, space in zip(parts, between, strict=True)).removesuffix(r"\s*")
+
+
+def same_name(name: str, known: Iterable[str]) -> str:
+    """The one of the names that differs in spaces alone, or the name itself where it is known or there is none.
+
+    Examples
+    --------
+    >>> same_name("I(x**2)", ["Intercept", "I(x ** 2)"]), same_name("y", ["x"])
+    ('I(x ** 2)', 'y')
+    """
+    names = list(known)
+    if name in names:
+        return name
+    alike = [other for other in names if re.fullmatch(pattern_of(other), name.strip())]
+    return alike[0] if len(alike) == 1 else name
+
+
 def nearest(value: object, known: Iterable[str]) -> str:
     """What was probably meant, as the end of a message; nothing where that cannot be told.
 
@@ -326,6 +363,9 @@ def of_argument(name: str, known: Iterable[str]) -> str:
     here = _ARGUMENTS.get(key(name))
     if key(name) in same:
         return f"it is written {same[key(name)]}="
+    if here not in names:
+        # What repeats something is n= here, and n_sim= where it is a power that is simulated.
+        here = _ARGUMENTS.get(key(here or ""), here)
     if here is not None and here.isidentifier():
         return f"it is written {here}=" if here in names else _ELSEWHERE.get(here, f"{here}= is not an argument of it")
     if here is not None:

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from mixfit.families.ordinal import Ordinal
     from mixfit.fitted.protocols import GeneralizedFit
     from mixfit.fitted.re_form import ReForm
+    from mixfit.matrices.new_rows import NewDesign
 
     Array = NDArray[np.float64]
 
-__all__ = ["marginal_probabilities", "probability_errors"]
+__all__ = ["marginal_probabilities", "probability_covariance", "probability_errors", "probability_slopes"]
 
 # 16 MB an array of the probabilities of all categories.
 _CELLS_AT_ONCE = 2_000_000
@@ -62,14 +63,25 @@ def probability_errors(
             "Standard errors of probabilities are of those without random effects, re_form='population'; the linear "
             "predictor, what='link', has them with all."
         )
-    rows, e = rows_to_predict(fit, newdata, selection, allow_new_levels), fit.estimate
-    eta = rows.X @ e.beta + rows.offset
+    rows = rows_to_predict(fit, newdata, selection, allow_new_levels)
+    p, slopes = probability_slopes(fit, rows, family)
+    return p, np.sqrt(np.einsum("kna,ab,knb->kn", slopes, probability_covariance(fit), slopes)), rows.index
+
+
+def probability_slopes(fit: GeneralizedFit, rows: NewDesign, family: Ordinal) -> tuple[Array, Array]:
+    """Probabilities without random effects (K, m), and their derivatives in beta and the shapes, (K, m, p + s)."""
+    eta = rows.X @ fit.estimate.beta + rows.offset
     p, ones = family.probabilities(eta), np.ones(len(eta))
-    spread = np.block([[e.cov_beta, e.cov_beta_shape], [e.cov_beta_shape.T, e.cov_shape]])
-    errors = np.empty(p.shape)
+    slopes = np.empty((*p.shape, rows.X.shape[1] + len(fit.estimate.shape)))
     for k in range(len(p)):
         y = np.full(len(eta), k + 1.0)
         in_shapes = [d.loglik for d in family.shape_terms(y, ones, eta, 1.0)]
-        slopes = np.column_stack([family.terms(y, ones, eta, 1.0).score[:, None] * rows.X, *in_shapes])
-        errors[k] = p[k] * np.sqrt(np.einsum("na,ab,nb->n", slopes, spread, slopes))
-    return p, errors, rows.index
+        score = family.terms(y, ones, eta, 1.0).score
+        slopes[k] = p[k][:, None] * np.column_stack([score[:, None] * rows.X, *in_shapes])
+    return p, slopes
+
+
+def probability_covariance(fit: GeneralizedFit) -> Array:
+    """Covariance of beta and the shapes, (p + s, p + s)."""
+    e = fit.estimate
+    return np.block([[e.cov_beta, e.cov_beta_shape], [e.cov_beta_shape.T, e.cov_shape]])

@@ -13,6 +13,7 @@ from mixfit.glmm.given import GivenStart
 from mixfit.glmm.held import Held
 from mixfit.matrices.types import MEAN
 from mixfit.model.starts import AS_IN_LME4, LME4_PARTS, read_fixed_start, read_start
+from mixfit.spellings import same_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,6 +67,7 @@ def read_held(assembly: GeneralizedAssembly, design: Design, fixed: Mapping[str,
     if not fixed:
         return None
     places = _places(assembly, design)
+    fixed = {same_name(name, places): value for name, value in fixed.items()}
     unknown = [name for name in fixed if name not in places]
     if unknown:
         raise FormulaError(

@@ -13,6 +13,7 @@ from mixfit.errors import FitError
 from mixfit.inference.fixed_effects.cells import cell_space
 from mixfit.inference.fixed_effects.contrasts import contrast_matrix
 from mixfit.inference.fixed_effects.hypotheses import marginal_hypotheses
+from mixfit.spellings import same_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,7 +103,7 @@ def hypotheses(fit: Fit, test: Any) -> list[Hypothesis]:
 
 def _named(fit: Fit, name: str) -> Hypothesis:
     names = [str(own) for own in fit.fixef.index]
-    own = "Intercept" if name == "(Intercept)" else name
+    own = "Intercept" if name == "(Intercept)" else same_name(name, names)
     if own in names:
         return Hypothesis(name, np.eye(len(names))[[names.index(own)]])
     terms = _terms(fit)
