@@ -5,24 +5,19 @@ Names are looked up without case, dots and underscores, so that ``re.form``, ``r
 
 from __future__ import annotations
 
-import re
 from difflib import get_close_matches
-from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["argument", "key", "nearest", "of_argument", "of_attribute", "of_module", "pattern_of", "same_name"]
+__all__ = ["argument", "key", "nearest", "of_argument", "of_attribute", "of_module"]
 
 _FORMULA = "groups are terms of the formula: 'y ~ x + (1 | g)'"
 _NO_SETTINGS = "the optimizer has no settings, and fit.certificate says how good its optimum is"
 _SAMPLE = "mixfit.mixed(formula, data).fit().sample(), or fit(priors=...)"
 _METHOD = "it is a method of a fit: mixfit.mixed(formula, data).fit().{}"
-
-# What a name is made of, but for the spaces between.
-_WORDS_AND_SIGNS = re.compile(r"\w+|[^\w\s]")
 
 # Keyword arguments: the name here, or a sentence.
 _ARGUMENTS: Mapping[str, str] = MappingProxyType(
@@ -293,34 +288,6 @@ def key(name: str) -> str:
     ('reform', 'varcorr', 'feparams')
     """
     return name.lower().replace(".", "").replace("_", "").replace("-", "")
-
-
-def pattern_of(name: str) -> str:
-    """A regular expression of a name with any spaces between its words and signs: those that a formula may have.
-
-    Examples
-    --------
-    >>> bool(re.fullmatch(pattern_of("I(x ** 2)"), "I( x**2 )")), bool(re.fullmatch(pattern_of("x[T.a b]"), "x[T.ab]"))
-    (True, False)
-    """
-    parts = _WORDS_AND_SIGNS.findall(name)
-    between = (r"\s+" if a[-1:].isalnum() and b[:1].isalnum() else r"\s*" for a, b in pairwise([*parts, ""]))
-    return "".join(re.escape(part) + space for part, space in zip(parts, between, strict=True)).removesuffix(r"\s*")
-
-
-def same_name(name: str, known: Iterable[str]) -> str:
-    """The one of the names that differs in spaces alone, or the name itself where it is known or there is none.
-
-    Examples
-    --------
-    >>> same_name("I(x**2)", ["Intercept", "I(x ** 2)"]), same_name("y", ["x"])
-    ('I(x ** 2)', 'y')
-    """
-    names = list(known)
-    if name in names:
-        return name
-    alike = [other for other in names if re.fullmatch(pattern_of(other), name.strip())]
-    return alike[0] if len(alike) == 1 else name
 
 
 def nearest(value: object, known: Iterable[str]) -> str:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixfit.arguments import same_name
 from mixfit.errors import ArgumentError, FitError, FormulaError
 from mixfit.glmm.given import GivenStart
 from mixfit.glmm.held import Held
 from mixfit.matrices.types import MEAN
 from mixfit.model.starts import AS_IN_LME4, LME4_PARTS, read_fixed_start, read_start
-from mixfit.spellings import same_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mixfit.arguments import same_name
 from mixfit.errors import FitError
 from mixfit.inference.fixed_effects.cells import cell_space
 from mixfit.inference.fixed_effects.contrasts import contrast_matrix
 from mixfit.inference.fixed_effects.hypotheses import marginal_hypotheses
-from mixfit.spellings import same_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

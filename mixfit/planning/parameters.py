@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mixfit.arguments import same_name
 from mixfit.errors import ArgumentError, ParameterError
-from mixfit.spellings import same_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -228,11 +228,11 @@ def emmip(
         raise FitError(f"An interaction plot is along one factor, as in 'trace ~ x', not {specs!r}.")
     x = right[0]
     at = dict(options.pop("at", None) or {})
-    own = seen_from(fit, options.get("predictor", MEAN))
-    variables = grid_variables(own, at, options.get("cov_keep", 2))
+    seen = seen_from(fit, options.get("predictor", MEAN))
+    variables = grid_variables(seen, at, options.get("cov_keep", 2))
     is_curve = x in variables and x not in at and variables[x].codes is None
     if is_curve:
-        known = own.model.design.variables[x]
+        known = seen.model.design.variables[x]
         at[x] = np.linspace(known.min(), known.max(), _POINTS).tolist()
     means = emmeans(fit, [x, *traces], at=at or None, **options)
     frame = means.frame

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from mixfit import wald
+from mixfit.arguments import same_name
 from mixfit.errors import FitError
-from mixfit.spellings import same_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixfit.arguments import pattern_of, same_name
 from mixfit.errors import FitError, FormulaError
-from mixfit.spellings import nearest, pattern_of, same_name
+from mixfit.spellings import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
