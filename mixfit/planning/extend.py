@@ -138,9 +138,13 @@ def _turns(data: pd.DataFrame, name: str, codes: Index, groups: Collection[str],
         # Constant in every level, and with levels that share a value: there is nothing to balance where none do.
         if (own[codes] == values).all() and (values.max() + 1) * _LEAST_SHARED <= n:
             arms.append(own)
-    arm = np.unique(np.stack(arms), axis=1, return_inverse=True)[1].ravel()
-    rank = pd.Series(arm).groupby(arm).cumcount()
-    return np.asarray(np.lexsort((np.arange(n), rank, parent)), dtype=np.intp)
+    order = np.arange(n, dtype=np.intp)
+    # From the last column to the first: among levels that are alike in all columns before, its values take turns.
+    for last in range(len(arms), 1, -1):
+        alike = np.unique(np.stack(arms[:last])[:, order], axis=1, return_inverse=True)[1].ravel()
+        rank = pd.Series(alike).groupby(alike).cumcount()
+        order = order[np.lexsort((arms[last - 1][order], rank))]
+    return order[np.argsort(parent[order], kind="stable")]
 
 
 def _copied(values: list[Any], copy: Index) -> list[Any]:
