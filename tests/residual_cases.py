@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mixfit.lmm.residual.covariance import ResidualPoint
+from mixfit.lmm.residual.form import ResidualPoint
 from mixfit.lmm.residual.criterion import JointPlace
 from mixfit.lmm.residual.start import joint_starts
 from mixfit.model.mixed import mixed
@@ -42,6 +42,8 @@ CASES = {
     "toeplitz": Case("y ~ x", "toep(visit | subject)"),
     "compound symmetry in strata": Case("y ~ arm", "homcs(visit | subject)", "~ arm"),
     "continuous time": Case("y ~ x", "car1(time | subject)"),
+    "continuous time with a nugget": Case("y ~ x", "ou(time | subject, nugget)"),
+    "continuous time by arm": Case("y ~ x", "ou(time | subject, nugget), by=arm", weights="w"),
     "one field": Case("y ~ 1", "exp(time + x | field)", "~ x"),
     "strata alone": Case("y ~ x", None, "~ arm"),
     "slopes and autoregression": Case("y ~ x + (x | subject)", "ar1(visit | subject)"),
@@ -49,6 +51,8 @@ CASES = {
     "crossed in strata": Case("y ~ x + (1 | subject) + (1 | visit)", None, "~ arm + x"),
     "fields of two arms": Case("y ~ x", "gau(time + x | subject), by=arm"),
     "smooth field": Case("y ~ x", "mat(time + x | site)"),
+    "slopes and continuous time": Case("y ~ arm + (x | site) + (1 | subject)", "ou(time | subject)"),
+    "slopes and a nugget by arm": Case("y ~ x + (x | subject)", "exp(time | subject, nugget), by=arm"),
     "slopes, continuous time and strata": Case("y ~ arm + (x || site)", "ou(time | subject)", "~ arm"),
 }
 
@@ -72,6 +76,14 @@ def trial(seed: int = 0, subjects: int = 16, visits: int = 4, missing: float = 0
         }
     )
     return frame.sample(frac=1.0, random_state=seed).reset_index(drop=True)
+
+
+#: Cases whose residuals are series, were blocks long enough for a pass through time.
+SERIES = [
+    name
+    for name, case in CASES.items()
+    if case.residual is not None and case.dispersion is None and case.residual.startswith(("ar1", "car1", "ou", "exp"))
+]
 
 
 def model_of(case: Case, seed: int = 0, subjects: int = 16) -> ResidualMixedModel:

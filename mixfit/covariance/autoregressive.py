@@ -8,6 +8,7 @@ import numpy as np
 
 from mixfit.covariance.columns import SAME_STEP, ordered_levels, without_options
 from mixfit.covariance.correlation import CorrelationStructure
+from mixfit.covariance.markov import Transitions
 from mixfit.covariance.parameter import NaturalParameter
 
 if TYPE_CHECKING:
@@ -59,6 +60,21 @@ class Autoregressive(CorrelationStructure):
         """Lag (lag - 1) rho^(lag - 2)."""
         lag = self._lag
         return np.asarray(lag * np.maximum(lag - 1.0, 0.0) * rho[0] ** np.maximum(lag - 2.0, 0.0))[None, None]
+
+    def times(self) -> Array | None:
+        """The numbers of its levels, where one variance serves all."""
+        return np.arange(self.k, dtype=float) if self.is_homogeneous else None
+
+    def transitions(self, rho: Array, gaps: Array) -> Transitions:
+        """phi = rho^lag."""
+        phi = rho[0] ** gaps
+        slope = gaps * rho[0] ** np.maximum(gaps - 1.0, 0.0)
+        bend = gaps * np.maximum(gaps - 1.0, 0.0) * rho[0] ** np.maximum(gaps - 2.0, 0.0)
+        return Transitions(phi, 1.0 - phi**2, slope, bend)
+
+    def starts_along(self, nearest: float, farthest: float) -> list[Array]:
+        """The same whatever the steps."""
+        return self.shape_starts()
 
     def elsewhere(self, theta: Array, places: Array, known: Array) -> tuple[Array, Array] | None:
         """By the steps to the times of the fit, where they are whole; of one variance only."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from mixfit.covariance.markov import Markov, Transitions
 from mixfit.covariance.parameter import NaturalParameter
 from mixfit.covariance.parametric import Parametric
 from mixfit.covariance.spatial import Spatial
@@ -83,9 +84,20 @@ class Nugget(Spatial):
             return self.smooth.contains(inner.smooth)
         return None if self.smooth.contains(inner) is None else Containment.BOUNDARY
 
-    def shape_starts(self) -> list[Array]:
+    def starts_along(self, nearest: float, farthest: float) -> list[Array]:
         """Those of the field, each with a small and with a large nugget."""
-        return [np.append(rho, nu) for rho in self.smooth.shape_starts() for nu in _STARTS]
+        return [np.append(rho, nu) for rho in self.smooth.starts_along(nearest, farthest) for nu in _STARTS]
+
+    # Along one number
+
+    def times(self) -> Array | None:
+        """Those of the field."""
+        return self.smooth.times() if isinstance(self.smooth, Markov) else None
+
+    def transitions(self, rho: Array, gaps: Array) -> Transitions:
+        """Those of the field, and nu."""
+        assert isinstance(self.smooth, Markov)
+        return replace(self.smooth.transitions(rho[:-1], gaps), nugget=float(rho[-1]))
 
     # Correlations
 

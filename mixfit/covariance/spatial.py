@@ -16,6 +16,7 @@ from scipy.special import gamma
 
 from mixfit.covariance.columns import places, without_options
 from mixfit.covariance.correlation import CorrelationStructure
+from mixfit.covariance.markov import Transitions
 from mixfit.covariance.matern import log_matern, log_matern_derivatives
 from mixfit.covariance.parameter import NaturalParameter
 from mixfit.errors import DataError
@@ -140,8 +141,11 @@ class Spatial(CorrelationStructure):
     def shape_starts(self) -> list[Array]:
         """Decays of a near and of a far range."""
         apart = self.distances + np.diag(np.full(self.k, np.inf))
-        near, far = _NEAR * float(np.median(apart.min(axis=1))), _FAR * float(self.distances.max())
-        return [np.array([1.0 / near]), np.array([1.0 / far])]
+        return self.starts_along(float(np.median(apart.min(axis=1))), float(self.distances.max()))
+
+    def starts_along(self, nearest: float, farthest: float) -> list[Array]:
+        """Likewise, of the distances themselves."""
+        return [np.array([1.0 / (_NEAR * nearest)]), np.array([1.0 / (_FAR * farthest)])]
 
 
 class Exponential(Spatial):
@@ -161,6 +165,15 @@ class Exponential(Spatial):
     def correlation_bends(self, rho: Array) -> Array:
         """d^2 C."""
         return (self.distances**2 * self.correlation(rho))[None, None]
+
+    def times(self) -> Array | None:
+        """Its places, where they have one coordinate."""
+        return np.array(self.positions)[:, 0] if len(self.positions[0]) == 1 else None
+
+    def transitions(self, rho: Array, gaps: Array) -> Transitions:
+        """phi = exp(-kappa d)."""
+        phi = np.exp(-rho[0] * gaps)
+        return Transitions(phi, -np.expm1(-2.0 * rho[0] * gaps), -gaps * phi, gaps**2 * phi)
 
 
 class OrnsteinUhlenbeck(Exponential):
@@ -214,9 +227,9 @@ class Matern(Spatial):
         lower, upper = _SMOOTHNESS_BOUNDS
         return (*super().shape, NaturalParameter("smoothness", of=self.name, lower=lower, upper=upper))
 
-    def shape_starts(self) -> list[Array]:
+    def starts_along(self, nearest: float, farthest: float) -> list[Array]:
         """The ranges, with the smoothness of an exponential correlation."""
-        return [np.append(start, _SMOOTHNESS_START) for start in super().shape_starts()]
+        return [np.append(start, _SMOOTHNESS_START) for start in super().starts_along(nearest, farthest)]
 
     def among(self, place: NDArray[np.intp]) -> None:
         """Its Bessel functions are computed once a pair of all its places."""

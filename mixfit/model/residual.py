@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from mixfit.errors import FitError
 from mixfit.lmm.estimate import at_estimates, conditional_covariance
-from mixfit.lmm.residual.covariance import residual_form
 from mixfit.lmm.residual.estimate import assembly_at, estimate_residual, joint_problem, place_of
+from mixfit.lmm.residual.forms import residual_form
 from mixfit.lmm.residual.stage import BlockResidual
 from mixfit.matrices.across import refuse_given, refuse_related
 from mixfit.matrices.residual import residual_design
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from mixfit.factor.plan import Plan
     from mixfit.lmm.assemble import Assembly
-    from mixfit.lmm.residual.covariance import ResidualForm
     from mixfit.lmm.residual.criterion import ResidualProblem
     from mixfit.lmm.residual.estimate import ResidualEstimate
+    from mixfit.lmm.residual.form import ResidualForm
     from mixfit.lmm.residual.moments import ResidualInformation
     from mixfit.lmm.surface import Surface
     from mixfit.lmm.working import WorkingModel

@@ -18,30 +18,20 @@ from scipy.linalg.lapack import dpotrf, dtrtri
 
 from mixfit.covariance.parametric import Parametric
 from mixfit.errors import FitError
-from mixfit.gram.blocks import block_layout
+from mixfit.gram.blocks import compressed, gathered
+from mixfit.lmm.residual.form import ResidualFactor, ResidualForm
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from mixfit.covariance.structure import Structure
     from mixfit.gram.blocks import BlockColumns, BlockLayout, Patterns
-    from mixfit.matrices.residual import ResidualDesign
+    from mixfit.lmm.residual.form import Held, ResidualPoint
 
     Array = NDArray[np.float64]
 
-__all__ = [
-    "PatternFactor",
-    "ResidualForm",
-    "ResidualPoint",
-    "factor_patterns",
-    "log_determinant",
-    "of_parts",
-    "residual_form",
-    "restricted",
-    "whitened_blocks",
-]
+__all__ = ["PatternFactor", "PatternFactors", "PatternForm", "of_parts", "restricted"]
 
 # A squared pivot below this share of its variance is none: the residuals of a block determine one another. The same
 # as for the covariances of random effects, whose factors are made in the same way.
@@ -51,21 +41,27 @@ _FARTHEST = 100.0
 
 
 @dataclass(frozen=True, eq=False)
-class ResidualForm:
-    """Which covariances the residuals may have.
+class PatternForm(ResidualForm):
+    """Residuals of blocks of rows, a matrix for each pattern of places that a block has rows at.
 
     Attributes
     ----------
     structures : tuple of Structure
-        One for each part of the blocks: a single one, or one a level of what ``by=`` names.
+        One for each part of the blocks.
     layout : BlockLayout
-    g : int
-        Parameters gamma of the rows' log standard deviations.
     """
 
-    structures: tuple[Structure, ...]
     layout: BlockLayout
-    g: int
+
+    @property
+    def g(self) -> int:
+        """Columns of the log standard deviations."""
+        return self.layout.patterns[0].spread.shape[2]
+
+    @property
+    def order(self) -> NDArray[np.intp]:
+        """Block by block."""
+        return self.layout.order
 
     @cached_property
     def within(self) -> tuple[Parametric, ...] | None:
@@ -74,19 +70,30 @@ class ResidualForm:
         known = tuple(s for s in found if isinstance(s, Parametric))
         return known if len(known) == len(found) else None
 
+    @property
+    def has_own_points(self) -> bool:
+        """Where matrices are those of each pattern's own distances."""
+        return self.within is not None
 
-def residual_form(design: ResidualDesign) -> ResidualForm:
-    """The covariances that a design asks for."""
-    layout = block_layout(design.block, design.place, design.part, design.spread)
-    return ResidualForm(design.structures, layout, design.spread.shape[1])
+    def hold(self, columns: Array, *, only_sums: bool) -> tuple[BlockColumns, ...]:
+        """In blocks, as few as have the same sums of products."""
+        blocks = (gathered(p, columns) for p in self.layout.patterns)
+        return tuple(compressed(b) if only_sums else b for b in blocks)
 
+    def sizes(self) -> Array:
+        """Over all patterns."""
+        return np.asarray(np.max([np.abs(p.spread).max(axis=(0, 1)) for p in self.layout.patterns], axis=0))
 
-@dataclass(frozen=True, eq=False)
-class ResidualPoint:
-    """Parameters: a point of every structure, see :mod:`mixfit.covariance.structure`, and gamma (g,)."""
-
-    points: tuple[Array, ...]
-    gamma: Array
+    def factor(self, at: ResidualPoint) -> PatternFactors:
+        """Factor the covariance of every pattern."""
+        out = []
+        for patterns, sigma in zip(self.layout.patterns, _covariances(self, at), strict=True):
+            log_deviations = patterns.spread @ at.gamma
+            if np.abs(log_deviations).max(initial=0.0) > _FARTHEST:
+                raise FitError("The residual standard deviations are too far apart for double precision.")
+            root, inverse = _roots(sigma)
+            out.append(PatternFactor(np.exp(log_deviations), root, inverse))
+        return PatternFactors(self.layout, tuple(out))
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,25 +124,60 @@ class PatternFactor:
         return np.asarray(half + half.swapaxes(-1, -2))
 
 
-def factor_patterns(form: ResidualForm, at: ResidualPoint) -> tuple[PatternFactor, ...]:
-    """Factor the covariance of every pattern.
+@dataclass(frozen=True, eq=False)
+class PatternFactors(ResidualFactor):
+    """The factors of all patterns.
 
-    Raises
-    ------
-    FitError
-        Where one is singular.
+    Attributes
+    ----------
+    layout : BlockLayout
+    each : tuple of PatternFactor
+        One for each size of blocks.
     """
-    out = []
-    for patterns, sigma in zip(form.layout.patterns, _covariances(form, at), strict=True):
-        log_deviations = patterns.spread @ at.gamma
-        if np.abs(log_deviations).max(initial=0.0) > _FARTHEST:
-            raise FitError("The residual standard deviations are too far apart for double precision.")
-        root, inverse = _roots(sigma)
-        out.append(PatternFactor(np.exp(log_deviations), root, inverse))
-    return tuple(out)
+
+    layout: BlockLayout
+    each: tuple[PatternFactor, ...]
+
+    @property
+    def log_determinant(self) -> float:
+        """log|R|."""
+        total = 0.0
+        for patterns, f in zip(self.layout.patterns, self.each, strict=True):
+            logs = np.log(np.diagonal(f.root, axis1=1, axis2=2)) + np.log(f.deviations)
+            total += 2.0 * float(patterns.count @ logs.sum(axis=1))
+        return total
+
+    def whiten_held(self, held: Held) -> Array:
+        """Block after block."""
+        assert isinstance(held, tuple)
+        parts = [_whitened(blocks, f) for blocks, f in zip(held, self.each, strict=True)]
+        width = parts[0].shape[2]
+        return np.ascontiguousarray(np.concatenate([x.reshape(-1, width) for x in parts]).T)
+
+    def whiten(self, rows: Array) -> Array:
+        """L^{-1} of columns (c, n)."""
+        return self._transformed(rows, _whitened)
+
+    def colour(self, rows: Array) -> Array:
+        """L of columns (c, n)."""
+        return self._transformed(rows, _coloured)
+
+    def deviations(self) -> Array:
+        """Of the rows of the data."""
+        out = np.empty(len(self.layout.order))
+        for patterns, f in zip(self.layout.patterns, self.each, strict=True):
+            own = f.deviations * np.sqrt(np.einsum("pab,pab->pa", f.root, f.root))
+            out[patterns.rows] = own[np.repeat(np.arange(len(patterns.count)), patterns.count)]
+        return out
+
+    def _transformed(self, rows: Array, change: Callable[[BlockColumns, PatternFactor], Array]) -> Array:
+        out = np.empty(rows.shape)
+        for patterns, f in zip(self.layout.patterns, self.each, strict=True):
+            out[:, patterns.rows] = np.moveaxis(change(gathered(patterns, rows), f), -1, 0)
+        return out
 
 
-def _covariances(form: ResidualForm, at: ResidualPoint) -> list[Array]:
+def _covariances(form: PatternForm, at: ResidualPoint) -> list[Array]:
     """Sigma_v of the patterns of each size, (P, m, m)."""
     if form.within is not None:
         parts = [[within.covariance(point) for point in at.points] for within in form.within]
@@ -182,18 +224,14 @@ def _roots(sigma: Array) -> tuple[Array, Array]:
     return np.asarray(root), np.asarray(inverse)
 
 
-def log_determinant(layout: BlockLayout, factors: Sequence[PatternFactor]) -> float:
-    """log|R|."""
-    total = 0.0
-    for patterns, f in zip(layout.patterns, factors, strict=True):
-        logs = np.log(np.diagonal(f.root, axis1=1, axis2=2)) + np.log(f.deviations)
-        total += 2.0 * float(patterns.count @ logs.sum(axis=1))
-    return total
-
-
-def whitened_blocks(blocks: BlockColumns, f: PatternFactor) -> Array:
+def _whitened(blocks: BlockColumns, f: PatternFactor) -> Array:
     """C^{-1} D^{-1} of columns in blocks: (B, m, c)."""
     inverse = f.inverse / f.deviations[:, None, :]
     if len(inverse) == 1:
         return np.asarray(inverse @ blocks.values)
     return np.asarray(inverse[blocks.pattern] @ blocks.values)
+
+
+def _coloured(blocks: BlockColumns, f: PatternFactor) -> Array:
+    root = f.root * f.deviations[:, :, None]
+    return np.asarray(root[blocks.pattern] @ blocks.values)

@@ -15,12 +15,10 @@ import numpy as np
 from mixfit.errors import DesignError
 from mixfit.factor.plan import make_plan, refill
 from mixfit.gram.basis import fixed_basis, response_basis
-from mixfit.gram.blocks import compressed, gathered
 from mixfit.gram.pattern import FactorRows, RowPattern, row_pattern
 from mixfit.gram.products import weighted_products
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.problem import Problem
-from mixfit.lmm.residual.covariance import factor_patterns, log_determinant, whitened_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,9 +29,8 @@ if TYPE_CHECKING:
     from mixfit.covariance.term import Term
     from mixfit.factor.plan import Plan
     from mixfit.gram.basis import FixedBasis, ResponseBasis
-    from mixfit.gram.blocks import BlockColumns
     from mixfit.lmm.criterion import Evaluation
-    from mixfit.lmm.residual.covariance import PatternFactor, ResidualForm, ResidualPoint
+    from mixfit.lmm.residual.form import Held, ResidualFactor, ResidualForm, ResidualPoint
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
@@ -51,19 +48,19 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Columns of the data in blocks, [X y] and then those of every grouping factor.
+    """Columns of the data, [X y] and then those of every grouping factor.
 
     Attributes
     ----------
-    blocks : tuple of BlockColumns
-        One for each size of blocks.
+    held : tuple of BlockColumns, or ndarray, shape (c, n)
+        As the form has them.
     pattern : RowPattern
-        Which levels of the grouping factors occur together, over the rows in the order of the blocks.
+        Which levels of the grouping factors occur together, over the rows in the form's order.
     k : tuple of int
         Columns of the grouping factors.
     """
 
-    blocks: tuple[BlockColumns, ...]
+    held: Held
     pattern: RowPattern
     k: tuple[int, ...]
 
@@ -121,15 +118,15 @@ class JointEvaluation:
     problem : ResidualProblem
     at : Evaluation
         Of the whitened rows.
-    factors : tuple of PatternFactor
+    factor : ResidualFactor
     rows : ndarray, shape (c, n)
-        Whitened columns, in the order of the blocks.
+        Whitened columns, in the form's order.
     """
 
     place: JointPlace
     problem: ResidualProblem
     at: Evaluation
-    factors: tuple[PatternFactor, ...]
+    factor: ResidualFactor
     rows: Array
 
     @property
@@ -159,7 +156,7 @@ def residual_problem(
     log_weights: float,
     solver: Solver = "auto",
 ) -> ResidualProblem:
-    """Bring weighted rows into blocks.
+    """Bring weighted rows into the order of a form.
 
     Parameters
     ----------
@@ -194,13 +191,11 @@ def residual_problem(
             "fixed effects, or look whether the response is constant."
         )
     columns = np.concatenate([fixed.rows, response.row[None], *(_columns(f, len(y)) for f in factors)])
-    blocks = [gathered(p, columns) for p in form.layout.patterns]
-    if not factors:
-        blocks = [compressed(b) for b in blocks]
-    order = form.layout.order
+    held = form.hold(columns, only_sums=not factors)
+    order = form.order
     sorted_factors = [FactorRows(f.codes[order], f.n_levels, _columns(f, len(y))[:, order]) for f in factors]
     pattern = row_pattern(sorted_factors)
-    rows = Rows(tuple(blocks), pattern, tuple(f.k for f in factors))
+    rows = Rows(held, pattern, tuple(f.k for f in factors))
     plan = make_plan(weighted_products(pattern, np.empty((0, len(y))), None), solver=solver)
     return ResidualProblem(form, rows, plan, terms, term_bases, fixed, response, len(y), log_weights)
 
@@ -209,12 +204,10 @@ def _columns(f: FactorRows, n: int) -> Array:
     return np.ones((1, n)) if f.columns is None else f.columns
 
 
-def problem_at(problem: ResidualProblem, point: ResidualPoint) -> tuple[Problem, tuple[PatternFactor, ...], Array]:
-    """The problem of the whitened rows, the factors that whiten them, and the rows."""
-    factors = factor_patterns(problem.form, point)
-    parts = [whitened_blocks(b, f) for b, f in zip(problem.rows.blocks, factors, strict=True)]
-    width = parts[0].shape[2]
-    rows = np.ascontiguousarray(np.concatenate([x.reshape(-1, width) for x in parts]).T)
+def problem_at(problem: ResidualProblem, point: ResidualPoint) -> tuple[Problem, ResidualFactor, Array]:
+    """The problem of the whitened rows, what whitens them, and the rows."""
+    factor = problem.form.factor(point)
+    rows = factor.whiten_held(problem.rows.held)
     p = problem.p
     pattern = problem.rows.pattern
     whitened = RowPattern(tuple(_factor_rows(problem, rows)), pattern.entries)
@@ -225,11 +218,11 @@ def problem_at(problem: ResidualProblem, point: ResidualPoint) -> tuple[Problem,
             plan=refill(problem.plan, gram),
             terms=problem.terms,
             p=p,
-            log_weights=problem.log_weights - log_determinant(problem.form.layout, factors),
+            log_weights=problem.log_weights - factor.log_determinant,
             log_x=problem.fixed.log_determinant,
             log_scale=float(np.log(problem.response.scale)),
         ),
-        factors,
+        factor,
         rows,
     )
 
@@ -250,6 +243,6 @@ def evaluate_joint(problem: ResidualProblem, place: JointPlace, *, reml: bool) -
     FitError
         Where the covariance of a block of residuals is singular.
     """
-    whitened, factors, rows = problem_at(problem, place.residual)
+    whitened, factor, rows = problem_at(problem, place.residual)
     at = evaluate(whitened, place.random, reml=reml)
-    return JointEvaluation(replace(place, random=at.points), problem, at, factors, rows)
+    return JointEvaluation(replace(place, random=at.points), problem, at, factor, rows)

@@ -22,8 +22,8 @@ from mixfit.lmm.types import Kept, LinearEstimate
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.lmm.residual.covariance import ResidualForm
     from mixfit.lmm.residual.criterion import JointEvaluation, ResidualProblem
+    from mixfit.lmm.residual.form import ResidualForm
     from mixfit.matrices.residual import ResidualDesign
     from mixfit.matrices.types import Design
 
@@ -121,7 +121,7 @@ def _normalized(problem: ResidualProblem, found: JointEvaluation) -> tuple[Joint
     """The same place relative to the first standard deviation of the residuals, and what that was."""
     structures, place = problem.form.structures, found.place
     first, unit = place.residual.points[0], 0.0
-    if problem.form.within is not None:
+    if problem.form.has_own_points:
         unit = float(first[0])
     elif structures[0].n_deviations:
         unit = float(np.linalg.norm(structures[0].relative_factor(first)[0]))

@@ -17,10 +17,12 @@ from mixfit.covariance.steps import leave_boundary, move, pivots, slopes_near, t
 from mixfit.covariance.term import Term
 from mixfit.errors import FitError
 from mixfit.lmm.derivatives import differentiate, edge_curvature
-from mixfit.lmm.residual.covariance import ResidualPoint, restricted
+from mixfit.lmm.residual.covariance import restricted
 from mixfit.lmm.residual.criterion import JointPlace, evaluate_joint
 from mixfit.lmm.residual.derivatives import differentiate_joint
-from mixfit.lmm.residual.information import average_information, expected_information, pattern_hessian
+from mixfit.lmm.residual.form import ResidualPoint
+from mixfit.lmm.residual.information import average_information, exact_hessian, expected_information
+from mixfit.lmm.residual.pattern_slopes import PatternSlopes
 from mixfit.optimize import descent
 from mixfit.optimize.bounds import LONGEST_STEP
 from mixfit.optimize.certificate import TOLERANCE
@@ -94,7 +96,7 @@ class JointCriterion:
         """Exact gradient, and the cheap curvature."""
         d = differentiate_joint(found)
         own = list(d.directions)
-        size = _sizes(self.problem)
+        size = self.problem.form.sizes()
         first = units(d.random.directions) if d.random is not None else np.empty(0)
         return JointLocal(
             gradient=d.gradient,
@@ -109,7 +111,7 @@ class JointCriterion:
     def hessian(self, found: JointEvaluation, local: JointLocal) -> Array:
         """Exact second derivatives, or central differences of the gradient."""
         if not self.problem.terms:
-            return pattern_hessian(local.derivatives)
+            return exact_hessian(local.derivatives)
         self.n_aside += 2 * len(local.gradient)
         return difference_hessian(local.derivatives, local.curvature)
 
@@ -149,11 +151,6 @@ class JointCriterion:
         )
 
 
-def _sizes(problem: ResidualProblem) -> Array:
-    """Largest absolute value of every column that the log standard deviations are linear in."""
-    return np.max([np.abs(p.spread).max(axis=(0, 1)) for p in problem.form.layout.patterns], axis=0)
-
-
 def _random_pivots(d: JointDerivatives) -> Pivots:
     if d.random is None:
         return Pivots((), (), ())
@@ -180,19 +177,21 @@ def _random_exits(found: JointEvaluation, d: JointDerivatives) -> tuple[Boundary
 
 def _residual_exits(found: JointEvaluation, d: JointDerivatives) -> tuple[BoundaryParameter, ...]:
     """A structure may be on a bound where no block has rows at so many places that it is singular there."""
-    form, points = found.problem.form, found.place.residual.points
+    form, points, own = found.problem.form, found.place.residual.points, d.slopes
     pairs = list(zip(form.structures, points, strict=True))
-    if form.within is not None or not any(structure.is_on_bound(point) for structure, point in pairs):
+    if form.has_own_points or not any(structure.is_on_bound(point) for structure, point in pairs):
         return ()
-    slopes = [d.structure_slope(part) for part in range(len(pairs))]
+    assert isinstance(own, PatternSlopes)
+    slopes = [own.structure_slope(part) for part in range(len(pairs))]
 
     def curvature(part: int, change: Array) -> tuple[float, float]:
         whole = np.zeros((len(pairs), *change.shape))
         whole[part] = change
-        along = [f.along(restricted(whole, p)) for f, p in zip(found.factors, form.layout.patterns, strict=True)]
-        counts = [p.count[:, None, None] for p in form.layout.patterns]
+        patterns = own.form.layout.patterns
+        along = [f.along(restricted(whole, p)) for f, p in zip(own.factor.each, patterns, strict=True)]
+        counts = [p.count[:, None, None] for p in patterns]
         second = sum(float((n * a * a).sum()) for n, a in zip(counts, along, strict=True))
-        quadratic = sum(float(np.vdot(a, m.of_error)) for a, m in zip(along, d.moments, strict=True))
+        quadratic = sum(float(np.vdot(a, m.of_error)) for a, m in zip(along, own.moments, strict=True))
         return second, quadratic / found.at.scale
 
     out = boundary_parameters(
@@ -248,8 +247,8 @@ def _gradient_near(d: JointDerivatives, step: Array) -> Array:
         own = [a for a, x in enumerate(d.directions) if x.term == part]
         mine = [d.directions[a] for a in own]
         at = d.n_random + np.array(own, dtype=np.intp)
-        if problem.form.within is None:
-            out[at] = structure.slopes_after(mine, point, *there.structure_slope(part))
+        if isinstance(there.slopes, PatternSlopes) and not problem.form.has_own_points:
+            out[at] = structure.slopes_after(mine, point, *there.slopes.structure_slope(part))
         else:
             # The same coordinates everywhere, and inside the bounds the same directions.
             out[at] = there.residual_gradient[own]

@@ -23,9 +23,8 @@ from mixfit.lmm.residual.criterion import evaluate_joint
 from mixfit.lmm.residual.derivatives import differentiate_joint
 from mixfit.lmm.residual.information import (
     average_information,
-    flat_rows,
+    exact_hessian,
     loaded_rows,
-    pattern_hessian,
     through_covariance,
 )
 from mixfit.lmm.residual.minimize import difference_hessian
@@ -120,9 +119,9 @@ def residual_information(problem: ResidualProblem, place: JointPlace, *, reml: b
     sigma = float(np.sqrt(at.scale)) * problem.response.scale
     inverse_root = dtrtri(at.fixed_root, lower=1)[0] if p else np.empty((0, 0))
     half = problem.fixed.coefficients(inverse_root.T)
-    error = flat_rows(d, "error")[0]
+    error = d.slopes.rows("error")[0]
     quadratics = loaded_rows(d, "error")[:, 0] @ error
-    own = loaded_rows(d, "fixed") @ flat_rows(d, "fixed").T
+    own = loaded_rows(d, "fixed") @ d.slopes.rows("fixed").T
     fixed = np.concatenate([0.5 * (own + own.swapaxes(1, 2)), 2.0 * np.eye(p)[None]])
     return ResidualInformation(d, half, sigma, _with_sigma(d, quadratics), fixed)
 
@@ -134,7 +133,7 @@ def _with_sigma(d: JointDerivatives, quadratics: Array) -> Array:
     2 e'V^{-1}V_i V^{-1}e / sigma^2 beside phi_i.
     """
     at = d.at.at
-    profiled = pattern_hessian(d) if d.random is None else difference_hessian(d, average_information(d))
+    profiled = exact_hessian(d) if d.random is None else difference_hessian(d, average_information(d))
     nu = at.problem.degrees(reml=at.reml)
     beside = 2.0 * quadratics / at.scale
     m = len(profiled)

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixfit.covariance.steps import split_theta
-from mixfit.gram.blocks import BlockColumns, gathered
-from mixfit.lmm.residual.covariance import (
-    PatternFactor,
-    ResidualPoint,
-    factor_patterns,
-    log_determinant,
-    whitened_blocks,
-)
+from mixfit.lmm.residual.form import ResidualPoint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.lmm.residual.covariance import ResidualForm
+    from mixfit.lmm.residual.form import ResidualFactor, ResidualForm
 
     Array = NDArray[np.float64]
 
@@ -43,7 +35,7 @@ def point_at(form: ResidualForm, psi: Array) -> ResidualPoint:
     own = psi[: len(psi) - form.g]
     thetas = split_theta(form.structures, own)
     points = [
-        theta if form.within is not None else s.point_of(theta, np.eye(s.k))
+        theta if form.has_own_points else s.point_of(theta, np.eye(s.k))
         for s, theta in zip(form.structures, thetas, strict=True)
     ]
     return ResidualPoint(tuple(points), psi[len(own) :])
@@ -62,45 +54,20 @@ class BlockResidual:
 
     def whiten(self, rows: Array, psi: Array) -> Array:
         """L^{-1} of columns of the data, given as rows (c, n)."""
-        return self._transformed(rows, self.factors(psi), colour=False)
+        return self.factor(psi).whiten(rows)
 
     def coloured(self, rows: Array, psi: Array) -> Array:
         """L of independent rows (c, n): residuals over sigma."""
-        return self._transformed(rows, self.factors(psi), colour=True)
+        return self.factor(psi).colour(rows)
 
     def log_determinant(self, psi: Array) -> float:
         """log|R|."""
-        return log_determinant(self.form.layout, self.factors(psi))
+        return self.factor(psi).log_determinant
 
     def deviations(self, psi: Array) -> Array:
         """Standard deviations of the residuals over sigma, (n,)."""
-        out = np.empty(self._n)
-        for patterns, f in zip(self.form.layout.patterns, self.factors(psi), strict=True):
-            own = f.deviations * np.sqrt(np.einsum("pab,pab->pa", f.root, f.root))
-            out[patterns.rows] = own[self._numbers(patterns.count)]
-        return out
+        return self.factor(psi).deviations()
 
-    def factors(self, psi: Array) -> tuple[PatternFactor, ...]:
-        """The factors of every pattern."""
-        return factor_patterns(self.form, point_at(self.form, psi))
-
-    def _transformed(self, rows: Array, factors: tuple[PatternFactor, ...], *, colour: bool) -> Array:
-        out = np.empty(rows.shape)
-        for patterns, f in zip(self.form.layout.patterns, factors, strict=True):
-            blocks = gathered(patterns, rows)
-            values = _coloured(blocks, f) if colour else whitened_blocks(blocks, f)
-            out[:, patterns.rows] = np.moveaxis(values, -1, 0)
-        return out
-
-    @cached_property
-    def _n(self) -> int:
-        return len(self.form.layout.order)
-
-    @staticmethod
-    def _numbers(count: NDArray[np.intp]) -> NDArray[np.intp]:
-        return np.repeat(np.arange(len(count), dtype=np.intp), count)
-
-
-def _coloured(blocks: BlockColumns, f: PatternFactor) -> Array:
-    root = f.root * f.deviations[:, :, None]
-    return np.asarray(root[blocks.pattern] @ blocks.values)
+    def factor(self, psi: Array) -> ResidualFactor:
+        """R = L L'."""
+        return self.form.factor(point_at(self.form, psi))

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.gram.blocks import pattern_sums
-from mixfit.lmm.residual.covariance import ResidualPoint
+from mixfit.lmm.residual.covariance import PatternForm
 from mixfit.lmm.residual.criterion import JointPlace, problem_at
+from mixfit.lmm.residual.form import ResidualPoint
+from mixfit.lmm.residual.series import SeriesForm
 from mixfit.lmm.start import start_points
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from mixfit.covariance.parametric import Parametric
     from mixfit.covariance.structure import Structure
+    from mixfit.gram.blocks import BlockColumns
     from mixfit.lmm.residual.criterion import ResidualProblem
 
     Array = NDArray[np.float64]
@@ -34,14 +37,7 @@ _SMALLEST_VARIANCE = 0.01
 
 def joint_starts(problem: ResidualProblem) -> list[JointPlace]:
     """Places to start from; the structures with several points go through them side by side."""
-    if problem.form.within is not None:
-        own = _points_within(problem, problem.form.within)
-    else:
-        moments, pairs = _moments(problem)
-        own = [
-            _points(structure, m, count, free=not problem.terms)
-            for structure, m, count in zip(problem.form.structures, moments, pairs, strict=True)
-        ]
+    own = _residual_points(problem)
     gamma = np.zeros(problem.form.g)
     out = []
     for x in range(max(map(len, own))):
@@ -58,12 +54,32 @@ def joint_starts(problem: ResidualProblem) -> list[JointPlace]:
     return out
 
 
-def _moments(problem: ResidualProblem) -> tuple[Array, Array]:
+def _residual_points(problem: ResidualProblem) -> list[list[Array]]:
+    """Points of every structure of the residuals."""
+    form = problem.form
+    if isinstance(form, SeriesForm):
+        assert isinstance(problem.rows.held, np.ndarray)
+        squares = problem.rows.held[problem.p] ** 2 * problem.n
+        parts = len(form.structures)
+        counts = np.bincount(form.series.part, minlength=parts)
+        means = np.bincount(form.series.part, squares, parts) / counts
+        return form.starts(np.maximum(means, _SMALLEST_VARIANCE))
+    assert isinstance(form, PatternForm)
+    if form.within is not None:
+        return _points_within(problem, form, form.within)
+    moments, pairs = _moments(problem, form)
+    return [
+        _points(structure, m, count, free=not problem.terms)
+        for structure, m, count in zip(form.structures, moments, pairs, strict=True)
+    ]
+
+
+def _moments(problem: ResidualProblem, form: PatternForm) -> tuple[Array, Array]:
     """Mean products of the least-squares residuals of any two places of a block over their mean square, and pairs."""
-    form, k = problem.form, problem.form.structures[0].k
+    k = form.structures[0].k
     cells = len(form.structures) * k * k
     sums, counts = np.zeros(cells), np.zeros(cells)
-    for patterns, blocks in zip(form.layout.patterns, problem.rows.blocks, strict=True):
+    for patterns, blocks in zip(form.layout.patterns, _blocks(problem), strict=True):
         e = blocks.values[..., problem.p : problem.p + 1]
         v = patterns.place
         cell = ((patterns.part[:, None, None] * k + v[:, :, None]) * k + v[:, None, :]).ravel()
@@ -73,11 +89,15 @@ def _moments(problem: ResidualProblem) -> tuple[Array, Array]:
     return means.reshape(-1, k, k), counts.reshape(-1, k, k)
 
 
-def _points_within(problem: ResidualProblem, within: Sequence[Parametric]) -> list[list[Array]]:
+def _blocks(problem: ResidualProblem) -> tuple[BlockColumns, ...]:
+    assert isinstance(problem.rows.held, tuple)
+    return problem.rows.held
+
+
+def _points_within(problem: ResidualProblem, form: PatternForm, within: Sequence[Parametric]) -> list[list[Array]]:
     """Points at the variance of each part, with the shapes that suit the distances within the largest blocks."""
-    form = problem.form
     sums, counts = np.zeros(len(form.structures)), np.zeros(len(form.structures))
-    for patterns, blocks in zip(form.layout.patterns, problem.rows.blocks, strict=True):
+    for patterns, blocks in zip(form.layout.patterns, _blocks(problem), strict=True):
         squares = (blocks.values[..., problem.p] ** 2).sum(axis=1)
         sums += np.bincount(patterns.part[blocks.pattern], squares, len(sums))
         counts += np.bincount(patterns.part, patterns.count * patterns.size, len(counts))

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 from mixfit.lmm.residual.criterion import evaluate_joint
 from mixfit.lmm.residual.derivatives import JointDerivatives, differentiate_joint
-from mixfit.lmm.residual.information import average_information, expected_information, pattern_hessian
+from mixfit.lmm.residual.information import average_information, expected_information, exact_hessian
 from mixfit.lmm.residual.minimize import difference_hessian, moved_place
 from tests.residual_cases import CASES, dense_covariance, model_of, random_place
 
@@ -50,7 +50,7 @@ def test_the_gradient_is_that_of_the_criterion(name: str, reml: bool) -> None:
 @pytest.mark.parametrize("name", WITHOUT)
 def test_second_derivatives_from_patterns_are_those_of_the_criterion(name: str, reml: bool) -> None:
     d = derivatives(model_of(CASES[name]), 4, reml=reml)
-    exact = pattern_hessian(d)
+    exact = exact_hessian(d)
     assert_allclose(exact, difference_hessian(d, expected_information(d)), atol=1e-6 * max(1.0, np.abs(exact).max()))
 
 
