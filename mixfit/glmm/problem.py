@@ -24,6 +24,7 @@ from mixfit.gram.pattern import row_pattern
 from mixfit.gram.products import weighted_products
 from mixfit.gram.residual import ResidualStage
 from mixfit.lmm.assemble import random_rows
+from mixfit.lmm.contained import contained_columns
 from mixfit.matrices.types import MEAN
 
 if TYPE_CHECKING:
@@ -126,13 +127,24 @@ class GeneralizedProblem:
 
     @cached_property
     def seen(self) -> tuple[NDArray[np.bool_], ...]:
-        """Which columns of each term are not zero in every row: dependent columns span fewer than they are."""
-        return tuple(
-            np.ones(t.k, dtype=bool)
-            if (f := self.pattern.factors[t.factor]).columns is None
-            else np.asarray(f.columns[t.columns].any(axis=1))
-            for t in self.terms
-        )
+        """Columns of each term that tell anything: not zero in every row, nor of a covariance that another contains."""
+        seen = tuple(np.asarray(self._columns(t.factor)[t.columns].any(axis=1)) for t in self.terms)
+        contained = contained_columns(self.terms, self._squares)
+        return seen if contained is None else tuple(s & ~own for s, own in zip(seen, contained, strict=True))
+
+    def _columns(self, factor: int) -> Array:
+        """Of a factor, in every row, (k_i, rows)."""
+        columns = self.pattern.factors[factor].columns
+        return np.ones((1, len(self.offset))) if columns is None else columns
+
+    def _squares(self, factor: int) -> Array:
+        columns = self._columns(factor)
+        return np.asarray(columns @ columns.T)
+
+    def shown(self, points: Sequence[Array]) -> tuple[Array, ...]:
+        """Points without what only columns that tell nothing would say."""
+        triples = zip(self.terms, points, self.seen, strict=True)
+        return tuple(t.structure.shown(point, seen) for t, point, seen in triples)
 
     @property
     def p(self) -> int:
