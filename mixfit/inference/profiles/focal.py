@@ -12,6 +12,7 @@ from mixfit.inference.profiles.chart import Chart, difference_hessian
 from mixfit.inference.profiles.constrained import Constrained
 from mixfit.inference.profiles.ends import ParameterScale
 from mixfit.inference.profiles.parameters import parameters
+from mixfit.lmm.residual.surface import ResidualSurface
 from mixfit.lmm.surface import FARTHEST_LOG, NOTHING
 
 if TYPE_CHECKING:
@@ -119,6 +120,10 @@ class LikelihoodAround:
         for p in self.known:
             if p.kind == "fixed":
                 out[p.name] = float(beta[p.first])
+            elif p.kind == "log sd":
+                assert isinstance(self.surface, ResidualSurface)
+                at = self.chart.first_tail + self.surface.first_log_sd + p.number
+                out[p.name] = float(self.surface.log_sd[p.number] + x[at])
             elif p.kind in ("sigma", "phi"):
                 out[p.name] = self.surface.tail_unit * float(np.exp(x[self._scale_index()]))
             else:
@@ -134,6 +139,11 @@ class LikelihoodAround:
         """The parameter as one coordinate; None for a correlation of columns without variance."""
         if p.kind == "fixed":
             return self._effect(p)
+        if p.kind == "log sd":
+            assert isinstance(self.surface, ResidualSurface)
+            index = self.chart.first_tail + self.surface.first_log_sd + p.number
+            path = Constrained(self.chart, index, self.center, self.hessian)
+            return Focal(p, path, ParameterScale("identity"), float(self.surface.log_sd[p.number]), 1.0)
         if p.kind in ("sigma", "phi"):
             path = Constrained(self.chart, self._scale_index(), self.center, self.hessian)
             scale = ParameterScale("identity", -FARTHEST_LOG, FARTHEST_LOG)
