@@ -13,7 +13,6 @@ import mixfit
 from mixfit.lmm import minimize as newton
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import differentiate
-from mixfit.lmm.start import start_points
 from mixfit.optimize.certificate import TOLERANCE, BoundaryParameter, Certificate
 from mixfit.optimize.descent import Descent
 from mixfit.optimize.steps import newton_step
