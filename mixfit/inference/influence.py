@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mixfit.errors import DataError
+from mixfit.errors import DataError, FitError
+from mixfit.fitted.residual_covariance import is_structured
 from mixfit.inference.deletion import delete_groups, refits_without
-from mixfit.lmm.working import leverages
+from mixfit.lmm.working import leverages, linear_working_model
 from mixfit.matrices.across import refuse_given, refuse_related
 from mixfit.tables.layout import shown
 from mixfit.tables.table import Table
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.fitted.protocols import Fit
+    from mixfit.lmm.working import WorkingModel
     from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
@@ -206,7 +208,7 @@ def influence(fit: Fit, by: str | ArrayLike, *, refit: bool = False) -> Influenc
     >>> fit.influence("Subject").dfbeta.shape
     (18, 2)
     """
-    name, codes, labels = partition(by, fit.model.observations)
+    name, codes, labels = _partition(fit, by)
     names = list(fit.fixef.index)
     q = len(labels)
     theta = converged = None
@@ -217,7 +219,7 @@ def influence(fit: Fit, by: str | ArrayLike, *, refit: bool = False) -> Influenc
     else:
         refuse_related(fit.model.design.random, "influence without refits")
         refuse_given(fit.model.design.random, "influence without refits")
-        deleted = delete_groups(fit.model.working_model(fit.estimate), codes, q)
+        deleted = delete_groups(_independent_rows(fit, codes), codes, q)
         dfbeta, errors, sigma = deleted.dfbeta, deleted.errors, deleted.sigma
     with np.errstate(divide="ignore", invalid="ignore"):
         scaled = dfbeta / errors
@@ -232,6 +234,41 @@ def influence(fit: Fit, by: str | ArrayLike, *, refit: bool = False) -> Influenc
         theta=theta,
         converged=converged,
     )
+
+
+def _partition(fit: Fit, by: str | ArrayLike) -> tuple[str, NDArray[np.intp], pd.Index]:
+    """`partition`, by the blocks of correlated residuals too."""
+    if is_structured(fit) and isinstance(by, str):
+        blocks = fit.model.residual.blocks
+        if blocks is not None and _parts(blocks.name) == _parts(by):
+            return blocks.name, blocks.codes, pd.Index(blocks.levels)
+    return partition(by, fit.model.observations)
+
+
+def _independent_rows(fit: Fit, codes: NDArray[np.intp]) -> WorkingModel:
+    """Rows whose residuals are independent; those of correlated ones go together or not at all.
+
+    Whitened rows of a block are combinations of all of its rows: without some of these the others are whitened
+    otherwise, without all of them nothing else changes.
+
+    Raises
+    ------
+    FitError
+        Where rows of one block of correlated residuals are in different groups.
+    """
+    if not is_structured(fit):
+        return fit.model.working_model(fit.estimate)
+    residual = fit.model.residual
+    if residual.blocks is not None:
+        of_block = np.zeros(residual.blocks.n_levels, dtype=np.intp)
+        of_block[residual.block] = codes
+        if (of_block[residual.block] != codes).any():
+            raise FitError(
+                f"The residuals of a {residual.blocks.name} are correlated, and no row has a leverage of its own "
+                f"beside residual=: leave out all rows of each, influence(by={residual.blocks.name!r}), or estimate the "
+                "model anew without each group, influence(..., refit=True)."
+            )
+    return linear_working_model(fit.model.assembly_at(fit.estimate), fit.estimate)
 
 
 def _distances(dfbeta: Array, covariance: Array) -> Array:
@@ -293,7 +330,8 @@ def hatvalues(fit: Fit) -> pd.Series[float]:
     >>> fit.hatvalues().head(2).round(4).tolist()
     [0.1643, 0.1643]
     """
-    return pd.Series(leverages(fit.model.working_model(fit.estimate)), index=fit.model.observations.index)
+    rows = _independent_rows(fit, np.arange(fit.nobs, dtype=np.intp))
+    return pd.Series(leverages(rows), index=fit.model.observations.index)
 
 
 def cooks_distance(fit: Fit, by: str | ArrayLike = "observation", *, refit: bool = False) -> pd.Series[float]:

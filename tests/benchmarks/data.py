@@ -15,11 +15,10 @@ import numpy as np
 import pandas as pd
 
 from mixfit import datasets
+from tests.benchmarks.data_families import FAMILY_SOURCES, labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from numpy.typing import NDArray
 
 __all__ = ["SOURCES", "make", "write"]
 
@@ -195,12 +194,8 @@ SOURCES: dict[str, Callable[[bool], pd.DataFrame]] = {
     "contraception": contraception,
     "growth": growth,
     "orange": orange,
+    **FAMILY_SOURCES,
 }
-
-
-def labels(prefix: str, codes: NDArray[np.int64]) -> NDArray[np.object_]:
-    """Strings, as they come from a file: no rival is handed ready-made codes."""
-    return np.array([f"{prefix}{i}" for i in range(int(codes.max()) + 1)], dtype=object)[codes]
 
 
 def make(name: str, quick: bool = False) -> pd.DataFrame:
