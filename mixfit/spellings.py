@@ -54,6 +54,7 @@ _ARGUMENTS: Mapping[str, str] = MappingProxyType(
         "sefit": "se",
         "nsim": "n",
         "nboot": "n",
+        "n": "n_sim",
         "reps": "n",
         "df": "ddf",
         "lmerdf": "ddf",
@@ -74,6 +75,8 @@ _ARGUMENTS: Mapping[str, str] = MappingProxyType(
         "power": "target",
         "cv": "by",
         "folds": "by",
+        "nfolds": "by",
+        "nsplits": "by",
         "params": "parameters are stated by fixed=, sd=, cor= and sigma=",
     }
 )
@@ -93,6 +96,7 @@ _ELSEWHERE: Mapping[str, str] = MappingProxyType(
         "type": "type= is an argument of emmeans() and predict(), and contrasts are on the scale of their means",
         "target": "target= is an argument of sample_size() and smallest_effect()",
         "by": "by= is an argument of cross_validate()",
+        "n_sim": "n= is an argument of simulate() and bootstrap(), and n_sim= of power()",
     }
 )
 
@@ -326,6 +330,9 @@ def of_argument(name: str, known: Iterable[str]) -> str:
     here = _ARGUMENTS.get(key(name))
     if key(name) in same:
         return f"it is written {same[key(name)]}="
+    if here not in names:
+        # What repeats something is n= here, and n_sim= where it is a power that is simulated.
+        here = _ARGUMENTS.get(key(here or ""), here)
     if here is not None and here.isidentifier():
         return f"it is written {here}=" if here in names else _ELSEWHERE.get(here, f"{here}= is not an argument of it")
     if here is not None:

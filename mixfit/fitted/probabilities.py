@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["joint_covariance", "marginal_probabilities", "probability_errors", "probability_slopes"]
+__all__ = ["marginal_probabilities", "probability_covariance", "probability_errors", "probability_slopes"]
 
 # 16 MB an array of the probabilities of all categories.
 _CELLS_AT_ONCE = 2_000_000
@@ -64,7 +64,7 @@ def probability_errors(
         )
     rows = rows_to_predict(fit, newdata, selection, allow_new_levels)
     p, slopes = probability_slopes(family, rows.X, rows.X @ fit.estimate.beta + rows.offset)
-    return p, np.sqrt(np.einsum("kna,ab,knb->kn", slopes, joint_covariance(fit), slopes)), rows.index
+    return p, np.sqrt(np.einsum("kna,ab,knb->kn", slopes, probability_covariance(fit), slopes)), rows.index
 
 
 def probability_slopes(family: Ordinal, X: Array, eta: Array) -> tuple[Array, Array]:
@@ -78,7 +78,7 @@ def probability_slopes(family: Ordinal, X: Array, eta: Array) -> tuple[Array, Ar
     return p, np.array(slopes)
 
 
-def joint_covariance(fit: GeneralizedFit) -> Array:
+def probability_covariance(fit: GeneralizedFit) -> Array:
     """Covariance of beta and the family's parameters, (p + s, p + s)."""
     e = fit.estimate
     return np.block([[e.cov_beta, e.cov_beta_shape], [e.cov_beta_shape.T, e.cov_shape]])

@@ -84,7 +84,7 @@ def slots(model: Model) -> tuple[Slot, ...]:
     """
     family = getattr(model, "family", None)
     if is_structured_model(model) or (family is not None and family.kind in ("ordinal", "multinomial")):
-        what = "categories" if family is not None else "structured residuals"
+        what = "ordered or unordered categories" if family is not None else "structured residuals"
         raise ParameterError(f"Parameters cannot be stated of a model with {what}, only estimated from data.")
     mean, *others = model.design.predictors
     out = _random_slots(mean, 0)

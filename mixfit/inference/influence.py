@@ -265,8 +265,8 @@ def _independent_rows(fit: Fit, codes: NDArray[np.intp]) -> WorkingModel:
         if (of_block[residual.block] != codes).any():
             raise FitError(
                 f"The residuals of a {residual.blocks.name} are correlated, and no row has a leverage of its own "
-                f"beside residual=: leave out all rows of each, influence(by={residual.blocks.name!r}), or estimate the "
-                "model anew without each group, influence(..., refit=True)."
+                f"beside residual=: leave out all rows of each, influence(by={residual.blocks.name!r}), or estimate "
+                "the model anew without each group, influence(..., refit=True)."
             )
     return linear_working_model(fit.model.assembly_at(fit.estimate), fit.estimate)
 

@@ -189,7 +189,7 @@ class SpreadSurface(Surface, Protocol):
     """One whose tail has the coefficients of the residuals' log standard deviations, too."""
 
     def log_deviation(self, number: int) -> tuple[int, float, float]:
-        """A coefficient of the residuals' log standard deviations: place in the tail, value at the minimum, unit."""
+        """A coefficient of the residuals' log standard deviations: place in the tail, value, the tail's unit."""
 
 
 class Frames:

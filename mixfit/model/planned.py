@@ -120,7 +120,9 @@ def design(
     if resolved is not None and resolved.is_linear:
         resolved = None
     if resolved is not None and resolved.kind in ("ordinal", "multinomial"):
-        raise ParameterError("Parameters cannot be stated of categories, only estimated from data.")
+        raise ParameterError(
+            "Parameters cannot be stated of ordered or unordered categories, only estimated from data."
+        )
     rows[name] = _placeholder(resolved, len(rows), zeros=zi is not None)
     model = mixed(
         text,

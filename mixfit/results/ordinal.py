@@ -184,12 +184,12 @@ class OrdinalResults(FittedOrdinal, GeneralizedResults):
         if self.model.nominal_names:
             raise FitError(
                 "Marginal means are of location, and this model has nominal effects, which move each threshold by "
-                "itself: average predict(newdata, re_form='population') over rows."
+                "itself: avg_predictions(by=...) has probabilities."
             )
         if options.get("re_form", "population") != "population" or options.get("type", "link") != "link":
             raise FitError(
-                "Marginal means of ordered categories are of the latent variable: for probabilities average "
-                "predict(newdata, re_form='marginal') over rows."
+                "Marginal means of ordered categories are of the latent variable: avg_predictions(by=...) has "
+                "probabilities, and predict(newdata, re_form='marginal') those over the population of groups."
             )
         return options
 

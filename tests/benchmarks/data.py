@@ -192,9 +192,9 @@ SOURCES: dict[str, Callable[[bool], pd.DataFrame]] = {
     "binary": binary,
     "counts": counts,
     "contraception": contraception,
+    **FAMILY_SOURCES,
     "growth": growth,
     "orange": orange,
-    **FAMILY_SOURCES,
 }
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from mixfit.errors import DataError, FitError
-from mixfit.fitted.probabilities import joint_covariance, probability_slopes
+from mixfit.fitted.probabilities import probability_covariance, probability_slopes
 from mixfit.inference.means.linear_functions import MeanParameters
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def ordered_means(fit: FittedOrdinal, grid: ReferenceGrid, weights: str, offset:
     means = np.einsum("rm,krm->km", shares, values.reshape(-1, *shares.shape)).ravel()
     slopes = np.einsum("rm,krmc->kmc", shares, slopes.reshape(-1, *shares.shape, slopes.shape[-1]))
     slopes = slopes.reshape(len(means), -1)
-    return MeanParameters(means, slopes @ joint_covariance(fit) @ slopes.T, MODES[mode])
+    return MeanParameters(means, slopes @ probability_covariance(fit) @ slopes.T, MODES[mode])
 
 
 def _latent(fit: FittedOrdinal, X: Array, eta: Array) -> tuple[Array, Array]:

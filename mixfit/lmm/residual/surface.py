@@ -186,7 +186,7 @@ class ResidualSurface:
         return 0 if self._has_structure else 1
 
     def log_deviation(self, number: int) -> tuple[int, float, float]:
-        """A coefficient of the residuals' log standard deviations: place in the tail, value at the minimum, unit."""
+        """A coefficient of the log standard deviations: place in the tail, value, and the tail's unit of it."""
         return self.first_log_sd + number, float(self.log_sd[number]), 1.0
 
     def holding(self, effect: int) -> tuple[ResidualSurface, int]:
