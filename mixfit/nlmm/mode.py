@@ -140,9 +140,6 @@ def _search(
     promise = np.inf
     settled = _SETTLED_JOINT if joint else _SETTLED
     for step in range(_MAX_STEPS):
-        is_near = not joint and promise <= _NEAR * state.squares
-        if is_near:
-            state = _bent(problem, state)
         border = np.einsum("pan,an->pn", problem.X, state.mean.slope)
         factor = problem.factorize(state.mean.slope, templates, border)
         mode = NonlinearMode(
@@ -156,10 +153,14 @@ def _search(
         if joint:
             d_beta, d_u = _joint_step(factor, along, gradient)
         else:
-            d_beta, d_u = along, _step(problem, mode, gradient, near=is_near)
-        promise = sum(float(np.vdot(g, d)) for g, d in zip(gradient, d_u, strict=True)) + float(along @ d_beta)
+            d_beta, d_u = along, factor.solve(gradient)
+        promise = _dot(gradient, d_u) + float(along @ d_beta)
+        if not joint and settled * state.squares < promise <= _NEAR * state.squares:
+            mode = replace(mode, mean=_bent(problem, state).mean)
+            d_u = _exact_step(problem, mode, gradient, d_u)
+            promise = _dot(gradient, d_u)
         if promise <= settled * state.squares or 0.5 * last < promise <= _LAST_DIGITS * state.squares:
-            return mode if joint else replace(mode, mean=_bent(problem, state).mean)
+            return mode if joint or mode.mean.bend.size else replace(mode, mean=_bent(problem, state).mean)
         found = _lower(problem, blocks, state, d_beta, d_u, promise)
         if found is None:
             break
@@ -211,13 +212,12 @@ def _dot(a: Sequence[Array], b: Sequence[Array]) -> float:
     return sum(float(np.vdot(x, y)) for x, y in zip(a, b, strict=True))
 
 
-def _step(problem: NonlinearProblem, at: _Beside, gradient: Sequence[Array], *, near: bool) -> list[Array]:
-    """Gauss and Newton's step, or Newton's own where that leads down."""
-    if near:
-        exact = solve_exact(problem, at, gradient)
-        if _dot(exact, gradient) > 0.0:
-            return exact
-    return at.factor.solve(gradient)
+def _exact_step(
+    problem: NonlinearProblem, at: _Beside, gradient: Sequence[Array], otherwise: list[Array]
+) -> list[Array]:
+    """Newton's step where it leads down."""
+    exact = solve_exact(problem, at, gradient)
+    return exact if _dot(exact, gradient) > 0.0 else otherwise
 
 
 def _joint_step(factor: Factor, along: Array, gradient: Sequence[Array]) -> tuple[Array, list[Array]]:

@@ -68,7 +68,7 @@ class NonlinearSurface:
         return self, 1 + effect
 
     def log_deviation(self, number: int) -> tuple[int, float, float]:
-        """A coefficient of the residuals' log standard deviations: place in the tail, value and standard error."""
+        """A coefficient of the residuals' log standard deviations: place in the tail, value at the minimum, unit."""
         return 1 + len(self.beta) + number, float(self.gamma[number]), float(self.spread_errors[number])
 
     def restarted(self, points: Sequence[Array], tail: Array) -> NonlinearSurface:
