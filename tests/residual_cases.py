@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mixfit.lmm.residual.form import ResidualPoint
 from mixfit.lmm.residual.criterion import JointPlace
+from mixfit.lmm.residual.form import ResidualPoint
 from mixfit.lmm.residual.start import joint_starts
 from mixfit.model.mixed import mixed
 from tests.dense import full_z

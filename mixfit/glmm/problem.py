@@ -134,6 +134,11 @@ class GeneralizedProblem:
         )
 
     @property
+    def n(self) -> int:
+        """Number of observations."""
+        return len(self.y)
+
+    @property
     def p(self) -> int:
         """Number of fixed effects."""
         return len(self.fixed)

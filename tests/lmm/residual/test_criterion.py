@@ -10,8 +10,8 @@ from numpy.testing import assert_allclose
 from scipy.stats import multivariate_normal
 
 from mixfit.errors import FitError
-from mixfit.lmm.residual.form import ResidualPoint
 from mixfit.lmm.residual.criterion import JointPlace, evaluate_joint
+from mixfit.lmm.residual.form import ResidualPoint
 from mixfit.lmm.residual.stage import flat_parameters, point_at
 from tests.residual_cases import CASES, dense_covariance, model_of, random_place
 

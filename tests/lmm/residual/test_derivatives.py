@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 from mixfit.lmm.residual.criterion import evaluate_joint
 from mixfit.lmm.residual.derivatives import JointDerivatives, differentiate_joint
-from mixfit.lmm.residual.information import average_information, expected_information, exact_hessian
+from mixfit.lmm.residual.information import average_information, exact_hessian, expected_information
 from mixfit.lmm.residual.minimize import difference_hessian, moved_place
 from tests.residual_cases import CASES, dense_covariance, model_of, random_place
 
