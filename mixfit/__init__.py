@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mixfit.model.linear import LinearMixedModel
     from mixfit.model.many import fit_many
     from mixfit.model.mixed import mixed
+    from mixfit.model.multinomial import MultinomialMixedModel
     from mixfit.model.nonlinear import NonlinearMixedModel, nonlinear
     from mixfit.model.ordinal import OrdinalMixedModel
     from mixfit.model.planned import design
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GeneralizedMixedModel",
     "LinearMixedModel",
+    "MultinomialMixedModel",
     "NonlinearMixedModel",
     "OrdinalMixedModel",
     "ResidualMixedModel",
@@ -83,6 +85,7 @@ _MODULES = ("bayes", "covariance", "datasets", "errors", "plots")
 _LAZY = {
     "GeneralizedMixedModel": "mixfit.model.generalized",
     "LinearMixedModel": "mixfit.model.linear",
+    "MultinomialMixedModel": "mixfit.model.multinomial",
     "NonlinearMixedModel": "mixfit.model.nonlinear",
     "OrdinalMixedModel": "mixfit.model.ordinal",
     "ResidualMixedModel": "mixfit.model.residual",

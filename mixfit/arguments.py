@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard, get_args
 
 import numpy as np
@@ -10,7 +12,7 @@ import numpy as np
 from mixfit.errors import ArgumentError, DataError, FitError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -26,11 +28,15 @@ __all__ = [
     "check_probability",
     "check_solver",
     "one_by_one",
+    "pattern_of",
     "row_weights",
+    "same_name",
 ]
 
 Solver = Literal["auto", "dense", "sparse", "iterative"]
 
+# What a name is made of, but for the spaces between.
+_WORDS_AND_SIGNS = re.compile(r"\w+|[^\w\s]")
 _BY_NAME = "Other arguments are given by their names."
 #: A smaller coverage is nearly always one less the coverage, which other programs call alpha; 0.5 is of use, as the
 #: interval between quartiles.
@@ -184,6 +190,34 @@ def one_by_one(given: Sequence[Any], names: Sequence[str] | None) -> tuple[list[
     if isinstance(fits, Mapping):
         return list(fits.values()), [str(name) for name in (fits if names is None else names)]
     return list(fits), None if names is None else [str(name) for name in names]
+
+
+def pattern_of(name: str) -> str:
+    """A regular expression of a name with any spaces between its words and signs: those that a formula may have.
+
+    Examples
+    --------
+    >>> bool(re.fullmatch(pattern_of("I(x ** 2)"), "I( x**2 )")), bool(re.fullmatch(pattern_of("x[T.a b]"), "x[T.ab]"))
+    (True, False)
+    """
+    parts = _WORDS_AND_SIGNS.findall(name)
+    between = (r"\s+" if a[-1:].isalnum() and b[:1].isalnum() else r"\s*" for a, b in pairwise([*parts, ""]))
+    return "".join(re.escape(part) + space for part, space in zip(parts, between, strict=True)).removesuffix(r"\s*")
+
+
+def same_name(name: str, known: Iterable[str]) -> str:
+    """The one of the names that differs in spaces alone, or the name itself where it is known or there is none.
+
+    Examples
+    --------
+    >>> same_name("I(x**2)", ["Intercept", "I(x ** 2)"]), same_name("y", ["x"])
+    ('I(x ** 2)', 'y')
+    """
+    names = list(known)
+    if name in names:
+        return name
+    alike = [other for other in names if re.fullmatch(pattern_of(other), name.strip())]
+    return alike[0] if len(alike) == 1 else name
 
 
 def row_weights(weights: ArrayLike | None, default: Array | None, m: int) -> Array:

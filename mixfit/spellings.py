@@ -54,6 +54,7 @@ _ARGUMENTS: Mapping[str, str] = MappingProxyType(
         "sefit": "se",
         "nsim": "n",
         "nboot": "n",
+        "n": "n_sim",
         "reps": "n",
         "df": "ddf",
         "lmerdf": "ddf",
@@ -74,6 +75,8 @@ _ARGUMENTS: Mapping[str, str] = MappingProxyType(
         "power": "target",
         "cv": "by",
         "folds": "by",
+        "nfolds": "by",
+        "nsplits": "by",
         "params": "parameters are stated by fixed=, sd=, cor= and sigma=",
     }
 )
@@ -93,6 +96,7 @@ _ELSEWHERE: Mapping[str, str] = MappingProxyType(
         "type": "type= is an argument of emmeans() and predict(), and contrasts are on the scale of their means",
         "target": "target= is an argument of sample_size() and smallest_effect()",
         "by": "by= is an argument of cross_validate()",
+        "n_sim": "n= is an argument of simulate() and bootstrap(), and n_sim= of power()",
     }
 )
 
@@ -172,13 +176,13 @@ _LINEAR = "caic cohens_d epsilon_squared eta_squared omega_squared ranova reml_f
 _GENERALIZED = "binned_residuals bse_theta dispersion dispersion_se frequencies overdispersion shapes zvalues"
 _NOT_NONLINEAR = (
     "anova avg_comparisons avg_predictions avg_slopes bse_of check_model collinearity compare_families drop1 effects "
-    "emmeans emtrends get_prediction heritability icc icc_interval joint_tests loadings params_of r2 sample "
-    "standardize step with_params"
+    "emmeans emtrends heritability icc icc_interval joint_tests loadings params_of r2 sample standardize step "
+    "with_params"
 )
 # What every kind of fit has, and who looks for it in the package.
 _METHODS = (
-    "bootstrap cooks_distance dfbeta hatvalues plot quantile_residuals re_pca residual_tests t_test test to_json ttest "
-    "wald_test"
+    "bootstrap cooks_distance dfbeta get_prediction hatvalues plot quantile_residuals re_pca residual_tests t_test "
+    "test to_json ttest wald_test"
 )
 _KINDS: Mapping[str, str] = MappingProxyType(
     {
@@ -326,6 +330,9 @@ def of_argument(name: str, known: Iterable[str]) -> str:
     here = _ARGUMENTS.get(key(name))
     if key(name) in same:
         return f"it is written {same[key(name)]}="
+    if here not in names:
+        # What repeats something is n= here, and n_sim= where it is a power that is simulated.
+        here = _ARGUMENTS.get(key(here or ""), here)
     if here is not None and here.isidentifier():
         return f"it is written {here}=" if here in names else _ELSEWHERE.get(here, f"{here}= is not an argument of it")
     if here is not None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import numpy as np
 import pandas as pd
 
+from mixfit.lmm.residual import forms
 from mixfit.lmm.residual.criterion import JointPlace
 from mixfit.lmm.residual.form import ResidualPoint
+from mixfit.lmm.residual.series import SeriesForm
 from mixfit.lmm.residual.start import joint_starts
 from mixfit.model.mixed import mixed
 from tests.dense import full_z
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["CASES", "Case", "dense_covariance", "model_of", "random_place", "trial"]
+__all__ = ["CASES", "FORMS", "SERIES", "Case", "dense_covariance", "model_of", "random_place", "trial"]
 
 
 @dataclass(frozen=True)
@@ -78,19 +81,28 @@ def trial(seed: int = 0, subjects: int = 16, visits: int = 4, missing: float = 0
     return frame.sample(frac=1.0, random_state=seed).reset_index(drop=True)
 
 
-#: Cases whose residuals are series, were blocks long enough for a pass through time.
+#: Cases whose correlations are products of those of neighbours, one after another by the form of their covariance.
 SERIES = [
     name
     for name, case in CASES.items()
     if case.residual is not None and case.dispersion is None and case.residual.startswith(("ar1", "car1", "ou", "exp"))
 ]
+#: Every case in the form that small blocks take, and these as series.
+FORMS = [*((name, False) for name in CASES), *((name, True) for name in SERIES if name != "one field")]
 
 
-def model_of(case: Case, seed: int = 0, subjects: int = 16) -> ResidualMixedModel:
-    """The model of a case."""
-    return mixed(
-        case.formula, trial(seed, subjects), weights=case.weights, residual=case.residual, dispersion=case.dispersion
-    )
+def model_of(case: Case, seed: int = 0, subjects: int = 16, *, series: bool = False) -> ResidualMixedModel:
+    """The model of a case, its residuals as series or as patterns of blocks."""
+    with mock.patch.object(forms, "_are_irregular", return_value=series):
+        model = mixed(
+            case.formula,
+            trial(seed, subjects),
+            weights=case.weights,
+            residual=case.residual,
+            dispersion=case.dispersion,
+        )
+    assert isinstance(model.form, SeriesForm) == series
+    return model
 
 
 def random_place(problem: ResidualProblem, seed: int) -> JointPlace:

@@ -15,6 +15,7 @@ from mixfit.errors import ArgumentError, FitError, MixfitError
 from mixfit.plots.accessor import Plots
 from mixfit.results.generalized import GeneralizedResults
 from mixfit.results.linear import LinearResults
+from mixfit.results.multinomial import MultinomialResults
 from mixfit.results.nonlinear import NonlinearResults
 from mixfit.results.ordinal import OrdinalResults
 from mixfit.results.profile import LikelihoodProfile
@@ -173,6 +174,7 @@ INTERNAL = {"prediction_variance"}
         GeneralizedResults,
         NonlinearResults,
         OrdinalResults,
+        MultinomialResults,
         BetaBinomialResults,
         LikelihoodProfile,
         Plots,
@@ -180,6 +182,7 @@ INTERNAL = {"prediction_variance"}
         mixfit.GeneralizedMixedModel,
         mixfit.NonlinearMixedModel,
         mixfit.OrdinalMixedModel,
+        mixfit.MultinomialMixedModel,
     ],
 )
 def test_arguments_after_the_first_are_given_by_name(kind):

@@ -16,6 +16,7 @@ from mixfit.errors import DataError, DesignError, FitError, FormulaError, NewLev
 
 DATA = Path(__file__).parent / "data"
 CASES = json.loads((DATA / "nlmer.json").read_text())
+NLME = json.loads((Path(__file__).parent / "reference" / "nlme.json").read_text())
 GROUPS = {"Tree": str, "Subject": str, "Seed": str, "Plant": str}
 
 
@@ -55,6 +56,17 @@ def test_alternating_algorithm_is_nlmes(orange: pd.DataFrame) -> None:
     restricted = mixfit.nonlinear(case["formula"], orange).fit(method="lb", reml=True)
     assert restricted.converged
     assert restricted.sigma > found.sigma
+
+
+@pytest.mark.parametrize("case", NLME, ids=lambda case: case["data"])
+def test_alternating_algorithm_ends_where_nlmes_does(case: dict) -> None:
+    found = mixfit.nonlinear(case["formula"], load(case["data"])).fit(method="lb")
+    assert found.converged
+    assert_allclose(found.llf, case["loglik"], atol=2e-3)
+    assert_allclose(found.params, case["fixef"], rtol=5e-4)
+    assert_allclose(found.bse, case["se"], rtol=5e-4)
+    assert_allclose(found.tidy("ran_pars")["estimate"].iloc[:-1], case["sd"], rtol=5e-4)
+    assert_allclose(found.sigma, case["sigma"], rtol=1e-4)
 
 
 def test_estimates_follow_the_units(orange: pd.DataFrame, fit) -> None:

@@ -64,3 +64,11 @@ def test_what_it_prints_is_what_is_printed():
 def test_links_lead_somewhere():
     for link in re.findall(r"\]\((docs/[^)#]+)", README):
         assert (ROOT / link).exists(), link
+
+
+def test_its_times_are_those_of_the_page_of_benchmarks():
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in README.splitlines() if line.startswith("| ") and "---" not in line]
+    assert rows[0] == "| case | rows | mixfit s | glmm s | lme4 s | glmmTMB s |"
+    assert len(rows) > 5
+    assert all(any(line.startswith(row) for line in page) for row in rows)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Centred", "CentredTerm", "freed", "log_density", "log_freedom", "place", "pull_back"]
 
 _LOG_2PI = float(np.log(2.0 * np.pi))
+# L, L L0^{-1} and the diagonal of a term of one column.
+_ONE = np.ones((1, 1, 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,11 @@ class CentredTerm:
     deviations: Array
     inverse: Array
     share: Array
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it has one column."""
+        return len(self.deviations) == 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +72,19 @@ def place(term: CentredTerm, x: Array, values: Array) -> Centred:
     """A term's effects at coordinates (R, m) of all terms, from the centred ones v among values (R, q + p)."""
     t = term.coordinates.templates(x[:, term.at])
     v = values[:, term.rows].reshape(len(x), term.levels, -1) / term.deviations
+    if term.is_single:
+        return _of_one_column(term, t, v)
     at = _scales(term, t)
     b = at.stretch * ((1.0 - term.share) * v + term.share * (v @ at.ratio.swapaxes(1, 2)))
     return replace(at, v=v, b=b, e=b @ at.inverse.swapaxes(1, 2))
+
+
+def _of_one_column(term: CentredTerm, t: Array, v: Array) -> Centred:
+    """`place` without correlations: b = (D / D0)^W D0 v in a few operations, which chains repeat very often."""
+    sd = t[:, :, 0]
+    stretch = (t / term.deviations) ** term.share * term.deviations
+    b = stretch * v
+    return Centred(t, 1.0 / t, sd, _ONE, _ONE, v, b, b / t, stretch, _ONE)
 
 
 def _scales(term: CentredTerm, t: Array) -> Centred:
@@ -99,6 +116,10 @@ def log_freedom(at: Centred) -> Array:
 def log_density(term: CentredTerm, at: Centred) -> Array:
     """log p(b | T) and the Jacobian of v, whose columns are in units of D0."""
     _, q, k = at.b.shape
+    if term.is_single:
+        log_sd = np.log(at.deviations)
+        free = (log_sd * (term.share.sum() - q) - term.share.sum() * np.log(term.deviations))[:, 0]
+        return np.asarray(free - 0.5 * (np.einsum("rqk,rqk->r", at.e, at.e) + q * _LOG_2PI))
     log_t = np.log(np.einsum("rii->ri", at.template)).sum(axis=1)
     squares = np.einsum("rqk,rqk->r", at.e, at.e)
     jacobian = np.log(at.diagonal * at.stretch / term.deviations).sum(axis=(1, 2))
@@ -107,6 +128,10 @@ def log_density(term: CentredTerm, at: Centred) -> Array:
 
 def pull_back(term: CentredTerm, at: Centred, pull: Array) -> tuple[Array, Array]:
     """Slopes of the log density in T, (R, k, k), and in v, given that of the likelihood in b."""
+    if term.is_single:
+        in_b = pull - at.e * at.inverse
+        by_log_sd = (term.share * (in_b * at.b + 1.0) + at.e**2 - 1.0).sum(axis=1, keepdims=True)
+        return by_log_sd * at.inverse, in_b * at.stretch / term.deviations
     w, every = term.share, np.arange(at.template.shape[1])
     in_b = pull - at.e @ at.inverse
     in_centred = in_b * at.stretch

@@ -100,6 +100,8 @@ class FreeCoordinates:
 
     def templates(self, x: Array) -> Array:
         """diag(exp x) L."""
+        if self.k == 1:
+            return np.exp(x[:, :, None])
         return np.exp(x[:, : self.k, None]) * self.root(x)
 
     def slopes(self, x: Array, h: Array) -> Array:

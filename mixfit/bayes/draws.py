@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.bayes.names import effect_names, group_names, natural_names
+from mixfit.bayes.zeros import zero_predictor
+from mixfit.fitted.protocols import is_generalized
 from mixfit.helped import Helped
 
 if TYPE_CHECKING:
@@ -158,6 +160,14 @@ class PosteriorDraws(Helped):
         if self.priors.sigma is not None:
             names.append("sigma")
             parts.append(self.sigma.reshape(*shape, 1))
+        if self.priors.zi:
+            predictor = zero_predictor(self.fit.model)
+            assert predictor is not None
+            names += [f"zi:{name}" for name in predictor.exog_names]
+            parts.append(self.zi.reshape(*shape, -1))
+        if self.priors.phi is not None:
+            names.append("phi")
+            parts.append(self.phi.reshape(*shape, 1))
         x, start = kept.x.reshape(-1, kept.x.shape[2]), 0
         for r, group, own in zip(random, group_names(random), self.priors.coordinates, strict=True):
             names += natural_names(r, group)
@@ -167,8 +177,8 @@ class PosteriorDraws(Helped):
 
     @property
     def n_covariances(self) -> int:
-        """How many of the parameters are sigma and those of covariances: the last ones."""
-        return sum(self.priors.sizes) + (self.priors.sigma is not None)
+        """How many of the parameters are sigma or phi and those of covariances: the last ones."""
+        return sum(self.priors.sizes) + (self.priors.sigma is not None) + (self.priors.phi is not None)
 
     @cached_property
     def effects(self) -> tuple[list[str], Array]:
@@ -190,6 +200,20 @@ class PosteriorDraws(Helped):
         """Draws of the residual standard deviation, (S,) over all chains; ones where there is none."""
         x = self.kept.x.reshape(-1, self.kept.x.shape[2])
         return np.ones(len(x)) if self.priors.sigma is None else np.exp(x[:, sum(self.priors.sizes)])
+
+    @cached_property
+    def phi(self) -> Array:
+        """Draws of the family's dispersion, (S,) over all chains; what is known of it where it has no prior."""
+        x = self.kept.x.reshape(-1, self.kept.x.shape[2])
+        if self.priors.phi is None:
+            return np.full(len(x), self.fit.dispersion if is_generalized(self.fit) else 1.0)
+        return np.exp(x[:, sum(self.priors.sizes)])
+
+    @property
+    def zi(self) -> Array:
+        """Draws of the coefficients of further zeros, (S, p): the last of what is kept."""
+        x = self.kept.x.reshape(-1, self.kept.x.shape[2])
+        return x[:, x.shape[1] - len(self.priors.zi) :]
 
     def templates(self, term: int) -> Array:
         """Factors (S, k, k) of the covariance of a term's effects, in units of the response."""

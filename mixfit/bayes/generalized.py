@@ -16,10 +16,13 @@ from scipy.sparse import csr_array
 
 from mixfit.bayes.centring import CentredTerm, log_density, place, pull_back
 from mixfit.bayes.collapsed import Conditional
+from mixfit.bayes.contrasts import ContrastPriors
 from mixfit.bayes.distributions import Normal, StudentT
 from mixfit.bayes.row_integral import RowIntegral, row_term
+from mixfit.bayes.zeros import check_further, mixture, zero_predictor, zero_rows
 from mixfit.covariance.steps import split_theta
 from mixfit.errors import PriorError
+from mixfit.families.several import ZERO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +46,8 @@ _MOST_DENSE = 1500
 _START_SPREAD = 0.3
 # Coordinates of covariances beyond which double precision has no density.
 _FARTHEST = 16.0
+# Coefficients of further zeros start no farther out: an estimate may have run toward none at all.
+_CERTAIN = 4.0
 # Rows times draws that are held at a time.
 _CELLS_AT_ONCE = 400_000
 
@@ -62,9 +67,10 @@ class JointValues:
 
 
 class GeneralizedPosterior:
-    """log p(y, b, beta, theta) of a model whose family has no parameter of its own.
+    """log p(y, b, beta, theta, phi, gamma).
 
-    Coordinates are whitened effects and coefficients, and those of the terms.
+    Coordinates are whitened effects and coefficients, those of the terms, log phi of families that have one, and the
+    coefficients of further zeros.
 
     Parameters
     ----------
@@ -74,7 +80,7 @@ class GeneralizedPosterior:
     Raises
     ------
     PriorError
-        For families with a dispersion, and models with predictors beside the mean's.
+        For families with shapes beside the dispersion, and predictors other than those of the mean and of zeros.
     """
 
     def __init__(self, fit: GeneralizedFit, priors: ResolvedPriors) -> None:
@@ -85,7 +91,10 @@ class GeneralizedPosterior:
         self._offset = np.zeros(len(self._y)) if design.offset is None else design.offset
         self._constant = float(np.broadcast_to(self._family.log_constant(self._y, self._prior), self._y.shape).sum())
         self._X = fit.model.exog
-        self._row = row_term(design.random)
+        self._zeros = zero_predictor(fit.model)
+        gamma = np.empty(0) if self._zeros is None else fit.estimate.further[ZERO].beta
+        # The integral over a row's effect is of densities without a dispersion, and without further zeros.
+        self._row = None if priors.phi is not None or self._zeros is not None else row_term(design.random)
         self._random = [r for t, r in enumerate(design.random) if t != self._row]
         self._integral = RowIntegral(self._family, self._y, fit.prior, fit.dispersion, fit.estimate.eta)
         self._Z = _sparse(self._random)
@@ -97,7 +106,10 @@ class GeneralizedPosterior:
                 c.start(own, np.sqrt(np.mean(r.Z**2, axis=0)))
                 for c, own, r in zip(priors.coordinates, theta, design.random, strict=True)
             ]
+            + ([] if priors.phi is None else [np.log([fit.dispersion])])
+            + [np.clip(gamma, -_CERTAIN, _CERTAIN)]
         )
+        self._contrasts = ContrastPriors(priors)
         self.size = self._q + self._X.shape[1] + len(self.middle)
         modes = [b for t, b in enumerate(fit.estimate.modes) if t != self._row]
         self.center = np.concatenate([*(b.ravel() for b in modes), fit.estimate.beta])
@@ -227,7 +239,8 @@ class GeneralizedPosterior:
     def evaluate(self, z: Array, *, slopes: bool = False) -> JointValues:
         """At places (R, d)."""
         value, slope = np.full(len(z), -np.inf), np.zeros(z.shape) if slopes else None
-        inside = np.flatnonzero((np.abs(z[:, self.size - len(self.middle) :]) < _FARTHEST).all(axis=1))
+        first = self.size - len(self.middle)
+        inside = np.flatnonzero((np.abs(z[:, first : first + sum(self.priors.sizes)]) < _FARTHEST).all(axis=1))
         if len(inside):
             with np.errstate(all="ignore"):
                 # A trajectory that diverges leaves the range of doubles, and is refused.
@@ -245,18 +258,19 @@ class GeneralizedPosterior:
         eta = np.ascontiguousarray((self._Z @ b.T).T)
         eta += beta @ self._X.T
         eta += self._offset
-        contrasts = beta @ self.priors.contrasts.T
-        value, score, by_log_s = self._likelihood(eta, x, slopes)
-        for i, of_contrast in enumerate(self.priors.fixed):
-            value = value + of_contrast.log_density(contrasts[:, i])
+        value, score, by_last, by_gamma = self._likelihood(eta, x, slopes)
+        of_beta, its_slope = self._contrasts.evaluate(beta)
+        value = value + of_beta
         slope = np.zeros(z.shape)
-        pull = self._pull(score, contrasts) if slopes else np.empty((len(z), 0))
+        pull = np.empty((len(z), 0))
+        if slopes:
+            pull = np.concatenate([(self._Zt @ score.T).T, score @ self._X + its_slope], axis=1)
         none, own_terms = np.zeros(len(z)), iter(zip(self.terms, placed, strict=True))
         for i, (prior, (_, at)) in enumerate(zip(self.priors.terms, self.places(), strict=True)):
             found = prior.density(x[:, at], none)
             value = value + found.value
             if i == self._row:
-                slope[:, d:][:, at] = found.slope + by_log_s[:, None]
+                slope[:, d:][:, at] = found.slope + by_last[:, None]
                 continue
             term, own = next(own_terms)
             value = value + log_density(term, own)
@@ -265,26 +279,45 @@ class GeneralizedPosterior:
                 pull[:, term.rows] = by_v.reshape(len(z), -1)
                 along = term.coordinates.template_slopes(x[:, at], own.template, by_template)
                 slope[:, d:][:, at] = found.slope + along
+        at_phi = sum(self.priors.sizes)
+        if self.priors.phi is not None:
+            phi = np.exp(x[:, at_phi])
+            value = value + self.priors.phi.log_density(phi) + x[:, at_phi]
+            slope[:, d + at_phi] = by_last + self.priors.phi.slope(phi) * phi + 1.0
+        for j, prior_of_zeros in enumerate(self.priors.zi):
+            own_gamma = self._gamma(x)[:, j]
+            value = value + prior_of_zeros.log_density(own_gamma)
+            slope[:, self.size - len(self.priors.zi) + j] = by_gamma[:, j] + prior_of_zeros.slope(own_gamma)
         if slopes:
             slope[:, :d] = pull @ self.root if self.root.ndim == 2 else pull * self.root
         return value, slope
 
-    def _likelihood(self, eta: Array, x: Array, slopes: bool) -> tuple[Array, Array, Array]:
-        """Log likelihood (R,), and its slopes in the predictor (R, n) and the log deviation of rows' effects (R,)."""
-        phi, by_log_s = self.fit.dispersion, np.zeros(len(eta))
+    def _gamma(self, x: Array) -> Array:
+        """Coefficients of further zeros (R, p) among coordinates (R, m)."""
+        return x[:, x.shape[1] - len(self.priors.zi) :]
+
+    def _likelihood(self, eta: Array, x: Array, slopes: bool) -> tuple[Array, Array, Array, Array]:
+        """Log likelihood (R,), and its slopes in the predictor, in log phi or log s of rows' effects, and in gamma."""
+        family, by_last, by_gamma = self._family, np.zeros(len(eta)), np.empty((len(eta), 0))
         if self._row is not None:
             rows, score, own = self._integral.evaluate(eta, self._row_deviations(x), slopes=slopes)
-            by_log_s = own.sum(axis=1) if slopes else by_log_s
+            by_last = own.sum(axis=1) if slopes else by_last
         else:
-            rows = self._family.log_kernel(self._y, self._prior, eta, phi)
-            score = self._family.terms(self._y, self._prior, eta, phi).score if slopes else rows
+            at = sum(self.priors.sizes)
+            phi = self.fit.dispersion if self.priors.phi is None else np.exp(x[:, at : at + 1])
+            rows = family.log_kernel(self._y, self._prior, eta, phi)
+            score = family.terms(self._y, self._prior, eta, phi).score if slopes else rows
+            by_phi = rows
+            if slopes and self.priors.phi is not None:
+                by_phi = family.dispersion_terms(self._y, self._prior, eta, phi).loglik
+            if self._zeros is not None:
+                constant = family.log_constant(self._y, self._prior)
+                mixed = mixture(rows + constant, self._y == 0.0, zero_rows(self._zeros, self._gamma(x)))
+                rows, by_gamma = mixed.value - constant, mixed.slope @ self._zeros.X
+                score, by_phi = (np.where(mixed.share > 0.0, mixed.share * a, 0.0) for a in (score, by_phi))
+            by_last = by_phi.sum(axis=1) if slopes and self.priors.phi is not None else by_last
         value = rows.sum(axis=1) + self._constant
-        return np.where(np.isnan(value), -np.inf, value), score, by_log_s
-
-    def _pull(self, score: Array, contrasts: Array) -> Array:
-        """Slopes of the likelihood in (b, beta), and of the coefficients' prior."""
-        own = np.stack([p.slope(contrasts[:, i]) for i, p in enumerate(self.priors.fixed)], axis=1)
-        return np.concatenate([(self._Zt @ score.T).T, score @ self._X + own @ self.priors.contrasts], axis=1)
+        return np.where(np.isnan(value), -np.inf, value), score, by_last, by_gamma
 
 
 def _precision_root(prior: Distribution) -> float:
@@ -311,11 +344,10 @@ def _sparse(random: Sequence[RandomDesign]) -> csr_array:
 
 def check_kind(fit: GeneralizedFit) -> None:
     """Refuse what has parameters that no prior is known for."""
-    family, design = fit.model.family, fit.model.design
-    if family.has_dispersion or family.free:
-        raise PriorError(
-            f"There is no posterior of {family!r} yet, which has a parameter of its own beside the mean. Binomial and "
-            "Poisson models have one."
-        )
-    if design.further:
-        raise PriorError("There is no posterior of models with further predictors, such as of zeros, yet.")
+    family = fit.model.family
+    if family.kind == "ordinal":
+        raise PriorError("Ordered categories are drawn by method='gibbs', with family='cumulative(probit)'.")
+    if family.free:
+        names = ", ".join(family.shapes[i].name for i in family.free)
+        raise PriorError(f"There is no posterior of {names} of {family.name} yet. Give what is known, as in 't(df=5)'.")
+    check_further(fit)

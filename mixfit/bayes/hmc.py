@@ -1,9 +1,9 @@
 r"""Hamiltonian Monte Carlo, all chains in lockstep: every leapfrog step is one evaluation of an array of places.
 
 Coordinates z are whitened, x = z R' with R R' an estimate of the covariance; the mass is the identity there. A
-trajectory lasts about a quarter of a period of a normal density, pi / 2, jittered so that no chain returns to where it
-started (Neal 2011, Handbook of MCMC, ch. 5). The step size is adapted to an acceptance by dual averaging (Hoffman &
-Gelman 2014, JMLR 15), R in windows of doubling length from the draws of all chains together.
+trajectory lasts a little longer than a quarter of the period of a normal density, jittered so that no chain returns to
+where it started (Neal 2011, Handbook of MCMC, ch. 5). The step size is adapted to an acceptance by dual averaging
+(Hoffman & Gelman 2014, JMLR 15), R in windows of doubling length from the draws of all chains together.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Moves", "Trajectories", "sample_hmc"]
 
-# A quarter of the period of a normal density of unit variance.
-_DURATION = 0.5 * np.pi
-# Shares of the duration between which a trajectory's own is drawn.
-_JITTER = (0.6, 1.2)
+# A quarter of the period of a normal density of unit variance, pi / 2, leaves neighbours uncorrelated; a little more
+# makes them vary against one another, in squares too, and moves directions that are longer than their estimate as far.
+_DURATION = 2.0
+# Shares of the duration between which a trajectory's own is drawn: none lasts less than a quarter of the period.
+_JITTER = (0.8, 1.1)
 # Beyond this many steps a trajectory costs more than it moves.
 _MOST_STEPS = 64
 # An energy that grows by more than this has diverged, as in Stan.

@@ -20,7 +20,7 @@ import numpy as np
 from mixfit.bayes.collapsed import Conditional
 from mixfit.bayes.generalized import JointValues, check_kind
 from mixfit.covariance.steps import split_theta
-from mixfit.errors import FitError
+from mixfit.errors import FitError, PriorError
 from mixfit.glmm.laplace import laplace_gradient, laplace_of
 from mixfit.gram import levels as lv
 from mixfit.gram.products import random_predictor
@@ -57,6 +57,13 @@ class LaplacePosterior:
 
     def __init__(self, fit: GeneralizedFit, priors: ResolvedPriors, *, natural: bool = False) -> None:
         check_kind(fit)
+        if fit.model.design.further:
+            raise PriorError("The Laplace approximation has no prior of further zeros. method='hmc' has one.")
+        if fit.family.has_dispersion:
+            raise PriorError(
+                f"The Laplace approximation has no prior of the dispersion of {fit.family.name}. "
+                "fit.sample(method='hmc') draws it."
+            )
         self.fit, self.priors, self._natural = fit, priors, natural
         self._assembly = fit.model.assembly
         self._center, covariance = fit.estimate.beta, fit.estimate.cov_beta

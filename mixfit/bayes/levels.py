@@ -59,8 +59,10 @@ _FARTHEST = 16.0
 
 
 def has_one_factor(fit: GeneralizedFit) -> bool:
-    """Whether all random terms have one grouping factor, and few enough columns for quadrature."""
+    """Whether all random terms have one grouping factor, and few columns, and nothing but the mean has parameters."""
     random = fit.model.design.random
+    if fit.family.has_dispersion or fit.model.design.further:
+        return False
     if not random or sum(len(r.columns) for r in random) not in _NODES:
         return False
     first = random[0].grouping

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from mixfit.errors import FitError
+from mixfit.families.several import ZERO
+from mixfit.fitted.further import further_rows
 from mixfit.fitted.linear_predictor import kept_columns, term_effect
 from mixfit.fitted.predict import rows_to_predict
 from mixfit.fitted.protocols import is_generalized
@@ -157,7 +160,14 @@ def _draws(
         out[part] = rows.X[part] @ beta.T + rows.offset[part, None]
         for z, codes, effects in terms:
             out[part] += term_effect(z[part], codes[part], effects)
-    return rows, _of_kind(posterior, out, kind, at, newdata is None, rng)
+    drawn = _of_kind(posterior, out, kind, at, newdata is None, rng)
+    if kind == "linpred" or not posterior.priors.zi or not is_generalized(fit):
+        return rows, drawn
+    further = further_rows(fit, ZERO, newdata, random=False, allow_new_levels=True)
+    zero = expit(further.X @ posterior.zi[at].T + further.offset[:, None])
+    if kind == "epred":
+        return rows, (1.0 - zero) * drawn
+    return rows, np.where(rng.random(drawn.shape) < zero, 0.0, drawn)
 
 
 def _of_kind(
@@ -171,11 +181,11 @@ def _of_kind(
     if posterior.kept.thresholds is not None:
         raise FitError("Draws of ordered categories predict linear predictors: kind='linpred'.")
     if is_generalized(fit):
-        mean = fit.response_link.mean(eta)
+        phi = posterior.phi[at]
         if kind == "epred":
-            return mean
+            return fit.family.expectation(eta, phi)
         prior = fit.prior if own_rows else np.ones(len(eta))
-        return fit.family.simulate(mean.T, prior, fit.dispersion, rng).T
+        return fit.family.simulate(fit.family.link.mean(eta).T, prior, phi[:, None], rng).T
     if kind == "epred":
         return eta
     weights = fit.model.design.weights if own_rows else None

@@ -1,9 +1,11 @@
 r"""The default priors of rstanarm, brms and blme, and MCMCglmm's usual ones, on the data of a model.
 
 - rstanarm 2.32: normal coefficients with standard deviations 2.5 s_y / s_x, the intercept at centred covariates with
-  2.5 s_y around the mean of y, an exponential sigma with mean s_y, and `Decov` (its vignette on priors).
+  2.5 s_y around the mean of y, an exponential sigma with mean s_y, and `Decov` (its vignette on priors); exponential
+  dispersions of counts and proportions, and 1 / phi of Gamma models, with mean 1.
 - brms 2.x: flat coefficients; with a = max(2.5, MAD of y), to one digit, a t prior with 3 degrees of freedom and scale
-  a for the intercept around the median of y, for standard deviations and for sigma; LKJ(1).
+  a for the intercept around the median of y, for standard deviations and for sigma; LKJ(1). The same dispersions as
+  rstanarm's are Gamma(0.01, 0.01).
 - blme 1.0: flat coefficients and sigma, a Wishart prior of k + 2.5 degrees of freedom and infinite scale for
   Sigma / sigma^2.
 - MCMCglmm: normal coefficients with variance 1e10, as by its default; for variances V = 1, nu = 0.002, and for
@@ -23,15 +25,17 @@ import numpy as np
 from mixfit.bayes.covariances import LKJ, Decov, InvWishart, Wishart
 from mixfit.bayes.distributions import Distribution, Flat, Normal, StudentT
 from mixfit.bayes.names import group_names
-from mixfit.bayes.positive import Exponential, HalfT, SqrtInvGamma
+from mixfit.bayes.positive import Exponential, Gamma, HalfT, InvGamma, SqrtInvGamma
 from mixfit.bayes.priors import Priors
 from mixfit.errors import PriorError
+from mixfit.families import continuous
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from mixfit.families.base import Family
     from mixfit.fitted.protocols import Model
     from mixfit.matrices.types import RandomDesign
 
@@ -48,6 +52,8 @@ _OFF_ZERO = 0.1
 _DF = 3.0
 # MCMCglmm's variance of coefficients, and the degree of belief in variances of its course notes.
 _DIFFUSE, _BELIEF = 1e10, 0.002
+# Shape and rate of brms's gamma prior of shapes and precisions.
+_VAGUE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +75,8 @@ class Facts:
         Of the free terms with correlated columns, or one, by grouping factor.
     independent : tuple of str
         Grouping factors of terms with several independent columns.
+    family : Family, or None
+        None of linear models.
     """
 
     names: tuple[str, ...]
@@ -79,6 +87,7 @@ class Facts:
     residual: bool
     columns: dict[str, int]
     independent: tuple[str, ...]
+    family: Family | None = None
 
     @classmethod
     def of(cls, model: Model, *, residual: bool) -> Facts:
@@ -98,12 +107,23 @@ class Facts:
             residual=residual,
             columns={g: r.structure.k for g, r in whole},
             independent=tuple(g for g, r in terms if len(r.structure.free_blocks) > 1),
+            family=getattr(model, "family", None),
         )
 
     @cached_property
     def response(self) -> float:
         """s_y."""
         return float(self.y.std(ddof=1)) if self.residual else 1.0
+
+    def of_dispersion(self, precision: Distribution, reciprocal: Distribution) -> Distribution | None:
+        """The prior of phi: that of precisions, its reciprocal for Gamma's, and none where phi has units."""
+        if isinstance(self.family, continuous.Gamma):
+            return reciprocal
+        family = self.family
+        if family is None:
+            return None
+        has_units = family.kind == "continuous" and np.isinf(family.support.upper) and not family.censors
+        return None if has_units else precision
 
     @property
     def default_deviation(self) -> Distribution:
@@ -149,6 +169,7 @@ def _rstanarm(facts: Facts) -> Priors:
         intercept=Normal(mean, _SCALE, autoscale=True),
         covariance=Decov(),
         sigma=Exponential(1.0, autoscale=True),
+        dispersion=facts.of_dispersion(Exponential(1.0), InvGamma(1.0, 1.0)),
     )
 
 
@@ -161,6 +182,7 @@ def _brms(facts: Facts) -> Priors:
         sd=HalfT(_DF, scale),
         cor=LKJ(1.0),
         sigma=HalfT(_DF, scale),
+        dispersion=facts.of_dispersion(Gamma(_VAGUE, _VAGUE), InvGamma(_VAGUE, _VAGUE)),
     )
 
 

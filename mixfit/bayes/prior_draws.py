@@ -45,6 +45,9 @@ def draw_priors(fit: Fit, priors: ResolvedPriors, draws: int, chains: int, rng: 
         effects.append(b.swapaxes(1, 2).reshape(chains, draws, *b.shape[:0:-1]))
     if priors.sigma is not None:
         x.append(np.log(sigma)[:, None])
+    if priors.phi is not None:
+        x.append(np.log(priors.phi.draw(rng, size))[:, None])
+    x += [prior.draw(rng, size)[:, None] for prior in priors.zi]
     contrasts = np.empty((size, len(priors.fixed)))
     for i, prior in enumerate(priors.fixed):
         if isinstance(prior, StudentT) and priors.sigma is not None:

@@ -38,6 +38,11 @@ class Priors:
         Of a term's covariance as a whole, in place of `sd` and `cor`; by grouping factor.
     sigma : Distribution, optional
         Of the residual standard deviation.
+    dispersion : Distribution, optional
+        Of the family's dispersion phi, as a fit has it: a precision of nbinom2 (Var = mu + mu**2 / phi) and beta, a
+        factor of the variance of Gamma.
+    zi : Distribution or mapping of str to Distribution, optional
+        Of the coefficients of the logit of further zeros, each by itself: ``Normal(0, 2.5)`` by default.
     theta : mapping of str to Distribution, optional
         Of the own parameters of structures, such as ``"cor(ar1, Subject)"``; uniform by default where they are between
         two bounds.
@@ -46,7 +51,9 @@ class Priors:
     -----
     rstanarm's defaults, with s_y the standard deviation of the response (1 where the family has no residual variance),
     s_x that of a covariate: ``intercept=Normal(mean of y, 2.5 s_y)`` (mean 0 for other families),
-    ``fixed=Normal(0, 2.5 s_y / s_x)``, ``sigma=Exponential(1 / s_y)``, ``covariance=Decov()``.
+    ``fixed=Normal(0, 2.5 s_y / s_x)``, ``sigma=Exponential(1 / s_y)``, ``covariance=Decov()``,
+    ``dispersion=Exponential(1)``, of Gamma models ``InvGamma(1, 1)``, with which 1 / phi is exponential. Where phi has
+    units of the response (Gaussian with a link, inverse Gaussian, lognormal, t) there is no default.
 
     Examples
     --------
@@ -61,4 +68,6 @@ class Priors:
     cor: LKJ | Mapping[str, LKJ] | None = None
     covariance: Covariance | Mapping[str, Covariance] | None = None
     sigma: Distribution | None = None
+    dispersion: Distribution | None = None
+    zi: Distribution | Mapping[str, Distribution] | None = None
     theta: Mapping[str, Distribution] | None = None

@@ -20,6 +20,7 @@ from mixfit.bayes.names import group_names, natural_names
 from mixfit.bayes.presets import Facts, preset
 from mixfit.bayes.priors import Priors
 from mixfit.bayes.term_priors import Deviations, EachColumn, OwnParameters, ScaleAndShares, WholeCovariance
+from mixfit.bayes.zeros import zero_predictor
 from mixfit.covariance.unstructured import Unstructured
 from mixfit.errors import PriorError
 
@@ -40,6 +41,8 @@ __all__ = ["ResolvedPriors", "resolve"]
 
 # The default df of a Wishart prior is the number of columns and this, as in blme.
 _WISHART_DF = 2.5
+# Of coefficients of the logit of further zeros.
+_OF_ZEROS = Normal(0.0, 2.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +61,10 @@ class ResolvedPriors:
         Coordinates of the covariances, and their priors.
     sigma : Distribution, or None
         None where the family has no residual variance.
+    phi : Distribution, or None
+        Of the family's dispersion; None where it has none.
+    zi : tuple of Distribution
+        Of the coefficients of further zeros; none where there is no predictor of these.
     table : tuple of tuple of str
         Names of parameters beside their priors.
     is_proper : bool
@@ -69,6 +76,8 @@ class ResolvedPriors:
     coordinates: tuple[TermCoordinates, ...]
     terms: tuple[TermPrior, ...]
     sigma: Distribution | None
+    phi: Distribution | None
+    zi: tuple[Distribution, ...]
     table: tuple[tuple[str, str], ...]
     is_proper: bool
 
@@ -124,9 +133,59 @@ def resolve(priors: Priors | str, model: Model, *, residual: bool, posterior: bo
         proper = proper and sigma.is_proper
     elif given.sigma is not None:
         raise PriorError("sigma: the family of this model has no residual standard deviation to give a prior.")
+    phi = _dispersion(facts, given, defaults) if posterior else None
+    if phi is not None:
+        rows.append(("phi", _text(phi)))
+        proper = proper and phi.is_proper
+    elif given.dispersion is not None:
+        raise PriorError(
+            "dispersion: the family of this model has no dispersion to give a prior."
+            if posterior
+            else "dispersion: penalized fits are of families without one."
+        )
+    zi = _further_zeros(model, given)
+    rows += [(f"zi:{name}", _text(prior)) for name, prior in zi.items()]
     return ResolvedPriors(
-        tuple(fixed), contrasts, tuple(groups), tuple(coordinates), tuple(terms), sigma, tuple(rows), proper
+        fixed=tuple(fixed),
+        contrasts=contrasts,
+        groups=tuple(groups),
+        coordinates=tuple(coordinates),
+        terms=tuple(terms),
+        sigma=sigma,
+        phi=phi,
+        zi=tuple(zi.values()),
+        table=tuple(rows),
+        is_proper=proper and all(prior.is_proper for prior in zi.values()),
     )
+
+
+def _further_zeros(model: Model, given: Priors) -> dict[str, Distribution]:
+    """Priors of the coefficients of further zeros by name."""
+    predictor = zero_predictor(model)
+    if predictor is None:
+        if given.zi is not None:
+            raise PriorError("zi: this model has no predictor of further zeros to give a prior.")
+        return {}
+    _known("zi", given.zi, predictor.exog_names)
+    out: dict[str, Distribution] = {}
+    for name in predictor.exog_names:
+        prior = _look_up(given.zi, _OF_ZEROS, name)
+        if not isinstance(prior, Normal | StudentT | Flat):
+            raise PriorError(f"zi: {name} has the prior Normal, StudentT, Cauchy or Flat, not {prior!r}.")
+        out[name] = prior
+    return out
+
+
+def _dispersion(facts: Facts, given: Priors, defaults: Priors) -> Distribution | None:
+    if facts.family is None or not facts.family.has_dispersion:
+        return None
+    prior = given.dispersion or defaults.dispersion
+    if prior is None:
+        raise PriorError(
+            f"dispersion: phi of {facts.family.name} has units of the response, or no default of this preset. Give "
+            "its prior, such as Priors(dispersion=Exponential(1))."
+        )
+    return _positive("dispersion", prior)
 
 
 def _own_names(at: TermCoordinates, names: Sequence[str]) -> list[str]:
@@ -160,8 +219,9 @@ def _look_up(given: Any, default: Any, *names: str) -> Any:
 
 def _positive(name: str, prior: Distribution | None) -> Distribution:
     if not isinstance(prior, Distribution) or not (prior.is_positive or isinstance(prior, Flat)):
+        what = "dispersion" if name == "dispersion" else "standard deviation"
         raise PriorError(
-            f"{name}: a standard deviation has a prior on the positive numbers, such as HalfNormal, HalfT or "
+            f"{name}: a {what} has a prior on the positive numbers, such as HalfNormal, HalfT or "
             f"Exponential, not {prior!r}."
         )
     return prior

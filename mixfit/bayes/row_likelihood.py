@@ -8,6 +8,7 @@ import numpy as np
 
 from mixfit.bayes.gibbs.latent import cuts, log_interval
 from mixfit.bayes.predict import linear_predictors
+from mixfit.bayes.zeros import mixture, zero_predictor, zero_rows
 from mixfit.fitted.protocols import is_generalized
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ def row_log_likelihood(posterior: PosteriorDraws) -> Array:
         low, high = cuts(thresholds.reshape(len(eta), -1), y.astype(np.intp) - 1)
         return log_interval(low - eta, high - eta)
     if is_generalized(fit):
-        return np.asarray(fit.family.loglik(y, fit.prior, eta, fit.dispersion))
+        rows = np.asarray(fit.family.loglik(y, fit.prior, eta, posterior.phi[:, None]))
+        predictor = zero_predictor(fit.model)
+        return rows if predictor is None else mixture(rows, y == 0.0, zero_rows(predictor, posterior.zi)).value
     weights = fit.model.design.weights
     log_sd = np.log(posterior.sigma)[:, None] - (0.0 if weights is None else 0.5 * np.log(weights))
     return np.asarray(-0.5 * (_LOG_2PI + ((y - eta) * np.exp(-log_sd)) ** 2) - log_sd)

@@ -27,12 +27,14 @@ from mixfit.bayes.split_t import split_t
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized, is_linear
 from mixfit.matrices.across import refuse_given, refuse_related
+from mixfit.progress import progress_bar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.bayes.collapsed import Conditional
-    from mixfit.bayes.hmc import Trajectories
+    from mixfit.bayes.hmc import Moves, Trajectories
+    from mixfit.bayes.mode import LogDensity
     from mixfit.bayes.priors import Priors
     from mixfit.bayes.resolve import ResolvedPriors
     from mixfit.fitted.protocols import Fit, GeneralizedFit
@@ -49,7 +51,7 @@ _MOST_FOR_POINTS = 6
 # the modes of all effects.
 _OVERSAMPLING_LEVELS, _OVERSAMPLING_LAPLACE = 1.0, 0.25
 # Iterations that adapt the steps, and the acceptance that they are adapted to.
-_WARMUP, _TARGET = 300, 0.85
+_WARMUP, _TARGET = 300, 0.8
 # Chains start at draws of the mode's normal distribution with this share of its standard deviations.
 _START_SPREAD = 0.5
 
@@ -63,6 +65,7 @@ def sample(
     seed: int | np.random.Generator | None = None,
     method: Method = "auto",
     prior_only: bool = False,
+    progress: bool = True,
 ) -> Posterior:
     r"""Draw from the posterior of the fit's model under priors.
 
@@ -91,10 +94,13 @@ def sample(
         grouping factors, and draws them from the normal distribution about their mode: quick, and approximate. The
         ``k_hat`` of `Posterior.diagnostics` is that of the exact densities over those drawn from: up to 0.7 the
         approximation is close. ``"gibbs"`` is for teaching, and for comparison with MCMCglmm, whose priors
-        ``priors="MCMCglmm"`` are: linear models, and ``family="binomial(probit)"`` and ``"cumulative(probit)"`` by
-        latent variables, with conjugate priors, one named step after another (`mixfit.bayes.gibbs`).
+        ``priors="MCMCglmm"`` are: linear models, ``family="binomial(probit)"`` and ``"cumulative(probit)"`` by latent
+        variables, and ``"binomial"`` by Polya-Gamma ones, with conjugate priors, one named step after another
+        (`mixfit.bayes.gibbs`).
     prior_only : bool
         Whether to draw from the priors alone, as if there were no data: ``simulate`` then draws what they predict.
+    progress : bool
+        Whether trajectories that take a while show a bar, with the number of those that diverged.
 
     Returns
     -------
@@ -127,6 +133,8 @@ def sample(
         )
     if method not in get_args(Method):
         raise FitError(f"method={method!r}: posteriors are drawn by {', '.join(map(repr, get_args(Method)))}.")
+    if is_generalized(fit) and method != "gibbs":
+        check_kind(fit)
     rng = np.random.default_rng(seed)
     resolved = resolve(priors, fit.model, residual=is_linear(fit))
     a_chain = -(-draws // chains)
@@ -135,7 +143,7 @@ def sample(
     if method == "gibbs":
         return Posterior(fit, resolved, gibbs_draws(fit, resolved, a_chain, chains, rng), Sampler("gibbs"))
     if is_generalized(fit):
-        kept, sampler, evidence = _generalized(fit, resolved, a_chain, chains, rng, method)
+        kept, sampler, evidence = _generalized(fit, resolved, a_chain, chains, rng, method, progress)
         return Posterior(fit, resolved, kept, sampler, evidence if resolved.is_proper else None)
     if not is_linear(fit):
         raise FitError("There is no posterior of this kind of model yet.")
@@ -144,7 +152,7 @@ def sample(
             "method='laplace' is for generalized models: 'collapsed' is exact for linear ones, and as quick."
         )
     density = CollapsedPosterior(fit, resolved)
-    x, sampler, evidence = _covariances(density, a_chain, chains, rng, method)
+    x, sampler, evidence = _covariances(density, a_chain, chains, rng, method, progress)
     conditional = density.draw(x.reshape(-1, density.size), rng)
     return Posterior(fit, resolved, _kept(x, conditional), sampler, evidence if resolved.is_proper else None)
 
@@ -157,7 +165,7 @@ def _kept(x: Array, drawn: Conditional) -> Draws:
 
 
 def _covariances(
-    density: CollapsedPosterior, draws: int, chains: int, rng: np.random.Generator, method: Method
+    density: CollapsedPosterior, draws: int, chains: int, rng: np.random.Generator, method: Method, progress: bool
 ) -> tuple[Array, Sampler, Evidence | None]:
     """Coordinates (chains, draws, d) of a linear model, how they were drawn, and the evidence that the points tell."""
     start = density.start()
@@ -175,14 +183,19 @@ def _covariances(
         raise _unserved(points.k)
     root = np.asarray(np.linalg.cholesky(np.linalg.inv(mode.curvature)), dtype=float)
     starts = mode.place + _START_SPREAD * rng.standard_normal((chains, density.size)) @ root.T
-    found = sample_hmc(density, starts, root, draws=draws, warmup=_WARMUP, target=_TARGET, rng=rng)
-    return found.x, _trajectories(found), evidence
+    found = _trajectories(density, starts, root, draws, rng, progress)
+    return found.x, _described(found), evidence
 
 
 def _generalized(
-    fit: GeneralizedFit, priors: ResolvedPriors, draws: int, chains: int, rng: np.random.Generator, method: Method
+    fit: GeneralizedFit,
+    priors: ResolvedPriors,
+    draws: int,
+    chains: int,
+    rng: np.random.Generator,
+    method: Method,
+    progress: bool,
 ) -> tuple[Draws, Sampler, Evidence | None]:
-    check_kind(fit)
     if method == "laplace":
         return _laplace(LaplacePosterior(fit, priors), draws, chains, rng)
     if method != "hmc" and has_one_factor(fit):
@@ -191,16 +204,15 @@ def _generalized(
             return found
     elif method == "collapsed":
         raise FitError(
-            "method='collapsed' integrates the effects of one grouping factor with up to three columns out, and this "
-            "model has others: method='hmc' draws them."
+            "method='collapsed' integrates the effects of one grouping factor with up to three columns out, of "
+            "families without a dispersion or further zeros, and this model is another: method='hmc' draws it."
         )
     density = GeneralizedPosterior(fit, priors)
     starts, spread = density.start(chains, rng, _START_SPREAD)
     demand_finite(density, starts, density.middle)
-    between = Interleaved(density)
-    made = sample_hmc(density, starts, spread, draws=draws, warmup=_WARMUP, target=_TARGET, rng=rng, between=between)
+    made = _trajectories(density, starts, spread, draws, rng, progress, Interleaved(density))
     x, drawn = density.unpack(made.x.reshape(-1, density.size), rng)
-    return _kept(x.reshape(*made.x.shape[:2], -1), drawn), _trajectories(made), None
+    return _kept(x.reshape(*made.x.shape[:2], -1), drawn), _described(made), None
 
 
 def _levels(
@@ -249,7 +261,39 @@ def _unserved(k: float) -> FitError:
     )
 
 
-def _trajectories(found: Trajectories) -> Sampler:
+def _trajectories(
+    density: LogDensity,
+    starts: Array,
+    root: Array,
+    draws: int,
+    rng: np.random.Generator,
+    progress: bool,
+    between: Moves | None = None,
+) -> Trajectories:
+    """Run chains, and show those who wait how far they are."""
+    with progress_bar(_WARMUP + draws, progress=progress, unit="draw") as bar:
+
+        def tell(divergences: int) -> None:
+            # Chains that do not agree are run on beyond what was planned.
+            bar.total = max(bar.total, bar.n + 1)
+            if divergences:
+                bar.set_postfix(divergences=divergences, refresh=False)
+            bar.update()
+
+        return sample_hmc(
+            density,
+            starts,
+            root,
+            draws=draws,
+            warmup=_WARMUP,
+            target=_TARGET,
+            rng=rng,
+            progress=tell if progress else None,
+            between=between,
+        )
+
+
+def _described(found: Trajectories) -> Sampler:
     return Sampler(
         "hmc",
         accepted=found.accepted,

@@ -58,6 +58,11 @@ class Nugget(Spatial):
         return self.smooth.tag
 
     @property
+    def locations(self) -> Array:
+        """Those of the field."""
+        return self.smooth.locations
+
+    @property
     def distances(self) -> Array:
         """Those of the field."""
         return self.smooth.distances

@@ -86,14 +86,19 @@ class Spatial(CorrelationStructure):
         return super().contains(inner) if places == self.positions else None
 
     @cached_property
+    def locations(self) -> Array:
+        """The positions as rows, (k, c)."""
+        return np.array(self.positions)
+
+    @cached_property
     def distances(self) -> Array:
         """Euclidean distances, (k, k)."""
-        x = np.array(self.positions)
+        x = self.locations
         return np.asarray(np.sqrt(((x[:, None] - x) ** 2).sum(axis=-1)))
 
     def among(self, place: NDArray[np.intp]) -> Structure | None:
         """By the distances within each set."""
-        x = np.array(self.positions)[place]
+        x = self.locations[place]
         out = replace(self, k=place.shape[1])
         vars(out)["distances"] = np.sqrt(((x[..., :, None, :] - x[..., None, :, :]) ** 2).sum(axis=-1))
         return out
@@ -168,7 +173,7 @@ class Exponential(Spatial):
 
     def times(self) -> Array | None:
         """Its places, where they have one coordinate."""
-        return np.array(self.positions)[:, 0] if len(self.positions[0]) == 1 else None
+        return self.locations[:, 0] if len(self.positions[0]) == 1 else None
 
     def transitions(self, rho: Array, gaps: Array) -> Transitions:
         """phi = exp(-kappa d)."""

@@ -36,6 +36,7 @@ class HyperDual:
     value : ndarray, shape (n,)
     slope : ndarray, shape (P, n)
     bend : ndarray, shape (P, P, n)
+        Of shape (0, 0, 0) where second derivatives are left out.
     """
 
     value: Array
@@ -54,6 +55,8 @@ class HyperDual:
         """g of this quantity, from g, g' and g'' of its value."""
         with np.errstate(all="ignore"):
             value, slope, bend = chain(self.value)
+            if not self.bend.size:
+                return HyperDual(value, slope * self.slope, self.bend)
             return HyperDual(value, slope * self.slope, slope * self.bend + bend * _outer(self.slope, self.slope))
 
     def __add__(self, other: Any) -> HyperDual:
@@ -93,11 +96,11 @@ class HyperDual:
         return _power(other, self)
 
 
-def variables(values: Array) -> list[HyperDual]:
+def variables(values: Array, order: int = 2) -> list[HyperDual]:
     """The parameters themselves, shape (P, n): each has a slope of one in itself."""
     size, n = values.shape
     unit = np.broadcast_to(np.eye(size)[:, :, None], (size, size, n))
-    nothing = np.zeros((size, size, n))
+    nothing = np.zeros((size, size, n) if order > 1 else (0, 0, 0))
     return [HyperDual(values[p], unit[p], nothing) for p in range(size)]
 
 
@@ -116,7 +119,9 @@ def _multiply(a: Any, b: Any) -> HyperDual:
         a, b = b, a
     if not isinstance(b, HyperDual):
         b = np.asarray(b, dtype=float)
-        return HyperDual(a.value * b, a.slope * b, a.bend * b)
+        return HyperDual(a.value * b, a.slope * b, a.bend * b if a.bend.size else a.bend)
+    if not a.bend.size:
+        return HyperDual(a.value * b.value, a.value * b.slope + b.value * a.slope, a.bend)
     cross = _outer(a.slope, b.slope)
     bend = a.value * b.bend + b.value * a.bend + cross + cross.swapaxes(0, 1)
     return HyperDual(a.value * b.value, a.value * b.slope + b.value * a.slope, bend)

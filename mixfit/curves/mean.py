@@ -91,22 +91,23 @@ class BoundCurve:
     expression: CurveExpression
     covariates: dict[str, Array]
 
-    def __call__(self, phi: Array) -> HyperDual:
-        """Value, slope and bend at parameters of shape (P, n)."""
+    def __call__(self, phi: Array, order: int = 2) -> HyperDual:
+        """Value and slope, and of order 2 the bend, at parameters of shape (P, n)."""
         if self.is_exact:
-            found = self.expression.evaluate(self.covariates, variables(phi))
+            found = self.expression.evaluate(self.covariates, variables(phi, order))
             shape = phi.shape[1:]
             return HyperDual(np.broadcast_to(found.value, shape), found.slope, found.bend)
-        return _differences(self, phi)
+        return _differences(self, phi, order)
 
     __repr__ = brief
 
     @cached_property
     def is_exact(self) -> bool:
         """Whether the curve takes hyper-dual numbers, tried at ones; its derivatives are differences otherwise."""
-        phi = np.ones((len(self.expression.parameters), len(next(iter(self.covariates.values()), np.ones(1)))))
+        row = {name: x[:1] for name, x in self.covariates.items()}
+        phi = np.ones((len(self.expression.parameters), 1))
         try:
-            return isinstance(self.expression.evaluate(self.covariates, variables(phi)), HyperDual)
+            return isinstance(self.expression.evaluate(row, variables(phi)), HyperDual)
         except TypeError:
             return False
 
@@ -151,7 +152,7 @@ def _compiled(text: str) -> CodeType:
     return compile(text, "<curve>", "eval")
 
 
-def _differences(curve: BoundCurve, phi: Array) -> HyperDual:
+def _differences(curve: BoundCurve, phi: Array, order: int) -> HyperDual:
     """Central first and second differences."""
     size, n = phi.shape
     scale = np.maximum(np.abs(phi), np.abs(phi).mean(axis=1, keepdims=True))
@@ -159,8 +160,8 @@ def _differences(curve: BoundCurve, phi: Array) -> HyperDual:
     unit = np.eye(size)[:, :, None] * scale
     first, second = _FIRST * unit, _SECOND * unit
     slope = np.array([curve.values(phi + h) - curve.values(phi - h) for h in first]) / (2.0 * _FIRST * scale)
-    bend = np.empty((size, size, n))
-    for a in range(size):
+    bend = np.empty((size, size, n) if order > 1 else (0, 0, 0))
+    for a in range(len(bend)):
         for b in range(a + 1):
             h, k = second[a], second[b]
             corners = (

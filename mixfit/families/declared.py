@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Coupling", "DispersionKind", "DispersionTerms", "Kind", "Shape", "Support", "Terms", "check_rows"]
 
 #: Measurements; counts without a bound; shares of a number of trials, which is the prior weight; ordered categories.
-Kind = Literal["continuous", "count", "proportion", "ordinal"]
+Kind = Literal["continuous", "count", "proportion", "ordinal", "multinomial"]
 #: No dispersion; a factor of the variance; any other parameter of the distribution, such as a precision.
 DispersionKind = Literal["none", "scale", "shape"]
 

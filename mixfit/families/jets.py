@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import digamma, expit, gammaln, polygamma
+from scipy.special import digamma, expit, gammaln
+
+from mixfit.families.polygammas import polygammas
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -214,7 +216,7 @@ def log_gamma(x: Jet) -> Jet:
     if x.eta is None:
         # What moves with psi alone asks for one derivative.
         return x.through(gammaln(z), digamma(z), z, z)
-    return x.through(gammaln(z), digamma(z), polygamma(1, z), polygamma(2, z))
+    return x.through(gammaln(z), digamma(z), *polygammas(z))
 
 
 def log1mexp(x: Jet) -> Jet:

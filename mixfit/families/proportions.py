@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import digamma, gammaln, polygamma, xlogy
+from scipy.special import digamma, gammaln, xlogy
 
 from mixfit.families.base import Family
 from mixfit.families.declared import Support, Terms, check_rows
 from mixfit.families.jets import Jet, log, log_gamma, mean_of
 from mixfit.families.links import TAILS, logistic
+from mixfit.families.polygammas import polygammas
 from mixfit.families.rises import log_rise, rise, rise_derivatives
 
 if TYPE_CHECKING:
@@ -244,11 +245,8 @@ class Beta(Family):
     def mean_derivatives(self, y: Array, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array, Array]:
         a, b = mu * phi, (1.0 - mu) * phi
         odds = np.log(y) - np.log1p(-y)
-        return (
-            prior * phi * (odds - digamma(a) + digamma(b)),
-            -prior * phi**2 * (polygamma(1, a) + polygamma(1, b)),
-            -prior * phi**3 * (polygamma(2, a) - polygamma(2, b)),
-        )
+        information, slope = self.information(prior, mu, phi)
+        return prior * phi * (odds - digamma(a) + digamma(b)), -information, -slope
 
     def log_jet(self, y: Array, prior: Array, eta: Jet, phi: Jet, shapes: tuple[Jet, ...]) -> Jet:
         mu = mean_of(self.link, eta)
@@ -261,20 +259,17 @@ class Beta(Family):
     ) -> tuple[Array, Array, Array]:
         nu = 1.0 - mu
         a, b = mu * phi, nu * phi
-        f1, f2, _ = self.mean_derivatives(y, prior, mu, phi)
-        loglik = digamma(phi) - mu * digamma(a) - nu * digamma(b) + mu * np.log(y) + nu * np.log1p(-y)
+        (tri_a, tetra_a), (tri_b, tetra_b) = polygammas(a), polygammas(b)
+        psi_a, psi_b, log_y, log_rest = digamma(a), digamma(b), np.log(y), np.log1p(-y)
         return (
-            prior * phi * loglik,
-            f1 + prior * phi**2 * (nu * polygamma(1, b) - mu * polygamma(1, a)),
-            2.0 * f2 - prior * phi**3 * (mu * polygamma(2, a) + nu * polygamma(2, b)),
+            prior * phi * (digamma(phi) - mu * psi_a - nu * psi_b + mu * log_y + nu * log_rest),
+            prior * phi * (log_y - log_rest - psi_a + psi_b) + prior * phi**2 * (nu * tri_b - mu * tri_a),
+            -prior * phi**2 * (2.0 * (tri_a + tri_b) + phi * (mu * tetra_a + nu * tetra_b)),
         )
 
     def information(self, prior: Array, mu: Array, phi: Array | float) -> tuple[Array, Array]:
-        a, b = mu * phi, (1.0 - mu) * phi
-        return (
-            prior * phi**2 * (polygamma(1, a) + polygamma(1, b)),
-            prior * phi**3 * (polygamma(2, a) - polygamma(2, b)),
-        )
+        (tri_a, tetra_a), (tri_b, tetra_b) = polygammas(mu * phi), polygammas((1.0 - mu) * phi)
+        return prior * phi**2 * (tri_a + tri_b), prior * phi**3 * (tetra_a - tetra_b)
 
     def unit_deviance(self, y: Array, mu: Array) -> Array:
         raise NotImplementedError("The beta family has no deviance.")

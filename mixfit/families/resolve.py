@@ -14,6 +14,7 @@ from mixfit.families.compois import ConwayMaxwellPoisson
 from mixfit.families.continuous import Gamma, Gaussian, InverseGaussian, ZeroInflatedGamma
 from mixfit.families.counts import NegativeBinomial, Poisson
 from mixfit.families.dispersed import Bell, GeneralizedPoisson, NegativeBinomial1
+from mixfit.families.multinomial import Multinomial
 from mixfit.families.ordered_beta import OrderedBeta
 from mixfit.families.ordinal import Adjacent, ContinuationRatio, Cumulative, StoppingRatio
 from mixfit.families.proportions import Beta, BetaBinomial, Binomial
@@ -57,6 +58,7 @@ FAMILIES: dict[str, type[Family]] = {
     "skewnormal": SkewNormal,
     "tweedie": Tweedie,
     "ordbeta": OrderedBeta,
+    "multinomial": Multinomial,
     "cumulative": Cumulative,
     "sratio": StoppingRatio,
     "cratio": ContinuationRatio,

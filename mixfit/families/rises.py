@@ -14,9 +14,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import digamma, gammaln, polygamma
+from scipy.special import digamma, gammaln
 
 from mixfit.families.jets import Jet, fixed
+from mixfit.families.polygammas import polygammas
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,8 +56,8 @@ def rise_derivatives(y: Array, r: Array | float) -> tuple[Array, Array, Array]:
     """The first three derivatives of R in r."""
     x = y / r
     first = digamma_rise(y, r) + np.log1p(x) - x
-    second = _by_size(r, y, _second_of_small, _second_of_large)
-    return first, second, _by_size(r, y, _third_of_small, _third_of_large)
+    second, third = _by_size(r, y, _higher_of_small, _higher_of_large)
+    return first, second, third
 
 
 def _by_size(
@@ -90,24 +91,23 @@ def _digamma_of_large(y: Array, r: Array) -> Array:
     return np.asarray(0.5 * y / (r * z) + stirling_remainder(z, 1) - stirling_remainder(r, 1))
 
 
-def _second_of_small(y: Array, r: Array) -> Array:
-    return np.asarray(polygamma(1, y + r) - polygamma(1, r) + y / r**2)
+def _higher_of_small(y: Array, r: Array) -> Array:
+    """The second and the third derivative."""
+    z, inverse = y + r, 1.0 / r
+    (tri, tetra), (tri_r, tetra_r) = polygammas(z), polygammas(r)
+    return np.stack([tri - tri_r + y * inverse**2, tetra - tetra_r - 2.0 * y * inverse**3])
 
 
-def _second_of_large(y: Array, r: Array) -> Array:
+def _higher_of_large(y: Array, r: Array) -> Array:
     z = y + r
-    rational = y**2 / (r**2 * z) - 0.5 * y * (r + z) / (r * z) ** 2
-    return np.asarray(rational + stirling_remainder(z, 2) - stirling_remainder(r, 2))
-
-
-def _third_of_small(y: Array, r: Array) -> Array:
-    return np.asarray(polygamma(2, y + r) - polygamma(2, r) - 2.0 * y / r**3)
-
-
-def _third_of_large(y: Array, r: Array) -> Array:
-    z = y + r
-    rational = -(y**2) * (2.0 * z + r) / (r**3 * z**2) - y / (r * z) ** 2 + y * (r + z) ** 2 / (r * z) ** 3
-    return np.asarray(rational + stirling_remainder(z, 3) - stirling_remainder(r, 3))
+    second = y**2 / (r**2 * z) - 0.5 * y * (r + z) / (r * z) ** 2
+    third = -(y**2) * (2.0 * z + r) / (r**3 * z**2) - y / (r * z) ** 2 + y * (r + z) ** 2 / (r * z) ** 3
+    return np.stack(
+        [
+            second + stirling_remainder(z, 2) - stirling_remainder(r, 2),
+            third + stirling_remainder(z, 3) - stirling_remainder(r, 3),
+        ]
+    )
 
 
 def stirling_remainder(z: Array, order: int = 0) -> Array:

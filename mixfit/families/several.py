@@ -20,7 +20,7 @@ and likewise with the derivatives in delta, or any other parameter, for those in
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from scipy.special import expit
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     Second = dict[tuple[int, int], Array]
     Third = dict[tuple[int, int, int], Array]
 
-__all__ = ["DISPERSION", "ZERO", "InParameter", "RowDerivatives", "SeveralPredictors"]
+__all__ = ["DISPERSION", "ZERO", "InParameter", "PredictorDensity", "RowDerivatives", "SeveralPredictors"]
 
 #: Names of the predictors after the mean's.
 ZERO = "zi"
@@ -73,6 +73,34 @@ class InParameter:
     loglik: Array
     first: dict[int, Array]
     second: Second
+
+
+class PredictorDensity(Protocol):
+    """How the predictors of a row make its density: see `SeveralPredictors`."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the predictors."""
+
+    @property
+    def zero(self) -> int | None:
+        """Place of the predictor of zeros."""
+
+    @property
+    def dispersion(self) -> int | None:
+        """Place of the dispersion's predictor."""
+
+    def loglik(self, family: Any, y: Array, prior: Array, eta: Array, phi: Array | float) -> Array:
+        """Log density of every row, with all constants, at predictors (K, ..., n)."""
+
+    def derivatives(self, family: Any, y: Array, prior: Array, eta: Array, phi: Array | float) -> RowDerivatives:
+        """Derivatives in the predictors."""
+
+    def in_tail(self, family: Any, y: Array, prior: Array, eta: Array, phi: Array | float) -> tuple[InParameter, ...]:
+        """Derivatives in the parameters of the family that are numbers for all rows."""
+
+    def constants(self, family: Any, y: Array, prior: Array) -> Array:
+        """First guesses of predictors that are the same in all rows, shape (K,)."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +214,27 @@ class SeveralPredictors:
             )
             for f in found
         )
+
+    def constants(self, family: Family, y: Array, prior: Array) -> Array:
+        """Of the mean, the share of zeros, a first guess of the dispersion, as numbers for all rows: shape (K,)."""
+        every, zeros = len(y), np.sum(y == 0.0)
+        positive = y > 0.0
+        # Half of the zeros are taken for the family's own.
+        if self.zero is not None and (not family.has_zero or positive.any()):
+            y, prior = (y[positive], prior[positive]) if family.has_zero else (y[y != 0.0], prior[y != 0.0])
+        mean = np.full(1, float(prior @ family.start_mean(y, prior) / prior.sum()))
+        out = np.zeros(len(self.names))
+        out[0] = float(family.link.eta(mean)[0])
+        if self.zero is not None:
+            share = (zeros + 0.5) / (every + 1.0)
+            share = 0.5 * share if family.has_zero else share
+            out[self.zero] = np.log(share / (1.0 - share))
+        if self.dispersion is not None:
+            with np.errstate(all="ignore"):
+                phi = family.start_dispersion(y, prior, np.full(len(y), mean[0]))
+            if np.isfinite(phi) and phi > 0.0:
+                out[self.dispersion] = np.log(phi) / family.dispersion_power
+        return out
 
     def _own(self, family: Family, y: Array, prior: Array, eta: Array, phi: Array | float) -> _Own:
         """Derivatives of the family's log density in its own predictors."""

@@ -15,6 +15,7 @@ j = 0 and are wide they are taken in larger steps, as in :mod:`mixfit.families.c
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,7 +36,11 @@ __all__ = ["Tweedie", "log_series"]
 
 # Summands this many logs below the largest are left out.
 _LOG_NOTHING = 40.0
-_NODES = 48
+# Numbers at which a wide series is summed: 18 standard deviations in whole steps of at most 0.56 of one, so that what
+# Poisson's formula leaves out is below e^-60.
+_NODES = 64
+# So few summands take no longer than fewer do.
+_FEW = 16.0
 _CELLS_AT_ONCE = 2_000_000
 # A power nearer 1 or 2 than this is a multiple of Poisson counts, or has no zeros.
 _NEAREST = 1e-3
@@ -103,7 +108,9 @@ def _series(log_z: Jet, a: Jet) -> Jet:
     shape = np.broadcast_shapes(np.shape(log_z.value), np.shape(a.value))
     z, shapes = (np.broadcast_to(x, shape).ravel() for x in (log_z.value, a.value))
     moves = log_z.eta is not None
-    value, count, weighted, *higher = (part.reshape(shape) for part in log_series(z, shapes, higher=moves))
+    value, count, weighted, *higher = (
+        part.reshape(shape) for part in _last_series(z.tobytes(), shapes.tobytes(), moves)
+    )
     zero = np.zeros(())
     if not moves:
         if log_z.psi is None:
@@ -119,6 +126,15 @@ def _series(log_z: Jet, a: Jet) -> Jet:
     return out + Jet(zero, None, (weighted * p, mixed * z1 * p, (mixed_second * z1**2 + mixed * z2) * p))
 
 
+# The series does not depend on the mean: it is the same in all steps to the modes, and in the derivatives there.
+@lru_cache(maxsize=2)
+def _last_series(log_z: bytes, a: bytes, higher: bool) -> tuple[Array, ...]:
+    parts = log_series(np.frombuffer(log_z), np.frombuffer(a), higher=higher)
+    for part in parts:
+        part.flags.writeable = False
+    return parts
+
+
 def log_series(log_z: Array, a: Array, *, higher: bool = False) -> tuple[Array, ...]:
     """S of every row, and the means of j and of j psi(j a) over its summands: all of shape (r,).
 
@@ -130,23 +146,31 @@ def log_series(log_z: Array, a: Array, *, higher: bool = False) -> tuple[Array, 
     start = np.maximum(np.floor(peak - below), 1.0)
     width = np.ceil(peak + above) - start + 3.0
     # Steps other than 1 need summands that vanish at both ends.
-    step = np.where(peak - below > 1.0, np.maximum(width / _NODES, 1.0), 1.0)
+    step = np.where(peak - below > 1.0, np.maximum(np.ceil(width / _NODES), 1.0), 1.0)
     count = np.ceil(width / step)
     out = np.empty((7 if higher else 3, len(log_z)))
-    order = np.argsort(count)
-    begin = 0
+    # Of rows with one shape the gamma functions are those of a table, as far as it has no more numbers than the rows.
+    ends = start + step * _longest(count)
+    tabled = (ends <= count.sum()) & (a == a[0])
+    order, n_tabled = np.lexsort((count, ~tabled)), int(tabled.sum())
+    sizes, begin = count[order], 0
+    table = _gammas(np.arange(ends[tabled].max(initial=0.0)), a[:1])
     while begin < len(order):
-        longest = count[order[min(begin + max(1, int(_CELLS_AT_ONCE / count[order[begin]])), len(order)) - 1]]
-        stop = min(begin + max(1, int(_CELLS_AT_ONCE / longest)), len(order))
+        # Rows of about the same length together: at most twice the shortest's.
+        end = n_tabled if begin < n_tabled else len(order)
+        stop = begin + int(np.searchsorted(sizes[begin:end], _longest(sizes[begin]), side="right"))
+        stop = min(stop, begin + max(1, int(_CELLS_AT_ONCE / sizes[stop - 1])))
         rows = order[begin:stop]
-        j = start[rows, None] + step[rows, None] * np.arange(count[rows[-1]])
-        ja = j * a[rows, None]
-        logs = j * log_z[rows, None] - gammaln(j + 1.0) - gammaln(ja)
+        j = start[rows, None] + step[rows, None] * np.arange(sizes[stop - 1])
+        if begin < n_tabled:
+            log_gammas, slope = (own[j.astype(np.intp)] for own in table)
+        else:
+            log_gammas, slope = _gammas(j, a[rows, None])
+        logs = j * log_z[rows, None] - log_gammas
         top = logs.max(axis=1)
         w = np.exp(logs - top[:, None])
         total = w.sum(axis=1)
         out[0, rows] = top + np.log(total * step[rows])
-        slope = j * digamma(ja)
         out[1, rows] = (w * j).sum(axis=1) / total
         out[2, rows] = (w * slope).sum(axis=1) / total
         if higher:
@@ -154,3 +178,14 @@ def log_series(log_z: Array, a: Array, *, higher: bool = False) -> tuple[Array, 
             out[3:, rows] = np.stack([(p * x).sum(axis=1) for x in (d * d, d**3, d * e, d * d * e)])
         begin = stop
     return tuple(out)
+
+
+def _longest(count: Array) -> Array:
+    """As many summands as rows may have that are summed together with one of `count`."""
+    return np.maximum(2.0 * count, _FEW)
+
+
+def _gammas(j: Array, a: Array) -> tuple[Array, Array]:
+    """log(j! Gamma(j a)), and its derivative in a, j psi(j a)."""
+    with np.errstate(invalid="ignore"):
+        return gammaln(j + 1.0) + gammaln(j * a), j * digamma(j * a)

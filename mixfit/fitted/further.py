@@ -50,6 +50,7 @@ __all__ = [
     "further_deviations",
     "further_of",
     "further_predictor",
+    "further_rows",
     "limit_notes",
     "mixed_moments",
     "part_gradient",
@@ -107,7 +108,7 @@ def further_predictor(
     -------
     ndarray
     """
-    rows = _further_rows(fit, name, newdata, random=random, allow_new_levels=allow_new_levels)
+    rows = further_rows(fit, name, newdata, random=random, allow_new_levels=allow_new_levels)
     found = further_of(fit, name)
     return linear_predictor(rows.X, found.beta, rows.offset, rows.Z, rows.codes, found.modes)
 
@@ -126,7 +127,8 @@ class _Rows(NamedTuple):
         return self._replace(X=factor[:, None] * self.X, Z=Z)
 
 
-def _further_rows(fit: GeneralizedFit, name: str, newdata: object, *, random: bool, allow_new_levels: bool) -> _Rows:
+def further_rows(fit: GeneralizedFit, name: str, newdata: object, *, random: bool, allow_new_levels: bool) -> _Rows:
+    """X without aliased columns, offset and random columns of a predictor, of the rows of the fit or of new ones."""
     kept, design = further_of(fit, name).kept, fit.model.design
     own = next(p for p in design.further if p.name == name)
     if newdata is None:
@@ -206,7 +208,7 @@ def predict_part(
     read = rows_to_predict(fit, newdata, selection, allow_new_levels)
     rows = {MEAN: _Rows(read.X, read.offset, kept_columns(read.Z, selection), read.codes)}
     for name in further:
-        rows[name] = _further_rows(fit, name, newdata, random=whole, allow_new_levels=allow_new_levels)
+        rows[name] = further_rows(fit, name, newdata, random=whole, allow_new_levels=allow_new_levels)
     eta = {MEAN: predictors_of(fit, read, selection, False).eta}
     for name, found in further.items():
         own = rows[name]
@@ -277,7 +279,7 @@ def part_gradient(fit: GeneralizedFit, newdata: object, what: str) -> tuple[Arra
     read = rows_to_predict(fit, newdata, selection, True)
     X, eta = {MEAN: read.X}, {MEAN: predictors_of(fit, read, selection, False).eta}
     for name, found in fit.estimate.further.items():
-        own = _further_rows(fit, name, newdata, random=False, allow_new_levels=True)
+        own = further_rows(fit, name, newdata, random=False, allow_new_levels=True)
         X[name], eta[name] = own.X, own.X @ found.beta + own.offset
     value, slopes = _value(fit, what, eta)
     return value, np.column_stack([slopes[name][:, None] * X[name] for name in X])

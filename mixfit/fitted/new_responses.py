@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Codes = NDArray[np.intp]
 
-__all__ = ["NewLevels", "draw_new_predictors", "draw_new_responses", "new_weights"]
+__all__ = ["LevelDraws", "NewLevels", "draw_new_predictors", "draw_new_responses", "new_weights"]
 
 #: What the effects of a level are that the fit never saw and `re_form` holds: drawn, or zero.
 NewLevels = Literal["sample", "zero"]
 
 
 @dataclass(frozen=True, eq=False)
-class _Draws:
+class LevelDraws:
     """How effects are drawn: of `n` replicates, and for levels of held terms that the fit never saw.
 
     `shared` has the effects of terms that several predictors share, of the levels that the rows have.
@@ -69,7 +69,7 @@ class _Draws:
             compact[code >= 0] = place
             effects = None if term.shared_key is None else self.shared.get(term.shared_key)
             if effects is None:
-                effects = self._of_levels(term, present, template, mode, keep)
+                effects = self.of_levels(term, present, template, mode, keep)
                 if term.shared_key is not None:
                     self.shared[term.shared_key] = effects
             part = term_effect(z, compact, effects)
@@ -77,7 +77,7 @@ class _Draws:
             total += part
         return total
 
-    def _of_levels(self, term: RandomDesign, present: Codes, template: Array, mode: Array, keep: bool) -> Array:
+    def of_levels(self, term: RandomDesign, present: Codes, template: Array, mode: Array, keep: bool) -> Array:
         """Effects of a term in the levels that are present, (q, k, n)."""
         among, known = term.structure.relationship, present < term.grouping.n_levels
         q = len(present) if among is None else term.grouping.n_levels
@@ -119,7 +119,7 @@ def draw_new_predictors(
     check_count("n", n)
     if new_levels not in ("sample", "zero"):
         raise FitError(f"new_levels is 'sample' or 'zero', not {new_levels!r}")
-    design, estimate, draws = fit.model.design, fit.estimate, _Draws(n, new_levels, rng)
+    design, estimate, draws = fit.model.design, fit.estimate, LevelDraws(n, new_levels, rng)
     held = held_terms(design.random, re_form)
     new = design.reader.read(newdata, (True,) * len(held), tuple((True,) * len(p.random) for p in design.further))
     _refuse_places(new, design.random)

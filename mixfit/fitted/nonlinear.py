@@ -8,25 +8,29 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from mixfit.arguments import check_count, row_weights
+from mixfit.arguments import check_count, check_flag
 from mixfit.errors import ParameterError
 from mixfit.fitted.core import Fitted
+from mixfit.fitted.curve_rows import curve_rows, curve_variance, curve_weights
 from mixfit.fitted.draws import add_noise, draw_predictors
-from mixfit.fitted.new_responses import draw_new_predictors, new_weights
-from mixfit.fitted.predict import row_predictors
+from mixfit.fitted.new_responses import draw_new_predictors
+from mixfit.fitted.predict import predicted, row_predictors
+from mixfit.fitted.re_form import select
 from mixfit.fitted.residuals import scale_residuals
 from mixfit.matrices.columns import Columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from mixfit.fitted.new_responses import NewLevels
     from mixfit.fitted.protocols import Kind
     from mixfit.fitted.re_form import ReForm
     from mixfit.fitted.residuals import ResidualKind
     from mixfit.nlmm.estimate import NonlinearEstimate
+
+    Array = NDArray[np.float64]
 
 __all__ = ["FittedNonlinear"]
 
@@ -63,6 +67,10 @@ class FittedNonlinear(Fitted):
         """The same as `sigma`."""
         return self.estimate.sigma
 
+    @property
+    def _n_scale(self) -> int:
+        return 1 + len(self.estimate.gamma)
+
     @cached_property
     def _index(self) -> pd.Index:
         return self.model.design.index[: self.nobs]
@@ -83,16 +91,15 @@ class FittedNonlinear(Fitted):
         Parameters
         ----------
         kind : {"response", "pearson", "scaled"}
-            Response less fitted values; times the square root of the weights; that divided by sigma.
+            Response less fitted values; times the square root of the weights, over the standard deviations relative
+            to sigma that ``dispersion=`` gives; that divided by sigma.
 
         Returns
         -------
         Series, shape (n,)
         """
-        weights = self.model.design.weights
-        own = None if weights is None else weights[: self.nobs]
         response = self.model.endog - self.estimate.fitted
-        return pd.Series(scale_residuals(response, own, self.sigma, kind), index=self._index)
+        return pd.Series(scale_residuals(response, curve_weights(self, None), self.sigma, kind), index=self._index)
 
     def refit(self, y: ArrayLike) -> FittedNonlinear:
         """Fit the same model to another response, by the same method, from these estimates.
@@ -131,8 +138,8 @@ class FittedNonlinear(Fitted):
         return pd.DataFrame(eta.reshape(len(names), m).T, index=labels[:m], columns=names)
 
     def predict(
-        self, newdata: object = None, *, re_form: ReForm = None, allow_new_levels: bool = False
-    ) -> pd.Series[float]:
+        self, newdata: object = None, *, re_form: ReForm = None, allow_new_levels: bool = False, se: bool = False
+    ) -> pd.Series[float] | pd.DataFrame:
         """Predict the curve.
 
         Parameters
@@ -144,19 +151,25 @@ class FittedNonlinear(Fitted):
             the named grouping factors. The curve of the population is that of a level without random effects.
         allow_new_levels : bool
             Whether a level that the fit never saw is predicted with random effects of zero.
+        se : bool
+            Whether to give standard errors, by the delta method: those of the fixed effects jointly with those of the
+            included random effects, at the estimated theta. An unseen level's own effect and the residual add nothing
+            to them; `get_prediction` has intervals that count both.
 
         Returns
         -------
-        Series, shape (m,)
+        Series, shape (m,), or DataFrame
+            With `se`, the columns ``mean`` and ``mean_se``.
 
         Raises
         ------
         NewLevelError
             For an unseen level, naming factor and level, unless `allow_new_levels`.
         """
-        phi = self.parameters(newdata, re_form=re_form, allow_new_levels=allow_new_levels)
-        curve = self.model.curve if newdata is None else self.model.stack.curve(Columns(newdata, "new data"))
-        return pd.Series(curve.values(phi.to_numpy().T), index=phi.index)
+        check_flag("allow_new_levels", allow_new_levels)
+        check_flag("se", se)
+        rows = curve_rows(self, newdata, select(re_form, self.model.design.random), allow_new_levels)
+        return predicted(rows.value, curve_variance(self, rows) if se else None, rows.labels)
 
     def simulate(
         self,
@@ -200,16 +213,11 @@ class FittedNonlinear(Fitted):
         names = [f"sim_{i + 1}" for i in range(n)]
         if newdata is None:
             stacked, curve, index = draw_predictors(self, n, re_form, rng), self.model.curve, self._index
-            prior = None if self.model.design.weights is None else self.model.design.weights[: self.nobs]
+            prior = curve_weights(self, None)
         else:
             columns = Columns(newdata, "new data")
             frame, curve, index = self.model.stack.frame(columns), self.model.stack.curve(columns), columns.index
             stacked = draw_new_predictors(self, frame, n, re_form=re_form, new_levels=new_levels, rng=rng).eta
-            every = (
-                weights
-                if weights is None
-                else np.tile(row_weights(weights, None, len(index)), len(self.model.parameters))
-            )
-            prior = new_weights(self, frame, every, len(stacked))[: len(index)]
+            prior = curve_weights(self, newdata, weights)
         phi = stacked.reshape(len(self.model.parameters), len(index), n)
         return pd.DataFrame(add_noise(curve.values(phi), self.sigma, prior, rng), index=index, columns=names)

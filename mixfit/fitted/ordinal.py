@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     What = Literal["response", "prob", "cumulative", "class", "mean", "link", "linear"]
 
-__all__ = ["SCALE", "THRESHOLDS", "FittedOrdinal"]
+__all__ = ["SCALE", "THRESHOLDS", "FittedOrdinal", "is_ordinal"]
 
 #: Names of the tables of thresholds and of scale effects.
 THRESHOLDS = "thresholds"
@@ -353,3 +353,8 @@ class FittedOrdinal(FittedGeneralized):
     def family_of(self, newdata: object, *, keep: NDArray[np.bool_] | None = None) -> Ordinal:
         """`family` with the nominal and scale columns of the rows `keep`, (m,), of a frame; of all by default."""
         return on_new_rows(self.family, self.model.design, newdata, keep)
+
+
+def is_ordinal(fit: object) -> TypeGuard[FittedOrdinal]:
+    """Whether `fit` is that of a model of ordered categories."""
+    return isinstance(fit, FittedOrdinal)

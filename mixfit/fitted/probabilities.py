@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["marginal_probabilities", "probability_errors"]
+__all__ = ["marginal_probabilities", "probability_covariance", "probability_errors", "probability_slopes"]
 
 # 16 MB an array of the probabilities of all categories.
 _CELLS_AT_ONCE = 2_000_000
@@ -62,14 +62,23 @@ def probability_errors(
             "Standard errors of probabilities are of those without random effects, re_form='population'; the linear "
             "predictor, what='link', has them with all."
         )
-    rows, e = rows_to_predict(fit, newdata, selection, allow_new_levels), fit.estimate
-    eta = rows.X @ e.beta + rows.offset
-    p, ones = family.probabilities(eta), np.ones(len(eta))
-    spread = np.block([[e.cov_beta, e.cov_beta_shape], [e.cov_beta_shape.T, e.cov_shape]])
-    errors = np.empty(p.shape)
+    rows = rows_to_predict(fit, newdata, selection, allow_new_levels)
+    p, slopes = probability_slopes(family, rows.X, rows.X @ fit.estimate.beta + rows.offset)
+    return p, np.sqrt(np.einsum("kna,ab,knb->kn", slopes, probability_covariance(fit), slopes)), rows.index
+
+
+def probability_slopes(family: Ordinal, X: Array, eta: Array) -> tuple[Array, Array]:
+    """Probabilities (K, m), and their derivatives in beta and the family's parameters, (K, m, p + s)."""
+    p, ones, slopes = family.probabilities(eta), np.ones(len(eta)), []
     for k in range(len(p)):
         y = np.full(len(eta), k + 1.0)
         in_shapes = [d.loglik for d in family.shape_terms(y, ones, eta, 1.0)]
-        slopes = np.column_stack([family.terms(y, ones, eta, 1.0).score[:, None] * rows.X, *in_shapes])
-        errors[k] = p[k] * np.sqrt(np.einsum("na,ab,nb->n", slopes, spread, slopes))
-    return p, errors, rows.index
+        in_log = np.column_stack([family.terms(y, ones, eta, 1.0).score[:, None] * X, *in_shapes])
+        slopes.append(p[k][:, None] * in_log)
+    return p, np.array(slopes)
+
+
+def probability_covariance(fit: GeneralizedFit) -> Array:
+    """Covariance of beta and the family's parameters, (p + s, p + s)."""
+    e = fit.estimate
+    return np.block([[e.cov_beta, e.cov_beta_shape], [e.cov_beta_shape.T, e.cov_shape]])

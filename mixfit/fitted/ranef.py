@@ -48,7 +48,11 @@ class ByFactor(dict[str, pd.DataFrame]):
         return "".join(f"<p>{escape(name)}</p>{frame.to_html(max_rows=_ROWS)}" for name, frame in self.items())
 
 
-def effect_frames(random: Sequence[RandomDesign], values: Sequence[NDArray[np.float64]]) -> dict[str, pd.DataFrame]:
+def effect_frames(
+    random: Sequence[RandomDesign],
+    values: Sequence[NDArray[np.float64]],
+    names: Sequence[tuple[str, ...]] | None = None,
+) -> dict[str, pd.DataFrame]:
     """Lay out values by level: one frame a grouping factor, terms of one factor side by side.
 
     Parameters
@@ -56,6 +60,8 @@ def effect_frames(random: Sequence[RandomDesign], values: Sequence[NDArray[np.fl
     random : sequence of RandomDesign
     values : sequence of ndarray, shape (q_t, k_t)
         Of every term: modes, or their standard deviations.
+    names : sequence of tuple of str, optional
+        Of the columns of `values`; by default those of the term's own predictor alone.
 
     Returns
     -------
@@ -68,7 +74,7 @@ def effect_frames(random: Sequence[RandomDesign], values: Sequence[NDArray[np.fl
     frames = {}
     for name, terms in parts.items():
         # terms of equal size keep the formula's order, whatever other factors stand between
-        tables = [_term_frame(random[t], values[t]) for t in sorted(terms)]
+        tables = [_term_frame(random[t], values[t], None if names is None else names[t]) for t in sorted(terms)]
         if any(not table.index.equals(tables[0].index) for table in tables):
             # a known covariance may have levels that the data lack
             every = tables[0].index
@@ -83,12 +89,13 @@ def effect_frames(random: Sequence[RandomDesign], values: Sequence[NDArray[np.fl
     return frames
 
 
-def _term_frame(term: RandomDesign, values: NDArray[np.float64]) -> pd.DataFrame:
+def _term_frame(term: RandomDesign, values: NDArray[np.float64], names: tuple[str, ...] | None = None) -> pd.DataFrame:
     if term.spread is not None:
         return pd.DataFrame(values.T, index=term.written.levels, columns=pd.Index([term.spread.column], dtype=object))
-    columns = term.columns
-    if term.shared is not None:
-        columns, values = term.shared.names, values[:, list(term.shared.own)]
+    columns = term.columns if names is None else names
+    if term.shared is not None and names is None:
+        own = list(term.shared.own)
+        columns, values = tuple(term.shared.names[j] for j in own), values[:, own]
     frame = pd.DataFrame(values, index=term.grouping.levels, columns=pd.Index(columns, dtype=object))
     known = term.structure.relationship
     if known is None:

@@ -125,11 +125,7 @@ def _keep_bar(bar: str, random: Sequence[RandomDesign], kept: Selection) -> None
         for factors in wanted:
             found = False
             for t in terms:
-                shared = random[t].shared
                 match = np.array([_factors(column) == factors for column in _columns(random[t])])
-                if shared is not None:
-                    # What other predictors have of the term goes with the mean's columns, all together.
-                    match[:] = any(_factors(column) == factors for column in shared.names)
                 kept[t][match] = True
                 found = found or bool(match.any())
             if not found:
@@ -138,6 +134,9 @@ def _keep_bar(bar: str, random: Sequence[RandomDesign], kept: Selection) -> None
 
 def _columns(term: RandomDesign) -> tuple[str, ...]:
     """What is written left of the bar, by column."""
+    if term.shared is not None:
+        # Those of other predictors go with the mean's of the same name.
+        return term.shared.names
     return term.columns if term.spread is None else (term.spread.column,) * len(term.columns)
 
 

@@ -69,7 +69,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    LinearResults, GeneralizedResults, OrdinalResults or NonlinearResults
+    LinearResults, GeneralizedResults, OrdinalResults, MultinomialResults or NonlinearResults
 
     Raises
     ------

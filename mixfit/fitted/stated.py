@@ -79,12 +79,12 @@ def slots(model: Model) -> tuple[Slot, ...]:
     Raises
     ------
     ParameterError
-        For models whose parameters are not all numbers by these names: of ordered categories, and with structured
+        For models whose parameters are not all numbers by these names: of categories, and with structured
         residuals.
     """
     family = getattr(model, "family", None)
-    if is_structured_model(model) or (family is not None and family.kind == "ordinal"):
-        what = "ordered categories" if family is not None else "structured residuals"
+    if is_structured_model(model) or (family is not None and family.kind in ("ordinal", "multinomial")):
+        what = "ordered or unordered categories" if family is not None else "structured residuals"
         raise ParameterError(f"Parameters cannot be stated of a model with {what}, only estimated from data.")
     mean, *others = model.design.predictors
     out = _random_slots(mean, 0)
@@ -125,8 +125,8 @@ def _kept(model: Model, place: int) -> NDArray[np.intp]:
     return cast("GeneralizedModel", model).assembly.parts[place].kept
 
 
-def stated_values(fit: Fit) -> dict[str, float]:
-    """The value of every parameter of a fit, by name; 0 for a correlation of effects without variance."""
+def stated_values(fit: Fit, undefined: float = _NO_CORRELATION) -> dict[str, float]:
+    """The value of every parameter of a fit, by name; `undefined` for a correlation of effects without variance."""
     known, estimate, design = slots(fit.model), fit.estimate, fit.model.design
     betas, thetas = [estimate.beta], [estimate.theta]
     for predictor in design.further:
@@ -144,7 +144,7 @@ def stated_values(fit: Fit) -> dict[str, float]:
         if slot.kind == "fixed":
             value = betas[slot.predictor][slot.number]
         elif slot.term >= 0:
-            value = np.nan_to_num(natural[slot.predictor][slot.term][slot.number], nan=_NO_CORRELATION)
+            value = np.nan_to_num(natural[slot.predictor][slot.term][slot.number], nan=undefined)
         elif slot.kind == "shape":
             value = list(fit.model.family.at(estimate.shape).shape_values.values())[fit.model.family.free[slot.number]]
         else:

@@ -11,7 +11,11 @@ import pandas as pd
 
 from mixfit.brief import brief
 from mixfit.covariance.steps import split_theta
+from mixfit.errors import FitError
+from mixfit.fitted.further import further_of
+from mixfit.fitted.protocols import is_generalized, is_nonlinear
 from mixfit.fitted.residual_covariance import is_structured
+from mixfit.matrices.types import MEAN
 from mixfit.wald import correlation
 
 if TYPE_CHECKING:
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from mixfit.covariance.structure import Structure
     from mixfit.fitted.protocols import Fit
     from mixfit.matrices.types import RandomDesign
+
+    Array = NDArray[np.float64]
 
 __all__ = [
     "Component",
@@ -38,7 +44,7 @@ __all__ = [
 class NamedCovariance:
     """What follows from a covariance matrix whose rows have names."""
 
-    columns: tuple[str, ...]
+    columns: Sequence[str]
     vcov: Any
 
     __repr__ = brief
@@ -99,7 +105,7 @@ class ResidualComponent(NamedCovariance):
     ----------
     group : str
         ``"Residual"``, and the part where there are several.
-    columns : tuple of str, length k
+    columns : sequence of str, length k
         The places.
     structure : Structure
     theta : ndarray, shape (m,)
@@ -108,7 +114,7 @@ class ResidualComponent(NamedCovariance):
     """
 
     group: str
-    columns: tuple[str, ...]
+    columns: Sequence[str]
     structure: Structure
     theta: NDArray[np.float64]
     sigma: float
@@ -225,27 +231,44 @@ def unique_names(names: Iterable[str]) -> list[str]:
     return result
 
 
-def random_covariances(fit: Fit) -> RandomCovariances:
+def random_covariances(fit: Fit, predictor: str = MEAN) -> RandomCovariances:
     """Covariances ``unit**2 T T'`` of the random terms (Bates, Maechler, Bolker & Walker 2015, eq. 4).
 
     Parameters
     ----------
     fit : Fit
+    predictor : str
+        Whose terms they are.
 
     Returns
     -------
     RandomCovariances
     """
+    if predictor != MEAN:
+        if not is_generalized(fit):
+            raise FitError(f"The random effects of this model are the mean's: it has none of {predictor!r}.")
+        own = further_of(fit, predictor)
+        random = next(p.random for p in fit.model.design.further if p.name == predictor)
+        # Terms that are correlated with those of the mean are among these.
+        alone = [t for t, term in enumerate(random) if term.is_first]
+        templates = [own.templates[t] for t in alone]
+        return RandomCovariances(_components([random[t] for t in alone], templates, own.theta, 1.0), None)
     random, estimate = fit.model.design.random, fit.estimate
-    thetas = split_theta([term.structure for term in random], estimate.theta)
+    parts = _components(random, estimate.templates, estimate.theta, estimate.unit)
+    return RandomCovariances(parts, fit.residual_sd, *residual_parts(fit))
+
+
+def _components(
+    random: Sequence[RandomDesign], templates: Sequence[Array], theta: Array, unit: float
+) -> tuple[Component, ...]:
+    thetas = split_theta([term.structure for term in random], theta)
     order = term_order(random)
     names = unique_names(random[t].grouping.name for t in order)
     parts = []
     for name, t in zip(names, order, strict=True):
-        factor = estimate.unit * estimate.templates[t]
-        values = random[t].structure.natural_values(thetas[t], estimate.unit)
+        factor, values = unit * templates[t], random[t].structure.natural_values(thetas[t], unit)
         parts.append(Component(name, random[t].columns, factor @ factor.T, random[t].structure, values))
-    return RandomCovariances(tuple(parts), fit.residual_sd, *residual_parts(fit))
+    return tuple(parts)
 
 
 def residual_parts(fit: Fit) -> tuple[tuple[ResidualComponent, ...], tuple[tuple[str, float], ...]]:
@@ -262,6 +285,8 @@ def residual_parts(fit: Fit) -> tuple[tuple[ResidualComponent, ...], tuple[tuple
     components : tuple of ResidualComponent
     log_sd : tuple of (str, float)
     """
+    if is_nonlinear(fit):
+        return (), tuple(zip(fit.model.spread_names, fit.estimate.gamma.tolist(), strict=True))
     if not is_structured(fit):
         return (), ()
     residual, psi, sigma = fit.model.residual, fit.estimate.psi, fit.estimate.sigma
@@ -302,7 +327,7 @@ def covariance_frame(varcorr: RandomCovariances) -> pd.DataFrame:
     if varcorr.sigma is not None and not varcorr.residual:
         rows.append(("Residual", None, None, varcorr.sigma**2, varcorr.sigma))
     rows += [("Residual", name, "log sd", float("nan"), value) for name, value in varcorr.log_sd]
-    grp, var1, var2, vcov, sdcor = zip(*rows, strict=True)
+    grp, var1, var2, vcov, sdcor = zip(*rows, strict=True) if rows else ((),) * 5
     return pd.DataFrame(
         {
             "grp": grp,

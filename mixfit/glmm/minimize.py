@@ -295,6 +295,7 @@ def minimize(
         Where the likelihood is finite at none of them.
     """
     criterion = GeneralizedCriterion(objective)
+    starts = tuple(replace(at, points=objective.problem.shown(at.points)) for at in starts)
     first = run(Descent(criterion, values(criterion, starts)[0], len(starts)))
     if twice and is_doubtful(first.found):
         share = _LONG_LOOK if leaves_out(first.found) else _SECOND_LOOK

@@ -16,6 +16,7 @@ from mixfit.brief import brief
 from mixfit.covariance.term import factor_templates
 from mixfit.factor.factor import factorize
 from mixfit.factor.plan import make_plan, refill
+from mixfit.families.multinomial import CategoryPredictors
 from mixfit.families.several import DISPERSION, SeveralPredictors
 from mixfit.glmm.stacked import Stack, stack_fixed, stack_offset, stack_random, term_places
 from mixfit.gram.basis import FixedBasis, fixed_basis
@@ -23,6 +24,7 @@ from mixfit.gram.pattern import row_pattern
 from mixfit.gram.products import weighted_products
 from mixfit.gram.residual import ResidualStage
 from mixfit.lmm.assemble import random_rows
+from mixfit.lmm.contained import contained_columns
 from mixfit.matrices.types import MEAN
 
 if TYPE_CHECKING:
@@ -125,13 +127,24 @@ class GeneralizedProblem:
 
     @cached_property
     def seen(self) -> tuple[NDArray[np.bool_], ...]:
-        """Which columns of each term are not zero in every row: dependent columns span fewer than they are."""
-        return tuple(
-            np.ones(t.k, dtype=bool)
-            if (f := self.pattern.factors[t.factor]).columns is None
-            else np.asarray(f.columns[t.columns].any(axis=1))
-            for t in self.terms
-        )
+        """Columns of each term that tell anything: not zero in every row, nor of a covariance that another contains."""
+        seen = tuple(np.asarray(self._columns(t.factor)[t.columns].any(axis=1)) for t in self.terms)
+        contained = contained_columns(self.terms, self._squares)
+        return seen if contained is None else tuple(s & ~own for s, own in zip(seen, contained, strict=True))
+
+    def _columns(self, factor: int) -> Array:
+        """Of a factor, in every row, (k_i, rows)."""
+        columns = self.pattern.factors[factor].columns
+        return np.ones((1, len(self.offset))) if columns is None else columns
+
+    def _squares(self, factor: int) -> Array:
+        columns = self._columns(factor)
+        return np.asarray(columns @ columns.T)
+
+    def shown(self, points: Sequence[Array]) -> tuple[Array, ...]:
+        """Points without what only columns that tell nothing would say."""
+        triples = zip(self.terms, points, self.seen, strict=True)
+        return tuple(t.structure.shown(point, seen) for t, point, seen in triples)
 
     @property
     def n(self) -> int:
@@ -273,7 +286,7 @@ def assemble_generalized(design: Design, family: Family) -> GeneralizedAssembly:
     n = len(design.y)
     prior = np.ones(n) if design.weights is None else design.weights
     offset = np.zeros(n) if design.offset is None else design.offset
-    if design.further:
+    if design.further or family.kind == "multinomial":
         return _assemble_several(design, family, prior)
     fixed = fixed_basis(np.ascontiguousarray(design.X.T))
     rows, terms, bases = _random_rows(design.random)
@@ -301,9 +314,14 @@ def _assemble_several(design: Design, family: Family, prior: Array) -> Generaliz
     plan = make_plan(every, solver=design.solver)
     random = tuple(a for a, p in enumerate(predictors) if p.random)
     curved = any(p.random for p in predictors if p.name == DISPERSION)
-    stack = Stack(SeveralPredictors(names, curved), n, random, tuple(len(b.kept) for b in own))
+    of_categories = family.kind == "multinomial"
+    density = CategoryPredictors(names) if of_categories else SeveralPredictors(names, curved)
+    stack = Stack(density, n, random, tuple(len(b.kept) for b in own))
     inner = family.with_predicted_dispersion() if DISPERSION in names else family
     problem = GeneralizedProblem(inner, design.y, prior, offset, fixed.rows, pattern, plan, terms, stack)
+    if of_categories:
+        # Parameters are those of all categories together, and not of a mean and what is beside it.
+        return GeneralizedAssembly(problem, fixed, bases)
     parts, p = [], 0
     for a, (predictor, basis, places) in enumerate(zip(predictors, own, term_places(predictors), strict=True)):
         after = p + len(basis.kept)

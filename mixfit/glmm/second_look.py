@@ -101,7 +101,7 @@ def unpooled(point: LikelihoodPoint) -> GeneralizedParameters:
         b = lv.left_multiply(template, mode.mode.u[term.factor][term.columns])[:, 0]
         spread = covariances[term.factor][term.columns, term.columns]
         points.append(term.structure.starts((b**2 + np.einsum("aaq->aq", spread)).mean(axis=1))[0])
-    return replace(at, points=tuple(points), gamma=mode.gamma)
+    return replace(at, points=problem.shown(points), gamma=mode.gamma)
 
 
 def _told(center: Laplace) -> list[Array]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.families.base import Family
-    from mixfit.families.several import RowDerivatives, SeveralPredictors
+    from mixfit.families.several import PredictorDensity, RowDerivatives
     from mixfit.matrices.types import Grouping, Predictor, RandomDesign
 
     Array = NDArray[np.float64]
@@ -42,7 +42,7 @@ class Stack:
 
     Attributes
     ----------
-    predictors : SeveralPredictors
+    predictors : PredictorDensity
     n : int
         Observations.
     random : tuple of int
@@ -51,7 +51,7 @@ class Stack:
         Fixed effects of each predictor.
     """
 
-    predictors: SeveralPredictors
+    predictors: PredictorDensity
     n: int
     random: tuple[int, ...]
     n_fixed: tuple[int, ...]

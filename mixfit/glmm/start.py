@@ -140,24 +140,9 @@ def central_predictor(problem: GeneralizedProblem) -> Array:
 
 
 def _central_predictors(problem: GeneralizedProblem, stack: Stack) -> Array:
-    """The same of several predictors: of the mean, the share of zeros, a first guess of the dispersion."""
-    family, predictors, mine = problem.family, stack.predictors, _of_mean(problem)
-    y, prior = problem.y[mine], problem.prior[mine]
-    if family.has_zero and predictors.zero is not None and (y > 0.0).any():
-        # Half of the zeros are taken for the family's own.
-        y, prior = y[y > 0.0], prior[y > 0.0]
-    mean = np.full(1, float(prior @ family.start_mean(y, prior) / prior.sum()))
-    constants = np.zeros(stack.k)
-    constants[0] = float(family.link.eta(mean)[0])
-    if predictors.zero is not None:
-        share = (np.sum(problem.y == 0.0) + 0.5) / (len(problem.y) + 1.0)
-        share = 0.5 * share if family.has_zero else share
-        constants[predictors.zero] = np.log(share / (1.0 - share))
-    if predictors.dispersion is not None:
-        with np.errstate(all="ignore"):
-            phi = family.start_dispersion(y, prior, np.full(len(y), mean[0]))
-        if np.isfinite(phi) and phi > 0.0:
-            constants[predictors.dispersion] = np.log(phi) / family.dispersion_power
+    """The same of several predictors, each nearest its constant."""
+    predictors = stack.predictors
+    constants = predictors.constants(problem.family, problem.y, problem.prior)
     offset = stack.single(problem.offset)
     single = constants[:, None] - offset
     # A block is repeated in the rows of its pairs: orthonormal on its own rows.

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["FixedBasis", "ResponseBasis", "fixed_basis", "response_basis", "term_basis"]
+__all__ = ["SAFE_CHOLESKY", "FixedBasis", "ResponseBasis", "fixed_basis", "response_basis", "term_basis"]
 
 # lme4 drops a column when what earlier columns leave of it is below 1e-7 of its length.
 RANK_TOLERANCE = 1e-7
 # A Cholesky factor squares the condition of the unit columns: above this pivot a second pass restores orthogonality.
-_SAFE_CHOLESKY = 1e-3
+SAFE_CHOLESKY = 1e-3
 # What two projections leave of a response within the span of X is its rounding: some 1e-14 of its length a column.
 PERFECT_FIT = 1e-11
 
@@ -95,7 +95,7 @@ def _cholesky_qr(rows: Array) -> tuple[Array | None, Array]:
     triangle = np.eye(len(rows))
     for _ in range(2):
         low, info = dpotrf(rows @ rows.T, lower=1, clean=1)
-        if info or low.diagonal().min() < _SAFE_CHOLESKY:
+        if info or low.diagonal().min() < SAFE_CHOLESKY:
             return None, triangle
         rows = dtrtri(low, lower=1)[0] @ rows
         triangle = low.T @ triangle

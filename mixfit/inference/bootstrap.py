@@ -207,7 +207,8 @@ def bootstrap(
     statistic : callable, optional
         Of a refitted result: a number, array, mapping or Series, such as ``lambda fit: fit.params``. By
         default all parameters: fixed effects, standard deviations and correlations of the random effects,
-        residual standard deviation or dispersion (see `mixfit.inference.profiles.parameters.parameter_names`).
+        residual standard deviation or dispersion (see `mixfit.inference.profiles.parameters.parameter_names`), and
+        after them those of ``zi=`` and ``dispersion=``, and further ones of the distribution.
     n : int
         Number of replicates.
     seed : int, Generator or None

@@ -30,6 +30,7 @@ from mixfit.errors import MixfitError
 from mixfit.factor.factor import factorize
 from mixfit.factor.plan import refill
 from mixfit.fitted.protocols import is_generalized, is_nonlinear
+from mixfit.fitted.residual_covariance import is_structured
 from mixfit.gram import levels as lv
 from mixfit.gram.pattern import pair_pattern
 from mixfit.gram.products import weighted_products
@@ -99,6 +100,8 @@ def fit_rows(fit: Fit, keep: NDArray[np.bool_]) -> Fit:
         return model.fit(n_agq=fit.estimate.n_agq, method="pql" if fit.estimate.method == "pql" else "ml")
     if is_nonlinear(fit):
         return model.fit(n_agq=fit.estimate.n_agq, method=fit.estimate.method, reml=fit.reml)
+    if is_structured(fit):
+        return model.fit(reml=fit.reml)
     return model.fit(reml=fit.reml, start=fit.estimate.theta)
 
 
@@ -167,6 +170,10 @@ def delete_groups(working: WorkingModel, codes: Index, n_groups: int) -> Deleted
     """
     d, p = working.whitened, working.p
     change = group_products(d, d, codes, n_groups)
+    counts = np.bincount(codes, minlength=n_groups)
+    nu = len(codes) - counts - (p if working.reml else 0)
+    if not working.factors:
+        return _estimates(working, change, nu)
     rows = pseudorows(working.factors, d, codes, n_groups)
     sizes = np.diff(rows.first)
     for g in np.flatnonzero(sizes > LARGE):
@@ -177,8 +184,6 @@ def delete_groups(working: WorkingModel, codes: Index, n_groups: int) -> Deleted
         part = np.where(at >= 0, rows.d[:, at], 0.0).transpose(1, 2, 0)
         solved = np.linalg.solve(np.eye(size) - inner, part)
         change[groups] += np.einsum("gsa,gsb->gab", part, solved - part)
-    counts = np.bincount(codes, minlength=n_groups)
-    nu = len(codes) - counts - (p if working.reml else 0)
     return _estimates(working, change, nu)
 
 

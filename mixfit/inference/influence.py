@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from mixfit.errors import DataError
 from mixfit.inference.deletion import delete_groups, refits_without
+from mixfit.inference.left_out import independent_rows, partition_of
 from mixfit.lmm.working import leverages
 from mixfit.matrices.across import refuse_given, refuse_related
 from mixfit.tables.layout import shown
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.fitted.protocols import Fit
-    from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
@@ -36,7 +34,6 @@ __all__ = [
     "dfbeta",
     "hatvalues",
     "influence",
-    "partition",
 ]
 
 
@@ -128,53 +125,6 @@ class Influence:
         return self._top().as_html()
 
 
-def partition(by: str | ArrayLike, design: Design) -> tuple[str, Index, pd.Index]:
-    """Find the groups of rows that `by` names.
-
-    Parameters
-    ----------
-    by : str or array_like, shape (nobs,)
-        ``"observation"``, a grouping factor, or a label for every row used; a Series is read by its index where that
-        has the labels of these rows.
-    design : Design
-
-    Returns
-    -------
-    name : str
-    codes : ndarray of intp, shape (nobs,)
-    labels : pandas.Index, shape (q,)
-
-    Raises
-    ------
-    DataError
-        For a name that is no grouping factor, labels that are missing, or as many as there are not rows.
-    """
-    n = len(design.y)
-    if isinstance(by, str):
-        if by == "observation":
-            return by, np.arange(n), design.index
-        for term in design.random:
-            if _parts(term.grouping.name) == _parts(by):
-                codes, levels = term.written.codes, term.written.levels
-                seen = np.bincount(codes, minlength=len(levels)) > 0
-                return term.grouping.name, (np.cumsum(seen) - 1)[codes], levels[seen]
-        names = ", ".join(dict.fromkeys(repr(term.grouping.name) for term in design.random)) or "none"
-        raise DataError(f"by={by!r} is neither 'observation' nor a grouping factor of the model, which has {names}.")
-    if isinstance(by, pd.Series) and by.index.is_unique and design.index.isin(by.index).all():
-        by = by.loc[design.index]
-    codes, labels = pd.factorize(pd.Series(by), sort=True)
-    if len(codes) != n:
-        raise DataError(f"by= has {len(codes)} labels for the {n} rows that the model uses.")
-    if (codes < 0).any():
-        raise DataError("by= has missing labels: give every row that the model uses a group.")
-    name = getattr(by, "name", None)
-    return str(name) if name is not None else "group", codes.astype(np.intp), pd.Index(labels)
-
-
-def _parts(name: str) -> frozenset[str]:
-    return frozenset(re.sub(r"[\s`]", "", part) for part in name.split(":"))
-
-
 def influence(fit: Fit, by: str | ArrayLike, *, refit: bool = False) -> Influence:
     """Leave out each group of rows in turn, as lme4's ``influence(model, groups=)``.
 
@@ -206,7 +156,7 @@ def influence(fit: Fit, by: str | ArrayLike, *, refit: bool = False) -> Influenc
     >>> fit.influence("Subject").dfbeta.shape
     (18, 2)
     """
-    name, codes, labels = partition(by, fit.model.observations)
+    name, codes, labels = partition_of(fit, by)
     names = list(fit.fixef.index)
     q = len(labels)
     theta = converged = None
@@ -217,7 +167,7 @@ def influence(fit: Fit, by: str | ArrayLike, *, refit: bool = False) -> Influenc
     else:
         refuse_related(fit.model.design.random, "influence without refits")
         refuse_given(fit.model.design.random, "influence without refits")
-        deleted = delete_groups(fit.model.working_model(fit.estimate), codes, q)
+        deleted = delete_groups(independent_rows(fit, codes), codes, q)
         dfbeta, errors, sigma = deleted.dfbeta, deleted.errors, deleted.sigma
     with np.errstate(divide="ignore", invalid="ignore"):
         scaled = dfbeta / errors
@@ -293,7 +243,8 @@ def hatvalues(fit: Fit) -> pd.Series[float]:
     >>> fit.hatvalues().head(2).round(4).tolist()
     [0.1643, 0.1643]
     """
-    return pd.Series(leverages(fit.model.working_model(fit.estimate)), index=fit.model.observations.index)
+    rows = independent_rows(fit, np.arange(fit.nobs, dtype=np.intp))
+    return pd.Series(leverages(rows), index=fit.model.observations.index)
 
 
 def cooks_distance(fit: Fit, by: str | ArrayLike = "observation", *, refit: bool = False) -> pd.Series[float]:

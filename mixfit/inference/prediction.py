@@ -19,6 +19,7 @@ import pandas as pd
 from mixfit.arguments import row_weights
 from mixfit.defaults import read_ddf
 from mixfit.errors import FitError
+from mixfit.fitted.curve_rows import curve_rows, curve_variance, curve_weights, rows_beside
 from mixfit.fitted.kriging import kriged
 from mixfit.fitted.marginal import marginal_means
 from mixfit.fitted.predict import predictors_of, rows_to_predict
@@ -28,20 +29,21 @@ from mixfit.inference.fixed_effects.denominator import parse_ddf
 from mixfit.inference.prediction_degrees import mean_degrees, observation_degrees
 from mixfit.inference.prediction_results import PredictionResults, PredictionResultsMean
 from mixfit.matrices.across import refuse_related
+from mixfit.matrices.columns import Columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.fitted.protocols import GeneralizedFit, LinearFit
+    from mixfit.fitted.protocols import Fit, GeneralizedFit, LinearFit
     from mixfit.fitted.re_form import ReForm, Selection
     from mixfit.fitted.residual_covariance import StructuredFit
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["predict_means", "predict_observations", "unpredicted_variance"]
+__all__ = ["predict_curves", "predict_means", "predict_observations", "unpredicted_variance"]
 
 
 def unpredicted_variance(
@@ -122,6 +124,23 @@ def predict_observations(
     plain = population and not is_structured(fit) and all(one is None for one in own_variance)
     df_obs = observation_degrees(fit, rows.X, Z, residual, kind) if plain else None
     return PredictionResults(mean, np.sqrt(variance), np.sqrt(variance + added), labels, scale, df, df_obs)
+
+
+def predict_curves(
+    fit: Fit, newdata: object, re_form: ReForm, allow_new_levels: bool, weights: ArrayLike | None
+) -> PredictionResults:
+    """Curves and observations about them: `NonlinearResults.get_prediction`."""
+    design, templates = fit.model.design, fit.estimate.templates
+    selection = select(re_form, design.random)
+    rows = curve_rows(fit, newdata, selection, allow_new_levels)
+    variance = curve_variance(fit, rows)
+    stacked = None if newdata is None else fit.model.stack.frame(Columns(newdata, "new data"))
+    read = [(term.Z, None) for term in design.random] if stacked is None else design.reader.read_random(stacked)
+    Z = [rows_beside(rows.slope, z) for z, _ in read]
+    codes = [code if keep.any() else None for code, keep in zip(rows.codes, selection, strict=True)]
+    residual = 1.0 / curve_weights(fit, newdata, weights)
+    added = fit.sigma**2 * (unpredicted_variance(Z, codes, selection, templates) + residual)
+    return PredictionResults(rows.value, np.sqrt(variance), np.sqrt(variance + added), rows.labels)
 
 
 def _relative_variances(fit: StructuredFit, newdata: object) -> Array | float:

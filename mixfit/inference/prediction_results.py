@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.families.links import Link
+    from mixfit.matrices.excluded import Excluded
     from mixfit.matrices.transformation import Transformation
 
     Array = NDArray[np.float64]
@@ -30,6 +31,18 @@ class _ShownAsFrame:
 
     def summary_frame(self, level: float | None = None) -> pd.DataFrame:
         raise NotImplementedError
+
+    def padded(self, excluded: Excluded) -> Self:
+        """With rows for those of the data that are not used, NaN in all that has a value a row."""
+        shown: Any = self
+        own = {f.name: getattr(self, f.name) for f in fields(shown)}
+        arrays = {
+            name: excluded.pad(pd.Series(value)).to_numpy()
+            for name, value in own.items()
+            if isinstance(value, np.ndarray)
+        }
+        made: Self = replace(shown, **arrays, row_labels=excluded.index)
+        return made
 
     def __repr__(self) -> str:
         # unlike a frame's own text, every column whatever the width of the screen

@@ -11,6 +11,8 @@ import pandas as pd
 
 from mixfit.errors import MixfitError
 from mixfit.fitted import singular as singularity
+from mixfit.fitted.protocols import is_generalized
+from mixfit.fitted.stated import stated_values
 from mixfit.inference.profiles.parameters import parameter_array, parameter_values
 from mixfit.lmm.batch.estimate import Batch
 from mixfit.lmm.types import LinearEstimate
@@ -152,12 +154,21 @@ def batch_singular(fit: Fit, many: BatchEstimates) -> NDArray[np.bool_]:
 def statistic_values(statistic: Statistic | None, fit: Fit) -> pd.Series[float]:
     """The statistic of a result as named numbers: all parameters where there is none."""
     if statistic is None:
-        return parameter_values(fit)
+        return _every_value(fit)
     found = statistic(fit)
     if np.ndim(found) == 0 and not isinstance(found, Mapping):
         return pd.Series(np.array([found], dtype=np.float64), index=["statistic"])
     named: pd.Series[float] = pd.Series(found).astype(np.float64)
     return named
+
+
+def _every_value(fit: Fit) -> pd.Series[float]:
+    """All parameters: of the mean, and then of the other predictors and of the distribution."""
+    own = parameter_values(fit)
+    if not is_generalized(fit) or fit.model.family.kind == "ordinal":
+        return own
+    rest = {name: value for name, value in stated_values(fit, undefined=np.nan).items() if name not in own.index}
+    return pd.concat([own, pd.Series(rest, dtype=np.float64)])
 
 
 def simulated_blocks(fit: Fit, n: int, rng: np.random.Generator, re_form: ReForm, block: int) -> Iterator[Array]:

@@ -46,12 +46,12 @@ def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | Array |
     """Minimize the criterion, from the moment estimates or a `start`; see `points_of`."""
     problem = assembly.problem
     given = None if start is None else points_of(assembly, start)
-    determined = determined_problem(problem) if reml else None
+    determined = determined_problem(problem, reml=reml)
     if determined is None:
         optimum = search(problem, reml=reml, start=given)
         return packed(assembly, optimum.profile, optimum.certificate)
-    optimum = search(determined.problem, reml=True, start=None if given is None else determined.inside(given))
-    profile = evaluate(problem, determined.back(optimum.profile.points), reml=True)
+    optimum = search(determined.problem, reml=reml, start=None if given is None else determined.inside(given))
+    profile = evaluate(problem, determined.back(optimum.profile.points), reml=reml)
     return packed(assembly, profile, optimum.certificate)
 
 

@@ -55,6 +55,8 @@ class HeldPoint:
         Derivative in log sigma at fixed T.
     effect : float
         Derivative in c; 0 where nothing is held.
+    at : Evaluation
+        With nothing held.
     """
 
     value: float
@@ -63,6 +65,7 @@ class HeldPoint:
     absolute: dict[int, Array]
     log_sigma: float
     effect: float
+    at: Evaluation
 
 
 def evaluate_held(
@@ -92,8 +95,8 @@ def evaluate_held(
         residual, beta, effect = _hold(at, *contrast)
         effect /= scale
     value = at.value + (residual - at.residual) / scale
-    relative, absolute = _slopes(at, beta, scale)
-    return HeldPoint(float(value), beta, relative, absolute, 2.0 * (nu - residual / scale), effect)
+    relative, absolute = _slopes(at, beta, scale) if problem.terms else ((), {})
+    return HeldPoint(float(value), beta, relative, absolute, 2.0 * (nu - residual / scale), effect, at)
 
 
 def _hold(at: Evaluation, a: Array, c: float) -> tuple[float, Array, float]:

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["MomentEquations", "moment_equations", "points_at", "start_points", "start_variances"]
+__all__ = [
+    "MomentEquations",
+    "kept_variances",
+    "moment_equations",
+    "points_at",
+    "start_points",
+    "start_variances",
+    "variance_bounds",
+]
 
 # Of the information: a variance that changes A by a tenth, from where Newton's steps find zero or the optimum.
 _SMALLEST_SHARE = 0.1
@@ -140,7 +148,7 @@ def _bounds(problem: Problem, columns: list[tuple[int, int]], traces: Array) -> 
     for x, (i, a) in enumerate(columns):
         typical = traces[x] / problem.gram.n_levels[i]
         if typical > 0.0:
-            bounds[:, x, 0] = _SMALLEST_SHARE / typical, _LARGEST_RATIO / typical
+            bounds[:, x, 0] = variance_bounds(typical)
         else:
             bounds[:, x, 0] = 1.0 if problem.gram.diagonal[i][a, a].any() else 0.0
     return bounds[0], bounds[1]
@@ -167,14 +175,26 @@ def start_variances(equations: MomentEquations, observed: Array) -> list[Array]:
     scale = np.sqrt(np.abs(expected).max(axis=1))
     scale[scale == 0.0] = 1.0
     solution = np.linalg.lstsq(expected / scale[:, None], observed / scale[:, None], rcond=None)[0]
-    total = observed[-1] / expected[-1, -1]
+    return kept_variances(solution, observed[-1] / expected[-1, -1], equations.bounds)
+
+
+def kept_variances(solution: Array, total: Array, bounds: tuple[Array, Array]) -> list[Array]:
+    """Relative variances that are made of solutions of the equations, (m + 1, r): see `start_variances`.
+
+    `total` (r,) are the variances of the responses, `bounds` those of `MomentEquations`, or (m, r).
+    """
     middling = _MIDDLING_SHARE * total
     residual = np.where(solution[-1] > 0.0, np.maximum(solution[-1], total / _LARGEST_RATIO), middling)
     doubtful = residual < _DOUBTFUL_SHARE * total
     residuals = [residual]
     if doubtful.any():
         residuals.append(np.where(doubtful, middling, residual))
-    return [np.clip(solution[:-1] / r, *equations.bounds) for r in residuals]
+    return [np.clip(solution[:-1] / r, *bounds) for r in residuals]
+
+
+def variance_bounds(typical: Array) -> tuple[Array, Array]:
+    """Smallest and largest relative variances to start from, against the mean of z_j'M z_j over the levels."""
+    return _SMALLEST_SHARE / typical, _LARGEST_RATIO / typical
 
 
 def start_points(problem: Problem, equations: MomentEquations | None = None) -> list[list[Array]]:

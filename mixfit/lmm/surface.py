@@ -25,14 +25,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.covariance.structure import Structure
+    from mixfit.covariance.coordinates import Coordinates
+    from mixfit.covariance.parameter import NaturalParameter
     from mixfit.covariance.term import Term
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.criterion import Evaluation
 
     Array = NDArray[np.float64]
 
-__all__ = ["FARTHEST_LOG", "NOTHING", "Frames", "LinearSurface", "Slope", "Surface", "Terms", "standardized_terms"]
+__all__ = [
+    "FARTHEST_LOG",
+    "NOTHING",
+    "Frames",
+    "LinearSurface",
+    "Slope",
+    "SpreadSurface",
+    "Surface",
+    "Terms",
+    "standardized_terms",
+]
 
 # A variance ratio that, times the rows a level, is less than this is no variance.
 NOTHING = 1e-9
@@ -61,13 +72,33 @@ class Slope:
     beta: Array
 
 
+class Charted(Protocol):
+    """What a surface asks of a structure."""
+
+    @property
+    def natural(self) -> tuple[NaturalParameter, ...]:
+        """What it is reported by."""
+
+    def coordinates(self, natural: int | None = None) -> Coordinates:
+        """Coordinates of which a natural parameter is one."""
+
+    def coordinates_at(self, center: Array) -> Coordinates:
+        """Those that serve around a minimum."""
+
+    def standardized(self, point: Array, base: Array) -> Array:
+        """What `coordinates` start from."""
+
+    def unstandardized(self, point: Array, base: Array, ratio: float, least: float) -> Array:
+        """The point of coordinates."""
+
+
 @dataclass(frozen=True, eq=False)
 class Terms:
     """The random terms of a surface.
 
     Attributes
     ----------
-    structures : tuple of Structure
+    structures : tuple of Charted
     bases : tuple of ndarray, shape (k_t, k_t)
         The factor in the problem's basis is ``base @ S``.
     deviations : tuple of ndarray, shape (k_t,)
@@ -77,7 +108,7 @@ class Terms:
     levels : tuple of int
     """
 
-    structures: tuple[Structure, ...]
+    structures: tuple[Charted, ...]
     bases: tuple[Array, ...]
     deviations: tuple[Array, ...]
     spacing: tuple[float, ...]
@@ -152,6 +183,13 @@ class Surface(Protocol):
 
     def restarted(self, points: Sequence[Array], tail: Array) -> Surface:
         """The surface around the minimum that is reached from points of the coordinates and a tail."""
+
+
+class SpreadSurface(Surface, Protocol):
+    """One whose tail has the coefficients of the residuals' log standard deviations, too."""
+
+    def log_deviation(self, number: int) -> tuple[int, float, float]:
+        """A coefficient of the residuals' log standard deviations: place in the tail, value, the tail's unit."""
 
 
 class Frames:

@@ -1,4 +1,4 @@
-r"""Variances that REML says nothing of: those of random columns within the span of X.
+r"""Variances that the criterion says nothing of: in REML those of random columns within the span of X.
 
 The restricted likelihood is that of contrasts K'y with K'X = 0. Where the columns Z_j v of all levels j lie in the span
 of X, K'Z_j v = 0, and the effects along v drop out: whatever their variance, the criterion is the same. So it is where
@@ -6,7 +6,8 @@ a factor is both fixed and grouping. Of all these optima the one without the var
 errors of the fixed effects are those of the data at hand and the fit says that it is singular.
 
 A search along such directions would follow rounding. It is made among the other combinations of the columns,
-Z_j b_j = Z_j M c_j with M orthogonal to every such v, for which the criterion is the same.
+Z_j b_j = Z_j M c_j with M orthogonal to every such v, for which the criterion is the same. Covariances that another one
+of the same factor contains are left out in the same way (see `mixfit.lmm.contained`), of maximum likelihood too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from scipy.linalg import block_diag
 from mixfit.covariance.structure import Invariance
 from mixfit.factor.plan import refill
 from mixfit.gram.products import transformed
+from mixfit.lmm.contained import contained_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +44,7 @@ _SPANNED = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class Determined:
-    """A problem whose random columns have in REML what the others say nothing of, with zeros in the place of those.
+    """A problem with zeros in the place of random columns that the criterion says nothing of.
 
     Attributes
     ----------
@@ -56,7 +58,7 @@ class Determined:
     maps: tuple[Array, ...]
 
     def inside(self, points: Sequence[Array]) -> list[Array]:
-        """Points of the smaller problem at which REML is the same."""
+        """Points of the smaller problem, at which the criterion is the same but for what another term contains."""
         return [self._moved(i, point, m.T) for i, (point, m) in enumerate(zip(points, self.maps, strict=True))]
 
     def back(self, points: Sequence[Array]) -> list[Array]:
@@ -71,9 +73,12 @@ class Determined:
         return m @ point if structure.free_blocks else point
 
 
-def determined_problem(problem: Problem) -> Determined | None:
-    """The problem without the columns that REML says nothing of; None where it says something of all."""
-    maps = [_map(problem.gram, term) for term in problem.terms]
+def determined_problem(problem: Problem, *, reml: bool) -> Determined | None:
+    """The problem without the columns that the criterion says nothing of; None where it says something of all."""
+    contained = contained_columns(problem.terms, lambda factor: problem.gram.diagonal[factor].sum(axis=2))
+    maps = [_map(problem.gram, term) if reml else None for term in problem.terms]
+    if contained is not None:
+        maps = [_without(m, out) for m, out in zip(maps, contained, strict=True)]
     if all(m is None for m in maps):
         return None
     known = tuple(np.eye(term.k) if m is None else m for term, m in zip(problem.terms, maps, strict=True))
@@ -99,6 +104,13 @@ def _rows(rows: Rows | None, maps: Sequence[Array]) -> Rows | None:
 
 def _columns(factor: FactorRows, rows: Rows) -> Array:
     return np.ones((1, rows.columns.shape[1])) if factor.columns is None else factor.columns
+
+
+def _without(m: Array | None, out: NDArray[np.bool_]) -> Array | None:
+    """M with zeros for columns of the term that are left out: all of a term, or some that have no covariance."""
+    if not out.any():
+        return m
+    return np.diag((~out).astype(float)) if m is None else m * ~out
 
 
 def _map(gram: Gram, term: Term) -> Array | None:

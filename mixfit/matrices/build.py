@@ -29,7 +29,7 @@ from mixfit.matrices.columns import Coded, Columns, MissingRows, code_factor
 from mixfit.matrices.environment import Environment
 from mixfit.matrices.excluded import Excluded
 from mixfit.matrices.grouping import GroupingReader, as_text, check_random, cross
-from mixfit.matrices.ordered import read_ordered
+from mixfit.matrices.ordered import read_categories
 from mixfit.matrices.parts import build_parts, check_finite, check_names, fixed_structure, materialize, plan_part
 from mixfit.matrices.prior import PriorReader
 from mixfit.matrices.probe import make_probe
@@ -64,7 +64,7 @@ def build(
     context: Mapping[str, Any] | None = None,
     *,
     binomial: bool = False,
-    ordinal: bool = False,
+    categories: Literal["ordered", "unordered"] | None = None,
     censors: bool = False,
     residual: bool = True,
     further: Mapping[str, PredictorFormula] | None = None,
@@ -93,8 +93,8 @@ def build(
     binomial : bool
         Whether the response may be ``cbind(...)``, boolean or a two-level factor; `y` is then a proportion
         and `weights` the number of trials.
-    ordinal : bool
-        Whether the response is in ordered categories; `y` are then their numbers, from 1 on.
+    categories : {"ordered", "unordered"}, optional
+        Of a response in categories; `y` are then their numbers, from 1 on.
     censors : bool
         Whether the response may be ``censored(time, event)``; `y` is then signed, negative where a row is censored.
     residual : bool
@@ -139,8 +139,8 @@ def build(
     trials = ordered = None
     if binomial:
         y, trials = read_binomial(formula.response, environment, missing)
-    elif ordinal:
-        ordered = read_ordered(formula.response, environment, missing)
+    elif categories is not None:
+        ordered = read_categories(formula.response, environment, missing, ordered=categories == "ordered")
         y = ordered.numbers
     elif censors and formula.response.function == CENSORED:
         y = read_censored(formula.response, environment, missing)
@@ -210,7 +210,7 @@ def build(
         frame=frame,
         link=mean.link,
         further=tuple(others),
-        transformation=None if binomial or ordinal else transformation_of(formula.response, environment, y),
+        transformation=None if binomial or categories else transformation_of(formula.response, environment, y),
         categories=None if ordered is None else ordered.categories,
         censored=censors and formula.response.function == CENSORED,
         excluded=Excluded(columns.index, rows.keep) if na_action == "exclude" and rows.keep is not None else None,

@@ -1,4 +1,4 @@
-"""Responses in ordered categories: their numbers from 1 on, and what the categories are."""
+"""Responses in categories, ordered or not: their numbers from 1 on, and what the categories are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Ordered", "category_numbers", "read_ordered"]
+__all__ = ["Ordered", "category_numbers", "read_categories"]
 
 # Levels that an error lists before it breaks off.
 _LISTED = 5
@@ -52,22 +52,24 @@ class Ordered:
         return Ordered(np.asarray(back + 1.0, dtype=np.float64), self.categories[found.astype(np.intp) - 1], False)
 
 
-def read_ordered(response: Response, environment: Environment, missing: MissingRows) -> Ordered:
-    """Evaluate a response of ordered categories: an ordered categorical, whole numbers or booleans.
+def read_categories(response: Response, environment: Environment, missing: MissingRows, *, ordered: bool) -> Ordered:
+    """Evaluate a response of categories.
+
+    Ordered ones are an ordered categorical, whole numbers or booleans, others a factor without an order: a categorical,
+    strings or booleans.
 
     Raises
     ------
     DataError
-        For categories without an order, and numbers that are not whole.
+        For categories without an order where they are to have one and with one where not, and numbers that are not
+        whole, or are to be no categories.
     """
     if response.arguments is not None:
-        raise DataError(
-            f"{response.text} is a response for {response.purpose}; an ordinal one is a column of categories."
-        )
+        raise DataError(f"{response.text} is a response for {response.purpose}; this one is a column of categories.")
     value = environment.evaluate(response.factor)
     value = getattr(value, "__wrapped__", value)
     series = normalise(value if isinstance(value, pd.Series) else pd.Series(np.asarray(value)), "The response")
-    read = _read(series, response.text)
+    read = _read(series, response.text) if ordered else _read_unordered(series, response.text)
     rows = null_rows(read.numbers, missing.n_rows, response.text)
     if rows is not None:
         missing.note(response.text, rows, environment.without(response.factor.expr))
@@ -99,12 +101,32 @@ def _read(series: pd.Series, name: str) -> Ordered:
     return Ordered(numbers, pd.Index(levels.astype(bool) if boolean else levels.astype(np.int64)), False)
 
 
+def _read_unordered(series: pd.Series, name: str) -> Ordered:
+    boolean = series.dtype == np.bool_
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        if series.cat.ordered:
+            raise DataError(
+                f"The categories of the response {name!r} have an order, which family='multinomial' does not look at: "
+                "take family='cumulative', or another of ordered categories, or forget the order by "
+                f"data[{name!r}] = data[{name!r}].cat.as_unordered()."
+            )
+        codes = series.cat.codes.to_numpy()
+        return Ordered(np.where(codes < 0, np.nan, codes + 1.0), series.cat.categories, True)
+    if not boolean and not is_factor(series):
+        raise DataError(
+            f"The response {name!r} of family='multinomial' is in categories, and its type is {series.dtype}: take a "
+            f"family of numbers, or make categories of it, data[{name!r}] = data[{name!r}].astype(str)."
+        )
+    codes, levels = pd.factorize(series, sort=True)
+    return Ordered(np.where(codes < 0, np.nan, codes + 1.0), pd.Index(levels), False)
+
+
 def _without_order(name: str, levels: list[object]) -> str:
     shown = ", ".join(repr(str(level)) for level in levels[:_LISTED]) + (", ..." if len(levels) > _LISTED else "")
     return (
         f"The categories of the response {name!r} ({shown}) have no order. Give them one, from the lowest to the "
         f"highest: data[{name!r}] = pandas.Categorical(data[{name!r}], categories=[{shown}], ordered=True), with the "
-        "categories in their order, or number them."
+        "categories in their order, or number them. For categories without one there is family='multinomial'."
     )
 
 

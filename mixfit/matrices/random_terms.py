@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from mixfit.brief import brief
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -81,8 +83,10 @@ class SharedColumns:
         Which of the predictors that share the term this one is, the first being 0.
     of : tuple of int, length k
         Which of them every column belongs to.
-    names : tuple of str
-        Of the predictor's own columns, as in its formula.
+    predictors : tuple of str
+        Their names.
+    names : tuple of str, length k
+        Of the columns, as in the formulas of their predictors.
     whole : ndarray, shape (n, k)
         The columns of all predictors, each in the rows of its own.
     """
@@ -90,6 +94,7 @@ class SharedColumns:
     name: str
     place: int
     of: tuple[int, ...]
+    predictors: tuple[str, ...]
     names: tuple[str, ...]
     whole: NDArray[np.float64]
 
@@ -149,6 +154,15 @@ class RandomDesign:
     def shared_key(self) -> tuple[str, str] | None:
         """What terms of one covariance have in common; None for a term of its own."""
         return None if self.shared is None else (self.shared.name, self.grouping.name)
+
+    def on_rows_of(self, predictors: Iterable[str]) -> RandomDesign:
+        """A shared term as a plain one, on a block of rows for each of some predictors, by name."""
+        shared, names = self.shared, dict.fromkeys(predictors)
+        if shared is None:
+            return self
+        blocks = [np.where([shared.predictors[a] == name for a in shared.of], shared.whole, 0.0) for name in names]
+        grouping = replace(self.grouping, codes=np.tile(self.grouping.codes, len(names)))
+        return replace(self, grouping=grouping, Z=np.vstack(blocks), shared=None)
 
     @property
     def written(self) -> Grouping:

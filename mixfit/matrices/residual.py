@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.covariance.columns import GivenColumns, Places
+from mixfit.covariance.columns import GivenColumns, PlaceNames, Places
 from mixfit.covariance.parametric import Parametric
 from mixfit.covariance.registry import read_structure
+from mixfit.covariance.spatial import Spatial
 from mixfit.covariance.symmetric import HomogeneousDiagonal
 from mixfit.errors import DataError, DesignError, FormulaError
 from mixfit.formula import PredictorFormula, parse_predictor
@@ -71,7 +72,7 @@ class ResidualDesign:
         The structure as it was written; empty for independent residuals.
     structures : tuple of Structure
         One for each part of the blocks.
-    columns : tuple of str
+    columns : sequence of str
         Names of the places.
     place : ndarray of intp, shape (n,)
         Of each row, among the columns.
@@ -88,7 +89,7 @@ class ResidualDesign:
 
     text: str
     structures: tuple[Structure, ...]
-    columns: tuple[str, ...]
+    columns: Sequence[str]
     place: Index
     blocks: Grouping | None
     block: Index
@@ -221,12 +222,13 @@ def residual_design(design: Design) -> ResidualDesign:
     return found
 
 
-def _places(term: RandomDesign) -> tuple[Structure, tuple[str, ...], Index]:
+def _places(term: RandomDesign) -> tuple[Structure, Sequence[str], Index]:
     """A residual term's structure, its columns' names and each row's column."""
     Z, structure, columns = term.Z, term.structure, term.columns
-    positions = np.array(getattr(structure, "positions", ()))
-    if has_blocks(structure) and Z.shape[1] == positions.shape[1] and not columns[0].endswith("]"):
-        return structure, Places(tuple(map(tuple, positions.tolist())), columns).names, _found(Z, positions)
+    if isinstance(structure, Spatial) and has_blocks(structure) and not columns[0].endswith("]"):
+        positions = structure.locations
+        if Z.shape[1] == positions.shape[1]:
+            return structure, PlaceNames(Places(structure.positions, columns)), _found(Z, positions)
     if not _are_indicators(Z) and Z.shape[1] == 1:
         # One number: its values are the places, as the levels of a factor are.
         recoding = Places.of(GivenColumns(term.text, columns, Z))
@@ -270,6 +272,9 @@ def check_places(text: str, structure: Structure, places: Places, grouping: Grou
 
 def _found(values: Array, positions: Array) -> Index:
     """The position of every row of coordinates, (n,)."""
+    if positions.shape[1] == 1:
+        order = np.argsort(positions[:, 0])
+        return order[np.searchsorted(positions[order, 0], values[:, 0])]
     number = np.unique(np.concatenate([positions, values]), axis=0, return_inverse=True)[1].ravel()
     at = np.zeros(int(number.max()) + 1, dtype=np.intp)
     at[number[: len(positions)]] = np.arange(len(positions))
@@ -335,7 +340,7 @@ def _check_seen(found: ResidualDesign) -> None:
             table[block, found.place[own]] = 1.0
             together = table.T @ table
             if not together.all():
-                a, b = np.unravel_index(int(np.argmin(together)), (k, k))
+                a, b = divmod(int(np.argmin(together)), k)
                 raise DataError(
                     f"{found.text}: no level of {found.blocks.name if found.blocks else ''}{where} has rows both at "
                     f"{found.columns[a]} and at {found.columns[b]}, so that nothing is known of their covariance. "

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["AmongOthers", "share_terms"]
+__all__ = ["AmongOthers", "share_terms", "shared_designs"]
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def share_terms(
             )
         designs, own = [predictors[a].random[t] for a, t in places], [formulas[a][t] for a, t in places]
         names = tuple(_named(predictors[a].name, d) for (a, _), d in zip(places, designs, strict=True))
-        made = _shared(name, designs, own, names, lookup)
+        made = shared_designs(name, designs, own, names, [predictors[a].name for a, _ in places], lookup)
         for (a, t), (design, among) in zip(places, made, strict=True):
             random[a][t], random_readers[a][t] = design, replace(random_readers[a][t], recoding=among)
     return (
@@ -121,14 +121,34 @@ def _named(predictor: str, term: RandomDesign) -> tuple[str, ...]:
     return term.columns if predictor == MEAN else tuple(f"{predictor}:{column}" for column in term.columns)
 
 
-def _shared(
+def shared_designs(
     name: str,
     designs: Sequence[RandomDesign],
     terms: Sequence[RandomTerm],
     names: Sequence[tuple[str, ...]],
+    predictors: Sequence[str],
     lookup: Callable[[str], object],
 ) -> list[tuple[RandomDesign, AmongOthers]]:
-    """The terms with all columns, and how each makes them of its own."""
+    """Terms of several predictors with the columns of all, and how each makes these of its own.
+
+    Parameters
+    ----------
+    name : str
+        What they share.
+    designs, terms : sequence of RandomDesign, of RandomTerm
+        Of each predictor.
+    names : sequence of tuple of str
+        Of their columns among those of all.
+    predictors : sequence of str
+        Names of the predictors.
+    lookup : callable
+        The value of a name of the formula's context.
+
+    Raises
+    ------
+    FormulaError
+        For different structures, or one that makes columns of its own.
+    """
     kinds = {(term.structure, term.options) for term in terms}
     text = " and ".join(dict.fromkeys(term.text for term in terms))
     if len(kinds) > 1:
@@ -143,9 +163,10 @@ def _shared(
             "predictors. Terms that share a name take us, diag, cs, rr and others that leave columns as they are."
         )
     of = tuple(place for place, own in enumerate(names) for _ in own)
+    plain = tuple(column for design in designs for column in design.columns)
     out = []
     for place, design in enumerate(designs):
-        shared = SharedColumns(name, place, of, design.columns, whole)
+        shared = SharedColumns(name, place, of, tuple(predictors), plain, whole)
         among = AmongOthers(every, shared.own)
         term = replace(design, columns=every, Z=among.apply(design.Z), structure=structure, shared=shared)
         out.append((term, among))

@@ -15,8 +15,11 @@ from mixfit.fitted import singular as singularity
 from mixfit.helped import helped
 from mixfit.inference.profiles.parameters import parameter_array, parameter_names, parameter_values
 from mixfit.inference.refit import mapped
+from mixfit.lmm.batch.designs import fit_designs
 from mixfit.lmm.batch.estimate import Batch
+from mixfit.matrices.alike import Alike
 from mixfit.model.linear import LinearMixedModel
+from mixfit.model.many_designs import stacked_designs
 from mixfit.model.many_sources import read_groups, read_responses
 from mixfit.model.mixed import mixed
 from mixfit.progress import progress_bar
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.matrices.alike import Alike
+    from mixfit.lmm.batch.estimate import BatchEstimates
     from mixfit.model.many_sources import Source
 
     Array = NDArray[np.float64]
@@ -70,8 +73,9 @@ def fit_many(
     """Fit one formula to every group of rows, or to every one of many responses.
 
     Linear models with one grouping factor whose covariates agree (the same subjects and times for each gene, whatever
-    the order of the rows) are fitted together as one array problem, 100 times as fast as one by one. All others are
-    fitted one after another; those that differ in their response alone share what the design asks for.
+    the order of the rows) are fitted together as one array problem, 100 times as fast as one by one. So are those whose
+    covariates differ, where the formula's terms are products of columns as they stand, though not as fast. All others
+    are fitted one after another: what a group lacks (a level of a factor, variation) asks for a look of its own.
 
     Parameters
     ----------
@@ -136,11 +140,23 @@ def _frames(source: Source, options: Mapping[str, Any], reml: bool, n_jobs: int 
     alone: list[int] = []
     with progress_bar(len(source.keys), progress=progress, unit="fit") as bar:
         if source.has_columns and set(options) <= _PLAIN:
+            few = []
             for alike in source.alike():
-                if len(alike.members) == 1:
-                    alone.append(int(alike.members[0]))
+                if len(alike.members) < _FEWEST_TOGETHER:
+                    few.append(alike)
                 else:
                     parts += _shared(source, alike, options, reml, bar.update)
+            fitted: set[int] = set()
+            for part in _stacked(source, few, options, reml):
+                parts.append(part)
+                fitted.update(part.facts.index.tolist())
+                bar.update(len(part.facts))
+            for alike in few:
+                left = [x for x, number in enumerate(alike.members.tolist()) if number not in fitted]
+                if len(left) == 1:
+                    alone.append(int(alike.members[left[0]]))
+                elif left:
+                    parts += _shared(source, Alike(alike.members[left], alike.rows[left]), options, reml, bar.update)
         else:
             alone = list(range(len(source.keys)))
         work = [(source, alone[at : at + _TASK], options, reml) for at in range(0, len(alone), _TASK)]
@@ -148,6 +164,44 @@ def _frames(source: Source, options: Mapping[str, Any], reml: bool, n_jobs: int 
             parts.append(part)
             bar.update(len(part.facts) + len(part.failures))
     return _joined(source.keys, parts)
+
+
+def _stacked(source: Source, few: Sequence[Alike], options: Mapping[str, Any], reml: bool) -> Iterator[_Part]:
+    """Fits of designs that differ, those that can be made together."""
+    members = np.concatenate([np.empty(0, dtype=np.intp), *(alike.members for alike in few)])
+    designs = stacked_designs(source, members, options) if len(members) >= _FEWEST_TOGETHER else None
+    model: LinearMixedModel | None = None
+    for block in () if designs is None else designs.blocks():
+        many = fit_designs(block.rows, reml=reml)
+        if not len(many.fitted):
+            continue
+        own = block.members[many.fitted]
+        if model is None:
+            # All have columns of the same names.
+            try:
+                made = mixed(*source.piece(int(own[0])), **options)
+            except MixfitError:
+                # Something is wrong with the formula, which each key is told by itself.
+                return
+            assert isinstance(made, LinearMixedModel)
+            model = made
+        yield _part(model, own, many.estimates, np.bincount(block.rows.design)[many.fitted], many.is_singular)
+
+
+def _part(
+    model: LinearMixedModel, members: Index, many: BatchEstimates, nobs: int | Index, singular: NDArray[np.bool_]
+) -> _Part:
+    """What is kept of fits that were made together."""
+    fine = np.array([not reason for reason in many.failures], dtype=bool)
+    values = parameter_array(model, many.beta, many.thetas, many.sigma, many.sigma)
+    errors = np.sqrt(np.einsum("raa->ra", many.cov_beta))
+    facts = pd.DataFrame({"nobs": nobs, "llf": -0.5 * many.criterion, "is_singular": singular}, index=members)
+    return _Part(
+        pd.DataFrame(values, index=members, columns=parameter_names(model))[fine],
+        pd.DataFrame(errors, index=members, columns=list(model.exog_names))[fine],
+        facts[fine],
+        {int(number): reason for number, reason in zip(members, many.failures, strict=True) if reason},
+    )
 
 
 def _joined(keys: pd.Index, parts: Sequence[_Part]) -> dict[str, Any]:
@@ -206,20 +260,11 @@ def _shared(
 
 def _together(model: LinearMixedModel, batch: Batch, members: Index, y: Array, reml: bool) -> _Part:
     many = batch.fit(np.ascontiguousarray(y.T), reml=reml)
-    fine = np.array([not reason for reason in many.failures])
     random = model.design.random
-    singular = np.full(len(fine), any(singularity.undetermined(term) for term in random))
+    singular = np.full(len(members), any(singularity.undetermined(term) for term in random))
     for term, templates, scale in zip(random, many.templates, singularity.column_scales(random), strict=True):
         singular |= term.structure.is_singular(templates, scale)
-    values = parameter_array(model, many.beta, many.thetas, many.sigma, many.sigma)
-    errors = np.sqrt(np.einsum("raa->ra", many.cov_beta))
-    facts = pd.DataFrame({"nobs": y.shape[1], "llf": -0.5 * many.criterion, "is_singular": singular}, index=members)
-    return _Part(
-        pd.DataFrame(values, index=members, columns=parameter_names(model))[fine],
-        pd.DataFrame(errors, index=members, columns=list(model.exog_names))[fine],
-        facts[fine],
-        {int(number): reason for number, reason in zip(members, many.failures, strict=True) if reason},
-    )
+    return _part(model, members, many, y.shape[1], singular)
 
 
 def _one_by_one(source: Source, members: Sequence[int], options: Mapping[str, Any], reml: bool) -> _Part:

@@ -69,8 +69,9 @@ def mixed(
         Polars ``LazyFrame``; a DuckDB relation; an Ibis table of any backend; a Dask or Spark data frame. Estimates are
         those of the same rows in memory; what needs rows, such as residuals, raises `RowsError`.
     family : str or family instance, optional
-        ``"binomial"``, ``"binomial(probit)"``, ``"poisson"``, ``"gamma(log)"``, ``"nbinom2"``, ..., or a
-        statsmodels family. None and the Gaussian family with its identity link give a linear mixed model.
+        ``"binomial"``, ``"binomial(probit)"``, ``"poisson"``, ``"gamma(log)"``, ``"nbinom2"``, ``"cumulative"`` of
+        ordered categories, ``"multinomial(baseline='b')"`` of others, ..., or a statsmodels family. None and the
+        Gaussian family with its identity link give a linear mixed model.
     weights : str or array-like, shape (n,), optional
         Prior weights w_i > 0: the residual variance of row i is sigma**2 / w_i. For a binomial response that
         is a proportion, the number of trials. A column, an expression, or one value a row.
@@ -170,6 +171,7 @@ def mixed(
     parsed = parse(formula, random=None if structured or elsewhere else True)
     if elsewhere or (family is not None and family != "gaussian"):
         # Families bring scipy.special along: who fits linear models need not wait for it.
+        from mixfit.families.multinomial import Multinomial
         from mixfit.families.ordinal import Ordinal
         from mixfit.families.resolve import resolve_family
         from mixfit.model.generalized import generalized
@@ -192,6 +194,11 @@ def mixed(
                     raise FormulaError("fixed= is not for ordered categories: what is known of location is an offset=.")
                 beside = {"nominal": nominal, "dispersion": dispersion}
                 return ordinal(formula, parsed, data, resolved, weights, offset, na_action, context, beside, solver)
+            if isinstance(resolved, Multinomial):
+                from mixfit.model.multinomial import multinomial
+
+                taken = {"zi": zi, "dispersion": dispersion, "nominal": nominal, "fixed": fixed}
+                return multinomial(formula, parsed, data, resolved, weights, offset, na_action, context, taken, solver)
             if nominal is not None:
                 raise FormulaError(f"nominal= is of thresholds, and the {resolved.name} family has none.")
             return generalized(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixfit.arguments import same_name
 from mixfit.errors import ArgumentError, FitError, FormulaError
 from mixfit.glmm.given import GivenStart
 from mixfit.glmm.held import Held
@@ -66,6 +67,7 @@ def read_held(assembly: GeneralizedAssembly, design: Design, fixed: Mapping[str,
     if not fixed:
         return None
     places = _places(assembly, design)
+    fixed = {same_name(name, places): value for name, value in fixed.items()}
     unknown = [name for name in fixed if name not in places]
     if unknown:
         raise FormulaError(

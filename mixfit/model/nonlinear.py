@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from mixfit.arguments import check_flag
 from mixfit.curves.mean import CurveExpression, self_starting
@@ -26,8 +27,9 @@ from mixfit.matrices.rows import subset
 from mixfit.model.base import MixedModel
 from mixfit.model.call import remembered
 from mixfit.model.curve_starts import check_finite, coefficient_start
+from mixfit.model.spread import SpreadFormula, read_spread
 from mixfit.model.stack import Stack, check_parameters, complete_rows
-from mixfit.nlmm.conditional import conditional_covariance, place_of, working_model_at
+from mixfit.nlmm.conditional import conditional_covariance, place_of, prediction_variance, working_model_at
 from mixfit.nlmm.estimate import estimate
 from mixfit.nlmm.laplace import Laplace
 from mixfit.nlmm.problem import make_problem
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from mixfit.lmm.surface import Surface
     from mixfit.lmm.working import WorkingModel
     from mixfit.matrices.types import Design
+    from mixfit.model.spread import Spread
     from mixfit.nlmm.estimate import NonlinearEstimate
     from mixfit.results.nonlinear import NonlinearResults
 
@@ -60,6 +63,7 @@ def nonlinear(
     *,
     fixed: Sequence[str] = (),
     weights: str | ArrayLike | None = None,
+    dispersion: str | None = None,
     na_action: Literal["drop", "raise"] = "drop",
     context: Mapping[str, Any] | None = None,
 ) -> NonlinearMixedModel:
@@ -82,6 +86,10 @@ def nonlinear(
         Formulas of parameters that depend on covariates: ``["Asym ~ treatment"]``.
     weights : str or array-like, shape (n,), optional
         The residual variance of row i is sigma**2 / w_i.
+    dispersion : str, optional
+        Formula of the logarithm of the residual standard deviation: ``"~ group"`` gives each group its own,
+        ``"~ log(t)"`` makes it a power of a covariate and ``"~ t"`` an exponential (nlme's ``varIdent``, ``varPower``
+        and ``varExp``).
     na_action : {"drop", "raise"}
     context : mapping, optional
         Names that the curve and the formulas may use besides the columns. A function of arrays whose body is made
@@ -119,7 +127,10 @@ def nonlinear(
     stacked = parse(f"{parsed.response} ~ 0 + {terms} + {' + '.join(parsed.random)}")
     needed = tuple(dict.fromkeys(name for name in stacked.variables if name in columns and name not in parameters))
     extra = (weights,) if isinstance(weights, str) and weights in columns else ()
-    stack = Stack(expression, (*needed, *(name for name in extra if name not in needed)))
+    spread_formula = None if dispersion is None else SpreadFormula.read(parsed.response, dispersion)
+    if spread_formula is not None:
+        extra = (*extra, *(name for name in spread_formula.variables if name in columns))
+    stack = Stack(expression, (*needed, *(name for name in dict.fromkeys(extra) if name not in needed)))
     keep = complete_rows(columns, (*stack.needed, *covariates), na_action)
     rows = None if weights is None or isinstance(weights, str) else np.asarray(weights, dtype=float)
     prior = weights if rows is None else np.tile(rows if keep is None else rows[keep], len(parameters))
@@ -129,7 +140,8 @@ def nonlinear(
     n_dropped = 0 if keep is None else int((~keep).sum())
     frame = {name: column if keep is None else column[keep] for name, column in stack.columns(columns).items()}
     design = replace(design, n_dropped=n_dropped, frame=frame)
-    model = NonlinearMixedModel(formula, design, stack, stack.curve(columns, keep))
+    spread = None if spread_formula is None else read_spread(spread_formula, pd.DataFrame(frame), named)
+    model = NonlinearMixedModel(formula, design, stack, stack.curve(columns, keep), spread)
     model.start = coefficient_start(model.curve, model.endog, model.exog_names, start, known)
     return model
 
@@ -146,22 +158,37 @@ class NonlinearMixedModel(MixedModel):
         How new rows become a stack.
     curve : BoundCurve
         The curve at the covariates of the rows.
+    spread : Spread, optional
+        What the log standard deviations of the residuals are linear in.
     """
 
     start: Array
 
-    def __init__(self, formula: str, design: Design, stack: Stack, curve: BoundCurve) -> None:
+    def __init__(
+        self, formula: str, design: Design, stack: Stack, curve: BoundCurve, spread: Spread | None = None
+    ) -> None:
         refuse_related(design.random, "a nonlinear model")
         refuse_given(design.random, "a nonlinear model")
         basis = fixed_basis(np.ascontiguousarray(design.X.T))
         super().__init__(formula, design, basis.kept)
-        self.stack, self.curve = stack, curve
+        self.stack, self.curve, self.spread = stack, curve, spread
         size = len(stack.expression.parameters)
         n = len(design.y) // size
         rows, terms, self._bases = random_rows(design.random, ResidualStage())
         X = np.ascontiguousarray(self.exog.T).reshape(len(self.kept), size, n)
         weights = None if design.weights is None else design.weights[:n]
-        self._problem = make_problem(curve, design.y[:n], weights, X, rows, terms)
+        columns = None if spread is None else spread.residual.spread
+        self._problem = make_problem(curve, design.y[:n], weights, X, rows, terms, columns)
+
+    @property
+    def description(self) -> str:
+        """The formula, and what the residual standard deviations depend on."""
+        return self.formula if self.spread is None else f"{self.formula}, dispersion = {self.spread.text}"
+
+    @property
+    def spread_names(self) -> tuple[str, ...]:
+        """Columns that the log standard deviations of the residuals are linear in."""
+        return () if self.spread is None else self.spread.residual.spread_names
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -236,6 +263,8 @@ class NonlinearMixedModel(MixedModel):
             if method == "lb":
                 raise FitError("n_agq is for method='laplace': Lindstrom and Bates' algorithm has no integral.")
             check_rule(n_agq, self._problem.pattern.k, self._problem.terms)
+        if method == "lb" and self.spread is not None:
+            raise FitError("dispersion= is for method='laplace': Lindstrom and Bates' algorithm has one sigma here.")
         if reml and method != "lb":
             raise FitError("REML is for method='lb': the Laplace approximation is of the likelihood.")
         start = self._problem.parameters(self.start, self._problem.no_effects())
@@ -267,7 +296,9 @@ class NonlinearMixedModel(MixedModel):
         frame = {name: column[keep] for name, column in (self.design.frame or {}).items()}
         design = replace(subset(self.design, np.tile(keep, len(self.parameters))), frame=frame)
         covariates = {name: x[keep] for name, x in self.curve.covariates.items()}
-        model = NonlinearMixedModel(self.formula, design, self.stack, replace(self.curve, covariates=covariates))
+        spread = None if self.spread is None else self.spread.of_rows(keep)
+        curve = replace(self.curve, covariates=covariates)
+        model = NonlinearMixedModel(self.formula, design, self.stack, curve, spread)
         model.start = self.start
         return model
 
@@ -284,6 +315,28 @@ class NonlinearMixedModel(MixedModel):
             A term each, all scales included.
         """
         return conditional_covariance(self._problem, self._bases, estimate)
+
+    def prediction_variance(
+        self,
+        estimate: NonlinearEstimate,
+        X: Array,
+        Z: Sequence[Array | None],
+        codes: Sequence[NDArray[np.intp] | None],
+    ) -> Array:
+        """Variance of predictions, rows (m, p) and (m, k_t) being slopes of the curve times those of its parameters.
+
+        Parameters
+        ----------
+        estimate : NonlinearEstimate
+        X : ndarray, shape (m, p)
+        Z : sequence of ndarray, shape (m, k_t), or None
+        codes : sequence of ndarray of intp, shape (m,), or None
+
+        Returns
+        -------
+        ndarray, shape (m,)
+        """
+        return prediction_variance(self._problem, self._bases, estimate, X, Z, codes)
 
     def working_model(self, estimate: NonlinearEstimate) -> WorkingModel:
         """The linear mixed model beside the estimates: what leverages and deletions are computed from.
@@ -326,4 +379,5 @@ class NonlinearMixedModel(MixedModel):
         n_agq = estimate.n_agq
         approximation = Laplace(self._problem) if n_agq == 1 else Quadrature(self._problem, n_agq)
         point = approximation.evaluate(place_of(self._problem, self._bases, estimate))
-        return NonlinearSurface(approximation, self._bases, point, np.sqrt(np.diagonal(estimate.cov_beta)))
+        errors, spread_errors = (np.sqrt(np.diagonal(c)) for c in (estimate.cov_beta, estimate.cov_gamma))
+        return NonlinearSurface(approximation, self._bases, point, errors, spread_errors)

@@ -76,7 +76,7 @@ def ordinal(
                 raise FormulaError(f"{name}={text!r}: the formula of an ordinal model takes fixed terms only.")
     asked = (weights, offset, na_action, context)
     links = {MEAN: family.link, NOMINAL: family.link, DISPERSION: LINKS["log"]}
-    design = build(parsed, data, *asked, ordinal=True, residual=False, links=links, further=further)
+    design = build(parsed, data, *asked, categories="ordered", residual=False, links=links, further=further)
     for predictor in design.predictors:
         what = "the formula" if predictor.name == MEAN else f"{predictor.name}="
         if _CONSTANT not in predictor.exog_names:

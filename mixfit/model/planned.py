@@ -119,8 +119,10 @@ def design(
     resolved = None if family is None else resolve_family(family)
     if resolved is not None and resolved.is_linear:
         resolved = None
-    if resolved is not None and resolved.kind == "ordinal":
-        raise ParameterError("Parameters cannot be stated of ordered categories, only estimated from data.")
+    if resolved is not None and resolved.kind in ("ordinal", "multinomial"):
+        raise ParameterError(
+            "Parameters cannot be stated of ordered or unordered categories, only estimated from data."
+        )
     rows[name] = _placeholder(resolved, len(rows), zeros=zi is not None)
     model = mixed(
         text,

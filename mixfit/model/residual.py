@@ -206,8 +206,25 @@ class ResidualMixedModel(MixedModel):
         return residual_information(self._problem, place_of(self._problem, estimate), reml=estimate.reml)
 
     def likelihood_surface(self, estimate: ResidualEstimate, *, reml: bool) -> Surface:
-        """There is none for residuals with parameters."""
-        raise FitError(_PLAIN)
+        """The deviance around its minimum, in all variance parameters.
+
+        Parameters
+        ----------
+        estimate : ResidualEstimate
+            Where the search for the minimum begins.
+        reml : bool
+            Profiles are of the likelihood: False.
+
+        Returns
+        -------
+        Surface
+        """
+        from mixfit.lmm.residual.surface import ResidualSurface
+
+        if reml:
+            raise FitError(_PLAIN)
+        place = place_of(self._problem, estimate)
+        return ResidualSurface.around(self._problem, place, has_structure=self.residual.blocks is not None)
 
     def prediction_variance(
         self,

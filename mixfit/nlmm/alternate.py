@@ -66,8 +66,9 @@ def alternate(
     *,
     reml: bool,
     rounds: int = _MAX_ROUNDS,
+    settled: float = _SETTLED,
 ) -> Alternation:
-    """Alternate from `beta` and `points`, at most so many rounds.
+    """Alternate from `beta` and `points`, at most so many rounds, until covariances change by less than `settled`.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def alternate(
         points, beta, start = optimum.profile.points, mode.beta, mode.u
         new = _covariances(problem, points)
         change = max((_change(a, b) for a, b in zip(old, new, strict=True)), default=0.0)
-        found, old = Alternation(mode, beside, optimum, number, change <= _SETTLED), new
+        found, old = Alternation(mode, beside, optimum, number, change <= settled), new
         if found.settled:
             break
     assert found is not None

@@ -13,6 +13,7 @@ import numpy as np
 
 from mixfit.factor.factor import factorize
 from mixfit.factor.posterior import conditional_covariances, posterior
+from mixfit.lmm.prediction import Basis, Spread, joint_variance
 from mixfit.lmm.working import WorkingModel
 from mixfit.nlmm.mode import find_mode
 from mixfit.nlmm.problem import NonlinearParameters
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["conditional_covariance", "mode_at", "place_of", "working_model_at"]
+__all__ = ["conditional_covariance", "mode_at", "place_of", "prediction_variance", "working_model_at"]
 
 
 def place_of(problem: NonlinearProblem, bases: Sequence[Array], estimate: NonlinearEstimate) -> NonlinearParameters:
@@ -40,11 +41,11 @@ def place_of(problem: NonlinearProblem, bases: Sequence[Array], estimate: Nonlin
         theta = estimate.theta[first : first + term.structure.n_parameters]
         points.append(term.structure.point_of(theta, basis))
         first += len(theta)
-    return NonlinearParameters(tuple(points), estimate.beta)
+    return NonlinearParameters(tuple(points), estimate.beta, estimate.gamma)
 
 
 def mode_at(problem: NonlinearProblem, bases: Sequence[Array], estimate: NonlinearEstimate) -> NonlinearMode:
-    """The modes at the estimates with the factor there, looked for from the estimated ones."""
+    """The modes at the estimates with the factor there, of the problem with the weights there."""
     at = place_of(problem, bases, estimate)
     start = problem.no_effects()
     for term, point, basis, b in zip(problem.terms, at.points, bases, estimate.modes, strict=True):
@@ -57,6 +58,7 @@ def conditional_covariance(
     problem: NonlinearProblem, bases: Sequence[Array], estimate: NonlinearEstimate
 ) -> tuple[Array, ...]:
     """Cov(b_j | y, beta) of every level of every term, (q_t, k_t, k_t)."""
+    problem = problem.at(estimate.gamma)
     factor = mode_at(problem, bases, estimate).factor
     blocks = conditional_covariances(factor, posterior(factor))
     out = []
@@ -67,8 +69,23 @@ def conditional_covariance(
     return tuple(out)
 
 
+def prediction_variance(
+    problem: NonlinearProblem,
+    bases: Sequence[Array],
+    estimate: NonlinearEstimate,
+    X: Array,
+    Z: Sequence[Array | None],
+    codes: Sequence[NDArray[np.intp] | None],
+) -> Array:
+    """Variance of x'beta + z'b about its true value, for rows of the linear model beside the estimates."""
+    beside = working_model_at(problem, bases, estimate)
+    spread = Spread(estimate.cov_beta, estimate.sigma**2)
+    return joint_variance(beside.factor, beside.forward, Basis(problem.terms, bases, beside.fixed), spread, X, Z, codes)
+
+
 def working_model_at(problem: NonlinearProblem, bases: Sequence[Array], estimate: NonlinearEstimate) -> WorkingModel:
     """The linear mixed model beside the estimates."""
+    problem = problem.at(estimate.gamma)
     mode = mode_at(problem, bases, estimate)
     beside = linear_model_beside(problem, mode)
     linear = beside.problem

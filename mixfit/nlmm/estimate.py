@@ -30,6 +30,8 @@ __all__ = ["NonlinearEstimate", "estimate"]
 
 # Rounds of the alternating algorithm that a start is worth: more of them are slower than Newton's steps.
 _ROUNDS_OF_START = 8
+# The Laplace approximation's minimum is farther from where they end than this.
+_START_SETTLED = 1e-2
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,11 +52,14 @@ class NonlinearEstimate:
     sigma : float
     beta : ndarray, shape (p,)
     cov_beta : ndarray, shape (p, p)
-        From the exact Hessian in (theta, beta); of the alternating algorithm sigma^2 (X'V^-1X)^-1.
+        From the exact Hessian in all parameters; of the alternating algorithm sigma^2 (X'V^-1X)^-1.
     modes : tuple of ndarray, shape (q_t, k_t)
     fitted : ndarray, shape (n,)
         The curve at the modes.
     certificate : Certificate
+    gamma : ndarray, shape (g,)
+        Of the log standard deviations of the residuals over log sigma.
+    cov_gamma : ndarray, shape (g, g)
     n_agq : int
         Quadrature points a dimension; 1 is the Laplace approximation.
     """
@@ -70,6 +75,8 @@ class NonlinearEstimate:
     modes: tuple[Array, ...]
     fitted: Array
     certificate: Certificate
+    gamma: Array
+    cov_gamma: Array
     n_agq: int = 1
 
     __repr__ = brief
@@ -93,8 +100,9 @@ def estimate(
     """Fit from `beta` and `points`; `bases` carry the terms back to the user's columns."""
     if method == "lb":
         return _of_alternation(problem, bases, alternate(problem, beta, points, reml=reml))
-    start = alternate(problem, beta, points, reml=False, rounds=_ROUNDS_OF_START)
-    first = NonlinearParameters(tuple(start.optimum.profile.points), start.mode.beta)
+    start = alternate(problem, beta, points, reml=False, rounds=_ROUNDS_OF_START, settled=_START_SETTLED)
+    nothing = np.zeros(problem.log_deviations.shape[1])
+    first = NonlinearParameters(tuple(start.optimum.profile.points), start.mode.beta, nothing)
     optimum = minimize(Laplace(problem), first)
     if n_agq > 1:
         optimum = minimize(Quadrature(problem, n_agq), optimum.found.at)
@@ -109,10 +117,12 @@ def estimate(
         theta=np.concatenate(thetas),
         sigma=float(np.sqrt(point.scale)),
         beta=point.at.beta,
-        cov_beta=covariance,
+        cov_beta=covariance[: problem.p, : problem.p],
         modes=_modes(problem, bases, point.mode),
-        fitted=point.mode.mean.value / problem.root,
+        fitted=point.mode.mean.value / point.problem.root,
         certificate=optimum.certificate,
+        gamma=point.at.gamma,
+        cov_gamma=covariance[problem.p :, problem.p :],
         n_agq=n_agq,
     )
 
@@ -143,6 +153,8 @@ def _of_alternation(problem: NonlinearProblem, bases: Sequence[Array], found: Al
         modes=_modes(problem, bases, mode),
         fitted=mode.mean.value / problem.root,
         certificate=certificate,
+        gamma=np.empty(0),
+        cov_gamma=np.empty((0, 0)),
     )
 
 

@@ -58,6 +58,7 @@ class NonlinearPoint:
     Attributes
     ----------
     problem : NonlinearProblem
+        With the weights there.
     at : NonlinearParameters
     mode : NonlinearMode
     value : float
@@ -96,6 +97,7 @@ class NonlinearSlopes:
     beta : ndarray, shape (p,)
     log_sigma : float
         Zero where sigma is profiled out.
+    gamma : ndarray, shape (g,)
     quadratic_share, inverse_share : tuple of ndarray, shape (k_t,)
         As in :class:`mixfit.lmm.derivatives.Derivatives`.
     """
@@ -104,6 +106,7 @@ class NonlinearSlopes:
     absolute: dict[int, Array]
     beta: Array
     log_sigma: float
+    gamma: Array
     quadratic_share: tuple[Array, ...]
     inverse_share: tuple[Array, ...]
 
@@ -155,6 +158,7 @@ def laplace(
     scale: float | None = None,
 ) -> NonlinearPoint:
     """-2 log-likelihood at a point, the mode looked for from `start`; sigma^2 is profiled out or `scale`."""
+    problem = problem.at(at.gamma)
     mode = find_mode(problem, at.beta, at.points, start)
     n = problem.n
     scale = mode.squares / n if scale is None else scale
@@ -189,9 +193,21 @@ def laplace_slopes(point: NonlinearPoint) -> NonlinearSlopes:
         absolute=_singular_terms(point, post, w),
         beta=np.einsum("pan,an->p", problem.X, row),
         log_sigma=2.0 * (problem.n - mode.squares / point.scale),
+        gamma=_spread_slopes(point, post, moved),
         quadratic_share=tuple(quadratic_share),
         inverse_share=tuple(inverse_share),
     )
+
+
+def _spread_slopes(point: NonlinearPoint, post: Posterior, moved: Array) -> Array:
+    """dd/dlog w_i = e_i^2 / sigma^2 - 1 + z_i'Q z_i + 2 e_i J_i'(Z Lambda v)_i, and log w = -2 log_deviations gamma."""
+    problem, mode = point.problem, point.mode
+    if not problem.log_deviations.shape[1]:
+        return np.empty(0)
+    slope, e = mode.mean.slope, mode.residual
+    leverage = row_leverages(mode.factor, post, problem.rows_at(slope))
+    rows = e**2 / point.scale - 1.0 + leverage + 2.0 * e * np.einsum("an,an->n", slope, moved)
+    return np.asarray(-2.0 * problem.log_deviations.T @ rows)
 
 
 def _between(point: NonlinearPoint, post: Posterior) -> Array:

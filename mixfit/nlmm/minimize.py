@@ -1,4 +1,4 @@
-"""The approximated likelihood of a nonlinear model as what the optimizer minimizes, over (theta, beta).
+"""The approximated likelihood of a nonlinear model as what the optimizer minimizes, over (theta, beta, gamma).
 
 The cheap curvature is that of the linear model beside the point; the exact second derivatives are differences of the
 exact gradient, and serve the last steps and the standard errors.
@@ -82,14 +82,17 @@ class NonlinearCriterion:
         self._near = found.mode.u
         slopes = self.approximation.slopes(found)
         directions = free_directions(problem.terms, points, problem.seen)
-        m, p = len(directions), problem.p
-        beside = linear_model_beside(problem, found.mode)
+        m, p, g = len(directions), problem.p, problem.log_deviations.shape[1]
+        beside = linear_model_beside(found.problem, found.mode)
         profile = evaluate(beside.problem, points, reml=False)
         derivatives = differentiate(profile)
-        curvature = np.zeros((m + p, m + p))
+        curvature = np.zeros((m + p + g, m + p + g))
         curvature[:m, :m] = derivatives.average
-        curvature[m:, m:] = 2.0 * beside.information(profile) / found.scale
-        longest = np.full(m + p, np.inf)
+        # Of the log standard deviations of rows without random effects, sigma profiled out.
+        centred = problem.log_deviations - problem.log_deviations.mean(axis=0)
+        curvature[m + p :, m + p :] = 4.0 * centred.T @ centred
+        curvature[m : m + p, m : m + p] = 2.0 * beside.information(profile) / found.scale
+        longest = np.full(m + p + g, np.inf)
         longest[:m] = LONGEST_STEP
         unit = np.concatenate([units(directions), np.sqrt(curvature.diagonal()[m:] / problem.n)])
 
@@ -130,15 +133,15 @@ class NonlinearCriterion:
         slopes = self.approximation.slopes(moved)
         points = moved.at.points
         along = slopes_near(self.problem.terms, points, local.directions, slopes.relative, slopes.absolute)
-        return np.concatenate([along, slopes.beta])
+        return np.concatenate([along, slopes.beta, slopes.gamma])
 
     def move(
         self, found: NonlinearPoint, local: NonlinearLocal, step: Array, vanishing: tuple[int, ...]
     ) -> NonlinearParameters:
         """The point a step away; the pivots that `vanishing` names are zero there."""
-        at, m = found.at, len(local.directions)
+        at, m, p = found.at, len(local.directions), self.problem.p
         points = move(self.problem.terms, at.points, local.directions, step[:m], vanishing)
-        return NonlinearParameters(tuple(points), at.beta + step[m:])
+        return NonlinearParameters(tuple(points), at.beta + step[m : m + p], at.gamma + step[m + p :])
 
     def leave(self, found: NonlinearPoint, exit_: BoundaryParameter, variance: float) -> NonlinearParameters:
         """The point with some variance along a direction without, or some way off a bound."""
@@ -161,9 +164,9 @@ class NonlinearCriterion:
 
 
 def _vector(slopes: NonlinearSlopes, directions: list[Direction]) -> Array:
-    """The gradient in (directions, beta)."""
+    """The gradient in (directions, beta, gamma)."""
     own = [d.slope(slopes.relative[d.term], slopes.absolute.get(d.term)) for d in directions]
-    return np.concatenate([own, slopes.beta])
+    return np.concatenate([own, slopes.beta, slopes.gamma])
 
 
 def minimize(approximation: Approximation, start: NonlinearParameters) -> Optimum[NonlinearPoint, NonlinearLocal]:

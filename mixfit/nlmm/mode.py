@@ -11,7 +11,7 @@ H_i the second derivatives of the curve. With beta free too, its columns X = df/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -35,6 +35,8 @@ __all__ = ["NonlinearMode", "find_mode", "joint_mode", "pulled", "solve_exact"]
 
 # The mode has settled where a step promises this share of r^2: log|A| is not stationary in it, and then known to 1e-10.
 _SETTLED = 1e-20
+# The joint mode enters by the mode itself: it is known to 1e-8 of its distance from the data where it ends here.
+_SETTLED_JOINT = 1e-16
 # Share of r^2 below which a promise is of its quadratic part, where Newton's steps square what is left.
 _NEAR = 1e-3
 # Below this share a promise that no longer falls is rounding.
@@ -60,6 +62,7 @@ class NonlinearMode:
     u, b : list of ndarray, shape (k_i, 1, q_i)
         Lambda u = b.
     mean : HyperDual
+        Without second derivatives at a joint mode.
     residual : ndarray, shape (n,)
     factor : Factor
         Of A; the border of its cross-products are the columns X.
@@ -97,6 +100,7 @@ class _State:
     beta: Array
     u: list[Array]
     b: list[Array]
+    phi: Array
     mean: HyperDual
     residual: Array
     squares: float
@@ -127,15 +131,18 @@ def _search(
 ) -> NonlinearMode:
     templates = relative_factors(problem.terms, points)
     blocks = problem.factor_templates(templates)
-    starts = [problem.no_effects()] if start is None else [problem.no_effects(), list(start)]
-    state = min((_at(problem, blocks, beta, u) for u in starts), key=lambda s: s.squares)
+    state = _first(problem, blocks, beta, start)
     if not np.isfinite(state.squares):
         raise FitError(
             "The curve or its slope is not finite at fixed effects from which conditional modes were looked for: give "
             "start= nearer to the data."
         )
     promise = np.inf
+    settled = _SETTLED_JOINT if joint else _SETTLED
     for step in range(_MAX_STEPS):
+        is_near = not joint and promise <= _NEAR * state.squares
+        if is_near:
+            state = _bent(problem, state)
         border = np.einsum("pan,an->pn", problem.X, state.mean.slope)
         factor = problem.factorize(state.mean.slope, templates, border)
         mode = NonlinearMode(
@@ -149,10 +156,10 @@ def _search(
         if joint:
             d_beta, d_u = _joint_step(factor, along, gradient)
         else:
-            d_beta, d_u = along, _step(problem, mode, gradient, near=last <= _NEAR * state.squares)
+            d_beta, d_u = along, _step(problem, mode, gradient, near=is_near)
         promise = sum(float(np.vdot(g, d)) for g, d in zip(gradient, d_u, strict=True)) + float(along @ d_beta)
-        if promise <= _SETTLED * state.squares or 0.5 * last < promise <= _LAST_DIGITS * state.squares:
-            return mode
+        if promise <= settled * state.squares or 0.5 * last < promise <= _LAST_DIGITS * state.squares:
+            return mode if joint else replace(mode, mean=_bent(problem, state).mean)
         found = _lower(problem, blocks, state, d_beta, d_u, promise)
         if found is None:
             break
@@ -228,14 +235,37 @@ def _joint_step(factor: Factor, along: Array, gradient: Sequence[Array]) -> tupl
 
 def _at(problem: NonlinearProblem, blocks: Sequence[Array], beta: Array, u: list[Array]) -> _State:
     b = [lv.left_multiply(t, x) for t, x in zip(blocks, u, strict=True)]
+    phi = problem.parameters(beta, b)
     with np.errstate(all="ignore"):
-        raw = problem.mean(problem.parameters(beta, b))
+        raw = problem.mean(phi, 1)
         root = problem.root
-        mean = HyperDual(raw.value * root, raw.slope * root, raw.bend * root)
+        mean = HyperDual(raw.value * root, raw.slope * root, raw.bend)
         residual = problem.y * root - mean.value
         squares = float(residual @ residual) + sum(float(np.vdot(x, x)) for x in u)
     finite = np.isfinite(squares) and np.isfinite(mean.slope).all()
-    return _State(beta, u, b, mean, residual, squares if finite else np.inf)
+    return _State(beta, u, b, phi, mean, residual, squares if finite else np.inf)
+
+
+def _bent(problem: NonlinearProblem, state: _State) -> _State:
+    """The state with the second derivatives of the curve."""
+    if state.mean.bend.size:
+        return state
+    with np.errstate(all="ignore"):
+        raw = problem.mean(state.phi)
+    root = problem.root
+    return replace(state, mean=HyperDual(raw.value * root, raw.slope * root, raw.bend * root))
+
+
+def _first(problem: NonlinearProblem, blocks: Sequence[Array], beta: Array, start: Sequence[Array] | None) -> _State:
+    """The better of a start and no effects."""
+    nothing = problem.no_effects()
+    if start is None:
+        return _at(problem, blocks, beta, nothing)
+    given = _at(problem, blocks, beta, list(start))
+    with np.errstate(all="ignore"):
+        e = problem.root * (problem.y - problem.mean.values(np.einsum("p,pan->an", beta, problem.X)))
+        squares = float(e @ e)
+    return _at(problem, blocks, beta, nothing) if squares < given.squares else given
 
 
 def _lower(

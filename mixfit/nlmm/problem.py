@@ -8,7 +8,7 @@ linear model next to a point are x_i = sum_p J_ip x_ip and z_i = sum_p J_ip z_ip
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,8 +39,11 @@ __all__ = ["MeanFunction", "NonlinearParameters", "NonlinearProblem", "make_prob
 class MeanFunction(Protocol):
     """The curve of every row."""
 
-    def __call__(self, phi: Array, /) -> HyperDual:
-        """The curve with its derivatives in the parameters phi, shape (P, n)."""
+    def __call__(self, phi: Array, /, order: int = 2) -> HyperDual:
+        """The curve with its derivatives, up to `order`, in the parameters phi, shape (P, n)."""
+
+    def values(self, phi: Array, /) -> Array:
+        """The curve alone."""
 
     def repeated(self, times: int, /) -> MeanFunction:
         """That of the rows so many times, one set of them after another."""
@@ -55,10 +58,13 @@ class NonlinearParameters:
     points : tuple of ndarray
         Of the terms' structures; see :mod:`mixfit.covariance.structure`.
     beta : ndarray, shape (p,)
+    gamma : ndarray, shape (g,)
+        Of the log standard deviations of the residuals over log sigma.
     """
 
     points: tuple[Array, ...]
     beta: Array
+    gamma: Array = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +83,8 @@ class NonlinearProblem:
         Its columns are those of another point.
     plan : Plan
     terms : tuple of Term
+    log_deviations : ndarray, shape (n, g)
+        Columns that the log standard deviations of the residuals are linear in.
     """
 
     mean: MeanFunction
@@ -87,6 +95,11 @@ class NonlinearProblem:
     pattern: RowPattern
     plan: Plan
     terms: tuple[Term, ...]
+    log_deviations: Array
+
+    def at(self, gamma: Array) -> NonlinearProblem:
+        """The same with the weights that standard deviations sigma exp(log_deviations gamma) of residuals come to."""
+        return replace(self, root=self.root * np.exp(-self.log_deviations @ gamma)) if len(gamma) else self
 
     @property
     def n(self) -> int:
@@ -161,6 +174,7 @@ def make_problem(
     X: Array,
     rows: Sequence[FactorRows],
     terms: tuple[Term, ...],
+    log_deviations: Array | None = None,
 ) -> NonlinearProblem:
     """A problem from the stack's rows: those of every factor are (k_i, P n), a block of n a parameter."""
     size, n = X.shape[1:]
@@ -172,4 +186,5 @@ def make_problem(
     pattern = row_pattern(factors)
     plan = make_plan(weighted_products(pattern, np.empty((0, n)), None))
     root = np.ones(n) if weights is None else np.sqrt(weights)
-    return NonlinearProblem(mean, y, root, X, tuple(loads), pattern, plan, terms)
+    log_deviations = np.empty((n, 0)) if log_deviations is None else log_deviations
+    return NonlinearProblem(mean, y, root, X, tuple(loads), pattern, plan, terms, log_deviations)

@@ -26,7 +26,7 @@ The sum is taken at lower-triangular T, as that of generalized models is: see :m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,7 +40,6 @@ from mixfit.gram import levels as lv
 from mixfit.lmm.derivatives import share_of
 from mixfit.nlmm.laplace import NonlinearPoint, NonlinearSlopes
 from mixfit.nlmm.mode import find_mode, pulled, solve_exact
-from mixfit.nlmm.problem import NonlinearParameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,16 +48,16 @@ if TYPE_CHECKING:
 
     from mixfit.glmm.nodes import Rule
     from mixfit.nlmm.mode import NonlinearMode
-    from mixfit.nlmm.problem import NonlinearProblem
+    from mixfit.nlmm.problem import NonlinearParameters, NonlinearProblem
 
     Array = NDArray[np.float64]
 
 __all__ = ["Quadrature", "QuadraturePoint"]
 
-# 16 MB an array of second derivatives, a few of which fit the cache.
+# 16 MB an array of slopes, a few of which fit the cache.
 _CELLS_AT_ONCE = 2_000_000
 # sigma has settled where dd/dlog sigma is this share of n: the value is then known to the square of it.
-_SETTLED = 1e-10
+_SETTLED = 1e-9
 # Near the Laplace approximation's sigma the slope is nearly 4 n (log sigma - its minimum): secants end within ten.
 _MAX_SECANTS = 50
 # One step of log sigma is no longer than this.
@@ -115,7 +114,7 @@ class Quadrature:
         self, at: NonlinearParameters, start: Sequence[Array] | None = None, scale: float | None = None
     ) -> QuadraturePoint:
         """The sum at a point, the mode looked for from `start`; sigma^2 is profiled out or `scale`."""
-        problem = self.problem
+        problem = self.problem.at(at.gamma)
         low, turns = zip(*map(lower_triangular, relative_factors(problem.terms, at.points)), strict=True)
         mode = find_mode(problem, at.beta, low, start)
         if scale is None:
@@ -150,7 +149,7 @@ class Quadrature:
         t = mode.templates[index]
         low, up, down = (with_variance(t, direction, v * x) for x in (1.0, 1.0 + _RELATIVE, 1.0 - _RELATIVE))
         templates = (*mode.templates[:index], low, *mode.templates[index + 1 :])
-        beside = self.evaluate(NonlinearParameters(templates, point.at.beta), mode.u, point.scale)
+        beside = self.evaluate(replace(point.at, points=templates), mode.u, point.scale)
         slope = _template_slopes(beside, _moments(beside, self._rule))[own, own]
         return float(np.vdot(slope, up - down)) / (_RELATIVE * v)
 
@@ -181,14 +180,14 @@ def _curves(problem: NonlinearProblem, mode: NonlinearMode, u: Array) -> Iterato
     fixed = np.einsum("p,pan->an", mode.beta, problem.X)
     b = lv.left_multiply(mode.factor.templates[0], u)
     size, n = fixed.shape
-    step = max(1, _CELLS_AT_ONCE // (size * size * n))
+    step = max(1, _CELLS_AT_ONCE // (size * n))
     for first in range(0, u.shape[1], step):
         nodes = slice(first, min(first + step, u.shape[1]))
         own = b[:, nodes].take(codes, axis=2)
         phi = fixed[:, None] + np.einsum("kan,krn->arn", load, own)
         count = phi.shape[1]
         with np.errstate(all="ignore"):
-            mean = problem.mean.repeated(count)(phi.reshape(size, -1))
+            mean = problem.mean.repeated(count)(phi.reshape(size, -1), 1)
             value = mean.value.reshape(count, n)
             yield nodes, problem.root * (problem.y - value), problem.root * mean.slope.reshape(phi.shape)
 
@@ -230,6 +229,8 @@ class _Moments:
     ----------
     mean_score : ndarray, shape (P, n)
         sum_r p_r J_r e_r.
+    log_weight : ndarray, shape (n,)
+        The derivative in the logarithm of every row's weight.
     s : ndarray, shape (k, q)
         sum_r p_r q_r.
     twice_b : ndarray, shape (k, k, q)
@@ -238,6 +239,7 @@ class _Moments:
     """
 
     mean_score: Array
+    log_weight: Array
     s: Array
     twice_b: Array
     w: Array
@@ -249,10 +251,11 @@ def _moments(point: QuadraturePoint, rule: Rule) -> _Moments:
     t, codes, load = mode.factor.templates[0], problem.pattern.factors[0].codes, problem.loads[0]
     low_inverse = mode.factor.chain[0].inverse
     slope, bend, e = mode.mean.slope, mode.mean.bend, mode.residual
-    mean_score = np.zeros(slope.shape)
+    mean_score, mean_square = np.zeros(slope.shape), np.zeros(problem.n)
     for own, residual, along in _curves(problem, mode, nodes.u):
         share = nodes.share[own].take(codes, axis=1)
         mean_score += np.where(share > 0.0, share * residual * along, 0.0).sum(axis=1)
+        mean_square += np.where(share > 0.0, share * residual**2, 0.0).sum(axis=0)
     weighted = (lv.left_multiply(t.T, nodes.score) - nodes.u) * nodes.share
     moved = np.stack([np.einsum("krq,r->kq", weighted, z) for z in rule.nodes], axis=1)
     half = lower_half(lv.transpose(lv.matmul(low_inverse, moved))) / np.sqrt(point.scale)
@@ -260,13 +263,17 @@ def _moments(point: QuadraturePoint, rule: Rule) -> _Moments:
     twice_b = lv.matmul(lv.matmul(lv.transpose(low_inverse), inner), low_inverse)
     form = np.matmul(t, lv.left_multiply(t, twice_b)).take(codes, axis=2)
     rows = np.einsum("kan,an->kn", load, slope)
-    c = np.einsum("abn,bn->an", bend, np.einsum("kan,kln,ln->an", load, form, rows))
+    between = np.einsum("kan,kln,ln->an", load, form, rows)
+    c = np.einsum("abn,bn->an", bend, between)
     s = weighted.sum(axis=1)
     right = pulled(problem, mode, c)[0] - s[:, None] / point.scale
     v = solve_exact(problem, mode, [right])[0]
     shift = problem.spread([lv.left_multiply(t, v)])
-    w = c + np.einsum("abn,bn->an", bend, shift) * e - slope * np.einsum("an,an->n", slope, shift)
-    return _Moments(mean_score, s, twice_b, w, v)
+    along_v = np.einsum("an,an->n", slope, shift)
+    w = c + np.einsum("abn,bn->an", bend, shift) * e - slope * along_v
+    leverage = np.einsum("an,an->n", slope, between)
+    log_weight = mean_square / point.scale - 1.0 + leverage + 2.0 * e * along_v
+    return _Moments(mean_score, log_weight, s, twice_b, w, v)
 
 
 def _template_slopes(point: QuadraturePoint, m: _Moments) -> Array:
@@ -308,6 +315,7 @@ def _slopes(point: QuadraturePoint, rule: Rule) -> NonlinearSlopes:
         absolute=absolute,
         beta=np.einsum("pan,an->p", problem.X, 2.0 * m.w - 2.0 * m.mean_score / point.scale),
         log_sigma=nodes.log_sigma,
+        gamma=-2.0 * problem.log_deviations.T @ m.log_weight,
         quadratic_share=tuple(quadratic),
         inverse_share=tuple(inverse),
     )

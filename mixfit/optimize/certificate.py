@@ -73,7 +73,8 @@ class Certificate:
     tolerance : float
         1e-8, or the rounding error of the criterion where that is larger.
     n_evaluations : int
-        Evaluations of the criterion that the optimizer took.
+        Evaluations of the criterion that the optimizer took; a step of many places at once, which takes the time of
+        one, counts as one.
     message : str
         Why the optimizer stopped.
     n_starts : int

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.errors import FitError
-from mixfit.optimize.criterion import by_value, values
+from mixfit.optimize.criterion import values
 from mixfit.optimize.descent import Descent, run
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ _MANY_STEPS = 25
 
 def search_from_all(
     criterion: Criterion[Place, Found, AnyLocal],
-    starts: Sequence[Place],
     places: Sequence[Place],
     same: Callable[[Found, Found], bool],
     *,
@@ -48,13 +47,13 @@ def search_from_all(
 ) -> Optimum[Found, AnyLocal]:
     """The best minimum that searches from places lead to; its certificate says from how many.
 
-    The lowest place is searched from, the best of the starts, and then the others.
+    The lowest place is searched from, and then the others.
 
     Parameters
     ----------
     criterion : Criterion
-    starts, places : sequence of places
-        What the data suggest, and others. At some of them the criterion may have no value.
+    places : sequence of places
+        At some of them the criterion may have no value.
     same : callable
         Whether two places are so close that a search from one ends at the other.
     only_below : bool
@@ -71,12 +70,9 @@ def search_from_all(
     FitError
         As `mixfit.optimize.descent.minimize`.
     """
-    own, *_ = values(criterion, starts)
-    found = [own]
-    with suppress(FitError):
-        found = by_value([own, *values(criterion, places)])
-    found = [place for place in found if np.isfinite(place.value)] or [own]
-    n_places = len(starts) + len(places)
+    lowest, *others = values(criterion, places)
+    found = [lowest, *(place for place in others if np.isfinite(place.value))]
+    n_places = len(places)
     best = _begun(criterion, found[0])
     searches, several, agreed = [best], False, 0
     for at in found[1:]:

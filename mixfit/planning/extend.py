@@ -21,13 +21,16 @@ __all__ = ["extend", "levels_of"]
 
 # Steps between the values of a covariate that differ by less than this share of them are equal.
 _EQUAL_STEPS = 1e-9
+# Levels to each value of what lies between them, on average, from which on it is an arm: a treatment or a sex, and not
+# each unit's own age.
+_LEAST_SHARED = 2
 
 
 def extend(data: pd.DataFrame, along: Mapping[str, int | Iterable[Any]], groups: Collection[str] = ()) -> pd.DataFrame:
     """Give columns of a frame other numbers of levels, as simr's ``extend``.
 
-    The rows of a new level are those of an old one, which take turns; so that factors between units stay as balanced as
-    they were. Fewer levels are the first ones.
+    The rows of a new level are those of an old one, which take turns: one of each arm, then the next of each, so that
+    what lies between units is balanced where arms stand in blocks too. Fewer levels are the first in that order.
 
     Parameters
     ----------
@@ -59,6 +62,9 @@ def extend(data: pd.DataFrame, along: Mapping[str, int | Iterable[Any]], groups:
     {'3': [0, 2, 4], 'a': [0, 2, 4], 'b': [0, 2, 4]}
     >>> longer.groupby("Subject")["arm"].first().to_dict()
     {'3': 'x', 'a': 'x', 'b': 'y'}
+    >>> blocks = pd.DataFrame({"Subject": list("abcd"), "arm": list("xxyy")})
+    >>> extend(blocks, {"Subject": 2}, ["Subject"]).to_numpy().tolist()
+    [['a', 'x'], ['c', 'y']]
     """
     for name, levels in along.items():
         if name not in data.columns:
@@ -86,7 +92,9 @@ def levels_of(data: pd.DataFrame, name: str, groups: Collection[str] = ()) -> in
 
 def _along(data: pd.DataFrame, name: str, levels: int | Iterable[Any], groups: Collection[str]) -> pd.DataFrame:
     codes, old = _coded(data[name])
-    new = _new_levels(name, old, _parents(data, name, codes, groups), levels, is_group=name in groups)
+    parent = _parents(data, name, codes, groups)
+    turns = _turns(data, name, codes, groups, parent)
+    new = _new_levels(name, old, parent, turns, levels, is_group=name in groups)
     order, size = np.argsort(codes, kind="stable"), np.bincount(codes)
     sizes = size[new.source]
     # Rows of the first new level, of the second, ...: each those of the old level that it is like.
@@ -114,6 +122,29 @@ def _parents(data: pd.DataFrame, name: str, codes: Index, groups: Collection[str
     parent = np.zeros(int(codes.max()) + 1, dtype=np.intp)
     parent[codes] = around
     return parent
+
+
+def _turns(data: pd.DataFrame, name: str, codes: Index, groups: Collection[str], parent: Index) -> Index:
+    """Levels in the order in which they take turns: by parent the first of each arm, the second of each, and so on."""
+    n = len(parent)
+    arms = [parent]
+    # Values of a covariate have their own order.
+    for column in data.columns if name in groups else ():
+        if column == name or column in groups or data[column].isna().any():
+            continue
+        values = _coded(data[column])[0]
+        own = np.empty(n, dtype=np.intp)
+        own[codes] = values
+        # Constant in every level, and with levels that share a value: there is nothing to balance where none do.
+        if (own[codes] == values).all() and (values.max() + 1) * _LEAST_SHARED <= n:
+            arms.append(own)
+    order = np.arange(n, dtype=np.intp)
+    # From the last column to the first: among levels that are alike in all columns before, its values take turns.
+    for last in range(len(arms), 1, -1):
+        alike = np.unique(np.stack(arms[:last])[:, order], axis=1, return_inverse=True)[1].ravel()
+        rank = pd.Series(alike).groupby(alike).cumcount()
+        order = order[np.lexsort((arms[last - 1][order], rank))]
+    return order[np.argsort(parent[order], kind="stable")]
 
 
 def _copied(values: list[Any], copy: Index) -> list[Any]:
@@ -159,7 +190,9 @@ class _NewLevels:
     labels: list[Any]
 
 
-def _new_levels(name: str, old: list[Any], parent: Index, levels: int | Iterable[Any], *, is_group: bool) -> _NewLevels:
+def _new_levels(
+    name: str, old: list[Any], parent: Index, turns: Index, levels: int | Iterable[Any], *, is_group: bool
+) -> _NewLevels:
     sizes = np.bincount(parent)
     if isinstance(levels, (bool, str)) or not isinstance(levels, (int, np.integer)):
         values = _values(name, levels)
@@ -172,10 +205,13 @@ def _new_levels(name: str, old: list[Any], parent: Index, levels: int | Iterable
     if levels < 1:
         raise DataError(f"{name!r} is to have {levels} levels: it takes a positive number of them.")
     turn, first = np.arange(levels, dtype=np.intp), np.cumsum(sizes) - sizes
-    source = np.argsort(parent, kind="stable")[(first[:, None] + turn % sizes[:, None]).ravel()]
+    source = turns[(first[:, None] + turn % sizes[:, None]).ravel()]
     copy = np.asarray(turn // sizes[:, None], dtype=np.intp).ravel()
     if len(sizes) == 1:
-        return _NewLevels(source, copy, _continued(name, old, int(levels), is_group=is_group))
+        # In the order that the old levels have.
+        source[: len(old)] = np.sort(source[: len(old)])
+        labels = _continued(name, old, int(levels), is_group=is_group)
+        return _NewLevels(source, copy, [old[i] for i in source[:levels]] if levels < len(old) else labels)
     return _NewLevels(source, copy, _copied([old[i] for i in source], copy))
 
 

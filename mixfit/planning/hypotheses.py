@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mixfit.arguments import same_name
 from mixfit.errors import FitError
 from mixfit.inference.fixed_effects.cells import cell_space
 from mixfit.inference.fixed_effects.contrasts import contrast_matrix
@@ -102,7 +103,7 @@ def hypotheses(fit: Fit, test: Any) -> list[Hypothesis]:
 
 def _named(fit: Fit, name: str) -> Hypothesis:
     names = [str(own) for own in fit.fixef.index]
-    own = "Intercept" if name == "(Intercept)" else name
+    own = "Intercept" if name == "(Intercept)" else same_name(name, names)
     if own in names:
         return Hypothesis(name, np.eye(len(names))[[names.index(own)]])
     terms = _terms(fit)

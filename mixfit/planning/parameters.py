@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mixfit.arguments import same_name
 from mixfit.errors import ArgumentError, ParameterError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def read_parameters(
     out: dict[str, float] = {}
     names = {slot.name for slot in known if slot.kind == "fixed"}
     for name, value in _mapping("fixed", fixed).items():
-        own = name if name in names else _constant(str(name))
+        own = name if name in names else same_name(_constant(str(name)), names)
         _require(own, names, "fixed", "effects of the mean and, with their predictor before them, of others")
         out[own] = value
     for kind, given in (("sd", sd), ("cor", cor)):

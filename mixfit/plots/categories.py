@@ -1,8 +1,8 @@
-"""Probabilities of ordered categories along a variable, one stacked on another."""
+"""Probabilities of categories along a variable, one stacked on another."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -33,10 +33,11 @@ _LIGHT, _DARK = 0.15, 0.85
 def category_probabilities(
     fit: Fit, variable: str, *, at: Mapping[str, Any] | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw the probabilities of the categories of an ordinal model, stacked, along a variable.
+    """Draw the probabilities of the categories of a model, stacked, along a variable.
 
     At each place all rows of the fit are given that value, and what is predicted for them is averaged: over the rows,
-    and over the random effects of the population (``predict(re_form="marginal")``).
+    and over the random effects of the population (``predict(re_form="marginal")``); of unordered categories without
+    random effects.
 
     Parameters
     ----------
@@ -71,8 +72,8 @@ def category_probabilities(
     ['cold', 'warm']
     """
     family = getattr(fit.model, "family", None)
-    if family is None or family.kind != "ordinal":
-        raise FitError("category_probabilities draws models of ordered categories, such as family='cumulative'.")
+    if family is None or family.kind not in ("ordinal", "multinomial"):
+        raise FitError("category_probabilities draws ordered categories, 'cumulative', or others, 'multinomial'.")
     places, p, labels = _averages(fit, variable, dict(at or {}))
     axes = one_axes(ax)
     from matplotlib import colormaps
@@ -117,7 +118,9 @@ def _averages(fit: Fit, variable: str, at: dict[str, Any]) -> tuple[Array, Array
     else:
         labels, places = None, np.linspace(float(own.min()), float(own.max()), _PLACES)
         values = list(places)
-    each = [fit.predict(rows.assign(**{variable: value}), re_form="marginal").to_numpy() for value in values]
+    # Several predictors have no averages over random effects.
+    re_form: Literal["population", "marginal"] = "population" if fit.model.family.kind == "multinomial" else "marginal"
+    each = [fit.predict(rows.assign(**{variable: value}), re_form=re_form).to_numpy() for value in values]
     return places, np.array([counts @ p for p in each]).T / counts.sum(), labels
 
 

@@ -11,9 +11,12 @@ from mixfit.errors import FitError
 from mixfit.inference.means.arrows import comparison_arrows
 from mixfit.inference.means.contrast_coefficients import level_text
 from mixfit.inference.means.emmeans import emmeans
+from mixfit.inference.means.grid_variables import grid_variables
 from mixfit.inference.means.linear_functions import by_groups
 from mixfit.inference.means.marginal_means import EmMeans
 from mixfit.inference.means.specs import parse_specs, response_label
+from mixfit.inference.predictors import seen_from
+from mixfit.matrices.types import MEAN
 from mixfit.plots.figure import BLUE, GREY, RED, line_styles, one_axes
 
 if TYPE_CHECKING:
@@ -33,6 +36,9 @@ __all__ = ["emmip", "means_plot"]
 _INCHES_A_MEAN, _INCHES_AROUND, _TALLEST = 0.32, 1.1, 14.0
 # Of the distance between two values, for the lines of one plot to stand side by side.
 _DODGE = 0.06
+# A covariate is drawn as a curve, whose 60 pieces look smooth, and its intervals as a band that others show through.
+_POINTS, _MARK_EVERY = 61, 10
+_BAND = 0.15
 # Arrows of the outermost means, of the range of the means: what would point away from all others says nothing.
 _STUB = 0.02
 
@@ -184,7 +190,8 @@ def emmip(
     ----------
     fit : LinearResults or GeneralizedResults
     specs : str
-        The factor along the axis, or a formula: ``"trace ~ x"``.
+        The factor along the axis, or a formula: ``"trace ~ x"``. A covariate goes from its least to its largest value,
+        or takes the values that ``at=`` gives it.
     by : str or sequence of str, optional
         The factors that there are lines for.
     intervals : bool
@@ -220,20 +227,33 @@ def emmip(
     if len(right) != 1:
         raise FitError(f"An interaction plot is along one factor, as in 'trace ~ x', not {specs!r}.")
     x = right[0]
-    means = emmeans(fit, [x, *traces], **options)
+    at = dict(options.pop("at", None) or {})
+    seen = seen_from(fit, options.get("predictor", MEAN))
+    variables = grid_variables(seen, at, options.get("cov_keep", 2))
+    is_curve = x in variables and x not in at and variables[x].codes is None
+    if is_curve:
+        known = seen.model.design.variables[x]
+        at[x] = np.linspace(known.min(), known.max(), _POINTS).tolist()
+    means = emmeans(fit, [x, *traces], at=at or None, **options)
     frame = means.frame
     ax = one_axes(ax)
     numeric = pd.api.types.is_numeric_dtype(frame[x]) and not pd.api.types.is_bool_dtype(frame[x])
     codes, values = pd.factorize(frame[x])
-    at = frame[x].to_numpy(dtype=np.float64) if numeric else codes.astype(np.float64)
+    places = frame[x].to_numpy(dtype=np.float64) if numeric else codes.astype(np.float64)
     groups = by_groups(frame, traces)
-    spacing = np.diff(np.unique(at)).min(initial=np.inf)
+    spacing = np.diff(np.unique(places)).min(initial=np.inf)
     step = _DODGE * (spacing if np.isfinite(spacing) else 1.0)
     value = means.settings.scale.shown
     for g, (rows, style) in enumerate(zip(groups, line_styles(len(groups)), strict=True)):
-        place = at[rows] + step * (g - (len(groups) - 1) / 2.0)
-        own = frame.iloc[rows]
-        ax.plot(place, own[value], **style, label=" ".join(level_text(own[name].iloc[0]) for name in traces))
+        own, label = frame.iloc[rows], " ".join(level_text(frame[name].iloc[rows[0]]) for name in traces)
+        if is_curve:
+            ax.plot(places[rows], own[value], **style, markevery=_MARK_EVERY, label=label)
+            if intervals:
+                band = {"color": style["color"], "alpha": _BAND, "linewidth": 0.0}
+                ax.fill_between(places[rows], own["lower.CL"], own["upper.CL"], **band)
+            continue
+        place = places[rows] + step * (g - (len(groups) - 1) / 2.0)
+        ax.plot(place, own[value], **style, label=label)
         if intervals:
             ax.vlines(place, own["lower.CL"], own["upper.CL"], color=style["color"], linewidth=3.0, alpha=0.35)
     if not numeric:

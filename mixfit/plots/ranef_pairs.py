@@ -112,11 +112,12 @@ def ranef_pairs(
 
 def _covariance(fit: Fit, group: str, columns: Sequence[str]) -> Array:
     """Of all columns of a factor, as ``ranef()`` has them; those of different terms are independent."""
-    blocks = [
-        fit.estimate.unit**2 * template @ template.T
-        for term, template in zip(fit.model.design.random, fit.estimate.templates, strict=True)
-        if term.grouping.name == group
-    ]
+    blocks = []
+    for term, template in zip(fit.model.design.random, fit.estimate.templates, strict=True):
+        if term.grouping.name == group:
+            # Of a term that several predictors share the mean's columns.
+            own = template if term.shared is None else template[list(term.shared.own)]
+            blocks.append(fit.estimate.unit**2 * own @ own.T)
     out = np.asarray(block_diag(*blocks))
     if len(out) != len(columns):
         raise FitError(f"The effects of {group} are of one covariance over its levels, and no pairs of columns.")

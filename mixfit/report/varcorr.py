@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mixfit.fitted.varcorr import RandomCovariances, random_covariances
+from mixfit.matrices.types import MEAN
 from mixfit.report.html import varcorr_html
 from mixfit.report.text import varcorr_text
 
@@ -55,8 +56,13 @@ class VarCorr(RandomCovariances):
         return varcorr_html(self)
 
 
-def varcorr(fit: Fit) -> VarCorr:
+def varcorr(fit: Fit, predictor: str = MEAN) -> VarCorr:
     """Return variances, standard deviations and correlations of the random effects.
+
+    Parameters
+    ----------
+    predictor : {"mean", "zi", "dispersion"}
+        Whose random effects.
 
     Returns
     -------
@@ -79,5 +85,5 @@ def varcorr(fit: Fit) -> VarCorr:
     Intercept     612.09   9.60
     Days            9.60  35.07
     """
-    known = random_covariances(fit)
+    known = random_covariances(fit, predictor)
     return VarCorr(known.components, known.sigma, known.residual, known.log_sd)

@@ -109,13 +109,14 @@ class OrdinalResults(FittedOrdinal, GeneralizedResults):
         specs: str | Sequence[str],
         **options: Any,
     ) -> MarginalMeans:
-        """Estimate marginal means of the latent variable, from a location of zero.
+        """Estimate marginal means of the latent variable, of the categories' numbers, or of their probabilities.
 
         Parameters
         ----------
         specs : str or sequence of str
         **options
-            As of the marginal means of other models; there is the scale of the predictor alone.
+            As of the marginal means of other models, and ``mode``, as emmeans of `clmm` has it: ``"latent"``, from the
+            mean of the thresholds, ``"mean.class"`` or ``"prob"``.
 
         Returns
         -------
@@ -124,9 +125,19 @@ class OrdinalResults(FittedOrdinal, GeneralizedResults):
         Raises
         ------
         FitError
-            For a model with nominal effects, which have no one location, and for means of the response.
+            For a model with nominal effects, which have no one location.
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> wine = mixfit.datasets.load("wine")
+        >>> fit = mixfit.mixed("rating ~ temp + contact + (1 | judge)", wine, family="cumulative").fit()
+        >>> fit.emmeans("temp")["emmean"].round(3).tolist()
+        [-1.634, 1.429]
+        >>> fit.emmeans("temp", mode="mean.class")["mean.class"].round(3).tolist()
+        [2.34, 3.48]
         """
-        return emmeans(self, specs, **self._of_location(options))
+        return emmeans(self, specs, **options)
 
     def emtrends(self, specs: str | Sequence[str] = "~ 1", **options: Any) -> MarginalMeans:
         """Estimate marginal slopes of the latent variable.
@@ -173,12 +184,12 @@ class OrdinalResults(FittedOrdinal, GeneralizedResults):
         if self.model.nominal_names:
             raise FitError(
                 "Marginal means are of location, and this model has nominal effects, which move each threshold by "
-                "itself: average predict(newdata, re_form='population') over rows."
+                "itself: avg_predictions(by=...) has probabilities."
             )
         if options.get("re_form", "population") != "population" or options.get("type", "link") != "link":
             raise FitError(
-                "Marginal means of ordered categories are of the latent variable: for probabilities average "
-                "predict(newdata, re_form='marginal') over rows."
+                "Marginal means of ordered categories are of the latent variable: avg_predictions(by=...) has "
+                "probabilities, and predict(newdata, re_form='marginal') those over the population of groups."
             )
         return options
 

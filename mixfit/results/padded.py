@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
+from mixfit.inference.prediction_results import PredictionResults, PredictionResultsMean
 from mixfit.log import finished
 
 if TYPE_CHECKING:
@@ -25,12 +26,14 @@ __all__ = ["padded", "results_of"]
 _BY_ROW = (
     "cooks_distance",
     "fittedvalues",
+    "get_prediction",
     "hatvalues",
     "linear_predictor",
     "predict",
     "quantile_residuals",
     "resid",
     "residuals",
+    "simulate",
 )
 
 # What is of the padded result itself, and not of the one that it asks.
@@ -83,11 +86,16 @@ def _property(name: str, member: Any) -> property:
 
 def _pad(fit: Any, name: str, value: Any) -> Any:
     """A value with rows for those left out, where it has one for each row used."""
-    design = fit.model.design
-    if name not in _BY_ROW or not isinstance(value, (pd.Series, pd.DataFrame)):
+    if name not in _BY_ROW:
         return value
+    if isinstance(value, dict):
+        return {key: _pad(fit, name, part) for key, part in value.items()}
+    design = fit.model.design
+    if isinstance(value, (PredictionResults, PredictionResultsMean)):
+        return value.padded(design.excluded) if value.row_labels.is_(design.index) else value
     # Of new data, and of groups, nothing was left out.
-    return design.excluded.pad(value) if value.index.is_(design.index) else value
+    is_by_row = isinstance(value, (pd.Series, pd.DataFrame)) and value.index.is_(design.index)
+    return design.excluded.pad(value) if is_by_row else value
 
 
 def results_of(results: type[R], model: Any, estimate: Any) -> R:

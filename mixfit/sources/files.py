@@ -63,6 +63,7 @@ class DatasetSource:
         """Tables of some columns; see `Source.batches`."""
         pa = require_pyarrow()
         options = {"columns": list(columns), "batch_size": chunk_rows, "batch_readahead": 1, "schema": self.schema}
+        orders: dict[str, list[Any]] = {}
         for fragment, place in self._fragments():
             # Columns that a file need not have are those of its path: year=2026.
             partitions = set(pa.dataset.get_partition_keys(fragment.partition_expression))
@@ -71,6 +72,7 @@ class DatasetSource:
             for piece, where in _row_groups(fragment, place):
                 try:
                     for batch in piece.to_batches(**options, **_scan_options(piece)):
+                        _same_order(batch, orders, place)
                         if batch.num_rows:
                             yield pa.Table.from_batches([batch])
                 except (OSError, pa.ArrowException) as error:
@@ -80,6 +82,19 @@ class DatasetSource:
         for number, fragment in enumerate(self.dataset.get_fragments()):
             path = getattr(fragment, "path", "")
             yield fragment, f"File {path!r}" if path else f"Part {number} of {self.name}"
+
+
+def _same_order(batch: pa.RecordBatch, orders: dict[str, list[Any]], place: str) -> None:
+    """Refuse ordered categories that stand in another order than in the files before: the first would win."""
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        if not getattr(field.type, "ordered", False):
+            continue
+        here, known = column.dictionary.to_pylist(), orders.setdefault(field.name, column.dictionary.to_pylist())
+        if [label for label in here if label in known] != [label for label in known if label in here]:
+            raise SourceError(
+                f"The ordered categories of {field.name!r} are {', '.join(map(repr, here))} in {place}, but "
+                f"{', '.join(map(repr, known))} in the first file: write them in one order in all."
+            )
 
 
 def _advice(fragment: Any) -> str:

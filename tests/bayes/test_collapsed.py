@@ -118,7 +118,7 @@ def test_places_beyond_double_precision_have_no_density():
 
 def test_the_evidence_of_dyestuff_is_that_of_quadrature():
     density = posterior_of("one level")
-    posterior = density.fit.sample(priors=CASES["one level"][2], seed=1)
+    posterior = density.fit.sample(priors=CASES["one level"][2], seed=1, draws=16_000)
 
     # The trapezoidal rule is exact for what is smooth and nothing at the ends.
     x, log_sigma = np.linspace(-16.0, 5.0, 601), np.linspace(2.5, 6.5, 301)

@@ -211,6 +211,53 @@ def test_arviz(posterior):
     assert tree.observed_data["Reaction"].shape == (180,)
 
 
+@pytest.mark.parametrize("progress", [True, False])
+def test_a_bar_counts_trajectories_and_divergences(progress, monkeypatch):
+    seen = []
+
+    class Bar:
+        total, n = 0, 0
+
+        def __init__(self, total):
+            self.total = total
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            seen.append((self.n, self.total))
+
+        def update(self):
+            self.n += 1
+
+        def set_postfix(self, **shown):
+            seen.append(shown)
+
+    monkeypatch.setattr("mixfit.bayes.sample.progress_bar", lambda n, **_: Bar(n))
+    fit = mixfit.mixed("Yield ~ 1 + (1 | Batch)", mixfit.datasets.load("dyestuff")).fit()
+    posterior = fit.sample(draws=64, seed=1, method="hmc", progress=progress)
+    made = 300 + 16 * posterior.sampler.thinning
+    assert seen[-1][0] == (made if progress else 0)
+    assert seen[-1][1] >= seen[-1][0]
+
+
+@pytest.mark.parametrize("format_", ["netcdf", "zarr"])
+def test_arviz_saves_and_reads_the_draws(format_, tmp_path):
+    pytest.importorskip("arviz_base")
+    pytest.importorskip("h5netcdf" if format_ == "netcdf" else "zarr")
+    xarray = pytest.importorskip("xarray")
+    sleep = mixfit.datasets.load("sleepstudy")
+    fit = mixfit.mixed("Reaction ~ I(Days / 2) + (1 | Subject)", sleep).fit()
+    posterior = fit.sample(draws=400, seed=1, method="hmc")
+    path = str(tmp_path / "draws")
+    getattr(posterior.to_arviz(), f"to_{format_}")(path)
+    again = xarray.open_datatree(path, engine="h5netcdf" if format_ == "netcdf" else "zarr")
+    assert_array_equal(again.posterior["I(Days ÷ 2)"], posterior.draws["I(Days / 2)"])
+    assert_array_equal(again.posterior["ranef(Subject)"], posterior.draws["ranef(Subject)"])
+    assert_array_equal(again.sample_stats["energy"], posterior.sampler.energy)
+    assert_array_equal(again.observed_data["Reaction"], sleep["Reaction"])
+
+
 def test_arviz_that_is_not_there_is_named(posterior, monkeypatch):
     import sys
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CASES", "IMPORTS", "Case"]
+__all__ = ["CASES", "IMPORTS", "NONE", "Case"]
+
+#: In the place of a formula where there is none: not every shell passes on what is empty.
+NONE = "none"
+_PLAIN = "y ~ x + (1|g)"
+_SALAMANDERS = "count ~ spp + mined + (1|site)"
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,13 @@ class Case:
     peak_mb : float, optional
         The largest peak memory that mixfit's process may have, in MB (1e6 bytes), the data included.
     family : str
-        ``gaussian``, ``binomial`` or ``poisson``, with the canonical link.
+        As mixfit has it: ``gaussian``, ``binomial`` or ``poisson``, with the canonical link, or another.
     n_agq : int
         Quadrature points; 1 is the Laplace approximation.
     estimates : float
         Difference of coefficients and standard errors up to which rivals agree, in standard errors.
+    zi, dispersion : str
+        Formulas of predictors beside the mean's; empty where there is none.
     """
 
     name: str
@@ -60,10 +67,24 @@ class Case:
     family: str = "gaussian"
     n_agq: int = 1
     estimates: float = 1e-3
+    zi: str = ""
+    dispersion: str = ""
+
+    @property
+    def classical(self) -> bool:
+        """Whether it is a model of the mean alone, of one of the three oldest families."""
+        return self.family in ("gaussian", "binomial", "poisson") and not self.zi and not self.dispersion
 
     def arguments(self, start: str) -> list[str]:
         """Return the arguments of a child process after the directory of its data."""
-        return [self.formula, "reml" if self.reml else "ml", self.family, str(self.n_agq), start]
+        beside = [self.zi or NONE, self.dispersion or NONE]
+        return [self.formula, "reml" if self.reml else "ml", self.family, str(self.n_agq), *beside, start]
+
+
+def _family(name: str, title: str, formula: str, family: str, **options: Any) -> Case:
+    """A generalized fit beside glmmTMB, whose estimates and standard errors have two to four digits."""
+    settings = {"repeats": 15, "demands": {"glmmTMB": 0.15}, "few": {"glmmTMB": 3}, "estimates": 2e-2} | options
+    return Case(name, title, formula, reml=False, family=family, **settings)
 
 
 CASES = (
@@ -184,6 +205,33 @@ CASES = (
         family="binomial",
         n_agq=9,
         estimates=2e-2,
+    ),
+    _family("zi_nbinom2", "salamanders, zero-inflated nbinom2", _SALAMANDERS, "nbinom2", zi="~ mined"),
+    _family("hurdle", "salamanders, hurdle of truncated nbinom2", _SALAMANDERS, "truncated_nbinom2", zi="~ mined"),
+    _family("genpois", "salamanders, generalized Poisson", _SALAMANDERS, "genpois"),
+    _family("compois", "30 groups, Conway-Maxwell-Poisson", _PLAIN, "compois", few={"glmmTMB": 1}, repeats=5),
+    _family("nbinom1", "100 groups, nbinom1", _PLAIN, "nbinom1"),
+    _family("tweedie", "100 groups, Tweedie, power estimated", _PLAIN, "tweedie"),
+    _family("beta", "50 groups, beta, `dispersion=`", _PLAIN, "beta", dispersion="~ x"),
+    _family("ordbeta", "100 groups, ordered beta", _PLAIN, "ordbeta"),
+    _family("t", "250 groups, t, degrees of freedom estimated", _PLAIN, "t"),
+    _family("nbinom2", "500 groups, nbinom2", _PLAIN, "nbinom2"),
+    _family(
+        "zi_crossed",
+        "zero-inflated nbinom2, 1,000 × 200 crossed",
+        "y ~ x + (1|a) + (1|b)",
+        "nbinom2",
+        zi="~ x",
+        repeats=5,
+        few={"glmmTMB": 1},
+    ),
+    _family(
+        "cumulative",
+        "five ordered categories, 500 groups",
+        _PLAIN,
+        "cumulative",
+        demands={"ordinal": 0.05},
+        few={"ordinal": 1},
     ),
 )
 

@@ -15,11 +15,10 @@ import numpy as np
 import pandas as pd
 
 from mixfit import datasets
+from tests.benchmarks.data_families import FAMILY_SOURCES, labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from numpy.typing import NDArray
 
 __all__ = ["SOURCES", "make", "write"]
 
@@ -154,6 +153,30 @@ def counts(quick: bool) -> pd.DataFrame:
     return pd.DataFrame({"y": y, "x": x, "a": labels("a", a), "b": labels("b", b)})
 
 
+def growth(quick: bool) -> pd.DataFrame:
+    """Draw logistic growth curves of many groups."""
+    n_groups = 20 if quick else 500
+    random = np.random.default_rng(6)
+    g, t = np.repeat(np.arange(n_groups), 10), np.tile(np.linspace(0.0, 8.0, 10), n_groups)
+    asymptote, middle = 100.0 + random.normal(0.0, 12.0, n_groups)[g], 4.0 + random.normal(0.0, 0.5, n_groups)[g]
+    y = asymptote / (1.0 + np.exp((middle - t) / 0.9)) + random.normal(0.0, 3.0, len(t))
+    return pd.DataFrame({"y": y, "t": t, "g": labels("g", g)})
+
+
+def orange(quick: bool) -> pd.DataFrame:
+    """Trunks of five trees on seven days (Draper & Smith 1998, exercise 24.N); small as it is."""
+    ages = [118.0, 484.0, 664.0, 1004.0, 1231.0, 1372.0, 1582.0]
+    trunks = [
+        [30.0, 58.0, 87.0, 115.0, 120.0, 142.0, 145.0],
+        [33.0, 69.0, 111.0, 156.0, 172.0, 203.0, 203.0],
+        [30.0, 51.0, 75.0, 108.0, 115.0, 139.0, 140.0],
+        [32.0, 62.0, 112.0, 167.0, 179.0, 209.0, 214.0],
+        [30.0, 49.0, 81.0, 125.0, 142.0, 174.0, 177.0],
+    ]
+    g = labels("tree", np.repeat(np.arange(5), 7))
+    return pd.DataFrame({"y": np.ravel(trunks), "t": ages * 5, "g": g})
+
+
 SOURCES: dict[str, Callable[[bool], pd.DataFrame]] = {
     "sleepstudy": sleepstudy,
     "insteval": insteval,
@@ -169,12 +192,10 @@ SOURCES: dict[str, Callable[[bool], pd.DataFrame]] = {
     "binary": binary,
     "counts": counts,
     "contraception": contraception,
+    **FAMILY_SOURCES,
+    "growth": growth,
+    "orange": orange,
 }
-
-
-def labels(prefix: str, codes: NDArray[np.int64]) -> NDArray[np.object_]:
-    """Strings, as they come from a file: no rival is handed ready-made codes."""
-    return np.array([f"{prefix}{i}" for i in range(int(codes.max()) + 1)], dtype=object)[codes]
 
 
 def make(name: str, quick: bool = False) -> pd.DataFrame:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from tests.benchmarks.cases import Case
     from tests.benchmarks.worker import Model
 
 NAME = "glmm"
@@ -28,6 +29,11 @@ def version() -> str | None:
         return metadata.version("glmm")
     except metadata.PackageNotFoundError:
         return None
+
+
+def takes(case: Case) -> bool:
+    """Tell whether it fits such models, by that method."""
+    return case.classical
 
 
 def command(directory: Path) -> list[str]:

@@ -9,12 +9,19 @@ from tests.benchmarks import r
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.benchmarks.cases import Case
+
 NAME = "glmmTMB"
 
 
 def version() -> str | None:
     """Return the version that would run; None where Rscript or glmmTMB is not installed."""
     return r.version(NAME)
+
+
+def takes(case: Case) -> bool:
+    """Tell whether it fits such models, by that method."""
+    return case.family not in ("gaussian", "cumulative") and case.n_agq == 1
 
 
 def command(directory: Path) -> list[str]:

@@ -9,12 +9,19 @@ from tests.benchmarks import r
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.benchmarks.cases import Case
+
 NAME = "lme4"
 
 
 def version() -> str | None:
     """Return the version that would run; None where Rscript or lme4 is not installed."""
     return r.version(NAME)
+
+
+def takes(case: Case) -> bool:
+    """Tell whether it fits such models, by that method."""
+    return case.classical
 
 
 def command(directory: Path) -> list[str]:

@@ -33,6 +33,9 @@ class Rival(Protocol):
     def version(self) -> str | None:
         """Return its version, or None where it is not installed."""
 
+    def takes(self, case: Case) -> bool:
+        """Tell whether it fits such models, by that method."""
+
     def command(self, directory: Path) -> list[str]:
         """Return how to start its child process."""
 
@@ -140,7 +143,7 @@ def _write(case: Case, directory: Path, rivals: Sequence[Rival], quick: bool) ->
     command = [sys.executable, "-m", "tests.benchmarks.data", case.name, str(directory)]
     if quick:
         command.append("--quick")
-    if any(rival.NAME in ("lme4", "glmmTMB") for rival in rivals):
+    if any(rival.NAME in ("lme4", "glmmTMB", "ordinal") for rival in rivals):
         command.append("--csv")
     run = subprocess.run(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True, check=True)
     rows: int = json.loads(run.stdout)["rows"]

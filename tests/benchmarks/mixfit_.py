@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from tests.benchmarks.cases import Case
     from tests.benchmarks.worker import Model
 
 NAME = "mixfit"
@@ -22,6 +23,11 @@ def version() -> str | None:
     return mixfit.__version__
 
 
+def takes(case: Case) -> bool:
+    """Tell whether it fits such models, by that method."""
+    return True
+
+
 def command(directory: Path) -> list[str]:
     """Return how to start the child process, but for its last arguments."""
     return [sys.executable, "-m", "tests.benchmarks.mixfit_", str(directory)]
@@ -31,7 +37,7 @@ def estimate(frame: pd.DataFrame, model: Model) -> tuple[Any, Any, Any]:
     """From a data frame and a formula to estimates with standard errors."""
     import mixfit
 
-    made = mixfit.mixed(model.formula, frame, family=model.family)
+    made = mixfit.mixed(model.formula, frame, family=model.family, zi=model.zi, dispersion=model.dispersion)
     fit = made.fit(reml=model.reml) if model.family == "gaussian" else made.fit(n_agq=model.n_agq)
     return fit, fit.params, fit.bse
 

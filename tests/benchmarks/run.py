@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import glmm_, glmmtmb_, lme4_, mixfit_
+from tests.benchmarks import glmm_, glmmtmb_, lme4_, mixfit_, ordinal_
 from tests.benchmarks.cases import CASES, IMPORT_CASE, IMPORT_REPEATS, IMPORTS
 from tests.benchmarks.imports import time_imports
 from tests.benchmarks.machine import machine, packages
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 # In the order of their turns.
-RIVALS: tuple[Rival, ...] = (mixfit_, glmm_, lme4_, glmmtmb_)
+RIVALS: tuple[Rival, ...] = (mixfit_, glmm_, lme4_, glmmtmb_, ordinal_)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -102,7 +102,7 @@ def _rivals(case: Case, versions: dict[str, str | None], options: argparse.Names
         if versions[rival.NAME] is not None
         and rival.NAME not in options.without
         and (rival.NAME not in case.left_out or rival.NAME in options.also)
-        and (rival is not glmmtmb_ or (case.family != "gaussian" and case.n_agq == 1))
+        and rival.takes(case)
     ]
 
 

@@ -100,6 +100,22 @@ def kr_insteval(frame: pd.DataFrame) -> Computation:
     return lambda: [float(value) for value in fresh(fit).anova(ddf="kenward-roger")["F value"]]
 
 
+def _curve(frame: pd.DataFrame, effects: str, start: dict[str, float], method: str) -> Computation:
+    def compute() -> list[float]:
+        model = mixfit.nonlinear(f"y ~ SSlogis(t, Asym, xmid, scal) ~ {effects}", frame, start=start)
+        return [float(value) for value in model.fit(method="lb" if method == "lb" else "laplace").params]
+
+    return compute
+
+
+def _growth(frame: pd.DataFrame, method: str) -> Computation:
+    return _curve(frame, "(Asym + xmid | g)", {"Asym": 95.0, "xmid": 4.2, "scal": 1.0}, method)
+
+
+def _orange(frame: pd.DataFrame, method: str) -> Computation:
+    return _curve(frame, "(Asym | g)", {"Asym": 200.0, "xmid": 725.0, "scal": 350.0}, method)
+
+
 COMPUTATIONS: dict[str, Callable[[pd.DataFrame], Computation]] = {
     "pb_modcomp": pb_modcomp,
     "bootstrap_intervals": bootstrap_intervals,
@@ -108,6 +124,10 @@ COMPUTATIONS: dict[str, Callable[[pd.DataFrame], Computation]] = {
     "exact_rlrt": exact_rlrt,
     "kr_exam": kr_exam,
     "kr_insteval": kr_insteval,
+    "growth_laplace": lambda frame: _growth(frame, "laplace"),
+    "growth_lb": lambda frame: _growth(frame, "lb"),
+    "orange_laplace": lambda frame: _orange(frame, "laplace"),
+    "orange_lb": lambda frame: _orange(frame, "lb"),
 }
 # The fits that a task is held against where no R package is.
 FITS: dict[str, Callable[[pd.DataFrame], object]] = {"kr_insteval": lambda frame: _insteval(frame).fit()}

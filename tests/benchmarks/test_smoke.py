@@ -13,6 +13,7 @@ from tests.benchmarks.cases import CASES, IMPORTS
 from tests.benchmarks.data import make
 from tests.benchmarks.imports import time_imports
 from tests.benchmarks.measure import Measurement, is_due
+from tests.benchmarks.peers import Found, judge, peers_of
 from tests.benchmarks.random_models_lme4 import excess, lme4_thetas
 from tests.benchmarks.run import main
 from tests.benchmarks.run_tasks import TaskMeasurement
@@ -21,6 +22,7 @@ from tests.benchmarks.table import agreement_lines, fit_table, import_table, tas
 from tests.benchmarks.tasks import TASKS
 from tests.benchmarks.tasks_mixfit import COMPUTATIONS
 from tests.benchmarks.worker import Model
+from tests.peer_models import FAMILIES, peer_model
 from tests.random_models import random_model
 
 
@@ -39,7 +41,7 @@ def test_it_prints_a_table_of_what_was_asked_for(tmp_path, capsys):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_case_fits(case):
     frame = make(case.name, quick=True)
-    model = Model(case.formula, case.reml, case.family, case.n_agq)
+    model = Model(case.formula, case.reml, case.family, case.n_agq, case.zi or None, case.dispersion or None)
     fit, beta, se = mixfit_.estimate(frame, model)
     assert mixfit_.describe(fit)["converged"]
     assert len(beta) == len(se) > 0
@@ -126,3 +128,23 @@ def test_random_models_of_lme4_are_judged_by_the_criterion_here(tmp_path):
     # lme4 refuses some
     assert len(found) > 3
     assert max(found) < 1e-5
+
+
+def test_fits_are_judged_by_what_peers_found():
+    """One that a peer is below is worse; one that no peer fitted is compared with nothing."""
+    drawn = next(m for m in map(peer_model, range(20)) if m.family == "poisson")
+    nothing = judge(drawn, Found(np.empty(0), np.nan))
+    assert nothing.converged
+    assert not nothing.is_worse
+    assert np.isnan([nothing.over_lme4, nothing.over_glmmtmb]).all()
+    assert judge(drawn, Found(np.empty(0), 0.0)).is_worse
+    assert {peer_model(seed).family for seed in range(200)} == set(FAMILIES)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(r.version("glmmTMB") is None, reason="glmmTMB is not installed")
+def test_peers_find_nothing_lower(tmp_path):
+    models = [peer_model(seed) for seed in range(4)]
+    found = [judge(m, f) for m, f in zip(models, peers_of(models, tmp_path), strict=True)]
+    assert not any(v.is_worse for v in found)
+    assert not np.isnan([v.over_glmmtmb for v in found]).all()

@@ -1,7 +1,7 @@
 # The child process of a rival in R: what worker.py is for the Python packages.
 #
-# The rival's script defines estimate(), from the variables data, formula, reml, family and n_agq to a fit with
-# its coefficients and their standard errors, and describe(fit), its log-likelihood, effort and convergence.
+# The rival's script defines estimate(), from the variables data, formula, reml, family, n_agq, zi and dispersion to a fit
+# with its coefficients and their standard errors, and describe(fit), its log-likelihood, effort and convergence.
 
 args <- commandArgs(trailingOnly = TRUE)
 source(args[1])
@@ -11,6 +11,9 @@ formula <- as.formula(args[3], env = globalenv())
 reml <- args[4] == "reml"
 family <- args[5]
 n_agq <- as.integer(args[6])
+beside <- lapply(args[7:8], function(text) if (text == "none") NULL else as.formula(text, env = globalenv()))
+zi <- beside[[1]]
+dispersion <- beside[[2]]
 
 data <- read.csv(file.path(directory, "data.csv"), stringsAsFactors = FALSE, na.strings = character())
 levels <- read.csv(file.path(directory, "levels.csv"), colClasses = "character", na.strings = character())
@@ -33,7 +36,7 @@ say <- function(...) {
 }
 
 first <- NA
-if (args[7] == "warm") {
+if (args[9] == "warm") {
   start <- Sys.time()
   invisible(estimate())
   first <- as.numeric(difftime(Sys.time(), start, units = "secs"))

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
+from tests.benchmarks.cases import NONE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -29,6 +31,8 @@ class Model(NamedTuple):
     reml: bool = False
     family: str = "gaussian"
     n_agq: int = 1
+    zi: str | None = None
+    dispersion: str | None = None
 
 
 def serve(
@@ -50,11 +54,14 @@ def serve(
     parser.add_argument("method", choices=["reml", "ml"])
     parser.add_argument("family")
     parser.add_argument("n_agq", type=int)
+    parser.add_argument("zi", type=_formula)
+    parser.add_argument("dispersion", type=_formula)
     parser.add_argument("start", choices=["warm", "cold"])
     options = parser.parse_args()
     # What packages print must not come between the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
-    model = Model(options.formula, options.method == "reml", options.family, options.n_agq)
+    beside = (options.zi, options.dispersion)
+    model = Model(options.formula, options.method == "reml", options.family, options.n_agq, *beside)
     frame = pd.read_parquet(options.directory / "data.parquet")
     first = None
     if options.start == "warm":
@@ -82,6 +89,10 @@ def serve(
             **describe(fit),
         }
         print(json.dumps(answer), file=answers, flush=True)
+
+
+def _formula(text: str) -> str | None:
+    return None if text == NONE else text
 
 
 def peak_mb() -> float:

@@ -28,6 +28,19 @@ def test_neither_nominal_nor_scale_effects_nor_free_thresholds_are_needed() -> N
         assert mixfit.anova(one, other)["Pr(>Chisq)"].iloc[1] > 0.1
 
 
+def test_words_without_an_order_say_no_more() -> None:
+    names = run("ordinal.md").names
+    unordered, in_order = names["unordered"], names["in_order"]
+    assert unordered.aic > in_order.aic
+    assert unordered.varcorr().to_frame().sdcor[2] > 0.99
+    assert (
+        unordered.coefficients.loc["good"]
+        .drop("Intercept")
+        .gt(unordered.coefficients.loc["fair"].drop("Intercept"))
+        .all()
+    )
+
+
 def test_averages_over_judges_are_less_extreme() -> None:
     page = run("ordinal.md")
     fit, new = page.names["fit"], page.names["new"]

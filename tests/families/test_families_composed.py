@@ -20,7 +20,7 @@ from mixfit.families.compois import ConwayMaxwellPoisson
 from mixfit.families.counts import Poisson
 from mixfit.families.dispersed import GeneralizedPoisson, NegativeBinomial1, log_bell_numbers, log_lambert
 from mixfit.families.resolve import resolve_family
-from mixfit.families.tweedie import Tweedie
+from mixfit.families.tweedie import Tweedie, log_series
 from tests.families.cases import COMPOSED, case
 
 if TYPE_CHECKING:
@@ -269,3 +269,15 @@ def test_values_of_shapes_lead_back_to_their_coordinates(family: Family) -> None
 def test_cut_points_out_of_order_cannot_be_stated() -> None:
     with pytest.raises(ParameterError, match="the first the smaller: not"):
         resolve_family("ordbeta").coordinates_of({"lower": 0.8, "upper": 0.1})
+
+
+@pytest.mark.parametrize("spread", [0.1, 4.0, 30.0])
+def test_tweedies_series_is_the_same_by_a_table_and_row_by_row(spread: float) -> None:
+    log_z = spread * np.random.default_rng(2).normal(size=300)
+    together = log_series(log_z, np.full(300, 0.8), higher=True)
+    # Shapes that are not all alike have no table.
+    apart = log_series(np.append(log_z, 1.0), np.append(np.full(300, 0.8), 2.0), higher=True)
+    for own, other in zip(together, apart, strict=True):
+        assert_allclose(own, other[:-1], rtol=1e-10, atol=1e-12)
+    alone = [log_series(z, np.array([0.8])) for z in log_z[:20, None]]
+    assert_allclose(np.array(together[:3])[:, :20], np.hstack([np.array(one) for one in alone]), rtol=1e-10)

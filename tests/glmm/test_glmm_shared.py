@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 from scipy.special import gammaln
 
 import mixfit
-from mixfit.errors import FormulaError
+from mixfit.errors import ComparisonError, FormulaError
 from mixfit.families.resolve import resolve_family
 from mixfit.fitted.stated import stated_values
 from mixfit.formula import parse, parse_predictor
@@ -126,6 +126,24 @@ def test_independent_columns_are_terms_of_their_own(d: pd.DataFrame, fit) -> Non
     assert_allclose(diagonal.llf, plain.llf, atol=1e-6)
     assert diagonal.npar == plain.npar == 5
     assert fit.llf > plain.llf + 2.0
+
+
+def test_figures_of_the_mean_have_its_columns(d: pd.DataFrame) -> None:
+    pytest.importorskip("matplotlib")
+    slopes = mixfit.mixed("y ~ x + (x | a | g)", d, family="poisson", zi="~ 1 + (1 | a | g)").fit()
+    assert slopes.ranef()["g"].columns.tolist() == ["Intercept", "x"]
+    sd = slopes.varcorr().to_frame().set_index(["var1", "var2"]).sdcor
+    (axis,) = np.ravel(slopes.plot.ranef_pairs())
+    assert f"correlation {sd['Intercept', 'x']:.2f}" in axis.get_title()
+
+
+def test_nested_models_are_known(d: pd.DataFrame, fit) -> None:
+    plain = mixfit.mixed("y ~ x + (1 | g)", d, family="poisson", zi="~ 1 + (1 | g)").fit()
+    assert mixfit.anova(plain, fit)["Df"].iloc[1] == 1
+    assert mixfit.anova(fit, fit.update(". ~ . + np.sin(x)"))["Df"].iloc[1] == 1
+    wide = mixfit.mixed("y ~ x + np.sin(x) + np.cos(x) + (1 | g)", d, family="poisson", zi="~ 1 + (1 | g)").fit()
+    with pytest.raises(ComparisonError, match="not nested"):
+        mixfit.anova(fit, wide)
 
 
 def test_effects_are_those_of_a_predictor(fit) -> None:

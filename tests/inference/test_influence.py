@@ -15,7 +15,8 @@ from numpy.testing import assert_allclose
 
 import mixfit
 from mixfit.errors import BiasWarning, DataError
-from mixfit.inference.influence import influence, partition
+from mixfit.inference.influence import influence
+from mixfit.inference.left_out import partition
 from mixfit.matrices.rows import subset
 from tests.dense import full_z, relative_covariance
 from tests.inference.descriptive import REFERENCE, reference_fit

@@ -76,7 +76,7 @@ def test_dispersions_beside_correlated_residuals() -> None:
     [
         (lambda f: f.params_of("dispersion"), "has the predictors mean, zi, and none called 'dispersion'"),
         (lambda f: f.ranef(predictor="dispersion"), "random effects of mean, zi, and none of 'dispersion'"),
-        (lambda f: f.conf_int(predictor="zi", method="profile"), "has Wald intervals only"),
+        (lambda f: f.conf_int(predictor="zi", method="profile"), "has Wald and bootstrap intervals, not"),
         (lambda f: f.conf_int(predictor="zi", which="y"), "'y' is no fixed effect of zi"),
         (lambda f: f.emmeans("z", predictor="zi"), "'z' is no variable of the fixed effects"),
     ],
@@ -115,3 +115,43 @@ def test_deletions_of_a_dispersion() -> None:
     table = whole.drop1(predictor="dispersion").frame
     assert_allclose(table.loc["h", "LRT"], 2.0 * (whole.llf - smaller.llf), atol=1e-5)
     assert table.loc["h", "npar"] == 1
+
+
+def test_random_effects_of_zeros_are_those_of_a_binomial_model(hurdle) -> None:
+    whole, zeros = hurdle
+    assert_allclose(whole.varcorr("zi").to_frame()["sdcor"], zeros.varcorr().to_frame()["sdcor"], rtol=1e-2)
+    with pytest.raises(FitError, match="none called 'dispersion'"):
+        whole.varcorr("dispersion")
+
+
+def test_a_bootstrap_has_the_parameters_of_all_predictors(hurdle) -> None:
+    whole, _ = hurdle
+    drawn = whole.bootstrap(n=3, seed=1, progress=False)
+    names = [f"zi:{name}" for name in whole.params_of("zi").index]
+    assert drawn.estimates.index.is_unique
+    assert {*names, "zi:sd((Intercept)|g)"} <= set(drawn.replicates.columns)
+    assert_allclose(drawn.estimates[names], whole.params_of("zi"))
+    again = whole.refit(whole.simulate(3, seed=np.random.default_rng(1))["sim_1"])
+    assert_allclose(drawn.replicates.loc[0, names], again.params_of("zi"), rtol=1e-6)
+    limits = whole.conf_int(predictor="zi", method="bootstrap", n=3, seed=1, progress=False)
+    assert_allclose(limits, drawn.conf_int().loc[names])
+
+
+def test_a_bootstrap_has_the_shapes_of_a_distribution() -> None:
+    rng = np.random.default_rng(4)
+    g, x = np.repeat(np.arange(20), 10), rng.normal(size=200)
+    y = x + rng.normal(size=20)[g] + rng.standard_t(4, 200)
+    fit = mixfit.mixed("y ~ x + (1 | g)", {"y": y, "x": x, "g": g}, family="t").fit()
+    drawn = fit.bootstrap(n=2, seed=1, progress=False)
+    assert_allclose(drawn.estimates["df"], fit.family.shape_values["df"])
+    assert np.isfinite(drawn.replicates["df"]).all()
+
+
+def test_random_effects_shared_with_the_mean_are_among_its_own() -> None:
+    rows = data("truncated_poisson", each=14)
+    fit = mixfit.mixed("y ~ x + (1 | a | g)", rows, family="truncated_poisson", zi="~ x + (1 | a | g)").fit()
+    assert len(fit.varcorr("zi").to_frame()) == 0
+    assert len(fit.varcorr().to_frame()) == 3
+    names = fit.bootstrap(n=1, seed=1, progress=False).estimates.index
+    assert names.is_unique
+    assert {"sd(zi:Intercept|g)", "zi:Intercept", "zi:x"} <= set(names)

@@ -12,6 +12,7 @@ from mixfit.lmm.assemble import assemble
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.second_look import _expected, _like_levels
 from tests.dense_optimum import DenseCriterion, best_of_eight
+from tests.peer_models import peer_model
 from tests.random_models import random_model
 
 # Models in which the moment estimates lead to a minimum that is not the lowest.
@@ -57,6 +58,18 @@ def test_weights_over_orders_of_magnitude(seed: int) -> None:
     assert fit.converged
     assert fit.certificate.n_starts > 1
     assert dense(dense.theta(fit.estimate.templates))[0] <= best_of_eight(dense, seed)[0] + 1e-5
+
+
+def test_days_since_the_first_visit_are_not_left_with_an_intercept_of_no_variance() -> None:
+    """Their mean is one and a half standard deviations: intercept and slope, uncorrelated, explain nearly the same."""
+    drawn = peer_model(32)
+    assert "(day || subject)" in drawn.formula
+    model = mixfit.mixed(drawn.formula, drawn.data)
+    fit = model.fit(reml=drawn.reml)
+    dense = DenseCriterion(model.design, drawn.reml)
+    assert fit.converged
+    assert fit.certificate.n_starts > 1
+    assert dense(dense.theta(fit.estimate.templates))[0] <= best_of_eight(dense, 1)[0] + 1e-5
 
 
 def test_the_certificate_says_how_many_starts_agreed() -> None:

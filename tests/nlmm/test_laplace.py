@@ -34,13 +34,17 @@ MODELS = {
 }
 
 
-def point_of(effects: str, seed: int = 0) -> tuple[NonlinearCriterion, NonlinearParameters]:
-    model = mixfit.nonlinear(f"y ~ SSlogis(t, Asym, xmid, scal) ~ {effects}", data(), weights="w")
+def point_of(
+    effects: str, seed: int = 0, dispersion: str | None = None
+) -> tuple[NonlinearCriterion, NonlinearParameters]:
+    formula = f"y ~ SSlogis(t, Asym, xmid, scal) ~ {effects}"
+    model = mixfit.nonlinear(formula, data(), weights="w", dispersion=dispersion)
     problem = model._problem
     start = [term.structure.starts(np.full(term.k, 0.5))[0] for term in problem.terms]
     found = alternate(problem, model.start, start, reml=False, rounds=2)
     beta = found.mode.beta * (1.0 + 0.02 * np.random.default_rng(seed).standard_normal(problem.p))
-    return NonlinearCriterion(Laplace(problem)), NonlinearParameters(tuple(start), beta)
+    gamma = 0.2 * np.cos(np.arange(problem.log_deviations.shape[1]))
+    return NonlinearCriterion(Laplace(problem)), NonlinearParameters(tuple(start), beta, gamma)
 
 
 @pytest.mark.parametrize("effects", MODELS)

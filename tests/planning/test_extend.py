@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -22,6 +23,31 @@ def test_fewer_levels_are_the_first_ones():
     shorter = extend(layout, {"Subject": 4}, {"Subject"})
     assert shorter["Subject"].cat.categories.tolist() == ["1", "2", "3", "4"]
     assert shorter["arm"].value_counts().tolist() == [6, 6]
+
+
+@pytest.mark.parametrize("n", [4, 6, 8, 12, 16])
+def test_arms_in_blocks_stay_balanced(n):
+    units = pd.DataFrame({"g": [f"g{i}" for i in range(8)], "arm": list("xxxxyyyy"), "sex": list("ffmmffmm")})
+    frame = units.assign(age=np.arange(8.0)).merge(pd.DataFrame({"t": [0, 1]}), how="cross")
+    longer = extend(frame, {"g": n}, ["g"]).drop_duplicates("g")
+    assert len(longer) == n
+    assert longer["arm"].value_counts().tolist() == [n // 2, n // 2]
+    if n % 4 == 0:
+        assert longer.groupby(["arm", "sex"]).size().tolist() == [n // 4] * 4
+    kept = longer[longer["g"].isin(units["g"])]
+    assert kept.merge(units, on=["g", "arm", "sex"]).shape[0] == min(n, 8)
+
+
+def test_arms_within_clinics_stay_balanced():
+    units = pd.DataFrame({"clinic": list("aaaabbbb"), "g": [f"g{i}" for i in range(8)], "arm": list("xxyyxxyy")})
+    for n in (2, 4, 6):
+        longer = extend(units, {"g": n}, ["clinic", "g"])
+        assert longer.groupby(["clinic", "arm"]).size().tolist() == [n // 2] * 4
+
+
+def test_values_of_a_covariate_keep_their_order():
+    frame = pd.DataFrame({"t": np.repeat(range(4), 2), "phase": np.repeat(list("aabb"), 2), "g": list("uv") * 4})
+    assert sorted(set(extend(frame, {"t": 2}, ["g"])["t"])) == [0, 1]
 
 
 def test_a_covariate_goes_on_with_its_steps_or_takes_the_values_given():

@@ -115,6 +115,21 @@ def test_interaction_plots_have_a_line_each_trace(cake) -> None:
         emmip(cake, "~ recipe + temperature")
 
 
+def test_interaction_plots_along_a_covariate_are_curves_over_its_range() -> None:
+    teeth = mixfit.datasets.load("orthodont")
+    fit = mixfit.mixed("distance ~ age * Sex + I(age ** 2) + (1 | Subject)", teeth).fit()
+    axes = fit.plot.emmip("Sex ~ age")
+    effects = fit.effects("age", by="Sex")
+    assert len(axes.lines) == len(axes.collections) == 2
+    for line in axes.lines:
+        own = effects.frame[effects.frame["Sex"] == line.get_label()]
+        np.testing.assert_allclose(line.get_xdata(), own["age"])
+        np.testing.assert_allclose(line.get_ydata(), own["emmean"])
+    assert (line.get_xdata()[0], line.get_xdata()[-1]) == (8.0, 14.0)
+    chosen = fit.plot.emmip("Sex ~ age", at={"age": [8, 14]})
+    assert len(chosen.lines[0].get_xdata()) == 2
+
+
 def test_given_axes_are_drawn_on(cake) -> None:
     from matplotlib import pyplot
 

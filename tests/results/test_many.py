@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 
 import mixfit
 import mixfit.model.many
+import mixfit.model.many_designs
 from mixfit.errors import ArgumentError, DataError, FormulaError
 
 if TYPE_CHECKING:
@@ -42,6 +43,18 @@ def check(many: ManyFits, key: Any) -> None:
     assert many.facts.loc[key, "is_singular"] == fit.is_singular
 
 
+def check_beside(many: ManyFits, key: Any) -> None:
+    """Estimates of a key are as near to those of its own fit as that is to its optimum, and no worse."""
+    fit = many.fit(key)
+    off = (many.estimates.loc[key, list(fit.params.index)] - fit.params) / fit.bse
+    assert np.abs(off).max() < 1e-4
+    assert_allclose(many.bse.loc[key, list(fit.bse.index)].to_numpy(dtype=float), fit.bse, rtol=1e-4)
+    assert -1e-9 < many.facts.loc[key, "llf"] - fit.llf < 1e-8
+    assert_allclose(many.estimates.loc[key, "sigma"], fit.sigma, rtol=1e-4)
+    assert many.facts.loc[key, "nobs"] == fit.nobs
+    assert many.facts.loc[key, "is_singular"] == fit.is_singular
+
+
 @pytest.fixture
 def together(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many responses each batch had."""
@@ -54,6 +67,90 @@ def together(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(mixfit.model.many, "_together", counted)
     return sizes
+
+
+@pytest.fixture
+def stacked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many designs that differ were fitted together."""
+    sizes: list[int] = []
+    inner = mixfit.model.many.fit_designs
+
+    def counted(rows: Any, *, reml: bool) -> Any:
+        found = inner(rows, reml=reml)
+        sizes.append(len(found.fitted))
+        return found
+
+    monkeypatch.setattr(mixfit.model.many, "fit_designs", counted)
+    return sizes
+
+
+def unlike(n: int, *, seed: int = 1) -> pd.DataFrame:
+    """Genes with subjects, rows and covariates of their own; every third has no slopes, every fourth no variance."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for i in range(n):
+        size = int(rng.integers(6, 11))
+        subject = np.repeat(np.arange(size), rng.integers(5, 8, size))
+        x, t = rng.normal(size=len(subject)), rng.uniform(0.0, 4.0, len(subject))
+        b = rng.normal(size=(2, size))
+        y = 1.0 + x + (i % 4 > 0) * (b[0, subject] + (i % 3 > 0) * b[1, subject] * t) + rng.normal(size=len(subject))
+        arm = np.where(rng.uniform(size=len(subject)) < 0.5, "a", "b")
+        parts.append(pd.DataFrame({"gene": f"g{i}", "subject": subject, "x": x, "t": t, "arm": arm, "y": y}))
+    return pd.concat(parts).sample(frac=1.0, random_state=seed)
+
+
+@pytest.mark.parametrize("reml", [True, False])
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "y ~ x + arm + (1 | subject)",
+        "y ~ x * t + (t | subject)",
+        "y ~ x + (t || subject)",
+        "y ~ 0 + x + (1 | subject) + (0 + t | subject)",
+    ],
+)
+def test_designs_that_differ_are_fitted_together(formula: str, reml: bool, stacked: list[int]) -> None:
+    many = mixfit.fit_many(formula, unlike(8), by="gene", reml=reml)
+    assert stacked == [8]
+    assert many.n_failed == 0
+    assert 0 < many.facts["is_singular"].sum() < 8
+    for key in many.keys:
+        check_beside(many, key)
+
+
+def test_blocks_of_designs_give_the_same(stacked: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = mixfit.fit_many("y ~ x + (1 | subject)", unlike(7), by="gene")
+    monkeypatch.setattr(mixfit.model.many_designs, "_CELLS_AT_ONCE", 400)
+    parts = mixfit.fit_many("y ~ x + (1 | subject)", unlike(7), by="gene")
+    assert stacked[0] == sum(stacked[1:]) == 7
+    assert len(stacked) > 2
+    pd.testing.assert_frame_equal(whole.estimates, parts.estimates, rtol=1e-9)
+
+
+def test_designs_that_need_care_are_looked_at_one_by_one(stacked: list[int]) -> None:
+    data = unlike(10).sort_values("gene", kind="stable", ignore_index=True)
+    own = {gene: data.index[data.gene == gene] for gene in data.gene.unique()}
+    data.loc[own["g0"], "arm"] = "a"
+    data.loc[own["g1"], "x"] = 2.0
+    data.loc[own["g2"], "y"] = data["x"]
+    data.loc[own["g3"][0], "x"] = np.inf
+    data = data.drop(own["g4"][3:])
+    data = data.drop(data.index[(data.gene == "g5") & (data.subject > 1)])
+    many = mixfit.fit_many("y ~ x + arm + (t | subject)", data, by="gene")
+    assert stacked == [4]
+    assert set(many.failures) == {"g0", "g2", "g3", "g4"}
+    assert "perfectly" in many.failures["g2"]
+    assert many.failures["g3"].startswith("DataError")
+    for key in many.keys.difference(list(many.failures)):
+        check_beside(many, key)
+
+
+@pytest.mark.parametrize("formula", ["y ~ np.log(t) + (1 | subject)", "y ~ x + (1 | subject) + (1 | arm)"])
+def test_what_rows_of_all_cannot_be_read_for_is_read_one_by_one(formula: str, stacked: list[int]) -> None:
+    many = mixfit.fit_many(formula, unlike(3), by="gene")
+    assert stacked == []
+    for key in many.keys:
+        check(many, key)
 
 
 @pytest.mark.parametrize("reml", [True, False])

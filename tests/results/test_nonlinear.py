@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 
 import mixfit
 from mixfit.errors import ComparisonError, FitError
+from tests.nlmm.test_laplace import data
 from tests.test_nonlinear import load
 
 CURVE = "circumference ~ SSlogis(age, Asym, xmid, scal)"
@@ -115,3 +116,41 @@ def test_what_a_curve_has_not_is_said(fit) -> None:
         fit.plot.shrinkage()
     with pytest.raises(FitError, match="no sum of parts"):
         fit.plot.partial_residuals("age")
+
+
+@pytest.mark.parametrize("form", [None, "population"])
+def test_predictions_of_a_straight_line_are_the_linear_models(form: str | None) -> None:
+    frame = data()
+    start = {"a": 1.0, "b": 1.0}
+    found = mixfit.nonlinear("y ~ a + b * t ~ (a + b | g)", frame, start=start, weights="w").fit(method="lb")
+    linear = mixfit.mixed("y ~ t + (t | g)", frame, weights="w").fit(reml=False)
+    new = pd.DataFrame({"t": [1.5, np.nan, 9.0], "g": ["1", "2", "new"]})
+    for rows in (None, new):
+        own, other = (
+            fit.get_prediction(rows, re_form=form, allow_new_levels=True, weights=None if rows is None else 2.0)
+            for fit in (found, linear)
+        )
+        assert_allclose(own.predicted_mean, other.predicted_mean, atol=1e-3)
+        assert_allclose(own.se_mean, other.se_mean, rtol=1e-3)
+        assert_allclose(own.se_obs, other.se_obs, rtol=1e-3)
+        predicted = found.predict(rows, re_form=form, allow_new_levels=True, se=True)
+        assert_allclose(predicted["mean_se"], own.se_mean)
+
+
+def test_errors_of_a_curve_are_by_its_slopes(fit) -> None:
+    ages = pd.DataFrame({"age": [100.0, 700.0, 1500.0]})
+    found = fit.predict(ages, re_form="population", se=True)
+    slopes = []
+    for name in fit.params.index:
+        h = 1e-4 * fit.params[name]
+        ends = []
+        for step in (h, -h):
+            own = fit.params.copy()
+            own[name] += step
+            ends.append(own["Asym"] / (1.0 + np.exp((own["xmid"] - ages["age"]) / own["scal"])))
+        slopes.append((ends[0] - ends[1]) / (2.0 * h))
+    G = np.array(slopes)
+    assert_allclose(found["mean_se"], np.sqrt(np.einsum("am,ab,bm->m", G, fit.cov_params(), G)), rtol=1e-5)
+    drawn = fit.simulate(4000, newdata=ages.assign(Tree="new"), seed=1)
+    spread = fit.get_prediction(ages.assign(Tree="new"), allow_new_levels=True)
+    assert_allclose(drawn.std(axis=1), np.sqrt(spread.se_obs**2 - spread.se_mean**2), rtol=0.05)

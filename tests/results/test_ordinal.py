@@ -203,17 +203,70 @@ def test_type_three_does_not_depend_on_the_coding(fit: OrdinalResults) -> None:
     assert_allclose(other.anova(type=2)["Chisq"], fit.anova(type=2)["Chisq"], rtol=1e-3)
 
 
-def test_marginal_means_are_of_the_latent_variable(fit: OrdinalResults, rich: OrdinalResults) -> None:
-    means = fit.emmeans("temp").to_frame()["emmean"]
-    b = fit.params
-    assert_allclose(means[0], 0.5 * b["contact[T.yes]"])
-    both = b["temp[T.warm]"] + 0.5 * (b["contact[T.yes]"] + b["temp[T.warm]:contact[T.yes]"])
-    assert_allclose(means[1], both)
+# emmeans 1.8.4 of ordinal's clmm, rating ~ temp * contact + (1 | judge): means and standard errors.
+LATENT = {"emmean": [-2.4984511, 0.4482509, -0.7810188, 2.3972139], "SE": [0.6765348, 0.6147799, 0.6232993, 0.6562234]}
+MEAN_CLASS = {"mean.class": [2.338286, 3.480877], "SE": [0.16746937, 0.20063156]}
+PROBABILITIES = {
+    "prob": [
+        0.0961569,
+        0.0056376,
+        0.5243962,
+        0.1007264,
+        0.332154,
+        0.442767,
+        0.0395891,
+        0.3088595,
+        0.0077037,
+        0.1420096,
+    ],
+    "SE": [0.0559396, 0.0050751, 0.0927225, 0.0520284, 0.08864, 0.0830454, 0.0254314, 0.0809596, 0.006478, 0.0695923],
+}
+ASKED = (("latent", "~ temp | contact", LATENT), ("mean.class", "temp", MEAN_CLASS), ("prob", "temp", PROBABILITIES))
+
+
+def test_marginal_means_are_those_of_emmeans(fit: OrdinalResults) -> None:
+    for mode, specs, wanted in ASKED:
+        frame = fit.emmeans(specs, mode=mode).to_frame()
+        for column, values in wanted.items():
+            assert_allclose(frame[column], values, rtol=3e-4)
+    pairs = fit.emmeans("temp", mode="mean.class").pairs().to_frame()
+    assert_allclose(pairs[["estimate", "SE"]], [[-1.1425905, 0.17287861]], rtol=3e-4)
+    assert fit.emmeans("temp", type="response").to_frame().equals(fit.emmeans("temp", mode="prob").to_frame())
+    within = fit.emmeans("temp", mode="prob").pairs().to_frame()
+    assert within["rating"].tolist() == list(fit.model.categories)
+
+
+def test_differences_of_latent_means_have_no_thresholds(fit: OrdinalResults) -> None:
+    pairs, b = fit.emmeans("temp").pairs().to_frame(), fit.params
+    names = ["temp[T.warm]", "temp[T.warm]:contact[T.yes]"]
+    weights = np.array([-1.0, -0.5])
+    assert_allclose(pairs["estimate"], weights @ b[names])
+    assert_allclose(pairs["SE"], np.sqrt(weights @ fit.cov_params().loc[names, names] @ weights))
+
+
+def test_means_of_what_the_grid_does_not_hold_are_refused(rich: OrdinalResults) -> None:
     with pytest.raises(FitError, match="nominal effects"):
-        rich.emmeans("temp")
-    for option in ({"type": "response"}, {"re_form": "marginal"}):
-        with pytest.raises(FitError, match="latent variable"):
-            fit.emmeans("temp", **option)
+        rich.emmeans("temp", mode="prob")
+    other = mixfit.mixed("rating ~ temp + (1 | judge)", WINE, "cumulative", dispersion="~ contact").fit()
+    with pytest.raises(FitError, match="the scale has others"):
+        other.emmeans("temp", mode="prob")
+
+
+def test_probabilities_of_a_scale_add_up() -> None:
+    scaled = mixfit.mixed("rating ~ temp + (1 | judge)", WINE, "cumulative", dispersion="~ temp").fit()
+    frame = scaled.emmeans("temp", mode="prob").to_frame()
+    wanted = scaled.predict(pd.DataFrame({"temp": ["cold", "warm"]}), re_form="population", se=True)
+    assert_allclose(frame["prob"], wanted["mean"].to_numpy().T.ravel())
+    assert_allclose(frame["SE"], wanted["mean_se"].to_numpy().T.ravel())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"re_form": "marginal"}, "random effects of zero"), ({"mode": "exc.prob"}, "mode is 'latent'")],
+)
+def test_other_marginal_means_are_refused(fit: OrdinalResults, options: dict[str, str], message: str) -> None:
+    with pytest.raises(FitError, match=message):
+        fit.emmeans("temp", **options)
 
 
 def test_intervals_are_of_thresholds_too(fit: OrdinalResults) -> None:

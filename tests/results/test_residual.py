@@ -6,6 +6,7 @@ import json
 import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,8 @@ from numpy.testing import assert_allclose
 
 import mixfit
 from mixfit.errors import ComparisonError, FitError
+from mixfit.lmm.residual import forms
+from mixfit.lmm.residual.series import SeriesForm
 from tests.residual_cases import dense_covariance
 
 if TYPE_CHECKING:
@@ -226,10 +229,69 @@ def test_new_observations_of_one_variance_have_intervals() -> None:
         teeth("us(age | Subject)").get_prediction(data.head(2))
 
 
-@pytest.mark.parametrize("method", ["profile", "hatvalues", "cooks_distance", "drop1", "ranova"])
+@pytest.mark.parametrize("method", ["hatvalues", "cooks_distance", "ranova"])
 def test_what_takes_residuals_as_independent_says_so(method: str) -> None:
-    with pytest.raises(FitError, match="residual= or dispersion="):
+    with pytest.raises(FitError, match="residual="):
         getattr(teeth(), method)()
+
+
+@pytest.mark.parametrize("random", ["", " + (1 | Subject)"])
+def test_terms_left_out_are_fits_by_maximum_likelihood_without_them(random: str) -> None:
+    data = mixfit.datasets.load("orthodont")
+    fits = [
+        mixfit.mixed(f"distance ~ {fixed}{random}", data, residual="ar1(age | Subject)", dispersion="~ Sex").fit(
+            reml=False
+        )
+        for fixed in ("age + Sex", "Sex", "age")
+    ]
+    for reml in (False, True):
+        table = fits[0].model.fit(reml=reml).drop1()
+        assert table.frame.index.tolist() == ["<none>", "age", "Sex"]
+        assert_allclose(table.frame["AIC"], [fit.aic for fit in fits], atol=1e-7)
+        assert_allclose(table.frame["LRT"].iloc[1:], [2.0 * (fits[0].llf - fit.llf) for fit in fits[1:]], atol=1e-7)
+    tests = fits[0].anova(ddf="satterthwaite").frame
+    assert_allclose(fits[0].drop1(test="F").frame["F value"], tests["F value"], rtol=1e-8)
+
+
+def test_profiles_of_compound_symmetry_are_those_of_a_random_intercept() -> None:
+    data = mixfit.datasets.load("orthodont")
+    nested = mixfit.mixed("distance ~ age + (1 | Subject)", data).fit().conf_int(method="profile")
+    fit = mixfit.mixed("distance ~ age", data, residual="homcs(age | Subject)").fit()
+    limits = fit.conf_int(method="profile")
+    assert limits.index.tolist() == ["sd(homcs|Residual)", "cor(homcs|Residual)", "Intercept", "age"]
+    assert_allclose(limits.loc[["Intercept", "age"]], nested.loc[["Intercept", "age"]], rtol=1e-4)
+
+
+def test_profiles_do_not_depend_on_how_a_correlation_is_written() -> None:
+    steps, free = teeth("ar1(age | Subject)").profile(), teeth("car1(age | Subject)").profile()
+    ends, rates = steps.conf_int(), free.conf_int()
+    assert_allclose(np.exp(-2.0 * rates.loc["rate(ou|Residual)"][::-1]), ends.loc["cor(ar1|Residual)"], rtol=1e-3)
+    assert_allclose(rates.iloc[2:], ends.iloc[2:], rtol=1e-3)
+    assert_allclose(rates.iloc[0], ends.iloc[0], rtol=1e-3)
+
+
+def test_ends_of_profiles_lose_what_a_chi_square_has() -> None:
+    """By fits that hold the effect, as an offset."""
+    data = mixfit.datasets.load("orthodont")
+    options = {"residual": "us(age | Subject)", "dispersion": "~ Sex"}
+    fit = mixfit.mixed("distance ~ age + Sex", data, **options).fit(reml=False)
+    for end in fit.conf_int(which="age", method="profile").loc["age"]:
+        held = mixfit.mixed("distance ~ Sex + offset(b)", data.assign(b=end * data["age"]), **options).fit(reml=False)
+        assert 2.0 * (fit.llf - held.llf) == pytest.approx(3.841459, abs=5e-3)
+
+
+def test_profiles_of_log_standard_deviations_of_strata() -> None:
+    """Of two samples with means of their own the likelihood factors: by the closed form of each stratum."""
+    data = mixfit.datasets.load("orthodont")
+    fit = mixfit.mixed("distance ~ Sex", data, dispersion="~ Sex").fit(reml=False)
+    low, high = fit.conf_int(which="log sd(Sex[T.Female]|Residual)", method="profile").to_numpy()[0]
+    groups = [data.loc[data["Sex"] == sex, "distance"] for sex in ("Male", "Female")]
+    n, v = np.array([len(y) for y in groups]), np.array([y.var(ddof=0) for y in groups])
+    for gamma in (low, high):
+        share = v * np.exp(-2.0 * np.array([0.0, gamma]))
+        sigma2 = (n @ share) / n.sum()
+        lost = n.sum() * np.log(sigma2) + 2.0 * n[1] * gamma - n @ np.log(v)
+        assert lost == pytest.approx(3.841459, abs=5e-3)
 
 
 def test_shares_of_variance_take_the_mean_over_the_rows() -> None:
@@ -287,6 +349,28 @@ def test_irregular_times_take_no_matrix_of_all_times() -> None:
     again = mixfit.mixed("distance ~ age * Sex", jittered, residual="car1(age | Subject)").fit()
     assert len(again.model.residual.columns) == len(data)
     assert again.llf == pytest.approx(free.llf, abs=1e-3)
+
+
+def test_long_irregular_series_go_through_time_and_give_the_same_fit() -> None:
+    rng = np.random.default_rng(2)
+    n, m = 60, 15
+    t = rng.uniform(0.0, 20.0, (n, m))
+    root = np.linalg.cholesky(np.exp(-0.4 * np.abs(t[:, :, None] - t[:, None])) + 0.25 * np.eye(m))
+    y = 1.0 + 0.1 * t + np.einsum("gab,gb->ga", root, rng.normal(size=(n, m)))
+    data = pd.DataFrame(
+        {"g": np.repeat(np.arange(n), m), "t": t.ravel(), "x": rng.normal(size=n * m), "y": y.ravel()}
+    ).sample(frac=1.0, random_state=0)
+    model = mixfit.mixed("y ~ t + x", data, residual="ou(t | g, nugget)")
+    with mock.patch.object(forms, "_are_irregular", return_value=False):
+        dense = mixfit.mixed("y ~ t + x", data, residual="ou(t | g, nugget)").fit()
+    assert isinstance(model.form, SeriesForm)
+    fit = model.fit()
+    assert fit.llf == pytest.approx(dense.llf, abs=1e-8)
+    assert_allclose(fit.params, dense.params, rtol=1e-6)
+    assert_allclose(fit.varcorr().residual[0].values, dense.varcorr().residual[0].values, rtol=1e-4)
+    assert_allclose(fit.residuals("normalized"), dense.residuals("normalized"), atol=1e-4)
+    assert fit.simulate(2, seed=1).shape == (n * m, 2)
+    assert_allclose(fit.ttest(ddf="satterthwaite").frame["df"], dense.ttest(ddf="satterthwaite").frame["df"], rtol=1e-3)
 
 
 def test_prior_weights_divide_the_residual_variance() -> None:

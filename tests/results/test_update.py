@@ -192,3 +192,24 @@ def test_nonlinear_models_take_whole_formulas() -> None:
     assert fit.update(data=orange[orange["age"] > 200]).nobs == 30
     with pytest.raises(FormulaError, match="three parts"):
         fit.update(". ~ . ~ xmid | Tree")
+
+
+@pytest.mark.parametrize("family", [None, "gamma(log)"])
+def test_predictions_with_intervals_and_new_responses_have_a_row_each(family: str | None) -> None:
+    data = gaps()
+    plain, padded = (
+        mixfit.mixed(FORMULA, data, family=family, na_action=action).fit() for action in ("drop", "exclude")
+    )
+    used = np.ones(180, dtype=bool)
+    used[[3, 77, 100]] = False
+    for made in (
+        lambda fit: fit.get_prediction().summary_frame(),
+        lambda fit: fit.get_prediction(re_form="population").summary_frame(),
+        lambda fit: fit.simulate(2, seed=1),
+    ):
+        whole, own = made(padded), made(plain)
+        assert whole.index.equals(data.index)
+        assert whole[~used].isna().all(axis=None)
+        np.testing.assert_allclose(whole[used], own)
+    new = data.dropna().head(3)
+    assert len(padded.get_prediction(new).summary_frame()) == len(padded.simulate(1, newdata=new)) == 3

@@ -7,7 +7,8 @@ Groups of rows, a covariate that varies within them, and a predictor of every fa
 and where a model has them predictors of zeros and of the dispersion, in x as well. Ordered categories have thresholds
 in the place of b_0; times to an event are seen until a time that is drawn for each row.
 
-By normal quantiles and with as many groups as here, half a percent may be missing to 95 at b_0, no more.
+Normal quantiles and the maximum-likelihood variance of 60 groups leave b_0 0.6 % short of 95: P(|t_59| < 1.96 s) with
+s^2 = 59 / 60.
 """
 
 from __future__ import annotations

@@ -163,6 +163,8 @@ def gibbs_model(fit: Fit, priors: ResolvedPriors) -> GibbsModel:
         For models that are neither linear nor logit, probit nor cumulative probit, and for too many effects.
     """
     design, X = fit.model.design, fit.model.exog
+    if is_generalized(fit) and fit.model.family.kind != "ordinal" and design.further:
+        raise FitError("method='gibbs' has no step for further zeros. method='hmc' draws them.")
     z, places = _columns(design.random)
     n = len(design.y)
     offset = np.zeros(n) if design.offset is None else design.offset

@@ -164,6 +164,7 @@ def _nonlinear(name: str, fit: Fit) -> Candidate:
         random=fit.model.design.random,
         family=f"{fit.model.curve.expression.text}{by}",
         n_agq=estimate.n_agq,
+        residual=None if fit.model.spread is None else fit.model.spread.residual,
         reml=fit.reml,
         npar=fit.npar,
         llf=fit.llf,
@@ -255,7 +256,8 @@ def single_terms(random: Iterable[RandomDesign]) -> list[RandomDesign]:
         for j, name in enumerate(term.columns):
             left = "1" if name == "Intercept" else f"0 + {name}"
             text = f"({left} | {term.grouping.name})"
-            out.append(replace(term, columns=(name,), Z=term.Z[:, [j]], structure=Unstructured(1), text=text))
+            own = replace(term, columns=(name,), Z=term.Z[:, [j]], structure=Unstructured(1), text=text)
+            out.append(replace(own, shared=None))
     return out
 
 
@@ -299,6 +301,10 @@ def nested_structure(outer: RandomDesign, inner: RandomDesign) -> Containment | 
 
 def contains_term(outer: RandomDesign, inner: RandomDesign) -> bool:
     """Whether every covariance of the inner term is known to be one of the outer term."""
+    if inner.shared is not None and not (outer.shared is None and inner.structure.is_separable):
+        # Columns of several predictors that are correlated are those of one term on the rows of all.
+        names = () if outer.shared is None else (*outer.shared.predictors, *inner.shared.predictors)
+        return bool(names) and contains_term(outer.on_rows_of(names), inner.on_rows_of(names))
     if nested_structure(outer, inner) is not None:
         return True
     if not outer.structure.free_blocks:

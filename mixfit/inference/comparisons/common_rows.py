@@ -58,5 +58,5 @@ def _on_rows(model: Candidate, frame: pd.DataFrame, name: str) -> Candidate:
         assert Z is not None
         assert codes is not None
         grouping = Grouping(term.grouping.name, codes, term.grouping.levels)
-        random.append(RandomDesign(grouping, term.columns, Z, term.structure, term.text, shared=term.shared))
+        random.append(RandomDesign(grouping, term.columns, Z, term.structure, term.text))
     return replace(model, X=np.ascontiguousarray(rows.X[:, own.kept]), random=tuple(random))

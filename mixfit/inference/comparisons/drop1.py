@@ -10,12 +10,16 @@ import pandas as pd
 
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_generalized, is_linear
+from mixfit.fitted.residual_covariance import is_structured
 from mixfit.gram.basis import fixed_basis
 from mixfit.gram.residual import ResidualStage
 from mixfit.inference.comparisons.likelihood_ratio import chi_square_tail
 from mixfit.inference.comparisons.terms import deletable, fixed_terms, remaining_columns
 from mixfit.inference.fixed_effects.tables import deletion_f_table
 from mixfit.inference.predictors import seen_from
+from mixfit.lmm.residual.minimize import minimize_joint
+from mixfit.lmm.residual.start import joint_starts
+from mixfit.lmm.residual.submodel import with_fixed as with_fixed_residual
 from mixfit.lmm.second_look import search
 from mixfit.lmm.submodel import coordinates
 from mixfit.matrices.types import MEAN
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from mixfit.fitted.protocols import Fit, GeneralizedFit
     from mixfit.inference.comparisons.terms import CodedTerm
     from mixfit.lmm.problem import Problem
+    from mixfit.lmm.residual.criterion import ResidualProblem
 
     Array = NDArray[np.float64]
 
@@ -191,6 +196,9 @@ def _named(terms: Sequence[CodedTerm], names: Sequence[str]) -> list[CodedTerm]:
 
 def _coordinates(fit: Fit, predictor: str = MEAN) -> Array:
     X = seen_from(fit, predictor).model.design.X
+    if is_structured(fit):
+        weights = fit.model.design.weights
+        return coordinates(fit.model.problem.fixed, X, ResidualStage(None if weights is None else np.sqrt(weights)))
     if is_linear(fit):
         linear = fit.model.assembly
         return coordinates(linear.fixed, X, linear.stage)
@@ -215,6 +223,10 @@ def _rank(columns: Array) -> int:
 def _refits(fit: Fit, columns: Sequence[Array], predictor: str) -> tuple[Minimum, list[Minimum]]:
     """The fit by maximum likelihood, and the fits of what is left of X."""
     own = Minimum(fit.estimate.criterion, fit.converged)
+    if is_structured(fit):
+        problem = fit.model.problem
+        full = _minimum(problem) if fit.reml else own
+        return full, [_minimum(with_fixed_residual(problem, c)) for c in columns]
     if is_linear(fit):
         from mixfit.lmm.submodel import with_fixed
 
@@ -234,14 +246,23 @@ def _refits(fit: Fit, columns: Sequence[Array], predictor: str) -> tuple[Minimum
     return own, [Minimum(e.criterion, e.certificate.converged) for e in smaller]
 
 
+def _minimum(problem: ResidualProblem) -> Minimum:
+    """Fit by maximum likelihood from moment estimates."""
+    optimum = minimize_joint(problem, joint_starts(problem), reml=False)
+    return Minimum(optimum.derivatives.at.value, optimum.certificate.converged)
+
+
 def term_contrasts(fit: Fit, scope: Sequence[str] | None = None) -> dict[str, Array]:
     """Hypotheses L beta = 0 under which each deletable term can be left out: shape (df, p), by term.
 
     With X = QR and O an orthonormal basis of what is left, the mean X beta lies in its span where C'R beta = 0, C
     being the orthogonal complement of O.
     """
-    assembly = fit.model.assembly if is_linear(fit) else _generalized(fit).model.assembly
-    triangle = assembly.fixed.triangle
+    if is_structured(fit):
+        triangle = fit.model.problem.fixed.triangle
+    else:
+        assembly = fit.model.assembly if is_linear(fit) else _generalized(fit).model.assembly
+        triangle = assembly.fixed.triangle
     out = {}
     for name, columns in deletions(fit, scope).items():
         basis = fixed_basis(np.ascontiguousarray(columns.T)).rows

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.errors import ArgumentError, DataError
-from mixfit.inference.influence import partition
+from mixfit.inference.left_out import partition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

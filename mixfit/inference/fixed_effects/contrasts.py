@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit import wald
+from mixfit.arguments import same_name
 from mixfit.errors import FitError
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def contrast_matrix(fit: Fit, L: Any) -> tuple[Array, list[str]]:
 def _named_row(coefficients: Mapping[Any, Any], names: Sequence[str], aliased: Sequence[str]) -> Array:
     row = np.zeros(len(names))
     for name, value in coefficients.items():
-        known = "Intercept" if name == "(Intercept)" else str(name)
+        known = "Intercept" if name == "(Intercept)" else same_name(str(name), [*names, *aliased])
         if known in aliased and value:
             raise FitError(f"The fixed effect {name!r} is aliased with others and has no estimate.")
         if known not in names and known not in aliased:

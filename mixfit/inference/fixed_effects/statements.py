@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixfit.arguments import pattern_of, same_name
 from mixfit.errors import FitError, FormulaError
 from mixfit.spellings import nearest
 
@@ -75,14 +76,14 @@ def read_statements(text: str | Sequence[str], names: Sequence[str]) -> list[Sta
 
 
 def _quoted(text: str, names: Sequence[str]) -> str:
-    """Every fixed effect in backquotes, the longest first; R's name of the intercept too."""
+    """Every fixed effect in backquotes, whatever its spaces, the longest first; R's name of the intercept too."""
     ways = sorted({*names, *(["(Intercept)"] if "Intercept" in names else [])}, key=len, reverse=True)
     # No part of a longer word, and nothing that is quoted already.
-    pattern = "|".join(re.escape(name) for name in ways)
+    pattern = "|".join(map(pattern_of, ways))
     found = re.compile(rf"`[^`]*`|(?<![\w.])(?:{pattern})(?![\w.])") if pattern else re.compile("`[^`]*`")
 
     def quote(match: re.Match[str]) -> str:
-        name = match[0].strip(_QUOTE)
+        name = same_name(match[0].strip(_QUOTE), ways)
         return f"{_QUOTE}{'Intercept' if name == '(Intercept)' else name}{_QUOTE}"
 
     return found.sub(quote, text)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["averaged_means"]
 
+_NOTE = "Means are averaged over the random effects."
+
 
 def averaged_means(fit: GeneralizedFit, grid: ReferenceGrid, weights: str, offset: float) -> MeanParameters:
     """The means of the focal combinations, and their covariance.
@@ -53,4 +55,4 @@ def averaged_means(fit: GeneralizedFit, grid: ReferenceGrid, weights: str, offse
     slopes = np.einsum("rm,rmc->mc", shares, slopes.reshape(*shares.shape, -1))
     at = link.eta(average)
     by_link = slopes / link.slope(at)[:, None]
-    return MeanParameters(at, by_link @ joint_covariance(fit) @ by_link.T)
+    return MeanParameters(at, by_link @ joint_covariance(fit) @ by_link.T, _NOTE)

@@ -117,8 +117,16 @@ def averages(
     null: float = 0.0,
     ratio: bool = False,
 ) -> Averages:
-    """Test estimates (k,) with the derivatives J (k, q) in the parameters; `ratio` has them as logarithms."""
+    """Test estimates (k,) with the derivatives J (k, q) in the parameters; `ratio` has them as logarithms.
+
+    Of several categories they are (k, K) and (k, K, q), and have a row each.
+    """
     level = coverage(level)
+    if of.categories:
+        k, n = estimate.shape
+        names = names.loc[names.index.repeat(n)].reset_index(drop=True)
+        names.insert(0, "category", list(of.categories) * k)
+        estimate, J = estimate.ravel(), J.reshape(k * n, -1)
     cov = J @ of.cov @ J.T
     se = np.sqrt(np.maximum(np.diagonal(cov), 0.0))
     df = of.df(J)
@@ -135,6 +143,9 @@ def averages(
     design = of.fit.model.design
     response = "mean responses" if design.transformation is None else str(design.endog_name)
     what = {"response": response, "link": "the linear predictor", "zero": "probabilities of a further zero"}
+    if of.fit.model.design.categories is not None:
+        what |= {"response": "probabilities", "prob": "probabilities", "mean": "numbers of categories"}
+        what["cumulative"] = "probabilities of a category or a lower one"
     notes = [f"Averages over rows, of {what.get(of.what, of.what)}"]
     if of.marginal:
         notes.append("Means are averaged over the random effects.")

@@ -154,11 +154,11 @@ def compared(
     if comparison in ("ratio", "lnratio"):
         if (a * b <= 0.0).any():
             raise FitError("Ratios are of predictions of one sign, and these are not: compare by 'difference'.")
-        return names, np.log(b / a), db / b[:, None] - da / a[:, None]
+        return names, np.log(b / a), db / b[..., None] - da / a[..., None]
     if ((a <= 0.0) | (a >= 1.0) | (b <= 0.0) | (b >= 1.0)).any():
         raise FitError("Odds ratios are of probabilities between 0 and 1, and these predictions are none.")
     odds = np.log(b / (1.0 - b)) - np.log(a / (1.0 - a))
-    return names, odds, db / (b * (1.0 - b))[:, None] - da / (a * (1.0 - a))[:, None]
+    return names, odds, db / (b * (1.0 - b))[..., None] - da / (a * (1.0 - a))[..., None]
 
 
 def avg_comparisons(
@@ -168,7 +168,7 @@ def avg_comparisons(
     by: str | Sequence[str] | None = None,
     comparison: Literal["difference", "ratio", "lnratio", "lnor", "or"] = "difference",
     newdata: object = None,
-    what: Literal["response", "link", "conditional", "zero", "dispersion"] = "response",
+    what: str = "response",
     re_form: Literal["population", "marginal"] = "population",
     ddf: str | None = None,
     level: float | None = None,

@@ -28,7 +28,7 @@ def avg_predictions(
     by: str | Sequence[str] | None = None,
     variables: str | Sequence[str] | Mapping[str, Any] | None = None,
     newdata: object = None,
-    what: Literal["response", "link", "conditional", "zero", "dispersion"] = "response",
+    what: str = "response",
     re_form: Literal["population", "marginal"] = "population",
     ddf: str | None = None,
     level: float | None = None,
@@ -45,8 +45,9 @@ def avg_predictions(
         or g-computation). A name takes the levels of a factor (the mean of a covariate), a mapping gives values.
     newdata : frame, optional
         Rows to average over; those of the fit by default.
-    what : {"response", "link", "conditional", "zero", "dispersion"}
-        What is predicted, as ``fit.predict`` names it.
+    what : {"response", "link", "conditional", "zero", "dispersion", "prob", "cumulative", "mean"}
+        What is predicted, as ``fit.predict`` names it. Responses of ordered categories are the probabilities of all of
+        them, a row each.
     re_form : {"population", "marginal"}
         At random effects of zero, or averaged over the population of groups.
     ddf : str, optional
@@ -61,7 +62,7 @@ def avg_predictions(
     Raises
     ------
     FitError
-        For a prediction that the model does not have, and ordered categories.
+        For a prediction that the model does not have.
     DataError
         For a column that is not there.
 

@@ -33,7 +33,7 @@ def avg_slopes(
     *,
     by: str | Sequence[str] | None = None,
     newdata: object = None,
-    what: Literal["response", "link", "conditional", "zero", "dispersion"] = "response",
+    what: str = "response",
     re_form: Literal["population", "marginal"] = "population",
     ddf: str | None = None,
     level: float | None = None,
@@ -99,9 +99,9 @@ def _slopes(
     """Average slopes in one covariate: names, estimates and derivatives."""
     at, weights = places_around(known[name].to_numpy(dtype=np.float64), rows[name].to_numpy(dtype=np.float64))
     value, gradient = of(repeated(rows, name, at))
-    value, gradient = value.reshape(at.shape[1], len(rows)), gradient.reshape(at.shape[1], len(rows), -1)
-    slope = np.einsum("mk,km->m", weights, value[1:] - value[0])
-    slopes = np.einsum("mk,kmq->mq", weights, gradient[1:] - gradient[0])
+    value, gradient = (v.reshape(at.shape[1], len(rows), *v.shape[1:]) for v in (value, gradient))
+    slope = np.einsum("mk,km...->m...", weights, value[1:] - value[0])
+    slopes = np.einsum("mk,km...->m...", weights, gradient[1:] - gradient[0])
     names = grouped.names.copy()
     names.insert(0, "contrast", "dY/dX")
     names.insert(0, "term", name)

@@ -6,16 +6,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from mixfit.defaults import coverage
 from mixfit.errors import FitError
+from mixfit.fitted.ordinal import is_ordinal
 from mixfit.fitted.protocols import is_generalized
 from mixfit.helped import helped
 from mixfit.inference.fixed_effects.denominator import parse_ddf
 from mixfit.inference.means.averaged import averaged_means
-from mixfit.inference.means.linear_functions import scale_of
+from mixfit.inference.means.linear_functions import ResponseScale, scale_of
 from mixfit.inference.means.marginal_frames import Settings, means_frame
 from mixfit.inference.means.marginal_means import EmMeans
+from mixfit.inference.means.ordered import MODES, ordered_means
 from mixfit.inference.means.reference_grid import average
 from mixfit.inference.means.specs import read_request
 from mixfit.matrices.types import MEAN
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mixfit.fitted.protocols import Fit
+    from mixfit.inference.means.ordered import Mode
 
 __all__ = ["emmeans"]
 
@@ -47,6 +51,7 @@ def emmeans(
     nesting: Mapping[str, Sequence[str] | str] | None = None,
     predictor: str = MEAN,
     re_form: Literal["population", "marginal"] = "population",
+    mode: Mode | None = None,
 ) -> EmMeans:
     """Estimate marginal means, as R's emmeans.
 
@@ -98,12 +103,15 @@ def emmeans(
     predictor : {"mean", "zi", "dispersion"}
         Which predictor the means are of: log odds of a further zero (probabilities by ``type="response"``), or
         logarithms of the dispersion as glmmTMB has it.
-
     re_form : {"population", "marginal"}
         Means of a generalized model at random effects of zero, or those that ``predict(re_form="marginal")`` gives,
         averages over the population of groups: these are averaged over other factors on the scale of the response,
         their standard errors count the uncertainty of theta, and contrasts of their logits are the logarithms of
         population-averaged odds ratios.
+    mode : {"latent", "prob", "mean.class"}
+        Of ordered categories: means of the latent variable, from the mean of the thresholds (the default);
+        probabilities of each category, which ``type="response"`` asks for too; or means of the categories' numbers,
+        from 1 on.
 
     Returns
     -------
@@ -148,7 +156,24 @@ def emmeans(
     settings = Settings(fit, parse_ddf(fit, ddf), level, scale_of(fit, type), grid.averaged)
     if re_form not in ("population", "marginal"):
         raise FitError(f"re_form is 'population' or 'marginal', not {re_form!r}.")
-    if re_form == "marginal" and is_generalized(fit):
+    names = grid.focal
+    if mode is not None and (not is_ordinal(fit) or mode not in MODES):
+        raise FitError(f"mode is {', '.join(map(repr, MODES))}, of models of ordered categories, not {mode!r}.")
+    if is_ordinal(fit):
+        if re_form == "marginal":
+            raise FitError("Marginal means of ordered categories are at random effects of zero: leave re_form= out.")
+        asked: Mode = mode or ("prob" if type == "response" else "latent")
+        if request.nuisance and asked != "latent":
+            raise FitError("Probabilities are averaged over all factors, of which none is a nuisance: use at=.")
+        averages = ordered_means(fit, grid, weights, fixed_offset, asked)
+        L = np.eye(len(averages.estimate))
+        scale = ResponseScale(None, "emmean" if asked == "latent" else asked, response=False)
+        settings = replace(settings, means=averages, scale=scale)
+        if asked == "prob":
+            response = fit.model.design.endog_name
+            names = pd.concat([names.assign(**{response: c}) for c in fit.model.categories], ignore_index=True)
+            within = (*within, response)
+    elif re_form == "marginal" and is_generalized(fit):
         if predictor != MEAN:
             raise FitError("re_form='marginal' is for means of the response, and those of another predictor are not.")
         if request.nuisance:
@@ -157,9 +182,9 @@ def emmeans(
         L, settings = np.eye(len(L)), replace(settings, means=averages)
     estimates = settings.evaluate(L, np.full(len(L), fixed_offset))
     own = "none" if contrasts is not None or adjust is None else adjust
-    frame, notes = means_frame(settings, grid.focal, within, L, estimates, own, level)
+    frame, notes = means_frame(settings, names, within, L, estimates, own, level)
     notes = (*request.warnings(), *notes)
-    means = EmMeans(frame, L, within, notes, estimates, grid.focal, settings, own, fixed_offset, None)
+    means = EmMeans(frame, L, within, notes, estimates, names, settings, own, fixed_offset, None)
     if contrasts is None:
         return means
     return replace(means, contrasts=means.contrast(contrasts, adjust=adjust))

@@ -138,20 +138,26 @@ class MeanParameters:
     Attributes
     ----------
     estimate : ndarray, shape (m,)
+        NaN where a mean cannot be estimated.
     cov : ndarray, shape (m, m)
+    note : str
+        What means they are.
     """
 
     estimate: Array
     cov: Array
+    note: str
 
     __repr__ = brief
 
     def evaluate(self, L: Array) -> Estimates:
         """Estimate functions L (q, m) of the means, with the normal distribution."""
+        known = ~np.isnan(self.estimate)
+        possible = (L[:, ~known] == 0.0).all(axis=1)
+        L = np.where(possible[:, None], L, np.nan)[:, known]
         with np.errstate(invalid="ignore"):
-            se = np.sqrt(np.maximum(np.einsum("ij,ij->i", L @ self.cov, L), 0.0))
-        estimate = L @ self.estimate
-        return Estimates(estimate, np.where(np.isnan(estimate), np.nan, se), np.full(len(L), np.inf))
+            se = np.sqrt(np.maximum(np.einsum("ij,ij->i", L @ self.cov[np.ix_(known, known)], L), 0.0))
+        return Estimates(L @ self.estimate[known], se, np.full(len(L), np.inf))
 
 
 def evaluate(fit: Fit, L: Array, offset: Array, ddf: str) -> Estimates:

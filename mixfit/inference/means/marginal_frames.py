@@ -156,7 +156,7 @@ class Settings:
     def heading_notes(self) -> tuple[str, ...]:
         """What was averaged over."""
         notes = (f"Results are averaged over the levels of: {', '.join(self.averaged)}",) if self.averaged else ()
-        return notes if self.means is None else (*notes, "Means are averaged over the random effects.")
+        return notes if self.means is None else (*notes, self.means.note)
 
     @property
     def df_notes(self) -> tuple[str, ...]:

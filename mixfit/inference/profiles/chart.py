@@ -53,9 +53,9 @@ class Chart:
         self.slices = [slice(a, b) for a, b in pairwise(ends)]
         self.first_tail = ends[-1]
         free = np.full(len(surface.tail_errors), np.inf)
-        lower, upper = zip(*(c.bounds() for c in self.coordinates), strict=True)
-        self.lower: Array = np.concatenate([*lower, -free])
-        self.upper: Array = np.concatenate([*upper, free])
+        bounds = [c.bounds() for c in self.coordinates]
+        self.lower: Array = np.concatenate([*(lower for lower, _ in bounds), -free])
+        self.upper: Array = np.concatenate([*(upper for _, upper in bounds), free])
         parts = [c.coordinates(s) for c, s in zip(self.coordinates, surface.center, strict=True)]
         self.center: Array = np.concatenate([*parts, np.zeros(len(surface.tail_errors))])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mixfit.inference.profiles.chart import ChartPoint
     from mixfit.inference.profiles.constrained import LowerDevianceError
     from mixfit.inference.profiles.parameters import Parameter
-    from mixfit.lmm.surface import Surface
+    from mixfit.lmm.surface import SpreadSurface, Surface
 
     Array = NDArray[np.float64]
 
@@ -119,6 +119,9 @@ class LikelihoodAround:
         for p in self.known:
             if p.kind == "fixed":
                 out[p.name] = float(beta[p.first])
+            elif p.kind == "log sd":
+                place, value, error = cast("SpreadSurface", self.surface).log_deviation(p.number)
+                out[p.name] = value + error * float(x[chart.first_tail + place])
             elif p.kind in ("sigma", "phi"):
                 out[p.name] = self.surface.tail_unit * float(np.exp(x[self._scale_index()]))
             else:
@@ -138,6 +141,10 @@ class LikelihoodAround:
             path = Constrained(self.chart, self._scale_index(), self.center, self.hessian)
             scale = ParameterScale("identity", -FARTHEST_LOG, FARTHEST_LOG)
             return Focal(p, path, scale, 0.0, self.surface.tail_unit, exponential=True)
+        if p.kind == "log sd":
+            place, value, error = cast("SpreadSurface", self.surface).log_deviation(p.number)
+            path = Constrained(self.chart, self.chart.first_tail + place, self.center, self.hessian)
+            return Focal(p, path, ParameterScale("identity"), value, error)
         terms = self.surface.terms
         natural = terms.structures[p.term].natural[p.number]
         if natural.kind != "sd" and not self._is_known(p):

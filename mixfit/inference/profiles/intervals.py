@@ -7,13 +7,14 @@ atanh rho; the limits are carried back.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pandas as pd
 
 from mixfit.defaults import coverage
 from mixfit.errors import FitError
+from mixfit.fitted.protocols import is_generalized
 from mixfit.fitted.residual_covariance import is_structured
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.fixed_effects.contrasts import contrast_tests
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from mixfit.covariance.parameter import NaturalParameter
     from mixfit.fitted.protocols import Fit
     from mixfit.inference.profiles.parameters import Parameter
+    from mixfit.lmm.surface import SpreadSurface
 
     Array = NDArray[np.float64]
 
@@ -48,14 +50,18 @@ _SINGULAR = 1e-3
 
 
 def _of_predictor(
-    fit: Fit, alpha: float, method: str, which: str | Sequence[str] | None, predictor: str
+    fit: Fit, alpha: float, method: str, which: str | Sequence[str] | None, predictor: str, options: dict[str, Any]
 ) -> pd.DataFrame:
-    """Wald limits of the fixed effects of a predictor after the mean's."""
+    """Limits of the fixed effects of a predictor after the mean's."""
     own = seen_from(fit, predictor)
-    if method != "wald":
-        raise FitError(f"conf_int(predictor={predictor!r}) has Wald intervals only, not method={method!r}.")
-    limits = interval(np.asarray(own.params, dtype=np.float64), np.asarray(own.bse, dtype=np.float64), alpha)
-    out = pd.DataFrame(limits, index=own.params.index, columns=[0, 1], dtype=float)
+    if method == "bootstrap" and is_generalized(fit):
+        names = [f"{predictor}:{name}" for name in own.params.index]
+        out = bootstrap(fit, **options).conf_int(1.0 - alpha).loc[names].set_axis(own.params.index, axis=0)
+    elif method == "wald":
+        limits = interval(np.asarray(own.params, dtype=np.float64), np.asarray(own.bse, dtype=np.float64), alpha)
+        out = pd.DataFrame(limits, index=own.params.index, columns=[0, 1], dtype=float)
+    else:
+        raise FitError(f"conf_int(predictor={predictor!r}) has Wald and bootstrap intervals, not method={method!r}.")
     if which is None or which in ("fixed", "all"):
         return out
     names = [which] if isinstance(which, str) else list(which)
@@ -150,7 +156,10 @@ def working_errors(fit: Fit) -> pd.Series[float]:
     out = {}
     for p in known:
         jacobian = np.zeros(len(at.x))
-        if p.kind in ("sigma", "phi"):
+        if p.kind == "log sd":
+            place, _, error = cast("SpreadSurface", surface).log_deviation(p.number)
+            jacobian[chart.first_tail + place] = error
+        elif p.kind in ("sigma", "phi"):
             jacobian[chart.first_tail if p.kind == "sigma" else -1] = 1.0
         elif regular[p.term]:
             own = chart.slices[p.term]
@@ -203,7 +212,7 @@ def conf_int(
         name such as ``"sd((Intercept)|Subject)"``, or several names. By default the fixed effects for
         Wald intervals, and all parameters for the other methods.
     predictor : {"mean", "zi", "dispersion"}
-        Whose fixed effects; of others than the mean's there are Wald intervals.
+        Whose fixed effects; of others than the mean's there are Wald and, of generalized models, bootstrap intervals.
     ddf : {"auto", "satterthwaite", "kenward-roger", "residual", "z"}, optional
         Degrees of freedom of Wald intervals of fixed effects, as in `contest`.
     **options
@@ -238,7 +247,7 @@ def conf_int(
     if ddf is not None and method != "wald":
         raise FitError(f"ddf is for Wald intervals: conf_int(method={method!r}) has no degrees of freedom.")
     if predictor != MEAN:
-        return _of_predictor(fit, alpha, method, which, predictor)
+        return _of_predictor(fit, alpha, method, which, predictor, options)
     if method == "wald":
         return wald_intervals(fit, select(parameters(fit.model), which, default="fixed"), alpha, ddf)
     if method == "profile":

@@ -94,7 +94,7 @@ def parameters(model: Model) -> tuple[Parameter, ...]:
     if scale is not None and not any(p.term >= len(random) for p in out):
         # As lme4 spells it, where a covariate has taken the name.
         out.append(Parameter(f".{scale}" if scale in model.exog_names else scale, scale))
-    log_sd = model.residual.spread_names if is_structured_model(model) else ()
+    log_sd = model.residual.spread_names if is_structured_model(model) else getattr(model, "spread_names", ())
     out += [Parameter(f"log sd({shown(name)}|Residual)", "log sd", number=g) for g, name in enumerate(log_sd)]
     return (*out, *(Parameter(name, "fixed", first=j) for j, name in enumerate(model.exog_names)))
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mixfit.errors import DataError, FitError
 from mixfit.fitted.residual_covariance import is_structured
-from mixfit.inference.influence import partition
+from mixfit.inference.left_out import partition
 from mixfit.matrices.across import refuse_given, refuse_related
 
 if TYPE_CHECKING:

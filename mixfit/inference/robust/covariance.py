@@ -24,7 +24,7 @@ from mixfit.fitted.protocols import is_linear
 from mixfit.inference.fixed_effects.denominator import Constant, Denominator
 from mixfit.inference.fixed_effects.kenward_roger import ScaledF
 from mixfit.inference.robust.clusters import clusters_of
-from mixfit.inference.robust.moments import cluster_moments
+from mixfit.inference.robust.moments import EXPLAINED, cluster_moments
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -63,19 +63,24 @@ class RobustCovariance:
     clusters : Clusters
     cov : ndarray, shape (p, p)
     moments : ClusterMoments
+    alone : str
+        A cluster that alone determines a coefficient; empty where there is none.
     """
 
     kind: Kind
     clusters: Clusters
     cov: Array
     moments: ClusterMoments
+    alone: str = ""
 
     @property
     def note(self) -> str:
         """What tables of tests say of it."""
-        return (
-            f"Robust standard errors, {self.kind}, by the {len(self.clusters.labels)} clusters of {self.clusters.name}."
-        )
+        name = self.clusters.name
+        said = f"Robust standard errors, {self.kind}, by the {len(self.clusters.labels)} clusters of {name}."
+        if not self.alone:
+            return said
+        return f"{said} {name} {self.alone} alone determines a coefficient, whose error they leave out."
 
     def forms(self, L: Array) -> tuple[Array, Array]:
         """F_c M l of the rows l of L (q, p): a_c of all pairs, (J, q, q), and v_c, (J, q, p)."""
@@ -213,7 +218,12 @@ def robust_covariance(fit: Fit, kind: str = "CR2", cluster: str | ArrayLike | No
     half = moments.back @ moments.bread @ moments.scores.T
     count = len(clusters.labels)
     factor = count / (count - 1.0) if name == "CR1" else 1.0
-    return RobustCovariance(name, clusters, factor * half @ half.T, moments)
+    own = moments if name != "CR2" else cluster_moments(fit, clusters, "CR0")
+    left = np.eye(len(own.bread)) - own.cross @ own.bread
+    # Of CR3 `cluster_moments` has refused it.
+    alone = np.linalg.svd(left, compute_uv=False)[:, -1] <= EXPLAINED if name != "CR3" else np.zeros(count, dtype=bool)
+    label = str(clusters.labels[int(np.argmax(alone))]) if alone.any() else ""
+    return RobustCovariance(name, clusters, factor * half @ half.T, moments, label)
 
 
 def cov_params(fit: LinearFit, kind: str | None = None, *, cluster: str | ArrayLike | None = None) -> pd.DataFrame:

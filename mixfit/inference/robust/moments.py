@@ -42,11 +42,11 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["ClusterMoments", "cluster_moments"]
+__all__ = ["EXPLAINED", "ClusterMoments", "cluster_moments"]
 
 # Eigenvalues of a cluster's residual covariance below this share of its errors' are directions that the fixed effects
 # explain wholly: rounding leaves some 1e-15 of them, and a residual of any use leaves far more.
-_EXPLAINED = 1e-10
+EXPLAINED = 1e-10
 # Rows of a cluster beyond which its matrices take minutes and gigabytes: 0.3 GB each and some 60 seconds at 6,000.
 _LARGEST = 6000
 
@@ -123,7 +123,7 @@ def cluster_moments(fit: LinearFit, clusters: Clusters, kind: str) -> ClusterMom
         return ClusterMoments(bread, scores, own, own, back)
     # F_c' = (I - H_c M)^{-1} X_c'V_c^{-1}, by moving X_c through the inverse
     left = np.eye(p) - own @ bread
-    alone = np.linalg.svd(left, compute_uv=False)[:, -1] <= _EXPLAINED
+    alone = np.linalg.svd(left, compute_uv=False)[:, -1] <= EXPLAINED
     if alone.any():
         raise FitError(
             f"Without {clusters.name} {clusters.labels[int(np.argmax(alone))]} the other clusters do not determine the "
@@ -218,7 +218,7 @@ def _target_adjusted(rows: _Rows, fit: LinearFit, bread: Array, n_clusters: int)
         root, vectors = np.linalg.eigh(left)
         # Of L'V L alone, which is where nothing is explained: a cluster may be explained wholly.
         unexplained = np.where(present, (low.swapaxes(1, 2) @ low) ** 2 @ np.ones(at.shape[1]), 0.0).max(axis=1)
-        explained = root <= _EXPLAINED * unexplained[:, None]
+        explained = root <= EXPLAINED * unexplained[:, None]
         inverse = np.where(explained, 0.0, 1.0 / np.sqrt(np.where(explained, 1.0, root)))
         half = low @ vectors
         # A = L (L'(V - X M X')L)^{-1/2} L', F = A V^{-1} X

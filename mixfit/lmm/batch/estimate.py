@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Batch", "BatchEstimates"]
+__all__ = ["EXACT", "Batch", "BatchEstimates"]
 
 # The residual sum of squares is then rounding of what the fixed effects left.
-_EXACT = 1e-13
+EXACT = 1e-13
 # Products of the design that are formed once, and numbers that the iterations hold for each replicate: beyond these
 # the single fitter is as fast (10,000 distinct levels of two columns: 10 ms a fit, 26 ms here).
 _LARGEST_DESIGN = 20_000_000
@@ -162,6 +162,6 @@ class Batch:
     def _failures(self, perfect: NDArray[np.bool_], optima: Optima) -> list[str]:
         reasons = np.full(len(perfect), "", dtype=object)
         reasons[~optima.converged] = "the optimality conditions do not hold where the steps ended"
-        reasons[optima.profiles.residual < _EXACT] = "the random effects explain the response exactly"
+        reasons[optima.profiles.residual < EXACT] = "the random effects explain the response exactly"
         reasons[perfect] = "the fixed effects explain the response perfectly"
         return [str(reason) for reason in reasons]

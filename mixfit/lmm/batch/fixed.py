@@ -28,6 +28,7 @@ import numpy as np
 
 from mixfit.lmm.batch.boundary import examine, null_curvature
 from mixfit.lmm.batch.frame import directions
+from mixfit.lmm.batch.moments import Levels
 from mixfit.lmm.batch.slopes import along_both, differentiate
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def fixed_errors(fixed: FixedBasis, moments: Moments, optima: Optima, sigma: Arr
     FixedErrors
     """
     levels, at, frame = moments.levels, optima.profiles, optima.frame
+    assert isinstance(levels, Levels)
     p, r = levels.problem.p, len(moments)
     toward, slopes = directions(levels.blocks), differentiate(moments, at, frame)
     weights = toward.weights(frame)
@@ -131,6 +133,7 @@ class _OfX:
 
 def _sum_of_x(moments: Moments, at: Profiles, slopes: Slopes) -> _OfX:
     levels, w, root = moments.levels, slopes.to_score, at.fixed_root
+    assert isinstance(levels, Levels)
     k, p, r = levels.k, levels.problem.p, len(moments)
     pairs = np.einsum("acru,bdru->abrcdu", w, w).reshape(k * k * r, -1)
     summed = (pairs @ np.moveaxis(levels.xx, 4, 2).reshape(-1, p * p)).reshape(k, k, r, p, p)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from mixfit.gram.pattern import FactorRows
     from mixfit.lmm.assemble import Assembly
+    from mixfit.lmm.batch.own_levels import OwnLevels
     from mixfit.lmm.problem import Problem
 
     Array = NDArray[np.float64]
@@ -69,9 +70,52 @@ class Levels:
         """Number of random columns."""
         return len(self.gram)
 
+    @property
+    def p(self) -> int:
+        """Number of fixed effects."""
+        return self.problem.p
+
+    @property
+    def log_weights(self) -> float:
+        """sum log w_i."""
+        return self.problem.log_weights
+
+    @property
+    def log_x(self) -> float:
+        """log|X'WX|."""
+        return self.problem.log_x
+
+    def degrees(self, *, reml: bool) -> int:
+        """n for maximum likelihood, n - p for REML."""
+        return self.problem.degrees(reml=reml)
+
+    def take(self, at: Index) -> Levels:
+        """Those of some replicates: the same."""
+        return self
+
     def over(self, replicates: int) -> Array:
         """F for every replicate, (k, k, R * U)."""
         return np.tile(self.gram, replicates)
+
+    def total(self, values: Array) -> Array:
+        """Sum over the levels of what is the same for equal F, (..., R, U): (..., R)."""
+        return np.asarray(values @ self.count)
+
+    def mean(self, values: Array) -> Array:
+        """Mean over the levels of the same."""
+        return self.total(values) / self.count.sum()
+
+    def fixed_products(self, m: Array) -> Array:
+        """sum_j B_jx'M_j B_jy of symmetric M, (k, k, R, U): (p, p, R)."""
+        return np.tensordot(self.xx, m, axes=([0, 1, 4], [0, 1, 3]))
+
+    def through_fixed(self, inverse: Array) -> Array:
+        """sum_j B_jX C B_jX' of symmetric C, (p, p, R): (k, k, R, U)."""
+        return np.tensordot(self.xx, inverse, axes=([2, 3], [0, 1])).swapaxes(2, 3)
+
+    def fitted(self, beta: Array) -> Array:
+        """sum_j (B_jX beta) B_jX', for beta (p, R): (k, k, p, R, U)."""
+        return np.tensordot(self.xx, beta, axes=([2], [0])).swapaxes(3, 4)
 
     def add_up(self, values: Array) -> Array:
         """Sum over the levels that share an F: (..., q) gives (..., U)."""
@@ -86,7 +130,8 @@ class Moments:
 
     Attributes
     ----------
-    levels : Levels
+    levels : Levels, or OwnLevels
+        What the responses share, or what each has of its own.
     xy : ndarray, shape (k, k, p, R, U)
         sum_j B_ja B_jbx: the first index for y, the second for X.
     yy : ndarray, shape (k, k, R, U)
@@ -95,7 +140,7 @@ class Moments:
         log of the lengths of the residuals.
     """
 
-    levels: Levels
+    levels: Levels | OwnLevels
     xy: Array
     yy: Array
     log_scale: Array
@@ -107,7 +152,7 @@ class Moments:
         """Some of the responses."""
         if len(at) == len(self):
             return self
-        return replace(self, xy=self.xy[:, :, :, at], yy=self.yy[:, :, at], log_scale=self.log_scale[at])
+        return Moments(self.levels.take(at), self.xy[:, :, :, at], self.yy[:, :, at], self.log_scale[at])
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,8 +65,7 @@ class Profiles:
 def evaluate(moments: Moments, templates: Array, *, reml: bool) -> Profiles:
     """Evaluate the criterion at one template (k, k) for each replicate, (k, k, R)."""
     levels = moments.levels
-    problem, k, p = levels.problem, levels.k, levels.problem.p
-    r, u = len(moments), len(levels.count)
+    k, p, r, u = levels.k, levels.p, len(moments), moments.yy.shape[3]
     t = np.repeat(templates, u, axis=2)
     with np.errstate(invalid="ignore", divide="ignore"):
         low = lv.cholesky(lv.add_identity(lv.matmul(lv.transpose(t), lv.matmul(levels.over(r), t))))
@@ -74,9 +73,9 @@ def evaluate(moments: Moments, templates: Array, *, reml: bool) -> Profiles:
     scaled_root = lv.matmul(t, lv.transpose(inverse_root))
     m = lv.matmul(scaled_root, lv.transpose(scaled_root)).reshape(k, k, r, u)
     diagonal = low[np.arange(k), np.arange(k)].reshape(k, r, u)
-    logdet = 2.0 * (np.log(diagonal).sum(axis=0) @ levels.count)
+    logdet = 2.0 * levels.total(np.log(diagonal).sum(axis=0))
 
-    schur_xx = np.eye(p)[:, :, None] - np.tensordot(levels.xx, m, axes=([0, 1, 4], [0, 1, 3]))
+    schur_xx = np.eye(p)[:, :, None] - levels.fixed_products(m)
     schur_xy = -np.einsum("abru,abxru->xr", m, moments.xy)
     schur_yy = 1.0 - np.einsum("abru,abru->r", m, moments.yy)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -85,10 +84,10 @@ def evaluate(moments: Moments, templates: Array, *, reml: bool) -> Profiles:
     half = np.einsum("xyr,yr->xr", fixed_root, schur_xy)
     beta = np.einsum("yxr,yr->xr", fixed_root, half)
     residual = np.maximum(schur_yy - np.einsum("xr,xr->r", half, half), _ROUNDING)
-    nu = problem.degrees(reml=reml)
-    value = logdet - problem.log_weights + nu * (1.0 + np.log(2.0 * np.pi * residual / nu) + 2.0 * moments.log_scale)
+    nu = levels.degrees(reml=reml)
+    value = logdet - levels.log_weights + nu * (1.0 + np.log(2.0 * np.pi * residual / nu) + 2.0 * moments.log_scale)
     if reml:
-        value += 2.0 * np.log(fixed_low[np.arange(p), np.arange(p)]).sum(axis=0) + problem.log_x
+        value += 2.0 * np.log(fixed_low[np.arange(p), np.arange(p)]).sum(axis=0) + levels.log_x
     resolution = _ROUNDING * (np.abs(value) + nu / residual)
     value[np.isnan(value)] = np.inf
     return Profiles(reml, inverse_root, scaled_root, fixed_root, beta, residual, value, resolution, residual / nu)

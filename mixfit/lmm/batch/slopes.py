@@ -87,8 +87,8 @@ class Slopes:
 def differentiate(moments: Moments, at: Profiles, frame: Frame) -> Slopes:
     """Derivatives at profiles whose templates are those of `frame`."""
     levels = moments.levels
-    k, p = levels.k, levels.problem.p
-    shape = (k, k, len(moments), len(levels.count))
+    k, p = levels.k, levels.p
+    shape = (k, k, len(moments), moments.yy.shape[3])
     inverse = lv.matmul(lv.transpose(at.inverse_root), at.inverse_root)
     to_score = lv.matmul(lv.transpose(at.inverse_root), lv.transpose(at.scaled_root))
     spread = -inverse
@@ -100,10 +100,10 @@ def differentiate(moments: Moments, at: Profiles, frame: Frame) -> Slopes:
     scores = lv.matmul(lv.matmul(to_score, error.reshape(k, k, -1)), lv.transpose(to_score)).reshape(shape)
     spread, w = spread.reshape(shape), to_score.reshape(shape)
     quadratic = scores.sum(axis=3) / at.scale
-    known = spread @ levels.count
+    known = levels.total(spread)
     if at.reml and p:
         inverse_xx = np.einsum("xzr,xyr->zyr", at.fixed_root, at.fixed_root)
-        x = np.tensordot(levels.xx, inverse_xx, axes=([2, 3], [0, 1])).swapaxes(2, 3).reshape(k, k, -1)
+        x = levels.through_fixed(inverse_xx).reshape(k, k, -1)
         known -= lv.matmul(lv.matmul(to_score, x), lv.transpose(to_score)).reshape(shape).sum(axis=3)
     slope = known - quadratic
     diagonal = np.arange(k), np.arange(k)
@@ -112,7 +112,7 @@ def differentiate(moments: Moments, at: Profiles, frame: Frame) -> Slopes:
     return Slopes(
         slope=0.5 * (slope + slope.swapaxes(0, 1)),
         quadratic_share=np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0.0),
-        inverse_share=inverse.reshape(shape)[diagonal] @ levels.count / levels.count.sum(),
+        inverse_share=levels.mean(inverse.reshape(shape)[diagonal]),
         scores=scores,
         spread=spread,
         along_x=np.einsum("zxr,abxr->abzr", at.fixed_root, along_x),
@@ -124,7 +124,7 @@ def differentiate(moments: Moments, at: Profiles, frame: Frame) -> Slopes:
 
 def _errors(moments: Moments, beta: Array) -> tuple[Array, Array]:
     """sum_j e_j B_Xj', (k, k, p, R, U), and sum_j e_j e_j', (k, k, R, U)."""
-    fitted = np.tensordot(moments.levels.xx, beta, axes=([2], [0])).swapaxes(3, 4)
+    fitted = moments.levels.fitted(beta)
     error_x = moments.xy - fitted
     y_fitted = np.einsum("abxru,xr->abru", moments.xy, beta)
     return error_x, moments.yy - y_fitted.swapaxes(0, 1) - np.einsum("abxru,xr->abru", error_x, beta)

@@ -22,7 +22,7 @@ from mixfit.gram.blocks import compressed, gathered
 from mixfit.lmm.residual.form import ResidualFactor, ResidualForm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -86,9 +86,16 @@ class PatternForm(ResidualForm):
 
     def factor(self, at: ResidualPoint) -> PatternFactors:
         """Factor the covariance of every pattern."""
+        return self._factored(_covariances(self, at), at.gamma)
+
+    def factor_of(self, sigma: Array, gamma: Array) -> PatternFactors:
+        """Likewise, of covariances of all places, (parts, K, K)."""
+        return self._factored([restricted(sigma, p) for p in self.layout.patterns], gamma)
+
+    def _factored(self, covariances: Sequence[Array], gamma: Array) -> PatternFactors:
         out = []
-        for patterns, sigma in zip(self.layout.patterns, _covariances(self, at), strict=True):
-            log_deviations = patterns.spread @ at.gamma
+        for patterns, sigma in zip(self.layout.patterns, covariances, strict=True):
+            log_deviations = patterns.spread @ gamma
             if np.abs(log_deviations).max(initial=0.0) > _FARTHEST:
                 raise FitError("The residual standard deviations are too far apart for double precision.")
             root, inverse = _roots(sigma)

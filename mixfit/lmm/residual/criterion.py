@@ -43,6 +43,7 @@ __all__ = [
     "evaluate_joint",
     "problem_at",
     "residual_problem",
+    "whitened_problem",
 ]
 
 
@@ -207,6 +208,12 @@ def _columns(f: FactorRows, n: int) -> Array:
 def problem_at(problem: ResidualProblem, point: ResidualPoint) -> tuple[Problem, ResidualFactor, Array]:
     """The problem of the whitened rows, what whitens them, and the rows."""
     factor = problem.form.factor(point)
+    whitened, rows = whitened_problem(problem, factor)
+    return whitened, factor, rows
+
+
+def whitened_problem(problem: ResidualProblem, factor: ResidualFactor) -> tuple[Problem, Array]:
+    """The problem of rows whitened by a factor, and the rows."""
     rows = factor.whiten_held(problem.rows.held)
     p = problem.p
     pattern = problem.rows.pattern
@@ -222,7 +229,6 @@ def problem_at(problem: ResidualProblem, point: ResidualPoint) -> tuple[Problem,
             log_x=problem.fixed.log_determinant,
             log_scale=float(np.log(problem.response.scale)),
         ),
-        factor,
         rows,
     )
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["JointDerivatives", "differentiate_joint", "residual_directions"]
+__all__ = ["JointDerivatives", "differentiate_joint", "residual_directions", "residual_rows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,13 +115,13 @@ def differentiate_joint(at: JointEvaluation) -> JointDerivatives:
     form = at.problem.form
     directions = residual_directions(form, at.place.residual.points)
     random = differentiate(at.at) if at.problem.terms else None
-    rows = _residual_rows(at)
+    rows = residual_rows(at)
     if isinstance(form, SeriesForm):
         return JointDerivatives(at, random, directions, series_slopes(at, directions, rows))
     return JointDerivatives(at, random, directions, pattern_slopes(at, directions, rows))
 
 
-def _residual_rows(at: JointEvaluation) -> Array:
+def residual_rows(at: JointEvaluation) -> Array:
     """e and the columns of E as rows, (1 + p, n), in the order of the form."""
     evaluation, p = at.at, at.problem.p
     columns = np.zeros((p + 1, p + 1))

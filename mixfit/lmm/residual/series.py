@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.covariance.markov import Markov, Transitions
-from mixfit.covariance.parametric import Parametric
 from mixfit.errors import FitError
 from mixfit.lmm.residual.filter import filtered
 from mixfit.lmm.residual.form import ResidualFactor, ResidualForm
@@ -136,9 +135,7 @@ class SeriesForm(ResidualForm):
         out: list[list[Array]] = []
         for s, v in zip(self.structures, variances, strict=True):
             assert isinstance(s, Markov)
-            assert isinstance(s, Parametric)
-            sd = max(float(np.sqrt(v)), s.least)
-            out.append([np.append(sd, rho) for rho in s.starts_along(nearest, farthest)])
+            out.append([np.append(np.sqrt(v), rho) for rho in s.starts_along(nearest, farthest)])
         return out
 
 

@@ -36,6 +36,7 @@ T = TypeVar("T")
 
 _LOOKUP, _PYTHON, _LITERAL = Factor.EvalMethod.LOOKUP, Factor.EvalMethod.PYTHON, Factor.EvalMethod.LITERAL
 
+# What a bar counts bytes by.
 _MEGABYTE = 1e6
 
 

@@ -231,3 +231,15 @@ def test_results_pickle_with_and_without_what_was_computed() -> None:
     table = fit.anova()
     again = pickle.loads(pickle.dumps(fit))
     pd.testing.assert_frame_equal(again.anova().to_frame(), table.to_frame())
+
+
+def test_names_of_contrasts_and_plans_are_found_whatever_their_spaces() -> None:
+    sleep = mixfit.datasets.load("sleepstudy")
+    formula = "Reaction ~ Days + I(Days**2) + (1 | Subject)"
+    fit = mixfit.mixed(formula, sleep).fit()
+    assert fit.contest({"I(Days**2)": 1}).frame.equals(fit.contest({"I(Days ** 2)": 1}).frame)
+    fixed = {"Intercept": 250.0, "Days": 10.0, "I(Days**2)": 0.5}
+    plan = mixfit.design(formula, sleep, fixed=fixed, sd={"Subject": 30.0}, sigma=25.0)
+    assert plan.params["I(Days ** 2)"] == 0.5
+    powers = [plan.power(name, n_sim=2, seed=1).frame for name in ("I(Days**2)", "I(Days ** 2)")]
+    assert powers[0].drop(columns="test").equals(powers[1].drop(columns="test"))

@@ -42,6 +42,15 @@ def test_what_is_read(text: str, row: list[float], value: float, sign: int) -> N
     assert (one.value, one.sign) == (pytest.approx(value), sign)
 
 
+@pytest.mark.parametrize("written", ["I(x**2)", "I( x ** 2 )", "`I(x**2)`", "I(x ** 2)"])
+def test_names_are_found_whatever_their_spaces(written: str) -> None:
+    names = ["Intercept", "x", "I(x ** 2)", "city[T.New York]"]
+    (read,) = read_statements(f"{written} - city[T.New York] = 2*x", names)
+    assert read.row.tolist() == [0.0, -2.0, 1.0, -1.0]
+    with pytest.raises(FormulaError):
+        read_statements("city[T.NewYork] = 0", names)
+
+
 def test_several_statements_are_separated_by_commas_outside_of_names() -> None:
     read = read_statements(["Days = 1, a[T.x, y] > poly(x, 2)[1]", "day < 0"], NAMES)
     assert [s.text for s in read] == ["Days = 1", "a[T.x, y] > poly(x, 2)[1]", "day < 0"]

@@ -203,9 +203,6 @@ def test_what_averages_refuse(binary, linear):
         linear.avg_predictions(what="zero")
     with pytest.raises(FitError, match="re_form is"):
         linear.avg_predictions(re_form="all")
-    wine = mixfit.mixed("rating ~ temp + (1 | judge)", mixfit.datasets.load("wine"), family="cumulative").fit()
-    with pytest.raises(FitError, match="ordered categories"):
-        wine.avg_slopes("temp")
 
 
 def test_new_rows_may_be_of_another_library(linear):

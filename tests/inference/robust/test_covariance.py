@@ -223,6 +223,14 @@ def test_statements_are_tested_by_the_robust_covariance() -> None:
     assert found.inequalities["Std. Error"].iloc[0] == robust.bse["Days"]
 
 
+@pytest.mark.parametrize("kind", ["CR0", "CR1", "CR2"])
+def test_a_cluster_that_alone_determines_a_coefficient_is_named(kind: str) -> None:
+    one = nested().assign(only=lambda d: (d["school"] == 0).astype(float))
+    fit = mixfit.mixed("y ~ x + only + (1 | school)", one).fit()
+    assert "school 0 alone determines a coefficient" in fit.robust(kind).summary().notes[0]
+    assert "alone" not in mixfit.mixed("y ~ x + (1 | school)", one).fit().robust(kind).robust.note
+
+
 def test_a_cluster_that_a_coefficient_explains_wholly_has_no_part() -> None:
     rng = np.random.default_rng(4)
     data = pd.DataFrame({"g": np.repeat(np.arange(12), 4), "x": rng.normal(size=48)})

@@ -13,7 +13,7 @@ from mixfit.errors import FitError
 from mixfit.lmm.residual.criterion import JointPlace, evaluate_joint
 from mixfit.lmm.residual.form import ResidualPoint
 from mixfit.lmm.residual.stage import flat_parameters, point_at
-from tests.residual_cases import CASES, dense_covariance, model_of, random_place
+from tests.residual_cases import CASES, FORMS, dense_covariance, model_of, random_place
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,18 +37,18 @@ def dense_criterion(model: ResidualMixedModel, v: Array, *, reml: bool) -> float
 
 
 @pytest.mark.parametrize("reml", [False, True])
-@pytest.mark.parametrize("name", CASES)
-def test_the_criterion_is_that_of_the_dense_covariance(name: str, reml: bool) -> None:
-    model = model_of(CASES[name])
+@pytest.mark.parametrize(("name", "series"), FORMS)
+def test_the_criterion_is_that_of_the_dense_covariance(name: str, series: bool, reml: bool) -> None:
+    model = model_of(CASES[name], series=series)
     for seed in range(3):
         place = random_place(model.problem, seed)
         got = evaluate_joint(model.problem, place, reml=reml).value
         assert got == pytest.approx(dense_criterion(model, dense_covariance(model, place), reml=reml), abs=1e-8)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_whitened_rows_have_the_identity_for_covariance(name: str) -> None:
-    model = model_of(CASES[name])
+@pytest.mark.parametrize(("name", "series"), FORMS)
+def test_whitened_rows_have_the_identity_for_covariance(name: str, series: bool) -> None:
+    model = model_of(CASES[name], series=series)
     place = random_place(model.problem, 1)
     psi = flat_parameters(model.form, place.residual)
     fixed = JointPlace(tuple(0.0 * point for point in place.random), place.residual)
@@ -62,16 +62,17 @@ def test_whitened_rows_have_the_identity_for_covariance(name: str) -> None:
     assert_allclose(model.stage.deviations(psi) ** 2, v.diagonal(), rtol=1e-10)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_flat_parameters_lead_back_to_the_point(name: str) -> None:
-    model = model_of(CASES[name])
+@pytest.mark.parametrize(("name", "series"), FORMS)
+def test_flat_parameters_lead_back_to_the_point(name: str, series: bool) -> None:
+    model = model_of(CASES[name], series=series)
     point = random_place(model.problem, 2).residual
     psi = flat_parameters(model.form, point)
     assert_allclose(flat_parameters(model.form, point_at(model.form, psi)), psi, rtol=1e-12)
 
 
-def test_residuals_that_determine_one_another_are_an_error() -> None:
-    model = model_of(CASES["autoregression"])
+@pytest.mark.parametrize("series", [False, True])
+def test_residuals_that_determine_one_another_are_an_error(series: bool) -> None:
+    model = model_of(CASES["autoregression"], series=series)
     place = JointPlace((), ResidualPoint((np.array([1.0, 1.0]),), np.empty(0)))
     with pytest.raises(FitError, match="determine one another"):
         evaluate_joint(model.problem, place, reml=True)

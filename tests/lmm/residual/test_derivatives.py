@@ -12,7 +12,7 @@ from mixfit.lmm.residual.criterion import evaluate_joint
 from mixfit.lmm.residual.derivatives import JointDerivatives, differentiate_joint
 from mixfit.lmm.residual.information import average_information, exact_hessian, expected_information
 from mixfit.lmm.residual.minimize import difference_hessian, moved_place
-from tests.residual_cases import CASES, dense_covariance, model_of, random_place
+from tests.residual_cases import CASES, FORMS, dense_covariance, model_of, random_place
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,9 +34,9 @@ def value(d: JointDerivatives, step: Array) -> float:
 
 
 @pytest.mark.parametrize("reml", [False, True])
-@pytest.mark.parametrize("name", CASES)
-def test_the_gradient_is_that_of_the_criterion(name: str, reml: bool) -> None:
-    model = model_of(CASES[name])
+@pytest.mark.parametrize(("name", "series"), FORMS)
+def test_the_gradient_is_that_of_the_criterion(name: str, series: bool, reml: bool) -> None:
+    model = model_of(CASES[name], series=series)
     d = derivatives(model, 3, reml=reml)
     h = 1e-4
     numeric = [
@@ -47,16 +47,16 @@ def test_the_gradient_is_that_of_the_criterion(name: str, reml: bool) -> None:
 
 
 @pytest.mark.parametrize("reml", [False, True])
-@pytest.mark.parametrize("name", WITHOUT)
-def test_second_derivatives_from_patterns_are_those_of_the_criterion(name: str, reml: bool) -> None:
-    d = derivatives(model_of(CASES[name]), 4, reml=reml)
+@pytest.mark.parametrize(("name", "series"), [form for form in FORMS if form[0] in WITHOUT])
+def test_second_derivatives_are_those_of_the_criterion(name: str, series: bool, reml: bool) -> None:
+    d = derivatives(model_of(CASES[name], series=series), 4, reml=reml)
     exact = exact_hessian(d)
     assert_allclose(exact, difference_hessian(d, expected_information(d)), atol=1e-6 * max(1.0, np.abs(exact).max()))
 
 
-@pytest.mark.parametrize("name", [n for n in CASES if n not in WITHOUT])
-def test_differences_of_the_gradient_are_second_derivatives(name: str) -> None:
-    d = derivatives(model_of(CASES[name]), 5, reml=True)
+@pytest.mark.parametrize(("name", "series"), [form for form in FORMS if form[0] not in WITHOUT])
+def test_differences_of_the_gradient_are_second_derivatives(name: str, series: bool) -> None:
+    d = derivatives(model_of(CASES[name], series=series), 5, reml=True)
     h, m = 1e-3, len(d.gradient)
     exact = difference_hessian(d, average_information(d))
     for a in range(m):
@@ -67,9 +67,9 @@ def test_differences_of_the_gradient_are_second_derivatives(name: str) -> None:
 
 
 @pytest.mark.parametrize("reml", [False, True])
-@pytest.mark.parametrize("name", CASES)
-def test_informations_are_those_of_the_dense_covariance(name: str, reml: bool) -> None:
-    model = model_of(CASES[name])
+@pytest.mark.parametrize(("name", "series"), FORMS)
+def test_informations_are_those_of_the_dense_covariance(name: str, series: bool, reml: bool) -> None:
+    model = model_of(CASES[name], series=series)
     d = derivatives(model, 6, reml=reml)
     slopes, P, e = dense_parts(model, d)
     nu, r2 = d.at.at.problem.degrees(reml=reml), float(e @ np.linalg.solve(dense_covariance(model, d.at.place), e))

@@ -15,7 +15,7 @@ from mixfit.errors import FitError
 from mixfit.lmm.residual.minimize import minimize_joint
 from mixfit.lmm.residual.start import joint_starts
 from mixfit.model.residual import ResidualMixedModel
-from tests.residual_cases import CASES, model_of
+from tests.residual_cases import CASES, FORMS, model_of
 
 
 def pairs_of_visits(correlation: float) -> pd.DataFrame:
@@ -73,9 +73,9 @@ def test_too_many_parameters_for_the_blocks_are_an_error() -> None:
         model_of(CASES["unstructured by arm"], seed=2).fit()
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_an_optimum_has_no_slope(name: str) -> None:
-    model = model_of(CASES[name], seed=2, subjects=40)
+@pytest.mark.parametrize(("name", "series"), FORMS)
+def test_an_optimum_has_no_slope(name: str, series: bool) -> None:
+    model = model_of(CASES[name], seed=2, subjects=40, series=series)
     fit = model.fit()
     assert fit.converged, fit.certificate
     known = model.variance_information(fit.estimate)

@@ -22,10 +22,14 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 NAMES = ("unstructured", "compound symmetry in strata", "autoregression", "slopes and autoregression", "strata alone")
+FORMS = [
+    *((name, False) for name in NAMES),
+    *((name, True) for name in ("autoregression", "continuous time with a nugget", "slopes and continuous time")),
+]
 
 
-def fitted(name: str) -> tuple[ResidualMixedModel, LinearResults, ResidualInformation]:
-    model = model_of(CASES[name], seed=3)
+def fitted(name: str, series: bool) -> tuple[ResidualMixedModel, LinearResults, ResidualInformation]:
+    model = model_of(CASES[name], seed=3, series=series)
     fit = model.fit(reml=True)
     assert fit.converged
     return model, fit, model.variance_information(fit.estimate)  # type: ignore[arg-type]
@@ -47,9 +51,9 @@ def dense_slopes(
     return v, [*slopes, 2.0 * v]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_covariance_of_the_fixed_effects_moves_as_the_dense_one(name: str) -> None:
-    model, fit, known = fitted(name)
+@pytest.mark.parametrize(("name", "series"), FORMS)
+def test_the_covariance_of_the_fixed_effects_moves_as_the_dense_one(name: str, series: bool) -> None:
+    model, fit, known = fitted(name, series)
     v, slopes = dense_slopes(model, fit, known)
     weighted = np.linalg.solve(v, model.exog)
     phi = np.linalg.inv(model.exog.T @ weighted)
@@ -59,9 +63,9 @@ def test_the_covariance_of_the_fixed_effects_moves_as_the_dense_one(name: str) -
     assert_allclose(known.jacobian, moving, atol=1e-7 * np.abs(phi).max())
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_hessian_is_that_of_the_likelihood_in_all_parameters(name: str) -> None:
-    model, fit, known = fitted(name)
+@pytest.mark.parametrize(("name", "series"), FORMS)
+def test_the_hessian_is_that_of_the_likelihood_in_all_parameters(name: str, series: bool) -> None:
+    model, fit, known = fitted(name, series)
     d = known.derivatives
 
     def value(step: Array) -> float:
@@ -79,9 +83,9 @@ def test_the_hessian_is_that_of_the_likelihood_in_all_parameters(name: str) -> N
             assert known.hessian[a, b] == pytest.approx(numeric, abs=2e-4 * np.abs(known.hessian).max())
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_adjusted_covariance_is_kenward_and_rogers_formula(name: str) -> None:
-    model, fit, known = fitted(name)
+@pytest.mark.parametrize(("name", "series"), FORMS)
+def test_the_adjusted_covariance_is_kenward_and_rogers_formula(name: str, series: bool) -> None:
+    model, fit, known = fitted(name, series)
     v, slopes = dense_slopes(model, fit, known)
     inverse = np.linalg.inv(v)
     X, phi = model.exog, known.cov_beta

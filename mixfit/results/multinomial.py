@@ -1,0 +1,123 @@
+"""What a user holds after fitting a model of unordered categories."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from mixfit import wald
+from mixfit.defaults import coverage
+from mixfit.errors import FitError
+from mixfit.fitted.multinomial import FittedMultinomial
+from mixfit.inference.fixed_effects.claims import t_test, wald_test
+from mixfit.plots.categories import category_probabilities
+from mixfit.report.summary import summary
+from mixfit.report.tidy import tidy
+from mixfit.report.varcorr import varcorr
+from mixfit.results.update import update
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["CategoryPlots", "MultinomialResults"]
+
+
+class CategoryPlots:
+    """Figures of a model of unordered categories.
+
+    Parameters
+    ----------
+    fit : MultinomialResults
+    """
+
+    def __init__(self, fit: MultinomialResults) -> None:
+        self._fit = fit
+
+    def category_probabilities(self, variable: str, **options: Any) -> Any:
+        """Draw the probabilities of all categories along a variable, stacked, without random effects.
+
+        Parameters
+        ----------
+        variable : str
+        **options
+            As of ordered categories: ``at=``, ``ax=``.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        return category_probabilities(self._fit, variable, **options)
+
+
+class MultinomialResults(FittedMultinomial):
+    """Estimates of a mixed model of unordered categories.
+
+    `params` are named by category and column: ``"b:x"`` is the coefficient of x in the log odds of b against the
+    baseline. The covariance of a random term is that of its columns in all categories together.
+
+    Parameters
+    ----------
+    model : MultinomialMixedModel
+        The model that was fitted.
+    estimate : GeneralizedEstimate
+        Its estimates as arrays.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> wine = mixfit.datasets.load("wine")
+    >>> words = {"1": "poor", "2": "poor", "3": "fair", "4": "good", "5": "good"}
+    >>> wine["taste"] = wine.rating.astype(str).map(words)
+    >>> fit = mixfit.mixed("taste ~ temp + (1 | judge)", wine, family="multinomial(baseline='poor')").fit()
+    >>> fit.params.round(1).to_dict()
+    {'fair:Intercept': -0.5, 'fair:temp[T.warm]': 1.5, 'good:Intercept': -3.0, 'good:temp[T.warm]': 4.1}
+    """
+
+    def __repr__(self) -> str:
+        return f"<MultinomialResults: {self.model.formula_text}, {self.model.family!r}, {self.nobs} observations>"
+
+    # Functions of a fit, as methods: each is documented where it is defined.
+    summary = summary
+    varcorr = varcorr
+    tidy = tidy
+    t_test = t_test
+    wald_test = wald_test
+    update = update
+
+    @property
+    def plot(self) -> CategoryPlots:
+        """Figures, as methods."""
+        return CategoryPlots(self)
+
+    def conf_int(self, level: float | None = None, *, which: str | Sequence[str] | None = None) -> pd.DataFrame:
+        """Compute Wald intervals of coefficients.
+
+        Parameters
+        ----------
+        level : float, optional
+            Coverage; by default ``mixfit.options.level``, 0.95 at first.
+        which : str or sequence of str, optional
+            Names of `params`, or of categories, whose coefficients they are; all by default.
+
+        Returns
+        -------
+        DataFrame
+            Columns 0 and 1 are the lower and upper limits; a row a coefficient.
+
+        Raises
+        ------
+        FitError
+            For names that there are not.
+        """
+        names = self.params.index
+        limits = pd.DataFrame(wald.interval(self._coefficients, self._errors, 1.0 - coverage(level)), index=names)
+        if which is None:
+            return limits
+        rows: list[str] = []
+        for name in [which] if isinstance(which, str) else which:
+            own = [n for n in names if name in (n, n.partition(":")[0])]
+            if not own:
+                raise FitError(f"There is no coefficient and no category {name!r}; there are {', '.join(names)}.")
+            rows += own
+        return limits.loc[rows]

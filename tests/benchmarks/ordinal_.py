@@ -1,0 +1,29 @@
+"""ordinal, in R, whose clmm has cumulative models with random effects, with its default settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.benchmarks import r
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.benchmarks.cases import Case
+
+NAME = "ordinal"
+
+
+def version() -> str | None:
+    """Return the version that would run; None where Rscript or ordinal is not installed."""
+    return r.version(NAME)
+
+
+def takes(case: Case) -> bool:
+    """Tell whether it fits such models, by that method."""
+    return case.family == "cumulative" and case.n_agq == 1
+
+
+def command(directory: Path) -> list[str]:
+    """Return how to start the child process, but for its last arguments."""
+    return r.command(NAME, directory)
