@@ -15,7 +15,7 @@ import numpy as np
 
 from mixfit.covariance.templates import change_basis
 from mixfit.factor.posterior import conditional_covariances, posterior
-from mixfit.glmm.laplace import laplace_of
+from mixfit.glmm.laplace import Laplace, laplace_of
 from mixfit.lmm.prediction import Basis, Spread, joint_variance
 from mixfit.lmm.working import WorkingModel
 from mixfit.matrices.types import MEAN
@@ -25,13 +25,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.glmm.laplace import Laplace
+    from mixfit.factor.factor import Factor
     from mixfit.glmm.problem import GeneralizedAssembly
     from mixfit.glmm.types import GeneralizedEstimate
 
     Array = NDArray[np.float64]
 
-__all__ = ["conditional_covariance", "generalized_working_model", "laplace_at", "predictor_variance"]
+__all__ = [
+    "conditional_covariance",
+    "covariances_of",
+    "generalized_working_model",
+    "laplace_at",
+    "predictor_variance",
+    "variance_by",
+]
 
 
 def laplace_at(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> Laplace:
@@ -39,7 +46,9 @@ def laplace_at(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> 
 
     As the fit left it; after a pickle evaluated anew from the modes, for zero ones may lie outside the support.
     """
-    return estimate.at.get(lambda: _evaluated(assembly, estimate))
+    found = estimate.at.get(lambda: _evaluated(assembly, estimate))
+    assert isinstance(found, Laplace)
+    return found
 
 
 def _evaluated(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> Laplace:
@@ -62,17 +71,22 @@ def conditional_covariance(
     assembly: GeneralizedAssembly, estimate: GeneralizedEstimate, of: str = MEAN
 ) -> tuple[Array, ...]:
     """Cov(b_j | y) of every level of every term of a predictor at the mode, (q_t, k_t, k_t)."""
-    center = laplace_at(assembly, estimate)
-    blocks = conditional_covariances(center.factor, posterior(center.factor))
+    out = covariances_of(assembly, laplace_at(assembly, estimate).factor)
+    for part in assembly.parts:
+        if part.name == of:
+            return tuple(out[t] for t in part.terms)
+    return tuple(out)
+
+
+def covariances_of(assembly: GeneralizedAssembly, factor: Factor) -> list[Array]:
+    """The same of the terms of all predictors, from the factor at the mode."""
+    blocks = conditional_covariances(factor, posterior(factor))
     out = []
     for term, basis in zip(assembly.problem.terms, assembly.term_bases, strict=True):
         own = np.moveaxis(blocks[term.factor][term.columns, term.columns], 2, 0)
         back = np.linalg.inv(basis)
         out.append(back @ own @ back.T)
-    for part in assembly.parts:
-        if part.name == of:
-            return tuple(out[t] for t in part.terms)
-    return tuple(out)
+    return out
 
 
 def predictor_variance(
@@ -89,6 +103,19 @@ def predictor_variance(
     problem = assembly.problem
     center = laplace_at(assembly, estimate)
     factor = problem.factorize(center.mode.terms.observed, center.templates, problem.fixed)
+    return variance_by(factor, assembly, estimate, X, Z, codes)
+
+
+def variance_by(
+    factor: Factor,
+    assembly: GeneralizedAssembly,
+    estimate: GeneralizedEstimate,
+    X: Array,
+    Z: Sequence[Array | None],
+    codes: Sequence[NDArray[np.intp] | None],
+) -> Array:
+    """The same by the factor at the mode with the observed curvature, whose border is X of the fit."""
+    problem = assembly.problem
     forward = factor.half(factor.gram.border)
     basis, covariance = Basis(problem.terms, assembly.term_bases, assembly.fixed), estimate.cov_beta
     if assembly.parts:

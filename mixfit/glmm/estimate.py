@@ -13,13 +13,15 @@ from mixfit.errors import FitError
 from mixfit.glmm.aghq import QuadratureObjective
 from mixfit.glmm.held import Held, with_held, without_held
 from mixfit.glmm.joint import FastObjective
+from mixfit.glmm.kept_rows import start_of_some
 from mixfit.glmm.minimize import minimize
 from mixfit.glmm.nodes import check_rule
 from mixfit.glmm.objective import LaplaceObjective
+from mixfit.glmm.passes import PassObjective
 from mixfit.glmm.pql import penalized_quasi
 from mixfit.glmm.problem import GeneralizedParameters
 from mixfit.glmm.start import linear_start, nearer_starts, start_shapes, theta_start
-from mixfit.glmm.types import FurtherEstimate, GeneralizedEstimate
+from mixfit.glmm.types import Center, FurtherEstimate, GeneralizedEstimate
 from mixfit.glmm.working import UNDETERMINED, spectral_inverse, working_covariance
 from mixfit.gram import levels as lv
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from mixfit.covariance.directions import Direction
     from mixfit.glmm.given import GivenStart
+    from mixfit.glmm.kept_rows import KeptRows
     from mixfit.glmm.laplace import Laplace
     from mixfit.glmm.minimize import GeneralizedMinimum
     from mixfit.glmm.objective import Objective
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["estimate_generalized"]
+__all__ = ["estimate_by_passes", "estimate_generalized"]
 
 # Methods whose fixed effects have their covariance from the working linear model, where theta counts as known.
 _THETA_KNOWN = ("joint", "pql")
@@ -112,6 +115,15 @@ def _feasible(objective: Objective[Any], start: GeneralizedParameters) -> Genera
     )
 
 
+def estimate_by_passes(kept: KeptRows, given: GivenStart | None = None) -> GeneralizedEstimate:
+    """Maximize the Laplace approximation of rows that are on disk, from the estimates of some of them."""
+    assembly, objective = kept.assembly, PassObjective(kept.rows)
+    start = start_of_some(kept)
+    optimum = minimize(objective, start if given is None else given.place(assembly, start))
+    spread = _joint_spread(optimum, assembly.problem.p)
+    return _collect(assembly, "laplace", 1, optimum, optimum.point.center, spread)
+
+
 def _joint_spread(optimum: GeneralizedMinimum[Any], p: int) -> tuple[Array, Array]:
     """Cov(gamma) from the Hessian of all parameters, and from that of gamma alone."""
     fixed = slice(len(optimum.directions), len(optimum.directions) + p)
@@ -129,7 +141,7 @@ def _collect(
     method: str,
     n_agq: int,
     optimum: GeneralizedMinimum[Any],
-    center: Laplace,
+    center: Center,
     spread: tuple[Array, Array],
 ) -> GeneralizedEstimate:
     """The estimates in the user's columns; `spread` is Cov(gamma), and the same at known theta and phi."""

@@ -55,7 +55,17 @@ _SHALLOW = 0.1
 # Inverse iterations, each of which leaves a tenth or less of what the others tell beside so small an eigenvalue.
 _ITERATIONS = 5
 
-__all__ = ["Laplace", "add_random", "laplace", "laplace_gradient", "laplace_of", "least_curvature", "pull_back"]
+__all__ = [
+    "Laplace",
+    "absolute_slopes",
+    "add_random",
+    "laplace",
+    "laplace_gradient",
+    "laplace_of",
+    "least_curvature",
+    "pull_back",
+    "term_slopes",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,25 +181,38 @@ def laplace_gradient(at: Laplace, adjoint: Adjoint = _mode_adjoint) -> Likelihoo
     row = -2.0 * terms.score + c - terms.observed * shift
     others = problem.tail_terms(mode.eta, at.phi)
     tail = [float((leverage * d.weight + shift * d.score).sum() - 2.0 * d.loglik.sum()) for d in others]
-    inverse = inverse_sums(at.factor, post)
-    relative, quadratic_share, inverse_share = [], [], []
-    for term, regular in zip(problem.terms, at.regular, strict=True):
-        own, i = term.columns, term.factor
-        u, w = mode.u[i][own, 0], v[i][own, 0]
-        known = problem.n_levels[i] * np.eye(term.k) - inverse[i][own, own]
-        cross = u @ w.T
-        quadratic = u @ u.T - 0.5 * (cross + cross.T)
-        relative.append((known - quadratic) * (regular[:, None] & regular))
-        quadratic_share.append(share_of(quadratic.diagonal(), known.diagonal()))
-        inverse_share.append(inverse[i][own, own].diagonal() / problem.n_levels[i])
+    relative, quadratic_share, inverse_share = term_slopes(problem, at.factor, post, at.regular, mode.u, v)
     return LikelihoodSlopes(
-        relative=tuple(relative),
+        relative=relative,
         absolute=_singular_terms(at, post, terms.score, c - terms.observed * shift),
         gamma=problem.fixed @ row,
         tail=np.array(tail),
-        quadratic_share=tuple(quadratic_share),
-        inverse_share=tuple(inverse_share),
+        quadratic_share=quadratic_share,
+        inverse_share=inverse_share,
     )
+
+
+def term_slopes(
+    problem: GeneralizedProblem,
+    factor: Factor,
+    post: Posterior,
+    regular: Sequence[NDArray[np.bool_]],
+    modes: Sequence[Array],
+    moved: Sequence[Array],
+) -> tuple[tuple[Array, ...], tuple[Array, ...], tuple[Array, ...]]:
+    """T'N_t T of every term with its shares, of u and v in blocks (k_i, 1, q_i); see `LikelihoodSlopes`."""
+    inverse = inverse_sums(factor, post)
+    relative, quadratic_share, inverse_share = [], [], []
+    for term, own_regular in zip(problem.terms, regular, strict=True):
+        own, i = term.columns, term.factor
+        u, w = modes[i][own, 0], moved[i][own, 0]
+        known = problem.n_levels[i] * np.eye(term.k) - inverse[i][own, own]
+        cross = u @ w.T
+        quadratic = u @ u.T - 0.5 * (cross + cross.T)
+        relative.append((known - quadratic) * (own_regular[:, None] & own_regular))
+        quadratic_share.append(share_of(quadratic.diagonal(), known.diagonal()))
+        inverse_share.append(inverse[i][own, own].diagonal() / problem.n_levels[i])
+    return tuple(relative), tuple(quadratic_share), tuple(inverse_share)
 
 
 def _singular_terms(at: Laplace, post: Posterior, score: Array, bent: Array) -> dict[int, Array]:
@@ -198,12 +221,24 @@ def _singular_terms(at: Laplace, post: Posterior, score: Array, bent: Array) -> 
     if not singular:
         return {}
     s = random_sums(at.problem.pattern.factors, np.stack([score, bent]))
+    return absolute_slopes(at.problem, at.factor, post, singular, [x[:, 0] for x in s], [x[:, 1] for x in s])
+
+
+def absolute_slopes(
+    problem: GeneralizedProblem,
+    factor: Factor,
+    post: Posterior,
+    singular: Sequence[int],
+    scores: Sequence[Array],
+    bent: Sequence[Array],
+) -> dict[int, Array]:
+    """N_t of the terms `singular`, of Z'l' and Z'(c - W_o Z Lambda v) in blocks (k_i, q_i)."""
     out = {}
     for index in singular:
-        term = at.problem.terms[index]
+        term = problem.terms[index]
         own = term.columns
-        sums = projected_sums(at.factor, post, term.factor)[own, own]
-        a, b = s[term.factor][own, 0], s[term.factor][own, 1]
+        sums = projected_sums(factor, post, term.factor)[own, own]
+        a, b = scores[term.factor][own], bent[term.factor][own]
         cross = a @ b.T
         out[index] = sums - a @ a.T + 0.5 * (cross + cross.T)
     return out

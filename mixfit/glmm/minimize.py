@@ -19,7 +19,7 @@ from mixfit.errors import FitError
 from mixfit.glmm.objective import AnyPoint
 from mixfit.glmm.problem import GeneralizedParameters
 from mixfit.glmm.second_look import is_doubtful, is_same, leaves_out, unpooled
-from mixfit.glmm.working import edge_curvature, spectral_inverse
+from mixfit.glmm.working import spectral_inverse
 from mixfit.optimize.bounds import LONGEST_STEP
 from mixfit.optimize.criterion import Price, values
 from mixfit.optimize.descent import Descent, run
@@ -171,7 +171,7 @@ class GeneralizedCriterion(Generic[AnyPoint]):
         longest[m + p :] = _LONGEST_LOG_PHI
         if problem.stack is not None:
             # Logits and logarithms too, of orthonormal columns.
-            longest[m + problem.stack.n_fixed[0] : m + p] = _LONGEST_LOGIT * np.sqrt(len(problem.y))
+            longest[m + problem.stack.n_fixed[0] : m + p] = _LONGEST_LOGIT * np.sqrt(problem.n)
         return _GeneralizedLocal(
             gradient=_slope_vector(slopes, directions),
             pivots=pivots(directions, slopes.quadratic_share, slopes.inverse_share),
@@ -181,7 +181,7 @@ class GeneralizedCriterion(Generic[AnyPoint]):
             directions=directions,
             slopes=slopes,
             n_fixed=p,
-            n_rows=len(problem.y),
+            n_rows=problem.n,
             information=partial(objective.information, found, directions),
         )
 
@@ -189,14 +189,14 @@ class GeneralizedCriterion(Generic[AnyPoint]):
         problem, points = self._problem, found.at.points
         if not any(term.structure.is_on_bound(point) for term, point in zip(problem.terms, points, strict=True)):
             return ()
-        # In units of the predictor: the mean square of the working response, eta and its deviation of variance 1 / W.
-        mode = found.center.mode
-        largest = float(np.mean(mode.eta**2)) + 1.0 / max(float(np.mean(mode.terms.expected)), np.finfo(float).tiny)
+        objective = self._objective
 
         def curvature(term: int, change: Array) -> tuple[float, float]:
-            return edge_curvature(found.center, term, change)
+            return objective.edge_curvature(found, term, change)
 
-        absolute = self._objective.boundary_slopes(found, slopes)
+        # In units of the predictor.
+        largest = objective.predictor_square(found)
+        absolute = objective.boundary_slopes(found, slopes)
         return boundary_parameters(problem.terms, points, problem.seen, slopes.relative, absolute, curvature, largest)
 
     def hessian(self, found: AnyPoint, local: _GeneralizedLocal) -> Array:
@@ -215,7 +215,7 @@ class GeneralizedCriterion(Generic[AnyPoint]):
         # Logits and logarithms have no units: one where nothing is left of a slope is far out.
         natural = m + (self._problem.stack.n_fixed[0] if self._problem.stack is not None else p)
         natural = m if self._problem.family.link.has_scale else natural
-        longest[natural : m + p] = _LONGEST_DIFFERENCE * np.sqrt(len(self._problem.y))
+        longest[natural : m + p] = _LONGEST_DIFFERENCE * np.sqrt(self._problem.n)
         step = _DIFFERENCE * np.minimum(scale, longest)
         out = self._changes(found, local, np.diag(step)) / step[:, None]
         out = 0.5 * (out + out.T)

@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import numpy as np
+
 from mixfit.glmm.laplace import laplace, laplace_gradient
-from mixfit.glmm.working import working_information
+from mixfit.glmm.working import edge_curvature, working_information
 from mixfit.optimize.certificate import TOLERANCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from mixfit.covariance.directions import Direction
@@ -101,6 +102,15 @@ class Objective(Generic[AnyPoint]):
     def information(self, point: AnyPoint, directions: Sequence[Direction]) -> Array:
         """Cheap curvature of (directions, gamma, tail): that of the working linear model."""
         return working_information(point.center, directions)
+
+    def edge_curvature(self, point: AnyPoint, term: int, change: Array) -> tuple[float, float]:
+        """Curvature along a change of a term's covariance on its boundary: see `mixfit.glmm.working`."""
+        return edge_curvature(point.center, term, change)
+
+    def predictor_square(self, point: AnyPoint) -> float:
+        """Mean square of the working response: of eta, and of its deviation, of variance 1 / W."""
+        mode = point.center.mode
+        return float(np.mean(mode.eta**2)) + 1.0 / max(float(np.mean(mode.terms.expected)), np.finfo(float).tiny)
 
     def boundary_slopes(self, point: AnyPoint, slopes: LikelihoodSlopes) -> dict[int, Array]:
         """N_t of the terms with a singular template, exact on its null space: known with the gradient of Laplace."""

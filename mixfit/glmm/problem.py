@@ -147,6 +147,11 @@ class GeneralizedProblem:
         return tuple(t.structure.shown(point, seen) for t, point, seen in triples)
 
     @property
+    def n(self) -> int:
+        """Number of observations."""
+        return len(self.y)
+
+    @property
     def p(self) -> int:
         """Number of fixed effects."""
         return len(self.fixed)

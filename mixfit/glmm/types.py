@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import compress
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 
@@ -16,10 +16,38 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.glmm.laplace import Laplace
+    from mixfit.factor.factor import Factor
     from mixfit.optimize.certificate import Certificate
 
-__all__ = ["FurtherEstimate", "GeneralizedEstimate"]
+__all__ = ["Center", "FurtherEstimate", "GeneralizedEstimate"]
+
+
+class CenterMode(Protocol):
+    """Conditional modes; see `mixfit.glmm.pirls.Mode`."""
+
+    @property
+    def u(self) -> list[NDArray[np.float64]]:
+        """Of every factor, (k_i, 1, q_i)."""
+
+    @property
+    def eta(self) -> NDArray[np.float64]:
+        """Linear predictor of the rows that are at hand."""
+
+
+class Center(Protocol):
+    """The Laplace approximation at one point; see `mixfit.glmm.laplace.Laplace`."""
+
+    @property
+    def gamma(self) -> NDArray[np.float64]:
+        """Coefficients of the orthonormal fixed columns, (p,)."""
+
+    @property
+    def factor(self) -> Factor:
+        """Factor of A."""
+
+    @property
+    def mode(self) -> CenterMode:
+        """The conditional modes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +120,7 @@ class GeneralizedEstimate:
         Of the predictors after the mean's, whose estimates the other attributes are.
     cov_every_beta : ndarray
         Covariance of the fixed effects of all predictors, where there are several.
-    at : Kept of Laplace
+    at : Kept of Center
         The Laplace approximation at the estimates, with modes and factor: what follows from the fit reuses it (see
         `mixfit.glmm.conditional.laplace_at`).
     """
@@ -119,7 +147,7 @@ class GeneralizedEstimate:
     cov_shape: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     cov_beta_shape: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     cov_every_beta: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
-    at: Kept[Laplace] = field(default_factory=Kept, init=False, repr=False)
+    at: Kept[Center] = field(default_factory=Kept, init=False, repr=False)
 
     reml: ClassVar[bool] = False
 

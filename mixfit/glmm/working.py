@@ -22,11 +22,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.directions import Direction
+    from mixfit.covariance.term import Term
+    from mixfit.factor.factor import Factor
     from mixfit.glmm.laplace import Laplace
 
     Array = NDArray[np.float64]
 
-__all__ = ["UNDETERMINED", "edge_curvature", "spectral_inverse", "working_covariance", "working_information"]
+__all__ = [
+    "UNDETERMINED",
+    "edge_curvature",
+    "edge_of",
+    "information_of",
+    "spectral_inverse",
+    "working_covariance",
+    "working_information",
+]
 
 # A likelihood that rises for ever with phi is followed in steps of this many log units.
 _LONGEST_LOG_PHI = 3.0
@@ -42,24 +52,36 @@ def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
     if coupling is not None:
         weights, columns = coupling.weight, np.concatenate([columns, coupling.cross / coupling.weight])
     factor = problem.factorize(weights, at.templates, columns)
-    gram = factor.gram
-    corner = np.array(gram.corner)
+    corner = np.array(factor.gram.corner)
     if coupling is not None:
         corner[problem.p :, problem.p :] = coupling.tail
-    border = factor.half(gram.border)
-    fixed = corner - factor.inner(border, border)
+    scores = random_sums(problem.pattern.factors, at.mode.terms.score[None]) if directions else []
     m, p = len(directions), len(columns)
-    size = m + problem.p + problem.family.n_tail
-    out = np.zeros((size, size))
-    out[m : m + p, m : m + p] = 2.0 * fixed
+    out = np.zeros((m + problem.p + problem.family.n_tail,) * 2)
+    out[: m + p, : m + p] = information_of(factor, corner, scores, problem.terms, directions)
     if coupling is None:
         out[m + p :, m + p :] = _tail_information(at)
+    return out
+
+
+def information_of(
+    factor: Factor, corner: Array, scores: Sequence[Array], terms: Sequence[Term], directions: Sequence[Direction]
+) -> Array:
+    """The same of (directions, border), from the factor with expected weights and its border, and Z'l' (k_i, 1, q_i).
+
+    `corner` is that of the border's own cross-products.
+    """
+    gram = factor.gram
+    border = factor.half(gram.border)
+    fixed = corner - factor.inner(border, border)
+    m, p = len(directions), len(corner)
+    out = np.zeros((m + p, m + p))
+    out[m:, m:] = 2.0 * fixed
     if not m:
         return out
-    scores = random_sums(problem.pattern.factors, at.mode.terms.score[None])
     loadings = [np.zeros((k, m, q)) for k, q in zip(gram.k, gram.n_levels, strict=True)]
     for a, d in enumerate(directions):
-        term = problem.terms[d.term]
+        term = terms[d.term]
         s = scores[term.factor][term.columns, 0]
         loadings[term.factor][term.columns, a] = d.change() @ s
     images = gram.matvec(loadings)
@@ -109,12 +131,20 @@ def spectral_inverse(matrix: Array, share: float) -> Array:
 
 def edge_curvature(at: Laplace, index: int, change: Array) -> tuple[float, float]:
     """w'V^{-1}w along a change of a term's covariance on its boundary, and the quadratic part of the slope."""
-    problem, term = at.problem, at.problem.terms[index]
+    problem = at.problem
     factor = problem.factorize(at.mode.terms.expected, at.templates)
-    s = random_sums(problem.pattern.factors, at.mode.terms.score[None])[term.factor][term.columns, 0]
-    loadings = [np.zeros((k, 1, q)) for k, q in zip(problem.k, problem.n_levels, strict=True)]
+    return edge_of(
+        factor, random_sums(problem.pattern.factors, at.mode.terms.score[None]), problem.terms[index], change
+    )
+
+
+def edge_of(factor: Factor, scores: Sequence[Array], term: Term, change: Array) -> tuple[float, float]:
+    """The same from the factor with expected weights, and Z'l' (k_i, 1, q_i)."""
+    s = scores[term.factor][term.columns, 0]
+    gram = factor.gram
+    loadings = [np.zeros((k, 1, q)) for k, q in zip(gram.k, gram.n_levels, strict=True)]
     loadings[term.factor][term.columns, 0] = change @ s
-    images = factor.gram.matvec(loadings)
+    images = gram.matvec(loadings)
     forward = factor.half(images)
     direct = sum(float(np.vdot(c, f)) for c, f in zip(loadings, images, strict=True))
     return direct - float(factor.inner(forward, forward)[0, 0]), float(np.vdot(change @ s, s))

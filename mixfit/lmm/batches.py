@@ -4,38 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from scipy.linalg import block_diag, solve_triangular
 
 from mixfit.brief import brief
-from mixfit.covariance.structure import Invariance
 from mixfit.covariance.term import Term
 from mixfit.factor.plan import make_plan
 from mixfit.gram.basis import fixed_basis
-from mixfit.gram.pattern import FactorRows
 from mixfit.gram.products import transformed
-from mixfit.gram.provisional import exact_columns, exact_term, provisional, provisional_columns
+from mixfit.gram.provisional import exact_columns, exact_term, provisional
 from mixfit.gram.residual import ResidualStage
 from mixfit.gram.row_space import row_space
 from mixfit.gram.sums import GramSums
 from mixfit.lmm.assemble import Assembly, check_degrees, explained
+from mixfit.lmm.batch_terms import BatchTerms
 from mixfit.lmm.problem import Problem
 from mixfit.matrices.batches.cells import CellStream
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from mixfit.gram.pattern import FactorRows
     from mixfit.gram.products import Gram
     from mixfit.gram.provisional import ExactColumns, Provisional
     from mixfit.matrices.batches.read import Batch, Stream, Totals
-    from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
 
-__all__ = ["AssembledBatches", "assemble_batches", "spans"]
+__all__ = ["AssembledBatches", "Keeper", "assemble_batches", "spans"]
 
 # Passes over the rows until the provisional basis is safe: one, unless the rows that stand for all are unlike the
 # others; each takes half of the digits that are at risk.
@@ -59,6 +60,10 @@ class AssembledBatches:
         Z_j'W_jZ_j of every term's columns.
     mean_squares : tuple of ndarray, shape (k_t,)
         Of every term's columns, without weights.
+    columns : ndarray, shape (c, p)
+        M with Q = X~ M, of the columns in the last provisional basis.
+    maps : tuple of ndarray, shape (k_i, k_i)
+        C with Z_basis = Z~ C of every factor.
     """
 
     assembly: Assembly
@@ -67,12 +72,24 @@ class AssembledBatches:
     triangle: Array
     level_products: tuple[Array, ...]
     mean_squares: tuple[Array, ...]
+    columns: Array
+    maps: tuple[Array, ...]
 
     __repr__ = brief
 
 
-def assemble_batches(stream: Stream | CellStream) -> AssembledBatches:
-    """Form the cross-products of a stream, in one pass over its rows.
+class Keeper(Protocol):
+    """Who wants the rows of a pass in the provisional bases."""
+
+    def begin(self, terms: BatchTerms, n_columns: int) -> None:
+        """A pass begins: what was kept of the one before is void."""
+
+    def add(self, batch: Batch, columns: Array, factors: Sequence[FactorRows]) -> None:
+        """A batch, its columns X~ (c, m) and its rows of every factor."""
+
+
+def assemble_batches(stream: Stream | CellStream, keeper: Keeper | None = None) -> AssembledBatches:
+    """Form the cross-products of a stream, in one pass over its rows, which a `keeper` is shown.
 
     Raises
     ------
@@ -80,11 +97,15 @@ def assemble_batches(stream: Stream | CellStream) -> AssembledBatches:
         Where the fixed effects explain the response perfectly, and where there are as many as rows.
     """
     sample = stream.sample
-    terms = _Terms(sample)
+    terms = BatchTerms(sample)
     response = (sample.y if sample.offset is None else sample.y - sample.offset) - stream.shift[0]
     basis = provisional(sample.X, response)
     for _ in range(_MOST_PASSES):
-        found = stream.reduced(partial(_pass, basis, terms), _summed)
+        if keeper is None:
+            found = stream.reduced(partial(_pass, basis, terms), _summed)
+        else:
+            keeper.begin(terms, len(basis.P))
+            found = _pass(basis, terms, stream, keeper)
         exact = exact_columns(found.gram.corner, basis, found.square, found.squares)
         if exact.response is None or exact.is_safe:
             break
@@ -101,40 +122,6 @@ def spans(assembled: AssembledBatches) -> bool:
     return np.array_equal(kept, assembled.assembly.fixed.kept)
 
 
-class _Terms:
-    """The random terms: where each stands, and its provisional basis."""
-
-    def __init__(self, sample: Design) -> None:
-        self.random = sample.random
-        groupings = list({id(r.grouping): r.grouping for r in self.random}.values())
-        groupings.sort(key=lambda g: -g.n_levels)
-        number = {id(g): i for i, g in enumerate(groupings)}
-        self.factor = [number[id(r.grouping)] for r in self.random]
-        self.n_levels = [g.n_levels for g in groupings]
-        self.of_factor = [[t for t, i in enumerate(self.factor) if i == j] for j in range(len(groupings))]
-        self.k = [sum(len(self.random[t].columns) for t in terms) for terms in self.of_factor]
-        self.P = [
-            provisional_columns(r.Z)
-            if r.structure.invariance is Invariance.ANY_BASIS and len(r.columns) > 1
-            else np.eye(len(r.columns))
-            for r in self.random
-        ]
-
-    def rows(self, batch: Batch, root: Array | None) -> list[FactorRows]:
-        """Rows of every grouping factor, its terms side by side."""
-        out = []
-        for terms, q in zip(self.of_factor, self.n_levels, strict=True):
-            codes = batch.codes[terms[0]]
-            parts = [(batch.Z[t] @ self.P[t]).T for t in terms]
-            columns = parts[0] if len(parts) == 1 else np.concatenate(parts)
-            if root is not None:
-                columns = columns * root
-            # A column of ones need not be multiplied by.
-            ones = root is None and len(columns) == 1 and bool((columns == 1.0).all())
-            out.append(FactorRows(codes, q, None if ones else columns))
-        return out
-
-
 @dataclass(frozen=True, eq=False)
 class _Pass:
     """Sums of one pass: attributes are as of what they are made into."""
@@ -149,7 +136,7 @@ class _Pass:
     outside: tuple[pa.Table, ...]
 
 
-def _pass(basis: Provisional, terms: _Terms, stream: Stream | CellStream) -> _Pass:
+def _pass(basis: Provisional, terms: BatchTerms, stream: Stream | CellStream, keeper: Keeper | None = None) -> _Pass:
     sums = GramSums(terms.k, terms.n_levels, len(basis.P) + 1)
     totals, span = stream.totals(), _Span(stream.sample.X)
     square = log_weights = 0.0
@@ -167,7 +154,10 @@ def _pass(basis: Provisional, terms: _Terms, stream: Stream | CellStream) -> _Pa
             weighted = batch.y * root
             log_weights += float(np.log(batch.weights).sum())
         square += float(weighted @ weighted)
-        sums.add(terms.rows(batch, root), rows)
+        factors = terms.rows(batch, root)
+        sums.add(factors, rows)
+        if keeper is not None:
+            keeper.add(batch, rows[:-1], factors)
         span.add(batch)
         if batch.squares is not None:
             squares += batch.squares
@@ -220,10 +210,10 @@ class _Span:
 
 
 def _assembled(
-    stream: Stream | CellStream, terms: _Terms, found: _Pass, basis: Provisional, exact: ExactColumns
+    stream: Stream | CellStream, terms: BatchTerms, found: _Pass, basis: Provisional, exact: ExactColumns
 ) -> AssembledBatches:
     assert exact.response is not None
-    places = _places(terms)
+    places = terms.places
     products = [found.gram.diagonal[i][at, at] for i, at in zip(terms.factor, places, strict=True)]
     maps, bases = [], []
     for r, P, own in zip(terms.random, terms.P, products, strict=True):
@@ -257,18 +247,9 @@ def _assembled(
         triangle=exact_columns(_without_response(found.plain), basis, 0.0).fixed.triangle,
         level_products=tuple(_in_columns(own, P) for own, P in zip(products, terms.P, strict=True)),
         mean_squares=tuple(own / found.gram.n for own in found.term_squares),
+        columns=exact.border[:-1, :-1],
+        maps=tuple(by_factor),
     )
-
-
-def _places(terms: _Terms) -> list[slice]:
-    """Columns of every term among those of its grouping factor."""
-    out = [slice(0)] * len(terms.random)
-    for own in terms.of_factor:
-        first = 0
-        for t in own:
-            out[t] = slice(first, first + len(terms.random[t].columns))
-            first = out[t].stop
-    return out
 
 
 def _in_columns(products: Array, P: Array) -> Array:

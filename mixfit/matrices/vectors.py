@@ -29,6 +29,7 @@ __all__ = [
     "read_binomial",
     "read_offsets",
     "read_response",
+    "read_trials",
     "sum_offsets",
 ]
 
@@ -48,6 +49,26 @@ def read_response(response: Response, environment: Environment, missing: Missing
         first = environment.columns.index[int(np.argmax(infinite))]
         raise DataError(
             f"Response {response.text!r} is infinite in {int(infinite.sum())} row(s), the first at {first!r}."
+        )
+    return y
+
+
+def read_trials(response: Response, environment: Environment, missing: MissingRows) -> Vector:
+    """The response of single trials, a part of the rows at a time: true or false, or 1 and 0.
+
+    Which of two labels is a success all rows tell; a part of them does not.
+    """
+    what, value = f"Response {response.text!r}", environment.evaluate(response.factor)
+    series = getattr(value, "__wrapped__", value)
+    series = normalise(series if isinstance(series, pd.Series) else pd.Series(np.asarray(series)), what)
+    if is_factor(series):
+        raise DataError(f"{what} has labels, and rows come in batches: make a column of 1 and 0, or of truth values.")
+    y = np.asarray(series, dtype=np.float64) if series.dtype.kind == "b" else numbers(value, what, environment)
+    _note(response.text, y, environment, missing)
+    if not np.isin(y[~np.isnan(y)], (0.0, 1.0)).all():
+        raise DataError(
+            f"{what} has other values than 0 and 1, and rows of a source are trials: read the data into a frame, and "
+            "give the numbers of trials by weights=."
         )
     return y
 

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixfit.errors import FormulaError
-from mixfit.families.resolve import resolve_family
 from mixfit.matrices.batches.counted import Counted, counted_design
 from mixfit.matrices.batches.learned import Moments
 from mixfit.matrices.batches.types import StreamedDesign, StreamedGrouping, StreamedRandomDesign
@@ -20,10 +18,10 @@ if TYPE_CHECKING:
     from mixfit.families.base import Family
     from mixfit.matrices.batches.asked import Asked
 
-__all__ = ["CountedMixedModel", "counted"]
+__all__ = ["COUNTED_FAMILIES", "CountedMixedModel", "counted"]
 
-# Of which prior weights multiply the log density of a row, constants included, and no parameter but the mean's is free.
-_FAMILIES = ("binomial", "poisson")
+#: Of which prior weights multiply the log density, constants included, and no parameter but the mean's is free.
+COUNTED_FAMILIES = ("binomial", "poisson")
 
 
 class CountedMixedModel(GeneralizedMixedModel):
@@ -91,22 +89,9 @@ def _weighted(values: Any, counts: Any) -> Moments:
     return out
 
 
-def counted(formula: str, asked: Asked, family: Any, na_action: str, solver: Solver) -> CountedMixedModel:
-    """A generalized mixed model of a source.
-
-    Raises
-    ------
-    FormulaError
-        For families other than the binomial and Poisson's, and for weights.
-    """
-    resolved = resolve_family(family)
-    if resolved.name not in _FAMILIES:
-        raise FormulaError(
-            f"The {resolved.name} family is for data in memory: of a source linear, binomial and Poisson models are "
-            "estimated. Read what the model needs into a frame."
-        )
-    if asked.weights is not None:
-        raise FormulaError("weights= are for data in memory, or linear models: equal rows of a source are counted.")
-    binomial = resolved.kind == "proportion"
-    rows = counted_design(asked, na_action, {MEAN: resolved.link}, binomial=binomial)
-    return CountedMixedModel(formula, replace(rows, design=replace(rows.design, solver=solver)), resolved)
+def counted(formula: str, asked: Asked, family: Family, na_action: str, solver: Solver) -> CountedMixedModel | None:
+    """A generalized mixed model of the distinct rows of a source; None where they are too many."""
+    rows = counted_design(asked, na_action, {MEAN: family.link}, binomial=family.kind == "proportion")
+    if rows is None:
+        return None
+    return CountedMixedModel(formula, replace(rows, design=replace(rows.design, solver=solver)), family)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mixfit.errors import ArgumentError, FormulaError, RowsError
 from mixfit.formula import parse
 from mixfit.lmm.batches import assemble_batches, spans
 from mixfit.matrices.batches.cells import CellStream, grouped_stream
-from mixfit.matrices.batches.read import ask, open_stream, refuse_structures
-from mixfit.matrices.batches.types import StreamedDesign, StreamedGrouping, StreamedRandomDesign
-from mixfit.matrices.grouping import check_random
-from mixfit.matrices.parts import check_names
+from mixfit.matrices.batches.read import ask, open_stream
+from mixfit.matrices.types import MEAN
 from mixfit.model.base import MixedModel
 from mixfit.model.linear import LinearMixedModel
+from mixfit.model.rowless import check_stream, streamed_design
 from mixfit.sources.source import CHUNK_ROWS
 
 if TYPE_CHECKING:
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.arguments import Solver
+    from mixfit.families.base import Family
     from mixfit.lmm.batches import AssembledBatches
-    from mixfit.matrices.batches.read import Stream
+    from mixfit.matrices.batches.asked import Asked
     from mixfit.matrices.types import Design
     from mixfit.model.counted import CountedMixedModel
+    from mixfit.model.passes import PassMixedModel
     from mixfit.sources.source import Source
 
     Array = NDArray[np.float64]
@@ -66,7 +68,7 @@ class StreamedLinearModel(LinearMixedModel):
     def __init__(self, formula: str, assembled: AssembledBatches) -> None:
         self._assembly = assembled.assembly
         self.engine = "grouped sums" if isinstance(assembled.stream, CellStream) else "batches"
-        MixedModel.__init__(self, formula, _design(assembled), assembled.assembly.fixed.kept)
+        MixedModel.__init__(self, formula, streamed_design(assembled), assembled.assembly.fixed.kept)
 
     def with_response(self, y: ArrayLike) -> NoReturn:
         """Not without rows."""
@@ -96,26 +98,6 @@ def _needs(what: str) -> str:
     )
 
 
-def _design(assembled: AssembledBatches) -> StreamedDesign:
-    """The design without rows."""
-    sample, totals = assembled.stream.sample, assembled.totals
-    groupings = {id(term.grouping): StreamedGrouping(term.grouping) for term in sample.random}
-    random = tuple(
-        StreamedRandomDesign(term, groupings[id(term.grouping)], products, squares)
-        for term, products, squares in zip(sample.random, assembled.level_products, assembled.mean_squares, strict=True)
-    )
-    return StreamedDesign(
-        sample,
-        random,
-        n_rows=totals.n,
-        n_dropped=assembled.stream.n_dropped,
-        means={name: moments.mean for name, moments in totals.variables.items()},
-        mean_offset=totals.offset.mean,
-        fingerprint=totals.fingerprint,
-        triangle=assembled.triangle,
-    )
-
-
 def streamed(
     formula: str,
     source: Source,
@@ -129,7 +111,7 @@ def streamed(
     family: Any = None,
     *,
     progress: bool,
-) -> StreamedLinearModel | CountedMixedModel:
+) -> StreamedLinearModel | CountedMixedModel | PassMixedModel:
     """A mixed model of a source; `beside` are arguments of `mixed` that models of sources do not have.
 
     Raises
@@ -152,28 +134,44 @@ def streamed(
     if family is not None and family != "gaussian":
         from mixfit.families.resolve import resolve_family
 
-        if not resolve_family(family).is_linear:
-            from mixfit.model.counted import counted
-
-            return counted(formula, asked, family, na_action, solver)
+        resolved = resolve_family(family)
+        if not resolved.is_linear:
+            return _generalized(formula, asked, resolved, na_action, solver)
     cells = grouped_stream(asked, na_action)
     if cells is not None:
-        _check(cells)
+        check_stream(cells)
         assembled = assemble_batches(cells.with_solver(solver))
         if spans(assembled):
             return StreamedLinearModel(formula, assembled)
     stream = open_stream(asked, na_action)
-    _check(stream)
+    check_stream(stream)
     return StreamedLinearModel(formula, assemble_batches(stream.with_solver(solver)))
 
 
-def _check(stream: Stream | CellStream) -> None:
-    """Refuse what the rows that stand for all tell to be refused."""
-    sample = stream.sample
-    refuse_structures(sample)
-    check_names(sample.exog_names, "the fixed effects")
-    for term in sample.random:
-        check_names(term.columns, term.text)
-    # Of two factors that divide alike the rows that stand for all, those spread over the source among them, the data
-    # cannot tell.
-    check_random(sample.random, stream.n_used)
+def _generalized(
+    formula: str, asked: Asked, family: Family, na_action: str, solver: Solver
+) -> CountedMixedModel | PassMixedModel:
+    """A generalized model of a source: of its distinct rows where these are few, else by passes over rows on disk.
+
+    Raises
+    ------
+    FormulaError
+        For families other than the binomial and Poisson's, and for weights.
+    """
+    from mixfit.model.counted import COUNTED_FAMILIES, counted
+    from mixfit.model.passes import PassMixedModel
+
+    if family.name not in COUNTED_FAMILIES:
+        raise FormulaError(
+            f"The {family.name} family is for data in memory: of a source linear, binomial and Poisson models are "
+            "estimated. Read what the model needs into a frame."
+        )
+    if asked.weights is not None:
+        raise FormulaError("weights= are for data in memory, or linear models: equal rows of a source are counted.")
+    found = counted(formula, asked, family, na_action, solver)
+    if found is not None:
+        return found
+    binomial = family.kind == "proportion"
+    stream = open_stream(replace(asked, links={MEAN: family.link}, binomial=binomial), na_action)
+    check_stream(stream)
+    return PassMixedModel(formula, stream.with_solver(solver), family)

@@ -14,7 +14,7 @@ from mixfit.formula import variables_of
 from mixfit.matrices.batches.learned import Learned, learned_calls
 from mixfit.matrices.columns import Columns, MissingRows, null_rows
 from mixfit.matrices.environment import Environment
-from mixfit.matrices.vectors import argument_vector, numbers, read_response, sum_offsets
+from mixfit.matrices.vectors import argument_vector, numbers, read_response, read_trials, sum_offsets
 from mixfit.progress import progress_bar
 from mixfit.sources.source import TableSource
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from mixfit.families.links import Link
     from mixfit.formula import MixedFormula
     from mixfit.sources.source import Source
 
@@ -41,7 +42,7 @@ _MEGABYTE = 1e6
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """A linear model of a source.
+    """A model of a source.
 
     Attributes
     ----------
@@ -54,6 +55,10 @@ class Asked:
     chunk_rows : int
     progress : bool
         Whether passes over the rows show how far they are.
+    links : mapping of str to Link, or None
+        Of the mean of a generalized model.
+    binomial : bool
+        Whether the response is of trials, true or false, or 1 and 0.
     """
 
     formula: MixedFormula
@@ -63,6 +68,8 @@ class Asked:
     source: Source
     chunk_rows: int
     progress: bool = False
+    links: Mapping[str, Link] | None = None
+    binomial: bool = False
 
     @cached_property
     def offsets(self) -> tuple[str, ...]:
@@ -144,7 +151,7 @@ class Present:
     keep : ndarray of bool, shape (m,), or None
         Rows in which nothing is missing and whose weight is not zero; None for all.
     y : ndarray, shape (m,)
-        The response less the offset.
+        The response, of linear models less the offset.
     offset, weights : ndarray, shape (m,), or None
     """
 
@@ -165,7 +172,7 @@ def present_rows(asked: Asked, environment: Environment) -> Present:
     """
     missing = MissingRows(environment.columns.n_rows)
     with np.errstate(divide="ignore", invalid="ignore"):
-        y = read_response(asked.formula.response, environment, missing)
+        y = (read_trials if asked.binomial else read_response)(asked.formula.response, environment, missing)
         offset = sum_offsets(asked.offsets, None, environment, missing)
         weights = None
         if asked.weights is not None:
@@ -178,7 +185,8 @@ def present_rows(asked: Asked, environment: Environment) -> Present:
             raise DataError(f"Weights must not be negative; {int((weights < 0).sum())} row(s) of one batch are.")
         positive = weights > 0.0
         keep = positive if keep is None else keep & positive
-    return Present(missing, keep, y if offset is None else y - offset, offset, weights)
+    y = y if offset is None or asked.links is not None else y - offset
+    return Present(missing, keep, y, offset, weights)
 
 
 def _note(asked: Asked, factor: Factor, environment: Environment, missing: MissingRows) -> None:

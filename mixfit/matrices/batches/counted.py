@@ -63,25 +63,24 @@ class Counted:
         return round(float(self.counts.sum()))
 
 
-def counted_design(asked: Asked, na_action: Any, links: Mapping[str, Link], *, binomial: bool) -> Counted:
-    """The distinct rows of a source as a design.
+def counted_design(asked: Asked, na_action: Any, links: Mapping[str, Link], *, binomial: bool) -> Counted | None:
+    """The distinct rows of a source as a design; None where they are too many, or transforms learn from all rows.
 
     Raises
     ------
     DataError
-        Where there are too many, for transforms that learn from all rows, and for proportions.
+        For proportions.
     """
     if asked.learned:
-        listed = ", ".join(f"`{call.key}`" for calls in asked.learned.values() for call in calls)
-        raise DataError(
-            f"{listed} learns from all rows, and a generalized model of a source counts them: make it a column."
-        )
+        return None
     if asked.formula.response.arguments is not None:
         raise FormulaError(
             f"{asked.formula.response.text} is of two columns, and rows of a source are counted themselves: give a "
             "response of 0 and 1, a row a trial, or read the data into a frame."
         )
     table = _distinct(asked)
+    if table is None:
+        return None
     refuse_whole_columns(asked, table.drop_columns([COUNT]))
     given = COUNT, asked.offset, na_action, asked.context
     design = build(asked.formula, table, *given, binomial=binomial, residual=False, links=links)
@@ -96,24 +95,27 @@ def counted_design(asked: Asked, na_action: Any, links: Mapping[str, Link], *, b
     return Counted(design, round(float(np.asarray(table.column(COUNT)).sum())))
 
 
-def _distinct(asked: Asked) -> pa.Table:
-    """Distinct rows of the columns that are looked up, and their counts."""
+def _distinct(asked: Asked) -> pa.Table | None:
+    """Distinct rows of the columns that are looked up, and their counts; None where they are too many."""
     lazy = getattr(asked.source, "lazy", None)
     table = _of_batches(asked) if lazy is None else _of_query(lazy(asked.columns), asked)
+    if table is None:
+        return None
     return table.set_column(table.num_columns - 1, COUNT, table.column(table.num_columns - 1).cast("double"))
 
 
-def _of_query(native: Any, asked: Asked) -> pa.Table:
+def _of_query(native: Any, asked: Asked) -> pa.Table | None:
     import narwhals as nw
 
     query = nw.from_native(native).group_by(*asked.columns).agg(nw.len().alias(COUNT))
     n_distinct = query.select(nw.len().alias("n")).collect().to_arrow().to_pylist()[0]["n"]
-    _check(n_distinct)
+    if n_distinct > _MOST:
+        return None
     table = query.collect().to_arrow()
     return in_memory_types(table, {})
 
 
-def _of_batches(asked: Asked) -> pa.Table:
+def _of_batches(asked: Asked) -> pa.Table | None:
     pa = require_pyarrow()
     names, kinds = list(asked.columns), asked.source.schema
     categories: dict[str, dict[Any, None]] = {name: {} for name in names}
@@ -130,7 +132,8 @@ def _of_batches(asked: Asked) -> pa.Table:
         if waiting > known:
             parts = [_added(pa.concat_tables(parts), names)]
             known, waiting = parts[0].num_rows, 0
-            _check(known)
+            if known > _MOST:
+                return None
     if not parts:
         raise DataError("The data have no rows.")
     found = {name: kinds.field(name).type for name in names if pa.types.is_dictionary(kinds.field(name).type)}
@@ -142,11 +145,3 @@ def _added(table: pa.Table, names: list[str]) -> pa.Table:
     """Counts of equal rows added up."""
     sums = table.group_by(names).aggregate([(COUNT, "sum")])
     return sums.select([*names, f"{COUNT}_sum"]).rename_columns([*names, COUNT])
-
-
-def _check(n_distinct: int) -> None:
-    if n_distinct > _MOST:
-        raise DataError(
-            f"The columns of the model have more than {_MOST:,} distinct rows. Generalized models of a source are made "
-            "of counts of equal rows: round covariates, leave some out, or read the columns into a frame."
-        )

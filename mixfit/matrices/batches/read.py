@@ -47,7 +47,7 @@ class Batch:
     ----------
     X : ndarray, shape (m, c)
     y : ndarray, shape (m,)
-        The response less the offset.
+        The response, of linear models less the offset.
     Z : tuple of ndarray, shape (m, k_t)
     codes : tuple of ndarray of intp, shape (m,)
         Level of each row, by term.
@@ -56,6 +56,7 @@ class Batch:
         Of the columns as the source has them; None for what is no row of it.
     squares : ndarray, shape (c,), or None
         Sums of squares that the columns of X would have if nothing had cancelled, where they are sums themselves.
+    offset : ndarray, shape (m,), or None
     """
 
     X: Array
@@ -65,6 +66,7 @@ class Batch:
     weights: Array | None
     table: pa.Table | None
     squares: Array | None = None
+    offset: Array | None = None
 
 
 class Totals:
@@ -78,7 +80,7 @@ class Totals:
     def add(self, environment: Environment, y: Array, offset: Array | None, weights: Array | None) -> None:
         """Take in the rows of a batch that are used."""
         self.n += len(y)
-        self.response.add(y if offset is None else y + offset)
+        self.response.add(y)
         for moments, values in ((self.offset, offset), (self.weights, weights)):
             if values is not None:
                 moments.add(values)
@@ -174,8 +176,10 @@ class Stream:
             Z = tuple(z for z in new.Z if z is not None)
             self.check(new.X, Z)
             if totals is not None:
-                totals.add(environment, y, offset, weights)
-            yield Batch(new.X, y, Z, tuple(code for code in new.codes if code is not None), weights, table)
+                linear = self.asked.links is None
+                totals.add(environment, y if offset is None or not linear else y + offset, offset, weights)
+            codes = tuple(code for code in new.codes if code is not None)
+            yield Batch(new.X, y, Z, codes, weights, table, offset=offset)
 
     def with_rows(self, tables: Sequence[pa.Table]) -> Stream:
         """The same with further rows among those that stand for all."""
@@ -256,7 +260,11 @@ def _sample(asked: Asked, found: Scan) -> Design:
     with warnings.catch_warnings():
         # The first pass has said it of all rows.
         warnings.simplefilter("ignore", UndefinedValuesWarning)
-        return build(asked.formula, table, asked.weights, asked.offset, context=asked.context, state=state, check=False)
+        given = asked.weights, asked.offset
+        options: dict[str, Any] = {"context": asked.context, "state": state, "check": False}
+        if asked.links is not None:
+            options |= {"binomial": asked.binomial, "residual": False, "links": asked.links}
+        return build(asked.formula, table, *given, **options)
 
 
 # What an expression computes of values outside its domain is missing, and said.
