@@ -13,6 +13,7 @@ import mixfit
 from mixfit.lmm import minimize as newton
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import differentiate
+from mixfit.lmm.estimate import at_estimates
 from mixfit.optimize.certificate import TOLERANCE, BoundaryParameter, Certificate
 from mixfit.optimize.descent import Descent
 from mixfit.optimize.steps import newton_step
@@ -142,8 +143,7 @@ def test_perfect_correlation(sign: float, reml: bool) -> None:
         assert_allclose(correlation, sign, atol=1e-6)
         (parameter,) = fit.certificate.boundary
         assert_allclose(np.linalg.norm(parameter.direction), 1.0, rtol=1e-12)
-        problem = model._assembly.problem
-        (template,) = newton.minimize(problem, start_points(problem), reml=reml).profile.templates
+        (template,) = at_estimates(model._assembly, fit.estimate).templates
         assert_allclose(parameter.direction @ template, 0.0, atol=1e-10)
 
 
