@@ -70,10 +70,10 @@ def generalized_fit(name: str) -> GeneralizedResults:
 @pytest.mark.parametrize("name", list(REFERENCE))
 def test_first_rows_of_lme4(name: str) -> None:
     fit, item = reference_fit(name), REFERENCE[name]
-    # theta of the reference is 1e-5 from the optimum in sleepstudy
-    atol = 2e-6 if name == "sleepstudy" else 1e-6
+    # theta of the reference is 1e-5 from the optimum in sleepstudy, where the fit ends within 1e-13 of it
+    atol, rtol = (2e-6, 3e-6) if name == "sleepstudy" else (1e-6, 1e-7)
     np.testing.assert_allclose(fit.hatvalues().head(10), item["hat_head"], atol=atol)
-    np.testing.assert_allclose(fit.cooks_distance().head(10), item["cooks_obs_head"], atol=atol)
+    np.testing.assert_allclose(fit.cooks_distance().head(10), item["cooks_obs_head"], rtol=rtol, atol=atol)
     np.testing.assert_allclose(fit.residuals("scaled").head(10), item["resid_pearson_head"], atol=2e-6)
 
 
