@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from mixfit.covariance.directions import Direction
     from mixfit.glmm.objective import Objective
-    from mixfit.glmm.problem import LikelihoodSlopes
+    from mixfit.glmm.problem import GeneralizedProblem, LikelihoodSlopes
     from mixfit.optimize.certificate import BoundaryParameter, Certificate
     from mixfit.optimize.steps import Pivots
 
@@ -295,7 +295,7 @@ def minimize(
         Where the likelihood is finite at none of them.
     """
     criterion = GeneralizedCriterion(objective)
-    starts = tuple(replace(at, points=objective.problem.shown(at.points)) for at in starts)
+    starts = tuple(_of_what_is_seen(objective.problem, at) for at in starts)
     first = run(Descent(criterion, values(criterion, starts)[0], len(starts)))
     if twice and is_doubtful(first.found):
         share = _LONG_LOOK if leaves_out(first.found) else _SECOND_LOOK
@@ -303,3 +303,10 @@ def minimize(
     else:
         optimum = first.optimum()
     return GeneralizedMinimum(optimum.found, optimum.local.directions, optimum.curvature, optimum.certificate)
+
+
+def _of_what_is_seen(problem: GeneralizedProblem, at: GeneralizedParameters) -> GeneralizedParameters:
+    """The place itself, or with no variance of what no row shows: so that who comes back to it knows it again."""
+    points = problem.shown(at.points)
+    same = all(np.array_equal(own, before) for own, before in zip(points, at.points, strict=True))
+    return at if same else replace(at, points=points)
