@@ -232,14 +232,14 @@ class GeneralizedCriterion(Generic[AnyPoint]):
 
     def _changes(self, found: AnyPoint, local: _GeneralizedLocal, steps: Array) -> Array:
         """What the gradient changes by over steps (r, m): the same shape."""
-        moved = [self._objective.evaluate(self.move(found, local, delta, ())) for delta in steps]
+        moved = [self.move(found, local, delta, ()) for delta in steps]
         self._n_differences += len(steps)
-        return np.stack([self._along(point, local) for point in moved]) - local.gradient
+        slopes = self._objective.slopes_close_by(moved)
+        along = [self._along(at.points, own, local) for at, own in zip(moved, slopes, strict=True)]
+        return np.stack(along) - local.gradient
 
-    def _along(self, moved: AnyPoint, local: _GeneralizedLocal) -> Array:
-        """Gradient at a point close by, in the coordinates centred where `local` is."""
-        slopes = self._objective.slopes(moved)
-        points = moved.at.points
+    def _along(self, points: Sequence[Array], slopes: LikelihoodSlopes, local: _GeneralizedLocal) -> Array:
+        """Gradient at points close by, in the coordinates centred where `local` is."""
         along = slopes_near(self._problem.terms, points, local.directions, slopes.relative, slopes.absolute)
         return np.concatenate([along, slopes.gamma, slopes.tail])
 
