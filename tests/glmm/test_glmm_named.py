@@ -93,7 +93,7 @@ def test_the_dispersion_may_be_a_start(zip_data: pd.DataFrame) -> None:
     [
         ({"fixed": {"zi:x": 1.0}, "zi": "~ 1"}, "fixed= names 'zi:x', and can hold .*zi:Intercept"),
         ({"fixed": {"x": 1.0, "mean:x": 1.0}}, "names a fixed effect twice"),
-        ({"fixed": {"x": 1.0}, "family": "gaussian"}, "Of a linear model what is known is subtracted by offset="),
+        ({"fixed": {"x": 1.0}, "family": None, "dispersion": "~ x"}, "fixed= cannot stand beside residual= or disp"),
         ({"sigma": 1.0}, "cannot stand beside family="),
         ({"sigma": 1.0, "family": None, "dispersion": "~ x"}, "cannot stand beside dispersion="),
         ({"sigma": -1.0, "family": None}, "is a positive number"),
