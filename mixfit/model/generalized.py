@@ -124,6 +124,14 @@ class GeneralizedMixedModel(MixedModel):
         return "; ".join([self.formula, *further, *self._known_text])
 
     @property
+    def free_exog(self) -> tuple[Array, tuple[str, ...]]:
+        """Columns of `exog` whose coefficients are not known, and their names."""
+        if self._held is None:
+            return self.exog, self.exog_names
+        free = self._held.free(len(self.kept))
+        return self.exog[:, free], tuple(self.exog_names[j] for j in free)
+
+    @property
     def assembly(self) -> GeneralizedAssembly:
         """Rows, patterns and bases of the design."""
         return self._assembly
@@ -232,7 +240,7 @@ class GeneralizedMixedModel(MixedModel):
 
     def _refuse_separation(self, estimate: GeneralizedEstimate | None) -> None:
         """Raise FitError where `estimate` (None: there is none) ran away with effects that separate the response."""
-        refuse_separated(self, self._assembly.problem, estimate)
+        refuse_separated(self, self.free_exog, self._assembly.problem, estimate)
 
     def with_response(self, y: ArrayLike) -> GeneralizedMixedModel:
         """The same model of another response, shape (n,) (binomial: proportions).

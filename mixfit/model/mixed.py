@@ -97,9 +97,9 @@ def mixed(
         A known standard deviation of Gaussian residuals: a number, or one for each row (a column, an expression), as
         the standard errors of studies in a meta-analysis. Fitted by maximum likelihood.
     fixed : mapping of str to float, optional
-        Parameters that are known: fixed effects, ``{"x": 1.0, "zi:Intercept": -2.0}``, and of a generalized model
-        ``phi`` and other parameters of the family. A known fixed effect has a standard error of zero and is counted
-        among no parameters: the fit is that of ``offset(1.0 * x)`` without the column, by REML too.
+        Parameters that are known: fixed effects, ``{"x": 1.0, "zi:Intercept": -2.0}`` (not thresholds), and of a
+        generalized model ``phi`` and other parameters of the family. A known fixed effect has a standard error of
+        zero and does not count as a parameter: the fit is that of ``offset(1.0 * x)`` without the column, by REML too.
     subset : str or array-like of bool, shape (n,), optional
         Rows that the model is made of: an expression over the columns, ``"age > 20"``, or a truth value a row. Arrays
         of weights and offsets have a value for every row of the data.
@@ -201,10 +201,9 @@ def mixed(
 
                 if zi is not None:
                     raise FormulaError(f"zi= models zeros, and a {resolved.name} response is in categories.")
-                if fixed:
-                    raise FormulaError("fixed= is not for ordered categories: what is known of location is an offset=.")
                 beside = {"nominal": nominal, "dispersion": dispersion}
-                return ordinal(formula, parsed, data, resolved, weights, offset, na_action, context, beside, solver)
+                asked = (weights, offset, na_action, context)
+                return ordinal(formula, parsed, data, resolved, *asked, beside, fixed, solver)
             if isinstance(resolved, Multinomial):
                 from mixfit.model.multinomial import multinomial
 
