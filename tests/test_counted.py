@@ -14,7 +14,6 @@ from numpy.testing import assert_allclose
 
 import mixfit
 from mixfit.errors import DataError, FormulaError, RowsError
-from mixfit.matrices.batches import counted
 
 
 def table(n=1500, seed=2):
@@ -124,7 +123,6 @@ def test_databases_and_lazy_frames_count_themselves(tmp_path):
 @pytest.mark.parametrize(
     ("formula", "options", "error", "message"),
     [
-        ("yes ~ scale(age) + (1 | g)", {}, DataError, r"`scale\(age\)` learns from all rows"),
         ("yes ~ I(age - age.mean()) + (1 | g)", {}, DataError, "computed from whole columns"),
         ("cbind(yes, 1 - yes) ~ age + (1 | g)", {}, FormulaError, "is of two columns"),
         ("I(time / 2) ~ age + (1 | g)", {}, DataError, "has proportions"),
@@ -137,10 +135,3 @@ def test_what_counts_do_not_tell_is_refused_by_name(formula, options, error, mes
     table().to_parquet(tmp_path / "rows.parquet")
     with pytest.raises(error, match=message):
         mixfit.mixed(formula, tmp_path / "rows.parquet", **{"family": "binomial", **options})
-
-
-def test_too_many_distinct_rows_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(counted, "_MOST", 100)
-    table().to_parquet(tmp_path / "rows.parquet")
-    with pytest.raises(DataError, match="more than 100 distinct rows"):
-        mixfit.mixed("yes ~ age + arm + (1 | g)", tmp_path / "rows.parquet", family="binomial")

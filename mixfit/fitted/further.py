@@ -237,8 +237,8 @@ def _together(fit: GeneralizedFit, rows: Sequence[_Rows]) -> tuple[list[Array | 
     Z: list[Array | None] = []
     codes: list[NDArray[np.intp] | None] = []
     at: dict[tuple[str, str] | None, int] = {}
-    for predictor, own in zip(fit.model.design.predictors, rows, strict=True):
-        for term, z, code in zip(predictor.random, own.Z, own.codes, strict=True):
+    for random, own in zip(fit.model.design.random_of.values(), rows, strict=True):
+        for term, z, code in zip(random, own.Z, own.codes, strict=True):
             place = len(Z) if term.is_first else at[term.shared_key]
             if term.is_first:
                 at[term.shared_key] = place

@@ -106,7 +106,7 @@ class FittedGeneralized(Fitted):
     @property
     def _random_parts(self) -> tuple[Sequence[RandomDesign], Sequence[Array]]:
         """Those of every predictor."""
-        random = [t for p in self.model.design.predictors for t in p.random if t.is_first]
+        random = self.model.design.every_random
         return random, self.estimate.every_template
 
     @property

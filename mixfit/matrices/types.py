@@ -261,6 +261,16 @@ class Design:
         """All predictors, the mean's first."""
         return self.mean, *self.further
 
+    @property
+    def random_of(self) -> dict[str, tuple[RandomDesign, ...]]:
+        """The random terms of every predictor, by its name."""
+        return {MEAN: self.random, **{p.name: p.random for p in self.further}}
+
+    @property
+    def every_random(self) -> tuple[RandomDesign, ...]:
+        """The random terms of all predictors, those that several share once."""
+        return tuple(term for random in self.random_of.values() for term in random if term.is_first)
+
     def of_predictor(self, place: int) -> Design:
         """The same rows with one of the predictors alone, in the place of the mean's."""
         own = self.predictors[place]

@@ -61,9 +61,10 @@ def read_trials(response: Response, environment: Environment, missing: MissingRo
     what, value = f"Response {response.text!r}", environment.evaluate(response.factor)
     series = getattr(value, "__wrapped__", value)
     series = normalise(series if isinstance(series, pd.Series) else pd.Series(np.asarray(series)), what)
-    if is_factor(series):
+    truth = series.dtype.kind == "b"
+    if is_factor(series) and not truth:
         raise DataError(f"{what} has labels, and rows come in batches: make a column of 1 and 0, or of truth values.")
-    y = np.asarray(series, dtype=np.float64) if series.dtype.kind == "b" else numbers(value, what, environment)
+    y = np.asarray(series, dtype=np.float64) if truth else numbers(value, what, environment)
     _note(response.text, y, environment, missing)
     if not np.isin(y[~np.isnan(y)], (0.0, 1.0)).all():
         raise DataError(

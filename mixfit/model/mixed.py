@@ -63,11 +63,11 @@ def mixed(
     data : pandas.DataFrame, or any table that narwhals reads eagerly (polars, pyarrow)
         String, categorical and boolean columns are factors. Never changed.
 
-        Or a source of rows that need not fit in memory, for linear models, and for binomial and Poisson models with
-        few distinct rows: a path, a glob or a list of paths of
-        Parquet, CSV or Arrow IPC files; a ``pyarrow.dataset``, an open ``ParquetFile``, a ``RecordBatchReader``; a
-        Polars ``LazyFrame``; a DuckDB relation; an Ibis table of any backend; a Dask or Spark data frame. Estimates are
-        those of the same rows in memory; what needs rows, such as residuals, raises `RowsError`.
+        Or a source of rows that need not fit in memory, for linear, binomial and Poisson models: a path, a glob or a
+        list of paths of Parquet, CSV or Arrow IPC files; a ``pyarrow.dataset``, an open ``ParquetFile``, a
+        ``RecordBatchReader``; a Polars ``LazyFrame``; a DuckDB relation; an Ibis table of any backend; a Dask or Spark
+        data frame. Estimates are those of the same rows in memory; what needs rows, such as residuals, raises
+        `RowsError`.
     family : str or family instance, optional
         ``"binomial"``, ``"binomial(probit)"``, ``"poisson"``, ``"gamma(log)"``, ``"nbinom2"``, ``"cumulative"`` of
         ordered categories, ``"multinomial(baseline='b')"`` of others, ..., or a statsmodels family. None and the

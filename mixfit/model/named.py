@@ -169,14 +169,14 @@ def _shown(places: Mapping[str, int]) -> list[str]:
 def _deviations(design: Design) -> dict[str, int]:
     """Places of the terms with one column among those of all predictors, by the names of their standard deviations."""
     out, t = {}, 0
-    for predictor in design.predictors:
-        for term in predictor.random:
+    for predictor, random in design.random_of.items():
+        for term in random:
             if not term.is_first:
                 continue
             if term.structure.n_parameters == 1 and len(term.columns) == 1:
                 column = "(Intercept)" if term.columns[0] == "Intercept" else term.columns[0]
                 name = f"sd({column}|{term.grouping.name})"
-                out[name if predictor.name == MEAN else f"{predictor.name}:{name}"] = t
+                out[name if predictor == MEAN else f"{predictor}:{name}"] = t
             t += 1
     return out
 

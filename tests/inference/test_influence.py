@@ -74,7 +74,7 @@ def test_first_rows_of_lme4(name: str) -> None:
     atol, rtol = (2e-6, 3e-6) if name == "sleepstudy" else (1e-6, 1e-7)
     np.testing.assert_allclose(fit.hatvalues().head(10), item["hat_head"], atol=atol)
     np.testing.assert_allclose(fit.cooks_distance().head(10), item["cooks_obs_head"], rtol=rtol, atol=atol)
-    np.testing.assert_allclose(fit.residuals("scaled").head(10), item["resid_pearson_head"], atol=2e-6)
+    np.testing.assert_allclose(fit.residuals("scaled").head(10), item["resid_pearson_head"], rtol=rtol, atol=2e-6)
 
 
 @pytest.mark.parametrize("name", list(LME4))
