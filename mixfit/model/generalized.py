@@ -391,7 +391,7 @@ class GeneralizedMixedModel(MixedModel):
         refuse_several(self.design, "Leverages and deletions")
         from mixfit.glmm.conditional import generalized_working_model
 
-        return generalized_working_model(self._assembly, estimate)
+        return generalized_working_model(self._assembly, estimate, self._held)
 
 
 def other_family(model: MixedModel, family: Any) -> GeneralizedMixedModel:

@@ -44,6 +44,12 @@ def test_a_known_slope_is_an_offset(zip_data: pd.DataFrame) -> None:
     assert_allclose(held.params[["Intercept", "h[T.b]"]], offset.params, atol=1e-5)
     assert_allclose(held.cov_params().loc["x"], 0.0)
     assert_allclose(held.simulate(2, seed=1), offset.simulate(2, seed=1))
+    columns = [".hat", ".cooksd"]
+    assert_allclose(held.augment()[columns], offset.augment()[columns], rtol=1e-3)
+    with pytest.raises(FitError, match=r"influence\(refit=True\)"):
+        held.influence("g")
+    with pytest.raises(FitError, match="give them priors instead"):
+        held.sample()
     with pytest.raises(FitError, match="fixed= holds some of these"):
         held.conf_int(method="profile")
 
