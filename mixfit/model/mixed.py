@@ -220,7 +220,9 @@ def mixed(
         raise FormulaError("zi= models zeros, which Gaussian responses have none of: give a family with them.")
     if structured:
         if fixed:
-            raise FormulaError("fixed= cannot stand beside residual= or dispersion= of linear models.")
+            raise FormulaError(
+                "fixed= cannot stand beside residual= or dispersion= of linear models: what is known is an offset=."
+            )
         return _with_residuals(formula, parsed, data, weights, offset, residual, dispersion, na_action, context, solver)
     design = build(parsed, data, weights, offset, na_action, context)
     return LinearMixedModel(formula, replace(design, solver=solver), fixed)
