@@ -157,6 +157,12 @@ def test_missing_rows_are_dropped(orange: pd.DataFrame) -> None:
         mixfit.nonlinear(formula, holes, na_action="raise")
 
 
+def test_new_data_without_a_covariate_of_the_curve(fit) -> None:
+    for predict in (fit.predict, fit.get_prediction):
+        with pytest.raises(DataError, match="new data have no column 'age'"):
+            predict(pd.DataFrame({"Tree": ["1"]}))
+
+
 def test_weights_divide_the_variance(orange: pd.DataFrame, fit) -> None:
     found = mixfit.nonlinear(fit.model.formula, orange.assign(w=4.0), weights="w").fit()
     assert_allclose(found.sigma, 2.0 * fit.sigma, rtol=1e-5)

@@ -52,6 +52,8 @@ class Stack:
         """The curve at the rows' covariates."""
         values = {}
         for name in self.expression.covariates:
+            if name not in columns:
+                raise DataError(f"The {columns.what} have no column {name!r}.")
             if columns.kind(name) != "number":
                 raise DataError(f"The curve's covariate {name!r} is not numeric.")
             x = columns.labelled(name).to_numpy(dtype=float, na_value=np.nan)
