@@ -107,6 +107,7 @@ def test_it_prints_and_pickles(fit) -> None:
     assert text.startswith("Nonlinear mixed model fit by maximum likelihood (Laplace Approximation)")
     assert "Asym" in str(fit.varcorr())
     assert "35 observations" in repr(fit)
+    assert "35 observations, groups Tree 5" in repr(fit.model)
     copied = pickle.loads(pickle.dumps(fit))
     assert_allclose(copied.predict(), fit.predict())
     assert fit.conf_int().loc["Asym"].between(100, 300).all()
