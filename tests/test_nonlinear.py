@@ -201,6 +201,15 @@ def test_what_cannot_be_fitted_is_said(formula: str, options: dict, error: type[
         mixfit.nonlinear(formula, frame, **options).fit()
 
 
+def test_names_that_nothing_provides_are_said_before_the_fit() -> None:
+    frame = pd.DataFrame({"t": [1.0, 2.0, 3.0, 4.0], "g": list("aabb"), "y": [1.0, 2.0, 2.0, 3.0]})
+    with pytest.raises(FormulaError, match=r"start= lacks 'k', 'b'\."):
+        mixfit.nonlinear("y ~ a * exp(-k * t) + np.log(b) ~ a | g", frame, start={"a": 1.0})
+    with pytest.raises(FormulaError, match=r"names 'time', no column of the data\."):
+        mixfit.nonlinear("y ~ SSlogis(log(time), A, m, s) ~ A | g", frame)
+    mixfit.nonlinear("y ~ a * shape(t, two) ~ a | g", frame, {"a": 1.0}, context={"shape": np.power, "two": 2.0})
+
+
 def test_arguments_of_fit(fit) -> None:
     for options, words in (
         ({"n_agq": 2.5}, "positive whole number"),

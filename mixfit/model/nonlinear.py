@@ -28,7 +28,7 @@ from mixfit.model.base import MixedModel
 from mixfit.model.call import remembered
 from mixfit.model.curve_starts import check_finite, coefficient_start
 from mixfit.model.spread import SpreadFormula, read_spread
-from mixfit.model.stack import Stack, check_parameters, complete_rows
+from mixfit.model.stack import Stack, check_names, check_parameters, complete_rows
 from mixfit.nlmm.conditional import conditional_covariance, place_of, prediction_variance, working_model_at
 from mixfit.nlmm.estimate import estimate
 from mixfit.nlmm.laplace import Laplace
@@ -123,6 +123,7 @@ def nonlinear(
     named = {name: value for name, value in (context or {}).items() if name not in columns}
     covariates = tuple(name for name in parsed.names if name not in parameters and name in columns)
     expression = CurveExpression(parsed.curve, covariates, parameters, named)
+    check_names(expression, parsed.names, known is not None)
     terms = parsed.fixed or fixed_terms(fixed, parameters)
     stacked = parse(f"{parsed.response} ~ 0 + {terms} + {' + '.join(parsed.random)}")
     needed = tuple(dict.fromkeys(name for name in stacked.variables if name in columns and name not in parameters))

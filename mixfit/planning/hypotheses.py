@@ -26,8 +26,8 @@ __all__ = ["Hypothesis", "hypotheses"]
 
 # What stands for the tests of all terms.
 _EVERY_TERM = "anova"
-# Rows of L are projections, good to some 1e-14 with thousands of cells. A stated effect so much smaller than the others,
-# in standard errors, is not told from zero by any number of levels: ten times less or more decides nothing else.
+# Rows of L are projections, good to some 1e-14 with thousands of cells. A stated effect so much smaller than the others
+# in standard errors is told from zero by no number of levels; ten times less or more decides nothing else.
 _ROUNDING = 1e-12
 
 

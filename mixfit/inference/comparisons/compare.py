@@ -82,8 +82,9 @@ def compare(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) 
         A row a model, in the order of the arguments: ``npar``, ``logLik``, ``AIC``, ``AICc``, ``BIC`` with their
         weights ``wAIC``, ``wAICc``, ``wBIC``; ``R2m`` and ``R2c`` (Nakagawa's, marginal and conditional; NaN where
         the family has none), ``RMSE`` of the fitted values, random effects included, and ``sigma``, which are of
-        the fits as they are, R2 and ``RMSE`` NaN for models of rows in batches; and the likelihood-ratio test ``Chisq``, ``Df``, ``Pr(>Chisq)`` against the largest of
-        the models that is nested in this one, which ``against`` names.
+        the fits as they are (R2 and ``RMSE`` are NaN for models of rows in batches); and the likelihood-ratio test
+        ``Chisq``, ``Df``, ``Pr(>Chisq)`` against the largest of the models that is nested in this one, which
+        ``against`` names.
 
     Raises
     ------
