@@ -124,6 +124,11 @@ def test_a_parameter_depends_on_covariates() -> None:
     found, plain = model.fit(), mixfit.nonlinear(model.formula, plants).fit()
     assert found.converged
     assert found.llf > plain.llf + 10.0
+    shown = f"{model.formula}, fixed = Asym ~ Treatment + Type"
+    for text in (repr(model), repr(found), str(found.summary()), found.to_json(), str(mixfit.anova(plain, found))):
+        assert shown in " ".join(text.split())
+    assert model.of_rows((plants["conc"] > 100.0).to_numpy()).description == shown
+    assert mixfit.nonlinear(model.formula, plants, fixed=model.fixed[0]).exog_names == names
     rows = plants.groupby(["Type", "Treatment"], observed=True).head(1)
     asymptotes = found.parameters(rows, re_form="population")["Asym"]
     assert_allclose(asymptotes.max() - asymptotes.min(), found.params.iloc[3:].abs().sum(), rtol=1e-9)
