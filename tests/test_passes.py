@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -206,3 +208,16 @@ def test_a_response_that_is_the_same_everywhere(tmp_path):
     table().assign(yes=1).to_parquet(tmp_path / "rows.parquet")
     with pytest.raises(DataError, match="the same in every row"):
         mixfit.mixed("yes ~ scale(x) + (1 | g)", tmp_path / "rows.parquet", family="binomial")
+
+
+def test_the_folder_of_the_rows_goes_with_the_store_without_a_warning():
+    store = RowStore(1, 1)
+    store.add(np.ones((1, 2)), np.zeros((1, 2)))
+    folder = store._folder
+    assert folder.is_dir()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        del store
+        gc.collect()
+    assert not folder.exists()
+    assert not [w for w in said if issubclass(w.category, ResourceWarning)]

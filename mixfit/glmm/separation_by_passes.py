@@ -83,12 +83,12 @@ def _doubtful_rows(kept: KeptRows, fitted: PassLaplace | None, most: int) -> tup
         if sides is None:
             return np.empty((0, problem.p)), np.empty(0), np.inf
         # Without a fit, any rows: those whose numbers are apart.
-        doubt = np.arange(n, n + len(block.y)) % max(problem.n // max(most, 1), 1) * -1.0
+        doubt: Array = np.arange(n, n + len(block.y)) % max(problem.n // max(most, 1), 1) * -1.0
         if fitted is not None:
             doubt = fitted_doubt(block, block_predictor(block, fitted.gamma, b), 1.0)
         surest, n = min(surest, float(doubt.min(initial=np.inf))), n + len(block.y)
         ranks: dict[str, tuple[Array, int]] = {"doubtful": (doubt, most), "certain": (-doubt, most)}
-        ranks |= {f"column {j}": (np.abs(row), 1) for j, row in enumerate(block.fixed)}
+        ranks.update({f"column {j}": (np.abs(row), 1) for j, row in enumerate(block.fixed)})
         for name, (rank, count) in ranks.items():
             found[name] = _highest(found.get(name), block.fixed.T, sides, rank, count)
     return np.concatenate([f[0] for f in found.values()]), np.concatenate([f[1] for f in found.values()]), surest
