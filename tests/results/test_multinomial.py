@@ -164,6 +164,14 @@ def test_separated_categories_are_said(d: pd.DataFrame) -> None:
         mixfit.mixed("choice ~ x + (1 | g)", apart, family="multinomial").fit()
 
 
+@pytest.mark.parametrize("absent", ["a", "c"])
+def test_a_category_absent_at_a_level_is_said(d: pd.DataFrame, absent: str) -> None:
+    level = np.random.default_rng(3).choice(["p", "q"], len(d))
+    apart = d.assign(level=np.where(d.choice == absent, "p", level))
+    with pytest.raises(FitError, match=r"'[bc]:level\[T.q\]'.* separate"):
+        mixfit.mixed("choice ~ level + (1 | g)", apart, family="multinomial").fit()
+
+
 def test_what_has_no_meaning_is_refused(fit) -> None:
     with pytest.raises(FitError, match="simulate"):
         fit.predict(re_form="marginal")
