@@ -83,7 +83,8 @@ def _doubtful_rows(kept: KeptRows, fitted: PassLaplace | None, most: int) -> tup
         if sides is None:
             return np.empty((0, problem.p)), np.empty(0), np.inf
         # Without a fit, any rows: those whose numbers are apart.
-        doubt: Array = np.arange(n, n + len(block.y)) % max(problem.n // max(most, 1), 1) * -1.0
+        apart = max(problem.n // max(most, 1), 1)
+        doubt: Array = np.asarray(-(np.arange(n, n + len(block.y)) % apart), dtype=np.float64)
         if fitted is not None:
             doubt = fitted_doubt(block, block_predictor(block, fitted.gamma, b), 1.0)
         surest, n = min(surest, float(doubt.min(initial=np.inf))), n + len(block.y)
