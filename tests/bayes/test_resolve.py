@@ -21,7 +21,7 @@ from mixfit.bayes import (
     Wishart,
 )
 from mixfit.bayes.resolve import resolve
-from mixfit.errors import PriorError
+from mixfit.errors import ArgumentError, PriorError
 from tests.bayes.models import SLEEP
 
 
@@ -158,3 +158,10 @@ def test_a_number_as_scale_is_a_prior_of_each_variance():
         np.quantile(drawn, [0.25, 0.5, 0.75], axis=0), np.quantile(again, [0.25, 0.5, 0.75], axis=0), atol=0.06
     )
     assert resolved("blme", fit).table[2] == ("variances(Subject)", "Wishart(df=3.5, scale=inf)")
+
+
+def test_what_is_no_priors_is_refused(sleep):
+    with pytest.raises(ArgumentError, match=r"not 1000\. How many to draw is draws=1000"):
+        sleep.sample(1000)
+    with pytest.raises(ArgumentError, match=r"mixfit\.bayes\.Priors.* not None\.$"):
+        sleep.sample(None)
