@@ -23,7 +23,7 @@ from mixfit.covariance.steps import relative_factors
 from mixfit.errors import FitError
 from mixfit.factor.factor import factorize
 from mixfit.factor.plan import refill
-from mixfit.factor.posterior import full_posterior, row_leverages
+from mixfit.factor.posterior import full_posterior, inverse_sums, row_leverages
 from mixfit.glmm.laplace import absolute_slopes, term_slopes
 from mixfit.glmm.objective import LikelihoodPoint, Objective
 from mixfit.glmm.problem import LikelihoodSlopes
@@ -328,7 +328,9 @@ class PassObjective(Objective[PassPoint]):
         for border, own in zip(sums.observed.border, moved, strict=True):
             fixed -= np.einsum("krq,kq->r", border, own[:, 0])
         bent = [x - d for x, d in zip(bent, sums.observed.matvec(moved), strict=True)]
-        relative, quadratic_share, inverse_share = term_slopes(problem, factor, post, center.regular, mode.u, v)
+        relative, quadratic_share, inverse_share = term_slopes(
+            problem, inverse_sums(factor, post), center.regular, mode.u, v
+        )
         singular = [t for t, regular in enumerate(center.regular) if not regular.all()]
         return LikelihoodSlopes(
             relative=relative,
