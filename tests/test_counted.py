@@ -13,7 +13,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mixfit
-from mixfit.errors import DataError, FormulaError, RowsError
+from mixfit.errors import DataError, FitError, FormulaError, RowsError
 
 
 def table(n=1500, seed=2):
@@ -135,3 +135,19 @@ def test_what_counts_do_not_tell_is_refused_by_name(formula, options, error, mes
     table().to_parquet(tmp_path / "rows.parquet")
     with pytest.raises(error, match=message):
         mixfit.mixed(formula, tmp_path / "rows.parquet", **{"family": "binomial", **options})
+
+
+@pytest.mark.parametrize(
+    ("died", "words"),
+    [
+        (lambda frame: frame["died"] & (frame["arm"] != "high"), "One outcome only: level 'high' of 'arm'"),
+        (lambda frame: frame["g"] < "g4", "The grouping factor 'g' separates the response 'died'"),
+    ],
+)
+def test_separation_is_refused_as_of_rows_in_memory(tmp_path, died, words):
+    frame = table()
+    frame["died"] = died(frame)
+    for model in both("died ~ arm + (1 | g)", frame, tmp_path, "binomial"):
+        with pytest.raises(FitError, match=words) as found:
+            model.fit()
+        assert found.type is FitError

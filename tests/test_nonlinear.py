@@ -169,6 +169,23 @@ def test_new_data_without_a_covariate_of_the_curve(fit) -> None:
             predict(pd.DataFrame({"Tree": ["1"]}))
 
 
+@pytest.mark.parametrize(
+    ("response", "weights", "message"),
+    [
+        (1.0, np.full(35, -1.0), r"not be negative; 35 row\(s\)"),
+        (1.0, np.r_[np.inf, np.ones(34)], r"must be finite; 1 row\(s\)"),
+        (1.0, np.ones(5), r"of shape \(5,\), and the data have 35 rows"),
+        (1.0, np.full(35, "a"), "The weights must be numeric"),
+        (np.r_[np.inf, np.inf, np.ones(33)], None, r"is infinite in 2 row\(s\)"),
+    ],
+)
+def test_what_is_wrong_is_counted_in_rows_of_the_data(
+    orange: pd.DataFrame, fit, response: object, weights: object, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        mixfit.nonlinear(fit.model.formula, orange.assign(circumference=response), weights=weights)
+
+
 def test_weights_divide_the_variance(orange: pd.DataFrame, fit) -> None:
     found = mixfit.nonlinear(fit.model.formula, orange.assign(w=4.0), weights="w").fit()
     assert_allclose(found.sigma, 2.0 * fit.sigma, rtol=1e-5)

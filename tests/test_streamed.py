@@ -242,6 +242,7 @@ def test_missing_values_can_be_refused(tmp_path):
         ("y ~ x + ou(0 + t | g)", {}, DesignError, "places or levels of all rows"),
         ("y ~ x + (1 | g)", {"family": "gamma"}, FormulaError, "The gamma family is for data in memory"),
         ("y ~ x + (1 | g)", {"residual": "ar1(t | g)"}, FormulaError, "residual= is for data in memory"),
+        ("y ~ x + (1 | g)", {"subset": "x > 0"}, FormulaError, "subset= is for data in memory: filter the rows"),
         ("y ~ xx + (1 | g)", {}, FormulaError, "have no column 'xx'"),
         ("y ~ np.log(scale(x)) + (1 | g)", {}, DataError, "has no value in some rows because of"),
         ("y ~ x + (1 | row)", {}, DesignError, "600 levels for 600 observations"),

@@ -108,6 +108,8 @@ def sample(
 
     Raises
     ------
+    ArgumentError
+        For what is neither priors nor the name of some.
     PriorError
         For priors that name what the model does not have, or leave no posterior.
     FitError

@@ -359,7 +359,7 @@ def _with_spread(found: ResidualDesign, predictor: Predictor) -> ResidualDesign:
         X, names = X[:, 1:], names[1:]
     if not names and not found.text:
         raise FormulaError(
-            f"dispersion={predictor.name!r} names nothing that residual variances could differ by: leave it out."
+            f"dispersion={predictor.text!r} names nothing that residual variances could differ by: leave it out."
         )
     _check_spread(found, X, names)
     return replace(found, spread=np.ascontiguousarray(X), spread_names=tuple(names))

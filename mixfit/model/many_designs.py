@@ -81,10 +81,14 @@ def stacked_designs(source: Source, members: Index, options: Mapping[str, Any]) 
     formula = parse(source.formula, random=None)
     if not _is_plain(formula) or not source.has_columns:
         return None
-    group = source.group
     usual = np.zeros(len(source.keys), dtype=bool)
     usual[members] = True
-    usual &= _complete(source, formula)
+    # Plain columns learn nothing from rows that are left out.
+    source, incomplete = source.split()
+    if options.get("na_action") == "raise":
+        usual[incomplete] = False
+    usual &= _has_all(source, formula)
+    group = source.group
     own = usual[group]
     if not own.any():
         return None
@@ -137,7 +141,7 @@ def _is_plain(formula: MixedFormula) -> bool:
     )
 
 
-def _complete(source: Groups, formula: MixedFormula) -> Flags:
+def _has_all(source: Groups, formula: MixedFormula) -> Flags:
     """Groups whose numbers are finite, and that have all levels of all factors among their columns."""
     assert formula.bare is not None
     terms = [formula.bare, *(term.bare or () for term in formula.random)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -28,6 +28,8 @@ __all__ = ["Groups", "ResponseColumns", "Source", "read_groups", "read_responses
 _BY_ROW = ("weights", "offset", "sigma")
 # Names in an expression or a formula, in backticks where they are no identifiers.
 _NAME = re.compile(r"`([^`]+)`|([^\W\d]\w*)")
+# What tells responses of one design apart, beside the covariates: a name that no formula has.
+_KIND = "\0kind of response"
 
 
 class Source(Protocol):
@@ -66,7 +68,7 @@ class Groups:
     response : str
         The left-hand side.
     frame : DataFrame
-        What the formula looks up, complete rows only.
+        What the formula looks up. Rows with missing values are among them: transforms learn from what such rows have.
     keys : Index
     group : ndarray of intp, shape (n,)
     """
@@ -77,18 +79,28 @@ class Groups:
     keys: pd.Index
     group: Index
 
+    def split(self) -> tuple[Groups, Index]:
+        """The rows in which nothing is missing, though some groups may have none; and the groups that have others."""
+        there = self.frame.notna().all(axis=1).to_numpy()
+        complete = replace(self, frame=self.frame[there].reset_index(drop=True), group=self.group[there])
+        return complete, np.unique(self.group[~there])
+
     @property
     def has_columns(self) -> bool:
-        """Whether the left-hand side computes nothing."""
-        return self.response in self.frame
+        """Whether the left-hand side computes nothing: a column of numbers."""
+        return self.response in self.frame and self.frame[self.response].dtype.kind in "iuf"
 
     def alike(self) -> list[Alike]:
-        """Groups with the same covariates."""
-        return alike_groups(self.frame.drop(columns=self.response, errors="ignore"), self.group)
+        """Groups with the same covariates, whose responses are missing, or infinite, in the same rows."""
+        kind = _kind(self._numbers())
+        return alike_groups(self.frame.drop(columns=self.response).assign(**{_KIND: kind}), self.group)
 
     def responses(self, alike: Alike) -> Array:
         """The values of the response's column."""
-        return np.asarray(self.frame[self.response].to_numpy(dtype=np.float64)[alike.rows])
+        return np.asarray(self._numbers()[alike.rows])
+
+    def _numbers(self) -> Array:
+        return self.frame[self.response].to_numpy(dtype=np.float64)
 
     def piece(self, number: int, rows: Index | None = None) -> tuple[str, pd.DataFrame]:
         """The group's rows, in the order of the data."""
@@ -121,29 +133,26 @@ class ResponseColumns:
         return True
 
     def alike(self) -> list[Alike]:
-        """Responses that miss the same rows."""
-        there = ~np.isnan(self.values)
-        masks, which = np.unique(there, axis=1, return_inverse=True)
-        out = []
-        for x, mask in enumerate(masks.T):
-            members = np.flatnonzero(which.reshape(-1) == x)
-            out.append(Alike(members, np.broadcast_to(np.flatnonzero(mask), (len(members), int(mask.sum())))))
-        return out
+        """Responses that are missing, or infinite, in the same rows."""
+        kinds, which = np.unique(_kind(self.values), axis=1, return_inverse=True)
+        members = [np.flatnonzero(which.reshape(-1) == x) for x in range(kinds.shape[1])]
+        rows = np.arange(len(self.values))
+        return [Alike(own, np.broadcast_to(rows, (len(own), len(rows)))) for own in members]
 
     def responses(self, alike: Alike) -> Array:
         """Their columns."""
-        return np.ascontiguousarray(self.values[alike.rows[0]][:, alike.members].T)
+        return np.ascontiguousarray(self.values[:, alike.members].T)
 
     def piece(self, number: int, rows: Index | None = None) -> tuple[str, pd.DataFrame]:
         """The covariates beside one response."""
         name = str(self.keys[number])
-        own = np.flatnonzero(~np.isnan(self.values[:, number])) if rows is None else rows
+        own = slice(None) if rows is None else rows
         frame = self.frame.iloc[own].assign(**{name: self.values[own, number]}).reset_index(drop=True)
         return f"{name if name.isidentifier() else f'`{name}`'} {self.formula}", frame
 
 
 def read_groups(formula: str, data: Any, by: str | Sequence[str], options: Mapping[str, Any]) -> Groups:
-    """Rows of each group, those left out in which anything that the formula uses is missing.
+    """Rows of each group; those without a group are left out.
 
     Raises
     ------
@@ -160,10 +169,8 @@ def read_groups(formula: str, data: Any, by: str | Sequence[str], options: Mappi
     parsed = parse(formula, random=None)
     frame = _looked_up(parsed.variables, columns, options, names if parsed.uses_dot else None)
     groups = pd.DataFrame({name: columns[name] for name in names})
-    complete = groups.notna().all(axis=1)
-    if options.get("na_action") != "raise":
-        complete &= frame.notna().all(axis=1)
-    frame, groups = frame[complete].reset_index(drop=True), groups[complete]
+    known = groups.notna().all(axis=1)
+    frame, groups = frame[known].reset_index(drop=True), groups[known]
     labels = groups[names[0]] if len(names) == 1 else pd.MultiIndex.from_frame(groups)
     codes, keys = pd.factorize(labels, sort=True)
     keys = pd.Index(keys, name=names[0]) if len(names) == 1 else keys.set_names(names)
@@ -196,17 +203,18 @@ def read_responses(
         raise DataError(f"The responses have {own.n_rows} rows, and the data {columns.n_rows}.")
     parsed = parse_predictor(formula)
     frame = _looked_up(parsed.variables, columns, options, names if parsed.uses_dot else None)
-    complete = frame.notna().all(axis=1).to_numpy()
-    if options.get("na_action") == "raise":
-        complete[:] = True
-    values = np.empty((int(complete.sum()), len(names)))
+    values = np.empty((columns.n_rows, len(names)))
     for j, name in enumerate(names):
         try:
-            values[:, j] = own[name].to_numpy(dtype=np.float64)[complete]
+            values[:, j] = own[name].to_numpy(dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise DataError(f"The response {name!r} is not a column of numbers: {error}") from error
-    index = pd.Index(names, name="response")
-    return ResponseColumns(formula, frame[complete].reset_index(drop=True), index, values)
+    return ResponseColumns(formula, frame, pd.Index(names, name="response"), values)
+
+
+def _kind(values: Array) -> NDArray[np.int8]:
+    """0 where a response is a number, 1 where it is missing, 2 where it is infinite."""
+    return np.isnan(values) + np.int8(2) * np.isinf(values)
 
 
 def _looked_up(

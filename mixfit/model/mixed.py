@@ -102,7 +102,7 @@ def mixed(
         zero and does not count as a parameter: the fit is that of ``offset(1.0 * x)`` without the column, by REML too.
     subset : str or array-like of bool, shape (n,), optional
         Rows that the model is made of: an expression over the columns, ``"age > 20"``, or a truth value a row. Arrays
-        of weights and offsets have a value for every row of the data.
+        of weights and offsets have a value for every row of the data. Rows of a source are filtered there.
     na_action : {"drop", "raise", "exclude"}
         What to do with rows in which something that the model uses is missing. ``"exclude"`` drops them, and gives
         fitted values, residuals, leverages and predictions of the rows of the data with NaN for them.
@@ -146,7 +146,6 @@ def mixed(
     >>> print(round(mixfit.anova(known, free)["Chisq"].iloc[1], 2))
     2.51
     """
-    data, (weights, offset, sigma) = some_rows(subset, data, context, (weights, offset, sigma))
     check_solver(solver)
     from mixfit.sources.opening import open_source
 
@@ -155,6 +154,7 @@ def mixed(
         from mixfit.model.streamed import streamed
 
         others: dict[str, Any] = {
+            "subset": subset,
             "residual": residual,
             "dispersion": dispersion,
             "zi": zi,
@@ -175,6 +175,7 @@ def mixed(
             family,
             progress=progress,
         )
+    data, (weights, offset, sigma) = some_rows(subset, data, context, (weights, offset, sigma))
     if sigma is not None:
         family, weights = _known_residuals(sigma, family, weights, residual, dispersion, zi)
     structured = residual is not None or dispersion is not None

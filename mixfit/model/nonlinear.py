@@ -134,15 +134,17 @@ def nonlinear(
         extra = (*extra, *(name for name in spread_formula.variables if name in columns))
     stack = Stack(expression, (*needed, *(name for name in dict.fromkeys(extra) if name not in needed)))
     keep = complete_rows(columns, (*stack.needed, *covariates), na_action)
-    rows = None if weights is None or isinstance(weights, str) else np.asarray(weights, dtype=float)
-    prior = weights if rows is None else np.tile(rows if keep is None else rows[keep], len(parameters))
+    frame = {name: column if keep is None else column[keep] for name, column in stack.columns(columns).items()}
+    rows, given = pd.DataFrame(frame), weights_of_rows(weights, columns.n_rows, keep)
+    # What is wrong with responses and weights is told of the rows themselves: each is in the stack several times.
+    build(parse(f"{parsed.response} ~ 1", random=False), rows, given, None, "raise", named, check=False)
+    prior = np.tile(given, len(parameters)) if isinstance(given, np.ndarray) else given
     design = build(stacked, stack.frame(columns, keep), prior, None, "raise", named)
     if len(design.y) != len(parameters) * (columns.n_rows if keep is None else int(keep.sum())):
         raise DataError("Rows of weight zero: leave them out of the data of a nonlinear model.")
     n_dropped = 0 if keep is None else int((~keep).sum())
-    frame = {name: column if keep is None else column[keep] for name, column in stack.columns(columns).items()}
     design = replace(design, n_dropped=n_dropped, frame=frame)
-    spread = None if spread_formula is None else read_spread(spread_formula, pd.DataFrame(frame), named)
+    spread = None if spread_formula is None else read_spread(spread_formula, rows, named)
     curve = stack.curve(columns, keep)
     model = NonlinearMixedModel(formula, design, stack, curve, spread, () if parsed.fixed else own)
     model.start = coefficient_start(model.curve, model.endog, model.exog_names, start, known)

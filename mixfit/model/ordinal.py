@@ -280,8 +280,7 @@ class OrdinalMixedModel(GeneralizedMixedModel):
                 np.column_stack([-thresholds[falling, down], X[falling]]),
             ]
         )
-        every = (*self.threshold_names, *names)
-        refuse_separation(rows, every, self.design.endog_name, np.ones(len(rows)), doubts)
+        refuse_separation(rows, (*self.threshold_names, *names), self.design.endog_name, np.ones(len(rows)), doubts)
 
     def working_model(self, estimate: GeneralizedEstimate) -> NoReturn:
         """There is none: the linear model of a scoring step has no thresholds.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mixfit.curves.mean import BoundCurve
     from mixfit.matrices.columns import Columns
 
-__all__ = ["Stack", "check_names", "check_parameters", "complete_rows"]
+__all__ = ["Stack", "check_names", "check_parameters", "complete_rows", "weights_of_rows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,3 +117,19 @@ def complete_rows(columns: Columns, names: Sequence[str], na_action: str) -> NDA
     if gone.all():
         raise DataError(f"No row is left: every row has a missing value: {counts}.")
     return np.asarray(~gone)
+
+
+def weights_of_rows(weights: object, n_rows: int, keep: NDArray[np.bool_] | None) -> object:
+    """Weights of the rows that are used, where they are an array of one value a row, shape (n_rows,).
+
+    Raises
+    ------
+    DataError
+        For another shape.
+    """
+    if weights is None or isinstance(weights, str):
+        return weights
+    given = np.asarray(weights)
+    if given.shape != (n_rows,):
+        raise DataError(f"The weights are of shape {given.shape}, and the data have {n_rows} rows.")
+    return given if keep is None else given[keep]

@@ -119,6 +119,11 @@ def streamed(
     FormulaError
         For an argument that asks for another model.
     """
+    if beside["subset"] is not None:
+        raise FormulaError(
+            "subset= is for data in memory: filter the rows in the source, as a lazy frame or a query does, or read "
+            "those that the model needs into a frame."
+        )
     for name, value in beside.items():
         if value is not None:
             raise FormulaError(

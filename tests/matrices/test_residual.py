@@ -139,7 +139,11 @@ REFUSED: dict[str, tuple[dict[str, Any], type[MixfitError], str]] = {
         DesignError,
         "say it already",
     ),
-    "a dispersion by constants": ({"residual": None, "dispersion": "~ 1"}, FormulaError, "names nothing"),
+    "a dispersion by constants": (
+        {"residual": None, "dispersion": "~ 1"},
+        FormulaError,
+        "dispersion='~ 1' names nothing",
+    ),
     "blocks across levels": (
         {"residual": "ar1(visit | subject)", "formula": "y ~ x + (1 | visit)"},
         DesignError,

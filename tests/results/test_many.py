@@ -189,6 +189,62 @@ def test_responses_with_missing_values() -> None:
         check(apart, key)
 
 
+def test_a_key_whose_rows_are_all_incomplete_is_a_failure() -> None:
+    data = genes(4)
+    data.loc[data.gene == "g1", "y"] = np.nan
+    many = mixfit.fit_many(FORMULA, data, by="gene")
+    assert many.keys.tolist() == ["g0", "g1", "g2", "g3"]
+    assert list(many.failures) == ["g1"]
+    assert "No row is left" in many.failures["g1"]
+    assert many.estimates.loc["g1"].isna().all()
+    wide = pd.DataFrame({"a": np.arange(180.0) % 7, "b": np.nan})
+    many = mixfit.fit_many("~ Days + (1 | Subject)", mixfit.datasets.load("sleepstudy"), responses=wide)
+    assert list(many.failures) == ["b"]
+    assert "No row is left" in many.failures["b"]
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + (1 | subject)", "y ~ scale(x) + (1 | subject)"])
+def test_transforms_learn_from_the_rows_that_a_single_fit_learns_from(formula: str) -> None:
+    data = unlike(6).reset_index(drop=True)
+    data.loc[data.gene.isin(["g1", "g3", "g4"]) & (data.x > 0.7), "y"] = np.nan
+    many = mixfit.fit_many(formula, data, by="gene")
+    raised = mixfit.fit_many(formula, data, by="gene", na_action="raise")
+    assert list(raised.failures) == ["g1", "g3", "g4"]
+    for key, own in data.groupby("gene"):
+        fit = mixfit.mixed(formula, own).fit()
+        assert_allclose(many.estimates.loc[[key], list(fit.params.index)].iloc[0], fit.params, rtol=1e-4)
+        assert many.facts["nobs"][key] == fit.nobs
+
+
+def test_transforms_of_responses_learn_from_the_rows_that_a_single_fit_learns_from() -> None:
+    base = mixfit.datasets.load("sleepstudy")
+    y = mixfit.mixed("Reaction ~ Days + (1 | Subject)", base).fit().simulate(4, seed=2)
+    y.columns = list("abcd")
+    y.loc[base.Days > 7, ["a", "b", "c"]] = np.nan
+    base = base.assign(Subject=base.Subject.where(base.index > 5))
+    many = mixfit.fit_many("~ scale(Days) + (1 | Subject)", base, responses=y)
+    for name in y:
+        fit = mixfit.mixed(f"{name} ~ scale(Days) + (1 | Subject)", base.join(y)).fit()
+        assert_allclose(many.estimates.loc[name, list(fit.params.index)], fit.params, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_infinite_response_fails_by_itself(together: list[int]) -> None:
+    data = genes(5)
+    base = mixfit.datasets.load("sleepstudy")
+    wide = mixfit.mixed("Reaction ~ Days + (Days | Subject)", base).fit().simulate(5, seed=1)
+    wide.columns = [f"g{i}" for i in range(5)]
+    wide.iloc[7, [1, 2]] = np.inf
+    many = mixfit.fit_many("~ Days + (Days | Subject)", base, responses=wide)
+    assert list(many.failures) == ["g1", "g2"]
+    assert many.failures["g1"].startswith("DataError: Response 'g1' is infinite in 1 row(s)")
+    data.loc[data.index[data.gene == "g1"][4], "y"] = -np.inf
+    by_gene = mixfit.fit_many(FORMULA, data, by="gene")
+    assert list(by_gene.failures) == ["g1"]
+    assert by_gene.failures["g1"].startswith("DataError: Response 'y' is infinite in 1 row(s)")
+    assert together == [3, 4]
+
+
 def test_several_factors_share_their_design() -> None:
     plates = mixfit.datasets.load("penicillin_plates")
     fit = mixfit.mixed("diameter ~ 1 + (1|plate) + (1|sample)", plates).fit()
