@@ -14,6 +14,7 @@ import numpy as np
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized
 from mixfit.fitted.residual_covariance import is_structured
+from mixfit.inference.predictors import refuse_unordered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,7 +107,13 @@ def variance_components(fit: Fit, per_trial: bool = False) -> VarianceComponents
     Returns
     -------
     VarianceComponents
+
+    Raises
+    ------
+    FitError
+        For unordered categories.
     """
+    refuse_unordered(fit, "Shares of variance")
     design, estimate = fit.model.design, fit.estimate
     n = len(design.y)
     generalized = is_generalized(fit)

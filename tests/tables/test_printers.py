@@ -119,5 +119,5 @@ def test_other_suffixes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".tex", ".docx"])
 def test_a_folder_that_is_not_there(tmp_path: Path, suffix: str) -> None:
-    with pytest.raises(MissingFileError, match="no folder '.*none' to write"):
+    with pytest.raises(MissingFileError, match=r"no folder '.*none' to write"):
         save(GRID, tmp_path / "none" / f"table{suffix}")
