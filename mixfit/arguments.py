@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard, get_args
 
 import numpy as np
 
-from mixfit.errors import ArgumentError, DataError, FitError
+from mixfit.errors import ArgumentError, DataError, FitError, MissingFileError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
@@ -24,6 +26,7 @@ __all__ = [
     "check_callable",
     "check_count",
     "check_flag",
+    "check_folder",
     "check_level",
     "check_probability",
     "check_solver",
@@ -70,6 +73,19 @@ def check_probability(name: str, value: object) -> None:
         raise ArgumentError(f"{name} is a number between 0 and 1, not {value!r}. {_BY_NAME}")
     if not 0.0 < value < 1.0:
         raise FitError(f"{name} must lie between 0 and 1, not {value!r}.")
+
+
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Refuse a file to be written whose folder there is not.
+
+    Raises
+    ------
+    MissingFileError
+        Naming the folder.
+    """
+    folder = Path(path).parent
+    if not folder.exists():
+        raise MissingFileError(f"There is no folder {str(folder)!r} to write {Path(path).name!r} to: make it first.")
 
 
 def check_level(value: object) -> None:

@@ -19,6 +19,7 @@ __all__ = [
     "EstimabilityWarning",
     "FitError",
     "FormulaError",
+    "MissingFileError",
     "MissingPackageError",
     "MixfitError",
     "MixfitWarning",
@@ -123,6 +124,20 @@ class RowsError(FitError):
 
 class SavedFitError(MixfitError):
     """A file holds no fit, one of another version of mixfit, or a damaged one; or a fit cannot be saved."""
+
+
+class MissingFileError(MixfitError, FileNotFoundError):
+    """There is no such file to read, or no such folder to write to.
+
+    Examples
+    --------
+    >>> import mixfit
+    >>> try:
+    ...     mixfit.load("nowhere.mixfit")
+    ... except FileNotFoundError as error:
+    ...     print(error)
+    There is no file 'nowhere.mixfit': give the path that fit.save() wrote to.
+    """
 
 
 class PriorError(FitError):

@@ -6,7 +6,8 @@ import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixfit.errors import SavedFitError
+from mixfit.arguments import check_folder
+from mixfit.errors import MissingFileError, SavedFitError
 from mixfit.helped import helped
 from mixfit.version import __version__
 
@@ -36,6 +37,8 @@ def save(fit: object, path: str | os.PathLike[str]) -> None:
     ------
     SavedFitError
         Where the model holds what cannot be pickled, such as a function without a name in the formula's context.
+    MissingFileError
+        Where there is no such folder.
 
     Examples
     --------
@@ -47,6 +50,7 @@ def save(fit: object, path: str | os.PathLike[str]) -> None:
     ...     print(mixfit.load(path))
     <LinearResults: bright ~ 1 + (1 | operator), REML, 20 observations>
     """
+    check_folder(path)
     try:
         content = pickle.dumps(fit)
     # The three that pickle raises, by what it is that has no name.
@@ -76,6 +80,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     SavedFitError
         Where the file is no saved fit, is damaged, or was written by another version of mixfit: what is inside a fit
         changes between versions. The estimates alone last longer as ``fit.to_json()``.
+    MissingFileError
+        Where there is no such file.
 
     Examples
     --------
@@ -88,6 +94,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     True
     """
     name = str(path)
+    if not Path(path).exists():
+        raise MissingFileError(f"There is no file {name!r}: give the path that fit.save() wrote to.")
     with Path(path).open("rb") as file:
         first = file.readline(len(_SIGNATURE) + _LONGEST_VERSION)
         if not (first.startswith(_SIGNATURE) and first.endswith(b"\n")):

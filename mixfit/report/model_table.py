@@ -112,6 +112,8 @@ class ModelTable(Helped):
             For another suffix.
         MissingPackageError
             For ``.docx`` where python-docx is not installed.
+        MissingFileError
+            Where there is no such folder.
         """
         printers.save(self.grid, path, label)
 

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mixfit.arguments import check_folder
 from mixfit.errors import DataError
 from mixfit.tables.numbers import MINUS
 from mixfit.tables.word import save_docx
@@ -283,8 +284,11 @@ def save(grid: Grid, path: str | Path, label: str = "") -> None:
         For another suffix.
     MissingPackageError
         For .docx without python-docx.
+    MissingFileError
+        Where there is no such folder.
     """
     file = Path(path)
+    check_folder(file)
     suffix = {".htm": ".html", ".markdown": ".md"}.get(file.suffix.lower(), file.suffix.lower())
     if suffix == ".docx":
         save_docx(grid, file)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import mixfit
-from mixfit.errors import SavedFitError
+from mixfit.errors import MissingFileError, SavedFitError
 from mixfit.fitted import saved
 
 
@@ -92,8 +92,11 @@ def test_a_damaged_file(fit, tmp_path) -> None:
         path.write_bytes(whole[:length])
         with pytest.raises(SavedFitError, match="is damaged"):
             mixfit.load(path)
-    with pytest.raises(FileNotFoundError):
-        mixfit.load(tmp_path / "none.mixfit")
+    for missing in (MissingFileError, FileNotFoundError):
+        with pytest.raises(missing, match=r"no file '.*none\.mixfit'"):
+            mixfit.load(tmp_path / "none.mixfit")
+        with pytest.raises(missing, match=r"no folder '.*none' to write 'a\.mixfit'"):
+            fit.save(tmp_path / "none" / "a.mixfit")
 
 
 def test_what_cannot_be_pickled_leaves_no_file(tmp_path) -> None:

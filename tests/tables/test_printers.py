@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mixfit.errors import DataError
+from mixfit.errors import DataError, MissingFileError
 from mixfit.tables.grid import Cell, Grid, Row, Section
 from mixfit.tables.printers import as_html, as_latex, as_markdown, as_text, escape_latex, escape_markdown, save
 
@@ -115,3 +115,9 @@ def test_other_suffixes(tmp_path: Path) -> None:
         save(GRID, tmp_path / "a.doc")
     with pytest.raises(DataError, match="'table' ends in none"):
         save(GRID, tmp_path / "table")
+
+
+@pytest.mark.parametrize("suffix", [".tex", ".docx"])
+def test_a_folder_that_is_not_there(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(MissingFileError, match=r"no folder '.*none' to write"):
+        save(GRID, tmp_path / "none" / f"table{suffix}")

@@ -71,7 +71,7 @@ def compare(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) 
         Two or more, of the same response on the same rows, of one family or of several; or one list of them, or one
         mapping, whose keys are names.
     refit : bool
-        Whether criteria and tests of REML fits are those of their refits by maximum likelihood, which a note says.
+        Whether all that is shown of REML fits is of their refits by maximum likelihood, which a note says.
         Without it restricted likelihoods are compared, and refused where they are of different fixed effects.
     names : sequence of str, optional
         Names of the rows; ``m0``, ``m1``, ... by default, in the order of the arguments.
@@ -81,10 +81,9 @@ def compare(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) 
     Table
         A row a model, in the order of the arguments: ``npar``, ``logLik``, ``AIC``, ``AICc``, ``BIC`` with their
         weights ``wAIC``, ``wAICc``, ``wBIC``; ``R2m`` and ``R2c`` (Nakagawa's, marginal and conditional; NaN where
-        the family has none), ``RMSE`` of the fitted values, random effects included, and ``sigma``, which are of
-        the fits as they are (R2 and ``RMSE`` are NaN for models of rows in batches); and the likelihood-ratio test
-        ``Chisq``, ``Df``, ``Pr(>Chisq)`` against the largest of the models that is nested in this one, which
-        ``against`` names.
+        the family has none), ``RMSE`` of the fitted values, random effects included, and ``sigma`` (R2 and ``RMSE``
+        are NaN for models of rows in batches); and the likelihood-ratio test ``Chisq``, ``Df``, ``Pr(>Chisq)`` against
+        the largest of the models that is nested in this one, which ``against`` names.
 
     Raises
     ------
@@ -114,8 +113,8 @@ def compare(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) 
     >>> table = mixfit.compare(one, two, names=["intercepts", "slopes"])
     >>> table.frame[["AICc", "wAICc", "R2m", "RMSE", "Chisq"]].round(3)
                     AICc  wAICc    R2m    RMSE   Chisq
-    intercepts  1802.307    0.0  0.280  29.411     NaN
-    slopes      1764.425    1.0  0.279  23.438  42.139
+    intercepts  1802.307    0.0  0.288  29.421     NaN
+    slopes      1764.425    1.0  0.288  23.504  42.139
     """
     models, labels = one_by_one(fits, names)
     if len(models) < 2:
@@ -134,7 +133,7 @@ def compare(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) 
         compared = given
         check_restricted(on_common_rows(compared) if any(m.reml for m in compared) else compared)
     tests = _tests(compared, notes)
-    frame = pd.concat([_criteria(compared), pd.DataFrame([_quality(m) for m in given], index=labels), tests], axis=1)
+    frame = pd.concat([_criteria(compared), pd.DataFrame([_quality(m) for m in compared], index=labels), tests], axis=1)
     notes += [f"The fit {m.name} did not converge" for m in compared if m.fit is not None and not m.fit.converged]
     return Table(
         frame,
@@ -165,7 +164,7 @@ def _criteria(models: Sequence[Candidate]) -> pd.DataFrame:
 
 
 def _quality(model: Candidate) -> dict[str, float]:
-    """Of the fit as it was given."""
+    """Of the fit whose likelihood is compared."""
     fit = model.fit
     if fit is None or not (is_fit(fit) or is_nonlinear(fit)):
         return dict.fromkeys(("R2m", "R2c", "RMSE", "sigma"), float("nan"))

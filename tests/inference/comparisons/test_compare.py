@@ -42,8 +42,10 @@ def test_tests_are_those_of_anova() -> None:
     assert_allclose(found["Pr(>Chisq)"][1:], expected["Pr(>Chisq)"][1:])
     assert found["against"].tolist() == ["", "a", "b"]
     assert "refitting model(s) with ML (instead of REML)" in found.notes
-    # what is no criterion is of the fits as they are
-    assert_allclose(found["sigma"], [fit.sigma for fit in models])
+    refitted = mixfit.compare(*fits(reml=False))
+    quality = ["R2m", "R2c", "RMSE", "sigma"]
+    assert_allclose(found[quality], refitted[quality], rtol=1e-6)
+    assert_allclose(mixfit.compare(*models[:1] * 2, refit=False)["sigma"], models[0].sigma)
 
 
 def test_what_is_not_nested_has_no_test() -> None:
