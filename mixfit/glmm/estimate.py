@@ -11,7 +11,7 @@ import numpy as np
 
 from mixfit.errors import FitError
 from mixfit.glmm.aghq import QuadratureObjective
-from mixfit.glmm.held import Held, with_held, without_held
+from mixfit.glmm.held import with_held, without_held
 from mixfit.glmm.joint import FastObjective
 from mixfit.glmm.kept_rows import start_of_some
 from mixfit.glmm.minimize import minimize
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mixfit.glmm.minimize import GeneralizedMinimum
     from mixfit.glmm.objective import Objective
     from mixfit.glmm.problem import GeneralizedAssembly
+    from mixfit.lmm.known import Held
 
     Array = NDArray[np.float64]
 

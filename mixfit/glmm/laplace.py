@@ -181,7 +181,9 @@ def laplace_gradient(at: Laplace, adjoint: Adjoint = _mode_adjoint) -> Likelihoo
     row = -2.0 * terms.score + c - terms.observed * shift
     others = problem.tail_terms(mode.eta, at.phi)
     tail = [float((leverage * d.weight + shift * d.score).sum() - 2.0 * d.loglik.sum()) for d in others]
-    relative, quadratic_share, inverse_share = term_slopes(problem, at.factor, post, at.regular, mode.u, v)
+    relative, quadratic_share, inverse_share = term_slopes(
+        problem, inverse_sums(at.factor, post), at.regular, mode.u, v
+    )
     return LikelihoodSlopes(
         relative=relative,
         absolute=_singular_terms(at, post, terms.score, c - terms.observed * shift),
@@ -194,14 +196,15 @@ def laplace_gradient(at: Laplace, adjoint: Adjoint = _mode_adjoint) -> Likelihoo
 
 def term_slopes(
     problem: GeneralizedProblem,
-    factor: Factor,
-    post: Posterior,
+    inverse: Sequence[Array],
     regular: Sequence[NDArray[np.bool_]],
     modes: Sequence[Array],
     moved: Sequence[Array],
 ) -> tuple[tuple[Array, ...], tuple[Array, ...], tuple[Array, ...]]:
-    """T'N_t T of every term with its shares, of u and v in blocks (k_i, 1, q_i); see `LikelihoodSlopes`."""
-    inverse = inverse_sums(factor, post)
+    """T'N_t T of every term with its shares, from sum_j (A^{-1})_jj of every factor and u, v in blocks (k_i, 1, q_i).
+
+    See `LikelihoodSlopes`.
+    """
     relative, quadratic_share, inverse_share = [], [], []
     for term, own_regular in zip(problem.terms, regular, strict=True):
         own, i = term.columns, term.factor
