@@ -16,7 +16,7 @@ _LOGGER.addHandler(logging.NullHandler())
 
 def search_begins(value: float, n_evaluations: int) -> None:
     """A search begins at a place with this value, to which some evaluations led."""
-    _LOGGER.debug("search begins at a criterion of %.10g, after %d evaluations", value, n_evaluations)
+    _LOGGER.debug("search begins at a criterion of %.10g, after %s", value, _counted(n_evaluations))
 
 
 def evaluated(value: float, n_evaluations: int) -> None:
@@ -52,15 +52,19 @@ def finished(description: str, nobs: int, value: float, n_evaluations: int, mess
     >>> logger.setLevel("INFO"), logger.addHandler(handler)
     (None, None)
     >>> fit = mixfit.mixed("bright ~ 1 + (1 | operator)", mixfit.datasets.load("pulp")).fit()
-    bright ~ 1 + (1 | operator): 20 rows, criterion 18.6262, 1 evaluations, optimality conditions hold
+    bright ~ 1 + (1 | operator): 20 rows, criterion 18.6262, 1 evaluation, optimality conditions hold
     >>> logger.setLevel("NOTSET"), logger.removeHandler(handler)
     (None, None)
     """
     _LOGGER.info(
-        "%s: %d rows, criterion %.7g, %d evaluations, %s",
+        "%s: %d rows, criterion %.7g, %s, %s",
         description,
         nobs,
         value,
-        n_evaluations,
+        _counted(n_evaluations),
         message,
     )
+
+
+def _counted(n_evaluations: int) -> str:
+    return f"{n_evaluations} evaluation{'' if n_evaluations == 1 else 's'}"

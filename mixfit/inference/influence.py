@@ -108,6 +108,23 @@ class Influence:
         heading = f"Influence of each {self.by} left out ({how}); the fixed effects' columns are DFBETAS"
         return Table(frame.sort_values("Cook's D", ascending=False), heading=(heading,))
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return the frame of `table`.
+
+        Returns
+        -------
+        DataFrame
+
+        Examples
+        --------
+        >>> import mixfit
+        >>> sleep = mixfit.datasets.load("sleepstudy")
+        >>> fit = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit()
+        >>> fit.influence("Subject").to_frame().index[:2].tolist()
+        ['309', '335']
+        """
+        return self.table().to_frame()
+
     def _top(self) -> Table:
         """The first rows of the table, as many as a screen holds."""
         table = self.table()

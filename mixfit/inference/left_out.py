@@ -104,7 +104,7 @@ def independent_rows(fit: Fit, codes: Index) -> WorkingModel:
         of_block[residual.block] = codes
         if (of_block[residual.block] != codes).any():
             raise FitError(
-                f"The residuals of a {residual.blocks.name} are correlated, and no row has a leverage of its own "
+                f"The residuals of each {residual.blocks.name} are correlated, and no row has a leverage of its own "
                 f"beside residual=: leave out all rows of each, influence(by={residual.blocks.name!r}), or estimate "
                 "the model anew without each group, influence(..., refit=True)."
             )

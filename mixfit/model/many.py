@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.arguments import check_flag
-from mixfit.errors import ArgumentError, FitError, MixfitError
+from mixfit.errors import ArgumentError, DataError, FitError, MixfitError
 from mixfit.fitted import singular as singularity
 from mixfit.helped import helped
 from mixfit.inference.profiles.parameters import parameter_array, parameter_names, parameter_values
@@ -24,6 +24,7 @@ from mixfit.model.many_sources import read_groups, read_responses
 from mixfit.model.mixed import mixed
 from mixfit.progress import progress_bar
 from mixfit.results.many import ManyFits
+from mixfit.spellings import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -44,6 +45,8 @@ _FEWEST_TOGETHER = 3
 _TASK = 20
 # Columns of the facts, with missing values where a key has no fit.
 _FACTS = {"nobs": "Int64", "llf": "float64", "is_singular": "boolean"}
+# Keys that a message names.
+_KEYS = 10
 # Options of `mixed` under which a model may still be one that is fitted together.
 _PLAIN = {"weights", "offset", "context", "na_action", "solver"}
 
@@ -309,9 +312,17 @@ def _fit_key(source: Source, options: Mapping[str, Any], reml: bool, key: Hashab
 
     Raises
     ------
-    KeyError
+    DataError
         For a key that there is none of.
     """
-    number = source.keys.get_loc(key)
-    assert isinstance(number, int), "keys occur once"
+    try:
+        number = source.keys.get_loc(key)
+    except (KeyError, TypeError, pd.errors.InvalidIndexError):
+        number = None
+    # Keys occur once; a part of one, of several columns, is none.
+    if not isinstance(number, int):
+        keys = source.keys.tolist()
+        some = ", ".join(map(repr, keys[:_KEYS])) + ", ..." * (len(keys) > _KEYS)
+        near = nearest(key, [k for k in keys if isinstance(k, str)]) if isinstance(key, str) else ""
+        raise DataError(f"fit({key!r}): there is no such key among the {len(keys)}: {some}.{near}")
     return _fit_number(source, options, reml, number)

@@ -189,7 +189,7 @@ def table(
     Raises
     ------
     FitError
-        For what is no fit, and names of coefficients or statistics that there are not.
+        For what is no fit, no fits at all, and names of coefficients or statistics that there are not.
 
     Examples
     --------
@@ -250,11 +250,13 @@ def named_fits(fits: Sequence[Any], names: Sequence[str] | None) -> dict[str, Fi
     FitError
         For what is no fit, and names that are not one a fit.
     """
+    if not fits:
+        raise FitError("There are no fits to set side by side: give one or several, or a list of them.")
     for fit in fits:
         if not hasattr(fit, "estimate") or not hasattr(fit, "model"):
             raise FitError(f"These are to be fits, such as mixed(...).fit(), and one of them is {type(fit).__name__}.")
     labels = [f"({i + 1})" for i in range(len(fits))] if names is None else [str(name) for name in names]
-    if not fits or len(labels) != len(fits) or len(set(labels)) != len(labels):
+    if len(labels) != len(fits) or len(set(labels)) != len(labels):
         raise FitError(f"names= needs a different name for each of the {len(fits)} fits; it has {labels}.")
     return dict(zip(labels, fits, strict=True))
 

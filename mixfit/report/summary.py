@@ -167,7 +167,7 @@ def _doubts(fit: Fit, summary: Summary) -> tuple[str, ...]:
     if groups is None or groups >= _FEW_FOR_Z:
         return ()
     name = min(summary.groups, key=summary.groups.__getitem__)
-    # Simulated tests compare fits of one response a row, which categories without an order are not.
+    # Parameters of unordered categories cannot be stated, and so nothing is simulated under a null model's.
     simulated = is_generalized(fit) and fit.family.kind != "multinomial"
     return (_DOUBTFUL.format(groups=groups, name=name) + _SIMULATED * simulated,)
 

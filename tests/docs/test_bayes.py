@@ -66,3 +66,9 @@ def test_new_levels_are_wider_than_known_ones(names):
     known = names["posterior"].predict(names["new"].assign(Subject="308"), kind="predictive", seed=1)
     assert (new["sd"] > known["sd"]).all()
     assert np.isfinite(new.to_numpy()).all()
+
+
+def test_gibbs_asks_for_conjugate_priors(names):
+    with pytest.raises(PriorError, match="priors of method='gibbs'"):
+        names["herds"].sample(method="gibbs", draws=400, seed=1)
+    assert names["conjugate"].sampler.method == "gibbs"

@@ -242,6 +242,8 @@ def test_print() -> None:
     assert lines[2].split()[0] == "309"
     assert "<table" in found._repr_html_()
     assert "more" not in str(found)
+    assert found.to_frame()["Cook's D"].is_monotonic_decreasing
+    assert found.to_frame()["Cook's D"].to_dict() == found.cooks.to_dict()
     rows = str(lme4_fit("sleep").influence("observation")).splitlines()
     assert len(rows) == 2 + 20 + 1
     assert rows[-1] == "... and 160 more: all of them are in .table()"

@@ -166,8 +166,10 @@ def test_refusals() -> None:
         mixfit.table([sleep(), mixfit.datasets.load("pulp")])
     with pytest.raises(FitError, match="a different name for each of the 2 fits"):
         mixfit.table([sleep(), sleep()], names=["a", "a"])
-    with pytest.raises(FitError, match="the 0 fits"):
+    with pytest.raises(FitError, match="There are no fits"):
         mixfit.table([])
+    with pytest.raises(FitError, match="There are no fits"):
+        mixfit.table()
     with pytest.raises(FitError, match="below= has 'se'"):
         mixfit.table(sleep(), below="se")
     with pytest.raises(FitError, match="statistics= has 'r2'"):

@@ -347,8 +347,10 @@ def test_what_cannot_be_read_is_refused() -> None:
         mixfit.fit_many(FORMULA, data, responses=["y"])
     with pytest.raises(ArgumentError, match="weights= names a column"):
         mixfit.fit_many(FORMULA, data, by="gene", weights=np.ones(len(data)))
-    with pytest.raises(KeyError):
-        mixfit.fit_many(FORMULA, data, by="gene").fit("none")
+    many = mixfit.fit_many(FORMULA, data, by="gene")
+    for key in ("none", ["g0"]):
+        with pytest.raises(DataError, match=r"there is no such key among the \d+: 'g0'"):
+            many.fit(key)
     for formula in (FORMULA, "log(y) ~ Days + (1 | Subject)"):
         with pytest.raises(ArgumentError, match="familiy"):
             mixfit.fit_many(formula, data, by="gene", familiy="poisson")
