@@ -102,6 +102,12 @@ def resolve(priors: Priors | str, model: Model, *, residual: bool, posterior: bo
         For a name that the model does not have, a prior that its parameter cannot have, and where the data leave an
         improper prior without a posterior, unless that is not asked for, as of a mode.
     """
+    if not isinstance(priors, str | Priors):
+        if isinstance(priors, ResolvedPriors):
+            what = "posterior.priors are priors that the data of a model have filled in: "
+        else:
+            what = f"priors={priors!r} are none: "
+        raise PriorError(f'{what}give the mixfit.bayes.Priors that were asked for, or a name such as "rstanarm".')
     facts = Facts.of(model, residual=residual)
     defaults = preset(priors if isinstance(priors, str) else "rstanarm", facts)
     given = Priors() if isinstance(priors, str) else priors

@@ -126,6 +126,8 @@ def sample(
     """
     refuse_related(fit.model.design.random, "sample")
     refuse_given(fit.model.design.random, "sample")
+    if fit.model.known_effects:
+        raise FitError("Posteriors are of every fixed effect, and fixed= holds some: give them priors instead.")
     if chains < 1 or draws < 2 * FEWEST * chains:
         raise FitError(
             f"{draws} draws in {chains} chains are too few to tell whether the chains agree: draw {2 * FEWEST} a chain "

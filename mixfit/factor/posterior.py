@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mixfit.factor.factor import Factor
     from mixfit.factor.trailing import TrailingInverse
-    from mixfit.gram.pattern import RowPattern
+    from mixfit.gram.pattern import FactorRows, RowPattern
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
@@ -37,6 +37,7 @@ __all__ = [
     "own_blocks",
     "posterior",
     "projected_sums",
+    "row_forms",
     "row_leverages",
 ]
 
@@ -223,6 +224,13 @@ def row_leverages(factor: Factor, post: Posterior, pattern: RowPattern) -> Array
     for (i, j), (row, _, entry) in pattern.entries.items():
         f, g = pattern.factors[i], pattern.factors[j]
         _add_forms(out, f.columns, g.columns, 2.0 * between_pairs(factor, post, i, j, row), entry)
+    return out
+
+
+def row_forms(rows: FactorRows, blocks: Array) -> Array:
+    """z_i'B_j z_i of every row, from B (k, k, q) of its level j: shape (n,)."""
+    out = np.zeros(len(rows.codes))
+    _add_forms(out, rows.columns, rows.columns, blocks, rows.codes)
     return out
 
 

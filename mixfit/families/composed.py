@@ -69,7 +69,9 @@ class Composed(Family):
         first, second, third = self._derivatives(jet.eta, prior, eta)
         variance = np.maximum(self.quasi_variance(self.link.mean(eta), phi), np.finfo(float).tiny)
         expected = prior * self.link.slope(eta) ** 2 / variance
-        return Terms(first, -second, -third, -second, expected)
+        # One array, by which a factor of one is known for that of the other.
+        observed = -second
+        return Terms(first, observed, -third, observed, expected)
 
     def dispersion_terms(self, y: Array, prior: Array, eta: Array, phi: Array | float) -> DispersionTerms:
         if self.dispersion == "none":

@@ -41,8 +41,8 @@ class FittedLinear(Fitted):
 
     @property
     def _n_scale(self) -> int:
-        """Sigma, and what else describes the residuals."""
-        return 1 + self.estimate.n_residual
+        # Sigma, and what else describes the residuals; fixed effects that are known are no parameters.
+        return 1 + self.estimate.n_residual - len(self.model.known_effects)
 
     @property
     def deviance(self) -> float:

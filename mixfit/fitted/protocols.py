@@ -127,6 +127,10 @@ class Model(Protocol):
         """Position in ``design.X`` of every column of `exog`."""
 
     @property
+    def known_effects(self) -> Mapping[str, float]:
+        """Fixed effects that are known, by name."""
+
+    @property
     def theta_order(self) -> NDArray[np.intp]:
         """Where the entries of theta in lme4's order stand in the formula's."""
 
@@ -183,10 +187,6 @@ class GeneralizedModel(Model, Protocol):
     @property
     def family(self) -> Family:
         """Conditional distribution and link."""
-
-    @property
-    def known_effects(self) -> Mapping[str, float]:
-        """Fixed effects that are known, by name."""
 
     @property
     def assembly(self) -> GeneralizedAssembly:

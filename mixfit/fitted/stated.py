@@ -260,6 +260,8 @@ def _modes(predictor: Predictor) -> tuple[Array, ...]:
 
 
 def _linear(model: LinearModel, known: Sequence[Slot], values: Mapping[str, float], *, reml: bool) -> LinearEstimate:
+    if model.known_effects:
+        raise ParameterError("Parameters are stated of all fixed effects, and fixed= holds some: leave it out.")
     sigma, mean = _positive(known, values, "sigma", 1.0), model.design.mean
     thetas = _thetas(mean, 0, known, values, sigma)
     templates = tuple(t.structure.template(theta) for t, theta in zip(mean.random, thetas, strict=True))

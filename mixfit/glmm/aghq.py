@@ -21,6 +21,7 @@ import numpy as np
 
 from mixfit.covariance.directions import regular_columns
 from mixfit.covariance.steps import relative_factors
+from mixfit.factor.posterior import row_forms
 from mixfit.glmm.laplace import laplace_of
 from mixfit.glmm.nodes import evaluate_nodes, node_rows, product_rule
 from mixfit.glmm.objective import LikelihoodPoint, Objective
@@ -154,7 +155,7 @@ def _moments(at: NodePoint, rule: Rule) -> _Moments:
     for a in range(problem.k[0]):
         half[a, a] += 0.5
     twice_b = 2.0 * lv.matmul(lv.matmul(lv.transpose(at.low_inverse), half), at.low_inverse)
-    leverage = _row_forms(factors[0].columns, factors[0].codes, lv.left_multiply(t, _right(twice_b, t)))
+    leverage = row_forms(factors[0], lv.left_multiply(t, _right(twice_b, t)))
     c = mode.terms.slopes(leverage)
     pulled = lv.left_multiply(t.T, random_sums(factors, c[None])[0]) - 2.0 * s[:, None]
     v = mode.observed.solve([pulled])[0][:, 0]
@@ -255,14 +256,3 @@ def _shared(share: Array, values: Array) -> Array:
 def _right(a: Array, t: Array) -> Array:
     """A_j T'."""
     return np.matmul(t, a)
-
-
-def _row_forms(columns: Array | None, codes: NDArray[np.intp], blocks: Array) -> Array:
-    """z_i'B_j z_i of every row."""
-    if columns is None:
-        return blocks[0, 0].take(codes)
-    out = np.zeros(len(codes))
-    for a in range(len(blocks)):
-        for b in range(len(blocks)):
-            out += columns[a] * columns[b] * blocks[a, b].take(codes)
-    return out

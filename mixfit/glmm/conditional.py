@@ -15,6 +15,7 @@ import numpy as np
 
 from mixfit.covariance.templates import change_basis
 from mixfit.factor.posterior import conditional_covariances, posterior
+from mixfit.glmm.held import without_held
 from mixfit.glmm.laplace import Laplace, laplace_of
 from mixfit.lmm.prediction import Basis, Spread, joint_variance
 from mixfit.lmm.working import WorkingModel
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mixfit.factor.factor import Factor
     from mixfit.glmm.problem import GeneralizedAssembly
     from mixfit.glmm.types import GeneralizedEstimate
+    from mixfit.lmm.known import Held
 
     Array = NDArray[np.float64]
 
@@ -126,10 +128,16 @@ def variance_by(
     return joint_variance(factor, forward, basis, Spread(covariance, 1.0), X, Z, codes)
 
 
-def generalized_working_model(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> WorkingModel:
-    """The linear mixed model of the last scoring step, at the conditional modes (see `mixfit.lmm.working`)."""
-    problem = assembly.problem
+def generalized_working_model(
+    assembly: GeneralizedAssembly, estimate: GeneralizedEstimate, held: Held | None = None
+) -> WorkingModel:
+    """The linear mixed model of the last scoring step, at the conditional modes (see `mixfit.lmm.working`).
+
+    Fixed effects that are `held` are in its offset.
+    """
     center = laplace_at(assembly, estimate)
+    assembly = assembly if held is None else without_held(assembly, held)
+    problem = assembly.problem
     mode, templates = center.mode, center.templates
     weights = mode.terms.expected
     working = mode.eta - problem.offset + mode.terms.score / weights

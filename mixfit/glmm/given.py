@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.glmm.held import Held
     from mixfit.glmm.problem import GeneralizedAssembly, GeneralizedParameters
+    from mixfit.lmm.known import Held
 
     Array = NDArray[np.float64]
 

@@ -6,46 +6,24 @@ R_f in the orthonormal basis, and what is known joins the offset.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixfit.glmm.problem import restricted
+from mixfit.lmm.known import bordered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.glmm.problem import GeneralizedAssembly
     from mixfit.glmm.types import FurtherEstimate, GeneralizedEstimate
+    from mixfit.lmm.known import Held
 
     Array = NDArray[np.float64]
 
-__all__ = ["Held", "with_held", "without_held"]
-
-
-@dataclass(frozen=True, eq=False)
-class Held:
-    """Known fixed effects.
-
-    Attributes
-    ----------
-    places : ndarray of intp, shape (h,)
-        Among the columns of all predictors that are not aliased, the mean's first.
-    values : ndarray, shape (h,)
-    """
-
-    places: NDArray[np.intp]
-    values: Array
-
-    def free(self, p: int) -> NDArray[np.intp]:
-        """The other places among p."""
-        return np.setdiff1d(np.arange(p), self.places)
-
-    def within(self, places: slice) -> tuple[NDArray[np.intp], Array]:
-        """Places and values of one predictor, counted from its first."""
-        own = (self.places >= places.start) & (self.places < places.stop)
-        return self.places[own] - places.start, self.values[own]
+__all__ = ["with_held", "without_held"]
 
 
 def without_held(assembly: GeneralizedAssembly, held: Held) -> GeneralizedAssembly:
@@ -77,7 +55,7 @@ def with_held(found: GeneralizedEstimate, assembly: GeneralizedAssembly, held: H
         further[part.name] = replace(estimate, names=part.columns, kept=part.kept, beta=beta, cov_beta=covariance)
     places, values = held.within(mean.fixed)
     free = np.setdiff1d(np.arange(mean.fixed.stop - mean.fixed.start), places)
-    every = _square(found.cov_every_beta, held.free(p), p)
+    every = bordered(found.cov_every_beta, held.free(p), p)
     return replace(_mean(found, free, places, values), further=further, cov_every_beta=every)
 
 
@@ -88,12 +66,17 @@ def _mean(
     beta, covariance = _whole(found, free, places, values)
     beside_theta = np.zeros((len(found.cov_theta_beta), len(beta)))
     beside_theta[:, free] = found.cov_theta_beta
+    beside_shape = found.cov_beta_shape
+    if beside_shape.size:
+        beside_shape = np.zeros((len(beta), found.cov_beta_shape.shape[1]))
+        beside_shape[free] = found.cov_beta_shape[: len(free)]
     return replace(
         found,
         beta=beta,
         cov_beta=covariance,
-        cov_beta_conditional=_square(found.cov_beta_conditional, free, len(beta)),
+        cov_beta_conditional=bordered(found.cov_beta_conditional, free, len(beta)),
         cov_theta_beta=beside_theta,
+        cov_beta_shape=beside_shape,
     )
 
 
@@ -102,10 +85,4 @@ def _whole(
 ) -> tuple[Array, Array]:
     beta = np.empty(len(free) + len(places))
     beta[free], beta[places] = found.beta, values
-    return beta, _square(found.cov_beta, free, len(beta))
-
-
-def _square(covariance: Array, free: NDArray[np.intp], p: int) -> Array:
-    out = np.zeros((p, p))
-    out[np.ix_(free, free)] = covariance
-    return out
+    return beta, bordered(found.cov_beta, free, len(beta))

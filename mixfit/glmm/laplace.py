@@ -129,9 +129,9 @@ def laplace_of(
     if not mode.terms.concave.all() and least_curvature(mode.observed) < _SHALLOW:
         raise FitError(
             f"The Laplace approximation breaks down: the {problem.family!r} log-likelihood is not concave, and at the "
-            "conditional modes it takes nearly all curvature from the density of the random effects. Their likelihood "
-            "has no optimum before that. Leave random terms out, or look for a predictor that runs away (of zeros that "
-            "the distribution explains by itself, of means that are zero)."
+            "conditional modes it takes nearly all curvature from the density of the random effects. The search "
+            "found no optimum before that. Leave random terms out, look for a predictor that runs away (of zeros that "
+            "the distribution explains by itself, of means that are zero), or give start=, as of a smaller model."
         )
     same = mode.terms.weight is mode.terms.observed
     factor = mode.observed if same else problem.factorize(mode.terms.weight, templates)
@@ -181,7 +181,9 @@ def laplace_gradient(at: Laplace, adjoint: Adjoint = _mode_adjoint) -> Likelihoo
     row = -2.0 * terms.score + c - terms.observed * shift
     others = problem.tail_terms(mode.eta, at.phi)
     tail = [float((leverage * d.weight + shift * d.score).sum() - 2.0 * d.loglik.sum()) for d in others]
-    relative, quadratic_share, inverse_share = term_slopes(problem, at.factor, post, at.regular, mode.u, v)
+    relative, quadratic_share, inverse_share = term_slopes(
+        problem, inverse_sums(at.factor, post), at.regular, mode.u, v
+    )
     return LikelihoodSlopes(
         relative=relative,
         absolute=_singular_terms(at, post, terms.score, c - terms.observed * shift),
@@ -194,14 +196,15 @@ def laplace_gradient(at: Laplace, adjoint: Adjoint = _mode_adjoint) -> Likelihoo
 
 def term_slopes(
     problem: GeneralizedProblem,
-    factor: Factor,
-    post: Posterior,
+    inverse: Sequence[Array],
     regular: Sequence[NDArray[np.bool_]],
     modes: Sequence[Array],
     moved: Sequence[Array],
 ) -> tuple[tuple[Array, ...], tuple[Array, ...], tuple[Array, ...]]:
-    """T'N_t T of every term with its shares, of u and v in blocks (k_i, 1, q_i); see `LikelihoodSlopes`."""
-    inverse = inverse_sums(factor, post)
+    """T'N_t T of every term with its shares, from sum_j (A^{-1})_jj of every factor and u, v in blocks (k_i, 1, q_i).
+
+    See `LikelihoodSlopes`.
+    """
     relative, quadratic_share, inverse_share = [], [], []
     for term, own_regular in zip(problem.terms, regular, strict=True):
         own, i = term.columns, term.factor

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from mixfit.covariance.directions import Direction
     from mixfit.glmm.objective import Objective
-    from mixfit.glmm.problem import LikelihoodSlopes
+    from mixfit.glmm.problem import GeneralizedProblem, LikelihoodSlopes
     from mixfit.optimize.certificate import BoundaryParameter, Certificate
     from mixfit.optimize.steps import Pivots
 
@@ -232,14 +232,14 @@ class GeneralizedCriterion(Generic[AnyPoint]):
 
     def _changes(self, found: AnyPoint, local: _GeneralizedLocal, steps: Array) -> Array:
         """What the gradient changes by over steps (r, m): the same shape."""
-        moved = [self._objective.evaluate(self.move(found, local, delta, ())) for delta in steps]
+        moved = [self.move(found, local, delta, ()) for delta in steps]
         self._n_differences += len(steps)
-        return np.stack([self._along(point, local) for point in moved]) - local.gradient
+        slopes = self._objective.slopes_close_by(moved)
+        along = [self._along(at.points, own, local) for at, own in zip(moved, slopes, strict=True)]
+        return np.stack(along) - local.gradient
 
-    def _along(self, moved: AnyPoint, local: _GeneralizedLocal) -> Array:
-        """Gradient at a point close by, in the coordinates centred where `local` is."""
-        slopes = self._objective.slopes(moved)
-        points = moved.at.points
+    def _along(self, points: Sequence[Array], slopes: LikelihoodSlopes, local: _GeneralizedLocal) -> Array:
+        """Gradient at points close by, in the coordinates centred where `local` is."""
         along = slopes_near(self._problem.terms, points, local.directions, slopes.relative, slopes.absolute)
         return np.concatenate([along, slopes.gamma, slopes.tail])
 
@@ -295,7 +295,7 @@ def minimize(
         Where the likelihood is finite at none of them.
     """
     criterion = GeneralizedCriterion(objective)
-    starts = tuple(replace(at, points=objective.problem.shown(at.points)) for at in starts)
+    starts = tuple(_of_what_is_seen(objective.problem, at) for at in starts)
     first = run(Descent(criterion, values(criterion, starts)[0], len(starts)))
     if twice and is_doubtful(first.found):
         share = _LONG_LOOK if leaves_out(first.found) else _SECOND_LOOK
@@ -303,3 +303,10 @@ def minimize(
     else:
         optimum = first.optimum()
     return GeneralizedMinimum(optimum.found, optimum.local.directions, optimum.curvature, optimum.certificate)
+
+
+def _of_what_is_seen(problem: GeneralizedProblem, at: GeneralizedParameters) -> GeneralizedParameters:
+    """The place itself, or with no variance of what no row shows: so that who comes back to it knows it again."""
+    points = problem.shown(at.points)
+    same = all(np.array_equal(own, before) for own, before in zip(points, at.points, strict=True))
+    return at if same else replace(at, points=points)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
+from mixfit.glmm.copies import can_copy, slopes_of_copies
 from mixfit.glmm.laplace import laplace, laplace_gradient
 from mixfit.glmm.working import edge_curvature, working_information
 from mixfit.optimize.certificate import TOLERANCE
@@ -95,6 +96,10 @@ class Objective(Generic[AnyPoint]):
         """Exact gradient at a point."""
         raise NotImplementedError
 
+    def slopes_close_by(self, places: Sequence[GeneralizedParameters]) -> list[LikelihoodSlopes]:
+        """Exact gradients at places close to the point `settle` was given last."""
+        return [self.slopes(self.evaluate(at)) for at in places]
+
     def settle(self, point: AnyPoint) -> None:
         """Let the modes of the points to come be looked for from this one's."""
         self._near = point.center.mode
@@ -128,3 +133,10 @@ class LaplaceObjective(Objective[LikelihoodPoint]):
     def slopes(self, point: LikelihoodPoint) -> LikelihoodSlopes:
         """Exact gradient."""
         return laplace_gradient(point.center)
+
+    def slopes_close_by(self, places: Sequence[GeneralizedParameters]) -> list[LikelihoodSlopes]:
+        """Exact gradients, of all places at once where the problem is small."""
+        together = None
+        if self._near is not None and can_copy(self.problem, len(places)):
+            together = slopes_of_copies(self.problem, self._near, places)
+        return super().slopes_close_by(places) if together is None else together

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Mode", "find_mode", "penalized_deviance", "predictor"]
+__all__ = ["NEAR", "Mode", "find_mode", "is_settled", "penalized_deviance", "predictor"]
 
 # The mode has settled where a Newton step promises less than this: log|A| is not stationary in the mode, and is then
 # known to the root of it, and its differences over steps of 1e-5 to five digits.
@@ -36,7 +36,7 @@ _DECREMENT = 1e-20
 # Below this a promise that no longer falls is rounding.
 _LAST_DIGITS = 1e-12
 # Newton's whole steps need no damping from here on: they square what is left.
-_NEAR = 1e-3
+NEAR = 1e-3
 # What a step by an old factor must leave at most of the promise, to be worth more than a new one.
 _CONTRACTION = 1e-2
 # The objective's own rounding, where a step changes less than this.
@@ -133,10 +133,10 @@ def _search(
         if old is not None:
             last = decrement
             delta, decrement = _newton(old, gradient)
-            if not 0.0 <= decrement <= min(_NEAR, _CONTRACTION * last):
+            if not 0.0 <= decrement <= min(NEAR, _CONTRACTION * last):
                 old, decrement = None, np.inf
         # Near the mode A is positive definite even where single rows are not concave.
-        concave = bool((trusted and decrement < _NEAR) or terms.concave.all())
+        concave = bool((trusted and decrement < NEAR) or terms.concave.all())
         if old is None:
             weights = terms.observed if concave else np.where(terms.concave, terms.observed, terms.expected)
             factor = problem.factorize(weights, templates)
@@ -144,20 +144,19 @@ def _search(
         if not decrement >= 0.0:
             decrement, trusted = np.inf, False
             continue
-        stalled = 0.5 * before < decrement < _LAST_DIGITS
-        if decrement <= _DECREMENT or stalled or (refused < _ROUNDING and decrement > 0.5 * refused):
+        if is_settled(decrement, before) or (refused < _ROUNDING and decrement > 0.5 * refused):
             if old is not None or not concave:
                 factor = problem.factorize(terms.observed, templates)
             return Mode(u, eta, terms, factor, objective, step)
         if not costly:
             # Of the next place a factor is wanted in any case, and two steps by an old one are worth less.
             old = None
-        elif old is None and concave and decrement < _NEAR:
+        elif old is None and concave and decrement < NEAR:
             old = factor
         # Close to the mode the objective's own rounding is larger than what a step changes.
         rounding = min(decrement, _ROUNDING) + 1e-13 * abs(objective)
         found = _descend(problem, fixed_eta, factor_templates, phi, u, delta, objective, rounding)
-        if found is None and decrement < _NEAR:
+        if found is None and decrement < NEAR:
             # Where rows of the objective are large and cancel, Newton's whole step is better judged by the next one.
             refused = decrement
             found = _step(problem, fixed_eta, factor_templates, phi, u, delta, 1.0)
@@ -165,6 +164,11 @@ def _search(
             return None
         u, eta, objective = found
     return None
+
+
+def is_settled(decrement: Array | float, before: Array | float) -> NDArray[np.bool_] | bool:
+    """Whether what Newton's next step promises is nothing, or rounding that falls no more."""
+    return (decrement <= _DECREMENT) | ((0.5 * before < decrement) & (decrement < _LAST_DIGITS))
 
 
 def _newton(factor: Factor, gradient: list[Array]) -> tuple[list[Array], float]:
@@ -186,7 +190,7 @@ def _predicted(
     shift = predictor(problem, fixed_eta, factor_templates, near.u) - near.eta
     score = near.terms.score - near.terms.observed * shift
     delta, promise = _newton(near.observed, _gradient(problem, factor_templates, score, near.u))
-    if not promise <= _NEAR:
+    if not promise <= NEAR:
         return near.u, near.observed if _is_costly(problem) else None
     return [x + d for x, d in zip(near.u, delta, strict=True)], near.observed
 

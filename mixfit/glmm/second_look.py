@@ -23,6 +23,7 @@ import numpy as np
 
 from mixfit.factor.posterior import conditional_covariances, posterior
 from mixfit.glmm.joint import joint_laplace
+from mixfit.glmm.working import expected_factor
 from mixfit.gram import levels as lv
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def unpooled(point: LikelihoodPoint) -> GeneralizedParameters:
 def _told(center: Laplace) -> list[Array]:
     """Mean information of a level's rows about each column of every term."""
     problem = center.problem
-    gram = problem.factorize(center.mode.terms.expected, center.templates).gram
+    gram = expected_factor(center).gram
     return [
         np.einsum("aaq->a", gram.diagonal[t.factor][t.columns, t.columns]) / problem.n_levels[t.factor]
         for t in problem.terms

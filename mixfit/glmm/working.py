@@ -7,13 +7,14 @@ curvatures C_eta,psi and C_psi,psi they are columns W^{-1} C_eta,psi of X, but f
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf
 
 from mixfit.gram.levels import column_products
-from mixfit.gram.products import random_sums
+from mixfit.gram.products import random_sums, weighted_border
 from mixfit.lmm.criterion import whiten
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ __all__ = [
     "UNDETERMINED",
     "edge_curvature",
     "edge_of",
+    "expected_factor",
     "information_of",
     "spectral_inverse",
     "working_covariance",
@@ -51,8 +53,9 @@ def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
     weights, columns = at.mode.terms.expected, problem.fixed
     if coupling is not None:
         weights, columns = coupling.weight, np.concatenate([columns, coupling.cross / coupling.weight])
-    factor = problem.factorize(weights, at.templates, columns)
-    corner = np.array(factor.gram.corner)
+    factor = _weighted_factor(at, weights)
+    border, corner = weighted_border(problem.pattern, columns, weights)
+    factor = replace(factor, gram=replace(factor.gram, border=border))
     if coupling is not None:
         corner[problem.p :, problem.p :] = coupling.tail
     scores = random_sums(problem.pattern.factors, at.mode.terms.score[None]) if directions else []
@@ -62,6 +65,16 @@ def working_information(at: Laplace, directions: Sequence[Direction]) -> Array:
     if coupling is None:
         out[m + p :, m + p :] = _tail_information(at)
     return out
+
+
+def _weighted_factor(at: Laplace, weights: Array) -> Factor:
+    """Factor of A with these weights: that of the approximation itself where they are its own."""
+    return at.factor if weights is at.mode.terms.weight else at.problem.factorize(weights, at.templates)
+
+
+def expected_factor(at: Laplace) -> Factor:
+    """Factor of A with the expected curvature as weights."""
+    return _weighted_factor(at, at.mode.terms.expected)
 
 
 def information_of(
@@ -132,10 +145,8 @@ def spectral_inverse(matrix: Array, share: float) -> Array:
 def edge_curvature(at: Laplace, index: int, change: Array) -> tuple[float, float]:
     """w'V^{-1}w along a change of a term's covariance on its boundary, and the quadratic part of the slope."""
     problem = at.problem
-    factor = problem.factorize(at.mode.terms.expected, at.templates)
-    return edge_of(
-        factor, random_sums(problem.pattern.factors, at.mode.terms.score[None]), problem.terms[index], change
-    )
+    scores = random_sums(problem.pattern.factors, at.mode.terms.score[None])
+    return edge_of(expected_factor(at), scores, problem.terms[index], change)
 
 
 def edge_of(factor: Factor, scores: Sequence[Array], term: Term, change: Array) -> tuple[float, float]:

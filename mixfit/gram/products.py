@@ -39,6 +39,7 @@ __all__ = [
     "random_predictor",
     "random_sums",
     "transformed",
+    "weighted_border",
     "weighted_products",
 ]
 
@@ -202,15 +203,19 @@ def cross_products(factors: Sequence[FactorRows], columns: Array) -> Gram:
 
 def weighted_products(pattern: RowPattern, columns: Array, weights: Array | None) -> Gram:
     """[Z C]'W[Z C] of the rows of a pattern and columns C (r, n), for weights (n,) or None for ones."""
-    factors, (r, n) = pattern.factors, columns.shape
+    factors = pattern.factors
     diagonal = tuple(_diagonal(f, weights) for f in factors)
     pairs = {key: _pairs(factors[key[0]], factors[key[1]], e, weights) for key, e in pattern.entries.items()}
     related = {i: f.relationship for i, f in enumerate(factors) if f.relationship is not None}
-    if not r:
-        return Gram(diagonal, pairs, pattern.no_border, np.empty((0, 0)), n, relationships=related)
+    return Gram(diagonal, pairs, *weighted_border(pattern, columns, weights), columns.shape[1], relationships=related)
+
+
+def weighted_border(pattern: RowPattern, columns: Array, weights: Array | None) -> tuple[tuple[Array, ...], Array]:
+    """The blocks of them with C: Z'WC, (k_i, r, q_i) of every factor, and C'WC, (r, r)."""
+    if not len(columns):
+        return pattern.no_border, np.empty((0, 0))
     weighted = columns if weights is None else columns * weights
-    border = tuple(_border(f, weighted) for f in factors)
-    return Gram(diagonal, pairs, border, weighted @ columns.T, n, relationships=related)
+    return tuple(_border(f, weighted) for f in pattern.factors), weighted @ columns.T
 
 
 def transformed(gram: Gram, maps: Sequence[Array | None], border: Array | None) -> Gram:

@@ -89,8 +89,13 @@ def independent_rows(fit: Fit, codes: Index) -> WorkingModel:
     Raises
     ------
     FitError
-        Where rows of one block of correlated residuals are in different groups.
+        Where rows of one block of correlated residuals are in different groups, and where fixed effects are known.
     """
+    if fit.model.known_effects:
+        raise FitError(
+            "Influence from one fit moves every fixed effect, and fixed= holds some of these: influence(refit=True) "
+            "estimates the others anew without each group."
+        )
     if not is_structured(fit):
         return fit.model.working_model(fit.estimate)
     residual = fit.model.residual

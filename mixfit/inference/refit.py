@@ -103,8 +103,8 @@ class Refitter:
         self._width = width
         assembly = getattr(fit.model, "_assembly", None)
         linear = isinstance(fit.estimate, LinearEstimate)
-        unpenalized = linear and getattr(fit.model, "priors", None) is None
-        self._batch = Batch.of(assembly, fit.model.design.offset) if unpenalized and assembly is not None else None
+        plain = linear and getattr(fit.model, "priors", None) is None and not fit.model.known_effects
+        self._batch = Batch.of(assembly, fit.model.design.offset) if plain and assembly is not None else None
 
     @property
     def block(self) -> int:

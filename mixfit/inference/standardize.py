@@ -151,6 +151,8 @@ def _refitted(fit: Fit, times: float) -> Any:
             "method='refit' is for models of the mean that were read from a formula and data: standardize the columns "
             "of the data, or use method='basic'."
         )
+    if fit.model.known_effects:
+        raise FitError("method='refit' changes what a known coefficient is one of: use method='basic'.")
     if any(term.spread is not None for term in design.random):
         raise FitError("method='refit' is not for levels with a known covariance: use method='basic'.")
     frame = pd.DataFrame({name: column.reset_index(drop=True) for name, column in design.frame.items()})

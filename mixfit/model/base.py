@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from mixfit.arguments import same_name
 from mixfit.covariance.steps import split_theta, theta_order
 from mixfit.covariance.templates import expand
 from mixfit.errors import DataError, FitError
@@ -15,8 +17,11 @@ from mixfit.gram.row_space import row_space
 from mixfit.helped import Helped
 from mixfit.matrices.across import refuse_related
 from mixfit.matrices.rows import subset
+from mixfit.matrices.types import MEAN
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike, NDArray
     from scipy.sparse import csr_array
 
@@ -29,7 +34,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["MixedModel", "refuse_penalized"]
+__all__ = ["MixedModel", "known_among", "refuse_held", "refuse_penalized"]
 
 
 class MixedModel(Helped):
@@ -55,6 +60,8 @@ class MixedModel(Helped):
     """What a summary of its fits must say of how the model came about."""
     priors: Priors | str | None = None
     """What the fits of this model are penalized by."""
+    known_effects: Mapping[str, float] = MappingProxyType({})
+    """Fixed effects that are known, by name."""
 
     def __init__(self, formula: str, design: Design, kept: NDArray[np.intp]) -> None:
         self.formula = formula
@@ -65,7 +72,7 @@ class MixedModel(Helped):
         sizes = {r.grouping.name: r.n_groups for r in self.design.random}
         levels = ", ".join(f"{name} {n}" for name, n in sizes.items())
         groups = f", groups {levels}" if levels else ""
-        return f"<{type(self).__name__}: {self.formula}, {self.design.n_rows} observations{groups}>"
+        return f"<{type(self).__name__}: {self.description}, {self.observations.n_rows} observations{groups}>"
 
     @property
     def formula_text(self) -> str:
@@ -75,7 +82,13 @@ class MixedModel(Helped):
     @property
     def description(self) -> str:
         """The formula, and what else says which model it is."""
-        return self.formula
+        return "; ".join([self.formula, *self._known_text])
+
+    @property
+    def _known_text(self) -> list[str]:
+        """What a description says of known fixed effects, if anything."""
+        held = [f"{name} {value:g}" for name, value in self.known_effects.items()]
+        return [f"fixed = {', '.join(held)}"] if held else []
 
     @property
     def prior_table(self) -> tuple[tuple[str, str], ...]:
@@ -344,6 +357,20 @@ class MixedModel(Helped):
     def with_design(self, design: Design) -> Self:
         """The same kind of model of another design."""
         raise NotImplementedError
+
+
+def known_among(known: Mapping[str, float], design: Design) -> dict[str, float]:
+    """Those of known fixed effects that are of a column of `design`."""
+    names = {p.name: p.exog_names for p in design.further}
+    columns = {f"{name}:{column}" for name, own in names.items() for column in own}
+    columns |= {*design.exog_names, *(f"{MEAN}:{column}" for column in design.exog_names)}
+    return {name: value for name, value in known.items() if same_name(name, columns) in columns}
+
+
+def refuse_held(model: MixedModel) -> None:
+    """Refuse what moves every parameter to models that know some of them."""
+    if model.known_effects:
+        raise FitError("Profiles and intervals from them move every parameter, and fixed= holds some of these.")
 
 
 def refuse_penalized(model: MixedModel) -> None:

@@ -18,9 +18,9 @@ from mixfit.glmm.problem import assemble_generalized
 from mixfit.matrices.again import arguments_of
 from mixfit.matrices.build import build
 from mixfit.matrices.types import MEAN
-from mixfit.model.base import MixedModel, refuse_penalized
+from mixfit.model.base import MixedModel, known_among, refuse_held, refuse_penalized
 from mixfit.model.further import check_response, further_formulas, no_survival, refuse_several, under_family
-from mixfit.model.named import given_start, hold_in_family, read_held
+from mixfit.model.named import given_start, hold_in_family, places_of, read_held
 from mixfit.model.separated import refuse_separated
 from mixfit.model.under_priors import start_under_priors
 from mixfit.results.generalized import GeneralizedResults
@@ -108,8 +108,8 @@ class GeneralizedMixedModel(MixedModel):
         check_response(design, family)
         self.family = family
         self._assembly = assemble_generalized(design, family)
-        self.known_effects: dict[str, float] = dict(fixed or {})
-        self._held = read_held(self._assembly, design, self.known_effects)
+        self.known_effects = dict(fixed or {})
+        self._held = read_held(places_of(self._assembly, design), self.known_effects, "the parameters of the family")
         super().__init__(formula, design, self._assembly.fixed.kept)
 
     @property
@@ -121,9 +121,15 @@ class GeneralizedMixedModel(MixedModel):
     def description(self) -> str:
         """The formula, and those of the other predictors."""
         further = [f"{p.name} = {p.text.strip()}" for p in self.design.further]
-        if self.known_effects:
-            further.append("fixed = " + ", ".join(f"{name} {value:g}" for name, value in self.known_effects.items()))
-        return "; ".join([self.formula, *further])
+        return "; ".join([self.formula, *further, *self._known_text])
+
+    @property
+    def free_exog(self) -> tuple[Array, tuple[str, ...]]:
+        """Columns of `exog` whose coefficients are not known, and their names."""
+        if self._held is None:
+            return self.exog, self.exog_names
+        free = self._held.free(len(self.kept))
+        return self.exog[:, free], tuple(self.exog_names[j] for j in free)
 
     @property
     def assembly(self) -> GeneralizedAssembly:
@@ -234,7 +240,7 @@ class GeneralizedMixedModel(MixedModel):
 
     def _refuse_separation(self, estimate: GeneralizedEstimate | None) -> None:
         """Raise FitError where `estimate` (None: there is none) ran away with effects that separate the response."""
-        refuse_separated(self, self._assembly.problem, estimate)
+        refuse_separated(self, self.free_exog, self._assembly.problem, estimate)
 
     def with_response(self, y: ArrayLike) -> GeneralizedMixedModel:
         """The same model of another response, shape (n,) (binomial: proportions).
@@ -276,8 +282,7 @@ class GeneralizedMixedModel(MixedModel):
 
     def with_design(self, design: Design) -> GeneralizedMixedModel:
         """The same kind of model, with the same family, of another design; coefficients that it lacks are not held."""
-        names = {*design.exog_names, *(f"{p.name}:{name}" for p in design.further for name in p.exog_names)}
-        held = {name: value for name, value in self.known_effects.items() if name in names}
+        held = known_among(self.known_effects, design)
         model = GeneralizedMixedModel(self.formula, design, self.family, held)
         model.priors = self.priors
         return model
@@ -341,9 +346,8 @@ class GeneralizedMixedModel(MixedModel):
         Surface
         """
         refuse_several(self.design, "Profiles and intervals from them")
+        refuse_held(self)
         refuse_penalized(self)
-        if self._held is not None:
-            raise FitError("Profiles and intervals from them move every parameter, and fixed= holds some of these.")
         from mixfit.glmm.surface import surface_around
 
         return surface_around(self._assembly, estimate)
@@ -387,7 +391,7 @@ class GeneralizedMixedModel(MixedModel):
         refuse_several(self.design, "Leverages and deletions")
         from mixfit.glmm.conditional import generalized_working_model
 
-        return generalized_working_model(self._assembly, estimate)
+        return generalized_working_model(self._assembly, estimate, self._held)
 
 
 def other_family(model: MixedModel, family: Any) -> GeneralizedMixedModel:

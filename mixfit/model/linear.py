@@ -7,17 +7,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mixfit.arguments import check_flag
+from mixfit.errors import FitError
 from mixfit.formula import parse
 from mixfit.lmm.assemble import assemble, with_response
 from mixfit.lmm.estimate import at_estimates, conditional_covariance, criterion, estimate, points_of
+from mixfit.lmm.known import among_all, determined_columns, free_design, information_of_all, of_free
 from mixfit.matrices.across import refuse_given
 from mixfit.matrices.again import arguments_of
 from mixfit.matrices.build import build
-from mixfit.model.base import MixedModel, refuse_penalized
+from mixfit.model.base import MixedModel, known_among, refuse_held, refuse_penalized
 from mixfit.model.starts import read_start
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from mixfit.factor.plan import Plan
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.information import VarianceInformation
+    from mixfit.lmm.known import Held
     from mixfit.lmm.surface import Surface
     from mixfit.lmm.types import LinearEstimate
     from mixfit.lmm.working import WorkingModel
@@ -44,6 +47,8 @@ class LinearMixedModel(MixedModel):
     ----------
     formula : str
     design : Design
+    fixed : mapping of str to float, optional
+        Fixed effects that are known, by name.
 
     Attributes
     ----------
@@ -62,13 +67,28 @@ class LinearMixedModel(MixedModel):
     (('Intercept', 'Days'), (180, 2), (180, 36))
     """
 
-    def __init__(self, formula: str, design: Design) -> None:
-        self._assembly: Assembly = assemble(design)
-        super().__init__(formula, design, self._assembly.fixed.kept)
+    _held: Held | None = None
+
+    def __init__(self, formula: str, design: Design, fixed: Mapping[str, float] | None = None) -> None:
+        if not fixed:
+            self._assembly: Assembly = assemble(design)
+            super().__init__(formula, design, self._assembly.fixed.kept)
+            return
+        from mixfit.model.named import mean_places, read_held
+
+        super().__init__(formula, design, determined_columns(design))
+        self._held = read_held(mean_places(self.exog_names), fixed)
+        self.known_effects = dict(fixed)
+        self._assembly = assemble(self._free_design)
+
+    @property
+    def _free_design(self) -> Design:
+        """What is estimated: the design, but for fixed effects that are known."""
+        return self.design if self._held is None else free_design(self.design, self.kept, self._held)
 
     @property
     def assembly(self) -> Assembly:
-        """Cross-products of the design and their bases."""
+        """Cross-products of the design and their bases, of fixed effects that are not known."""
         return self._assembly
 
     @property
@@ -130,7 +150,10 @@ class LinearMixedModel(MixedModel):
 
         check_flag("reml", reml)
         given = None if start is None else read_start(self.design.random, start, self.in_formula_order)
-        fit = results_of(LinearResults, self, estimate(self._assembly, reml=reml, start=given))
+        found = estimate(self._assembly, reml=reml, start=given)
+        if self._held is not None:
+            found = among_all(found, self._assembly, self._held)
+        fit = results_of(LinearResults, self, found)
         priors = self.priors if priors is None else priors
         return fit if priors is None else self._penalized(fit, priors)
 
@@ -138,6 +161,8 @@ class LinearMixedModel(MixedModel):
         """The mode under priors, of a model that has them."""
         from mixfit.bayes.penalized import penalized_estimate
 
+        if self._held is not None:
+            raise FitError("Fits under priors estimate every fixed effect: leave fixed= out.")
         model = copy.copy(self)
         model.priors = priors
         return type(fit)(model, penalized_estimate(fit, priors))
@@ -235,18 +260,19 @@ class LinearMixedModel(MixedModel):
         """
         model = copy.copy(self)
         model.design = replace(self.design, y=self._checked_response(y))
-        model._assembly = with_response(self._assembly, model.design)
+        model._assembly = with_response(self._assembly, model._free_design)
         return model
 
     def with_data(self, data: Any) -> LinearMixedModel:
         """The same formula and options for other data, read anew: see `MixedModel.with_data`."""
         parsed = parse(self.formula, random=None)
         given = arguments_of(self.design, len(parsed.offsets))
-        return LinearMixedModel(self.formula, build(parsed, data, given.weights, given.offset, context=given.context))
+        design = build(parsed, data, given.weights, given.offset, context=given.context)
+        return LinearMixedModel(self.formula, design, self.known_effects)
 
     def with_design(self, design: Design) -> LinearMixedModel:
-        """The same kind of model of another design."""
-        model = LinearMixedModel(self.formula, design)
+        """The same kind of model of another design; coefficients that it lacks are not held."""
+        model = LinearMixedModel(self.formula, design, known_among(self.known_effects, design))
         model.priors = self.priors
         return model
 
@@ -278,7 +304,10 @@ class LinearMixedModel(MixedModel):
         from mixfit.lmm.information import variance_information
 
         refuse_given(self.design.random, "the information of variances, which degrees of freedom are made of,")
-        return variance_information(self._assembly, estimate)
+        if self._held is None:
+            return variance_information(self._assembly, estimate)
+        own = of_free(estimate, self._assembly, self._held)
+        return information_of_all(variance_information(self._assembly, own), self._held)
 
     def likelihood_surface(self, estimate: LinearEstimate, *, reml: bool) -> Surface:
         """The deviance (or the REML criterion) around the minimum next to an estimate, for profiles and curvatures.
@@ -294,6 +323,7 @@ class LinearMixedModel(MixedModel):
         """
         from mixfit.lmm.surface import LinearSurface
 
+        refuse_held(self)
         refuse_penalized(self)
         if reml == estimate.reml:
             return LinearSurface(self._assembly, at_estimates(self._assembly, estimate))
@@ -324,6 +354,8 @@ class LinearMixedModel(MixedModel):
         """
         from mixfit.lmm.prediction import prediction_variance
 
+        if self._held is not None:
+            estimate, X = of_free(estimate, self._assembly, self._held), X[:, self._held.free(X.shape[1])]
         return prediction_variance(self._assembly, estimate, X, Z, codes)
 
     def working_model(self, estimate: LinearEstimate) -> WorkingModel:

@@ -97,8 +97,9 @@ def mixed(
         A known standard deviation of Gaussian residuals: a number, or one for each row (a column, an expression), as
         the standard errors of studies in a meta-analysis. Fitted by maximum likelihood.
     fixed : mapping of str to float, optional
-        Parameters of a generalized model that are known: fixed effects, ``{"x": 1.0, "zi:Intercept": -2.0}``, and
-        ``phi`` and other parameters of the family.
+        Parameters that are known: fixed effects, ``{"x": 1.0, "zi:Intercept": -2.0}`` (not thresholds), and of a
+        generalized model ``phi`` and other parameters of the family. A known fixed effect has a standard error of
+        zero and does not count as a parameter: the fit is that of ``offset(1.0 * x)`` without the column, by REML too.
     subset : str or array-like of bool, shape (n,), optional
         Rows that the model is made of: an expression over the columns, ``"age > 20"``, or a truth value a row. Arrays
         of weights and offsets have a value for every row of the data.
@@ -134,6 +135,16 @@ def mixed(
     >>> fit = mixfit.mixed("bright ~ 1 + (1|operator)", pulp).fit()
     >>> round(fit.sigma, 4)
     0.326
+
+    A known slope, against one that is estimated:
+
+    >>> sleep = mixfit.datasets.load("sleepstudy")
+    >>> known = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep, fixed={"Days": 8}).fit(reml=False)
+    >>> known.params.round(1).tolist(), known.bse.round(1).tolist(), known.npar
+    ([252.9, 8.0], [6.6, 0.0], 5)
+    >>> free = mixfit.mixed("Reaction ~ Days + (Days | Subject)", sleep).fit(reml=False)
+    >>> print(round(mixfit.anova(known, free)["Chisq"].iloc[1], 2))
+    2.51
     """
     data, (weights, offset, sigma) = some_rows(subset, data, context, (weights, offset, sigma))
     check_solver(solver)
@@ -190,10 +201,9 @@ def mixed(
 
                 if zi is not None:
                     raise FormulaError(f"zi= models zeros, and a {resolved.name} response is in categories.")
-                if fixed:
-                    raise FormulaError("fixed= is not for ordered categories: what is known of location is an offset=.")
                 beside = {"nominal": nominal, "dispersion": dispersion}
-                return ordinal(formula, parsed, data, resolved, weights, offset, na_action, context, beside, solver)
+                asked = (weights, offset, na_action, context)
+                return ordinal(formula, parsed, data, resolved, *asked, beside, fixed, solver)
             if isinstance(resolved, Multinomial):
                 from mixfit.model.multinomial import multinomial
 
@@ -206,17 +216,16 @@ def mixed(
             )
     if nominal is not None:
         raise FormulaError("nominal= is of thresholds: give a family that has them, such as 'cumulative'.")
-    if fixed:
-        raise FormulaError(
-            "fixed= holds parameters of generalized models. Of a linear model what is known is subtracted by offset=, "
-            "and a known residual standard deviation is sigma=."
-        )
     if zi is not None:
         raise FormulaError("zi= models zeros, which Gaussian responses have none of: give a family with them.")
     if structured:
+        if fixed:
+            raise FormulaError(
+                "fixed= cannot stand beside residual= or dispersion= of linear models: what is known is an offset=."
+            )
         return _with_residuals(formula, parsed, data, weights, offset, residual, dispersion, na_action, context, solver)
     design = build(parsed, data, weights, offset, na_action, context)
-    return LinearMixedModel(formula, replace(design, solver=solver))
+    return LinearMixedModel(formula, replace(design, solver=solver), fixed)
 
 
 def _known_residuals(

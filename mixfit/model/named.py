@@ -11,7 +11,7 @@ import numpy as np
 from mixfit.arguments import same_name
 from mixfit.errors import ArgumentError, FitError, FormulaError
 from mixfit.glmm.given import GivenStart
-from mixfit.glmm.held import Held
+from mixfit.lmm.known import Held
 from mixfit.matrices.types import MEAN
 from mixfit.model.starts import AS_IN_LME4, LME4_PARTS, read_fixed_start, read_start
 
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["given_start", "hold_in_family", "read_held"]
+__all__ = ["given_start", "hold_in_family", "mean_places", "places_of", "read_held"]
 
 # What a family's dispersion is called, here and by glmmTMB.
 _DISPERSION = ("phi", "theta")
+_BY_NAME = "fixed= takes values by name, such as {{'x': 0.5}}, not {0!r}."
 
 
 def hold_in_family(family: Family, fixed: Mapping[str, float]) -> tuple[Family, dict[str, float]]:
@@ -41,7 +42,7 @@ def hold_in_family(family: Family, fixed: Mapping[str, float]) -> tuple[Family, 
         For values that a parameter cannot have.
     """
     if not isinstance(fixed, Mapping):
-        raise ArgumentError(f"fixed= takes values by name, such as {{'x': 0.5}}, not {fixed!r}.")
+        raise ArgumentError(_BY_NAME.format(fixed))
     shapes = {s.name for s in family.shapes}
     own = {name: value for name, value in fixed.items() if name in shapes or name in _DISPERSION}
     if not own:
@@ -56,23 +57,32 @@ def hold_in_family(family: Family, fixed: Mapping[str, float]) -> tuple[Family, 
     return type(family)(family.link.name, phi, **known), rest
 
 
-def read_held(assembly: GeneralizedAssembly, design: Design, fixed: Mapping[str, float]) -> Held | None:
+def read_held(places: Mapping[str, int], fixed: Mapping[str, float], beside: str = "") -> Held | None:
     """Known fixed effects, by the name of a column and, of other predictors than the mean's, theirs before it.
+
+    Parameters
+    ----------
+    places : mapping of str to int
+        Places of the fixed effects that can be held: see `mean_places`.
+    fixed : mapping of str to float
+    beside : str
+        What else fixed= can hold.
 
     Raises
     ------
     FormulaError
         For a name that no fixed effect has, and values that are no finite numbers.
     """
+    if not isinstance(fixed, Mapping):
+        raise ArgumentError(_BY_NAME.format(fixed))
     if not fixed:
         return None
-    places = _places(assembly, design)
     fixed = {same_name(name, places): value for name, value in fixed.items()}
     unknown = [name for name in fixed if name not in places]
     if unknown:
+        others = f", and {beside}" if beside else ""
         raise FormulaError(
-            f"fixed= names {unknown[0]!r}, and can hold the fixed effects {', '.join(_shown(places))}, and the "
-            "parameters of the family."
+            f"fixed= names {unknown[0]!r}, and can hold the fixed effects {', '.join(_shown(places))}{others}."
         )
     own = sorted((places[name], _number(name, value)) for name, value in fixed.items())
     if len({place for place, _ in own}) < len(own):
@@ -112,7 +122,7 @@ def _named_start(assembly: GeneralizedAssembly, design: Design, start: Mapping[s
     """
     if any(np.ndim(start[name]) for name in LME4_PARTS.intersection(start)):
         raise FitError(AS_IN_LME4)
-    places, deviations = _places(assembly, design), _deviations(design)
+    places, deviations = places_of(assembly, design), _deviations(design)
     fixed, thetas, phi = {}, {}, None
     for name, given in start.items():
         value = _number(name, given)
@@ -135,12 +145,19 @@ def _named_start(assembly: GeneralizedAssembly, design: Design, start: Mapping[s
     return GivenStart(thetas, fixed, phi)
 
 
-def _places(assembly: GeneralizedAssembly, design: Design) -> dict[str, int]:
-    """Places of the fixed effects by their names, those of the mean with and without its name before them."""
+def mean_places(columns: Sequence[str]) -> dict[str, int]:
+    """Places of the fixed effects of the mean by their names, with and without its name before them."""
+    return _by_name([(MEAN, columns, 0)])
+
+
+def places_of(assembly: GeneralizedAssembly, design: Design) -> dict[str, int]:
+    """Places of the fixed effects of all predictors by their names; see `mean_places`."""
     if not assembly.parts:
-        own = [(MEAN, tuple(design.exog_names[j] for j in assembly.fixed.kept), 0)]
-    else:
-        own = [(part.name, part.columns, part.fixed.start) for part in assembly.parts]
+        return mean_places([design.exog_names[j] for j in assembly.fixed.kept])
+    return _by_name([(part.name, part.columns, part.fixed.start) for part in assembly.parts])
+
+
+def _by_name(own: Sequence[tuple[str, Sequence[str], int]]) -> dict[str, int]:
     out = {f"{name}:{column}": first + j for name, columns, first in own for j, column in enumerate(columns)}
     return out | {column: j for j, column in enumerate(own[0][1])}
 

@@ -28,7 +28,7 @@ from mixfit.model.base import MixedModel
 from mixfit.model.call import remembered
 from mixfit.model.curve_starts import check_finite, coefficient_start
 from mixfit.model.spread import SpreadFormula, read_spread
-from mixfit.model.stack import Stack, check_parameters, complete_rows
+from mixfit.model.stack import Stack, check_names, check_parameters, complete_rows
 from mixfit.nlmm.conditional import conditional_covariance, place_of, prediction_variance, working_model_at
 from mixfit.nlmm.estimate import estimate
 from mixfit.nlmm.laplace import Laplace
@@ -61,7 +61,7 @@ def nonlinear(
     data: Any,
     start: Mapping[str, float] | None = None,
     *,
-    fixed: Sequence[str] = (),
+    fixed: str | Sequence[str] = (),
     weights: str | ArrayLike | None = None,
     dispersion: str | None = None,
     na_action: Literal["drop", "raise"] = "drop",
@@ -82,8 +82,8 @@ def nonlinear(
     start : mapping of str to float, optional
         Of every parameter; by default self-starting curves find their own. Names what the parameters are where the
         curve is another.
-    fixed : sequence of str
-        Formulas of parameters that depend on covariates: ``["Asym ~ treatment"]``.
+    fixed : str or sequence of str
+        Formulas of parameters that depend on covariates: ``"Asym ~ treatment"``, or a list of several.
     weights : str or array-like, shape (n,), optional
         The residual variance of row i is sigma**2 / w_i.
     dispersion : str, optional
@@ -123,7 +123,9 @@ def nonlinear(
     named = {name: value for name, value in (context or {}).items() if name not in columns}
     covariates = tuple(name for name in parsed.names if name not in parameters and name in columns)
     expression = CurveExpression(parsed.curve, covariates, parameters, named)
-    terms = parsed.fixed or fixed_terms(fixed, parameters)
+    check_names(expression, parsed.names, known is not None)
+    own = (fixed,) if isinstance(fixed, str) else tuple(fixed)
+    terms = parsed.fixed or fixed_terms(own, parameters)
     stacked = parse(f"{parsed.response} ~ 0 + {terms} + {' + '.join(parsed.random)}")
     needed = tuple(dict.fromkeys(name for name in stacked.variables if name in columns and name not in parameters))
     extra = (weights,) if isinstance(weights, str) and weights in columns else ()
@@ -141,7 +143,8 @@ def nonlinear(
     frame = {name: column if keep is None else column[keep] for name, column in stack.columns(columns).items()}
     design = replace(design, n_dropped=n_dropped, frame=frame)
     spread = None if spread_formula is None else read_spread(spread_formula, pd.DataFrame(frame), named)
-    model = NonlinearMixedModel(formula, design, stack, stack.curve(columns, keep), spread)
+    curve = stack.curve(columns, keep)
+    model = NonlinearMixedModel(formula, design, stack, curve, spread, () if parsed.fixed else own)
     model.start = coefficient_start(model.curve, model.endog, model.exog_names, start, known)
     return model
 
@@ -160,18 +163,26 @@ class NonlinearMixedModel(MixedModel):
         The curve at the covariates of the rows.
     spread : Spread, optional
         What the log standard deviations of the residuals are linear in.
+    fixed : sequence of str
+        Formulas of the parameters that depend on covariates, beside those of `formula`.
     """
 
     start: Array
 
     def __init__(
-        self, formula: str, design: Design, stack: Stack, curve: BoundCurve, spread: Spread | None = None
+        self,
+        formula: str,
+        design: Design,
+        stack: Stack,
+        curve: BoundCurve,
+        spread: Spread | None = None,
+        fixed: Sequence[str] = (),
     ) -> None:
         refuse_related(design.random, "a nonlinear model")
         refuse_given(design.random, "a nonlinear model")
         basis = fixed_basis(np.ascontiguousarray(design.X.T))
         super().__init__(formula, design, basis.kept)
-        self.stack, self.curve, self.spread = stack, curve, spread
+        self.stack, self.curve, self.spread, self.fixed = stack, curve, spread, tuple(fixed)
         size = len(stack.expression.parameters)
         n = len(design.y) // size
         rows, terms, self._bases = random_rows(design.random, ResidualStage())
@@ -182,8 +193,10 @@ class NonlinearMixedModel(MixedModel):
 
     @property
     def description(self) -> str:
-        """The formula, and what the residual standard deviations depend on."""
-        return self.formula if self.spread is None else f"{self.formula}, dispersion = {self.spread.text}"
+        """The formula, and what parameters of the curve and the residual standard deviations depend on."""
+        fixed = [f"fixed = {', '.join(self.fixed)}"] if self.fixed else []
+        spread = [] if self.spread is None else [f"dispersion = {self.spread.text}"]
+        return ", ".join([self.formula, *fixed, *spread])
 
     @property
     def spread_names(self) -> tuple[str, ...]:
@@ -298,7 +311,7 @@ class NonlinearMixedModel(MixedModel):
         covariates = {name: x[keep] for name, x in self.curve.covariates.items()}
         spread = None if self.spread is None else self.spread.of_rows(keep)
         curve = replace(self.curve, covariates=covariates)
-        model = NonlinearMixedModel(self.formula, design, self.stack, curve, spread)
+        model = NonlinearMixedModel(self.formula, design, self.stack, curve, spread, self.fixed)
         model.start = self.start
         return model
 

@@ -26,9 +26,10 @@ from mixfit.gram.basis import fixed_basis
 from mixfit.gram.row_space import row_space
 from mixfit.matrices.build import build
 from mixfit.matrices.types import MEAN
-from mixfit.model.base import MixedModel
+from mixfit.model.base import MixedModel, known_among, refuse_held
 from mixfit.model.further import check_response
 from mixfit.model.generalized import GeneralizedMixedModel
+from mixfit.model.named import mean_places, read_held
 from mixfit.results.ordinal import OrdinalResults
 from mixfit.results.padded import results_of
 
@@ -62,6 +63,7 @@ def ordinal(
     na_action: Literal["drop", "raise", "exclude"],
     context: Mapping[str, Any] | None,
     beside: Mapping[str, str | None],
+    fixed: Mapping[str, float] | None = None,
     solver: Solver = "auto",
 ) -> OrdinalMixedModel:
     """A mixed model of ordered categories from a parsed formula and a data frame; see `mixfit.mixed`.
@@ -86,7 +88,7 @@ def ordinal(
             )
         if predictor.name != MEAN and predictor.X.shape[1] == 1:
             raise FormulaError(f"{what} names no variable: the constant is among the thresholds already.")
-    return OrdinalMixedModel(formula, replace(design, solver=solver), family)
+    return OrdinalMixedModel(formula, replace(design, solver=solver), family, fixed)
 
 
 class OrdinalMixedModel(GeneralizedMixedModel):
@@ -98,6 +100,8 @@ class OrdinalMixedModel(GeneralizedMixedModel):
     design : Design
         y are the categories' numbers, from 1 on. Its constant column is zero: the thresholds are in its place.
     family : Ordinal
+    fixed : mapping of str to float, optional
+        Coefficients of location that are known, by name.
 
     Examples
     --------
@@ -112,7 +116,7 @@ class OrdinalMixedModel(GeneralizedMixedModel):
 
     family: Ordinal
 
-    def __init__(self, formula: str, design: Design, family: Ordinal) -> None:
+    def __init__(self, formula: str, design: Design, family: Ordinal, fixed: Mapping[str, float] | None = None) -> None:
         design = _without_constant(design)
         assert design.categories is not None
         prior = np.ones(len(design.y)) if design.weights is None else design.weights
@@ -123,8 +127,9 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         self.family, self._centred = own, centred(own, design.X)
         inner = replace(design, X=design.X - self._centred.means, further=())
         self._assembly = assemble_generalized(inner, self._centred.family.start(design.y, prior))
-        self.known_effects, self._held = {}, None
         MixedModel.__init__(self, formula, design, self._assembly.fixed.kept)
+        self._held = read_held(mean_places(self.exog_names), fixed or {})
+        self.known_effects = dict(fixed or {})
         if self._nominal is not None:
             _refuse_twice(design, self._nominal.X, self.kept)
 
@@ -137,7 +142,8 @@ class OrdinalMixedModel(GeneralizedMixedModel):
     def description(self) -> str:
         """The formula, and those of nominal and scale effects."""
         asked = [("nominal", self.nominal_names), ("scale", self.scale_names)]
-        return "; ".join([self.formula, *(f"{what}: {' + '.join(names)}" for what, names in asked if names)])
+        further = [f"{what}: {' + '.join(names)}" for what, names in asked if names]
+        return "; ".join([self.formula, *further, *self._known_text])
 
     @property
     def aliased(self) -> tuple[str, ...]:
@@ -267,14 +273,11 @@ class OrdinalMixedModel(GeneralizedMixedModel):
                 return
         nominal = np.broadcast_to(family.nominal, (len(family.nominal), n))
         thresholds = np.einsum("cn,ja->njca", nominal, J).reshape(n, len(J), -1)
-        rows = np.vstack(
-            [
-                np.column_stack([thresholds[rising, up], -self.exog[rising]]),
-                np.column_stack([-thresholds[falling, down], self.exog[falling]]),
-            ]
-        )
-        names = (*self.threshold_names, *self.exog_names)
-        refuse_separation(rows, names, self.design.endog_name, np.ones(len(rows)), doubts)
+        X, names = self.free_exog
+        upward = np.column_stack([thresholds[rising, up], -X[rising]])
+        rows = np.vstack([upward, np.column_stack([-thresholds[falling, down], X[falling]])])
+        every = (*self.threshold_names, *names)
+        refuse_separation(rows, every, self.design.endog_name, np.ones(len(rows)), doubts)
 
     def working_model(self, estimate: GeneralizedEstimate) -> NoReturn:
         """There is none: the linear model of a scoring step has no thresholds.
@@ -305,6 +308,7 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         -------
         Surface
         """
+        refuse_held(self)
         return surface_around(self._assembly, self._centred.inward(estimate, self.kept))
 
     @property
@@ -364,15 +368,15 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         other = resolve_family(family)
         if not isinstance(other, Ordinal):
             raise FitError(f"{other!r} is no family of ordered categories, such as 'cumulative' or 'sratio'.")
-        return OrdinalMixedModel(self.formula, self.design, other)
+        return OrdinalMixedModel(self.formula, self.design, other, self.known_effects)
 
     def with_data(self, data: Any) -> OrdinalMixedModel:
         """None: the categories are those of the response, which has to be read with them."""
         return MixedModel.with_data(self, data)
 
     def with_design(self, design: Design) -> OrdinalMixedModel:
-        """The same kind of model, with the same family, of another design."""
-        return OrdinalMixedModel(self.formula, design, self.family)
+        """The same kind of model, with the same family, of another design; coefficients that it lacks are not held."""
+        return OrdinalMixedModel(self.formula, design, self.family, known_among(self.known_effects, design))
 
 
 def _without_constant(design: Design) -> Design:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mixfit.curves.mean import BoundCurve
     from mixfit.matrices.columns import Columns
 
-__all__ = ["Stack", "check_parameters", "complete_rows"]
+__all__ = ["Stack", "check_names", "check_parameters", "complete_rows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +52,8 @@ class Stack:
         """The curve at the rows' covariates."""
         values = {}
         for name in self.expression.covariates:
+            if name not in columns:
+                raise DataError(f"The {columns.what} have no column {name!r}.")
             if columns.kind(name) != "number":
                 raise DataError(f"The curve's covariate {name!r} is not numeric.")
             x = columns.labelled(name).to_numpy(dtype=float, na_value=np.nan)
@@ -85,6 +87,20 @@ def check_parameters(
             raise FormulaError(
                 f"start= has no value for {', '.join(missing)}: it names every parameter, or is left out."
             )
+
+
+def check_names(expression: CurveExpression, names: Sequence[str], self_starts: bool) -> None:
+    """Refuse a curve with names that are neither columns nor parameters, nor given by context=.
+
+    Raises
+    ------
+    FormulaError
+        Naming them.
+    """
+    unknown = ", ".join(map(repr, expression.unknown(names)))
+    if unknown:
+        lacks = "" if self_starts else f", and no parameter with a start: start= lacks {unknown}"
+        raise FormulaError(f"The curve {expression.text!r} names {unknown}, no column of the data{lacks}.")
 
 
 def complete_rows(columns: Columns, names: Sequence[str], na_action: str) -> NDArray[np.bool_] | None:

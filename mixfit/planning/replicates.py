@@ -125,6 +125,6 @@ def _batch(fit: Any, hypotheses: Sequence[Hypothesis], ddf: str) -> Batch | None
     """What fits and tests all responses together; None where they are fitted or tested one by one."""
     if ddf not in _TOGETHER or not isinstance(fit.estimate, LinearEstimate):
         return None
-    if any(h.function is not None for h in hypotheses):
+    if fit.model.known_effects or any(h.function is not None for h in hypotheses):
         return None
     return Batch.of(fit.model.assembly, fit.model.design.offset)

@@ -233,7 +233,8 @@ def _influence(fit: Fit) -> tuple[Array, Array]:
     from mixfit.lmm.working import leverages
 
     hat = leverages(fit.model.working_model(fit.estimate))
-    return hat, cooks_distances(np.asarray(fit.residuals("scaled"), dtype=float), hat, len(fit.fixef))
+    p = len(fit.fixef) - len(fit.model.known_effects)
+    return hat, cooks_distances(np.asarray(fit.residuals("scaled"), dtype=float), hat, p)
 
 
 def _offset(design: Design) -> Array:

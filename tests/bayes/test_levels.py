@@ -12,7 +12,7 @@ import mixfit
 from mixfit.bayes import Decov, Flat, HalfNormal, Normal, Priors, StudentT, levels
 from mixfit.bayes.levels import LevelPosterior, has_one_factor
 from mixfit.bayes.resolve import resolve
-from mixfit.errors import FitError, PriorError
+from mixfit.errors import FitError
 
 HERDS = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
 PRIORS = Priors(intercept=Normal(0, 2.5), fixed=Normal(0, 2.5), covariance=Decov())
@@ -130,8 +130,6 @@ def test_what_is_sampled_how():
     assert not has_one_factor(crossed)
     with pytest.raises(FitError, match="one grouping factor"):
         crossed.sample(method="collapsed")
-    with pytest.raises(PriorError, match="parameter of its own"):
-        counts("(1 | LOCATION)", "nbinom2").sample()
 
 
 def test_the_evidence_prefers_what_simulated_the_data():

@@ -158,3 +158,10 @@ def test_a_number_as_scale_is_a_prior_of_each_variance():
         np.quantile(drawn, [0.25, 0.5, 0.75], axis=0), np.quantile(again, [0.25, 0.5, 0.75], axis=0), atol=0.06
     )
     assert resolved("blme", fit).table[2] == ("variances(Subject)", "Wishart(df=3.5, scale=inf)")
+
+
+def test_priors_that_are_none_are_refused(sleep):
+    with pytest.raises(PriorError, match=r"filled in: give the mixfit.bayes.Priors"):
+        sleep.sample(resolved("rstanarm", sleep))
+    with pytest.raises(PriorError, match=r"priors=3 are none"):
+        sleep.sample(3)

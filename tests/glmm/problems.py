@@ -98,6 +98,17 @@ def without(at: At, term: int, column: int) -> At:
     return At(at.problem, GeneralizedParameters(tuple(templates), at.point.gamma, at.point.phi))
 
 
+def dense_columns(at: At) -> Array:
+    """Z Lambda of all factors, (n, q)."""
+    blocks = []
+    for rows, t in zip(at.problem.pattern.factors, at.problem.factor_templates(at.point.points), strict=True):
+        columns = np.ones((1, len(rows.codes))) if rows.columns is None else rows.columns
+        z = np.zeros((len(rows.codes), rows.n_levels, rows.k))
+        z[np.arange(len(rows.codes)), rows.codes] = columns.T @ t
+        blocks.append(z.reshape(len(z), -1))
+    return np.hstack(blocks)
+
+
 def laplace_at(at: At, point: GeneralizedParameters) -> float:
     """Laplace criterion."""
     return laplace(at.problem, point.gamma, point.points, point.phi).value

@@ -14,8 +14,8 @@ from mixfit.glmm.laplace import laplace
 from tests.families.cases import EVERY
 from tests.glmm.problems import (
     SHAPES,
-    At,
     check_gradient,
+    dense_columns,
     laplace_at,
     laplace_slopes,
     point,
@@ -31,17 +31,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 pytestmark = pytest.mark.usefixtures("sharp_modes")
-
-
-def dense_columns(at: At) -> Array:
-    """Z Lambda of all factors, (n, q)."""
-    blocks = []
-    for rows, t in zip(at.problem.pattern.factors, at.problem.factor_templates(at.point.points), strict=True):
-        columns = np.ones((1, len(rows.codes))) if rows.columns is None else rows.columns
-        z = np.zeros((len(rows.codes), rows.n_levels, rows.k))
-        z[np.arange(len(rows.codes)), rows.codes] = columns.T @ t
-        blocks.append(z.reshape(len(z), -1))
-    return np.hstack(blocks)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -44,6 +44,12 @@ def test_a_known_slope_is_an_offset(zip_data: pd.DataFrame) -> None:
     assert_allclose(held.params[["Intercept", "h[T.b]"]], offset.params, atol=1e-5)
     assert_allclose(held.cov_params().loc["x"], 0.0)
     assert_allclose(held.simulate(2, seed=1), offset.simulate(2, seed=1))
+    columns = [".hat", ".cooksd"]
+    assert_allclose(held.augment()[columns], offset.augment()[columns], rtol=1e-3)
+    with pytest.raises(FitError, match=r"influence\(refit=True\)"):
+        held.influence("g")
+    with pytest.raises(FitError, match="give them priors instead"):
+        held.sample()
     with pytest.raises(FitError, match="fixed= holds some of these"):
         held.conf_int(method="profile")
 
@@ -93,7 +99,7 @@ def test_the_dispersion_may_be_a_start(zip_data: pd.DataFrame) -> None:
     [
         ({"fixed": {"zi:x": 1.0}, "zi": "~ 1"}, "fixed= names 'zi:x', and can hold .*zi:Intercept"),
         ({"fixed": {"x": 1.0, "mean:x": 1.0}}, "names a fixed effect twice"),
-        ({"fixed": {"x": 1.0}, "family": "gaussian"}, "Of a linear model what is known is subtracted by offset="),
+        ({"fixed": {"x": 1.0}, "family": None, "dispersion": "~ x"}, "fixed= cannot stand beside residual= or disp"),
         ({"sigma": 1.0}, "cannot stand beside family="),
         ({"sigma": 1.0, "family": None, "dispersion": "~ x"}, "cannot stand beside dispersion="),
         ({"sigma": -1.0, "family": None}, "is a positive number"),
@@ -117,3 +123,42 @@ def test_what_cannot_be_known_is_refused(zip_data: pd.DataFrame, options, messag
 def test_starts_that_cannot_be_are_refused(zip_data: pd.DataFrame, start, message: str) -> None:
     with pytest.raises(FitError, match=message):
         mixfit.mixed("y ~ x + (1 | g)", zip_data, family="poisson").fit(start=start)
+
+
+@pytest.mark.parametrize("extra", [{}, {"dispersion": "~ temp"}, {"nominal": "~ bottle2"}])
+@pytest.mark.parametrize("family", ["cumulative", "sratio(probit)"])
+def test_known_location_of_ordered_categories(family: str, extra: dict[str, str]) -> None:
+    wine = mixfit.datasets.load("wine")
+    wine = wine.assign(o=1.5 * (wine["contact"] == "yes"), bottle2=10.0 + np.arange(len(wine)) % 5)
+    name = "contact[T.yes]"
+    offset = mixfit.mixed("rating ~ temp + offset(o) + (1 | judge)", wine, family=family, **extra).fit()
+    held = mixfit.mixed("rating ~ temp + contact + (1 | judge)", wine, family=family, fixed={name: 1.5}, **extra).fit()
+    assert_allclose([held.llf, held.npar], [offset.llf, offset.npar], atol=1e-8)
+    assert_allclose(held.params.drop(name), offset.params, atol=1e-5)
+    assert_allclose(held.bse.drop(name), offset.bse, rtol=1e-4)
+    assert (held.params[name], held.bse[name]) == (1.5, 0.0)
+    new = wine.head(9)
+    assert_allclose(held.predict(new, what="link", se=True), offset.predict(new, what="link", se=True), rtol=1e-4)
+    assert held.refit(wine["rating"]).params[name] == 1.5
+    assert "fixed = contact[T.yes] 1.5" in held.model.description
+    with pytest.raises(FitError, match="fixed= holds some of these"):
+        held.profile()
+
+
+def test_thresholds_are_not_held() -> None:
+    with pytest.raises(FormulaError, match=r"names '1\|2', and can hold the fixed effects temp\[T.warm\]"):
+        mixfit.mixed("rating ~ temp + (1 | judge)", mixfit.datasets.load("wine"), family="cumulative", fixed={"1|2": 0})
+
+
+@pytest.mark.parametrize("family", ["binomial", "cumulative"])
+def test_a_known_coefficient_separates_nothing(family: str) -> None:
+    rng = np.random.default_rng(2)
+    d = pd.DataFrame({"g": np.repeat(np.arange(10), 8), "a": np.tile([0.0, 1.0], 40), "z": rng.normal(size=80)})
+    d["y"] = np.where((d["a"] == 1.0) | (rng.uniform(size=80) < 0.5), 1, 0)
+    y = d["y"] if family == "binomial" else pd.Categorical(np.where(d["a"] == 1.0, 2, d["y"]), ordered=True)
+    d, formula = d.assign(y=y), "y ~ a + z + (1 | g)"
+    with pytest.raises(FitError, match="'a' separates"):
+        mixfit.mixed(formula, d, family=family).fit()
+    held = mixfit.mixed(formula, d, family=family, fixed={"a": 9.0}).fit()
+    offset = mixfit.mixed("y ~ z + offset(9 * a) + (1 | g)", d, family=family).fit()
+    assert_allclose(held.llf, offset.llf, atol=1e-7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import numpy as np
@@ -205,5 +206,19 @@ def test_what_has_no_meaning_is_refused(fit) -> None:
         fit.model.fit(n_agq=0)
     with pytest.raises(FitError, match="variances"):
         fit.overdispersion()
+    with pytest.raises(FitError, match=r"none of variances: varcorr\(\)"):
+        fit.conf_int(which="random")
     with pytest.raises(UnknownNameError, match="emmeans"):
         fit.emmeans("x")
+
+
+def test_json_has_the_estimates(fit) -> None:
+    rows = json.loads(fit.to_json())["estimates"]
+    assert {row["term"]: row["estimate"] for row in rows if row["effect"] == "fixed"} == fit.params.to_dict()
+    assert sum(row["effect"] == "ran_pars" for row in rows) == 3
+
+
+def test_few_groups_are_said_without_a_test_that_there_is_none_of() -> None:
+    few = mixfit.mixed("choice ~ x + (1 | g)", choices(groups=8), family="multinomial").fit()
+    (note,) = [n for n in few.summary().notes if n.startswith("few groups")]
+    assert note.endswith("z tests reject too often")

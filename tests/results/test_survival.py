@@ -186,7 +186,7 @@ def test_what_takes_responses_for_events_is_refused(what: Any) -> None:
         (ROWS, FORMULA, "lognormal", DataError, "families of times to an event"),
         (ROWS, FORMULA, "binomial", DataError, "families of times to an event"),
         (ROWS, FORMULA, None, DataError, "is a response for times to an event; this model needs one number a row"),
-        (ROWS, FORMULA, "cumulative", DataError, "is a response for times to an event; an ordinal one"),
+        (ROWS, FORMULA, "cumulative", DataError, "for times to an event; this one is a column of"),
         (ROWS.assign(time=-ROWS["time"]), "time ~ x + (1 | g)", "weibull", DataError, "is a time, and negative in 120"),
         (ROWS, "censored(time) ~ x + (1 | g)", "weibull", FormulaError, r"two columns: censored\(time, event\)"),
         (ROWS, "cbind(time, event) ~ x + (1 | g)", "weibull", DataError, "is a response for binomial models"),

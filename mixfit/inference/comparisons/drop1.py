@@ -195,6 +195,8 @@ def _named(terms: Sequence[CodedTerm], names: Sequence[str]) -> list[CodedTerm]:
 
 
 def _coordinates(fit: Fit, predictor: str = MEAN) -> Array:
+    if fit.model.known_effects:
+        raise ComparisonError("drop1 leaves out columns, and fixed= holds coefficients: compare two fits by anova.")
     X = seen_from(fit, predictor).model.design.X
     if is_structured(fit):
         weights = fit.model.design.weights
@@ -237,8 +239,6 @@ def _refits(fit: Fit, columns: Sequence[Array], predictor: str) -> tuple[Minimum
     from mixfit.glmm.problem import with_fixed as with_fixed_generalized
 
     whole = _generalized(fit)
-    if whole.model.known_effects:
-        raise ComparisonError("drop1 leaves out columns, and fixed= holds coefficients: compare two fits by anova.")
     smaller = [
         estimate_generalized(with_fixed_generalized(whole.model.assembly, c, predictor), whole.estimate.n_agq)
         for c in columns

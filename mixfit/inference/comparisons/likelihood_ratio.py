@@ -23,7 +23,14 @@ from mixfit.inference.comparisons.candidates import (
     outside_columns,
 )
 from mixfit.inference.comparisons.common_rows import on_common_rows
-from mixfit.inference.comparisons.limits import bounded, check_predictors, is_limit, mixed_tail
+from mixfit.inference.comparisons.limits import (
+    bounded,
+    check_known,
+    check_predictors,
+    is_limit,
+    known_effects,
+    mixed_tail,
+)
 from mixfit.tables.table import Table
 
 if TYPE_CHECKING:
@@ -272,7 +279,8 @@ def check_restricted(models: Sequence[Candidate]) -> None:
 
 
 def _check_same_columns(a: Candidate, b: Candidate) -> None:
-    if outside_columns(a.X, b.X).any() or outside_columns(b.X, a.X).any():
+    held = known_effects(a) != known_effects(b)
+    if held or outside_columns(a.X, b.X).any() or outside_columns(b.X, a.X).any():
         raise ComparisonError(
             f"{a.name} and {b.name} are fitted by REML and have different fixed effects: restricted likelihoods are "
             "then of different data. Leave refit=True, or fit by maximum likelihood."
@@ -302,6 +310,7 @@ def check_nested(smaller: Candidate, larger: Candidate) -> None:
             f"of {larger.name}. Compare their AIC instead."
         )
     check_predictors(smaller, larger)
+    check_known(smaller, larger)
     terms = outside(larger.random, smaller.random)
     if terms:
         raise ComparisonError(

@@ -16,6 +16,7 @@ from mixfit.errors import ComparisonError
 from mixfit.families.several import ZERO
 from mixfit.gram.basis import fixed_basis
 from mixfit.inference.comparisons.candidates import outside, outside_columns
+from mixfit.matrices.types import MEAN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from mixfit.inference.comparisons.candidates import Candidate
     from mixfit.matrices.types import Predictor
 
-__all__ = ["bounded", "check_predictors", "is_limit", "mixed_tail"]
+__all__ = ["bounded", "check_known", "check_predictors", "is_limit", "known_effects", "mixed_tail"]
 
 # Families whose dispersion, at its bound, makes another of them.
 _LIMITS = {
@@ -64,6 +65,29 @@ def check_predictors(smaller: Candidate, larger: Candidate) -> None:
                 f"{smaller.name} is not nested in {larger.name}: {own.name}= of {larger.name} does not contain that of "
                 f"{smaller.name}. Compare their AIC instead."
             )
+
+
+def check_known(smaller: Candidate, larger: Candidate) -> None:
+    """Refuse a pair whose larger model knows fixed effects that the smaller one does not hold at the same values.
+
+    Raises
+    ------
+    ComparisonError
+        Naming them.
+    """
+    held = known_effects(smaller)
+    alien = [name for name, value in known_effects(larger).items() if held.get(name) != value]
+    if alien:
+        raise ComparisonError(
+            f"{smaller.name} is not nested in {larger.name}, where fixed= holds {', '.join(map(repr, alien))}. "
+            "Compare their AIC instead."
+        )
+
+
+def known_effects(model: Candidate) -> dict[str, float]:
+    """Fixed effects that are known, by name; those of the mean by that of their column."""
+    known = {} if model.fit is None else model.fit.model.known_effects
+    return {name.removeprefix(f"{MEAN}:"): value for name, value in known.items()}
 
 
 def bounded(smaller: Candidate, larger: Candidate) -> tuple[bool, str]:

@@ -141,6 +141,8 @@ def cluster_moments(fit: LinearFit, clusters: Clusters, kind: str) -> ClusterMom
 
 def _working(fit: LinearFit) -> WorkingModel:
     """Rows and factor at the estimates; rows that are whitened by the covariance of the residuals where it has one."""
+    if fit.model.known_effects:
+        raise FitError("Robust covariances are of estimates of every fixed effect, and fixed= holds some of these.")
     if is_structured(fit):
         return linear_working_model(fit.model.assembly_at(fit.estimate), fit.estimate)
     return fit.model.working_model(fit.estimate)
