@@ -18,6 +18,7 @@ from mixfit.errors import FitError
 from mixfit.families.several import ZERO
 from mixfit.fitted.draws import draw_rows
 from mixfit.fitted.protocols import is_generalized, is_nonlinear
+from mixfit.inference.predictors import refuse_unordered
 from mixfit.matrices.censored import n_censored
 from mixfit.tables.table import Table
 
@@ -133,6 +134,7 @@ def _response(fit: Fit, re_form: ReForm, rng: np.random.Generator) -> _Response:
 
 def _places(fit: Fit, n: int, re_form: ReForm, rng: np.random.Generator) -> tuple[_Response, Places]:
     check_count("n", n)
+    refuse_unordered(fit, "Quantile residuals")
     if n < 2:
         raise FitError(f"quantile residuals need at least 2 simulated responses, not {n}")
     response = _response(fit, re_form, rng)

@@ -22,6 +22,7 @@ import numpy as np
 
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized, is_nonlinear
+from mixfit.inference.predictors import refuse_unordered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +77,7 @@ def pooling(fit: Fit, group: str) -> Pooling:
     Raises
     ------
     FitError
-        For a factor that the model does not have.
+        For a factor that the model does not have, and of unordered categories.
 
     Examples
     --------
@@ -88,6 +89,7 @@ def pooling(fit: Fit, group: str) -> Pooling:
     """
     if is_nonlinear(fit):
         raise FitError("A curve has no least-squares fit to every group by itself: see plot.fitted_lines().")
+    refuse_unordered(fit, "Fits to every group by itself")
     terms = [term for term in fit.model.design.random if term.grouping.name == group]
     if not terms:
         raise FitError(f"The model has no grouping factor {group!r}; it has {', '.join(map(repr, fit.ranef()))}.")

@@ -28,7 +28,7 @@ from mixfit.model.base import MixedModel
 from mixfit.model.call import remembered
 from mixfit.model.curve_starts import check_finite, coefficient_start
 from mixfit.model.spread import SpreadFormula, read_spread
-from mixfit.model.stack import Stack, check_names, check_parameters, complete_rows
+from mixfit.model.stack import Stack, check_names, check_parameters, complete_rows, weights_of_rows
 from mixfit.nlmm.conditional import conditional_covariance, place_of, prediction_variance, working_model_at
 from mixfit.nlmm.estimate import estimate
 from mixfit.nlmm.laplace import Laplace

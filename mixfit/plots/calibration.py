@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mixfit.plots.figure import BLUE, GREY, one_axes
+from mixfit.plots.figure import BLUE, GREY, one_axes, refuse_fit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,6 +44,7 @@ def calibration(validation: Validation, *, bins: int = 10, level: float | None =
     >>> mixfit.plots.calibration(mixfit.cross_validate(fit, by="Subject")).get_ylabel()
     'share of observations inside'
     """
+    refuse_fit(validation, "calibration", "mixfit.cross_validate(fit)")
     frame = validation.calibration(bins=bins, level=level)
     axes = one_axes(ax, (4.4, 4.4))
     if "nominal" in frame:

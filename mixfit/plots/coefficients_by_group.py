@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.plots.figure import BLUE, GREY, panels, thin_labels
+from mixfit.plots.figure import BLUE, GREY, panels, refuse_fit, thin_labels
 from mixfit.tables.layout import shown
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def coefficients_by_group(
     >>> [axes.get_title() for axes in mixfit.plots.coefficients_by_group(fits)]
     ['(Intercept)', 'Days']
     """
+    refuse_fit(fits, "coefficients_by_group", "mixfit.lm_list(formula, data)")
     coefficients, ends = fits.coefficients, fits.conf_int(level, pool=pool)
     levels = coefficients.iloc[:, 0].sort_values().index if sort else coefficients.index[::-1]
     height = float(np.clip(_ROW * len(levels), _LEAST, _MOST))

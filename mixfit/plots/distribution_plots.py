@@ -10,6 +10,7 @@ from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized
 from mixfit.inference.binned import binned_residuals, is_binary
 from mixfit.inference.frequencies import frequencies
+from mixfit.inference.predictors import refuse_unordered
 from mixfit.inference.quantile import tested_residuals
 from mixfit.matrices.censored import refuse_censored
 from mixfit.plots.figure import BLUE, GREY, RED, one_axes, panels, point_style
@@ -229,6 +230,7 @@ def predictive_check(
     >>> fit.plot.predictive_check(50, seed=1).get_ylabel()
     'rows'
     """
+    refuse_unordered(fit, "Predictive checks")
     refuse_censored(fit.model.design, "a predictive check")
     simulated = np.asarray(fit.simulate(n, seed=seed), dtype=float)
     whole = is_generalized(fit) and (fit.model.family.kind in ("count", "ordinal") or is_binary(fit))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mixfit.inference.means.contrast_coefficients import level_text
 from mixfit.inference.means.linear_functions import by_groups
-from mixfit.plots.figure import line_styles, one_axes, point_style
+from mixfit.plots.figure import line_styles, one_axes, point_style, refuse_fit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,6 +56,7 @@ def effects_plot(effects: EffectCurves, ax: Axes | None = None, *, data: bool = 
     >>> axes.get_xlabel(), axes.get_ylabel(), len(axes.lines)
     ('age', 'distance', 2)
     """
+    refuse_fit(effects, "effects_plot", "fit.effects(x)")
     ax = one_axes(ax)
     frame, x, by = effects.frame, effects.x, list(effects.by)
     groups = by_groups(frame, by)

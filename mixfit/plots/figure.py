@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.errors import FitError, MissingPackageError
+from mixfit.fitted.protocols import is_fit, is_nonlinear
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ __all__ = [
     "one_axes",
     "panels",
     "point_style",
+    "refuse_fit",
     "texts",
     "thin_labels",
     "with_unit",
@@ -130,6 +132,12 @@ def one_axes(ax: Axes | None, size: tuple[float, float] = (6.0, 4.2)) -> Axes:
     """Make a figure with one axes, or take the one given: see `panels`."""
     axes: Axes = panels(1, ax, columns=1, size=size).axes[0]
     return axes
+
+
+def refuse_fit(given: object, plot: str, source: str) -> None:
+    """Raise FitError for a fit where a plot is of what `source` computes from it."""
+    if is_fit(given) or is_nonlinear(given):
+        raise FitError(f"{plot} draws what {source} gives, not {type(given).__name__} itself: give it that.")
 
 
 def point_style(n: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mixfit.errors import DataError, FitError
 from mixfit.fitted.protocols import is_generalized, is_linear
+from mixfit.inference.predictors import refuse_unordered
 from mixfit.matrices.censored import refuse_censored
 from mixfit.plots.figure import BLUE, GREEN, RED, panels, texts, thin_labels
 from mixfit.plots.random_effects import choose_factor, response_name
@@ -91,6 +92,7 @@ def group_curves(fit: Fit, x: str, grouping: Grouping, shown: NDArray[np.intp], 
     DataError
         For a column that is not there.
     """
+    refuse_unordered(fit, "Lines of groups")
     design = fit.model.observations
     if is_generalized(fit) and fit.model.family.kind == "ordinal":
         raise FitError(

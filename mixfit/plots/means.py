@@ -17,7 +17,7 @@ from mixfit.inference.means.marginal_means import EmMeans
 from mixfit.inference.means.specs import parse_specs, response_label
 from mixfit.inference.predictors import seen_from
 from mixfit.matrices.types import MEAN
-from mixfit.plots.figure import BLUE, GREY, RED, line_styles, one_axes
+from mixfit.plots.figure import BLUE, GREY, RED, line_styles, one_axes, refuse_fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +80,7 @@ def means_plot(
     >>> axes.get_xlabel()
     'estimated marginal mean of angle'
     """
+    refuse_fit(means, "means_plot", "fit.emmeans(specs), fit.emtrends() or a contrast of them")
     frame = means.conf_int(level=level)
     names = [str(name) for name in frame.columns]
     value = names[names.index("SE") - 1]

@@ -10,6 +10,7 @@ import pandas as pd
 from mixfit.defaults import coverage
 from mixfit.errors import DataError, FitError
 from mixfit.fitted.protocols import is_generalized, is_nonlinear
+from mixfit.inference.predictors import refuse_unordered
 from mixfit.plots.figure import BLUE, RED, one_axes, point_style, thin_labels, with_unit
 from mixfit.plots.group_lines import typical_rows, variable_grid
 from mixfit.plots.random_effects import response_name
@@ -75,7 +76,7 @@ def partial_residuals(
     DataError
         For a column that is not there.
     FitError
-        For ordered categories, whose predictor has no residuals.
+        For ordered categories, whose predictor has no residuals, and for unordered ones.
     MissingPackageError
         Where matplotlib is not installed.
 
@@ -87,6 +88,7 @@ def partial_residuals(
     >>> mixfit.plots.partial_residuals(fit, "age", units={"age": "years"}).get_xlabel()
     'age (years)'
     """
+    refuse_unordered(fit, "Partial residuals")
     if is_generalized(fit) and fit.model.family.kind == "ordinal":
         raise FitError("Ordered categories have no residuals on the scale of the predictor to draw.")
     if is_nonlinear(fit):

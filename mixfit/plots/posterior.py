@@ -8,7 +8,7 @@ import numpy as np
 
 from mixfit.bayes.prior_draws import prior_draws
 from mixfit.errors import FitError
-from mixfit.plots.figure import BLUE, GREY, length_in_inches, panels, thin_labels
+from mixfit.plots.figure import BLUE, GREY, length_in_inches, panels, refuse_fit, thin_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +80,7 @@ def posterior_caterpillar(
     >>> [axes.get_title() for axes in mixfit.plots.posterior_caterpillar(posterior)]
     ['Intercept | Subject', 'Days | Subject']
     """
+    refuse_fit(posterior, "posterior_caterpillar", "fit.sample()")
     if not 0.0 < level < 1.0:
         raise FitError(f"level={level!r}: intervals hold a share of the draws between 0 and 1.")
     names = list(posterior.priors.groups)
@@ -155,6 +156,7 @@ def prior_posterior(
     >>> [axes.get_title() for axes in mixfit.plots.prior_posterior(posterior)]
     ['Intercept', 'sigma', 'sd(operator, Intercept)']
     """
+    refuse_fit(posterior, "prior_posterior", "fit.sample()")
     names, after = posterior.parameters
     chosen = list(names) if parameters is None else list(parameters)
     for name in chosen:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from mixfit.errors import FitError
-from mixfit.plots.figure import BLUE, GREEN, GREY, RED, panels
+from mixfit.plots.figure import BLUE, GREEN, GREY, RED, panels, refuse_fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +76,7 @@ def power_lines(power: PowerLike, *, target: float | None = 0.8, axes: ArrayLike
     >>> axes[0].get_xlabel(), axes[0].get_ylabel()
     ('levels of Subject', 'power')
     """
+    refuse_fit(power, "power_lines", "plan.power(along=...)")
     if not 0 < len(power.axes) <= _MOST_AXES:
         raise FitError("A figure of power has one axis or two: give them by along={'Subject': [20, 40, 80]}.")
     first, *second = power.axes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from mixfit.errors import FitError
-from mixfit.plots.figure import BLUE, GREY, RED, empty_note, panels
+from mixfit.plots.figure import BLUE, GREY, RED, empty_note, panels, refuse_fit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,6 +106,7 @@ def profile_zeta(
     """
     from scipy.special import ndtri
 
+    refuse_fit(profile, "profile_zeta", "fit.profile()")
     if not all(0.0 < level < 1.0 for level in levels):
         raise FitError(f"levels must lie between 0 and 1, not {list(levels)!r}.")
     known = list(profile.parameters)

@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 
 import mixfit
 from mixfit.errors import DataError, FitError
+from tests.glmm.test_glmm_multinomial import choices
 from tests.plots.fits import cbpp_fit
 
 WINE = mixfit.datasets.load("wine")
@@ -51,3 +52,14 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         fit.plot.category_probabilities("contact")
     with pytest.raises(FitError, match="ordered categories"):
         cbpp_fit().plot.category_probabilities("period")
+
+
+def test_unordered_categories_say_what_draws_them() -> None:
+    fit = mixfit.mixed("choice ~ x + (1 | g)", choices(groups=20), family="multinomial").fit()
+    plots = mixfit.plots
+    for draw in (plots.shrinkage, plots.predictive_check, plots.quantile_residual_plot):
+        with pytest.raises(FitError, match=r"plot\.category_probabilities\(\)"):
+            draw(fit)
+    for along in (plots.fitted_lines, plots.spaghetti, plots.partial_residuals, plots.emmip):
+        with pytest.raises(FitError, match=r"plot\.category_probabilities\(\)"):
+            along(fit, "x")

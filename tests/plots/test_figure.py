@@ -7,6 +7,7 @@ import importlib
 import inspect
 import pickle
 import pkgutil
+import re
 import sys
 
 import numpy as np
@@ -152,3 +153,21 @@ MODULES = [m.name for m in pkgutil.iter_modules(mixfit.plots.__path__, "mixfit.p
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings(name: str) -> None:
     assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("plot", "source"),
+    [
+        ("means_plot", "fit.emmeans(specs)"),
+        ("effects_plot", "fit.effects(x)"),
+        ("calibration", "mixfit.cross_validate(fit)"),
+        ("coefficients_by_group", "mixfit.lm_list(formula, data)"),
+        ("posterior_caterpillar", "fit.sample()"),
+        ("prior_posterior", "fit.sample()"),
+        ("power_lines", "plan.power(along=...)"),
+        ("profile_zeta", "fit.profile()"),
+    ],
+)
+def test_a_fit_is_refused_where_something_made_of_it_is_drawn(plot: str, source: str) -> None:
+    with pytest.raises(FitError, match=f"{plot} draws what {re.escape(source)}"):
+        getattr(mixfit.plots, plot)(cbpp_fit())
