@@ -107,6 +107,7 @@ def test_it_prints_and_pickles(fit) -> None:
     assert text.startswith("Nonlinear mixed model fit by maximum likelihood (Laplace Approximation)")
     assert "Asym" in str(fit.varcorr())
     assert "35 observations" in repr(fit)
+    assert "35 observations, groups Tree 5" in repr(fit.model)
     copied = pickle.loads(pickle.dumps(fit))
     assert_allclose(copied.predict(), fit.predict())
     assert fit.conf_int().loc["Asym"].between(100, 300).all()
@@ -123,6 +124,11 @@ def test_a_parameter_depends_on_covariates() -> None:
     found, plain = model.fit(), mixfit.nonlinear(model.formula, plants).fit()
     assert found.converged
     assert found.llf > plain.llf + 10.0
+    shown = f"{model.formula}, fixed = Asym ~ Treatment + Type"
+    for text in (repr(model), repr(found), str(found.summary()), found.to_json(), str(mixfit.anova(plain, found))):
+        assert shown in " ".join(text.split())
+    assert model.of_rows((plants["conc"] > 100.0).to_numpy()).description == shown
+    assert mixfit.nonlinear(model.formula, plants, fixed=model.fixed[0]).exog_names == names
     rows = plants.groupby(["Type", "Treatment"], observed=True).head(1)
     asymptotes = found.parameters(rows, re_form="population")["Asym"]
     assert_allclose(asymptotes.max() - asymptotes.min(), found.params.iloc[3:].abs().sum(), rtol=1e-9)
@@ -174,6 +180,12 @@ def test_what_is_wrong_is_counted_in_rows_of_the_data(
         mixfit.nonlinear(fit.model.formula, orange.assign(circumference=response), weights=weights)
 
 
+def test_new_data_without_a_covariate_of_the_curve(fit) -> None:
+    for predict in (fit.predict, fit.get_prediction):
+        with pytest.raises(DataError, match="new data have no column 'age'"):
+            predict(pd.DataFrame({"Tree": ["1"]}))
+
+
 def test_weights_divide_the_variance(orange: pd.DataFrame, fit) -> None:
     found = mixfit.nonlinear(fit.model.formula, orange.assign(w=4.0), weights="w").fit()
     assert_allclose(found.sigma, 2.0 * fit.sigma, rtol=1e-5)
@@ -209,6 +221,15 @@ def test_what_cannot_be_fitted_is_said(formula: str, options: dict, error: type[
     )
     with pytest.raises(error, match=words):
         mixfit.nonlinear(formula, frame, **options).fit()
+
+
+def test_names_that_nothing_provides_are_said_before_the_fit() -> None:
+    frame = pd.DataFrame({"t": [1.0, 2.0, 3.0, 4.0], "g": list("aabb"), "y": [1.0, 2.0, 2.0, 3.0]})
+    with pytest.raises(FormulaError, match=r"start= lacks 'k', 'b'\."):
+        mixfit.nonlinear("y ~ a * exp(-k * t) + np.log(b) ~ a | g", frame, start={"a": 1.0})
+    with pytest.raises(FormulaError, match=r"names 'time', no column of the data\."):
+        mixfit.nonlinear("y ~ SSlogis(log(time), A, m, s) ~ A | g", frame)
+    mixfit.nonlinear("y ~ a * shape(t, two) ~ a | g", frame, {"a": 1.0}, context={"shape": np.power, "two": 2.0})
 
 
 def test_arguments_of_fit(fit) -> None:

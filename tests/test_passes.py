@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -174,3 +176,48 @@ def test_a_file_without_rows(tmp_path):
     assert pq.ParquetFile(tmp_path / "rows.parquet").metadata.num_rows == 0
     with pytest.raises(DataError, match="no rows"):
         mixfit.mixed("yes ~ scale(x) + (1 | g)", tmp_path / "rows.parquet", family="binomial")
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_fixed_effects_that_separate_are_refused_by_name(tmp_path, late):
+    frame = table()
+    frame["w"] = np.where((frame["yes"] == 1) & (frame["x"] > 0.5), 1.0, 0.0)
+    frame["m"] = np.where((frame["k"] == 0) & (frame["x"] > 0.5), 1.0, 0.0)
+    if late:
+        # One row of the last is all that says otherwise.
+        frame.loc[1199, ["w", "m", "yes", "k"]] = [1.0, 1.0, 0, 3]
+    frame.to_parquet(tmp_path / "rows.parquet")
+    for formula, family in (("yes ~ w + arm + (1 | g)", "binomial"), ("k ~ m + x + (1 | g)", "poisson")):
+        model = mixfit.mixed(formula, tmp_path / "rows.parquet", family=family, chunk_rows=170)
+        if late:
+            assert model.fit().converged
+            continue
+        with pytest.raises(FitError, match=f"The fixed effect '{formula.split()[2]}' separates"):
+            model.fit()
+
+
+def test_a_response_that_a_covariate_orders(tmp_path):
+    frame = table()
+    frame["yes"] = (frame["x"] > 0.1).astype(int)
+    frame.to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(FitError, match="separates the response 'yes'"):
+        mixfit.mixed("yes ~ x + (1 | g)", tmp_path / "rows.parquet", family="binomial").fit()
+
+
+def test_a_response_that_is_the_same_everywhere(tmp_path):
+    table().assign(yes=1).to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(DataError, match="the same in every row"):
+        mixfit.mixed("yes ~ scale(x) + (1 | g)", tmp_path / "rows.parquet", family="binomial")
+
+
+def test_the_folder_of_the_rows_goes_with_the_store_without_a_warning():
+    store = RowStore(1, 1)
+    store.add(np.ones((1, 2)), np.zeros((1, 2)))
+    folder = store._folder
+    assert folder.is_dir()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        del store
+        gc.collect()
+    assert not folder.exists()
+    assert not [w for w in said if issubclass(w.category, ResourceWarning)]

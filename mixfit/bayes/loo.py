@@ -142,11 +142,26 @@ def _generalized(posterior: PosteriorDraws, level: str) -> tuple[Array, Array]:
         return (without, with_all) if level == "row" else (levels, levels)
     if level != "row":
         raise FitError(
-            f"loo(level={level!r}): groups of generalized models with several grouping factors are not integrated out. "
-            "level='row' leaves rows out."
+            f"loo(level={level!r}): {_not_integrated(posterior)} are not integrated out. level='row' leaves rows out."
         )
     every = row_log_likelihood(posterior)
     return every, every
+
+
+def _not_integrated(posterior: PosteriorDraws) -> str:
+    """Whose groups they are."""
+    fit, design = posterior.fit, posterior.fit.model.design
+    if len({r.grouping.name for r in design.random}) > 1:
+        return "groups of generalized models with several grouping factors"
+    if not is_generalized(fit):
+        return "groups of this kind of model"
+    if design.further:
+        return "groups of models with zi= or dispersion="
+    if fit.family.has_dispersion:
+        return f"groups of the {fit.family.name} family, which has a dispersion"
+    if posterior.kept.thresholds is not None:
+        return "groups of models with thresholds"
+    return "groups with no random column, more than three, or related levels"
 
 
 def _grouping(fit: Fit, level: str) -> Grouping:

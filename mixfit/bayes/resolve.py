@@ -22,7 +22,7 @@ from mixfit.bayes.priors import Priors
 from mixfit.bayes.term_priors import Deviations, EachColumn, OwnParameters, ScaleAndShares, WholeCovariance
 from mixfit.bayes.zeros import zero_predictor
 from mixfit.covariance.unstructured import Unstructured
-from mixfit.errors import ArgumentError, PriorError
+from mixfit.errors import PriorError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,13 +98,18 @@ def resolve(priors: Priors | str, model: Model, *, residual: bool, posterior: bo
 
     Raises
     ------
-    ArgumentError
-        For what is neither priors nor a name.
     PriorError
         For a name that the model does not have, a prior that its parameter cannot have, and where the data leave an
         improper prior without a posterior, unless that is not asked for, as of a mode.
     """
-    _check_priors(priors)
+    if not isinstance(priors, str | Priors):
+        if isinstance(priors, ResolvedPriors):
+            what = "posterior.priors are priors that the data of a model have filled in: "
+        else:
+            what = f"priors={priors!r} are none: "
+        # Priors are the first argument of `sample`, where others have the number of draws.
+        hint = f" How many to draw is draws={priors}." if isinstance(priors, int) else ""
+        raise PriorError(f'{what}give the mixfit.bayes.Priors that were asked for, or a name such as "rstanarm".{hint}')
     facts = Facts.of(model, residual=residual)
     defaults = preset(priors if isinstance(priors, str) else "rstanarm", facts)
     given = Priors() if isinstance(priors, str) else priors
@@ -209,13 +214,6 @@ def _known(kind: str, given: object, names: Sequence[str]) -> None:
                 f"The prior {kind}={{{name!r}: ...}} is of nothing in this model. "
                 + (f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(names) or 'none'}.")
             )
-
-
-def _check_priors(given: object) -> None:
-    if not isinstance(given, Priors | str):
-        # Priors are the first argument of `sample`, where others have the number of draws.
-        hint = f" How many to draw is draws={given}." if isinstance(given, int) else ""
-        raise ArgumentError(f"priors= are mixfit.bayes.Priors(...) or a name of defaults, not {given!r}.{hint}")
 
 
 def _look_up(given: Any, default: Any, *names: str) -> Any:

@@ -108,8 +108,6 @@ def sample(
 
     Raises
     ------
-    ArgumentError
-        For what is neither priors nor the name of some.
     PriorError
         For priors that name what the model does not have, or leave no posterior.
     FitError

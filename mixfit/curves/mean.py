@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["BoundCurve", "CurveExpression", "self_starting"]
 
 _FUNCTIONS = ("exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "square", "sin", "cos", "tanh", "arctan")
+# What every curve may name.
+_PROVIDED: dict[str, Any] = {**CURVES, "np": np, **{name: getattr(np, name) for name in _FUNCTIONS}}
 # Steps of the differences of a function that takes no hyper-dual numbers, relative to the parameter: the roots of the
 # rounding that leave both derivatives the most digits.
 _FIRST = float(np.finfo(float).eps) ** (1.0 / 3.0)
@@ -57,6 +59,11 @@ class CurveExpression:
     parameters: tuple[str, ...]
     context: Mapping[str, Any]
 
+    def unknown(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Those of the names in the text that nothing provides."""
+        known = {*_PROVIDED, *self.context, *self.covariates, *self.parameters}
+        return tuple(name for name in names if name not in known)
+
     def at(self, covariates: Mapping[str, Array]) -> BoundCurve:
         """The curve at the covariates of some rows, each of shape (n,)."""
         return BoundCurve(self, {name: covariates[name] for name in self.covariates})
@@ -70,9 +77,7 @@ class CurveExpression:
             Where it names something unknown, or fails.
         """
         names = {
-            **CURVES,
-            "np": np,
-            **{name: getattr(np, name) for name in _FUNCTIONS},
+            **_PROVIDED,
             **self.context,
             **covariates,
             **dict(zip(self.parameters, parameters, strict=True)),

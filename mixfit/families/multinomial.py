@@ -119,6 +119,14 @@ class Multinomial(Family):
         """Log density of every row, (..., n)."""
         return np.asarray(prior * self._of_response(y, self.log_probabilities(eta)))
 
+    def pair_doubt(self, y: Array, eta: Array) -> Array:
+        """-log P(y) of every row between its category y and each other one alone, log(1 + e^(eta_k - eta_y)): (K, n).
+
+        A category may be impossible in rows whose others are all uncertain.
+        """
+        every = np.concatenate([np.zeros((1, *eta.shape[1:])), eta])
+        return np.logaddexp(0.0, every - self._of_response(y, every))
+
     def _of_response(self, y: Array, values: Array) -> Array:
         """Of values (K, ..., n) those of the category that each row has."""
         at = np.broadcast_to(np.asarray(y, dtype=np.intp) - 1, values.shape[1:])

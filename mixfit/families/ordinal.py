@@ -166,6 +166,15 @@ class Ordinal(Family):
         tau = self._tau.reshape(self._tau.shape[:1] + (1,) * (eta.ndim - 1) + self._tau.shape[1:])
         return np.asarray((tau - eta) / scale), scale
 
+    def threshold_doubt(self, eta: Array) -> tuple[Array, Array]:
+        """-log F(u_j) and -log(1 - F(u_j)) of every threshold, (K - 1, ..., n): zero where u_j has run away.
+
+        A threshold may run away in rows whose categories are all uncertain.
+        """
+        u = self.places(eta)[0]
+        with np.errstate(all="ignore"):
+            return -self.latent.log_below(u), -self.latent.log_above(u)
+
     def check(self, y: Array, prior: Array, name: str) -> None:
         """Refuse a response with a category that no row has."""
         counts = np.bincount(np.asarray(y, dtype=np.intp) - 1, minlength=len(self.categories))

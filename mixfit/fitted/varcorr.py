@@ -251,6 +251,11 @@ def random_covariances(fit: Fit, predictor: str = MEAN) -> RandomCovariances:
         random = next(p.random for p in fit.model.design.further if p.name == predictor)
         # Terms that are correlated with those of the mean are among these.
         alone = [t for t, term in enumerate(random) if term.is_first]
+        if random and not alone:
+            raise FitError(
+                f"The random effects of {predictor} are correlated with those of the mean, by (... | name | group): "
+                "varcorr() has the standard deviations and correlations of both."
+            )
         templates = [own.templates[t] for t in alone]
         return RandomCovariances(_components([random[t] for t in alone], templates, own.theta, 1.0), None)
     random, estimate = fit.model.design.random, fit.estimate

@@ -36,6 +36,10 @@ _TILDE = re.compile("~")
 # `as` is a word of Python's own, which no name may be.
 _AS_FACTOR = re.compile(r"\bas\.factor\b")
 _KIND = Token.Kind
+_THREE_PARTS = (
+    "A formula has one `~`; one of three parts, response ~ curve(covariates, parameters) ~ parameter | group, is a "
+    "nonlinear model's: mixfit.nonlinear."
+)
 
 
 @dataclass(frozen=True)
@@ -194,6 +198,9 @@ class MixedFormulaParser(DefaultFormulaParser):  # type: ignore[misc]
         tokens = read_tokens(plain)
         for token in tokens:
             token.source = formula
+        tildes = [token for token in tokens if token.kind is _KIND.OPERATOR and token.token == "~"]
+        if len(tildes) > 1:
+            raise error_at_token(_THREE_PARTS, tildes[1])
         bars: list[Bar] = find_bars(tokens, formula)
         context["__mixfit_tokens__"] = tokens
         context["__mixfit_bars__"] = bars

@@ -20,7 +20,7 @@ from mixfit.glmm.objective import LaplaceObjective
 from mixfit.glmm.passes import PassObjective
 from mixfit.glmm.pql import penalized_quasi
 from mixfit.glmm.problem import GeneralizedParameters
-from mixfit.glmm.start import linear_start, nearer_starts, start_shapes, theta_start
+from mixfit.glmm.start import linear_start, nearer_starts, start_shapes, theta_start, wider_starts
 from mixfit.glmm.types import Center, FurtherEstimate, GeneralizedEstimate
 from mixfit.glmm.working import UNDETERMINED, spectral_inverse, working_covariance
 from mixfit.gram import levels as lv
@@ -90,7 +90,7 @@ def _estimate(
         center = optimum.point.center
         return _collect(assembly, "joint", n_agq, optimum, center, _working_spread(center))
     objective: Objective[Any] = LaplaceObjective(problem) if n_agq == 1 else QuadratureObjective(problem, n_agq)
-    optimum = minimize(objective, *first, _feasible(objective, start), twice=True)
+    optimum = _optimum(objective, [*first, _feasible(objective, start)])
     information = optimum.hessian.diagonal()[len(optimum.directions) :][: problem.p]
     if problem.p and not information.max() > _NO_INFORMATION:
         raise FitError(
@@ -99,6 +99,27 @@ def _estimate(
         )
     method_name = "laplace" if n_agq == 1 else "quadrature"
     return _collect(assembly, method_name, n_agq, optimum, optimum.point.center, _joint_spread(optimum, problem.p))
+
+
+def _optimum(objective: Objective[Any], starts: Sequence[GeneralizedParameters]) -> GeneralizedMinimum[Any]:
+    """The minimum from `starts` or, where the search meets no value on its way from there, from wider ones.
+
+    Raises
+    ------
+    FitError
+        That of the first search, where none converges.
+    """
+    try:
+        return minimize(objective, *starts, twice=True)
+    except FitError:
+        if objective.problem.family.has_edge:
+            raise
+        for at in wider_starts(objective.problem, starts[-1]):
+            with suppress(FitError):
+                optimum = minimize(objective, at, twice=True)
+                if optimum.certificate.converged:
+                    return optimum
+        raise
 
 
 def _feasible(objective: Objective[Any], start: GeneralizedParameters) -> GeneralizedParameters:

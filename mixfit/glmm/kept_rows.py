@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.errors import FitError
+from mixfit.errors import DataError, DesignError, FitError
 from mixfit.factor.plan import make_plan
 from mixfit.glmm.minimize import minimize
 from mixfit.glmm.objective import LaplaceObjective
@@ -65,6 +65,7 @@ class _Writer:
         self._family, self._name, self._has_offset, self._ones = family, name, has_offset, ones
         self.log_constant = 0.0
         self.store = RowStore(1, 0)
+        self._range = np.inf, -np.inf
 
     def begin(self, terms: BatchTerms, n_columns: int) -> None:
         """Forget what a pass before has written."""
@@ -72,10 +73,16 @@ class _Writer:
         self.store = RowStore(1 + self._has_offset + n_columns + sum(own), len(terms.k))
         self.log_constant = 0.0
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether the response is the same in all rows so far."""
+        return self._range[0] == self._range[1]
+
     def add(self, batch: Batch, columns: Array, factors: Sequence[FactorRows]) -> None:
         """Write a batch."""
         y, prior = batch.y, np.ones(len(batch.y))
         self._family.check(y, prior, self._name)
+        self._range = min(self._range[0], float(y.min())), max(self._range[1], float(y.max()))
         constant = self._family.log_constant(y, prior)
         self.log_constant += float(np.broadcast_to(constant, y.shape).sum())
         parts = [y[None], columns]
@@ -93,7 +100,7 @@ def keep_rows(stream: Stream, family: Family) -> KeptRows:
     Raises
     ------
     DataError
-        For responses outside the support.
+        For responses outside the support, and where all are the same.
     SourceError
         Where the disk is full.
     """
@@ -105,7 +112,14 @@ def keep_rows(stream: Stream, family: Family) -> KeptRows:
     groupings = sorted({id(r.grouping): r.grouping for r in sample.random}.values(), key=lambda g: -g.n_levels)
     ones = [columns[id(g)] == ["Intercept"] for g in groupings]
     writer = _Writer(family, sample.endog_name, has_offset=sample.offset is not None, ones=ones)
-    batches = assemble_batches(stream, writer)
+    try:
+        batches = assemble_batches(stream, writer)
+    except DesignError:
+        if writer.is_constant:
+            raise DataError(
+                f"The response {sample.endog_name!r} is the same in every row: there is nothing to model."
+            ) from None
+        raise
     linear = batches.assembly.problem
     gram, store = linear.gram, writer.store
     pairs = {key: (own.row, own.col) for key, own in gram.pairs.items()}

@@ -129,9 +129,9 @@ def laplace_of(
     if not mode.terms.concave.all() and least_curvature(mode.observed) < _SHALLOW:
         raise FitError(
             f"The Laplace approximation breaks down: the {problem.family!r} log-likelihood is not concave, and at the "
-            "conditional modes it takes nearly all curvature from the density of the random effects. Their likelihood "
-            "has no optimum before that. Leave random terms out, or look for a predictor that runs away (of zeros that "
-            "the distribution explains by itself, of means that are zero)."
+            "conditional modes it takes nearly all curvature from the density of the random effects. The search "
+            "found no optimum before that. Leave random terms out, look for a predictor that runs away (of zeros that "
+            "the distribution explains by itself, of means that are zero), or give start=, as of a smaller model."
         )
     same = mode.terms.weight is mode.terms.observed
     factor = mode.observed if same else problem.factorize(mode.terms.weight, templates)

@@ -43,7 +43,15 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["PassLaplace", "PassObjective", "PassPoint", "RowSums", "laplace_by_passes", "sums_of_pass"]
+__all__ = [
+    "PassLaplace",
+    "PassObjective",
+    "PassPoint",
+    "RowSums",
+    "block_predictor",
+    "laplace_by_passes",
+    "sums_of_pass",
+]
 
 # The modes have settled where a Newton step promises less than this: log|A| is known to the root of it.
 _DECREMENT = 1e-16
@@ -117,9 +125,10 @@ def sums_of_pass(rows: RowBlocks, gamma: Array, templates: Sequence[Array], u: S
     sums: dict[str, _GramSum] = {name: _GramSum() for name in ("observed", "weight", "expected")}
     same: dict[str, str] = {}
     for block in rows:
-        eta = _predictor(block, gamma, b)
+        eta = block_predictor(block, gamma, b)
         terms = block.row_terms(eta, 1.0)
-        if not terms.concave.all():
+        # A row that is fitted with certainty tells nothing: its curvature underflows.
+        if (terms.observed < 0.0).any():
             raise FitError(
                 f"The {block.family!r} log-likelihood is not concave in some rows, and the modes of random effects by "
                 "passes over rows that are not in memory are found by Newton's steps alone: choose another link, or "
@@ -146,7 +155,8 @@ def sums_of_pass(rows: RowBlocks, gamma: Array, templates: Sequence[Array], u: S
     return RowSums(loglik, score, fixed_score, observed, weight, expected, square / n, information / n)
 
 
-def _predictor(block: GeneralizedProblem, gamma: Array, b: Sequence[Array]) -> Array:
+def block_predictor(block: GeneralizedProblem, gamma: Array, b: Sequence[Array]) -> Array:
+    """The linear predictor of the rows of a block, of coefficients gamma (p,) and effects b (k_i, 1, q_i)."""
     return block.offset + gamma @ block.fixed + random_predictor(block.pattern.factors, b)[0]
 
 
@@ -318,7 +328,7 @@ class PassObjective(Objective[PassPoint]):
         bent = [np.zeros_like(x) for x in b]
         fixed = np.zeros(problem.p)
         for block in self._rows:
-            terms = block.row_terms(_predictor(block, center.gamma, b), 1.0)
+            terms = block.row_terms(block_predictor(block, center.gamma, b), 1.0)
             c = terms.slopes(row_leverages(factor, post, block.pattern))
             for own, part in zip(bent, random_sums(block.pattern.factors, c[None]), strict=True):
                 own += part

@@ -34,6 +34,7 @@ __all__ = [
     "refuse_random_separation",
     "refuse_separation",
     "separating_direction",
+    "smallest_direction",
 ]
 
 # A row below this is fitted as if its response could not be another; no separation without such rows.
@@ -81,23 +82,23 @@ def separating_direction(X: Array, sides: Array, doubt: Array | None = None) -> 
     columns = columns / np.sqrt(np.einsum("np,np->p", columns, columns) / n)
     if doubt is not None and n > _FEW_ROWS * p:
         few = np.argpartition(-doubt, _FEW_ROWS * p)[: _FEW_ROWS * p]
-        if np.linalg.matrix_rank(columns[few]) == p and _smallest_direction(columns[few], sides[few]) is None:
+        if np.linalg.matrix_rank(columns[few]) == p and smallest_direction(columns[few], sides[few]) is None:
             return None
-    b = _smallest_direction(columns, sides)
+    b = smallest_direction(columns, sides)
     if b is None:
         return None
     needed = constant | (np.abs(b) > _ROUNDING * np.abs(b).max())
     for j in np.flatnonzero(needed & ~constant)[np.argsort(np.abs(b[needed & ~constant]))]:
         others = needed.copy()
         others[j] = False
-        without = _smallest_direction(columns[:, others], sides)
+        without = smallest_direction(columns[:, others], sides)
         if without is not None:
             needed, b = others, np.zeros(p)
             b[others] = without
     return b
 
 
-def _smallest_direction(columns: Array, sides: Array) -> Array | None:
+def smallest_direction(columns: Array, sides: Array) -> Array | None:
     """min |b|_1 subject to s_i x_i'b >= 0, x_i'b = 0 where s_i = 0, and a mean of s_i x_i'b of one."""
     from scipy.optimize import linprog
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["linear_start", "nearer_starts", "start_shapes", "theta_start"]
+__all__ = ["linear_start", "nearer_starts", "start_shapes", "theta_start", "wider_starts"]
 
 # Of the model without random effects, 4 to 8; only a start is wanted.
 _ITERATIONS = 25
@@ -44,6 +44,9 @@ _SETTLED_ROW = 1e-6
 _LARGEST_SHARE = 2.0
 # Shares of the way from the central predictor, which every support contains.
 _NEARER = (0.7, 0.4, 0.1, 0.01)
+# Standard deviations of every random effect on the scale of the predictor: effects of one are plain to see on those of
+# logarithms and logits, and a third of it is what applied models often end near.
+_WIDER = (1.0, 0.3)
 
 
 def linear_start(problem: GeneralizedProblem) -> tuple[Array, float]:
@@ -165,6 +168,17 @@ def nearer_starts(problem: GeneralizedProblem, first: GeneralizedParameters) -> 
         phi = _dispersion(problem, problem.offset + gamma @ problem.fixed, first.phi)
         points = [t.structure.scaled(own, share) for t, own in zip(problem.terms, first.points, strict=True)]
         yield GeneralizedParameters(tuple(points), gamma, phi, first.shape)
+
+
+def wider_starts(problem: GeneralizedProblem, first: GeneralizedParameters) -> Iterator[GeneralizedParameters]:
+    """Starts with variance in every term, for likelihoods that break down on the way from where some have none.
+
+    What the random effects of one predictor explain those of another may explain too: from a start at which the first
+    are zero, the first step may put everything into the second, to where the approximation has no value.
+    """
+    for deviation in _WIDER:
+        points = [term.structure.starts(np.full(term.k, deviation**2))[0] for term in problem.terms]
+        yield replace(first, points=tuple(points))
 
 
 def _dispersion(problem: GeneralizedProblem, eta: Array, last: float) -> float:

@@ -6,7 +6,9 @@ object. A third file has the pair of levels that every row has of any two groupi
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +66,9 @@ class RowStore:
     """
 
     def __init__(self, n_columns: int, n_factors: int) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="mixfit-")
+        self._folder = Path(tempfile.mkdtemp(prefix="mixfit-"))
+        # With the object, and at the end of the process at the latest.
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._shape = n_columns, n_factors
         self._sizes: list[int] = []
         self._n_pairs = 0
@@ -106,10 +110,9 @@ class RowStore:
     def blocks(self) -> Iterator[StoredRows]:
         """The blocks, in the order in which they were added."""
         c, f = self._shape
-        folder = Path(self._folder.name)
         names = ["columns", "codes", *(["entries"] if self._n_pairs else [])]
         with ExitStack() as stack:
-            files = [stack.enter_context((folder / name).open("rb")) for name in names if self._sizes]
+            files = [stack.enter_context((self._folder / name).open("rb")) for name in names if self._sizes]
             for m in self._sizes:
                 columns = np.fromfile(files[0], np.float64, c * m).reshape(c, m)
                 codes = np.fromfile(files[1], _CODE, f * m).reshape(f, m)
@@ -120,10 +123,10 @@ class RowStore:
 
     def _write(self, name: str, values: NDArray[Any]) -> None:
         try:
-            with (Path(self._folder.name) / name).open("ab") as file:
+            with (self._folder / name).open("ab") as file:
                 values.tofile(file)
         except OSError as error:
             raise SourceError(
-                f"The rows of the model do not go into the folder of temporary files, {self._folder.name}: {error}. "
+                f"The rows of the model do not go into the folder of temporary files, {self._folder}: {error}. "
                 "Passes over them need some ten bytes a row and column there; set TMPDIR to a folder with room."
             ) from error

@@ -13,6 +13,7 @@ from mixfit.fitted.protocols import is_fit
 from mixfit.gram.basis import fixed_basis
 from mixfit.inference.comparisons.candidates import candidate
 from mixfit.inference.comparisons.likelihood_ratio import check_comparable, check_nested
+from mixfit.inference.predictors import refuse_unordered
 from mixfit.inference.refit import Refitter, simulated_blocks
 from mixfit.lmm.types import LinearEstimate
 
@@ -133,6 +134,7 @@ def by_ml(fit: Any) -> Any:
     """A fit by maximum likelihood of the model of a fit: itself where it is one already."""
     if not is_fit(fit):
         raise FitError(f"pb_modcomp compares fitted mixed models, not {type(fit).__name__}: give the results of fit().")
+    refuse_unordered(fit, "Bootstrap tests")
     return fit.model.fit(reml=False) if fit.reml else fit
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["bse_of", "coefficient_table", "further_names", "params_of", "seen_from"]
+__all__ = ["bse_of", "coefficient_table", "further_names", "params_of", "refuse_unordered", "seen_from"]
 
 
 def further_names(fit: Fit) -> tuple[str, ...]:
@@ -43,6 +43,15 @@ def further_names(fit: Fit) -> tuple[str, ...]:
         return tuple(fit.estimate.further)
     structured = is_structured(fit) and fit.model.residual.spread_names
     return tuple(p.name for p in fit.model.design.further if p.exog_names) if structured else ()
+
+
+def refuse_unordered(fit: object, what: str) -> None:
+    """Raise FitError for a fit of unordered categories, of which `what`, in the plural, are not known."""
+    if is_generalized(fit) and fit.model.family.kind == "multinomial":
+        raise FitError(
+            f"{what} are for models of one predictor, and unordered categories have one each: predict() has their "
+            "probabilities, plot.category_probabilities() draws them, and anova(m0, m1) compares models."
+        )
 
 
 def seen_from(fit: Fit, predictor: str) -> Fit:

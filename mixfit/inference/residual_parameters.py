@@ -95,7 +95,9 @@ def _covariance(fit: StructuredFit, values: Callable[[JointPlace, float], Array]
             values(moved_place(information.derivatives, sign * step[:-1]), fit.sigma * np.exp(sign * step[-1]))
             for sign in (1.0, -1.0)
         )
-        columns.append((ahead - behind) / (2.0 * _DIFFERENCE))
+        # On a bound a parameter is infinite on its scale, ahead and behind.
+        with np.errstate(invalid="ignore"):
+            columns.append((ahead - behind) / (2.0 * _DIFFERENCE))
     jacobian = np.column_stack(columns)
     return np.asarray(jacobian @ information.covariance @ jacobian.T)
 

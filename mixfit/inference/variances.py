@@ -14,6 +14,7 @@ import numpy as np
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized
 from mixfit.fitted.residual_covariance import is_structured
+from mixfit.inference.predictors import refuse_unordered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,10 +107,18 @@ def variance_components(fit: Fit, per_trial: bool = False) -> VarianceComponents
     Returns
     -------
     VarianceComponents
+
+    Raises
+    ------
+    FitError
+        For unordered categories.
     """
+    refuse_unordered(fit, "Shares of variance")
     design, estimate = fit.model.design, fit.estimate
     n = len(design.y)
     generalized = is_generalized(fit)
+    # Before anything is split: a family may have none, such as one whose rows have several predictors.
+    distribution = _residual_variance(fit, per_trial)
     means = mean_random_variances(design.random, estimate.templates, fit.estimate.unit)
     by_group: dict[str, float] = {}
     dispersion = 0.0
@@ -123,7 +132,7 @@ def variance_components(fit: Fit, per_trial: bool = False) -> VarianceComponents
         fixed=float(np.var(eta, ddof=1)),
         random=sum(by_group.values()),
         by_group=by_group,
-        distribution=_residual_variance(fit, per_trial),
+        distribution=distribution,
         dispersion=dispersion,
         singular=fit.is_singular,
         trials=_trials(fit, per_trial) if is_generalized(fit) and fit.model.family.kind == "proportion" else 1.0,

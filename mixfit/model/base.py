@@ -72,7 +72,7 @@ class MixedModel(Helped):
         sizes = {r.grouping.name: r.n_groups for r in self.design.random}
         levels = ", ".join(f"{name} {n}" for name, n in sizes.items())
         groups = f", groups {levels}" if levels else ""
-        return f"<{type(self).__name__}: {self.formula}, {self.design.n_rows} observations{groups}>"
+        return f"<{type(self).__name__}: {self.description}, {self.observations.n_rows} observations{groups}>"
 
     @property
     def formula_text(self) -> str:

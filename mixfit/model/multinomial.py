@@ -172,16 +172,15 @@ class MultinomialMixedModel(GeneralizedMixedModel):
         Each is where eta_y - eta_k rises for every other category k: where rows x (e_y - e_k) do.
         """
         y, others = self.design.y.astype(np.intp) - 1, len(self.categories) - 1
-        doubt = None
+        other = np.arange(others + 1) != y[:, None]
+        doubts = None
         if estimate is not None and estimate.certificate.converged:
             eta = estimate.eta[: others * len(y)].reshape(others, -1)
-            doubt = -self.family.row_loglik(self.design.y, np.ones(len(y)), eta)
-            if doubt.min() >= CERTAIN:
+            doubts = self.family.pair_doubt(self.design.y, eta).T[other]
+            if doubts.min() >= CERTAIN:
                 return
         contrasts = np.eye(others + 1)[y][:, None] - np.eye(others + 1)
         rows = np.einsum("nka,np->nkap", contrasts[:, :, 1:], self.exog).reshape(len(y), others + 1, -1)
-        other = np.arange(others + 1) != y[:, None]
-        doubts = None if doubt is None else np.repeat(doubt, others)
         names, n = self.exog_names, len(y) * others
         refuse_separation(rows[other], names, self.design.endog_name, np.ones(n), doubts)
 

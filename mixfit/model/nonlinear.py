@@ -28,7 +28,7 @@ from mixfit.model.base import MixedModel
 from mixfit.model.call import remembered
 from mixfit.model.curve_starts import check_finite, coefficient_start
 from mixfit.model.spread import SpreadFormula, read_spread
-from mixfit.model.stack import Stack, check_parameters, complete_rows
+from mixfit.model.stack import Stack, check_names, check_parameters, complete_rows, kept_weights
 from mixfit.nlmm.conditional import conditional_covariance, place_of, prediction_variance, working_model_at
 from mixfit.nlmm.estimate import estimate
 from mixfit.nlmm.laplace import Laplace
@@ -61,7 +61,7 @@ def nonlinear(
     data: Any,
     start: Mapping[str, float] | None = None,
     *,
-    fixed: Sequence[str] = (),
+    fixed: str | Sequence[str] = (),
     weights: str | ArrayLike | None = None,
     dispersion: str | None = None,
     na_action: Literal["drop", "raise"] = "drop",
@@ -82,8 +82,8 @@ def nonlinear(
     start : mapping of str to float, optional
         Of every parameter; by default self-starting curves find their own. Names what the parameters are where the
         curve is another.
-    fixed : sequence of str
-        Formulas of parameters that depend on covariates: ``["Asym ~ treatment"]``.
+    fixed : str or sequence of str
+        Formulas of parameters that depend on covariates: ``"Asym ~ treatment"``, or a list of several.
     weights : str or array-like, shape (n,), optional
         The residual variance of row i is sigma**2 / w_i.
     dispersion : str, optional
@@ -123,7 +123,9 @@ def nonlinear(
     named = {name: value for name, value in (context or {}).items() if name not in columns}
     covariates = tuple(name for name in parsed.names if name not in parameters and name in columns)
     expression = CurveExpression(parsed.curve, covariates, parameters, named)
-    terms = parsed.fixed or fixed_terms(fixed, parameters)
+    check_names(expression, parsed.names, known is not None)
+    own = (fixed,) if isinstance(fixed, str) else tuple(fixed)
+    terms = parsed.fixed or fixed_terms(own, parameters)
     stacked = parse(f"{parsed.response} ~ 0 + {terms} + {' + '.join(parsed.random)}")
     needed = tuple(dict.fromkeys(name for name in stacked.variables if name in columns and name not in parameters))
     extra = (weights,) if isinstance(weights, str) and weights in columns else ()
@@ -133,22 +135,18 @@ def nonlinear(
     stack = Stack(expression, (*needed, *(name for name in dict.fromkeys(extra) if name not in needed)))
     keep = complete_rows(columns, (*stack.needed, *covariates), na_action)
     frame = {name: column if keep is None else column[keep] for name, column in stack.columns(columns).items()}
-    rows, own = pd.DataFrame(frame), weights
-    if weights is not None and not isinstance(weights, str):
-        own = np.asarray(weights)
-        if own.shape != (columns.n_rows,):
-            raise DataError(f"The weights are of shape {own.shape}, and the data have {columns.n_rows} rows.")
-        own = own if keep is None else own[keep]
+    rows, given = pd.DataFrame(frame), kept_weights(weights, columns.n_rows, keep)
     # What is wrong with responses and weights is told of the rows themselves: each is in the stack several times.
-    build(parse(f"{parsed.response} ~ 1", random=False), rows, own, None, "raise", named, check=False)
-    prior = np.tile(own, len(parameters)) if isinstance(own, np.ndarray) else own
+    build(parse(f"{parsed.response} ~ 1", random=False), rows, given, None, "raise", named, check=False)
+    prior = np.tile(given, len(parameters)) if isinstance(given, np.ndarray) else given
     design = build(stacked, stack.frame(columns, keep), prior, None, "raise", named)
     if len(design.y) != len(parameters) * (columns.n_rows if keep is None else int(keep.sum())):
         raise DataError("Rows of weight zero: leave them out of the data of a nonlinear model.")
     n_dropped = 0 if keep is None else int((~keep).sum())
     design = replace(design, n_dropped=n_dropped, frame=frame)
     spread = None if spread_formula is None else read_spread(spread_formula, rows, named)
-    model = NonlinearMixedModel(formula, design, stack, stack.curve(columns, keep), spread)
+    curve = stack.curve(columns, keep)
+    model = NonlinearMixedModel(formula, design, stack, curve, spread, () if parsed.fixed else own)
     model.start = coefficient_start(model.curve, model.endog, model.exog_names, start, known)
     return model
 
@@ -167,18 +165,26 @@ class NonlinearMixedModel(MixedModel):
         The curve at the covariates of the rows.
     spread : Spread, optional
         What the log standard deviations of the residuals are linear in.
+    fixed : sequence of str
+        Formulas of the parameters that depend on covariates, beside those of `formula`.
     """
 
     start: Array
 
     def __init__(
-        self, formula: str, design: Design, stack: Stack, curve: BoundCurve, spread: Spread | None = None
+        self,
+        formula: str,
+        design: Design,
+        stack: Stack,
+        curve: BoundCurve,
+        spread: Spread | None = None,
+        fixed: Sequence[str] = (),
     ) -> None:
         refuse_related(design.random, "a nonlinear model")
         refuse_given(design.random, "a nonlinear model")
         basis = fixed_basis(np.ascontiguousarray(design.X.T))
         super().__init__(formula, design, basis.kept)
-        self.stack, self.curve, self.spread = stack, curve, spread
+        self.stack, self.curve, self.spread, self.fixed = stack, curve, spread, tuple(fixed)
         size = len(stack.expression.parameters)
         n = len(design.y) // size
         rows, terms, self._bases = random_rows(design.random, ResidualStage())
@@ -189,8 +195,10 @@ class NonlinearMixedModel(MixedModel):
 
     @property
     def description(self) -> str:
-        """The formula, and what the residual standard deviations depend on."""
-        return self.formula if self.spread is None else f"{self.formula}, dispersion = {self.spread.text}"
+        """The formula, and what parameters of the curve and the residual standard deviations depend on."""
+        fixed = [f"fixed = {', '.join(self.fixed)}"] if self.fixed else []
+        spread = [] if self.spread is None else [f"dispersion = {self.spread.text}"]
+        return ", ".join([self.formula, *fixed, *spread])
 
     @property
     def spread_names(self) -> tuple[str, ...]:
@@ -305,7 +313,7 @@ class NonlinearMixedModel(MixedModel):
         covariates = {name: x[keep] for name, x in self.curve.covariates.items()}
         spread = None if self.spread is None else self.spread.of_rows(keep)
         curve = replace(self.curve, covariates=covariates)
-        model = NonlinearMixedModel(self.formula, design, self.stack, curve, spread)
+        model = NonlinearMixedModel(self.formula, design, self.stack, curve, spread, self.fixed)
         model.start = self.start
         return model
 

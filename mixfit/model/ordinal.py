@@ -20,7 +20,7 @@ from mixfit.fitted.ordinal_columns import NOMINAL, further_columns
 from mixfit.formula import parse_predictor
 from mixfit.glmm.centred import centred
 from mixfit.glmm.problem import assemble_generalized
-from mixfit.glmm.separation import CERTAIN, fitted_doubt, refuse_separation
+from mixfit.glmm.separation import CERTAIN, refuse_separation
 from mixfit.glmm.surface import surface_around
 from mixfit.gram.basis import fixed_basis
 from mixfit.gram.row_space import row_space
@@ -262,15 +262,17 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         Each is where some u_j = tau_j - eta rise and some fall: where rows (J_j w, -x) and (-J_j w, x) do.
         """
         problem, family = self._assembly.problem, self.family
-        doubt = None
-        if estimate is not None and estimate.certificate.converged:
-            doubt = fitted_doubt(problem.at(estimate.shape), estimate.eta, estimate.phi)
-            if doubt.min() >= CERTAIN:
-                return
         J, n = family.thresholds.J, len(self.design.y)
+        (up, rising), (down, falling) = map(np.nonzero, KINDS[family.density].moves(self.design.y, len(J)))
+        doubts = None
+        if estimate is not None and estimate.certificate.converged:
+            fitted = cast("Ordinal", problem.at(estimate.shape).family)
+            below, above = fitted.threshold_doubt(estimate.eta)
+            doubts = np.concatenate([below[up, rising], above[down, falling]])
+            if doubts.min() >= CERTAIN:
+                return
         nominal = np.broadcast_to(family.nominal, (len(family.nominal), n))
         thresholds = np.einsum("cn,ja->njca", nominal, J).reshape(n, len(J), -1)
-        (up, rising), (down, falling) = map(np.nonzero, KINDS[family.density].moves(self.design.y, len(J)))
         X, names = self.free_exog
         rows = np.vstack(
             [
@@ -278,8 +280,8 @@ class OrdinalMixedModel(GeneralizedMixedModel):
                 np.column_stack([-thresholds[falling, down], X[falling]]),
             ]
         )
-        doubts = None if doubt is None else doubt[np.concatenate([rising, falling])]
-        refuse_separation(rows, (*self.threshold_names, *names), self.design.endog_name, np.ones(len(rows)), doubts)
+        every = (*self.threshold_names, *names)
+        refuse_separation(rows, every, self.design.endog_name, np.ones(len(rows)), doubts)
 
     def working_model(self, estimate: GeneralizedEstimate) -> NoReturn:
         """There is none: the linear model of a scoring step has no thresholds.

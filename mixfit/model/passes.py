@@ -9,6 +9,7 @@ from mixfit.glmm.conditional import covariances_of, variance_by
 from mixfit.glmm.estimate import estimate_by_passes
 from mixfit.glmm.kept_rows import keep_rows
 from mixfit.glmm.passes import PassLaplace
+from mixfit.glmm.separation_by_passes import refuse_separation_by_passes
 from mixfit.matrices.types import MEAN
 from mixfit.model.base import MixedModel
 from mixfit.model.generalized import GeneralizedMixedModel
@@ -93,7 +94,7 @@ class PassMixedModel(GeneralizedMixedModel):
         ------
         FitError
             For quadrature, the fast approximation, quasi-likelihood and priors, which ask for rows in memory; and where
-            the conditional modes do not settle.
+            the conditional modes do not settle, or fixed effects separate the response.
         """
         if n_agq != 1 or method != "ml" or priors is not None or self.priors is not None:
             raise FitError(
@@ -101,7 +102,16 @@ class PassMixedModel(GeneralizedMixedModel):
                 "what the model needs into a frame."
             )
         given = given_start(self._assembly, self.design, self.in_formula_order, start, start_fixed)
-        return self._results(estimate_by_passes(self._rows, given))
+        names = [self.design.exog_names[j] for j in self._assembly.fixed.kept]
+        try:
+            estimate = estimate_by_passes(self._rows, given)
+        except FitError:
+            refuse_separation_by_passes(self._rows, names, self.design.endog_name, None, converged=False)
+            raise
+        converged = estimate.certificate.converged
+        where = self._rows, names, self.design.endog_name, self._center(estimate)
+        refuse_separation_by_passes(*where, converged=converged)
+        return self._results(estimate)
 
     def conditional_covariance(self, estimate: GeneralizedEstimate, *, of: str = MEAN) -> tuple[Array, ...]:
         """Cov(b_j | y) of every level of every term at the mode, shapes (q_t, k_t, k_t)."""

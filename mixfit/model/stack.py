@@ -7,7 +7,7 @@ the parameters says what each of them depends on.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,12 +18,12 @@ from mixfit.errors import ArgumentError, DataError, FormulaError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from mixfit.curves.mean import BoundCurve
     from mixfit.matrices.columns import Columns
 
-__all__ = ["Stack", "check_parameters", "complete_rows"]
+__all__ = ["Stack", "check_names", "check_parameters", "complete_rows", "kept_weights"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +52,8 @@ class Stack:
         """The curve at the rows' covariates."""
         values = {}
         for name in self.expression.covariates:
+            if name not in columns:
+                raise DataError(f"The {columns.what} have no column {name!r}.")
             if columns.kind(name) != "number":
                 raise DataError(f"The curve's covariate {name!r} is not numeric.")
             x = columns.labelled(name).to_numpy(dtype=float, na_value=np.nan)
@@ -87,6 +89,20 @@ def check_parameters(
             )
 
 
+def check_names(expression: CurveExpression, names: Sequence[str], self_starts: bool) -> None:
+    """Refuse a curve with names that are neither columns nor parameters, nor given by context=.
+
+    Raises
+    ------
+    FormulaError
+        Naming them.
+    """
+    unknown = ", ".join(map(repr, expression.unknown(names)))
+    if unknown:
+        lacks = "" if self_starts else f", and no parameter with a start: start= lacks {unknown}"
+        raise FormulaError(f"The curve {expression.text!r} names {unknown}, no column of the data{lacks}.")
+
+
 def complete_rows(columns: Columns, names: Sequence[str], na_action: str) -> NDArray[np.bool_] | None:
     """Rows in which nothing that the model uses is missing; None for all."""
     if na_action not in ("drop", "raise"):
@@ -101,3 +117,21 @@ def complete_rows(columns: Columns, names: Sequence[str], na_action: str) -> NDA
     if gone.all():
         raise DataError(f"No row is left: every row has a missing value: {counts}.")
     return np.asarray(~gone)
+
+
+def kept_weights(
+    weights: str | ArrayLike | None, n_rows: int, keep: NDArray[np.bool_] | None
+) -> str | NDArray[Any] | None:
+    """Weights that are one value a row, (n,), of the rows that are kept; others as they are.
+
+    Raises
+    ------
+    DataError
+        For another number of them than of rows.
+    """
+    if weights is None or isinstance(weights, str):
+        return weights
+    values = np.asarray(weights)
+    if values.shape != (n_rows,):
+        raise DataError(f"The weights are of shape {values.shape}, and the data have {n_rows} rows.")
+    return values if keep is None else values[keep]

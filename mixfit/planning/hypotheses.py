@@ -26,6 +26,9 @@ __all__ = ["Hypothesis", "hypotheses"]
 
 # What stands for the tests of all terms.
 _EVERY_TERM = "anova"
+# Rows of L are projections, good to some 1e-14 with thousands of cells. A stated effect so much smaller than the others
+# in standard errors is told from zero by no number of levels; ten times less or more decides nothing else.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +55,21 @@ class Hypothesis:
 
     def truth(self, fit: Fit) -> float:
         """The stated value of what is tested to be zero; NaN where that is not one number."""
-        return float((self.rows @ fit.estimate.beta)[0]) if self.is_contrast else np.nan
+        return float(self.values(fit)[0]) if self.is_contrast else np.nan
+
+    def values(self, fit: Fit) -> Array:
+        """The stated L beta, (q,): zero where it is what rounding of L leaves.
+
+        In units of standard errors, so that those of the columns do not matter, |L beta| <= max_j |L_j| |beta|.
+        """
+        beta, se = fit.estimate.beta, np.sqrt(np.diag(fit.estimate.cov_beta))
+        values = self.rows @ beta
+        bounds = np.abs(self.rows * se).max(axis=1, initial=0.0) * np.linalg.norm(beta / se)
+        return np.where(np.abs(values) <= _ROUNDING * bounds, 0.0, values)
+
+    def holds(self, fit: Fit) -> bool:
+        """Whether what is tested is true of the stated effects; not known of a function."""
+        return bool(len(self.rows)) and not self.values(fit).any()
 
 
 def hypotheses(fit: Fit, test: Any) -> list[Hypothesis]:

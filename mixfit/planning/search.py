@@ -12,6 +12,7 @@ from mixfit.arguments import check_count, check_probability
 from mixfit.defaults import coverage
 from mixfit.errors import DesignError, FitError
 from mixfit.fitted.protocols import is_linear
+from mixfit.planning.hypotheses import hypotheses
 from mixfit.planning.power import entropy_of, power_curve, simulate_power
 from mixfit.progress import progress_bar
 from mixfit.wald import t_quantile, wilson
@@ -104,6 +105,12 @@ def bisect_levels(
     """
     check_probability("target", target)
     check_count("largest", largest)
+    tests = hypotheses(plan.fit, test)
+    if len(tests) == 1 and tests[0].holds(plan.fit):
+        raise FitError(
+            f"The stated effect of {tests[0].name!r} is zero, which no number of levels finds: state another, as in "
+            "with_params(fixed={...})."
+        )
     options = {**options, "seed": entropy_of(options["seed"])}
     seen: dict[int, PowerCurve | None] = {}
 

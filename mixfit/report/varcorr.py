@@ -70,6 +70,11 @@ def varcorr(fit: Fit, predictor: str = MEAN) -> VarCorr:
         Prints as lme4's; ``.to_frame()`` has the columns of ``as.data.frame(VarCorr(m))``. The
         residual has a row where the model has a residual variance.
 
+    Raises
+    ------
+    FitError
+        For a predictor whose random effects are all correlated with the mean's: they stand among these.
+
     Examples
     --------
     >>> import mixfit

@@ -12,6 +12,7 @@ from mixfit.errors import FitError
 from mixfit.fitted.multinomial import FittedMultinomial
 from mixfit.inference.fixed_effects.claims import t_test, wald_test
 from mixfit.plots.categories import category_probabilities
+from mixfit.report.as_json import to_json
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
@@ -81,6 +82,7 @@ class MultinomialResults(FittedMultinomial):
     summary = summary
     varcorr = varcorr
     tidy = tidy
+    to_json = to_json
     t_test = t_test
     wald_test = wald_test
     update = update
@@ -108,7 +110,7 @@ class MultinomialResults(FittedMultinomial):
         Raises
         ------
         FitError
-            For names that there are not.
+            For names that there are not, and for ``"random"``: variances have no intervals.
         """
         names = self.params.index
         limits = pd.DataFrame(wald.interval(self._coefficients, self._errors, 1.0 - coverage(level)), index=names)
@@ -117,6 +119,11 @@ class MultinomialResults(FittedMultinomial):
         rows: list[str] = []
         for name in [which] if isinstance(which, str) else which:
             own = [n for n in names if name in (n, n.partition(":")[0])]
+            if not own and name == "random":
+                raise FitError(
+                    "conf_int() has intervals of coefficients alone in models of unordered categories, none of "
+                    "variances: varcorr() has the estimates."
+                )
             if not own:
                 raise FitError(f"There is no coefficient and no category {name!r}; there are {', '.join(names)}.")
             rows += own

@@ -54,7 +54,7 @@ class NonlinearResults(FittedNonlinear):
     """
 
     def __repr__(self) -> str:
-        return f"<NonlinearResults: {self.model.formula_text}, {self.nobs} observations>"
+        return f"<NonlinearResults: {self.model.description}, {self.nobs} observations>"
 
     # Functions of a fit, as methods: each is documented where it is defined.
     summary = summary

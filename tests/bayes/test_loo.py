@@ -222,3 +222,10 @@ def test_what_cannot_be_left_out(herds):
     nested = mixfit.mixed("TICKS ~ YEAR + (1 | BROOD) + (1 | LOCATION)", ticks, family="poisson").fit()
     with pytest.raises(FitError, match="several grouping factors are not integrated out"):
         nested.sample(prior_only=True, draws=80, seed=1).loo("BROOD")
+
+
+def test_groups_of_a_family_with_a_dispersion_are_refused_for_that():
+    sal = mixfit.datasets.load("salamanders")
+    fit = mixfit.mixed("count ~ mined + (1 | site)", sal, family="nbinom2").fit()
+    with pytest.raises(FitError, match="nbinom2 family, which has a dispersion"):
+        fit.sample(prior_only=True, draws=80, seed=1).loo("group")

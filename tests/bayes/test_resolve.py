@@ -21,7 +21,7 @@ from mixfit.bayes import (
     Wishart,
 )
 from mixfit.bayes.resolve import resolve
-from mixfit.errors import ArgumentError, PriorError
+from mixfit.errors import PriorError
 from tests.bayes.models import SLEEP
 
 
@@ -160,8 +160,10 @@ def test_a_number_as_scale_is_a_prior_of_each_variance():
     assert resolved("blme", fit).table[2] == ("variances(Subject)", "Wishart(df=3.5, scale=inf)")
 
 
-def test_what_is_no_priors_is_refused(sleep):
-    with pytest.raises(ArgumentError, match=r"not 1000\. How many to draw is draws=1000"):
+def test_priors_that_are_none_are_refused(sleep):
+    with pytest.raises(PriorError, match=r"filled in: give the mixfit.bayes.Priors"):
+        sleep.sample(resolved("rstanarm", sleep))
+    with pytest.raises(PriorError, match=r"priors=1000 are none.*How many to draw is draws=1000"):
         sleep.sample(1000)
-    with pytest.raises(ArgumentError, match=r"mixfit\.bayes\.Priors.* not None\.$"):
+    with pytest.raises(PriorError, match=r'priors=None are none.*"rstanarm"\.$'):
         sleep.sample(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -216,6 +217,15 @@ def test_separated_categories_are_refused() -> None:
     data["level"] = pd.Categorical(np.where(WINE["temp"] == "warm", "high", response), categories=order, ordered=True)
     with pytest.raises(FitError, match=r"'temp\[T.warm\]' separates"):
         mixfit.mixed("level ~ temp + (1 | judge)", data, "sratio").fit()
+
+
+@pytest.mark.parametrize("family", ["cumulative", "cumulative(probit)", "sratio", "cratio(cloglog)", "adjacent"])
+@pytest.mark.parametrize(("absent", "threshold"), [(1, "1|2"), (4, "3|4")])
+def test_an_end_absent_at_a_level_of_nominal_effects_is_refused(family: str, absent: int, threshold: str) -> None:
+    data = simulated()
+    data["h"] = np.where(data.y == absent, "a", data.h)
+    with pytest.raises(FitError, match=rf"'{re.escape(threshold)}\.h\[T\.b\]'.* separate"):
+        mixfit.mixed("y ~ x + (1 | g)", data, family=family, nominal="~ h").fit()
 
 
 @pytest.mark.slow

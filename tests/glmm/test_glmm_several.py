@@ -264,6 +264,22 @@ def test_zeros_that_the_distribution_explains_leave_no_optimum(zinb) -> None:
 
 
 @pytest.mark.parametrize(
+    ("formula", "family", "zi", "loglik"),
+    [
+        # glmmTMB 1.1.
+        ("count ~ mined + (1 | site)", "nbinom2", "~ 1 + (1 | site)", -866.12606),
+        # Where the search leads from the estimates of quadrature.
+        ("count ~ spp + mined + (1 | a | site)", "poisson", "~ 1 + (1 | a | site)", -887.50402),
+    ],
+)
+def test_random_effects_of_means_and_zeros_are_found_from_another_start(formula, family, zi, loglik: float) -> None:
+    """From no variance among the zeros the first steps lead to where the approximation breaks down."""
+    fit = mixfit.mixed(formula, mixfit.datasets.load("salamanders"), family=family, zi=zi).fit()
+    assert fit.converged
+    assert_allclose(fit.llf, loglik, atol=1e-4)
+
+
+@pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda f: f.r2(), "for models of the mean alone, and this one has zi="),

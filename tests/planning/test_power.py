@@ -293,6 +293,20 @@ def test_an_effect_too_small_for_any_number_is_said():
         paired(10, 0.01).sample_size("condition[T.b]", "Subject", n_sim=50, largest=40, **QUIET)
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e9])
+def test_an_effect_of_zero_has_no_errors_of_sign_and_no_sample_size(unit: float):
+    sleep = mixfit.datasets.load("sleepstudy").assign(Days=lambda d: d["Days"] * unit)
+    fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
+    null, small = (fit.with_params(fixed={"Days": effect / unit}) for effect in (0.0, 1e-3))
+    for test in ("Days", "anova"):
+        frame = null.power(test, n_sim=60, **QUIET).frame
+        assert frame["power"][0] > 0.0
+        assert frame[["type_s", "type_m"]].isna().all(axis=None)
+        assert small.power(test, n_sim=60, **QUIET).frame["type_m"][0] > 10.0
+        with pytest.raises(errors.FitError, match="stated effect of 'Days' is zero"):
+            null.sample_size(test, "Subject", n_sim=5, **QUIET)
+
+
 def test_the_smallest_effect_is_that_of_the_closed_form():
     n = 15
     found = paired(n, -1.0).smallest_effect("condition[T.b]", n_sim=4000, **QUIET)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import numpy as np
@@ -164,6 +165,36 @@ def test_separated_categories_are_said(d: pd.DataFrame) -> None:
         mixfit.mixed("choice ~ x + (1 | g)", apart, family="multinomial").fit()
 
 
+@pytest.mark.parametrize("absent", ["a", "c"])
+def test_a_category_absent_at_a_level_is_said(d: pd.DataFrame, absent: str) -> None:
+    level = np.random.default_rng(3).choice(["p", "q"], len(d))
+    apart = d.assign(level=np.where(d.choice == absent, "p", level))
+    with pytest.raises(FitError, match=r"'[bc]:level\[T.q\]'.* separate"):
+        mixfit.mixed("choice ~ level + (1 | g)", apart, family="multinomial").fit()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        mixfit.joint_tests,
+        lambda fit: mixfit.emmeans(fit, "x"),
+        lambda fit: mixfit.emtrends(fit, "1", var="x"),
+        lambda fit: mixfit.pb_modcomp(fit, fit, n=2, progress=False),
+        mixfit.marginaleffects_adapter,
+    ],
+)
+def test_functions_of_one_predictor_say_what_to_do(fit, function) -> None:
+    with pytest.raises(FitError, match=r"unordered categories.*anova\(m0, m1\)"):
+        function(fit)
+    with pytest.raises(FitError, match=r"compare others by AIC"):
+        mixfit.cross_validate(fit, by="g")
+
+
+def test_a_comparison_leaves_shares_of_variance_blank(d: pd.DataFrame, fit) -> None:
+    small = mixfit.mixed("choice ~ 1 + (1 | g)", d, family="multinomial").fit()
+    assert mixfit.compare(small, fit).to_frame()["R2m"].isna().all()
+
+
 def test_what_has_no_meaning_is_refused(fit) -> None:
     with pytest.raises(FitError, match="simulate"):
         fit.predict(re_form="marginal")
@@ -175,5 +206,19 @@ def test_what_has_no_meaning_is_refused(fit) -> None:
         fit.model.fit(n_agq=0)
     with pytest.raises(FitError, match="variances"):
         fit.overdispersion()
+    with pytest.raises(FitError, match=r"none of variances: varcorr\(\)"):
+        fit.conf_int(which="random")
     with pytest.raises(UnknownNameError, match="emmeans"):
         fit.emmeans("x")
+
+
+def test_json_has_the_estimates(fit) -> None:
+    rows = json.loads(fit.to_json())["estimates"]
+    assert {row["term"]: row["estimate"] for row in rows if row["effect"] == "fixed"} == fit.params.to_dict()
+    assert sum(row["effect"] == "ran_pars" for row in rows) == 3
+
+
+def test_few_groups_are_said_without_a_test_that_there_is_none_of() -> None:
+    few = mixfit.mixed("choice ~ x + (1 | g)", choices(groups=8), family="multinomial").fit()
+    (note,) = [n for n in few.summary().notes if n.startswith("few groups")]
+    assert note.endswith("z tests reject too often")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -388,3 +389,18 @@ def test_means_and_contrasts_of_visits() -> None:
     assert isinstance(means, pd.DataFrame)
     assert len(means) == 8
     assert means["df"].between(50, 120).all()
+
+
+def test_intervals_say_nothing_of_a_nugget_of_zero_and_do_not_warn() -> None:
+    rng = np.random.default_rng(1)
+    steps = rng.normal(size=(30, 8))
+    steps[:, 1:] *= 0.8
+    for j in range(1, 8):
+        steps[:, j] += 0.6 * steps[:, j - 1]
+    t, who = np.tile(np.arange(8.0), 30), np.repeat(np.arange(30), 8)
+    d = pd.DataFrame({"t": t, "who": who, "y": steps.ravel() + rng.normal(size=30)[who] + 0.1 * t})
+    fit = mixfit.mixed("y ~ t + (1 | who)", d, residual="ou(t | who, nugget)").fit()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        limits = fit.conf_int(which="random")
+    assert limits.isna().all(axis=1).tolist() == [False, False, False, True]

@@ -13,6 +13,7 @@ from mixfit.errors import ComparisonError, FitError
 from mixfit.fitted.protocols import is_fit, is_nonlinear
 from mixfit.helped import helped
 from mixfit.inference.comparisons.candidates import candidate
+from mixfit.inference.comparisons.common_rows import on_common_rows
 from mixfit.inference.comparisons.likelihood_ratio import (
     REFITTED,
     boundary_notes,
@@ -81,8 +82,9 @@ def compare(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) 
         A row a model, in the order of the arguments: ``npar``, ``logLik``, ``AIC``, ``AICc``, ``BIC`` with their
         weights ``wAIC``, ``wAICc``, ``wBIC``; ``R2m`` and ``R2c`` (Nakagawa's, marginal and conditional; NaN where
         the family has none), ``RMSE`` of the fitted values, random effects included, and ``sigma``, which are of
-        the fits as they are; and the likelihood-ratio test ``Chisq``, ``Df``, ``Pr(>Chisq)`` against the largest of
-        the models that is nested in this one, which ``against`` names.
+        the fits as they are (R2 and ``RMSE`` are NaN for models of rows in batches); and the likelihood-ratio test
+        ``Chisq``, ``Df``, ``Pr(>Chisq)`` against the largest of the models that is nested in this one, which
+        ``against`` names.
 
     Raises
     ------
@@ -130,7 +132,7 @@ def compare(*fits: Any, refit: bool = True, names: Sequence[str] | None = None) 
         notes += [REFITTED] if any(m.reml for m in given) else []
     else:
         compared = given
-        check_restricted(compared)
+        check_restricted(on_common_rows(compared) if any(m.reml for m in compared) else compared)
     tests = _tests(compared, notes)
     frame = pd.concat([_criteria(compared), pd.DataFrame([_quality(m) for m in given], index=labels), tests], axis=1)
     notes += [f"The fit {m.name} did not converge" for m in compared if m.fit is not None and not m.fit.converged]
@@ -173,10 +175,12 @@ def _quality(model: Candidate) -> dict[str, float]:
             found = r2(fit)
             out = {"R2m": found.marginal, "R2c": found.conditional}
     except FitError:
-        # A family and link without a variance on the latent scale: there is no R2, and the table is blank.
+        # A family and link without a variance on the latent scale, or no rows that variances are of: there is no R2,
+        # and the table is blank.
         pass
     error = float("nan")
-    if not n_censored(fit.model.design):
+    design = fit.model.design
+    if design.has_rows and not n_censored(design):
         error = float(np.sqrt(np.mean(np.asarray(fit.residuals("response"), dtype=float) ** 2)))
     sigma = float("nan") if fit.residual_sd is None else fit.residual_sd
     return {**out, "RMSE": error, "sigma": sigma}
@@ -186,28 +190,31 @@ def _tests(models: Sequence[Candidate], notes: list[str]) -> pd.DataFrame:
     """The test of every model against the largest that is nested in it."""
     rows = []
     for model in models:
-        inside = [other for other in models if other.npar < model.npar and _is_nested(other, model)]
+        pairs = [_nested(other, model) for other in models if other.npar < model.npar]
+        inside = [pair for pair in pairs if pair is not None]
         if not inside:
             rows.append({"against": "", "Chisq": np.nan, "Df": np.nan, "Pr(>Chisq)": np.nan})
             continue
-        smaller = max(inside, key=lambda m: m.npar)
-        statistic = 2.0 * max(model.llf - smaller.llf, 0.0)
-        notes += boundary_notes(smaller, model)
+        smaller, larger = max(inside, key=lambda pair: pair[0].npar)
+        statistic = 2.0 * max(larger.llf - smaller.llf, 0.0)
+        notes += boundary_notes(smaller, larger)
         rows.append(
             {
                 "against": smaller.name,
                 "Chisq": statistic,
-                "Df": model.npar - smaller.npar,
-                "Pr(>Chisq)": tail_of(smaller, model, statistic),
+                "Df": larger.npar - smaller.npar,
+                "Pr(>Chisq)": tail_of(smaller, larger, statistic),
             }
         )
     return pd.DataFrame(rows, index=[m.name for m in models])
 
 
-def _is_nested(smaller: Candidate, larger: Candidate) -> bool:
+def _nested(smaller: Candidate, larger: Candidate) -> tuple[Candidate, Candidate] | None:
+    """The two on the same rows, where the larger one is known to contain the smaller one."""
     try:
         check_comparable(smaller, larger)
+        smaller, larger = on_common_rows([smaller, larger])
         check_nested(smaller, larger)
     except ComparisonError:
-        return False
-    return True
+        return None
+    return smaller, larger

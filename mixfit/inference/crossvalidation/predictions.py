@@ -80,7 +80,10 @@ def predict_left_out(fit: Fit, splits: Splits, *, refit: bool) -> LeftOut:
     if is_linear(fit):
         return _linear_refits(fit, splits) if refit else _linear(fit, splits)
     if not is_generalized(fit) or design.further or fit.model.family.kind == "ordinal":
-        raise FitError(f"{_WHAT} is for linear models, and for generalized ones of the mean alone.")
+        raise FitError(
+            f"{_WHAT} is for linear models, and for generalized ones of the mean alone: compare others by AIC, as "
+            "mixfit.anova(m0, m1) lists it."
+        )
     return _generalized(fit, splits)
 
 

@@ -16,7 +16,7 @@ from mixfit.inference.means.grid_variables import grid_variables
 from mixfit.inference.means.linear_functions import by_groups
 from mixfit.inference.means.marginal_frames import as_html, as_text
 from mixfit.inference.means.specs import as_names, response_label
-from mixfit.inference.predictors import seen_from
+from mixfit.inference.predictors import refuse_unordered, seen_from
 from mixfit.matrices.censored import n_censored
 from mixfit.matrices.transformation import Transformation
 from mixfit.matrices.types import MEAN
@@ -166,6 +166,7 @@ def effects(
     Confidence level used: 0.95
     """
     level = coverage(level)
+    refuse_unordered(fit, "Effects")
     own = seen_from(fit, predictor)
     names = as_names(by)
     variables = grid_variables(own, at, cov_keep)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mixfit.errors import FitError, MissingPackageError
 from mixfit.helped import helped
+from mixfit.inference.predictors import refuse_unordered
 
 if TYPE_CHECKING:
     from mixfit.fitted.protocols import Fit
@@ -65,6 +66,7 @@ def marginaleffects_adapter(
     """
     if type not in ("response", "link"):
         raise FitError(f"type is 'response' or 'link', not {type!r}.")
+    refuse_unordered(fit, "Averages by marginaleffects")
     try:
         from mixfit.inference.means.marginaleffects_model import MixedModelAdapter
     except ModuleNotFoundError as error:

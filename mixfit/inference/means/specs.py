@@ -11,7 +11,7 @@ from mixfit.formula import CENSORED, parse
 from mixfit.inference.means.grid_variables import grid_variables
 from mixfit.inference.means.nesting import find_nesting, given_nesting, with_parents
 from mixfit.inference.means.reference_grid import reference_grid
-from mixfit.inference.predictors import seen_from
+from mixfit.inference.predictors import refuse_unordered, seen_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,8 +93,10 @@ def read_request(
     Raises
     ------
     FitError
-        For a variable with the name of a column of the result, and what `grid_variables` refuses.
+        For unordered categories, a variable with the name of a column of the result, and what `grid_variables`
+        refuses.
     """
+    refuse_unordered(fit, "Marginal means and tests by them")
     fit = seen_from(fit, predictor)
     method, names, within = parse_specs(specs)
     aside, variables = as_names(nuisance), grid_variables(fit, at, cov_keep)

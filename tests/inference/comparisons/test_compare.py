@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
@@ -67,6 +68,30 @@ def test_families_are_compared() -> None:
     assert_allclose(found["AIC"], [fit.aic for fit in fits])
     assert any("half a chi-square" in note for note in found.notes)
     assert np.isnan(found["sigma"]).all()
+
+
+def test_unordered_categories_have_no_r2() -> None:
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"x": rng.normal(size=120), "g": np.repeat(np.arange(10), 12), "y": rng.choice([*"abc"], 120)})
+    models = [mixfit.mixed(f"y ~ {x} + (1 | g)", frame, family="multinomial").fit() for x in ("1", "x")]
+    found = mixfit.compare(*models)
+    assert found[["R2m", "R2c"]].isna().all(axis=None)
+    assert_allclose(found["Chisq"].iloc[1], mixfit.anova(*models)["Chisq"].iloc[1])
+
+
+def test_models_without_rows_have_neither_r2_nor_residuals(tmp_path: Path) -> None:
+    sleep = mixfit.datasets.load("sleepstudy").assign(late=lambda d: (d["Reaction"] > 300.0).astype(int))
+    sleep.to_parquet(tmp_path / "rows.parquet")
+    for response, options in (("Reaction", {}), ("late", {"family": "binomial"})):
+        sources = (tmp_path / "rows.parquet", sleep)
+        texts = (f"{response} ~ 1 + (1 | Subject)", f"{response} ~ Days + (1 | Subject)")
+        streams, memory = (
+            mixfit.compare(*(mixfit.mixed(text, source, **options).fit() for text in texts)) for source in sources
+        )
+        assert streams[["R2m", "R2c", "RMSE"]].isna().all(axis=None)
+        assert streams["against"].tolist() == memory["against"].tolist() == ["", "m0"]
+        for name in ("AIC", "Chisq", "sigma"):
+            assert_allclose(streams[name], memory[name], rtol=1e-5)
 
 
 def test_restricted_likelihoods() -> None:
