@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["MixedModel", "known_among", "refuse_held", "refuse_penalized"]
+__all__ = ["MixedModel", "known_among", "refuse_held", "refuse_penalized", "sparse_columns"]
 
 
 class MixedModel(Helped):
@@ -188,20 +188,7 @@ class MixedModel(Helped):
     @cached_property
     def exog_re(self) -> csr_array:
         """Sparse Z, shape (n, q): terms in order of the formula, the columns of a level side by side."""
-        from scipy.sparse import csr_array, hstack
-
-        n = len(self.design.y)
-        blocks = [csr_array((n, 0))] if not self.design.random else []
-        for r in self.design.random:
-            k = r.Z.shape[1]
-            columns = r.grouping.codes[:, None] * k + np.arange(k)
-            blocks.append(
-                csr_array(
-                    (r.Z.ravel(), columns.ravel(), np.arange(0, n * k + 1, k)),
-                    shape=(n, k * r.grouping.n_levels),
-                )
-            )
-        return csr_array(hstack(blocks, format="csr"))
+        return sparse_columns(self.design)
 
     def Lambda(self, theta: ArrayLike) -> csr_array:
         """Relative covariance factor: the random effects are b = Lambda u, the u independent and of one variance.
@@ -371,6 +358,20 @@ def refuse_held(model: MixedModel) -> None:
     """Refuse what moves every parameter to models that know some of them."""
     if model.known_effects:
         raise FitError("Profiles and intervals from them move every parameter, and fixed= holds some of these.")
+
+
+def sparse_columns(design: Design) -> csr_array:
+    """Sparse Z of the rows of a design, (n, q): terms in order of the formula, the columns of a level side by side."""
+    from scipy.sparse import csr_array, hstack
+
+    n = len(design.y)
+    blocks = [csr_array((n, 0))] if not design.random else []
+    for r in design.random:
+        k = r.Z.shape[1]
+        columns = r.grouping.codes[:, None] * k + np.arange(k)
+        shape = (n, k * r.grouping.n_levels)
+        blocks.append(csr_array((r.Z.ravel(), columns.ravel(), np.arange(0, n * k + 1, k)), shape=shape))
+    return csr_array(hstack(blocks, format="csr"))
 
 
 def refuse_penalized(model: MixedModel) -> None:

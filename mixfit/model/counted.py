@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,10 @@ from mixfit.matrices.batches.learned import Moments
 from mixfit.matrices.batches.types import StreamedDesign, StreamedGrouping, StreamedRandomDesign
 from mixfit.matrices.types import MEAN, Design
 from mixfit.model.generalized import GeneralizedMixedModel
-from mixfit.model.separated import refuse_separated
 
 if TYPE_CHECKING:
     from mixfit.arguments import Solver
     from mixfit.families.base import Family
-    from mixfit.glmm.types import GeneralizedEstimate
     from mixfit.matrices.batches.asked import Asked
 
 __all__ = ["COUNTED_FAMILIES", "CountedMixedModel", "counted"]
@@ -55,12 +52,6 @@ class CountedMixedModel(GeneralizedMixedModel):
     def __init__(self, formula: str, rows: Counted, family: Family) -> None:
         super().__init__(formula, rows.design, family)
         self.design: Design = _design(rows)
-
-    def _refuse_separation(self, estimate: GeneralizedEstimate | None) -> None:
-        """Of the distinct rows: what separates them separates all."""
-        distinct = copy.copy(self)
-        distinct.design = self.design.representatives
-        refuse_separated(distinct, distinct.free_exog, self._assembly.problem, estimate)
 
 
 def _design(rows: Counted) -> StreamedDesign:

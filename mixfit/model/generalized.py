@@ -125,11 +125,10 @@ class GeneralizedMixedModel(MixedModel):
 
     @property
     def free_exog(self) -> tuple[Array, tuple[str, ...]]:
-        """Columns of `exog` whose coefficients are not known, and their names."""
-        if self._held is None:
-            return self.exog, self.exog_names
-        free = self._held.free(len(self.kept))
-        return self.exog[:, free], tuple(self.exog_names[j] for j in free)
+        """Columns of `exog` whose coefficients are not known, of the rows that are at hand, and their names."""
+        X, names = self.design.representatives.X[:, self.kept], self.exog_names
+        free = range(len(names)) if self._held is None else self._held.free(len(names))
+        return X[:, list(free)], tuple(names[j] for j in free)
 
     @property
     def assembly(self) -> GeneralizedAssembly:

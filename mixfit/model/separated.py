@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mixfit.glmm.separation import CERTAIN, PERFECT, fitted_doubt, refuse_random_separation, refuse_separation
+from mixfit.model.base import sparse_columns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,11 +32,12 @@ def refuse_separated(
     sides = None if problem.stack is not None else problem.family.certain_sides(problem.y)
     if sides is None:
         return
-    design = model.design
+    # Of a source the distinct rows.
+    design = model.design.representatives
     doubt = None if estimate is None else fitted_doubt(problem.at(estimate.shape), estimate.eta, estimate.phi)
     found = estimate is not None and estimate.certificate.converged
     if not found or doubt is None or doubt.min() < CERTAIN:
         refuse_separation(*free, design.endog_name, sides, doubt, design.fixed)
     if not found or doubt is None or doubt.max() < PERFECT:
         columns = [r.grouping.name for r in design.random for _ in range(r.grouping.n_levels * r.Z.shape[1])]
-        refuse_random_separation(free[0], model.exog_re, columns, design.endog_name, sides)
+        refuse_random_separation(free[0], sparse_columns(design), columns, design.endog_name, sides)
