@@ -11,6 +11,8 @@ from scipy.stats import norm
 
 import mixfit
 from mixfit.errors import FitError
+from mixfit.optimize import descent
+from mixfit.optimize.criterion import Price
 from tests.dense import full_z, relative_covariance
 
 if TYPE_CHECKING:
@@ -24,6 +26,13 @@ def small(seed: int, n: int = 36, spread: float = 0.8) -> pd.DataFrame:
     u, v = rng.normal(0.0, spread, 6), rng.normal(0.0, spread, 6)
     y = x + np.repeat(u, n // 6) + np.repeat(v, n // 6) * x + np.tile(rng.normal(0.0, 0.5, 4), n // 4)
     return pd.DataFrame({"y": y + rng.normal(0.0, 0.7, n), "x": x, "g": g, "h": h, "w": w})
+
+
+@pytest.fixture(autouse=True)
+def fits_to_the_last_digit(monkeypatch):
+    """What differences of refits are of, where a search ends as near to the optimum as doubles tell."""
+    monkeypatch.setitem(descent._LAST_DIGITS, Price.CHEAP, 1e-8)
+    monkeypatch.setitem(descent._HALVED, Price.CHEAP, 0.5)
 
 
 def derivative_of_fitted_values(fit: LinearResults, step: float) -> float:
