@@ -245,6 +245,7 @@ class DenseModel:
         self.description = formula_text
         self.prior_table: tuple[tuple[str, str], ...] = ()
         self.note: str | None = None
+        self.known_effects: dict[str, float] = {}
         self.kept = kept_columns(design.X)
         self.exog = design.X[:, self.kept]
         self.exog_names = tuple(design.exog_names[j] for j in self.kept)

@@ -196,7 +196,8 @@ def test_weights_that_do_not_serve_are_said():
     hard = mixfit.mixed("Reaction ~ Days + ar1(0 + Days | Subject)", sleep).fit()
     with pytest.raises(FitError, match="do not serve"):
         hard.sample(method="collapsed", seed=1)
-    assert hard.sample(draws=400, seed=1).sampler.method == "hmc"
+    # Of some nets of 400 points the weights look better than they are.
+    assert hard.sample(draws=1000, seed=1).sampler.method == "hmc"
 
 
 def test_arviz(posterior):

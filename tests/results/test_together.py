@@ -30,8 +30,8 @@ def test_held_coefficients_are_not_tested(data: pd.DataFrame) -> None:
     assert table.loc["x"].isna().all()
     assert table.loc["f", "Chisq"] == pytest.approx((fit.params["f[T.b]"] / fit.bse["f[T.b]"]) ** 2)
     assert np.isnan(fit.tvalues["x"])
-    assert fit.dfbeta().shape == (120, 3)
-    assert fit.cooks_distance().notna().all()
+    with pytest.raises(FitError, match="fixed= holds some"):
+        fit.dfbeta()
     assert 0.0 <= fit.r2().marginal <= 1.0
     with pytest.raises(ArgumentError, match="by name"):
         mixfit.mixed("c ~ x + (1 | g)", data, family="poisson", fixed=["x"])
