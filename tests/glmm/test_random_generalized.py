@@ -29,5 +29,5 @@ def test_fits_converge_and_few_are_worse_than_the_best_of_other_optima() -> None
     worse = [v for v in verdicts if v.is_wrong]
     assert len(worse) <= MOST_WORSE * MODELS, "\n".join(map(str, worse))
     assert refused <= MOST_REFUSED * MODELS
-    # One of them has a variance at zero beside another term, and a second search that begins far off.
+    # Of one the first search is refused on its way, and those from wider starts are counted with it.
     assert max(v.n_evaluations for v in verdicts) <= 160
