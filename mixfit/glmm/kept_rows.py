@@ -61,15 +61,18 @@ class KeptRows:
 class _Writer:
     """Writes the rows of a pass."""
 
-    def __init__(self, family: Family, name: str, *, has_offset: bool, ones: Sequence[bool]) -> None:
-        self._family, self._name, self._has_offset, self._ones = family, name, has_offset, ones
+    def __init__(self, family: Family, name: str, *, has_offset: bool) -> None:
+        self._family, self._name, self._has_offset = family, name, has_offset
+        # Of which factors no column is written: it is one of ones.
+        self.ones: tuple[bool, ...] = ()
         self.log_constant = 0.0
         self.store = RowStore(1, 0)
         self._range = np.inf, -np.inf
 
     def begin(self, terms: BatchTerms, n_columns: int) -> None:
         """Forget what a pass before has written."""
-        own = [0 if one else k for k, one in zip(terms.k, self._ones, strict=True)]
+        self.ones = terms.ones
+        own = [0 if one else k for k, one in zip(terms.k, self.ones, strict=True)]
         self.store = RowStore(1 + self._has_offset + n_columns + sum(own), len(terms.k))
         self.log_constant = 0.0
 
@@ -88,7 +91,7 @@ class _Writer:
         parts = [y[None], columns]
         if self._has_offset:
             parts.insert(1, np.zeros((1, len(y))) if batch.offset is None else batch.offset[None])
-        for f, one in zip(factors, self._ones, strict=True):
+        for f, one in zip(factors, self.ones, strict=True):
             if not one:
                 parts.append(np.ones((1, len(y))) if f.columns is None else f.columns)
         self.store.add(np.concatenate(parts), np.stack([f.codes for f in factors]))
@@ -105,13 +108,7 @@ def keep_rows(stream: Stream, family: Family) -> KeptRows:
         Where the disk is full.
     """
     sample = stream.sample
-    # A factor whose only column is an intercept needs none on disk.
-    columns: dict[int, list[str]] = {}
-    for r in sample.random:
-        columns.setdefault(id(r.grouping), []).extend(r.columns)
-    groupings = sorted({id(r.grouping): r.grouping for r in sample.random}.values(), key=lambda g: -g.n_levels)
-    ones = [columns[id(g)] == ["Intercept"] for g in groupings]
-    writer = _Writer(family, sample.endog_name, has_offset=sample.offset is not None, ones=ones)
+    writer = _Writer(family, sample.endog_name, has_offset=sample.offset is not None)
     try:
         batches = assemble_batches(stream, writer)
     except DesignError:
@@ -124,20 +121,19 @@ def keep_rows(stream: Stream, family: Family) -> KeptRows:
     gram, store = linear.gram, writer.store
     pairs = {key: (own.row, own.col) for key, own in gram.pairs.items()}
     store.number_pairs(pairs, gram.n_levels)
-    squares = [np.einsum("aaq->a", d) for d in gram.diagonal]
     outline = Outline(
         family=family,
         y=np.empty(0),
         prior=np.empty(0),
         offset=np.empty(0),
         fixed=np.empty((linear.p, 0)),
-        pattern=outline_pattern(gram, ones),
+        pattern=outline_pattern(gram, writer.ones),
         plan=linear.plan,
         terms=linear.terms,
         n_rows=store.n,
-        zero_columns=tuple(squares[t.factor][t.columns] == 0.0 for t in linear.terms),
+        total=tuple(d.sum(axis=2) for d in gram.diagonal),
     )
-    maps = tuple(None if one else c for c, one in zip(batches.maps, ones, strict=True))
+    maps = tuple(None if one else c for c, one in zip(batches.maps, writer.ones, strict=True))
     rows = RowBlocks(outline, store, batches.columns, maps, sample.offset is not None, writer.log_constant)
     assembly = GeneralizedAssembly(outline, batches.assembly.fixed, batches.assembly.term_bases)
     return KeptRows(assembly, rows, batches)

@@ -26,6 +26,7 @@ from mixfit.factor.plan import refill
 from mixfit.factor.posterior import full_posterior, inverse_sums, row_leverages
 from mixfit.glmm.laplace import absolute_slopes, term_slopes
 from mixfit.glmm.objective import LikelihoodPoint, Objective
+from mixfit.glmm.pirls import NEAR, is_settled, newton_step
 from mixfit.glmm.problem import LikelihoodSlopes
 from mixfit.glmm.working import edge_of, information_of
 from mixfit.gram import levels as lv
@@ -55,10 +56,6 @@ __all__ = [
 
 # The modes have settled where a Newton step promises less than this: log|A| is known to the root of it.
 _DECREMENT = 1e-16
-# Below this a promise that no longer falls is rounding of the sums over all rows.
-_LAST_DIGITS = 1e-12
-# Newton's whole steps need no damping from here on: they square what is left.
-_NEAR = 1e-3
 _MAX_STEPS = 40
 _MAX_HALVINGS = 20
 
@@ -254,19 +251,13 @@ def _predicted(near: PassLaplace, gamma: Array, templates: Sequence[Array]) -> l
     for own, border in zip(shift, gram.border, strict=True):
         own += np.einsum("krq,r->kq", border, gamma - near.gamma)[:, None]
     score = [s - d for s, d in zip(mode.sums.score, shift, strict=True)]
-    delta, promise = _newton(mode.observed, _gradient(templates, score, mode.u))
-    return [x + d for x, d in zip(mode.u, delta, strict=True)] if promise <= _NEAR else mode.u
+    delta, promise = newton_step(mode.observed, _gradient(templates, score, mode.u))
+    return [x + d for x, d in zip(mode.u, delta, strict=True)] if promise <= NEAR else mode.u
 
 
 def _gradient(templates: Sequence[Array], score: Sequence[Array], u: Sequence[Array]) -> list[Array]:
     """Lambda'Z'l' - u, of every factor."""
     return [lv.left_multiply(t.T, s) - x for t, s, x in zip(templates, score, u, strict=True)]
-
-
-def _newton(factor: Factor, gradient: list[Array]) -> tuple[list[Array], float]:
-    """The step A^{-1} g and its decrement g'A^{-1} g."""
-    delta = factor.solve(gradient)
-    return delta, sum(float(np.vdot(g, d)) for g, d in zip(gradient, delta, strict=True))
 
 
 def _find_mode(
@@ -279,14 +270,14 @@ def _find_mode(
         sums = sums_of_pass(rows, gamma, own, place)
         objective = -2.0 * sums.loglik + sum(float(np.vdot(x, x)) for x in place)
         # Close to the modes the objective's own rounding is larger than what a step changes.
-        if not objective <= last + 1e-13 * abs(last) and not before < _NEAR:
+        if not objective <= last + 1e-13 * abs(last) and not before < NEAR:
             length *= 0.5
             if length < 0.5**_MAX_HALVINGS:
                 break
             continue
         factor = _factor(rows.outline, sums.observed, templates)
-        delta, decrement = _newton(factor, _gradient(own, sums.score, place))
-        if 0.0 <= decrement <= _DECREMENT or 0.5 * before < decrement < _LAST_DIGITS:
+        delta, decrement = newton_step(factor, _gradient(own, sums.score, place))
+        if decrement >= 0.0 and is_settled(decrement, before, _DECREMENT):
             return PassMode(place, sums, factor, objective)
         u, step, length, last, before = place, delta, 1.0, objective, decrement
     raise FitError(

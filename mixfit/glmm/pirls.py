@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["NEAR", "Mode", "find_mode", "is_settled", "penalized_deviance", "predictor"]
+__all__ = ["NEAR", "Mode", "find_mode", "is_settled", "newton_step", "penalized_deviance", "predictor"]
 
 # The mode has settled where a Newton step promises less than this: log|A| is not stationary in the mode, and is then
 # known to the root of it, and its differences over steps of 1e-5 to five digits.
@@ -132,7 +132,7 @@ def _search(
         gradient = _gradient(problem, factor_templates, terms.score, u)
         if old is not None:
             last = decrement
-            delta, decrement = _newton(old, gradient)
+            delta, decrement = newton_step(old, gradient)
             if not 0.0 <= decrement <= min(NEAR, _CONTRACTION * last):
                 old, decrement = None, np.inf
         # Near the mode A is positive definite even where single rows are not concave.
@@ -140,7 +140,7 @@ def _search(
         if old is None:
             weights = terms.observed if concave else np.where(terms.concave, terms.observed, terms.expected)
             factor = problem.factorize(weights, templates)
-            delta, decrement = _newton(factor, gradient)
+            delta, decrement = newton_step(factor, gradient)
         if not decrement >= 0.0:
             decrement, trusted = np.inf, False
             continue
@@ -166,12 +166,12 @@ def _search(
     return None
 
 
-def is_settled(decrement: Array | float, before: Array | float) -> NDArray[np.bool_] | bool:
+def is_settled(decrement: Array | float, before: Array | float, least: float = _DECREMENT) -> NDArray[np.bool_] | bool:
     """Whether what Newton's next step promises is nothing, or rounding that falls no more."""
-    return (decrement <= _DECREMENT) | ((0.5 * before < decrement) & (decrement < _LAST_DIGITS))
+    return (decrement <= least) | ((0.5 * before < decrement) & (decrement < _LAST_DIGITS))
 
 
-def _newton(factor: Factor, gradient: list[Array]) -> tuple[list[Array], float]:
+def newton_step(factor: Factor, gradient: list[Array]) -> tuple[list[Array], float]:
     """The step A^{-1} g and its decrement g'A^{-1} g."""
     delta = factor.solve(gradient)
     return delta, sum(float(np.vdot(g, d)) for g, d in zip(gradient, delta, strict=True))
@@ -189,7 +189,7 @@ def _predicted(
     factor_templates = problem.factor_templates(templates)
     shift = predictor(problem, fixed_eta, factor_templates, near.u) - near.eta
     score = near.terms.score - near.terms.observed * shift
-    delta, promise = _newton(near.observed, _gradient(problem, factor_templates, score, near.u))
+    delta, promise = newton_step(near.observed, _gradient(problem, factor_templates, score, near.u))
     if not promise <= NEAR:
         return near.u, near.observed if _is_costly(problem) else None
     return [x + d for x, d in zip(near.u, delta, strict=True)], near.observed

@@ -128,18 +128,15 @@ class GeneralizedProblem:
     @cached_property
     def seen(self) -> tuple[NDArray[np.bool_], ...]:
         """Columns of each term that tell anything: not zero in every row, nor of a covariance that another contains."""
-        seen = tuple(np.asarray(self._columns(t.factor)[t.columns].any(axis=1)) for t in self.terms)
-        contained = contained_columns(self.terms, self._squares)
+        squares = [self.squares(factor) for factor in range(len(self.k))]
+        seen = tuple(squares[t.factor].diagonal()[t.columns] > 0.0 for t in self.terms)
+        contained = contained_columns(self.terms, squares.__getitem__)
         return seen if contained is None else tuple(s & ~own for s, own in zip(seen, contained, strict=True))
 
-    def _columns(self, factor: int) -> Array:
-        """Of a factor, in every row, (k_i, rows)."""
+    def squares(self, factor: int) -> Array:
+        """Z'Z of a factor's columns over all rows, (k_i, k_i)."""
         columns = self.pattern.factors[factor].columns
-        return np.ones((1, len(self.offset))) if columns is None else columns
-
-    def _squares(self, factor: int) -> Array:
-        columns = self._columns(factor)
-        return np.asarray(columns @ columns.T)
+        return np.full((1, 1), float(len(self.offset))) if columns is None else np.asarray(columns @ columns.T)
 
     def shown(self, points: Sequence[Array]) -> tuple[Array, ...]:
         """Points without what only columns that tell nothing would say."""

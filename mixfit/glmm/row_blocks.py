@@ -31,22 +31,21 @@ class Outline(GeneralizedProblem):
     Attributes
     ----------
     n_rows : int
-    zero_columns : tuple of ndarray of bool, shape (k_t,)
-        Columns of each term that are zero in every row.
+    total : tuple of ndarray, shape (k_i, k_i)
+        Z'Z of each factor's columns over all rows.
     """
 
     n_rows: int = 0
-    zero_columns: tuple[NDArray[np.bool_], ...] = ()
+    total: tuple[Array, ...] = ()
 
     @property
     def n(self) -> int:
         """Number of observations."""
         return self.n_rows
 
-    @property
-    def seen(self) -> tuple[NDArray[np.bool_], ...]:
-        """Which columns of each term are not zero in every row."""
-        return tuple(~zero for zero in self.zero_columns)
+    def squares(self, factor: int) -> Array:
+        """Z'Z of a factor's columns over all rows, (k_i, k_i)."""
+        return self.total[factor]
 
 
 def outline_pattern(gram: Gram, ones: Sequence[bool]) -> RowPattern:

@@ -51,8 +51,10 @@ def refuse_separation_by_passes(
         Whether that is an optimum. Where it is one and no response is fitted with certainty, nothing separates them.
     """
     p = len(names)
-    X, sides, surest = _doubtful_rows(kept, fitted, _FEW_ROWS * p)
-    if not p or (converged and surest >= CERTAIN) or not sides.any():
+    if not p or (converged and fitted is not None and not _is_any_certain(kept, fitted)):
+        return
+    X, sides = _doubtful_rows(kept, fitted, _FEW_ROWS * p)
+    if not sides.any():
         return
     unit = np.sqrt(kept.rows.outline.n)
     for _ in range(_MOST_ROUNDS):
@@ -66,44 +68,57 @@ def refuse_separation_by_passes(
         X, sides = np.concatenate([X, more]), np.concatenate([sides, more_sides])
 
 
-def _doubtful_rows(kept: KeptRows, fitted: PassLaplace | None, most: int) -> tuple[Array, Array, float]:
-    """Rows of Q and their sides to begin with, and the least doubt of any row.
+def _is_any_certain(kept: KeptRows, fitted: PassLaplace) -> bool:
+    """Whether a response is fitted as if it could not be another."""
+    b = _effects(fitted)
+    return any(
+        block.family.certain_sides(block.y) is not None
+        and (fitted_doubt(block, block_predictor(block, fitted.gamma, b), 1.0) < CERTAIN).any()
+        for block in kept.rows
+    )
+
+
+def _effects(fitted: PassLaplace) -> list[Array]:
+    return [lv.left_multiply(t, u) for t, u in zip(fitted.factor.templates, fitted.mode.u, strict=True)]
+
+
+def _doubtful_rows(kept: KeptRows, fitted: PassLaplace | None, most: int) -> tuple[Array, Array]:
+    """Rows of Q and their sides to begin with; none where the family has responses without sides.
 
     They are those whose fitted responses are least certain, which nothing separates if nothing separates all; those
     that are most certain, which something may separate; and of every column the farthest, so that they span them all.
     """
     problem, n = kept.rows.outline, 0
     found: dict[str, tuple[Array, Array, Array]] = {}
-    b = []
-    if fitted is not None:
-        b = [lv.left_multiply(t, u) for t, u in zip(fitted.factor.templates, fitted.mode.u, strict=True)]
-    surest = np.inf
+    b = [] if fitted is None else _effects(fitted)
     for block in kept.rows:
         sides = block.family.certain_sides(block.y)
         if sides is None:
-            return np.empty((0, problem.p)), np.empty(0), np.inf
-        # Without a fit, any rows: those whose numbers are apart.
-        apart = max(problem.n // max(most, 1), 1)
-        doubt: Array = np.asarray(-(np.arange(n, n + len(block.y)) % apart), dtype=np.float64)
+            return np.empty((0, problem.p)), np.empty(0)
         if fitted is not None:
             doubt = fitted_doubt(block, block_predictor(block, fitted.gamma, b), 1.0)
-        surest, n = min(surest, float(doubt.min(initial=np.inf))), n + len(block.y)
+        else:
+            # Any rows: those whose numbers are apart.
+            apart = max(problem.n // most, 1)
+            doubt = np.asarray(-(np.arange(n, n + len(block.y)) % apart), dtype=np.float64)
+        n += len(block.y)
         ranks: dict[str, tuple[Array, int]] = {"doubtful": (doubt, most), "certain": (-doubt, most)}
         ranks.update({f"column {j}": (np.abs(row), 1) for j, row in enumerate(block.fixed)})
         for name, (rank, count) in ranks.items():
             found[name] = _highest(found.get(name), block.fixed.T, sides, rank, count)
-    return np.concatenate([f[0] for f in found.values()]), np.concatenate([f[1] for f in found.values()]), surest
+    return np.concatenate([f[0] for f in found.values()]), np.concatenate([f[1] for f in found.values()])
 
 
 def _highest(
     before: tuple[Array, Array, Array] | None, X: Array, sides: Array, rank: Array, most: int
 ) -> tuple[Array, Array, Array]:
     """Rows, sides and ranks of the highest ranks, of those before and of a block."""
-    if before is not None:
-        rank = np.concatenate([before[2], rank])
-        X, sides = np.concatenate([before[0], X]), np.concatenate([before[1], sides])
-    chosen = np.argsort(-rank, kind="stable")[:most]
-    return X[chosen], sides[chosen], rank[chosen]
+    chosen = np.argpartition(-rank, most)[:most] if len(rank) > most else np.arange(len(rank))
+    X, sides, rank = X[chosen], sides[chosen], rank[chosen]
+    if before is None:
+        return X, sides, rank
+    with_before = [np.concatenate(pair) for pair in zip(before, (X, sides, rank), strict=True)]
+    return _highest(None, with_before[0], with_before[1], with_before[2], most)
 
 
 def _not_separated(kept: KeptRows, direction: Array, most: int) -> tuple[Array, Array]:

@@ -34,6 +34,8 @@ class BatchTerms:
         self.n_levels = [g.n_levels for g in groupings]
         self.of_factor = [[t for t, i in enumerate(self.factor) if i == j] for j in range(len(groupings))]
         self.k = [sum(len(self.random[t].columns) for t in terms) for terms in self.of_factor]
+        # A factor whose only column is an intercept.
+        self.ones = tuple([c for t in own for c in self.random[t].columns] == ["Intercept"] for own in self.of_factor)
         self.P = [
             provisional_columns(r.Z)
             if r.structure.invariance is Invariance.ANY_BASIS and len(r.columns) > 1

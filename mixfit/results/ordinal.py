@@ -11,6 +11,7 @@ from mixfit.defaults import coverage
 from mixfit.errors import FitError
 from mixfit.fitted.ordinal import FittedOrdinal
 from mixfit.inference.fixed_effects.denominator import parse_ddf
+from mixfit.inference.means.ordered import refuse_nominal
 from mixfit.inference.profiles.intervals import conf_int
 from mixfit.results.generalized import GeneralizedResults
 from mixfit.results.means import effects, emmeans, emtrends
@@ -181,11 +182,7 @@ class OrdinalResults(FittedOrdinal, GeneralizedResults):
 
     def _of_location(self, options: dict[str, Any]) -> dict[str, Any]:
         """Options of marginal means, where these are of location."""
-        if self.model.nominal_names:
-            raise FitError(
-                "Marginal means are of location, and this model has nominal effects, which move each threshold by "
-                "itself: avg_predictions(by=...) has probabilities."
-            )
+        refuse_nominal(self)
         if options.get("re_form", "population") != "population" or options.get("type", "link") != "link":
             raise FitError(
                 "Marginal means of ordered categories are of the latent variable: avg_predictions(by=...) has "

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["MODES", "Mode", "ordered_means"]
+__all__ = ["MODES", "Mode", "ordered_means", "refuse_nominal"]
 
 Mode = Literal["latent", "prob", "mean.class"]
 #: What marginal means of ordered categories are of, and what is said of them.
@@ -33,6 +33,15 @@ MODES: dict[Mode, str] = {
     "prob": "Means are probabilities of the categories, at random effects of zero.",
     "mean.class": "Means are of the categories' numbers, at random effects of zero.",
 }
+
+
+def refuse_nominal(fit: FittedOrdinal) -> None:
+    """Raise FitError for a model with nominal effects, which has no one location."""
+    if fit.model.nominal_names:
+        raise FitError(
+            "Marginal means are of location, and this model has nominal effects, which move each threshold by "
+            "itself: avg_predictions(by=...) has probabilities."
+        )
 
 
 def ordered_means(fit: FittedOrdinal, grid: ReferenceGrid, weights: str, offset: float, mode: Mode) -> MeanParameters:
@@ -53,11 +62,7 @@ def ordered_means(fit: FittedOrdinal, grid: ReferenceGrid, weights: str, offset:
     FitError
         For a model with nominal effects, whose variables are no part of the grid, and where the scale has others.
     """
-    if fit.model.nominal_names:
-        raise FitError(
-            "Marginal means are of location, and this model has nominal effects, which move each threshold by "
-            "itself: average predict(newdata, re_form='population') over rows."
-        )
+    refuse_nominal(fit)
     X = grid.X.reshape(-1, grid.X.shape[-1])
     X = np.where(fit.model.row_space.contains(X)[:, None], X, np.nan)[:, fit.model.kept]
     eta = X @ fit.estimate.beta + offset
@@ -69,7 +74,7 @@ def ordered_means(fit: FittedOrdinal, grid: ReferenceGrid, weights: str, offset:
         except DataError as error:
             raise FitError(
                 f"The reference grid has the variables of location, and the scale has others, on which {mode!r} "
-                "depends too: average predict(newdata, re_form='population') over rows."
+                "depends too: avg_predictions(by=...) has probabilities."
             ) from error
         p, in_p = probability_slopes(family, X, eta)
         if mode == "mean.class":

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["residual_form"]
 
 # What a step of all series costs beside work on their rows, in cubes of the rows of a block: 0.1 ms by 10 ns, measured.
-STEP = 10_000
+_STEP = 10_000
 
 
 def residual_form(design: ResidualDesign) -> ResidualForm:
@@ -51,4 +51,4 @@ def _are_irregular(design: ResidualDesign) -> bool:
     start = np.cumsum(sizes) - sizes
     of_block = np.add.reduceat(own, start)
     m = sizes[np.unique(of_block, return_index=True)[1]].astype(float)
-    return bool((m**2).sum() > len(order) and (m**3).sum() > STEP * sizes.max())
+    return bool((m**2).sum() > len(order) and (m**3).sum() > _STEP * sizes.max())

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BlockMoments", "PatternSlopes", "pattern_slopes"]
 
-# Numbers that the covariances of random effects, one matrix a block, may hold at a time: 160 MB.
-_COVARIANCES_AT_ONCE = 20_000_000
 # Numbers that loaded rows may hold at a time: 32 MB.
 _CELLS_AT_ONCE = 4_000_000
 
@@ -276,13 +274,10 @@ def _random_moments(d: PatternSlopes) -> list[Array]:
     levels = levels_of(d.at)
     out, start = [], 0
     for blocks, z in zip(d.blocks, _in_blocks(d.blocks, d.at.rows[problem.p + 1 :]), strict=True):
-        b, m, width = z.shape
-        first = start + np.arange(b) * m
+        b, m, _ = z.shape
         through = np.empty(z.shape)
-        step = max(1, _COVARIANCES_AT_ONCE // width**2)
-        for begin in range(0, b, step):
-            part = slice(begin, min(begin + step, b))
-            through[part] = z[part] @ level_covariances(levels, first[part])
+        for part, q in level_covariances(levels, start + np.arange(b) * m):
+            through[part] = z[part] @ q
         out.append(pattern_sums(blocks, through, z))
         start += b * m
     return out

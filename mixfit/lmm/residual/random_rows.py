@@ -10,6 +10,8 @@ import numpy as np
 from mixfit.factor.posterior import between_pairs, full_posterior, own_blocks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from mixfit.gram.pattern import RowPattern
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     Index = NDArray[np.intp]
 
 __all__ = ["Levels", "level_covariances", "levels_of"]
+
+# Numbers that are held at a time: 160 MB.
+_CELLS_AT_ONCE = 20_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +55,15 @@ def levels_of(at: JointEvaluation) -> Levels:
     return Levels(rows.pattern, rows.k, own, pairs)
 
 
-def level_covariances(levels: Levels, rows: Index) -> Array:
-    """Q of the levels that each of some rows is of, all columns side by side: (rows, width, width)."""
+def level_covariances(levels: Levels, rows: Index) -> Iterator[tuple[slice, Array]]:
+    """Q of the levels that each of some rows is of, all columns side by side, (rows, width, width): slices of them."""
+    step = max(1, _CELLS_AT_ONCE // sum(levels.k) ** 2)
+    for first in range(0, len(rows), step):
+        part = slice(first, min(first + step, len(rows)))
+        yield part, _covariances(levels, rows[part])
+
+
+def _covariances(levels: Levels, rows: Index) -> Array:
     pattern = levels.pattern
     ends = np.cumsum([0, *levels.k])
     q = np.empty((len(rows), int(ends[-1]), int(ends[-1])))

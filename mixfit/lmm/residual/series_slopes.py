@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SeriesSlopes", "series_slopes"]
 
-# Numbers that the covariances of random effects, one matrix a row, may hold at a time: 160 MB.
-_COVARIANCES_AT_ONCE = 20_000_000
 # Second derivatives of (phi's parameter, nu) as they stand in the filter's rows.
 _PAIRS = ((0, 0, 0), (0, 1, 1), (1, 1, 2))
 
@@ -168,12 +166,9 @@ class SeriesSlopes(ResidualSlopes):
         problem, f = self.at.problem, self.factor.filter
         z = self.at.rows[problem.p + 1 :]
         u = f.back(z)
-        levels, width, n = levels_of(self.at), len(z), z.shape[1]
+        n = z.shape[1]
         through, square = np.empty_like(u), np.empty(n)
-        step = max(1, _COVARIANCES_AT_ONCE // width**2)
-        for begin in range(0, n, step):
-            some = slice(begin, min(begin + step, n))
-            q = level_covariances(levels, np.arange(some.start, some.stop))
+        for some, q in level_covariances(levels_of(self.at), np.arange(n)):
             through[:, some] = np.einsum("cn,ncd->dn", u[:, some], q)
             square[some] = np.einsum("cn,ncd,dn->n", z[:, some], q, z[:, some])
         return square, self._forms(u, through).first
