@@ -345,6 +345,7 @@ def test_a_fit_pickles(tmp_path):
 
 def test_passes_show_rows_and_bytes(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(progress, "_PATIENCE", 0.0)
+    monkeypatch.setenv("COLUMNS", "80")
     table().to_parquet(tmp_path / "rows.parquet")
     mixfit.mixed("y ~ x + (1 | g)", tmp_path / "rows.parquet", chunk_rows=70)
     shown = capsys.readouterr().err

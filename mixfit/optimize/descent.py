@@ -284,22 +284,23 @@ class Descent(Generic[Place, Found, AnyLocal]):
         if self._model is not None and self.promise < self.found.resolution:
             # Values say nothing of so small a step: the promise of the next one judges it.
             bound = np.inf
-        error, with_value = None, False
+        error, last, with_value = None, None, False
         self._region.promised = 0.0
         for place, step in self._trials():
             try:
                 found = self._evaluate(place)
             except FitError as raised:
-                error = raised
+                error = last = raised
                 continue
-            with_value = True
+            last, with_value = None, True
             if found.value < bound:
                 self._barred = self._barred + 1 if error is not None else 0
                 if error is not None and self._barred >= _MANY_BARRED:
                     raise self._criterion.refusal(error) from error
                 return found, step
-        if error is not None and not with_value:
-            raise self._criterion.refusal(error) from error
+        if last is not None and (self._sharpened or not with_value):
+            # The shortest step of all is barred: there is no way on, rather than no way down.
+            raise self._criterion.refusal(last) from last
         return None
 
     def _evaluate(self, place: Place) -> Found:

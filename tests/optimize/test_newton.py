@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mixfit
-from mixfit.errors import DesignError
+from mixfit.errors import DesignError, FitError
 from mixfit.lmm import minimize as newton
 from mixfit.lmm.assemble import assemble
 from mixfit.lmm.estimate import estimate
@@ -178,6 +178,22 @@ def test_no_step_decreases_a_criterion_that_cannot(monkeypatch: pytest.MonkeyPat
     assert found.certificate.message == "no step decreases the criterion"
     assert found.certificate.n_evaluations == len(calls)
     assert found.profile.value == calls[0].value  # type: ignore[attr-defined]
+
+
+def test_a_way_that_is_barred_to_its_shortest_step_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = newton.evaluate, []
+
+    def barred(*args: object, **options: object) -> object:
+        profile = real(*args, **options)  # type: ignore[arg-type]
+        calls.append(profile)
+        if len(calls) > 3:
+            raise FitError("Beyond the wall.")
+        return profile if len(calls) == 1 else replace(profile, value=profile.value + 1e3)
+
+    monkeypatch.setattr(newton, "evaluate", barred)
+    model = mixfit.mixed("Reaction ~ Days + (Days|Subject)", mixfit.datasets.load("sleepstudy"))
+    with pytest.raises(FitError, match="Beyond the wall"):
+        newton.minimize(model.assembly.problem, [[np.diag([10.0, 0.1])]], reml=True)
 
 
 @pytest.mark.parametrize("reml", [True, False])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -125,9 +126,9 @@ class Asked:
     def tables(self) -> Iterator[pa.Table]:
         """The batches of the source that have rows, in one pass over it."""
         read = 0
-        bar = progress_bar(
-            self.source.n_rows, progress=self.progress, unit="row", unit_scale=True, desc=self.source.name
-        )
+        # Of a file its name alone: a long path leaves a line no room for the bar.
+        name = PurePath(self.source.name).name
+        bar = progress_bar(self.source.n_rows, progress=self.progress, unit="row", unit_scale=True, desc=name)
         with bar:
             for table in self.source.batches(self.columns, self.chunk_rows):
                 if table.num_rows:
