@@ -50,6 +50,8 @@ _FARTHEST = 16.0
 _CERTAIN = 4.0
 # Rows times draws that are held at a time.
 _CELLS_AT_ONCE = 400_000
+# Times the fit's standard deviation of single rows: those within which their integrals are looked at.
+_AROUND = np.array([0.5, 1.0, 2.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,13 +95,6 @@ class GeneralizedPosterior:
         self._X = fit.model.exog
         self._zeros = zero_predictor(fit.model)
         gamma = np.empty(0) if self._zeros is None else fit.estimate.further[ZERO].beta
-        # The integral over a row's effect is of densities without a dispersion, and without further zeros.
-        self._row = None if priors.phi is not None or self._zeros is not None else row_term(design.random)
-        self._random = [r for t, r in enumerate(design.random) if t != self._row]
-        self._integral = RowIntegral(self._family, self._y, fit.prior, fit.dispersion, fit.estimate.eta)
-        self._Z = _sparse(self._random)
-        self._Zt = csr_array(self._Z.T)
-        self._q = self._Z.shape[1]
         theta = split_theta([r.structure for r in design.random], fit.estimate.theta)
         self.middle = np.concatenate(
             [
@@ -109,6 +104,13 @@ class GeneralizedPosterior:
             + ([] if priors.phi is None else [np.log([fit.dispersion])])
             + [np.clip(gamma, -_CERTAIN, _CERTAIN)]
         )
+        self._integral = RowIntegral(self._family, self._y, fit.prior, fit.dispersion, fit.estimate.eta)
+        # The integral over a row's effect is of densities without a dispersion, and without further zeros.
+        self._row = None if priors.phi is not None or self._zeros is not None else self._integrated(design.random)
+        self._random = [r for t, r in enumerate(design.random) if t != self._row]
+        self._Z = _sparse(self._random)
+        self._Zt = csr_array(self._Z.T)
+        self._q = self._Z.shape[1]
         self._contrasts = ContrastPriors(priors)
         self.size = self._q + self._X.shape[1] + len(self.middle)
         modes = [b for t, b in enumerate(fit.estimate.modes) if t != self._row]
@@ -155,11 +157,26 @@ class GeneralizedPosterior:
             (own, slice(int(a), int(b))) for own, a, b in zip(self.priors.coordinates, ends, ends[1:], strict=False)
         ]
 
-    def _row_deviations(self, x: Array) -> Array:
-        """Standard deviations (R, n) of the rows' own effects at coordinates (R, m)."""
-        assert self._row is not None
-        (own, at), r = self.places()[self._row], self.fit.model.design.random[self._row]
+    def _integrated(self, random: Sequence[RandomDesign]) -> int | None:
+        """The term of single rows, where quadrature gives its integrals; it has the nodes for them then."""
+        row = row_term(random)
+        if row is None:
+            return None
+        r, estimate = random[row], self.fit.estimate
+        rest = estimate.eta - r.Z[:, 0] * estimate.modes[row][r.grouping.codes, 0]
+        s = self._deviations(row, self.middle[None]) * _AROUND[:, None]
+        exact = self._integral.with_enough_nodes(np.tile(rest, (len(s), 1)), s)
+        self._integral = exact or self._integral
+        return None if exact is None else row
+
+    def _deviations(self, row: int, x: Array) -> Array:
+        """Standard deviations (R, n) of the effects of term `row`, of single rows, at coordinates (R, m)."""
+        (own, at), r = self.places()[row], self.fit.model.design.random[row]
         return np.asarray(own.templates(x[:, at])[:, :, 0] * np.abs(r.Z[:, 0]))
+
+    def _row_deviations(self, x: Array) -> Array:
+        assert self._row is not None
+        return self._deviations(self._row, x)
 
     def _dense_root(self, weights: Array, precisions: Sequence[Array]) -> Array:
         columns = np.concatenate([self._Z.toarray(), self._X], axis=1)

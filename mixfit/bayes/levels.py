@@ -15,6 +15,7 @@ distribution about the maximum, from which it starts.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.bayes.collapsed import Conditional
+from mixfit.bayes.enough_nodes import fewest_nodes
 from mixfit.bayes.generalized import JointValues
 from mixfit.covariance.steps import split_theta
 from mixfit.glmm.nodes import product_rule
@@ -40,9 +42,11 @@ if TYPE_CHECKING:
 
 __all__ = ["LevelPosterior", "has_one_factor"]
 
-# Nodes a column: of densities, whose logarithms they give to a thousandth, better than draws tell, and of slopes, which
-# are those of the integral itself and not of its approximation.
-_NODES = {1: 9, 2: 6, 3: 5}
+# Nodes a column, each about 1.6 times the one before; rules of more than 2,000 nodes cost more than trajectories do.
+_RUNGS = {1: (9, 15, 25, 41, 67, 109, 177), 2: (6, 9, 15, 25, 41), 3: (5, 8, 13)}
+# Times the nodes of the first rule: integrals that take more cost more than trajectories over all effects.
+_FEW = 3
+# Nodes a column of slopes, which are those of the integral itself and not of its approximation.
 _NODES_OF_SLOPES = {1: 21, 2: 13, 3: 9}
 # Newton steps toward the maxima, and the step after which the nodes' place is good: it need not be exact.
 _MOST_STEPS, _NEAR = 50, 1e-2
@@ -63,7 +67,7 @@ def has_one_factor(fit: GeneralizedFit) -> bool:
     random = fit.model.design.random
     if fit.family.has_dispersion or fit.model.design.further:
         return False
-    if not random or sum(len(r.columns) for r in random) not in _NODES:
+    if not 1 <= sum(len(r.columns) for r in random) <= max(_RUNGS):
         return False
     first = random[0].grouping
     return all(r.spread is None and (r.grouping is first or r.grouping.name == first.name) for r in random)
@@ -108,7 +112,7 @@ class LevelPosterior:
         self._center = fit.estimate.beta
         covariance = fit.estimate.cov_beta
         self._root = np.linalg.cholesky(covariance) if len(covariance) else covariance
-        self._rule, self._rule_of_slopes = (product_rule(n[self._k], self._k) for n in (_NODES, _NODES_OF_SLOPES))
+        self._rule = self._rule_of_slopes = product_rule(_NODES_OF_SLOPES[self._k], self._k)
         self._quadratic = self._about_fit(order)
         ends = np.cumsum([len(self._center), *priors.sizes])
         self._parts = [slice(int(a), int(b)) for a, b in pairwise(ends)]
@@ -121,6 +125,31 @@ class LevelPosterior:
         lengths = [np.sqrt(np.mean(r.Z**2, axis=0)) for r in random]
         own = [c.start(t, s) for c, t, s in zip(self.priors.coordinates, thetas, lengths, strict=True)]
         return np.concatenate([np.zeros(len(self._center)), *own])
+
+    def with_enough_nodes(self, x: Array) -> LevelPosterior | None:
+        """The same by the fewest nodes that give the densities at places (R, d); None where no rule does."""
+
+        def log_density(rule: Rule) -> Array:
+            other = copy(self)
+            other._rule = rule
+            return other.evaluate(x).value
+
+        rule = fewest_nodes(_RUNGS[self._k], self._k, log_density)
+        if rule is None:
+            return None
+        out = copy(self)
+        more = len(rule.log_weights) > len(self._rule_of_slopes.log_weights)
+        out._rule, out._rule_of_slopes = rule, rule if more else self._rule_of_slopes
+        return out
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether the integrals cost no more than trajectories over all effects."""
+        return len(self._rule.log_weights) <= _FEW * _RUNGS[self._k][0] ** self._k
+
+    def places(self, beta: Array, x: Array) -> Array:
+        """Places (R, d) of coefficients (R, p) and coordinates of the terms (R, m)."""
+        return np.concatenate([np.linalg.solve(self._root, (beta - self._center).T).T, x], axis=1)
 
     def evaluate(self, x: Array, *, slopes: bool = False) -> JointValues:
         """At places (R, d)."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixfit.bayes.enough_nodes import fewest_nodes
 from mixfit.glmm.nodes import product_rule
 
 if TYPE_CHECKING:
@@ -25,14 +26,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.families.base import Family
+    from mixfit.glmm.nodes import Rule
     from mixfit.matrices.types import RandomDesign
 
     Array = NDArray[np.float64]
 
 __all__ = ["RowIntegral", "row_term"]
 
-# Nodes: slopes are then those of the value to 1e-4, which trajectories do not feel.
-_NODES = 11
+# Nodes: the first serve deviations up to 1 or 2.
+_RUNGS = (11, 18, 30, 50, 82, 135)
 # Newton steps toward the maximum, and the step in u after which the nodes' place is good: it need not be exact.
 _MOST_STEPS, _NEAR = 20, 0.1
 # The longest step of the predictor: a count's mean moves by a factor of e^2.
@@ -62,15 +64,29 @@ class RowIntegral:
     phi : float or ndarray
     eta : ndarray, shape (n,)
         The predictor at the fit, the row's effect included: near it maxima are known.
+    rule : Rule, optional
+        Nodes for the standard normal: slopes are those of the value to 1e-4 by the one that is left out, where
+        effects have no large deviations, and trajectories do not feel that.
     """
 
-    def __init__(self, family: Family, y: Array, prior: Array, phi: float, eta: Array) -> None:
+    def __init__(
+        self, family: Family, y: Array, prior: Array, phi: float, eta: Array, rule: Rule | None = None
+    ) -> None:
         self._family, self._y, self._prior, self._phi, self._eta = family, y, prior, phi, eta
         found = family.terms(y, prior, eta, phi)
         self._score = found.score
         self.weights = np.where(found.observed > 0.0, found.observed, found.expected)
-        rule = product_rule(_NODES, 1)
+        rule = rule or product_rule(_RUNGS[0], 1)
         self._nodes, self._log_weights = rule.nodes[0][:, None, None], rule.log_weights[:, None, None]
+
+    def with_enough_nodes(self, eta: Array, s: Array) -> RowIntegral | None:
+        """The same by the fewest nodes that give the sums over rows at predictors and deviations (R, n); or None."""
+
+        def by(rule: Rule) -> RowIntegral:
+            return RowIntegral(self._family, self._y, self._prior, self._phi, self._eta, rule)
+
+        rule = fewest_nodes(_RUNGS, 1, lambda r: by(r).evaluate(eta, s)[0].sum(axis=1))
+        return None if rule is None else by(rule)
 
     def weights_at(self, s: Array) -> Array:
         """Curvature in the rest of the predictor where effects have standard deviations s (n,): w / (1 + s^2 w)."""

@@ -50,6 +50,8 @@ _MOST_FOR_POINTS = 6
 # Effective points for each draw where coefficients are coordinates too: each point costs a quadrature, or a search for
 # the modes of all effects.
 _OVERSAMPLING_LEVELS, _OVERSAMPLING_LAPLACE = 1.0, 0.25
+# Scales of the proposal about its mode within which integrals are looked at: of a normal density, 95 %.
+_AROUND = 2.0
 # Iterations that adapt the steps, and the acceptance that they are adapted to.
 _WARMUP, _TARGET = 300, 0.8
 # Chains start at draws of the mode's normal distribution with this share of its standard deviations.
@@ -87,9 +89,10 @@ def sample(
         coefficients and effects from their exact conditional distribution. ``"hmc"`` draws the former by Hamiltonian
         Monte Carlo. ``"auto"`` is the first with up to 6 parameters and weights that serve, and else the second.
         Binomial, Poisson and other generalized models without a dispersion: with one grouping factor of up to three
-        columns, ``"collapsed"`` integrates the effects out by adaptive quadrature, draws coefficients and covariance
-        parameters by importance sampling, and then the effects; else ``"hmc"`` draws all together: see that
-        `Posterior.diagnostics` has an ``r_hat`` below 1.01. Chains that do not agree are run up to 8 times as long.
+        columns, ``"collapsed"`` integrates the effects out by adaptive quadrature of as many nodes as the data ask
+        for, draws coefficients and covariance parameters by importance sampling, and then the effects. Else, and by
+        ``"auto"`` where the integrals need many nodes, ``"hmc"`` draws all together: see that `Posterior.diagnostics`
+        has an ``r_hat`` below 1.01. Chains that do not agree are run up to 8 times as long.
         ``"laplace"`` integrates the effects of a generalized model out by the Laplace approximation, whatever their
         grouping factors, and draws them from the normal distribution about their mode: quick, and approximate. The
         ``k_hat`` of `Posterior.diagnostics` is that of the exact densities over those drawn from: up to 0.7 the
@@ -225,8 +228,13 @@ def _levels(
     """Draws of a generalized model with one grouping factor; None where weights do not serve and others are allowed."""
     start = density.start()
     demand_finite(density, start[None], start[density.size - sum(density.priors.sizes) :])
-    mode = find_mode(density, start)
-    proposal = split_t(density, mode)
+    proposal = split_t(density, find_mode(density, start))
+    exact = density.with_enough_nodes(proposal.around(_AROUND))
+    if method == "collapsed" and exact is None:
+        raise FitError("Quadrature does not give the integrals over the effects: draw by method='hmc'.")
+    if exact is None or not (exact.is_quick or method == "collapsed"):
+        return None
+    density = exact
     points = sample_importance(density, proposal, draws, chains, rng, oversampling=_OVERSAMPLING_LEVELS)
     if not points.serves:
         if method == "collapsed":

@@ -57,6 +57,11 @@ class SplitT:
         """Of the uniforms that a draw is made of: d, and one."""
         return len(self.place) + 1
 
+    def around(self, distance: float) -> Array:
+        """The mode and places that many scales from it along each axis, (2 d + 1, d)."""
+        away = np.concatenate([-self.left * self.axes, self.right * self.axes], axis=1).T
+        return self.place + distance * np.concatenate([np.zeros((1, len(self.place))), away])
+
     def draw(self, u: Array) -> tuple[Array, Array]:
         """Places (R, d) from uniforms (R, d + 1), and their log densities (R,)."""
         stretch = np.exp(np.interp(ndtri(u[:, -1]), *_log_stretch()))

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
-from scipy.special import expit, logsumexp
+from scipy.special import log_expit, logsumexp
 
 import mixfit
 from mixfit.bayes import Decov, Flat, HalfNormal, Normal, Priors, StudentT, levels
 from mixfit.bayes.levels import LevelPosterior, has_one_factor
 from mixfit.bayes.resolve import resolve
 from mixfit.errors import FitError
+from mixfit.glmm.nodes import product_rule
 
 HERDS = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
 PRIORS = Priors(intercept=Normal(0, 2.5), fixed=Normal(0, 2.5), covariance=Decov())
@@ -59,26 +60,61 @@ def test_slopes(case, monkeypatch):
     assert_allclose(found, np.stack(differences, axis=1), atol=1e-5 * np.abs(found).max())
 
 
-def test_the_density_by_a_fine_grid():
-    """log p(y, beta, sd) with the effects integrated over 2001 points of their prior."""
-    density = density_of("binomial")
-    x = density.start() + np.random.default_rng(2).standard_normal((4, density.size))
+def likelihood_on_a_grid(density, x):
+    """log p(y | beta, sd) of binomial responses with effects integrated over 2001 points of their prior."""
     design, trials = density.fit.model.design, density.fit.prior
     beta, sd = density.draw(x, np.random.default_rng(3)).beta, np.exp(x[:, -1])
     z = np.linspace(-9.0, 9.0, 2001)
-    right = []
+    out = []
     for b, s in zip(beta, sd, strict=True):
         eta = (density.fit.model.exog @ b)[:, None] + s * z
-        p = expit(eta)
-        rows = trials[:, None] * (design.y[:, None] * np.log(p) + (1.0 - design.y[:, None]) * np.log1p(-p))
+        rows = trials[:, None] * (design.y[:, None] * log_expit(eta) + (1.0 - design.y[:, None]) * log_expit(-eta))
         by_level = np.zeros((design.random[0].grouping.n_levels, len(z)))
         np.add.at(by_level, design.random[0].grouping.codes, rows)
-        right.append((logsumexp(by_level - 0.5 * z * z, axis=1) + np.log((z[1] - z[0]) / np.sqrt(2 * np.pi))).sum())
-    contrasts = beta @ density.priors.contrasts.T
-    prior = sum(p.log_density(contrasts[:, i]) for i, p in enumerate(density.priors.fixed))
-    prior = prior + density.priors.terms[0].density(x[:, -1:], np.zeros(4)).value
-    own = density.evaluate(x).value - prior
-    assert_allclose(own - own[0], np.array(right) - right[0], atol=1e-3)
+        out.append((logsumexp(by_level - 0.5 * z * z, axis=1) + np.log((z[1] - z[0]) / np.sqrt(2 * np.pi))).sum())
+    return np.array(out)
+
+
+def log_prior(density, x):
+    contrasts = density.draw(x, np.random.default_rng(3)).beta @ density.priors.contrasts.T
+    of_fixed = sum(p.log_density(contrasts[:, i]) for i, p in enumerate(density.priors.fixed))
+    return of_fixed + density.priors.terms[0].density(x[:, -1:], np.zeros(len(x))).value
+
+
+def test_the_density_by_a_fine_grid():
+    density = density_of("binomial")
+    x = density.start() + np.random.default_rng(2).standard_normal((4, density.size))
+    own, right = density.evaluate(x).value - log_prior(density, x), likelihood_on_a_grid(density, x)
+    assert_allclose(own - own[0], right - right[0], atol=1e-3)
+
+
+def toenails(n):
+    data = mixfit.datasets.load("toenail")
+    data = data[data["patientID"].isin(data["patientID"].unique()[:n])]
+    return mixfit.mixed("outcome ~ treatment * time + (1 | patientID)", data, family="binomial").fit()
+
+
+def test_levels_all_alike_get_the_nodes_that_they_need():
+    """Patients without a single infection under a large variance: few nodes give another density."""
+    fit = toenails(80)
+    few = LevelPosterior(fit, resolve("rstanarm", fit.model, residual=False))
+    x = np.tile(few.start(), (3, 1))
+    x[:, -1] += [0.0, -0.3, 0.3]
+    right = likelihood_on_a_grid(few, x)
+    enough = few.with_enough_nodes(x)
+    found = enough.evaluate(x).value - log_prior(few, x)
+    assert_allclose(found, right, atol=5e-3)
+    assert len(enough._rule.log_weights) > 9
+    few._rule = product_rule(9, 1)
+    assert np.abs(few.evaluate(x).value - log_prior(few, x) - right).max() > 0.05
+
+
+def test_integrals_that_no_rule_gives_are_not_taken(monkeypatch):
+    monkeypatch.setattr(levels, "_RUNGS", {1: (3, 5)})
+    fit = toenails(80)
+    with pytest.raises(FitError, match="Quadrature does not give"):
+        fit.sample(seed=1, method="collapsed")
+    assert fit.sample(seed=1, draws=400, progress=False).sampler.method == "hmc"
 
 
 def test_effects_are_those_of_their_distribution():

@@ -44,6 +44,18 @@ def test_values_and_slopes(name, s):
     assert_allclose(by_log_s, (moved[0] - moved[1]) / (2 * h), rtol=5e-3, atol=5e-3)
 
 
+@pytest.mark.parametrize("s", [0.6, 4.0, 8.0])
+def test_large_deviations_get_the_nodes_that_they_need(s):
+    rows, family, y, prior = integral("binomial")
+    scale = np.full(PLACES.shape, s)
+    height = np.array([family.log_kernel(y, prior, PLACES + scale * u, 1.0) - 0.5 * u**2 for u in U])
+    top = height.max(axis=0)
+    right = (top + np.log(np.exp(height - top).sum(axis=0) * STEP / np.sqrt(2 * np.pi))).sum(axis=1)
+    found = rows.with_enough_nodes(PLACES, scale)
+    assert_allclose(found.evaluate(PLACES, scale)[0].sum(axis=1), right, atol=5e-3)
+    assert (len(found._nodes) > 11) == (s > 4.0)
+
+
 @pytest.mark.parametrize("row", [0, 3])
 def test_draws(row):
     rows, family, y, prior = integral("poisson")
