@@ -4,7 +4,7 @@ Var = phi mu^p. y is a sum of N gamma variables, N Poisson of mean lambda (Jorge
 
     lambda = mu^(2-p) / (phi (2 - p)),      each of shape a = (2 - p) / (p - 1) and scale tau = phi (p - 1) mu^(p-1),
 
-p(0) = e^-lambda and, for y > 0,
+p(0) = e^-lambda, which is nothing left in the limit p = 2 of gamma variables, and, for y > 0,
 
     log f(y) = -lambda - y / tau - log y + S,      S = log sum_j z^j / (j! Gamma(j a)),      z = lambda (y / tau)^a,
 
@@ -15,15 +15,17 @@ j = 0 and are wide they are taken in larger steps, as in :mod:`mixfit.families.c
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import digamma, expit, gammaln, logit
 
+from mixfit.errors import FitError
 from mixfit.families.composed import Composed
 from mixfit.families.declared import Shape, Support, check_rows
-from mixfit.families.jets import Jet, choose, exp, fixed, log, logistic
+from mixfit.families.jets import Jet, choose, exp, fixed, log, log_gamma, logistic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +46,11 @@ _FEW = 16.0
 _CELLS_AT_ONCE = 2_000_000
 # A power nearer 1 or 2 than this is a multiple of Poisson counts, or has no zeros.
 _NEAREST = 1e-3
+# The coordinate from which on the distribution is a gamma one, up to a difference of 1e-4 times what it makes at all:
+# lambda is above 1e4 there, and what is left of f is the small difference of large numbers.
+_GAMMA = 9.0
+# The coordinate below which the density is peaks about multiples of phi, as high as p is near 1.
+_PEAKS = -7.0
 
 
 class Tweedie(Composed):
@@ -72,6 +79,13 @@ class Tweedie(Composed):
         return float(np.log1p(phi * null_mean() ** (p - 2.0))) if self.link.name == "log" else None
 
     def log_density(self, y: Array, eta: Jet, phi: Jet, shapes: tuple[Jet, ...]) -> Jet:
+        if np.all(shapes[0].value > _GAMMA):
+            return self._gamma(y, eta, phi, shapes[0])
+        if np.any(shapes[0].value < _PEAKS):
+            raise FitError(
+                "The power of the Tweedie distribution runs to 1, where it has no density, and the likelihood has no "
+                "bound: of counts, or multiples of a number, family='poisson' or 'nbinom2' is a model."
+            )
         rest = logistic(-shapes[0])
         share = logistic(shapes[0])
         log_mu, log_phi = self.log_mean(eta), log(phi)
@@ -85,6 +99,14 @@ class Tweedie(Composed):
             log_z = a * (np.log(positive) - log_phi - log(share)) - log_phi - log(rest)
             out = out + _series(log_z, a)
         return choose(y > 0.0, out, -mean)
+
+    def _gamma(self, y: Array, eta: Jet, phi: Jet, end: Jet) -> Jet:
+        """The limit p = 2, of mean mu and shape 1 / phi: no zeros."""
+        a, mu, positive = 1.0 / phi, self.mean(eta), np.where(y > 0.0, y, 1.0)
+        out = a * (log(a) + np.log(positive) - log(mu) - positive / mu) - log_gamma(a) - np.log(positive)
+        # Its slope in the coordinate is zero there.
+        out = out + 0.0 * end
+        return replace(out, value=np.where(y > 0.0, out.value, -np.inf))
 
     def variance(self, mu: Array, phi: Array | float) -> Array:
         (p,) = self.shape_values.values()

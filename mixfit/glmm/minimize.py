@@ -58,6 +58,8 @@ _FLATTEST = 1e-10
 # effect, where the other optimum, if there is one, may be far.
 _SECOND_LOOK = 0.35
 _LONG_LOOK = 2.5
+# A second derivative in a logarithm, of -2 log-likelihood, below which nothing is left of it.
+_NOTHING = 1e-20
 # Share of the largest second derivative below which one is rounding of the differences.
 _UNDETERMINED = 1e-12
 
@@ -104,7 +106,7 @@ class _GeneralizedLocal:
     pivots: Pivots
     longest: Array
     exits: tuple[BoundaryParameter, ...]
-    endless: tuple[int, ...]
+    endless: Sequence[Array]
     directions: list[Direction]
     slopes: LikelihoodSlopes
     n_fixed: int
@@ -177,13 +179,24 @@ class GeneralizedCriterion(Generic[AnyPoint]):
             pivots=pivots(directions, slopes.quadratic_share, slopes.inverse_share),
             longest=longest,
             exits=self._exits(found, slopes),
-            endless=(m + p,) if problem.family.has_dispersion else (),
+            endless=self._endless(m, p),
             directions=directions,
             slopes=slopes,
             n_fixed=p,
             n_rows=problem.n,
             information=partial(objective.information, found, directions),
         )
+
+    def _endless(self, m: int, p: int) -> list[Array]:
+        """log phi, shapes, and the logits of other predictors in rows that move alone, after m directions.
+
+        Of a criterion in which the fixed effects are profiled out, p is zero.
+        """
+        stack, n_tail = self._problem.stack, self._problem.family.n_tail
+        out = list(np.eye(m + p + n_tail)[m + p :])
+        if stack is not None and p:
+            out += [np.pad(along, (m, n_tail)) for along in stack.alone]
+        return out
 
     def _exits(self, found: AnyPoint, slopes: LikelihoodSlopes) -> tuple[BoundaryParameter, ...]:
         problem, points = self._problem, found.at.points
@@ -219,7 +232,11 @@ class GeneralizedCriterion(Generic[AnyPoint]):
         step = _DIFFERENCE * np.minimum(scale, longest)
         out = self._changes(found, local, np.diag(step)) / step[:, None]
         out = 0.5 * (out + out.T)
+        # A logarithm at the end of its range moves nothing, and what stands beside it is rounding.
+        still = m + p + np.flatnonzero(np.abs(out.diagonal()[m + p :]) < _NOTHING)
+        out[still], out[:, still] = 0.0, 0.0
         unit = np.sqrt(np.maximum(np.abs(out.diagonal()), np.finfo(float).tiny))
+        unit[still] = 1.0
         values, vectors = np.linalg.eigh(out / unit / unit[:, None])
         if not abs(values[0]) < _FLAT:
             return out
@@ -228,7 +245,9 @@ class GeneralizedCriterion(Generic[AnyPoint]):
             farthest = (_DIFFERENCE * longest[:, None] / np.abs(along)).min(axis=0)
         length = np.minimum(_DIFFERENCE / np.sqrt(np.maximum(np.abs(values), _FLATTEST)), farthest)
         inner = self._changes(found, local, (along * length).T) @ along / length[:, None]
-        return unit[:, None] * (vectors @ (0.5 * (inner + inner.T)) @ vectors.T) * unit
+        out = unit[:, None] * (vectors @ (0.5 * (inner + inner.T)) @ vectors.T) * unit
+        out[still], out[:, still] = 0.0, 0.0
+        return out
 
     def _changes(self, found: AnyPoint, local: _GeneralizedLocal, steps: Array) -> Array:
         """What the gradient changes by over steps (r, m): the same shape."""

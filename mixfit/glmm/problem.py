@@ -18,7 +18,7 @@ from mixfit.factor.factor import factorize
 from mixfit.factor.plan import make_plan, refill
 from mixfit.families.multinomial import CategoryPredictors
 from mixfit.families.several import DISPERSION, SeveralPredictors
-from mixfit.glmm.stacked import Stack, stack_fixed, stack_offset, stack_random, term_places
+from mixfit.glmm.stacked import Stack, alone_of, stack_fixed, stack_offset, stack_random, term_places
 from mixfit.gram.basis import FixedBasis, fixed_basis
 from mixfit.gram.pattern import row_pattern
 from mixfit.gram.products import weighted_products
@@ -313,7 +313,8 @@ def _assemble_several(design: Design, family: Family, prior: Array) -> Generaliz
     curved = any(p.random for p in predictors if p.name == DISPERSION)
     of_categories = family.kind == "multinomial"
     density = CategoryPredictors(names) if of_categories else SeveralPredictors(names, curved)
-    stack = Stack(density, n, random, tuple(len(b.kept) for b in own))
+    alone = () if of_categories else alone_of([p.X for p in predictors], own)
+    stack = Stack(density, n, random, tuple(len(b.kept) for b in own), alone)
     inner = family.with_predicted_dispersion() if DISPERSION in names else family
     problem = GeneralizedProblem(inner, design.y, prior, offset, fixed.rows, pattern, plan, terms, stack)
     if of_categories:
@@ -343,7 +344,8 @@ def with_fixed(assembly: GeneralizedAssembly, columns: Array, predictor: str = M
 def restricted(assembly: GeneralizedAssembly, columns: Sequence[Array]) -> GeneralizedAssembly:
     """The model with other fixed effects, given for each predictor in its orthonormal basis, (p_a, c_a)."""
     own = [fixed_basis(np.ascontiguousarray(c.T)) for c in columns]
-    rows = np.asarray(block_diag(*(b.rows for b in own))) @ assembly.fixed.rows
+    among = np.asarray(block_diag(*(b.rows for b in own)))
+    rows = among @ assembly.fixed.rows
     fixed = FixedBasis(rows, np.asarray(block_diag(*(b.triangle for b in own))), own[0].kept)
     problem = replace(assembly.problem, fixed=rows)
     parts, start = [], 0
@@ -353,5 +355,5 @@ def restricted(assembly: GeneralizedAssembly, columns: Sequence[Array]) -> Gener
         parts.append(replace(part, columns=names, kept=basis.kept, fixed=slice(start, start + len(basis.kept))))
         start += len(basis.kept)
     if problem.stack is not None:
-        problem = replace(problem, stack=replace(problem.stack, n_fixed=tuple(len(b.kept) for b in own)))
+        problem = replace(problem, stack=problem.stack.within(among, tuple(len(b.kept) for b in own)))
     return replace(assembly, fixed=fixed, problem=problem, parts=tuple(parts))

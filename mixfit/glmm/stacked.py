@@ -33,7 +33,13 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Stack", "StackedTerms", "stack_fixed", "stack_offset", "stack_random", "term_places"]
+__all__ = ["Stack", "StackedTerms", "alone_of", "stack_fixed", "stack_offset", "stack_random", "term_places"]
+
+
+# Of an indicator, by the columns of an orthonormal basis.
+_ROUNDING = 1e-8
+# Kinds of rows up to which each of them is looked at: more are those of numbers, and none moves alone.
+_MOST_CELLS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +55,21 @@ class Stack:
         Predictors with random effects.
     n_fixed : tuple of int
         Fixed effects of each predictor.
+    alone : tuple of ndarray, shape (p,)
+        Directions of all fixed effects along which a predictor other than the first moves by one in some rows, and
+        nowhere else.
     """
 
     predictors: PredictorDensity
     n: int
     random: tuple[int, ...]
     n_fixed: tuple[int, ...]
+    alone: tuple[Array, ...] = ()
+
+    def within(self, among: Array, n_fixed: tuple[int, ...]) -> Stack:
+        """The same with fixed effects c of which g = `among`' c are these, the rows of `among` (c, p) orthonormal."""
+        inside = [a for a in self.alone if np.allclose(among.T @ (among @ a), a, rtol=0.0, atol=_ROUNDING)]
+        return replace(self, n_fixed=n_fixed, alone=tuple(among @ a for a in inside))
 
     @property
     def k(self) -> int:
@@ -163,6 +178,37 @@ def stack_fixed(predictors: Sequence[Predictor]) -> tuple[FixedBasis, tuple[Fixe
         start += len(basis.rows)
     triangle = np.asarray(block_diag(*(b.triangle for b in own)))
     return FixedBasis(rows.reshape(len(rows), -1), triangle, own[0].kept), own
+
+
+def alone_of(X: Sequence[Array], own: Sequence[FixedBasis]) -> tuple[Array, ...]:
+    """See `Stack.alone`: for the indicators of columns, of what no indicator tells, of rows alike, and of all rows.
+
+    Parameters
+    ----------
+    X : sequence of ndarray, shape (n, p_a)
+        The columns of each predictor.
+    own : sequence of FixedBasis
+    """
+    ends = np.cumsum([len(basis.rows) for basis in own])
+    out: list[Array] = []
+    for columns, basis, end in zip(X[1:], own[1:], ends[1:], strict=True):
+        sets = _row_sets(columns)
+        along = sets @ basis.rows.T
+        inside = np.abs(along @ basis.rows - sets).max(axis=1, initial=0.0) < _ROUNDING
+        out.extend(np.pad(along[inside], ((0, 0), (end - len(basis.rows), ends[-1] - end))))
+    return tuple(out)
+
+
+def _row_sets(X: Array) -> Array:
+    """Indicators (r, n) of sets of rows, each once."""
+    n = len(X)
+    binary = X[:, ((X == 0.0) | (X == 1.0)).all(axis=0) & (X[:1] != X).any(axis=0)].T
+    sets = [np.ones((1, n)), binary, 1.0 - binary, 1.0 - binary.max(axis=0, initial=0.0)[None]]
+    _, alike = np.unique(X @ np.random.default_rng(0).standard_normal(X.shape[1]), return_inverse=True)
+    if alike.max(initial=-1) < _MOST_CELLS:
+        sets.append(np.arange(alike.max(initial=-1) + 1)[:, None] == alike)
+    found = np.concatenate(sets).astype(float)
+    return np.unique(found[found.any(axis=1)], axis=0)
 
 
 def stack_offset(predictors: Sequence[Predictor]) -> Array:

@@ -64,7 +64,7 @@ class LinearLocal:
     pivots: Pivots
     longest: Array
     exits: tuple[BoundaryParameter, ...]
-    endless: tuple[int, ...] = ()
+    endless: Sequence[Array] = ()
 
     @property
     def gradient(self) -> Array:

@@ -72,22 +72,30 @@ def together(pivots: Pivots, vanishing: tuple[int, ...]) -> Iterator[tuple[int, 
             yield nothing
 
 
-def endless_step(endless: Sequence[int], gradient: Array, hessian: Array, step: Array) -> Array | None:
+def endless_step(endless: Sequence[Array], gradient: Array, hessian: Array, step: Array) -> Array | None:
     """The step with every logarithm that falls for ever sent far out; None where there is none.
 
     Of a criterion a + c exp(-x) both derivatives are c exp(-x), and Newton's step is 1 for ever.
+
+    Parameters
+    ----------
+    endless : sequence of ndarray, shape (m,)
+        Directions along which a logarithm moves by one.
+    gradient : ndarray, shape (m,)
+    hessian : ndarray, shape (m, m)
+    step : ndarray, shape (m,)
 
     Examples
     --------
     >>> import numpy as np
     >>> from mixfit.optimize.ends import endless_step
-    >>> endless_step([0], np.array([-0.1, 0.3]), np.diag([0.1, 2.0]), np.array([1.0, -0.15])).tolist()
+    >>> endless_step(np.eye(2)[:1], np.array([-0.1, 0.3]), np.diag([0.1, 2.0]), np.array([1.0, -0.15])).tolist()
     [8.0, -0.15]
     """
-    curvature = hessian.diagonal()
-    gone = [a for a in endless if abs(curvature[a] - abs(gradient[a])) < _ENDLESS * abs(gradient[a])]
-    if not gone:
-        return None
-    out = np.array(step)
-    out[gone] = -np.sign(gradient[gone]) * _AWAY
+    out = None
+    for along in endless:
+        slope, curvature = along @ gradient, along @ hessian @ along
+        if abs(curvature - abs(slope)) < _ENDLESS * abs(slope):
+            out = np.array(step) if out is None else out
+            out += along * (-np.sign(slope) * _AWAY - along @ out / (along @ along))
     return out
