@@ -310,11 +310,9 @@ class NonlinearMixedModel(MixedModel):
             raise DesignError(f"The model has {len(self.endog)} rows, and keep= tells of {len(keep)}.")
         frame = {name: column[keep] for name, column in (self.design.frame or {}).items()}
         design = replace(subset(self.design, np.tile(keep, len(self.parameters))), frame=frame)
-        covariates = {name: x[keep] for name, x in self.curve.covariates.items()}
         spread = None if self.spread is None else self.spread.of_rows(keep)
-        curve = replace(self.curve, covariates=covariates)
-        model = NonlinearMixedModel(self.formula, design, self.stack, curve, spread, self.fixed)
-        model.start = self.start
+        model = NonlinearMixedModel(self.formula, design, self.stack, self.curve.of_rows(keep), spread, self.fixed)
+        model.start = self.start[np.isin(self.kept, model.kept)]
         return model
 
     def conditional_covariance(self, estimate: NonlinearEstimate) -> tuple[Array, ...]:
