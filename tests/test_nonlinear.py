@@ -17,7 +17,7 @@ from mixfit.errors import DataError, DesignError, FitError, FormulaError, NewLev
 DATA = Path(__file__).parent / "data"
 CASES = json.loads((DATA / "nlmer.json").read_text())
 NLME = json.loads((Path(__file__).parent / "reference" / "nlme.json").read_text())
-GROUPS = {"Tree": str, "Subject": str, "Seed": str, "Plant": str}
+GROUPS = {"Tree": str, "Subject": str, "Seed": str, "Plant": str, "Run": str}
 
 
 def load(name: str) -> pd.DataFrame:
@@ -45,6 +45,35 @@ def test_no_worse_than_nlmer(case: dict, given: bool) -> None:
     if found.llf < case["loglik"] + 1e-4:
         assert_allclose(found.params, [case["fixef"][name] for name in found.params.index], rtol=1e-2)
         assert_allclose(found.sigma, case["sigma"], rtol=1e-2)
+
+
+# lme4 1.1-31's log-likelihoods, and those of nlme 3.1-162 (method = "ML"): nlmer(..., start = coef(nls(...)), control =
+# nlmerControl(tolPwrss = 1e-13)). By its default modes are so far off that its values are 1e-4 too high.
+CURVES = [
+    ("Orange", "circumference ~ SSlogis(age, Asym, xmid, scal) ~ (Asym + xmid | Tree)", -130.8679028, -130.9016014),
+    ("Orange", "circumference ~ SSfpl(age, A, B, xmid, scal) ~ B | Tree", -130.9600834, -130.9713212),
+    ("Loblolly", "height ~ SSasympOrig(age, Asym, lrc) ~ Asym | Seed", -206.1955889, None),
+    ("Indometh", "conc ~ SSbiexp(time, A1, lrc1, A2, lrc2) ~ A1 | Subject", 46.42540424, 46.30582894),
+    ("Indometh", "conc ~ SSbiexp(time, A1, lrc1, A2, lrc2) ~ (A1 + A2 | Subject)", 56.1152356, 55.74044001),
+    ("DNase", "density ~ SSlogis(log(conc), Asym, xmid, scal) ~ Asym | Run", 345.2967667, 345.2818591),
+    ("DNase", "density ~ SSlogis(log(conc), Asym, xmid, scal) ~ (Asym + xmid | Run)", 361.6121383, 361.553954),
+    ("DNase", "density ~ SSgompertz(log(conc + 1), Asym, b2, b3) ~ Asym | Run", 313.4668469, 313.4588488),
+    ("Puromycin", "rate ~ SSmicmen(conc, Vm, K) ~ Vm | state", -89.50890459, -89.50972558),
+]
+
+
+@pytest.mark.parametrize(("name", "formula", "nlmer", "nlme"), CURVES, ids=[f"{c[0]}-{c[1]}" for c in CURVES])
+def test_self_starting_curves_beside_nlmer_and_nlme(name: str, formula: str, nlmer: float, nlme: float | None) -> None:
+    model = mixfit.nonlinear(formula, load(name))
+    found = model.fit()
+    assert found.converged
+    # nlmer's simplex stops up to 1e-5 short.
+    assert nlmer - 1e-6 < found.llf < nlmer + 2e-5
+    if nlme is not None:
+        by_turns = model.fit(method="lb")
+        assert by_turns.converged
+        # nlme stops at relative changes of 1e-5, some way off where it would settle.
+        assert_allclose(by_turns.llf, nlme, atol=3e-3)
 
 
 def test_alternating_algorithm_is_nlmes(orange: pd.DataFrame) -> None:

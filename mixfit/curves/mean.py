@@ -116,6 +116,10 @@ class BoundCurve:
         except TypeError:
             return False
 
+    def of_rows(self, rows: NDArray[Any]) -> BoundCurve:
+        """The curve of some of the rows, by their places or by which of them they are."""
+        return BoundCurve(self.expression, {name: x[rows] for name, x in self.covariates.items()})
+
     def repeated(self, times: int) -> BoundCurve:
         """The curve at the rows' covariates so many times, one set of rows after another."""
         return BoundCurve(self.expression, {name: np.tile(x, times) for name, x in self.covariates.items()})

@@ -81,9 +81,12 @@ def curve_variance(fit: Fit, rows: CurveRows) -> Array:
     return complete_variance(fit.model, fit.estimate, rows.X, rows.Z, rows.codes)
 
 
-def curve_weights(fit: Fit, newdata: object, weights: ArrayLike | None = None) -> Array:
-    """Prior weights of new rows, or of those of the fit, over their squared standard deviations relative to sigma."""
-    model, gamma = fit.model, fit.estimate.gamma
+def curve_weights(fit: Fit, newdata: object, weights: ArrayLike | None = None, *, gamma: Array | None = None) -> Array:
+    """Prior weights of new rows, or of those of the fit, over their squared standard deviations relative to sigma.
+
+    These are at the fit's coefficients of dispersion=, or at `gamma`.
+    """
+    model, gamma = fit.model, fit.estimate.gamma if gamma is None else gamma
     if newdata is None:
         rows = model.observations
         own = np.ones(len(rows.y)) if rows.weights is None else rows.weights

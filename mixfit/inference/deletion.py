@@ -94,11 +94,12 @@ def refits_without(fit: Fit, codes: Index, q: int) -> tuple[Array, Array, Array,
 
 
 def fit_rows(fit: Fit, keep: NDArray[np.bool_]) -> Fit:
-    """The same model of some rows, fitted as the fit was; a linear one from the estimates of all."""
+    """The same model of some rows, fitted as the fit was; a linear or nonlinear one from the estimates of all."""
     model = fit.model.of_rows(keep)
     if is_generalized(fit):
         return model.fit(n_agq=fit.estimate.n_agq, method="pql" if fit.estimate.method == "pql" else "ml")
     if is_nonlinear(fit):
+        model.start = fit.estimate.beta[np.isin(fit.model.kept, model.kept)]
         return model.fit(n_agq=fit.estimate.n_agq, method=fit.estimate.method, reml=fit.reml)
     if is_structured(fit):
         return model.fit(reml=fit.reml)

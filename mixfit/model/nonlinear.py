@@ -19,6 +19,7 @@ from mixfit.gram.basis import fixed_basis
 from mixfit.gram.residual import ResidualStage
 from mixfit.helped import helped
 from mixfit.lmm.assemble import random_rows
+from mixfit.lmm.residual.forms import residual_form
 from mixfit.log import finished
 from mixfit.matrices.across import refuse_given, refuse_related
 from mixfit.matrices.build import build
@@ -278,14 +279,15 @@ class NonlinearMixedModel(MixedModel):
             if method == "lb":
                 raise FitError("n_agq is for method='laplace': Lindstrom and Bates' algorithm has no integral.")
             check_rule(n_agq, self._problem.pattern.k, self._problem.terms)
-        if method == "lb" and self.spread is not None:
-            raise FitError("dispersion= is for method='laplace': Lindstrom and Bates' algorithm has one sigma here.")
         if reml and method != "lb":
             raise FitError("REML is for method='lb': the Laplace approximation is of the likelihood.")
         start = self._problem.parameters(self.start, self._problem.no_effects())
         check_finite(self.curve, start, self.design.index)
         nothing = [term.structure.starts(np.zeros(term.k))[0] for term in self._problem.terms]
-        found = estimate(self._problem, self._bases, self.start, nothing, method=method, reml=reml, n_agq=int(n_agq))
+        form = None if self.spread is None or method != "lb" else residual_form(self.spread.residual)
+        found = estimate(
+            self._problem, self._bases, self.start, nothing, method=method, reml=reml, n_agq=int(n_agq), form=form
+        )
         end = found.certificate
         finished(self.formula, len(self.endog), found.criterion, end.n_evaluations, end.message)
         return NonlinearResults(self, found)
@@ -310,11 +312,9 @@ class NonlinearMixedModel(MixedModel):
             raise DesignError(f"The model has {len(self.endog)} rows, and keep= tells of {len(keep)}.")
         frame = {name: column[keep] for name, column in (self.design.frame or {}).items()}
         design = replace(subset(self.design, np.tile(keep, len(self.parameters))), frame=frame)
-        covariates = {name: x[keep] for name, x in self.curve.covariates.items()}
         spread = None if self.spread is None else self.spread.of_rows(keep)
-        curve = replace(self.curve, covariates=covariates)
-        model = NonlinearMixedModel(self.formula, design, self.stack, curve, spread, self.fixed)
-        model.start = self.start
+        model = NonlinearMixedModel(self.formula, design, self.stack, self.curve.of_rows(keep), spread, self.fixed)
+        model.start = self.start[np.isin(self.kept, model.kept)]
         return model
 
     def conditional_covariance(self, estimate: NonlinearEstimate) -> tuple[Array, ...]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.lmm.residual.form import ResidualForm
     from mixfit.nlmm.alternate import Alternation
     from mixfit.nlmm.mode import NonlinearMode
     from mixfit.nlmm.problem import NonlinearProblem
@@ -96,13 +97,17 @@ def estimate(
     method: Literal["laplace", "lb"],
     reml: bool,
     n_agq: int = 1,
+    form: ResidualForm | None = None,
 ) -> NonlinearEstimate:
-    """Fit from `beta` and `points`; `bases` carry the terms back to the user's columns."""
+    """Fit from `beta` and `points`; `bases` carry the terms back to the user's columns.
+
+    The alternating algorithm takes the residuals' log standard deviations from `form`.
+    """
     if method == "lb":
-        return _of_alternation(problem, bases, alternate(problem, beta, points, reml=reml))
+        return _of_alternation(problem, bases, alternate(problem, beta, points, reml=reml, form=form))
     start = alternate(problem, beta, points, reml=False, rounds=_ROUNDS_OF_START, settled=_START_SETTLED)
     nothing = np.zeros(problem.log_deviations.shape[1])
-    first = NonlinearParameters(tuple(start.optimum.profile.points), start.mode.beta, nothing)
+    first = NonlinearParameters(tuple(start.variances.profile.points), start.mode.beta, nothing)
     optimum = minimize(Laplace(problem), first)
     if n_agq > 1:
         optimum = minimize(Quadrature(problem, n_agq), optimum.found.at)
@@ -128,10 +133,11 @@ def estimate(
 
 
 def _of_alternation(problem: NonlinearProblem, bases: Sequence[Array], found: Alternation) -> NonlinearEstimate:
-    profile, mode = found.optimum.profile, found.mode
+    step, mode = found.variances, found.mode
+    profile = step.profile
     thetas = _thetas(problem, bases, profile.points)
-    sigma = float(np.sqrt(profile.scale)) * found.beside.response.scale
-    inner = found.optimum.certificate
+    sigma = float(np.sqrt(profile.scale)) * step.beside.response.scale
+    inner = step.certificate
     certificate = Certificate(
         converged=found.settled and inner.converged,
         projected_gradient=inner.projected_gradient,
@@ -149,12 +155,12 @@ def _of_alternation(problem: NonlinearProblem, bases: Sequence[Array], found: Al
         theta=np.concatenate(thetas),
         sigma=sigma,
         beta=mode.beta,
-        cov_beta=sigma**2 * np.asarray(np.linalg.pinv(found.beside.information(profile), hermitian=True)),
+        cov_beta=sigma**2 * np.asarray(np.linalg.pinv(step.beside.information(profile), hermitian=True)),
         modes=_modes(problem, bases, mode),
-        fitted=mode.mean.value / problem.root,
+        fitted=mode.mean.value / found.problem.root,
         certificate=certificate,
-        gamma=np.empty(0),
-        cov_gamma=np.empty((0, 0)),
+        gamma=step.gamma,
+        cov_gamma=step.cov_gamma,
     )
 
 

@@ -88,7 +88,7 @@ def cross_validate(
     refit : {None, "theta"}
         None holds theta, the relative covariances of the random effects, of a linear model: fixed effects, residual
         standard deviation and modes are those of the other rows, exactly, without a refit. ``"theta"`` estimates
-        all parameters without each group, by a fit a group. Generalized models are always refitted.
+        all parameters without each group, by a fit a group. Generalized and nonlinear models are always refitted.
     seed : int, optional
         Of random folds.
 
@@ -104,8 +104,8 @@ def cross_validate(
     DesignError
         Where only the rows of one group determine a fixed effect, naming both.
     FitError
-        For a refit that fails, and for models with ``residual=``, ``zi=`` or ``dispersion=``, of ordered categories,
-        and with known covariances.
+        For a refit that fails, and for linear models with ``residual=`` or ``dispersion=``, generalized ones with
+        ``zi=`` or ``dispersion=``, ordered categories, and known covariances.
 
     Notes
     -----
@@ -117,7 +117,8 @@ def cross_validate(
     roots of their weights and P = V^{-1} - V^{-1} X (X'V^{-1}X)^{-1} X'V^{-1}, the errors of the rows S are
     P_SS^{-1} (Py)_S, of covariance sigma(-S)^2 P_SS^{-1} (Dubrule 1983, Mathematical Geology 15, 687-699). In
     generalized models the predictor of a row is taken as normal about its mode, and density and mean are averaged over
-    that.
+    that. In nonlinear ones the response is taken as normal about the curve at the modes, with the variance of the
+    curve's error to first order, as in ``get_prediction``.
 
     Examples
     --------

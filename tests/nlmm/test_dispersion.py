@@ -8,11 +8,12 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mixfit
-from mixfit.errors import DesignError, FitError, FormulaError
+from mixfit.errors import DesignError, FormulaError
 from mixfit.inference.profiles.chart import Chart
 from mixfit.nlmm.minimize import NonlinearCriterion
 from mixfit.nlmm.quadrature import Quadrature
 from tests.nlmm.test_laplace import data, point_of
+from tests.test_nonlinear import load
 
 LINE = "y ~ a + b * t ~ b | g"
 START = {"a": 1.0, "b": 1.0}
@@ -93,6 +94,46 @@ def test_a_power_of_a_covariate() -> None:
     assert limits[1] - limits[0] < 0.4
 
 
+@pytest.mark.parametrize("reml", [False, True])
+@pytest.mark.parametrize("dispersion", ["~ h", "~ t"])
+def test_a_straight_line_by_turns_is_the_linear_model(dispersion: str, reml: bool) -> None:
+    frame = data()
+    found = mixfit.nonlinear(LINE, frame, start=START, weights="w", dispersion=dispersion).fit(method="lb", reml=reml)
+    linear = mixfit.mixed("y ~ t + (0 + t | g)", frame, weights="w", dispersion=dispersion).fit(reml=reml)
+    assert found.converged
+    assert_allclose(found.llf, linear.llf, rtol=1e-10)
+    assert_allclose(found.estimate.gamma, [value for _, value in linear.varcorr().log_sd], atol=1e-7)
+    assert_allclose(found.sigma, linear.sigma, rtol=1e-7)
+    assert_allclose(found.params, linear.params, rtol=1e-7)
+    assert_allclose(found.bse, linear.bse, rtol=1e-7)
+    assert_allclose(found.theta, linear.theta, rtol=1e-7)
+    likelihood = mixfit.nonlinear(LINE, frame, start=START, weights="w", dispersion=dispersion).fit()
+    if not reml:
+        assert_allclose(found.estimate.cov_gamma, likelihood.estimate.cov_gamma, rtol=0.02)
+
+
+# nlme 3.1-162: nlme(..., random = Asym ~ 1 | Tree, method = "ML", control = nlmeControl(tolerance = 1e-7,
+# pnlsTol = 1e-5, msTol = 1e-10)), which leave curves known to about 1e-5: log-likelihood, fixed effects, sigma,
+# coefficient, deviation of Asym.
+NLME = {
+    # weights = varPower(form = ~ age)
+    "~ log(age)": (-130.92416374, [192.14011247, 726.22665647, 349.96057849], 1.70918097, 0.23152404, 30.893055),
+    # weights = varExp(form = ~ I(age / 1000))
+    "~ I(age / 1000)": (-131.43956757, [190.83441911, 721.10548313, 343.57332569], 6.62990830, 0.18983471, 31.101368),
+}
+
+
+@pytest.mark.parametrize("dispersion", NLME)
+def test_by_turns_variances_are_nlmes(dispersion: str) -> None:
+    llf, fixed, sigma, gamma, deviation = NLME[dispersion]
+    formula = "circumference ~ SSlogis(age, Asym, xmid, scal) ~ Asym | Tree"
+    found = mixfit.nonlinear(formula, load("Orange"), dispersion=dispersion).fit(method="lb")
+    assert_allclose(found.llf, llf, atol=1e-6)
+    assert_allclose(found.params, fixed, rtol=1e-5)
+    assert_allclose([found.sigma, *found.estimate.gamma], [sigma, gamma], rtol=1e-4)
+    assert_allclose(found.sigma * found.theta, deviation, rtol=1e-5)
+
+
 def test_what_dispersion_cannot_be_is_said() -> None:
     frame = data().assign(one=1.0)
     formula = "y ~ SSlogis(t, Asym, xmid, scal) ~ xmid | g"
@@ -104,5 +145,3 @@ def test_what_dispersion_cannot_be_is_said() -> None:
     ):
         with pytest.raises(error, match=words):
             mixfit.nonlinear(formula, frame, dispersion=text)
-    with pytest.raises(FitError, match="is for method='laplace'"):
-        mixfit.nonlinear(formula, frame, dispersion="~ h").fit(method="lb")

@@ -107,8 +107,6 @@ def test_figures_show_curves_by_group(fit) -> None:
 
 
 def test_what_a_curve_has_not_is_said(fit) -> None:
-    with pytest.raises(FitError, match="no closed distribution"):
-        mixfit.cross_validate(fit, by="Tree")
     with pytest.raises(FitError, match="no one likelihood"):
         fit.model.fit(method="lb").conf_int(method="profile")
     pytest.importorskip("matplotlib")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixfit.defaults import coverage
-from mixfit.errors import ArgumentError, FitError
+from mixfit.errors import ArgumentError
 from mixfit.fitted.protocols import is_fit, is_generalized, is_linear, is_nonlinear
 from mixfit.helped import Helped
 from mixfit.inference.crossvalidation.predictions import predict_left_out
@@ -50,8 +50,8 @@ class Validation(Helped):
         Whether all parameters were estimated anew without each group; theta was held otherwise.
     predictions : DataFrame, shape (N, 4) or (N, 6)
         A row a predicted row, in the order of the splits: `by`, ``observed``, ``mean``, ``log_density``; of linear
-        models also ``sd``, that of a new observation about its prediction, and ``pit``, the value of the predictive
-        distribution at the observation, uniform where the model is right.
+        and nonlinear models also ``sd``, that of a new observation about its prediction, and ``pit``, the value of
+        the predictive distribution at the observation, uniform where the model is right.
     scores : DataFrame, shape (q, c)
         Scores of the rows of each group.
     score : Series, shape (c,)
@@ -109,9 +109,9 @@ class Validation(Helped):
         Returns
         -------
         DataFrame
-            Of linear models: the probability of central predictive intervals, ``nominal``, and the share of rows
-            that they hold, ``observed``. Of generalized ones: mean ``predicted`` and mean ``observed`` responses of
-            every bin, ``lower``, ``upper``, and ``n``, rows or trials.
+            Of linear and nonlinear models: the probability of central predictive intervals, ``nominal``, and the
+            share of rows that they hold, ``observed``. Of generalized ones: mean ``predicted`` and mean ``observed``
+            responses of every bin, ``lower``, ``upper``, and ``n``, rows or trials.
 
         Examples
         --------
@@ -158,12 +158,7 @@ def validate(
     if refit not in (None, "theta"):
         raise ArgumentError(f"refit= is None, which holds theta, or 'theta', not {refit!r}.")
     fit: Fit = model if is_fit(model) or is_nonlinear(model) else model.fit()
-    if is_nonlinear(fit):
-        raise FitError(
-            "A group that is left out of a nonlinear model has no closed distribution to score it by. Compare curves "
-            "by mixfit.compare(), or leave out rows with fit.influence(by, refit=True)."
-        )
-    design = fit.model.design
+    design = fit.model.observations
     refuse_censored(design, "errors of prediction")
     splits = read_splits(by, design, groups, seed)
     scores = read_scoring(scoring, fit, partial=not splits.scored.all())
@@ -182,7 +177,7 @@ def validate(
         },
         index=design.index[rows],
     )
-    if is_linear(fit):
+    if is_linear(fit) or is_nonlinear(fit):
         from scipy.special import ndtr
 
         frame["sd"] = found.sd[scored]
