@@ -259,7 +259,7 @@ def test_new_observations_of_one_variance_have_intervals() -> None:
         teeth("us(age | Subject)").get_prediction(data.head(2))
 
 
-@pytest.mark.parametrize("method", ["hatvalues", "cooks_distance", "ranova"])
+@pytest.mark.parametrize("method", ["hatvalues", "cooks_distance"])
 def test_what_takes_residuals_as_independent_says_so(method: str) -> None:
     with pytest.raises(FitError, match="residual="):
         getattr(teeth(), method)()
@@ -433,3 +433,34 @@ def test_intervals_say_nothing_of_a_nugget_of_zero_and_do_not_warn() -> None:
         warnings.simplefilter("error")
         limits = fit.conf_int(which="random")
     assert limits.isna().all(axis=1).tolist() == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("formula", "row", "smaller"),
+    [
+        ("distance ~ age * Sex + (1 | Subject)", "(1 | Subject)", "distance ~ age * Sex"),
+        ("distance ~ age * Sex + (age | Subject)", "age in (age | Subject)", "distance ~ age * Sex + (1 | Subject)"),
+        (
+            "distance ~ age * Sex + (age || Subject)",
+            "age in (0 + age | Subject)",
+            "distance ~ age * Sex + (1 | Subject)",
+        ),
+    ],
+)
+@pytest.mark.parametrize("residual", ["ar1(age | Subject)", "car1(age | Subject)"])
+def test_ranova_has_the_fits_without_each_random_term(formula: str, row: str, smaller: str, residual: str) -> None:
+    data = mixfit.datasets.load("orthodont")
+    table = mixfit.mixed(formula, data, residual=residual, dispersion="~ Sex").fit(reml=True).ranova().frame
+    alone = mixfit.mixed(smaller, data, residual=residual, dispersion="~ Sex").fit(reml=True)
+    assert table.loc[row, "logLik"] == pytest.approx(alone.llf, abs=1e-6)
+    assert table.loc[row, "npar"] == alone.npar
+
+
+def test_step_keeps_the_covariance_of_the_residuals() -> None:
+    data = mixfit.datasets.load("orthodont")
+    found = mixfit.mixed("distance ~ age * Sex", data, residual="ar1(age | Subject)").fit().step()
+    assert found.random is None
+    wanted = mixfit.mixed("distance ~ age + Sex", data, residual="ar1(age | Subject)").fit()
+    assert found.fit.llf == pytest.approx(wanted.llf, abs=1e-8)
+    both = mixfit.mixed("distance ~ age + Sex + (1 | Subject)", data, residual="ar1(age | Subject)").fit().step()
+    assert both.fit.model.residual.text == "ar1(0 + age | Subject)"
