@@ -17,13 +17,24 @@ if TYPE_CHECKING:
 
 __all__ = ["DDF", "PLAIN", "Block", "Ddf", "Options", "coverage", "options", "read_ddf"]
 
-Ddf = Literal["auto", "satterthwaite", "kenward-roger", "residual", "z"]
+Ddf = Literal[
+    "auto",
+    "satterthwaite",
+    "kenward-roger",
+    "kenward-roger-second-order",
+    "kenward-roger-observed",
+    "kenward-roger-expected",
+    "residual",
+    "z",
+]
 #: Ways to find denominator degrees of freedom, by the names that ``ddf=`` takes.
 DDF: tuple[str, ...] = get_args(Ddf)
 # What other programs and shorthand call them: each is refused, with the name that it has here.
 _OTHER_NAMES = {
     "kr": "kenward-roger",
     "kenward": "kenward-roger",
+    "kenward-roger-linear": "kenward-roger",
+    "kenward-roger-second": "kenward-roger-second-order",
     "satt": "satterthwaite",
     "sat": "satterthwaite",
     "asymp": "z",
@@ -123,6 +134,10 @@ class Options:
     ----------
     ddf : {"auto", "satterthwaite", "kenward-roger", "residual", "z"}
         Denominator degrees of freedom of linear models wherever there is an argument ``ddf=``. ``"auto"`` at first.
+        ``"kenward-roger"`` goes by the observed information of the variance parameters where ``residual=`` or
+        ``dispersion=`` is given (SAS, mmrm), else by the expected one (pbkrtest), and without second derivatives of
+        the covariance; ``"kenward-roger-observed"``, ``"kenward-roger-expected"`` and ``"kenward-roger-second-order"``
+        say otherwise.
     level : float
         Coverage of intervals wherever there is an argument ``level=``. 0.95 at first.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["boundary_parameters"]
+__all__ = ["boundary_parameters", "newton_off"]
 
 
 def boundary_parameters(
@@ -65,12 +65,12 @@ def boundary_parameters(
             decrease, size = 0.0, 0.0
             if edge.slope < 0:
                 bound = edge.reach if np.isfinite(edge.reach) else largest
-                decrease, size = _newton_off(edge.slope, *curvature(index, edge.change), bound)
+                decrease, size = newton_off(edge.slope, *curvature(index, edge.change), bound)
             out.append(BoundaryParameter(index, edge.direction, edge.slope, decrease, size, edge.parameter, edge.reach))
     return tuple(out)
 
 
-def _newton_off(slope: float, second: float, quadratic: float, largest: float) -> tuple[float, float]:
+def newton_off(slope: float, second: float, quadratic: float, largest: float) -> tuple[float, float]:
     """Decrease and size of a Newton step off the boundary along one direction."""
     # A curvature lost to rounding is no proof of optimality.
     second = max(second, 1e-12 * slope**2, sys.float_info.min)

@@ -34,6 +34,8 @@ class CorrelationStructure(Parametric):
     """
 
     is_homogeneous: ClassVar[bool] = True
+    is_linear: ClassVar[bool] = False
+    """Whether Sigma is linear in a variance and covariances that stand for all its parameters."""
     invariance: ClassVar[Invariance] = Invariance.COMMON_SCALE
 
     def __init_subclass__(cls) -> None:
@@ -126,6 +128,33 @@ class CorrelationStructure(Parametric):
         out[:d, d:] = along.sum(axis=1) if self.is_homogeneous else along.T
         out[d:, :d] = out[:d, d:].T
         out[d:, d:] = np.einsum("ij,abij->ab", n * np.outer(sd, sd), self.correlation_bends(rho))
+        return out
+
+    def bent(self, psi: Array, weights: Array) -> Array | None:
+        """Of D C D in the squares of D: what C bends by, and 2 (D' C' D + D C' D') between both, D'' being none."""
+        if self.is_linear:
+            return None
+        d, sd, rho = self.n_deviations, self.deviations(psi), psi[self.n_deviations :]
+        both = np.outer(sd, sd)
+        out = both * self.shape_bent(rho, weights[d:, d:])
+        # D' along each shape parameter, (shapes, k).
+        along = np.broadcast_to(weights[d:, :d], (len(rho), self.k))
+        mixed = along[:, :, None] * sd + (along[:, :, None] * sd).swapaxes(1, 2)
+        for slope, change in zip(self.correlation_slopes(rho), mixed, strict=True):
+            out += 2.0 * slope * change
+        if not self.is_homogeneous:
+            # (s_i s_j)'' of i != j, and -W_ii d(s_i s_j) / ds_i / s_i of the squares, which on the diagonal cancel.
+            own = weights[:d, :d]
+            spread = np.divide(own.diagonal(), sd**2, out=np.zeros(self.k), where=sd > 0.0)
+            out += self.correlation(rho) * (2.0 * own - both * (spread[:, None] + spread))
+        return out
+
+    def shape_bent(self, rho: Array, weights: Array) -> Array:
+        """sum_ab W_ab d^2 C in the reported shape parameters: in 1 / x, C'' + 2 C' / x for C'' of x."""
+        out: Array = np.tensordot(weights, self.correlation_bends(rho), 2)
+        for a, (p, slope) in enumerate(zip(self.shape, self.correlation_slopes(rho), strict=True)):
+            if p.is_reciprocal and rho[a] > 0.0:
+                out = out + 2.0 * weights[a, a] / rho[a] * slope
         return out
 
     # Starts, and ways off zero

@@ -56,6 +56,7 @@ class Proportional(CorrelationStructure):
     is_across: bool
 
     name: ClassVar[str] = "propto"
+    is_linear: ClassVar[bool] = True
     needs_levels: ClassVar[bool] = False
 
     @classmethod

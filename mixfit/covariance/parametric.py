@@ -187,6 +187,26 @@ class Parametric(Structure):
         """<N, d^2 Sigma / dpsi^2>."""
         return self.bend_forms(self.scaled(theta, sigma), n)
 
+    def bent(self, psi: Array, weights: Array) -> Array | None:
+        """By <N, d^2 Sigma / dpsi^2>, N of one entry each, in the squares of the deviations and the shapes of psi."""
+        out = np.zeros((self.k, self.k))
+        for i in range(self.k):
+            for j in range(i + 1):
+                n = np.zeros((self.k, self.k))
+                n[i, j] += 0.5
+                n[j, i] += 0.5
+                out[i, j] = out[j, i] = np.vdot(weights, self.bend_forms(psi, n))
+        d = self.n_deviations
+        sd = psi[:d]
+        spread = np.divide(weights.diagonal()[:d], sd, out=np.zeros(d), where=sd > 0.0)
+        return out - np.tensordot(spread, self.slopes(psi)[:d], 1)
+
+    def psi_slopes(self, psi: Array, directions: Sequence[Direction]) -> Array:
+        """dpsi along directions of Newton's steps, and last along log sigma, which moves all deviations: (m, c + 1)."""
+        place = [d.parameter for d in directions if isinstance(d, ParameterDirection)]
+        sigma = np.where(np.arange(len(psi)) < self.n_deviations, psi, 0.0)
+        return np.column_stack([self.rates(psi)[:, place], sigma])
+
     # Points: psi in the scale of the problem's columns
 
     def relative_factor(self, point: Array) -> Array:

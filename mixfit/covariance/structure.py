@@ -201,6 +201,10 @@ class Structure(ABC):
         """<N, d^2 Sigma> in these parameters for a symmetric N, (m, m); None where Sigma is linear in them."""
         return None
 
+    def bent(self, psi: Array, weights: Array) -> Array | None:
+        """sum_ab W_ab d^2 Sigma in variances, covariances and reported shapes, for W (m, m) of psi; None where zero."""
+        return None
+
     def cancellation(self, template: Array, squares: Array) -> float:
         """By how much the rounding of log|A| is above that of its own size, from the mean z'z of a level by column."""
         return 0.0

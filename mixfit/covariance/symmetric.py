@@ -22,6 +22,7 @@ class HomogeneousDiagonal(CorrelationStructure):
 
     name: ClassVar[str] = "homdiag"
     is_exchangeable: ClassVar[bool] = True
+    is_linear: ClassVar[bool] = True
 
     @property
     def absorbs_residual(self) -> bool:
@@ -80,3 +81,4 @@ class HomogeneousCompoundSymmetry(CompoundSymmetry):
     name: ClassVar[str] = "homcs"
     holds: ClassVar[frozenset[str]] = frozenset({"homdiag"})
     is_homogeneous: ClassVar[bool] = True
+    is_linear: ClassVar[bool] = True

@@ -75,6 +75,10 @@ class Toeplitz(CorrelationStructure):
         _, slopes = autocorrelations(rho)
         return np.concatenate([np.zeros((len(rho), 1)), slopes.T], axis=1)[:, self._lag]
 
+    def shape_bent(self, rho: Array, weights: Array) -> Array:
+        """Zero: C is linear in the correlations, which are what is reported."""
+        return np.zeros((self.k, self.k))
+
     # What is reported: the correlations
 
     def reported(self, psi: Array) -> Array:
@@ -110,6 +114,7 @@ class HomogeneousToeplitz(Toeplitz):
     name: ClassVar[str] = "homtoep"
     holds: ClassVar[frozenset[str]] = frozenset({"ar1", "homcs", "homdiag"})
     is_homogeneous: ClassVar[bool] = True
+    is_linear: ClassVar[bool] = True
 
 
 def autocorrelations(partial: Array) -> tuple[Array, Array]:

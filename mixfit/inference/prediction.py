@@ -26,7 +26,7 @@ from mixfit.fitted.predict import predictors_of, rows_to_predict
 from mixfit.fitted.re_form import is_marginal, select
 from mixfit.fitted.residual_covariance import is_structured
 from mixfit.inference.fixed_effects.denominator import parse_ddf
-from mixfit.inference.prediction_degrees import mean_degrees, observation_degrees
+from mixfit.inference.prediction_degrees import mean_degrees, observation_degrees, structured_degrees
 from mixfit.inference.prediction_results import PredictionResults, PredictionResultsMean
 from mixfit.matrices.across import refuse_related
 from mixfit.matrices.columns import Columns
@@ -121,8 +121,9 @@ def predict_observations(
             added += one if code is None else np.where(code >= 0, 0.0, one)
     scale = None if design.transformation is None else design.transformation.text
     # Of effects that are related, or have a place, a level has a variance of its own.
-    plain = population and not is_structured(fit) and all(one is None for one in own_variance)
-    df_obs = observation_degrees(fit, rows.X, Z, residual, kind) if plain else None
+    plain = population and all(one is None for one in own_variance)
+    degrees = structured_degrees if is_structured(fit) else observation_degrees
+    df_obs = degrees(fit, rows.X, Z, residual, kind) if plain else None  # type: ignore[arg-type]
     return PredictionResults(mean, np.sqrt(variance), np.sqrt(variance + added), labels, scale, df, df_obs)
 
 

@@ -41,6 +41,14 @@ DEGREES = {
     },
 }
 
+# Kenward and Roger's standard errors with second derivatives of V, and their degrees of freedom and standard errors by
+# the expected information, of the same source.
+VARIANTS = {
+    "bdi_pre": (0.073245, 100.51327, 0.073388),
+    "treatment[T.BtheB]": (1.800383, 155.446698, 1.800393),
+    "treatment[T.BtheB]:C(visit)[T.2]": (1.598056, 184.65179, 1.590653),
+}
+
 
 def teeth(residual: str | None = "us(age | Subject)", dispersion: str | None = None, **options: Any) -> LinearResults:
     data = mixfit.datasets.load("orthodont")
@@ -90,6 +98,27 @@ def test_degrees_of_freedom_are_those_of_the_observed_hessian(name: str) -> None
         assert satterthwaite.loc[term, "df"] == pytest.approx(df, rel=2e-5)
         assert kenward_roger.loc[term, "df"] == pytest.approx(df, rel=2e-5)
         assert kenward_roger.loc[term, "Std. Error"] == pytest.approx(error, rel=1e-5)
+
+
+def test_variants_of_kenward_and_rogers_method_are_asked_for_by_name() -> None:
+    fit = blues("ar1(visit | subject)")
+    second = fit.summary(ddf="kenward-roger-second-order").coefficients
+    expected = fit.summary(ddf="kenward-roger-expected").coefficients
+    observed = fit.summary(ddf="kenward-roger-observed").coefficients
+    assert_allclose(observed, fit.summary(ddf="kenward-roger").coefficients)
+    for term, (bent, df, error) in VARIANTS.items():
+        assert second.loc[term, "df"] == pytest.approx(DEGREES["ar1"][term][0], rel=2e-5)
+        assert second.loc[term, "Std. Error"] == pytest.approx(bent, rel=1e-5)
+        assert expected.loc[term, "df"] == pytest.approx(df, rel=2e-5)
+        assert expected.loc[term, "Std. Error"] == pytest.approx(error, rel=1e-5)
+
+
+def test_the_expected_information_beside_random_effects_is_refused() -> None:
+    fit = mixfit.mixed(
+        "distance ~ age + (1 | Subject)", mixfit.datasets.load("orthodont"), residual="ar1(age | Subject)"
+    ).fit()
+    with pytest.raises(FitError, match="ddf='kenward-roger'"):
+        fit.ttest(ddf="kenward-roger-expected")
 
 
 def test_a_structured_term_may_carry_all_the_variance() -> None:
@@ -230,7 +259,7 @@ def test_new_observations_of_one_variance_have_intervals() -> None:
         teeth("us(age | Subject)").get_prediction(data.head(2))
 
 
-@pytest.mark.parametrize("method", ["hatvalues", "cooks_distance", "ranova"])
+@pytest.mark.parametrize("method", ["hatvalues", "cooks_distance"])
 def test_what_takes_residuals_as_independent_says_so(method: str) -> None:
     with pytest.raises(FitError, match="residual="):
         getattr(teeth(), method)()
@@ -404,3 +433,34 @@ def test_intervals_say_nothing_of_a_nugget_of_zero_and_do_not_warn() -> None:
         warnings.simplefilter("error")
         limits = fit.conf_int(which="random")
     assert limits.isna().all(axis=1).tolist() == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("formula", "row", "smaller"),
+    [
+        ("distance ~ age * Sex + (1 | Subject)", "(1 | Subject)", "distance ~ age * Sex"),
+        ("distance ~ age * Sex + (age | Subject)", "age in (age | Subject)", "distance ~ age * Sex + (1 | Subject)"),
+        (
+            "distance ~ age * Sex + (age || Subject)",
+            "age in (0 + age | Subject)",
+            "distance ~ age * Sex + (1 | Subject)",
+        ),
+    ],
+)
+@pytest.mark.parametrize("residual", ["ar1(age | Subject)", "car1(age | Subject)"])
+def test_ranova_has_the_fits_without_each_random_term(formula: str, row: str, smaller: str, residual: str) -> None:
+    data = mixfit.datasets.load("orthodont")
+    table = mixfit.mixed(formula, data, residual=residual, dispersion="~ Sex").fit(reml=True).ranova().frame
+    alone = mixfit.mixed(smaller, data, residual=residual, dispersion="~ Sex").fit(reml=True)
+    assert table.loc[row, "logLik"] == pytest.approx(alone.llf, abs=1e-6)
+    assert table.loc[row, "npar"] == alone.npar
+
+
+def test_step_keeps_the_covariance_of_the_residuals() -> None:
+    data = mixfit.datasets.load("orthodont")
+    found = mixfit.mixed("distance ~ age * Sex", data, residual="ar1(age | Subject)").fit().step()
+    assert found.random is None
+    wanted = mixfit.mixed("distance ~ age + Sex", data, residual="ar1(age | Subject)").fit()
+    assert found.fit.llf == pytest.approx(wanted.llf, abs=1e-8)
+    both = mixfit.mixed("distance ~ age + Sex + (1 | Subject)", data, residual="ar1(age | Subject)").fit().step()
+    assert both.fit.model.residual.text == "ar1(0 + age | Subject)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,12 +13,16 @@ from mixfit.arguments import check_flag
 from mixfit.covariance.structure import Invariance
 from mixfit.errors import ComparisonError
 from mixfit.fitted.protocols import is_linear
+from mixfit.fitted.residual_covariance import is_structured
 from mixfit.gram.basis import fixed_basis
 from mixfit.inference.comparisons.candidates import outside_columns, same_levels
 from mixfit.inference.comparisons.drop1 import Minimum, minimum
 from mixfit.inference.comparisons.likelihood_ratio import chi_square_tail
 from mixfit.inference.comparisons.terms import deletable, random_terms, remaining_columns
 from mixfit.lmm.criterion import evaluate
+from mixfit.lmm.residual.estimate import joint_problem
+from mixfit.lmm.residual.minimize import minimize_joint
+from mixfit.lmm.residual.start import joint_starts
 from mixfit.lmm.submodel import with_random
 from mixfit.matrices.across import refuse_given
 from mixfit.tables.table import Table
@@ -29,8 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.fitted.protocols import LinearFit
+    from mixfit.fitted.residual_covariance import StructuredFit
     from mixfit.inference.comparisons.terms import CodedTerm
-    from mixfit.lmm.problem import Problem
     from mixfit.matrices.types import RandomDesign
 
     Array = NDArray[np.float64]
@@ -107,9 +111,8 @@ def ranova(fit: LinearFit, *, reduce_terms: bool = True) -> Table:
         raise ComparisonError(f"ranova takes linear fits, not {type(fit).__name__}: compare fits by anova(m0, m1).")
     check_flag("reduce_terms", reduce_terms)
     found = reductions(fit, reduce_terms)
-    problem, reml = fit.model.assembly.problem, fit.reml
     fits = [Minimum(fit.estimate.criterion, fit.converged)]
-    fits += [_refit(fit, problem, reduction, reml) for reduction in found]
+    fits += [_refit(fit, reduction) for reduction in found]
     values = np.array([m.criterion for m in fits])
     lost = np.array([0, *(r.n_lost for r in found)])
     npar = fit.npar - lost
@@ -168,7 +171,10 @@ def mixture_tail(statistic: float, k: int | None) -> float:
     return 0.5 * lower + 0.5 * float(chdtrc(k, statistic))
 
 
-def _refit(fit: LinearFit, problem: Problem, reduction: Reduction, reml: bool) -> Minimum:
+def _refit(fit: LinearFit, reduction: Reduction) -> Minimum:
+    if is_structured(fit):
+        return _refit_beside_residuals(fit, reduction)
+    problem, reml = fit.model.assembly.problem, fit.reml
     columns: list[Array | None] = [np.eye(term.k) for term in problem.terms]
     columns[reduction.term] = reduction.columns
     smaller = with_random(fit.model.assembly, columns)
@@ -176,6 +182,21 @@ def _refit(fit: LinearFit, problem: Problem, reduction: Reduction, reml: bool) -
         return minimum(smaller, reml=reml)
     # Least squares, with the constants of the criterion: every variance ratio zero.
     return Minimum(evaluate(problem, [np.zeros((t.k, t.k)) for t in problem.terms], reml=reml).value, converged=True)
+
+
+def _refit_beside_residuals(fit: StructuredFit, reduction: Reduction) -> Minimum:
+    """From the rows with Z A in place of Z: the residuals' parameters are estimated anew."""
+    design, model, random = fit.model.design, fit.model, []
+    for place, term in enumerate(design.random):
+        if place != reduction.term:
+            random.append(term)
+        elif reduction.columns is not None:
+            Z, k = term.Z @ reduction.columns, reduction.columns.shape[1]
+            names = tuple(str(column) for column in range(k))
+            random.append(replace(term, Z=Z, structure=term.structure.restricted(k), columns=names))
+    problem = joint_problem(replace(design, random=tuple(random)), model.problem.form, model.residual)
+    optimum = minimize_joint(problem, joint_starts(problem), reml=fit.reml)
+    return Minimum(optimum.derivatives.at.value, optimum.certificate.converged)
 
 
 def reductions(fit: LinearFit, reduce_terms: bool) -> list[Reduction]:

@@ -141,7 +141,7 @@ def step(
     if test not in (None, "F", "chisq"):
         raise ArgumentError(f"test is 'F' or 'chisq', not {test!r}.")
     if reduce_random is None:
-        reduce_random = is_linear(fit)
+        reduce_random = is_linear(fit) and bool(fit.model.design.random)
     if reduce_random and not is_linear(fit):
         raise ComparisonError("step() leaves out random terms of linear models: for others set reduce_random=False.")
     _check_kept(fit, keep)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.fitted.protocols import Fit, LinearFit
+    from mixfit.lmm.information import VarianceInformation
 
     Array = NDArray[np.float64]
 
@@ -45,6 +46,12 @@ _AFFORDABLE = 4e10
 # products with it on both sides.
 _FACTORIZATIONS = 4.0
 
+_LABELS = {
+    "kenward-roger": "Kenward-Roger's method",
+    "kenward-roger-second-order": "Kenward-Roger's method with second derivatives",
+    "kenward-roger-observed": "Kenward-Roger's method by the observed information",
+    "kenward-roger-expected": "Kenward-Roger's method by the expected information",
+}
 _NORMAL = "Tests are by the normal distribution: "
 _TOO_LARGE = _NORMAL + "degrees of freedom would take {work:.0e} multiplications (ddf='satterthwaite' has them)."
 _GIVEN = _NORMAL + "degrees of freedom would need the information of a variance, and one is given."
@@ -224,8 +231,8 @@ def denominator(fit: Fit, ddf: str | None) -> Denominator:
         raise FitError("The model has no fixed effects to test.")
     if not is_linear(fit) or kind == "z":
         return Constant(beta, cov, cov, float("nan"), "the normal distribution", notes, float("inf"))
-    if kind == "kenward-roger":
-        return _kenward_roger(fit)
+    if kind.startswith("kenward-roger"):
+        return _kenward_roger(fit, kind)
     if kind == "residual":
         degrees = float(fit.nobs - len(beta))
         return Constant(beta, cov, cov, fit.sigma, "residual degrees of freedom", (), degrees)
@@ -239,13 +246,11 @@ def denominator(fit: Fit, ddf: str | None) -> Denominator:
     return Satterthwaite(beta, cov, cov, fit.sigma, "Satterthwaite's method", (), moments)
 
 
-def _kenward_roger(fit: LinearFit) -> KenwardRoger:
+def _kenward_roger(fit: LinearFit, kind: str) -> KenwardRoger:
     refit = reml_fit(fit)
     known = refit.variance_information
     adjustment = (
-        kr.Adjustment(known.cov_beta, known.adjusted, -known.jacobian, known.covariance)
-        if isinstance(known, ResidualInformation)
-        else kr.adjust(known)
+        _adjusted_residuals(known, kind) if isinstance(known, ResidualInformation) else _adjusted(refit, known, kind)
     )
     notes = () if fit.reml else (_REFITTED.format(method="Kenward-Roger's"),)
     return KenwardRoger(
@@ -253,7 +258,27 @@ def _kenward_roger(fit: LinearFit) -> KenwardRoger:
         adjustment.cov_beta,
         adjustment.adjusted,
         refit.sigma,
-        "Kenward-Roger's method",
+        _LABELS[kind],
         notes,
         adjustment,
     )
+
+
+def _adjusted_residuals(known: ResidualInformation, kind: str) -> kr.Adjustment:
+    """By the observed Hessian, as SAS PROC MIXED and mmrm have it, unless the expected information is asked for."""
+    weights = known.expected if kind == "kenward-roger-expected" else known.covariance
+    adjusted = known.second_order if kind == "kenward-roger-second-order" else known.adjusted_by(weights)
+    return kr.Adjustment(known.cov_beta, adjusted, -known.jacobian, weights)
+
+
+def _adjusted(fit: LinearFit, known: VarianceInformation, kind: str) -> kr.Adjustment:
+    """By the expected information, as pbkrtest has it, unless the observed one is asked for."""
+    if kind == "kenward-roger-second-order":
+        bent = [term.text for term in fit.model.design.random if not term.structure.free_blocks]
+        if bent:
+            raise FitError(
+                f"ddf='kenward-roger-second-order' is for models with residual=: {bent[0]} has parameters that the "
+                "covariance is not linear in, and their second derivatives are not taken. ddf='kenward-roger' goes "
+                "without."
+            )
+    return kr.adjust(known, observed=kind == "kenward-roger-observed")

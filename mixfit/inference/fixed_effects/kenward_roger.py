@@ -66,14 +66,26 @@ class ScaledF:
     scale: float
 
 
-def adjust(information: VarianceInformation) -> Adjustment:
-    """Adjust the covariance of the fixed effects of a REML fit."""
+def adjust(information: VarianceInformation, *, observed: bool = False) -> Adjustment:
+    """Adjust the covariance of the fixed effects of a REML fit.
+
+    Parameters
+    ----------
+    information : VarianceInformation
+    observed : bool
+        Whether W is the inverse of the observed information of the variance parameters, as in SAS, not of the expected.
+    """
     phi, slopes = information.cov_beta, information.slopes
     traces = information.projected_traces()
     # REML says nothing of the variance of columns within the span of X, for which P V_i P is rounding.
     unknown = traces.diagonal() <= _RANK * information.pair_traces.diagonal()
     traces[unknown] = 0.0
     traces[:, unknown] = 0.0
+    if observed:
+        hessian = information.observed(reml=True)
+        hessian[unknown] = 0.0
+        hessian[:, unknown] = 0.0
+        traces = hessian
     weights = 2.0 * _symmetric_inverse(traces)
     # sum_ij W_ij P_i Phi P_j, with one index summed first
     mixed = np.tensordot(weights, slopes, 1)
@@ -84,7 +96,7 @@ def adjust(information: VarianceInformation) -> Adjustment:
 
 def _symmetric_inverse(table: Array) -> Array:
     """Inverse of a covariance-like matrix; generalized where parameters cannot be told apart."""
-    scale = np.sqrt(table.diagonal())
+    scale = np.sqrt(np.maximum(table.diagonal(), 0.0))
     scale[scale == 0.0] = 1.0
     values, vectors = np.linalg.eigh(table / np.outer(scale, scale))
     kept = values > _RANK * values.max()

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["JointDerivatives", "differentiate_joint", "residual_directions", "residual_rows"]
+__all__ = ["JointDerivatives", "differentiate_joint", "residual_directions", "residual_rows", "residual_slopes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,10 +115,13 @@ def differentiate_joint(at: JointEvaluation) -> JointDerivatives:
     form = at.problem.form
     directions = residual_directions(form, at.place.residual.points)
     random = differentiate(at.at) if at.problem.terms else None
-    rows = residual_rows(at)
-    if isinstance(form, SeriesForm):
-        return JointDerivatives(at, random, directions, series_slopes(at, directions, rows))
-    return JointDerivatives(at, random, directions, pattern_slopes(at, directions, rows))
+    return JointDerivatives(at, random, directions, residual_slopes(at, directions, residual_rows(at)))
+
+
+def residual_slopes(at: JointEvaluation, directions: tuple[Direction, ...], rows: Array) -> ResidualSlopes:
+    """Derivatives of the residuals along directions, and gamma, for the rows (1 + p, n) of e and E."""
+    make = series_slopes if isinstance(at.problem.form, SeriesForm) else pattern_slopes
+    return make(at, directions, rows)
 
 
 def residual_rows(at: JointEvaluation) -> Array:

@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixfit.covariance.boundary import boundary_parameters
-from mixfit.covariance.directions import regular_columns
+from mixfit.covariance.boundary import boundary_parameters, newton_off
+from mixfit.covariance.directions import ParameterDirection, regular_columns
+from mixfit.covariance.parametric import Parametric
 from mixfit.covariance.steps import leave_boundary, move, pivots, slopes_near, turned, units
 from mixfit.covariance.term import Term
 from mixfit.errors import FitError
 from mixfit.lmm.derivatives import differentiate, edge_curvature
 from mixfit.lmm.residual.covariance import restricted
 from mixfit.lmm.residual.criterion import JointPlace, evaluate_joint
-from mixfit.lmm.residual.derivatives import differentiate_joint
+from mixfit.lmm.residual.derivatives import differentiate_joint, residual_rows, residual_slopes
 from mixfit.lmm.residual.form import ResidualPoint
 from mixfit.lmm.residual.information import average_information, exact_hessian, expected_information
 from mixfit.lmm.residual.pattern_slopes import PatternSlopes
 from mixfit.optimize import descent
 from mixfit.optimize.bounds import LONGEST_STEP
-from mixfit.optimize.certificate import TOLERANCE
+from mixfit.optimize.certificate import TOLERANCE, BoundaryParameter
 from mixfit.optimize.criterion import Local, Price
 from mixfit.optimize.steps import Pivots
 
@@ -34,9 +35,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mixfit.covariance.structure import Structure
     from mixfit.lmm.residual.criterion import JointEvaluation, ResidualProblem
     from mixfit.lmm.residual.derivatives import JointDerivatives
-    from mixfit.optimize.certificate import BoundaryParameter, Certificate
+    from mixfit.optimize.certificate import Certificate
 
     Array = NDArray[np.float64]
 
@@ -45,6 +47,8 @@ __all__ = ["JointCriterion", "JointLocal", "JointMinimum", "difference_hessian",
 # Central differences of the gradient, in standard errors: their error is a millionth of the curvature's own change
 # over one, and that of rounding, some 1e-13 of the criterion over this, is as small.
 _DIFFERENCE = 1e-3
+# Share of the distance between two bounds that a step off one of them goes at most, as of random effects.
+_REACH = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,8 +183,10 @@ def _residual_exits(found: JointEvaluation, d: JointDerivatives) -> tuple[Bounda
     """A structure may be on a bound where no block has rows at so many places that it is singular there."""
     form, points, own = found.problem.form, found.place.residual.points, d.slopes
     pairs = list(zip(form.structures, points, strict=True))
-    if form.has_own_points or not any(structure.is_on_bound(point) for structure, point in pairs):
+    if not any(structure.is_on_bound(point) for structure, point in pairs):
         return ()
+    if form.has_own_points:
+        return tuple(b for part, (s, point) in enumerate(pairs) for b in _exits_within(found, part, s, point))
     assert isinstance(own, PatternSlopes)
     slopes = [own.structure_slope(part) for part in range(len(pairs))]
 
@@ -203,6 +209,32 @@ def _residual_exits(found: JointEvaluation, d: JointDerivatives) -> tuple[Bounda
         curvature,
     )
     return tuple(replace(b, term=b.term + len(found.problem.terms)) for b in out)
+
+
+def _exits_within(found: JointEvaluation, part: int, structure: Structure, point: Array) -> list[BoundaryParameter]:
+    """Ways off the bounds of shapes whose coordinates are regular there, as a nugget is, by the slope along each.
+
+    A decay of zero has a logarithm, which is not: no search gets there.
+    """
+    assert isinstance(structure, Parametric)
+    (lower, upper), rates, nothing, out = structure.box(), structure.rates(point), np.empty((0, 0)), []
+    rows, n_terms = residual_rows(found), len(found.problem.terms)
+    for m in range(structure.n_deviations, len(point)):
+        if lower[m] < point[m] < upper[m] or not rates[m, m]:
+            continue
+        inward = 1.0 if point[m] <= lower[m] else -1.0
+        reach, off = _REACH * float(upper[m] - lower[m]), point.copy()
+        off[m] += inward * reach
+        direction = ParameterDirection(part, nothing, m, nothing, None, False, False)
+        own = residual_slopes(found, (direction,), rows)
+        slope = inward * float(own.gradient()[0] / rates[m, m])
+        decrease, size = 0.0, 0.0
+        if slope < 0:
+            second = float(own.pair_traces()[0, 0] / rates[m, m] ** 2)
+            quadratic = inward * float(own.quadratics()[0] / rates[m, m]) / found.at.scale
+            decrease, size = newton_off(slope, second, quadratic, reach)
+        out.append(BoundaryParameter(n_terms + part, off, slope, decrease, size, m, reach))
+    return out
 
 
 def moved_place(d: JointDerivatives, step: Array, vanishing: tuple[int, ...] = ()) -> JointPlace:

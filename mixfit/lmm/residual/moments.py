@@ -7,7 +7,7 @@ follows from it to first order is the same in all coordinates, so that
     Phi_A = Phi + 2 Phi {sum_ij W_ij (Q_ij - P_i Phi P_j)} Phi
 
 is Kenward & Roger's (1997, Biometrics 53) for a V that is linear in its parameters, as an unstructured one is, and what
-is called their linear variant for the others.
+is called their linear variant for the others; :mod:`mixfit.lmm.residual.second_order` has what these add.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
+from mixfit.errors import FitError
 from mixfit.lmm.residual.criterion import evaluate_joint
 from mixfit.lmm.residual.derivatives import differentiate_joint
 from mixfit.lmm.residual.information import (
@@ -28,6 +29,7 @@ from mixfit.lmm.residual.information import (
     through_covariance,
 )
 from mixfit.lmm.residual.minimize import difference_hessian
+from mixfit.lmm.residual.second_order import bent_products
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,6 +43,11 @@ __all__ = ["ResidualInformation", "residual_information"]
 
 # Curvatures below this share of the largest, of unit diagonal, say nothing: the same as for independent residuals.
 _SMALLEST_CURVATURE = 1e-10
+
+_NO_EXPECTED = (
+    "The expected information is not computed for random effects beside residual= or dispersion=: take "
+    "ddf='kenward-roger', whose covariance of the variance parameters is the observed Hessian's."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +80,7 @@ class ResidualInformation:
     @cached_property
     def covariance(self) -> Array:
         """Of the parameters, (m, m), on the directions in which the criterion curves upwards."""
-        scale = np.sqrt(np.maximum(self.hessian.diagonal(), 0.0))
-        scale[scale == 0.0] = 1.0
-        values, vectors = np.linalg.eigh(self.hessian / np.outer(scale, scale))
-        up = values > _SMALLEST_CURVATURE * values.max()
-        root = (vectors[:, up] / np.sqrt(values[up])) / scale[:, None]
-        return np.asarray(2.0 * root @ root.T)
+        return _inverse_curvature(self.hessian)
 
     @property
     def jacobian(self) -> Array:
@@ -86,9 +88,40 @@ class ResidualInformation:
         return self.sigma**2 * self.half @ self.fixed @ self.half.T
 
     @cached_property
+    def expected(self) -> Array:
+        """Covariance of the parameters by their expected information, tr(P V_i P V_j) / 2: (m, m).
+
+        Raises
+        ------
+        FitError
+            Beside random effects, whose part of V no pattern of residuals has.
+        """
+        d, n, p = self.derivatives, self.derivatives.at.problem.n, len(self.half)
+        if d.random is not None:
+            raise FitError(_NO_EXPECTED)
+        # tr(V^{-1}V_i V^{-1}V_j), log sigma last, whose V_i is 2 V.
+        traces = np.append(2.0 * d.slopes.traces(), 4.0 * n)
+        pairs = np.block([[d.slopes.pair_traces(), traces[:-1, None]], [traces[None, :]]])
+        if self.derivatives.at.at.reml and p:
+            own = 2.0 * self.fixed[:-1].trace(axis1=1, axis2=2)
+            beside = np.append(own, 4.0 * p)
+            products = np.block([[d.slopes.squares("fixed"), own[:, None]], [beside[None, :]]])
+            pairs = pairs - 2.0 * products + np.tensordot(self.fixed, self.fixed, ([1, 2], [1, 2]))
+        return _inverse_curvature(pairs)
+
+    @cached_property
     def adjusted(self) -> Array:
-        """Phi_A, (p, p)."""
-        weights = self.covariance
+        """Phi_A of the observed Hessian, (p, p)."""
+        return self.adjusted_by(self.covariance)
+
+    @cached_property
+    def second_order(self) -> Array:
+        """Phi_A of the observed Hessian, with the second derivatives of V: (p, p)."""
+        bent = bent_products(self.derivatives, self.covariance)
+        return np.asarray(self.adjusted - 0.5 * self.sigma**2 * self.half @ bent @ self.half.T)
+
+    def adjusted_by(self, weights: Array) -> Array:
+        """Phi_A without second derivatives of V for a covariance (m, m) of the parameters, (p, p)."""
         mixed = np.tensordot(weights, self.fixed, 1)
         inner = self._weighted_products(weights) - (mixed @ self.fixed).sum(axis=0)
         correction = self.sigma**2 * self.half @ (inner + inner.T) @ self.half.T
@@ -103,6 +136,16 @@ class ResidualInformation:
         out = np.einsum("ij,ipjr->pr", weights[:m, :m], products)
         beside = 2.0 * np.tensordot(weights[m, :m], self.fixed[:m], 1)
         return np.asarray(out + beside + beside.T + 4.0 * weights[m, m] * np.eye(p))
+
+
+def _inverse_curvature(hessian: Array) -> Array:
+    """Twice the inverse of second derivatives, on the directions in which they are positive."""
+    scale = np.sqrt(np.maximum(hessian.diagonal(), 0.0))
+    scale[scale == 0.0] = 1.0
+    values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
+    up = values > _SMALLEST_CURVATURE * values.max()
+    root = (vectors[:, up] / np.sqrt(values[up])) / scale[:, None]
+    return np.asarray(2.0 * root @ root.T)
 
 
 def residual_information(problem: ResidualProblem, place: JointPlace, *, reml: bool) -> ResidualInformation:

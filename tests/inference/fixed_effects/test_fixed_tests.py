@@ -243,3 +243,20 @@ def test_names_of_contrasts_and_plans_are_found_whatever_their_spaces() -> None:
     assert plan.params["I(Days ** 2)"] == 0.5
     powers = [plan.power(name, n_sim=2, seed=1).frame for name in ("I(Days**2)", "I(Days ** 2)")]
     assert powers[0].drop(columns="test").equals(powers[1].drop(columns="test"))
+
+
+def test_kenward_rogers_degrees_of_freedom_by_the_observed_information_are_satterthwaites() -> None:
+    fit = sleep()
+    observed, expected = fit.ttest(ddf="kenward-roger-observed"), fit.ttest(ddf="kenward-roger-expected")
+    np.testing.assert_allclose(observed["df"], fit.ttest(ddf="satterthwaite")["df"], rtol=1e-6)
+    np.testing.assert_allclose(expected.frame, fit.ttest(ddf="kenward-roger").frame, rtol=1e-12)
+    # V is linear in the entries of unstructured covariances.
+    second = fit.ttest(ddf="kenward-roger-second-order")
+    np.testing.assert_allclose(second.frame, expected.frame, rtol=1e-12)
+
+
+def test_second_derivatives_of_a_structured_term_are_refused() -> None:
+    data = mixfit.datasets.load("sleepstudy")
+    fit = mixfit.mixed("Reaction ~ Days + ar1(0 + Days | Subject)", data).fit()
+    with pytest.raises(FitError, match="ddf='kenward-roger' goes without"):
+        fit.ttest(ddf="kenward-roger-second-order")

@@ -12,7 +12,9 @@ from scipy.stats import multivariate_normal
 from mixfit import mixed
 from mixfit.datasets import load
 from mixfit.errors import FitError
-from mixfit.lmm.residual.minimize import minimize_joint
+from mixfit.lmm.residual.criterion import JointPlace
+from mixfit.lmm.residual.form import ResidualPoint
+from mixfit.lmm.residual.minimize import JointCriterion, minimize_joint
 from mixfit.lmm.residual.start import joint_starts
 from mixfit.model.residual import ResidualMixedModel
 from tests.residual_cases import CASES, FORMS, model_of
@@ -83,3 +85,30 @@ def test_an_optimum_has_no_slope(name: str, series: bool) -> None:
     curvature = np.maximum(known.hessian.diagonal()[:-1], 1.0)
     assert (np.abs(d.gradient) / np.sqrt(curvature)).max(initial=0.0) < 1e-3
     assert np.linalg.eigvalsh(known.hessian)[0] > -1e-6 * np.abs(known.hessian).max()
+
+
+@pytest.mark.parametrize("series", [False, True])
+@pytest.mark.parametrize("nugget", [0.0, 1.0])
+def test_a_nugget_on_a_bound_has_the_one_sided_derivative(series: bool, nugget: float) -> None:
+    model = model_of(CASES["continuous time with a nugget"], seed=3, series=series)
+    criterion, h = JointCriterion(model.problem, reml=True), 1e-6
+    inward = 1.0 if nugget == 0.0 else -1.0
+    here, there = (
+        criterion.evaluate(JointPlace((), ResidualPoint((np.array([1.0, 1.0, nu]),), np.empty(0))))
+        for nu in (nugget, nugget + h * inward)
+    )
+    (exit_,) = criterion.local(here).exits
+    assert exit_.parameter == 2
+    assert exit_.derivative == pytest.approx((there.value - here.value) / h, rel=1e-4)
+
+
+@pytest.mark.parametrize("series", [False, True])
+def test_a_search_that_is_at_a_nugget_of_zero_leaves_it(series: bool) -> None:
+    model = model_of(CASES["continuous time with a nugget"], seed=0, series=series)
+    found = minimize_joint(model.problem, joint_starts(model.problem), reml=True).derivatives.at
+    nugget = found.place.residual.points[0][2]
+    assert 0.0 < nugget < 1.0
+    start = JointPlace((), ResidualPoint((np.array([1.0, 0.2, 0.0]),), np.empty(0)))
+    again = minimize_joint(model.problem, [start], reml=True)
+    assert again.certificate.converged
+    assert again.derivatives.at.value == pytest.approx(found.value, abs=1e-6)
