@@ -344,7 +344,6 @@ class GeneralizedMixedModel(MixedModel):
         -------
         Surface
         """
-        refuse_several(self.design, "Profiles and intervals from them")
         refuse_held(self)
         refuse_penalized(self)
         from mixfit.glmm.surface import surface_around
