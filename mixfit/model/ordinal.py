@@ -27,6 +27,7 @@ from mixfit.gram.row_space import row_space
 from mixfit.matrices.build import build
 from mixfit.matrices.types import MEAN
 from mixfit.model.base import MixedModel, known_among, refuse_held
+from mixfit.model.deviations import hold_deviations
 from mixfit.model.further import check_response
 from mixfit.model.generalized import GeneralizedMixedModel
 from mixfit.model.named import mean_places, read_held
@@ -71,11 +72,10 @@ def ordinal(
     `beside` are the formulas of nominal and of scale effects, by name.
     """
     further: dict[str, PredictorFormula] = {}
-    for name, text in beside.items():
-        if text is not None:
-            further[name] = parse_predictor(text)
-            if further[name].random or further[name].offsets:
-                raise FormulaError(f"{name}={text!r}: the formula of an ordinal model takes fixed terms only.")
+    for name, text in ((name, text) for name, text in beside.items() if text is not None):
+        further[name] = parse_predictor(text)
+        if further[name].random or further[name].offsets:
+            raise FormulaError(f"{name}={text!r}: the formula of an ordinal model takes fixed terms only.")
     asked = (weights, offset, na_action, context)
     links = {MEAN: family.link, NOMINAL: family.link, DISPERSION: LINKS["log"]}
     design = build(parsed, data, *asked, categories="ordered", residual=False, links=links, further=further)
@@ -88,7 +88,8 @@ def ordinal(
             )
         if predictor.name != MEAN and predictor.X.shape[1] == 1:
             raise FormulaError(f"{what} names no variable: the constant is among the thresholds already.")
-    return OrdinalMixedModel(formula, replace(design, solver=solver), family, fixed)
+    design, known = hold_deviations(design, fixed or {})
+    return OrdinalMixedModel(formula, replace(design, solver=solver), family, known)
 
 
 class OrdinalMixedModel(GeneralizedMixedModel):
@@ -128,8 +129,7 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         inner = replace(design, X=design.X - self._centred.means, further=())
         self._assembly = assemble_generalized(inner, self._centred.family.start(design.y, prior))
         MixedModel.__init__(self, formula, design, self._assembly.fixed.kept)
-        self._held = read_held(mean_places(self.exog_names), fixed or {})
-        self.known_effects = dict(fixed or {})
+        self._held, self.known_effects = read_held(mean_places(self.exog_names), fixed or {}), dict(fixed or {})
         if self._nominal is not None:
             _refuse_twice(design, self._nominal.X, self.kept)
 
