@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from mixfit.errors import FitError
 from mixfit.fitted.multinomial import FittedMultinomial
+from mixfit.inference.bootstrap import bootstrap
+from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.fixed_effects.claims import t_test, wald_test
+from mixfit.inference.means.emmeans import emmeans
 from mixfit.inference.profiles.intervals import conf_int
 from mixfit.plots.categories import category_probabilities
 from mixfit.report.as_json import to_json
+from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
@@ -83,7 +86,12 @@ class MultinomialResults(FittedMultinomial):
     # Functions of a fit, as methods: each is documented where it is defined.
     summary = summary
     varcorr = varcorr
+    glance = glance
+    augment = augment
     tidy = tidy
+    bootstrap = bootstrap
+    drop1 = drop1
+    emmeans = emmeans
     to_json = to_json
     t_test = t_test
     wald_test = wald_test
@@ -98,8 +106,9 @@ class MultinomialResults(FittedMultinomial):
         self,
         level: float | None = None,
         *,
-        method: Literal["wald", "profile"] = "wald",
+        method: Literal["wald", "profile", "bootstrap"] = "wald",
         which: str | Sequence[str] | None = None,
+        **options: Any,
     ) -> pd.DataFrame:
         """Compute confidence intervals.
 
@@ -107,11 +116,13 @@ class MultinomialResults(FittedMultinomial):
         ----------
         level : float, optional
             Coverage; by default ``mixfit.options.level``, 0.95 at first.
-        method : {"wald", "profile"}
+        method : {"wald", "profile", "bootstrap"}
             As of other models.
         which : str or sequence of str, optional
             Categories, whose coefficients they are, or as of other models. By default the coefficients for Wald
-            intervals, and all parameters for profiles.
+            intervals, and all parameters for the other methods.
+        **options
+            Arguments of `bootstrap`, for that method.
 
         Returns
         -------
@@ -123,9 +134,7 @@ class MultinomialResults(FittedMultinomial):
         FitError
             For names that there are not.
         """
-        if method not in ("wald", "profile"):
-            raise FitError(f"conf_int of unordered categories has the methods 'wald' and 'profile', not {method!r}.")
-        return conf_int(self, level, method=method, which=self._named(which))
+        return conf_int(self, level, method=method, which=self._named(which), **options)
 
     def profile(
         self, which: str | Sequence[str] | None = None, *, level: float = 0.99, points: int = 8
