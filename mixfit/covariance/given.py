@@ -6,7 +6,7 @@ together is sigma, and the criterion is not profiled over it (:mod:`mixfit.lmm.g
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -125,7 +125,7 @@ class Given(Proportional):
 
     def held(self, length: float) -> Structure:
         """Theta is the length."""
-        return Given(self.k, self.known, self.is_across, length)
+        return replace(self, length=length)
 
     def starts(self, variances: Array) -> list[Array]:
         """As of any multiple of K, or the one there is."""

@@ -144,9 +144,9 @@ class FittedGeneralized(Fitted):
 
     @property
     def _n_scale(self) -> int:
-        further = self.estimate.further
-        own = int(self.model.family.has_dispersion and DISPERSION not in further) + len(self.model.family.free)
-        # Fixed effects that are known are no parameters.
+        further, family = self.estimate.further, self.model.family
+        own = int(family.has_dispersion and DISPERSION not in further) + len(family.free)
+        own -= sum(term.structure.is_given for p in self.model.design.further for term in p.random)  # known
         return own + sum(len(f.beta) + len(f.theta) for f in further.values()) - len(self.model.known_effects)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NoReturn, Protocol
+from typing import TYPE_CHECKING, Literal, NoReturn, Protocol, TypeGuard, cast
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from mixfit.errors import FitError, ParameterError
 from mixfit.fitted.draws import held_terms, related
 from mixfit.fitted.generalized import FittedGeneralized
 from mixfit.fitted.linear_predictor import complete_variance, kept_columns, term_effect
+from mixfit.fitted.marginal_categories import marginal_categories
 from mixfit.fitted.new_responses import LevelDraws
 from mixfit.fitted.predict import estimable_rows, rows_to_predict
 from mixfit.fitted.protocols import GeneralizedModel
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     Codes = NDArray[np.intp]
     What = Literal["response", "prob", "class", "link", "linear"]
 
-__all__ = ["FittedMultinomial"]
+__all__ = ["FittedMultinomial", "is_multinomial"]
 
 _WHAT = ("response", "prob", "class", "link", "linear")
 _RESIDUALS = ("deviance", "pearson", "scaled", "response")
@@ -225,9 +226,7 @@ class FittedMultinomial(FittedGeneralized):
 
         Parameters
         ----------
-        n : int
-            Number of replicates.
-        newdata, seed, re_form, new_levels
+        n, newdata, seed, re_form, new_levels
             As of other generalized models.
         params, weights : None
             Other values of parameters cannot be stated of categories, and a row has one of them.
@@ -300,7 +299,8 @@ class FittedMultinomial(FittedGeneralized):
             linear predictors, a column for each category but the baseline. `what` goes before `type`.
         re_form : None, str, False or sequence of str
             Random effects to include: all of them (None), none (``"population"``), or some, as of other models. With
-            none, a probability is that of a level whose random effects are zero.
+            none, a probability is that of a level whose random effects are zero; ``"marginal"`` integrates them out:
+            the average over the population that the levels come from.
         allow_new_levels : bool
             Whether a level that the fit never saw is predicted with random effects of zero.
         se : bool
@@ -315,7 +315,7 @@ class FittedMultinomial(FittedGeneralized):
         Raises
         ------
         FitError
-            For another `type` or `what`, for errors of classes, and for averages over the random effects.
+            For another `type` or `what`, for errors of classes and of averages over the random effects.
 
         Examples
         --------
@@ -331,13 +331,10 @@ class FittedMultinomial(FittedGeneralized):
         asked = what or type
         if asked not in _WHAT:
             raise FitError(f"predict of unordered categories gives {', '.join(map(repr, _WHAT))}, not {asked!r}.")
-        if is_marginal(re_form):
-            raise FitError(
-                "re_form='marginal' is for models of one predictor, and unordered categories have one each: take the "
-                "shares of the categories among simulate(n)."
-            )
         check_flag("allow_new_levels", allow_new_levels)
         check_flag("se", se)
+        if is_marginal(re_form):
+            return self._marginal(newdata, asked, se)
         selection = select(re_form, self.model.design.random)
         rows = rows_to_predict(self, newdata, selection, allow_new_levels)
         Z = kept_columns(rows.Z, selection)
@@ -358,6 +355,17 @@ class FittedMultinomial(FittedGeneralized):
         errors = np.stack([np.sqrt(self._variance(s, rows.X, Z, rows.codes)) for s in slopes])
         return {"mean": self._frame(value, rows.index, first), "mean_se": self._frame(errors, rows.index, first)}
 
+    def _marginal(self, newdata: object, asked: What, se: bool) -> pd.Series | pd.DataFrame:
+        """Averages over the population of groups, and what follows from them."""
+        if se or asked not in ("response", "prob", "class"):
+            raise FitError(
+                "re_form='marginal' averages probabilities, without standard errors: bootstrap(statistic) has them."
+            )
+        p, labels = marginal_categories(cast("GeneralizedFit", self), self.family, newdata)
+        if asked == "class":
+            return self._categorical(1.0 + np.argmax(p, axis=0)).set_axis(labels)
+        return self._frame(p, labels)
+
     def _variance(self, slopes: Array, X: Array, Z: Sequence[Array | None], codes: Sequence[Codes | None]) -> Array:
         """Variance of sum_a s_a eta_a, slopes (K - 1, m)."""
         size, moved = self._n_others, []
@@ -372,18 +380,18 @@ class FittedMultinomial(FittedGeneralized):
         return pd.DataFrame(values.T, index=labels, columns=names)
 
     def get_prediction(self, newdata: object = None) -> NoReturn:
-        """There is no one mean: see `predict`.
+        """There is no one mean: a FitError, see `predict`.
 
         Parameters
         ----------
         newdata : frame, optional
-
-        Raises
-        ------
-        FitError
-            Always.
         """
         raise FitError("get_prediction gives intervals of a mean, which categories have none of: predict(se=True).")
+
+
+def is_multinomial(fit: object) -> TypeGuard[FittedMultinomial]:
+    """Whether `fit` is that of a model of unordered categories."""
+    return isinstance(fit, FittedMultinomial)
 
 
 def _first_columns(columns: Sequence[str], size: int) -> slice:

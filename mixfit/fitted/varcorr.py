@@ -34,6 +34,7 @@ __all__ = [
     "RandomCovariances",
     "ResidualComponent",
     "covariance_frame",
+    "own_terms",
     "random_covariances",
     "residual_parts",
     "term_order",
@@ -231,6 +232,22 @@ def unique_names(names: Iterable[str]) -> list[str]:
     return result
 
 
+def own_terms(fit: Fit, predictor: str) -> list[int]:
+    """Places of a further predictor's random terms that are not among those of a predictor before it.
+
+    Parameters
+    ----------
+    fit : Fit
+    predictor : str
+
+    Returns
+    -------
+    list of int
+    """
+    random = fit.model.design.random_of.get(predictor, ())
+    return [t for t, term in enumerate(random) if term.is_first]
+
+
 def random_covariances(fit: Fit, predictor: str = MEAN) -> RandomCovariances:
     """Covariances ``unit**2 T T'`` of the random terms (Bates, Maechler, Bolker & Walker 2015, eq. 4).
 
@@ -248,9 +265,9 @@ def random_covariances(fit: Fit, predictor: str = MEAN) -> RandomCovariances:
         if not is_generalized(fit):
             raise FitError(f"The random effects of this model are the mean's: it has none of {predictor!r}.")
         own = further_of(fit, predictor)
-        random = next(p.random for p in fit.model.design.further if p.name == predictor)
+        random = fit.model.design.random_of[predictor]
         # Terms that are correlated with those of the mean are among these.
-        alone = [t for t, term in enumerate(random) if term.is_first]
+        alone = own_terms(fit, predictor)
         if random and not alone:
             raise FitError(
                 f"The random effects of {predictor} are correlated with those of the mean, by (... | name | group): "

@@ -32,12 +32,13 @@ __all__ = ["GeneralizedSurface", "surface_around"]
 def surface_around(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> GeneralizedSurface:
     """The surface around an estimate."""
     at = GeneralizedParameters(
-        points_at(assembly, estimate.theta),
-        assembly.fixed.triangle @ estimate.beta,
+        points_at(assembly, estimate.every_theta),
+        assembly.fixed.triangle @ estimate.every_beta,
         estimate.phi,
         estimate.shape,
     )
-    return GeneralizedSurface(assembly, at, np.sqrt(np.diagonal(estimate.cov_beta)), estimate.n_agq)
+    covariance = estimate.cov_every_beta if estimate.further else estimate.cov_beta
+    return GeneralizedSurface(assembly, at, np.sqrt(np.diagonal(covariance)), estimate.n_agq)
 
 
 class GeneralizedSurface:
@@ -67,7 +68,20 @@ class GeneralizedSurface:
         self.terms = standardized_terms(problem.terms, assembly.term_bases, problem.n_levels, n, 1.0)
         self.center = self.terms.standardized(at.points)
         self.beta = assembly.fixed.coefficients(at.gamma)
-        self.tail_errors = np.concatenate([np.ones(problem.p), np.full(problem.family.n_tail, 1.0 / np.sqrt(n))])
+        family = problem.family
+        self.tail_errors = np.concatenate([np.ones(problem.p), np.full(family.n_tail, 1.0 / np.sqrt(n))])
+        self.shape = at.shape
+        self._reach = np.full(problem.p + family.n_tail, np.inf)
+        if family.has_dispersion:
+            self._reach[problem.p] = FARTHEST_LOG
+        if family.shapes:
+            # A coordinate that is not the parameter itself leads to limits of it.
+            turned = [family.shapes[i].value is not float for i in family.free]
+            self._reach[problem.p + int(family.has_dispersion) :][turned] = FARTHEST_LOG
+
+    def shape_reach(self, number: int) -> float:
+        """How far from the minimum a shape's coordinate can be evaluated."""
+        return float(self._reach[len(self._reach) - len(self.shape) + number])
 
     def holding(self, effect: int) -> tuple[GeneralizedSurface, int]:
         """The surface itself: its tail begins with the fixed effects."""
@@ -81,7 +95,7 @@ class GeneralizedSurface:
 
     def evaluate(self, factors: Sequence[Array], tail: Array) -> Slope:
         """Evaluate at S of every term, the fixed effects, log(phi / phi^) and the shapes' distances."""
-        if np.abs(tail[self._assembly.problem.p :]).max(initial=0.0) > FARTHEST_LOG:
+        if (np.abs(tail) > self._reach).any():
             return Slope(np.inf, (), np.empty(0), self.beta)
         at, frames = self._parameters(factors, tail)
         fixed = self._assembly.fixed

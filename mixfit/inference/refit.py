@@ -165,7 +165,7 @@ def statistic_values(statistic: Statistic | None, fit: Fit) -> pd.Series[float]:
 def _every_value(fit: Fit) -> pd.Series[float]:
     """All parameters: of the mean, and then of the other predictors and of the distribution."""
     own = parameter_values(fit)
-    if not is_generalized(fit) or fit.model.family.kind == "ordinal":
+    if not is_generalized(fit) or fit.model.family.kind in ("ordinal", "multinomial"):
         return own
     rest = {name: value for name, value in stated_values(fit, undefined=np.nan).items() if name not in own.index}
     return pd.concat([own, pd.Series(rest, dtype=np.float64)])

@@ -38,6 +38,7 @@ __all__ = [
     "NOTHING",
     "Frames",
     "LinearSurface",
+    "ShapedSurface",
     "Slope",
     "SpreadSurface",
     "Surface",
@@ -190,6 +191,17 @@ class SpreadSurface(Surface, Protocol):
 
     def log_deviation(self, number: int) -> tuple[int, float, float]:
         """A coefficient of the residuals' log standard deviations: place in the tail, value, the tail's unit."""
+
+
+class ShapedSurface(Surface, Protocol):
+    """One whose tail ends with the coordinates of a distribution's shapes, from those of the minimum."""
+
+    @property
+    def shape(self) -> Array:
+        """Coordinates at the minimum."""
+
+    def shape_reach(self, number: int) -> float:
+        """How far from it a shape can be evaluated."""
 
 
 class Frames:

@@ -18,6 +18,7 @@ from mixfit.helped import Helped
 from mixfit.matrices.across import refuse_related
 from mixfit.matrices.rows import subset
 from mixfit.matrices.types import MEAN
+from mixfit.model.deviations import held_deviations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,8 +87,9 @@ class MixedModel(Helped):
 
     @property
     def _known_text(self) -> list[str]:
-        """What a description says of known fixed effects, if anything."""
-        held = [f"{name} {value:g}" for name, value in self.known_effects.items()]
+        """What a description says of known parameters, if anything."""
+        known = {**self.known_effects, **held_deviations(self.design)}
+        held = [f"{name} {value:g}" for name, value in known.items()]
         return [f"fixed = {', '.join(held)}"] if held else []
 
     @property

@@ -19,8 +19,9 @@ from mixfit.matrices.again import arguments_of
 from mixfit.matrices.build import build
 from mixfit.matrices.types import MEAN
 from mixfit.model.base import MixedModel, known_among, refuse_held, refuse_penalized
+from mixfit.model.deviations import held_deviations, hold_deviations
 from mixfit.model.further import check_response, further_formulas, no_survival, refuse_several, under_family
-from mixfit.model.named import given_start, hold_in_family, places_of, read_held
+from mixfit.model.named import BESIDE, given_start, hold_in_family, places_of, read_held
 from mixfit.model.separated import refuse_separated
 from mixfit.model.under_priors import start_under_priors
 from mixfit.results.generalized import GeneralizedResults
@@ -77,7 +78,8 @@ def generalized(
     for predictor in design.further:
         if not predictor.X.shape[1] and not predictor.random and predictor.offset is None:
             raise FormulaError(f"{predictor.name}= has no terms, which would hold its predictor at zero: leave it out.")
-    return GeneralizedMixedModel(formula, replace(design, solver=solver), family, fixed)
+    design, known = hold_deviations(design, fixed)
+    return GeneralizedMixedModel(formula, replace(design, solver=solver), family, known)
 
 
 class GeneralizedMixedModel(MixedModel):
@@ -109,7 +111,7 @@ class GeneralizedMixedModel(MixedModel):
         self.family = family
         self._assembly = assemble_generalized(design, family)
         self.known_effects = dict(fixed or {})
-        self._held = read_held(places_of(self._assembly, design), self.known_effects, "the parameters of the family")
+        self._held = read_held(places_of(self._assembly, design), self.known_effects, BESIDE)
         super().__init__(formula, design, self._assembly.fixed.kept)
 
     @property
@@ -277,7 +279,7 @@ class GeneralizedMixedModel(MixedModel):
         given = arguments_of(self.design, len(parsed.offsets))
         zi, spread = ({p.name: p.text for p in self.design.further}.get(name) for name in (ZERO, DISPERSION))
         made = partial(generalized, self.formula, parsed, data, self.family, given.weights, given.offset, "drop")
-        return made(given.context, zi, spread, self.known_effects)
+        return made(given.context, zi, spread, {**self.known_effects, **held_deviations(self.design)})
 
     def with_design(self, design: Design) -> GeneralizedMixedModel:
         """The same kind of model, with the same family, of another design; coefficients that it lacks are not held."""
@@ -344,7 +346,6 @@ class GeneralizedMixedModel(MixedModel):
         -------
         Surface
         """
-        refuse_several(self.design, "Profiles and intervals from them")
         refuse_held(self)
         refuse_penalized(self)
         from mixfit.glmm.surface import surface_around

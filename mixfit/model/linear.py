@@ -16,6 +16,7 @@ from mixfit.matrices.across import refuse_given
 from mixfit.matrices.again import arguments_of
 from mixfit.matrices.build import build
 from mixfit.model.base import MixedModel, known_among, refuse_held, refuse_penalized
+from mixfit.model.deviations import held_deviations, hold_deviations
 from mixfit.model.starts import read_start
 
 if TYPE_CHECKING:
@@ -268,7 +269,9 @@ class LinearMixedModel(MixedModel):
         parsed = parse(self.formula, random=None)
         given = arguments_of(self.design, len(parsed.offsets))
         design = build(parsed, data, given.weights, given.offset, context=given.context)
-        return LinearMixedModel(self.formula, design, self.known_effects)
+        return LinearMixedModel(
+            self.formula, hold_deviations(design, held_deviations(self.design))[0], self.known_effects
+        )
 
     def with_design(self, design: Design) -> LinearMixedModel:
         """The same kind of model of another design; coefficients that it lacks are not held."""

@@ -12,6 +12,7 @@ from mixfit.helped import helped
 from mixfit.matrices.build import build
 from mixfit.matrices.some_rows import some_rows
 from mixfit.model.call import remembered
+from mixfit.model.deviations import hold_deviations, refuse_several_held
 from mixfit.model.linear import LinearMixedModel
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ def mixed(
         A known standard deviation of Gaussian residuals: a number, or one for each row (a column, an expression), as
         the standard errors of studies in a meta-analysis. Fitted by maximum likelihood.
     fixed : mapping of str to float, optional
-        Parameters that are known: fixed effects, ``{"x": 1.0, "zi:Intercept": -2.0}`` (not thresholds), and of a
+        Parameters that are known: fixed effects, ``{"x": 1.0, "zi:Intercept": -2.0}`` (not thresholds), standard
+        deviations of random terms with one column, ``{"sd((Intercept)|g)": 0.5}`` (one of a linear model), and of a
         generalized model ``phi`` and other parameters of the family. A known fixed effect has a standard error of
         zero and does not count as a parameter: the fit is that of ``offset(1.0 * x)`` without the column, by REML too.
     subset : str or array-like of bool, shape (n,), optional
@@ -225,8 +227,9 @@ def mixed(
                 "fixed= cannot stand beside residual= or dispersion= of linear models: what is known is an offset=."
             )
         return _with_residuals(formula, parsed, data, weights, offset, residual, dispersion, na_action, context, solver)
-    design = build(parsed, data, weights, offset, na_action, context)
-    return LinearMixedModel(formula, replace(design, solver=solver), fixed)
+    design, known = hold_deviations(build(parsed, data, weights, offset, na_action, context), fixed or {})
+    refuse_several_held(design)
+    return LinearMixedModel(formula, replace(design, solver=solver), known)
 
 
 def _known_residuals(

@@ -184,26 +184,8 @@ class MultinomialMixedModel(GeneralizedMixedModel):
         names, n = self.exog_names, len(y) * others
         refuse_separation(rows[other], names, self.design.endog_name, np.ones(n), doubts)
 
-    def likelihood_surface(self, estimate: GeneralizedEstimate, *, reml: bool) -> NoReturn:
-        """There is none yet: profiles are for models of one predictor.
-
-        Parameters
-        ----------
-        estimate : GeneralizedEstimate
-        reml : bool
-
-        Raises
-        ------
-        FitError
-            Always.
-        """
-        raise FitError(
-            "Profiles and intervals from them are for models of one predictor, and unordered categories have one each: "
-            "use Wald tests, or likelihood ratios of two fits."
-        )
-
     def working_model(self, estimate: GeneralizedEstimate) -> NoReturn:
-        """There is none: see `likelihood_surface`.
+        """There is none: leverages are of one predictor.
 
         Parameters
         ----------

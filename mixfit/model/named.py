@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixfit.arguments import same_name
-from mixfit.errors import ArgumentError, FitError, FormulaError
+from mixfit.errors import FitError, FormulaError
 from mixfit.glmm.given import GivenStart
 from mixfit.lmm.known import Held
 from mixfit.matrices.types import MEAN
+from mixfit.model.deviations import check_named, deviation_places
 from mixfit.model.starts import AS_IN_LME4, LME4_PARTS, read_fixed_start, read_start
 
 if TYPE_CHECKING:
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["given_start", "hold_in_family", "mean_places", "places_of", "read_held"]
+__all__ = ["BESIDE", "given_start", "hold_in_family", "mean_places", "places_of", "read_held"]
 
 # What a family's dispersion is called, here and by glmmTMB.
 _DISPERSION = ("phi", "theta")
-_BY_NAME = "fixed= takes values by name, such as {{'x': 0.5}}, not {0!r}."
+#: What fixed= holds beside coefficients.
+BESIDE = "the parameters of the family and standard deviations of terms with one column"
 
 
 def hold_in_family(family: Family, fixed: Mapping[str, float]) -> tuple[Family, dict[str, float]]:
@@ -41,8 +43,7 @@ def hold_in_family(family: Family, fixed: Mapping[str, float]) -> tuple[Family, 
     FitError
         For values that a parameter cannot have.
     """
-    if not isinstance(fixed, Mapping):
-        raise ArgumentError(_BY_NAME.format(fixed))
+    check_named(fixed)
     shapes = {s.name for s in family.shapes}
     own = {name: value for name, value in fixed.items() if name in shapes or name in _DISPERSION}
     if not own:
@@ -73,8 +74,6 @@ def read_held(places: Mapping[str, int], fixed: Mapping[str, float], beside: str
     FormulaError
         For a name that no fixed effect has, and values that are no finite numbers.
     """
-    if not isinstance(fixed, Mapping):
-        raise ArgumentError(_BY_NAME.format(fixed))
     if not fixed:
         return None
     fixed = {same_name(name, places): value for name, value in fixed.items()}
@@ -122,7 +121,7 @@ def _named_start(assembly: GeneralizedAssembly, design: Design, start: Mapping[s
     """
     if any(np.ndim(start[name]) for name in LME4_PARTS.intersection(start)):
         raise FitError(AS_IN_LME4)
-    places, deviations = places_of(assembly, design), _deviations(design)
+    places, deviations = places_of(assembly, design), deviation_places(design)
     fixed, thetas, phi = {}, {}, None
     for name, given in start.items():
         value = _number(name, given)
@@ -164,21 +163,6 @@ def _by_name(own: Sequence[tuple[str, Sequence[str], int]]) -> dict[str, int]:
 
 def _shown(places: Mapping[str, int]) -> list[str]:
     return [name for name in places if not name.startswith(f"{MEAN}:")]
-
-
-def _deviations(design: Design) -> dict[str, int]:
-    """Places of the terms with one column among those of all predictors, by the names of their standard deviations."""
-    out, t = {}, 0
-    for predictor, random in design.random_of.items():
-        for term in random:
-            if not term.is_first:
-                continue
-            if term.structure.n_parameters == 1 and len(term.columns) == 1:
-                column = "(Intercept)" if term.columns[0] == "Intercept" else term.columns[0]
-                name = f"sd({column}|{term.grouping.name})"
-                out[name if predictor == MEAN else f"{predictor}:{name}"] = t
-            t += 1
-    return out
 
 
 def _number(name: str, value: Any) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 import numpy as np
 from scipy.linalg import block_diag
 
-from mixfit.errors import DesignError, FitError, FormulaError, PriorError
+from mixfit.errors import FitError, FormulaError, PriorError
 from mixfit.families.cells import KINDS
 from mixfit.families.links import LINKS
 from mixfit.families.ordinal import Ordinal
@@ -22,14 +22,15 @@ from mixfit.glmm.centred import centred
 from mixfit.glmm.problem import assemble_generalized
 from mixfit.glmm.separation import CERTAIN, refuse_separation
 from mixfit.glmm.surface import surface_around
-from mixfit.gram.basis import fixed_basis
 from mixfit.gram.row_space import row_space
 from mixfit.matrices.build import build
 from mixfit.matrices.types import MEAN
 from mixfit.model.base import MixedModel, known_among, refuse_held
+from mixfit.model.deviations import hold_deviations
 from mixfit.model.further import check_response
 from mixfit.model.generalized import GeneralizedMixedModel
 from mixfit.model.named import mean_places, read_held
+from mixfit.model.nominal import refuse_absent, refuse_twice
 from mixfit.results.ordinal import OrdinalResults
 from mixfit.results.padded import results_of
 
@@ -71,11 +72,10 @@ def ordinal(
     `beside` are the formulas of nominal and of scale effects, by name.
     """
     further: dict[str, PredictorFormula] = {}
-    for name, text in beside.items():
-        if text is not None:
-            further[name] = parse_predictor(text)
-            if further[name].random or further[name].offsets:
-                raise FormulaError(f"{name}={text!r}: the formula of an ordinal model takes fixed terms only.")
+    for name, text in ((name, text) for name, text in beside.items() if text is not None):
+        further[name] = parse_predictor(text)
+        if further[name].random or further[name].offsets:
+            raise FormulaError(f"{name}={text!r}: the formula of an ordinal model takes fixed terms only.")
     asked = (weights, offset, na_action, context)
     links = {MEAN: family.link, NOMINAL: family.link, DISPERSION: LINKS["log"]}
     design = build(parsed, data, *asked, categories="ordered", residual=False, links=links, further=further)
@@ -88,7 +88,8 @@ def ordinal(
             )
         if predictor.name != MEAN and predictor.X.shape[1] == 1:
             raise FormulaError(f"{what} names no variable: the constant is among the thresholds already.")
-    return OrdinalMixedModel(formula, replace(design, solver=solver), family, fixed)
+    design, known = hold_deviations(design, fixed or {})
+    return OrdinalMixedModel(formula, replace(design, solver=solver), family, known)
 
 
 class OrdinalMixedModel(GeneralizedMixedModel):
@@ -128,10 +129,10 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         inner = replace(design, X=design.X - self._centred.means, further=())
         self._assembly = assemble_generalized(inner, self._centred.family.start(design.y, prior))
         MixedModel.__init__(self, formula, design, self._assembly.fixed.kept)
-        self._held = read_held(mean_places(self.exog_names), fixed or {})
-        self.known_effects = dict(fixed or {})
+        self._held, self.known_effects = read_held(mean_places(self.exog_names), fixed or {}), dict(fixed or {})
         if self._nominal is not None:
-            _refuse_twice(design, self._nominal.X, self.kept)
+            refuse_twice(design, self._nominal.X, self.kept)
+            refuse_absent(design, own)
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -385,16 +386,3 @@ class OrdinalMixedModel(GeneralizedMixedModel):
 def _without_constant(design: Design) -> Design:
     """The design with zeros in the place of the constant, which the thresholds are."""
     return replace(design, X=design.X * [name != _CONSTANT for name in design.exog_names])
-
-
-def _refuse_twice(design: Design, nominal: Array, kept: NDArray[np.intp]) -> None:
-    """Refuse columns of location that nominal effects determine: one shift of all thresholds is a location."""
-    both = np.column_stack([nominal, design.X[:, kept]])
-    found = fixed_basis(np.ascontiguousarray(both.T)).kept
-    lost = np.setdiff1d(np.arange(nominal.shape[1], both.shape[1]), found) - nominal.shape[1]
-    if len(lost):
-        names = ", ".join(repr(design.exog_names[kept[j]]) for j in lost)
-        raise DesignError(
-            f"The fixed effect {names} is among the nominal effects too, which move every threshold by itself: leave "
-            "it out of the formula, or out of nominal=."
-        )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mixfit.inference.predictors import further_names
 from mixfit.report.augment import glance
 from mixfit.report.facts import collect
-from mixfit.report.tidy import tidy
+from mixfit.report.tidy import further_table, tidy
 from mixfit.version import __version__
 
 if TYPE_CHECKING:
@@ -18,15 +18,6 @@ if TYPE_CHECKING:
     from mixfit.fitted.protocols import Fit
 
 __all__ = ["to_json"]
-
-# Columns of a printed table under the names that `tidy` has for them.
-_TIDY = {
-    "Estimate": "estimate",
-    "Std. Error": "std.error",
-    "z value": "statistic",
-    "t value": "statistic",
-    "Pr(>|z|)": "p.value",
-}
 
 
 def to_json(fit: Fit, *, ddf: str | None = None) -> str:
@@ -65,14 +56,10 @@ def to_json(fit: Fit, *, ddf: str | None = None) -> str:
         "nobs": facts.nobs,
         "groups": facts.groups,
         "estimates": _rows(tidy(fit, ddf=ddf)),
-        "predictors": {name: _rows(_tidied(facts.further[name])) for name in further_names(fit)},
+        "predictors": {name: _rows(further_table(fit, name)) for name in further_names(fit)},
         "statistics": _rows(glance(fit))[0],
     }
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
-
-
-def _tidied(table: pd.DataFrame) -> pd.DataFrame:
-    return table.rename(columns=_TIDY).rename_axis("term").reset_index()
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -71,7 +71,9 @@ def augment(fit: Fit, data: object = None) -> pd.DataFrame:
         `cooks_distance`), ``.fixed`` (predictor without random effects), and what lme4's response module
         holds: the mean ``.mu``, ``.offset``, ``.sqrtXwt`` (square root of the working weight), ``.sqrtrwt``
         (of the residual weight), prior ``.weights``, ``.wtres`` (weighted residual) and, of a generalized model,
-        ``.eta``. Of ordered categories, residuals and means are of their numbers, and there are no leverages.
+        ``.eta``. Of ordered categories, residuals and means are of their numbers, and there are no leverages. Of
+        unordered ones ``.fitted`` is the probability of the row's category, ``.class`` the likeliest one, and
+        ``.prob.a`` the probability of a.
 
     Raises
     ------
@@ -92,7 +94,8 @@ def augment(fit: Fit, data: object = None) -> pd.DataFrame:
     if is_linear(fit) or is_nonlinear(fit):
         columns = _linear(fit)
     elif is_generalized(fit):
-        columns = _ordinal(fit) if fit.model.family.kind == "ordinal" else _generalized(fit)
+        makers = {"ordinal": _ordinal, "multinomial": _unordered}
+        columns = makers.get(fit.model.family.kind, _generalized)(fit)
     return frame.assign(**{name: np.asarray(values) for name, values in columns.items()})
 
 
@@ -225,6 +228,19 @@ def _ordinal(fit: GeneralizedFit) -> dict[str, object]:
         ".weights": fit.prior,
         ".wtres": fit.residuals("pearson"),
         ".eta": fit.estimate.eta,
+    }
+
+
+def _unordered(fit: GeneralizedFit) -> dict[str, object]:
+    probabilities = fit.predict()
+    return {
+        ".fitted": fit.fittedvalues,
+        ".resid": fit.residuals("deviance"),
+        ".offset": _offset(fit.model.design),
+        ".weights": fit.prior,
+        ".wtres": fit.residuals("pearson"),
+        ".class": fit.predict(what="class"),
+        **{f".prob.{name}": probabilities[name] for name in probabilities},
     }
 
 

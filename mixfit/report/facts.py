@@ -93,7 +93,7 @@ def collect(fit: Fit, correlation: bool | None = None) -> SummaryFacts:
     else:
         heading = _nonlinear_heading(fit) if is_nonlinear(fit) else _linear_heading(fit)
     model, estimate = fit.model, fit.estimate
-    random = model.design.random
+    random = model.design.every_random
     p = len(estimate.beta)
     show = p <= MAX_CORRELATED if correlation is None else correlation
     return SummaryFacts(

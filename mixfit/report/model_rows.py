@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_linear
-from mixfit.fitted.varcorr import random_covariances, term_order
-from mixfit.inference.predictors import further_names, seen_from
+from mixfit.fitted.varcorr import own_terms, random_covariances, term_order
+from mixfit.inference.predictors import further_names
 from mixfit.inference.r2 import icc, r2
-from mixfit.report.tidy import tidy
+from mixfit.matrices.types import MEAN
+from mixfit.report.tidy import COMPONENTS, tidy
 from mixfit.tables.grid import Cell, Row
 from mixfit.tables.layout import shown
 from mixfit.tables.numbers import stars as codes_of
@@ -22,6 +21,8 @@ from mixfit.wald import aicc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import pandas as pd
 
     from mixfit.fitted.protocols import Fit
 
@@ -61,9 +62,11 @@ _MOST_DECIMALS = 8
 
 def estimates(fit: Fit, ddf: str | None, options: dict[str, Any]) -> pd.DataFrame:
     """Estimates of the fixed effects of every predictor, with what may stand below them."""
-    frames = [tidy(fit, "fixed", ddf=ddf if is_linear(fit) else None, **options).assign(part="fixed")]
-    frames += [tidy(seen_from(fit, name), "fixed", **options).assign(part=name) for name in further_names(fit)]
-    return pd.concat(frames, ignore_index=True)
+    frame = tidy(fit, "fixed", ddf=ddf if is_linear(fit) else None, **options)
+    if "component" not in frame:
+        return frame.assign(part="fixed")
+    parts = {label: "fixed" if name == MEAN else name for name, label in COMPONENTS.items()}
+    return frame.assign(part=frame["component"].map(parts)).drop(columns="component")
 
 
 @dataclass(frozen=True)
@@ -144,14 +147,14 @@ def random_rows(models: Mapping[str, Fit], digits: int) -> tuple[Row, ...]:
     found: dict[str, dict[str, float]] = {}
     deviations: set[str] = set()
     for name, fit in models.items():
-        rows = random_covariances(fit).to_frame() if fit.model.design.random or fit.residual_sd is not None else None
-        if rows is None:
-            continue
-        for group, first, second, value in zip(rows["grp"], rows["var1"], rows["var2"], rows["sdcor"], strict=True):
-            label = _random_label(str(group), first, second)
-            found.setdefault(label, {})[name] = float(value)
-            if second is None:
-                deviations.add(label)
+        for predictor in _with_random(fit):
+            rows = random_covariances(fit, predictor).to_frame()
+            before = "" if predictor == MEAN else f"{predictor}, "
+            for group, first, second, value in zip(rows["grp"], rows["var1"], rows["var2"], rows["sdcor"], strict=True):
+                label = before + _random_label(str(group), first, second)
+                found.setdefault(label, {})[name] = float(value)
+                if second is None:
+                    deviations.add(label)
     last = [label for label in found if label.startswith("Residual")]
     order = [*(label for label in found if label not in last), *last]
     out = []
@@ -160,6 +163,12 @@ def random_rows(models: Mapping[str, Fit], digits: int) -> tuple[Row, ...]:
         places = _places(list(values.values()), digits) if label in deviations else _CORRELATION_DECIMALS
         out.append(Row(label, tuple(Cell(_number(values.get(name, math.nan), places)) for name in models)))
     return tuple(out)
+
+
+def _with_random(fit: Fit) -> list[str]:
+    """Predictors with random effects of their own, or residuals."""
+    mean = [MEAN] if fit.model.design.random or fit.residual_sd is not None else []
+    return mean + [name for name in further_names(fit) if own_terms(fit, name)]
 
 
 def _random_label(group: str, first: str | None, second: str | None) -> str:
@@ -189,9 +198,9 @@ def statistic_rows(models: Mapping[str, Fit], statistics: Sequence[str]) -> tupl
 
 
 def _group_rows(models: Mapping[str, Fit]) -> list[Row]:
+    every = {name: fit.model.design.every_random for name, fit in models.items()}
     counts = {
-        name: {(r := fit.model.design.random[t]).grouping.name: r.n_groups for t in term_order(fit.model.design.random)}
-        for name, fit in models.items()
+        name: {(r := random[t]).grouping.name: r.n_groups for t in term_order(random)} for name, random in every.items()
     }
     factors = dict.fromkeys(chain.from_iterable(counts.values()))
     return [

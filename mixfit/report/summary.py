@@ -166,7 +166,8 @@ def _doubts(fit: Fit, summary: Summary) -> tuple[str, ...]:
     groups = fewest_groups(fit)
     if groups is None or groups >= _FEW_FOR_Z:
         return ()
-    name = min(summary.groups, key=summary.groups.__getitem__)
+    # Random effects of the mean's predictor are among all of them.
+    name = next(name for name, levels in summary.groups.items() if levels == groups)
     # Parameters of unordered categories cannot be stated, and so nothing is simulated under a null model's.
     simulated = is_generalized(fit) and fit.family.kind != "multinomial"
     return (_DOUBTFUL.format(groups=groups, name=name) + _SIMULATED * simulated,)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
-
-from mixfit import wald
-from mixfit.defaults import coverage
-from mixfit.errors import FitError
 from mixfit.fitted.multinomial import FittedMultinomial
+from mixfit.inference.bootstrap import bootstrap
+from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.fixed_effects.claims import t_test, wald_test
+from mixfit.inference.means.emmeans import emmeans
+from mixfit.inference.profiles.intervals import conf_int
 from mixfit.plots.categories import category_probabilities
 from mixfit.report.as_json import to_json
+from mixfit.report.augment import augment, glance
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
+from mixfit.results.profile import profile
 from mixfit.results.update import update
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pandas as pd
+
+    from mixfit.results.profile import LikelihoodProfile
 
 __all__ = ["CategoryPlots", "MultinomialResults"]
 
@@ -81,7 +86,12 @@ class MultinomialResults(FittedMultinomial):
     # Functions of a fit, as methods: each is documented where it is defined.
     summary = summary
     varcorr = varcorr
+    glance = glance
+    augment = augment
     tidy = tidy
+    bootstrap = bootstrap
+    drop1 = drop1
+    emmeans = emmeans
     to_json = to_json
     t_test = t_test
     wald_test = wald_test
@@ -92,39 +102,63 @@ class MultinomialResults(FittedMultinomial):
         """Figures, as methods."""
         return CategoryPlots(self)
 
-    def conf_int(self, level: float | None = None, *, which: str | Sequence[str] | None = None) -> pd.DataFrame:
-        """Compute Wald intervals of coefficients.
+    def conf_int(
+        self,
+        level: float | None = None,
+        *,
+        method: Literal["wald", "profile", "bootstrap"] = "wald",
+        which: str | Sequence[str] | None = None,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Compute confidence intervals.
 
         Parameters
         ----------
         level : float, optional
             Coverage; by default ``mixfit.options.level``, 0.95 at first.
+        method : {"wald", "profile", "bootstrap"}
+            As of other models.
         which : str or sequence of str, optional
-            Names of `params`, or of categories, whose coefficients they are; all by default.
+            Categories, whose coefficients they are, or as of other models. By default the coefficients for Wald
+            intervals, and all parameters for the other methods.
+        **options
+            Arguments of `bootstrap`, for that method.
 
         Returns
         -------
         DataFrame
-            Columns 0 and 1 are the lower and upper limits; a row a coefficient.
+            Columns 0 and 1 are the lower and upper limits; a row a parameter.
 
         Raises
         ------
         FitError
-            For names that there are not, and for ``"random"``: variances have no intervals.
+            For names that there are not.
         """
-        names = self.params.index
-        limits = pd.DataFrame(wald.interval(self._coefficients, self._errors, 1.0 - coverage(level)), index=names)
+        return conf_int(self, level, method=method, which=self._named(which), **options)
+
+    def profile(
+        self, which: str | Sequence[str] | None = None, *, level: float = 0.99, points: int = 8
+    ) -> LikelihoodProfile:
+        """Profile the likelihood, as of other models.
+
+        Parameters
+        ----------
+        which : str or sequence of str, optional
+            As for `conf_int`; all parameters by default.
+        level, points
+            As of other models.
+
+        Returns
+        -------
+        LikelihoodProfile
+        """
+        return profile(self, self._named(which), level=level, points=points)
+
+    def _named(self, which: str | Sequence[str] | None) -> str | list[str] | None:
+        """Names of parameters, where categories stand for those of their coefficients."""
         if which is None:
-            return limits
-        rows: list[str] = []
-        for name in [which] if isinstance(which, str) else which:
-            own = [n for n in names if name in (n, n.partition(":")[0])]
-            if not own and name == "random":
-                raise FitError(
-                    "conf_int() has intervals of coefficients alone in models of unordered categories, none of "
-                    "variances: varcorr() has the estimates."
-                )
-            if not own:
-                raise FitError(f"There is no coefficient and no category {name!r}; there are {', '.join(names)}.")
-            rows += own
-        return limits.loc[rows]
+            return None
+        own = {c: [f"{c}:{column}" for column in self.model.column_names] for c in self.model.categories[1:]}
+        if isinstance(which, str):
+            return own.get(which, which)
+        return [each for name in which for each in own.get(name, [name])]

@@ -284,7 +284,6 @@ def test_random_effects_of_means_and_zeros_are_found_from_another_start(formula,
     [
         (lambda f: f.r2(), "for models of the mean alone, and this one has zi="),
         (lambda f: f.hatvalues(), "Leverages and deletions are for models of the mean alone"),
-        (lambda f: f.conf_int(method="profile"), "Profiles and intervals from them are for models of the mean alone"),
         (lambda f: f.residuals("deviance"), "no deviance residuals: a mixture has no deviance"),
         (lambda f: f.get_prediction(), "get_prediction is for models of the mean alone"),
         (lambda f: f.predict(what="zeros"), "what is one of 'response', 'conditional', 'zero'"),

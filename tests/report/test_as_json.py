@@ -37,6 +37,8 @@ def test_every_predictor() -> None:
     assert [row["estimate"] for row in rows] == fit.params_of("zi").tolist()
     assert set(rows[0]) == {"term", "estimate", "std.error", "statistic", "p.value"}
     assert told["statistics"]["deviance"] is None
+    zeros = [row for row in told["estimates"] if row["component"] == "zi"]
+    assert [row["estimate"] for row in zeros] == fit.params_of("zi").tolist()
 
 
 def test_thresholds_are_estimates() -> None:

@@ -178,3 +178,16 @@ def test_refusals() -> None:
         mixfit.table(sleep(), coefficients=["Dys"])
     with pytest.raises(FitError, match="a sequence of names or a mapping"):
         mixfit.table(sleep(), coefficients="Days")
+
+
+def test_random_effects_and_groups_of_every_predictor_are_shown() -> None:
+    data = mixfit.datasets.load("salamanders")
+    fit = mixfit.mixed("count ~ mined + (1 | site)", data, family="truncated_poisson", zi="~ mined + (1 | spp)").fit()
+    text = mixfit.table(fit).as_text()
+    sd = fit.varcorr("zi").components[0].sd.item()
+    assert [line.split()[-1] for line in text.splitlines() if line.startswith("zi, spp: SD (Intercept)")] == [
+        f"{sd:.3f}"
+    ]
+    groups = [line.split()[1:] for line in text.splitlines() if line.startswith("Groups:")]
+    assert groups == [["site", "23"], ["spp", "7"]]
+    assert fit.summary().groups == {"site": 23, "spp": 7}

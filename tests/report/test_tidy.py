@@ -267,3 +267,65 @@ def test_a_binomial_response_stays_in_its_columns() -> None:
     table = mixfit.mixed(formula, data, family="binomial").fit().augment()
     assert {"incidence", "size", "period", "herd"} <= set(table.columns)
     pd.testing.assert_frame_equal(table[list(data.columns)], data)
+
+
+@cache
+def several_predictors():
+    data = mixfit.datasets.load("salamanders")
+    hurdle = {"zi": "~ mined + (1 | spp)", "dispersion": "~ DOY"}
+    return mixfit.mixed("count ~ mined + (1 | site)", data, family="truncated_nbinom2", **hurdle).fit()
+
+
+def test_predictors_are_components() -> None:
+    fit = several_predictors()
+    table = fit.tidy(conf_int=True)
+    # broom.mixed's tidy.glmmTMB: effects in order, and within each of them the components
+    assert list(table.columns[:4]) == ["effect", "component", "group", "term"]
+    assert (table["effect"] + ":" + table["component"]).tolist() == [
+        *["fixed:cond"] * 2,
+        *["fixed:zi"] * 2,
+        *["fixed:disp"] * 2,
+        "ran_pars:cond",
+        "ran_pars:zi",
+    ]
+    for component, name in (("cond", "mean"), ("zi", "zi"), ("disp", "dispersion")):
+        own = table[(table["component"] == component) & (table["effect"] == "fixed")]
+        np.testing.assert_array_equal(own["estimate"], fit.params_of(name))
+        np.testing.assert_array_equal(own["std.error"], fit.bse_of(name))
+        np.testing.assert_allclose(own[["conf.low", "conf.high"]], fit.conf_int(predictor=name), rtol=1e-12)
+    assert table["estimate"].iloc[-1] == fit.varcorr("zi").to_frame()["sdcor"].item()
+    assert table["group"].tolist()[-2:] == ["site", "spp"]
+
+
+def test_components_of_modes() -> None:
+    fit = several_predictors()
+    values, coefficients = (fit.tidy(what, component="zi") for what in ("ran_vals", "ran_coefs"))
+    assert set(values["component"]) == {"zi"}
+    modes = fit.ranef(condsd=True, predictor="zi")["spp"]
+    np.testing.assert_array_equal(values["estimate"], modes["mode"]["Intercept"])
+    np.testing.assert_array_equal(values["std.error"], modes["sd"]["Intercept"])
+    np.testing.assert_array_equal(
+        coefficients["estimate"][: len(values)] - values["estimate"], fit.params_of("zi").iloc[0]
+    )
+
+
+def test_unknown_components() -> None:
+    with pytest.raises(FitError, match="components 'cond', 'zi', 'disp', not 'dispersion'"):
+        several_predictors().tidy(component="dispersion")
+    assert "component" not in linear_fit().tidy()
+
+
+def test_random_effects_that_predictors_share_are_the_first_ones() -> None:
+    data = mixfit.datasets.load("salamanders")
+    fit = mixfit.mixed("count ~ mined + (1 |a| site)", data, family="poisson", zi="~ mined + (1 |a| site)").fit()
+    random = fit.tidy("ran_pars")
+    assert set(random["component"]) == {"cond"}
+    assert len(random) == 3
+
+
+def test_scale_of_ordered_categories_is_a_component() -> None:
+    data = mixfit.datasets.load("wine")
+    fit = mixfit.mixed("rating ~ temp + (1 | judge)", data, family="cumulative", dispersion="~ contact").fit()
+    scale = fit.tidy("fixed", component="scale")
+    np.testing.assert_array_equal(scale["estimate"], fit.params_of("scale"))
+    np.testing.assert_array_equal(scale["std.error"], fit.bse_of("scale"))

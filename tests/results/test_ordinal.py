@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 from scipy.special import expit
 
 import mixfit
-from mixfit.errors import ComparisonError, FitError
+from mixfit.errors import ComparisonError, DataError, FitError
 
 if TYPE_CHECKING:
     from mixfit.results.ordinal import OrdinalResults
@@ -341,3 +341,26 @@ def test_an_offset_is_a_coefficient_of_one() -> None:
     other = mixfit.mixed("rating ~ temp + offset(known) + (1 | judge)", held, "cumulative").fit()
     assert_allclose(other.llf, free.llf, atol=1e-5)
     assert_allclose(other.params["temp[T.warm]"], free.params["temp[T.warm]"], atol=1e-3)
+
+
+def lacking(category: str) -> pd.DataFrame:
+    """The wines without those of contact "no" that have a rating."""
+    return WINE[~((WINE.rating.astype(str) == category) & (WINE.contact == "no"))]
+
+
+def test_a_middle_category_that_a_nominal_level_lacks_is_refused_by_name() -> None:
+    message = "No row with contact = 'no' has the category '3' of 'rating'.* thresholds 2.3 and 3.4 are the same"
+    with pytest.raises(DataError, match=message):
+        mixfit.mixed("rating ~ temp + (1 | judge)", lacking("3"), family="cumulative", nominal="~ contact")
+
+
+def test_a_category_that_a_level_lacks_is_no_matter_where_thresholds_are_shared() -> None:
+    data = lacking("3")
+    assert mixfit.mixed("rating ~ temp + (1 | judge)", data, family="cumulative").fit().converged
+    ends = {"family": "cumulative(thresholds='equidistant')", "nominal": "~ contact"}
+    assert mixfit.mixed("rating ~ temp + (1 | judge)", data, **ends).fit().converged
+
+
+def test_a_category_that_lacks_at_an_end_is_separation() -> None:
+    with pytest.raises(FitError, match="separates the response"):
+        mixfit.mixed("rating ~ temp + (1 | judge)", lacking("5"), family="cumulative", nominal="~ contact").fit()

@@ -118,7 +118,7 @@ def drop1(
         raise ComparisonError("ddf is for drop1(test='F'); a likelihood-ratio test has no denominator.")
     columns = deletions(fit, scope, predictor)
     full, reduced = _refits(fit, list(columns.values()), predictor)
-    lost = np.array([len(c) - _rank(c) for c in columns.values()])
+    lost = _copies(fit) * np.array([len(c) - _rank(c) for c in columns.values()])
     values = np.array([full.criterion, *(m.criterion for m in reduced)])
     df = np.concatenate([[np.nan], lost])
     frame = pd.DataFrame(
@@ -205,10 +205,17 @@ def _coordinates(fit: Fit, predictor: str = MEAN) -> Array:
         linear = fit.model.assembly
         return coordinates(linear.fixed, X, linear.stage)
     assembly = _generalized(fit).model.assembly
+    if _copies(fit) > 1:
+        return np.asarray(fixed_basis(np.ascontiguousarray(X.T)).rows @ X)
     for part in assembly.parts:
         if part.name == predictor:
             return np.asarray(assembly.fixed.rows[part.fixed, part.rows] @ X)
     return coordinates(assembly.fixed, X, ResidualStage())
+
+
+def _copies(fit: Fit) -> int:
+    """How many predictors have the same X: those of unordered categories."""
+    return len(fit.model.design.predictors) if is_generalized(fit) and fit.model.family.kind == "multinomial" else 1
 
 
 def _generalized(fit: Fit) -> GeneralizedFit:
@@ -236,13 +243,15 @@ def _refits(fit: Fit, columns: Sequence[Array], predictor: str) -> tuple[Minimum
         full = minimum(assembly.problem, reml=False) if fit.reml else own
         return full, [minimum(with_fixed(assembly, c), reml=False) for c in columns]
     from mixfit.glmm.estimate import estimate_generalized
+    from mixfit.glmm.problem import restricted
     from mixfit.glmm.problem import with_fixed as with_fixed_generalized
 
-    whole = _generalized(fit)
-    smaller = [
-        estimate_generalized(with_fixed_generalized(whole.model.assembly, c, predictor), whole.estimate.n_agq)
-        for c in columns
+    whole, copies = _generalized(fit), _copies(fit)
+    every = whole.model.assembly
+    problems = [
+        restricted(every, [c] * copies) if copies > 1 else with_fixed_generalized(every, c, predictor) for c in columns
     ]
+    smaller = [estimate_generalized(problem, whole.estimate.n_agq) for problem in problems]
     return own, [Minimum(e.criterion, e.certificate.converged) for e in smaller]
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mixfit.defaults import coverage
 from mixfit.errors import FitError
+from mixfit.fitted.multinomial import is_multinomial
 from mixfit.fitted.ordinal import is_ordinal
 from mixfit.fitted.protocols import is_generalized
 from mixfit.helped import helped
@@ -21,11 +22,14 @@ from mixfit.inference.means.marginal_means import EmMeans
 from mixfit.inference.means.ordered import MODES, ordered_means
 from mixfit.inference.means.reference_grid import average
 from mixfit.inference.means.specs import read_request
+from mixfit.inference.means.unordered import unordered_means
 from mixfit.matrices.types import MEAN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mixfit.fitted.multinomial import FittedMultinomial
+    from mixfit.fitted.ordinal import FittedOrdinal
     from mixfit.fitted.protocols import Fit
     from mixfit.inference.means.ordered import Mode
 
@@ -111,7 +115,8 @@ def emmeans(
     mode : {"latent", "prob", "mean.class"}
         Of ordered categories: means of the latent variable, from the mean of the thresholds (the default);
         probabilities of each category, which ``type="response"`` asks for too; or means of the categories' numbers,
-        from 1 on.
+        from 1 on. Of unordered categories: probabilities of each (the default), or its predictor, of which those of
+        all categories sum to zero (``"latent"``).
 
     Returns
     -------
@@ -146,7 +151,7 @@ def emmeans(
     >>> mixfit.emmeans(fit, "treat").pairs()["p.value"].round(4).tolist()
     [0.9827, 0.3105, 0.8838, 0.4905, 0.9827, 0.7002]
     """
-    request = read_request(fit, specs, by, at, cov_keep, predictor, nuisance, nesting)
+    request = read_request(fit, specs, by, at, cov_keep, predictor, nuisance, nesting, unordered=True)
     level = coverage(level)
     fit, within = request.fit, request.by
     contrasts = request.method if contrasts is None else contrasts
@@ -157,9 +162,19 @@ def emmeans(
     if re_form not in ("population", "marginal"):
         raise FitError(f"re_form is 'population' or 'marginal', not {re_form!r}.")
     names = grid.focal
-    if mode is not None and (not is_ordinal(fit) or mode not in MODES):
+    if is_multinomial(fit):
+        if re_form == "marginal" or request.nuisance or predictor != MEAN:
+            raise FitError(
+                "Marginal means of unordered categories are of all of them, at random effects of zero, without "
+                "nuisance factors: leave re_form=, nuisance= and predictor= out."
+            )
+        averages = unordered_means(fit, grid, weights, fixed_offset, mode or "prob")
+        names, within = _by_category(fit, names), (*within, fit.model.design.endog_name)
+        scale = ResponseScale(None, "emmean" if mode == "latent" else "prob", response=False)
+        L, settings = np.eye(len(averages.estimate)), replace(settings, means=averages, scale=scale)
+    elif mode is not None and (not is_ordinal(fit) or mode not in MODES):
         raise FitError(f"mode is {', '.join(map(repr, MODES))}, of models of ordered categories, not {mode!r}.")
-    if is_ordinal(fit):
+    elif is_ordinal(fit):
         if re_form == "marginal":
             raise FitError("Marginal means of ordered categories are at random effects of zero: leave re_form= out.")
         asked: Mode = mode or ("prob" if type == "response" else "latent")
@@ -170,9 +185,7 @@ def emmeans(
         scale = ResponseScale(None, "emmean" if asked == "latent" else asked, response=False)
         settings = replace(settings, means=averages, scale=scale)
         if asked == "prob":
-            response = fit.model.design.endog_name
-            names = pd.concat([names.assign(**{response: c}) for c in fit.model.categories], ignore_index=True)
-            within = (*within, response)
+            names, within = _by_category(fit, names), (*within, fit.model.design.endog_name)
     elif re_form == "marginal" and is_generalized(fit):
         if predictor != MEAN:
             raise FitError("re_form='marginal' is for means of the response, and those of another predictor are not.")
@@ -188,6 +201,12 @@ def emmeans(
     if contrasts is None:
         return means
     return replace(means, contrasts=means.contrast(contrasts, adjust=adjust))
+
+
+def _by_category(fit: FittedOrdinal | FittedMultinomial, names: pd.DataFrame) -> pd.DataFrame:
+    """Focal combinations for each category after another."""
+    response = fit.model.design.endog_name
+    return pd.concat([names.assign(**{response: c}) for c in fit.model.categories], ignore_index=True)
 
 
 def _offset(fit: Fit) -> float:

@@ -85,6 +85,8 @@ def read_request(
     predictor: str,
     nuisance: str | Sequence[str] | None = None,
     nesting: Mapping[str, Sequence[str] | str] | None = None,
+    *,
+    unordered: bool = False,
 ) -> Request:
     """Read the arguments that `emmeans` and its kin have in common.
 
@@ -93,10 +95,11 @@ def read_request(
     Raises
     ------
     FitError
-        For unordered categories, a variable with the name of a column of the result, and what `grid_variables`
-        refuses.
+        For unordered categories but where they are asked for, a variable with the name of a column of the result, and
+        what `grid_variables` refuses.
     """
-    refuse_unordered(fit, "Marginal means and tests by them")
+    if not unordered:
+        refuse_unordered(fit, "Marginal slopes and tests by marginal means")
     fit = seen_from(fit, predictor)
     method, names, within = parse_specs(specs)
     aside, variables = as_names(nuisance), grid_variables(fit, at, cov_keep)

@@ -11,24 +11,29 @@ from mixfit.errors import FitError
 from mixfit.inference.profiles.chart import Chart, difference_hessian
 from mixfit.inference.profiles.constrained import Constrained
 from mixfit.inference.profiles.ends import ParameterScale
-from mixfit.inference.profiles.parameters import parameters
+from mixfit.inference.profiles.parameters import every_parameter
 from mixfit.lmm.surface import FARTHEST_LOG, NOTHING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from mixfit.families.declared import Shape
     from mixfit.fitted.protocols import Fit
     from mixfit.inference.profiles.chart import ChartPoint
     from mixfit.inference.profiles.constrained import LowerDevianceError
     from mixfit.inference.profiles.parameters import Parameter
-    from mixfit.lmm.surface import SpreadSurface, Surface
+    from mixfit.lmm.surface import ShapedSurface, SpreadSurface, Surface
 
     Array = NDArray[np.float64]
 
-__all__ = ["Focal", "LikelihoodAround"]
+__all__ = ["Focal", "LikelihoodAround", "scale_place", "shape_place"]
 
 # A standard error of log phi beyond which the likelihood does not know phi's order of magnitude.
 _FLAT = 50.0
+# Of a coordinate, for the slope of a known function of it: a cube root of the rounding unit.
+_STEP = float(np.cbrt(np.finfo(float).eps))
 _AT_LIMIT = (
     "The likelihood cannot be evaluated or is flat next to the estimates, so there is nothing to profile. Look "
     "whether an estimate has run to a limit: a dispersion, say, that another family would do without."
@@ -47,6 +52,8 @@ class Focal:
     origin, unit : float
         The parameter is ``origin + unit * f``, ``unit * exp(f)`` where `exponential`, or ``1 / f``.
     exponential, is_reciprocal : bool
+    shape : Shape, or None
+        Whose value at the coordinate ``origin + unit * f`` the parameter is.
     """
 
     parameter: Parameter
@@ -56,16 +63,24 @@ class Focal:
     unit: float
     exponential: bool = False
     is_reciprocal: bool = False
+    shape: Shape | None = None
 
     def natural(self, f: float) -> float:
-        """The parameter at coordinate f; 0 or infinite on the bounds of a logarithm."""
+        """The parameter at coordinate f; its limit on a bound that stands for infinity."""
         if self.is_reciprocal:
             return 1.0 / f if f > 0.0 else np.inf
-        if not self.exponential:
-            return self.origin + self.unit * f
-        if f in (self.scale.lower, self.scale.upper):
+        if (self.exponential or self.shape is not None) and f in (self.scale.lower, self.scale.upper):
             f = np.inf * f
-        return float(self.unit * np.exp(f))
+        if self.exponential:
+            return float(self.unit * np.exp(f))
+        coordinate = self.origin + self.unit * f
+        return coordinate if self.shape is None else float(self.shape.value(coordinate))
+
+    def rate(self, f: float) -> float:
+        """Its derivative in f, where it is no exponential."""
+        if self.shape is None:
+            return self.unit
+        return (self.natural(f + _STEP) - self.natural(f - _STEP)) / (2.0 * _STEP)
 
 
 def check_profiled(fit: Fit) -> None:
@@ -102,7 +117,7 @@ class LikelihoodAround:
     def of(cls, fit: Fit) -> LikelihoodAround:
         """By maximum likelihood, whatever the fit maximized."""
         check_profiled(fit)
-        return cls(parameters(fit.model), fit.model.likelihood_surface(fit.estimate, reml=False))
+        return cls(every_parameter(fit.model), fit.model.likelihood_surface(fit.estimate, reml=False))
 
     def restarted(self, better: LowerDevianceError) -> LikelihoodAround:
         """Around the minimum that is reached from a lower point."""
@@ -123,28 +138,33 @@ class LikelihoodAround:
                 place, value, error = cast("SpreadSurface", self.surface).log_deviation(p.number)
                 out[p.name] = value + error * float(x[chart.first_tail + place])
             elif p.kind in ("sigma", "phi"):
-                out[p.name] = self.surface.tail_unit * float(np.exp(x[self._scale_index()]))
+                out[p.name] = self.surface.tail_unit * float(np.exp(x[scale_place(self.chart, self.known)]))
+            elif p.shape is not None:
+                coordinate = cast("ShapedSurface", self.surface).shape[p.number]
+                out[p.name] = float(p.shape.value(coordinate + x[shape_place(self.chart, self.known, p)]))
             else:
                 out[p.name] = float(natural[p.term][p.number])
         return out
-
-    def _scale_index(self) -> int:
-        """Coordinate of log sigma (before a held effect) or log phi (after all effects)."""
-        sigma = any(p.kind == "sigma" for p in self.known)
-        return self.chart.first_tail if sigma else len(self.center.x) - 1
 
     def focal(self, p: Parameter) -> Focal | None:
         """The parameter as one coordinate; None for a correlation of columns without variance."""
         if p.kind == "fixed":
             return self._effect(p)
         if p.kind in ("sigma", "phi"):
-            path = Constrained(self.chart, self._scale_index(), self.center, self.hessian)
+            path = Constrained(self.chart, scale_place(self.chart, self.known), self.center, self.hessian)
             scale = ParameterScale("identity", -FARTHEST_LOG, FARTHEST_LOG)
             return Focal(p, path, scale, 0.0, self.surface.tail_unit, exponential=True)
         if p.kind == "log sd":
             place, value, error = cast("SpreadSurface", self.surface).log_deviation(p.number)
             path = Constrained(self.chart, self.chart.first_tail + place, self.center, self.hessian)
             return Focal(p, path, ParameterScale("identity"), value, error)
+        if p.shape is not None:
+            surface = cast("ShapedSurface", self.surface)
+            path = Constrained(self.chart, shape_place(self.chart, self.known, p), self.center, self.hessian)
+            reach = surface.shape_reach(p.number)
+            return Focal(
+                p, path, ParameterScale("identity", -reach, reach), surface.shape[p.number], 1.0, shape=p.shape
+            )
         terms = self.surface.terms
         natural = terms.structures[p.term].natural[p.number]
         if natural.kind != "sd" and not self._is_known(p):
@@ -189,6 +209,18 @@ class LikelihoodAround:
         hessian[:, own] = rows.T
         hessian[np.ix_(own, own)] = _symmetric(rows[:, own])
         return Constrained(chart, index, center, hessian)
+
+
+def shape_place(chart: Chart, known: Sequence[Parameter], p: Parameter) -> int:
+    """Coordinate of a shape of the distribution: these are the last."""
+    return len(chart.center) - sum(q.shape is not None for q in known) + p.number
+
+
+def scale_place(chart: Chart, known: Sequence[Parameter]) -> int:
+    """Coordinate of log sigma (before a held effect) or log phi (after all effects, before the shapes)."""
+    if any(p.kind == "sigma" for p in known):
+        return chart.first_tail
+    return len(chart.center) - 1 - sum(p.shape is not None for p in known)
 
 
 def _symmetric(a: Array) -> Array:

@@ -16,11 +16,13 @@ from mixfit.defaults import coverage
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized
 from mixfit.fitted.residual_covariance import is_structured
+from mixfit.fitted.stated import stated_values
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.fixed_effects.contrasts import contrast_tests
 from mixfit.inference.predictors import seen_from
 from mixfit.inference.profiles.chart import Chart, difference_hessian
-from mixfit.inference.profiles.parameters import parameter_values, parameters, select, variance_structures
+from mixfit.inference.profiles.focal import scale_place, shape_place
+from mixfit.inference.profiles.parameters import every_parameter, parameter_values, select, variance_structures
 from mixfit.inference.profiles.profile import profile_intervals
 from mixfit.inference.residual_parameters import structured_errors
 from mixfit.matrices.types import MEAN
@@ -57,11 +59,17 @@ def _of_predictor(
     if method == "bootstrap" and is_generalized(fit):
         names = [f"{predictor}:{name}" for name in own.params.index]
         out = bootstrap(fit, **options).conf_int(1.0 - alpha).loc[names].set_axis(own.params.index, axis=0)
+    elif method == "profile" and is_generalized(fit):
+        own_fixed = [p for p in every_parameter(fit.model) if p.kind == "fixed" and p.predictor == predictor]
+        out = profile_intervals(fit, [p.name for p in own_fixed], alpha).set_axis(own.params.index, axis=0)
     elif method == "wald":
         limits = interval(np.asarray(own.params, dtype=np.float64), np.asarray(own.bse, dtype=np.float64), alpha)
         out = pd.DataFrame(limits, index=own.params.index, columns=[0, 1], dtype=float)
     else:
-        raise FitError(f"conf_int(predictor={predictor!r}) has Wald and bootstrap intervals, not method={method!r}.")
+        raise FitError(
+            f"conf_int(predictor={predictor!r}) has Wald intervals, and of generalized models profile and bootstrap "
+            f"ones, not method={method!r}."
+        )
     if which is None or which in ("fixed", "all"):
         return out
     names = [which] if isinstance(which, str) else list(which)
@@ -88,19 +96,35 @@ def wald_intervals(fit: Fit, chosen: Sequence[Parameter], alpha: float, ddf: str
     """
     half = normal_quantile(alpha) * np.array([-1.0, 1.0])
     fixed = _fixed_limits(fit, alpha, ddf) if any(p.kind == "fixed" for p in chosen) else np.empty((0, 2))
-    random = [p for p in chosen if p.kind != "fixed"]
-    values, errors = (parameter_values(fit), working_errors(fit)) if random else (fit.fixef, fit.bse)
+    random = any(p.kind != "fixed" for p in chosen)
+    values, errors = (_every_value(fit), working_errors(fit)) if random else ({}, fit.bse)
     structures, rows = variance_structures(fit.model), []
     for p in chosen:
         if p.kind == "fixed":
-            rows.append(fixed[p.first])
+            rows.append(fixed[p.first] if p.predictor == MEAN else _further_limits(fit, p, alpha))
             continue
+        value, shift = values[p.name], half * float(errors[p.name])
         if p.kind == "log sd":
-            rows.append(float(values[p.name]) + half * float(errors[p.name]))
-            continue
-        natural = structures[p.term].natural[p.number] if p.number >= 0 else None
-        rows.append(_carried_back(natural, float(values[p.name]), half * float(errors[p.name])))
+            rows.append(value + shift)
+        elif p.shape is not None:
+            rows.append(np.array([p.shape.value(p.shape.coordinate(value) + s) for s in shift.tolist()]))
+        else:
+            rows.append(_carried_back(structures[p.term].natural[p.number] if p.number >= 0 else None, value, shift))
     return pd.DataFrame(rows, index=[p.name for p in chosen], columns=[0, 1], dtype=float)
+
+
+def _every_value(fit: Fit) -> dict[str, float]:
+    """Estimates by the names of `every_parameter`."""
+    mean = {str(name): value for name, value in parameter_values(fit).items()}
+    beside = len(every_parameter(fit.model)) > len(mean)
+    return {**(stated_values(fit, np.nan) if beside else {}), **mean}
+
+
+def _further_limits(fit: Fit, p: Parameter, alpha: float) -> Array:
+    own = seen_from(fit, p.predictor)
+    place = own.params.index.get_loc(p.name.removeprefix(f"{p.predictor}:"))
+    limits = interval(np.asarray(own.params, dtype=np.float64), np.asarray(own.bse, dtype=np.float64), alpha)
+    return np.asarray(limits[place])
 
 
 def _fixed_limits(fit: Fit, alpha: float, ddf: str | None) -> Array:
@@ -135,7 +159,8 @@ def working_errors(fit: Fit) -> pd.Series[float]:
     """
     if is_structured(fit):
         return structured_errors(fit)
-    known = [p for p in parameters(fit.model) if p.kind != "fixed"]
+    every = every_parameter(fit.model)
+    known = [p for p in every if p.kind != "fixed"]
     surface = fit.model.likelihood_surface(fit.estimate, reml=fit.reml)
     chart = Chart.default(surface)
     at = chart.evaluate(chart.center)
@@ -160,7 +185,9 @@ def working_errors(fit: Fit) -> pd.Series[float]:
             place, _, error = cast("SpreadSurface", surface).log_deviation(p.number)
             jacobian[chart.first_tail + place] = error
         elif p.kind in ("sigma", "phi"):
-            jacobian[chart.first_tail if p.kind == "sigma" else -1] = 1.0
+            jacobian[scale_place(chart, every)] = 1.0
+        elif p.shape is not None:
+            jacobian[shape_place(chart, every, p)] = 1.0
         elif regular[p.term]:
             own = chart.slices[p.term]
             natural = surface.terms.structures[p.term].natural[p.number]
@@ -209,10 +236,12 @@ def conf_int(
         also where this fit is by REML, as lme4's. Bootstrap intervals come from `bootstrap`.
     which : str or sequence of str, optional
         ``"fixed"``, ``"random"`` or ``"theta"`` (standard deviations, correlations, sigma or phi), ``"all"``, a
-        name such as ``"sd((Intercept)|Subject)"``, or several names. By default the fixed effects for
+        name such as ``"sd((Intercept)|Subject)"``, or of another predictor ``"zi:sd((Intercept)|site)"`` and
+        ``"zi:mined"``, or several names. By default the fixed effects for
         Wald intervals, and all parameters for the other methods.
     predictor : {"mean", "zi", "dispersion"}
-        Whose fixed effects; of others than the mean's there are Wald and, of generalized models, bootstrap intervals.
+        Whose fixed effects; of others than the mean's there are Wald and, of generalized models, profile and bootstrap
+        intervals.
     ddf : {"auto", "satterthwaite", "kenward-roger", "residual", "z"}, optional
         Degrees of freedom of Wald intervals of fixed effects, as in `contest`.
     **options
@@ -222,7 +251,8 @@ def conf_int(
     -------
     DataFrame
         Columns 0 and 1 are the lower and upper limits, as in statsmodels; a row a parameter. A profile
-        interval ends at 0, or at -1 or 1, where the likelihood does not exclude the bound.
+        interval ends at 0, or at -1 or 1, where the likelihood does not exclude the bound, and is infinite where it
+        excludes nothing on that side.
 
     Raises
     ------
@@ -249,11 +279,11 @@ def conf_int(
     if predictor != MEAN:
         return _of_predictor(fit, alpha, method, which, predictor, options)
     if method == "wald":
-        return wald_intervals(fit, select(parameters(fit.model), which, default="fixed"), alpha, ddf)
+        return wald_intervals(fit, select(every_parameter(fit.model), which, default="fixed"), alpha, ddf)
     if method == "profile":
         return profile_intervals(fit, which, alpha)
     if method == "bootstrap":
-        names = [p.name for p in select(parameters(fit.model), which)]
+        names = [p.name for p in select(every_parameter(fit.model), which)]
         return bootstrap(fit, **options).conf_int(level).loc[names]
     near = nearest(method, ("wald", "profile", "bootstrap"))
     raise FitError(f"conf_int has the methods 'wald', 'profile' and 'bootstrap', not {method!r}.{near}")

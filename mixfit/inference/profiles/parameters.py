@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 
 from mixfit.errors import ArgumentError, FitError
+from mixfit.families.several import DISPERSION
 from mixfit.fitted.residual_covariance import is_structured_model
 from mixfit.fitted.varcorr import random_covariances, term_order, unique_names
+from mixfit.matrices.types import MEAN
 from mixfit.tables.layout import shown
 
 if TYPE_CHECKING:
@@ -20,13 +22,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.structure import Structure
-    from mixfit.fitted.protocols import Fit, Model
+    from mixfit.families.declared import Shape
+    from mixfit.fitted.protocols import Fit, GeneralizedModel, Model
     from mixfit.glmm.types import GeneralizedEstimate
 
     Array = NDArray[np.float64]
 
 __all__ = [
     "Parameter",
+    "every_parameter",
     "parameter_array",
     "parameter_names",
     "parameter_values",
@@ -44,16 +48,20 @@ class Parameter:
     ----------
     name : str
         ``"sd((Intercept)|Subject)"``, ``"cor((Intercept),Days|Subject)"``, ``"sigma"``, ``"phi"``, or the name
-        of a fixed effect in ``fit.params``.
+        of a fixed effect in ``fit.params``; of other predictors than the mean's with ``"zi:"`` before it.
     kind : str
-        ``"sigma"``, ``"phi"``, ``"log sd"``, ``"fixed"``, or the kind of a structure's natural parameter: ``"sd"``,
-        ``"cor"``.
+        ``"sigma"``, ``"phi"``, ``"shape"``, ``"log sd"``, ``"fixed"``, or the kind of a structure's natural parameter:
+        ``"sd"``, ``"cor"``.
     term : int
-        Random term, in the order of the formula, then parts of the residuals; -1 where there is none.
+        Random term among those of all predictors, in the order of their formulas, then parts of the residuals; -1 where
+        there is none.
     first, second : int
-        Columns of the term (equal for a standard deviation); of a fixed effect its position in ``fit.params``.
+        Columns of the term (equal for a standard deviation); of a fixed effect its place among those of all predictors.
     number : int
-        Place among the natural parameters of the term's structure.
+        Place among the natural parameters of the term's structure, or the family's shapes that are estimated.
+    predictor : str
+    shape : Shape, or None
+        Of a parameter of the distribution beside mean and dispersion.
     """
 
     name: str
@@ -62,6 +70,8 @@ class Parameter:
     first: int = -1
     second: int = -1
     number: int = -1
+    predictor: str = MEAN
+    shape: Shape | None = None
 
 
 def parameters(model: Model) -> tuple[Parameter, ...]:
@@ -90,13 +100,54 @@ def parameters(model: Model) -> tuple[Parameter, ...]:
         out += [Parameter(p.label(columns, group), p.kind, t, p.first, p.second, x) for x, p in natural]
     out += _of_residuals(model)
     family = getattr(model, "family", None)
-    scale = "sigma" if family is None else "phi" if family.has_dispersion else None
+    known_phi = family is not None and (not family.has_dispersion or DISPERSION in model.design.random_of)
+    scale = "sigma" if family is None else None if known_phi else "phi"
     if scale is not None and not any(p.term >= len(random) for p in out):
         # As lme4 spells it, where a covariate has taken the name.
         out.append(Parameter(f".{scale}" if scale in model.exog_names else scale, scale))
     log_sd = model.residual.spread_names if is_structured_model(model) else getattr(model, "spread_names", ())
     out += [Parameter(f"log sd({shown(name)}|Residual)", "log sd", number=g) for g, name in enumerate(log_sd)]
     return (*out, *(Parameter(name, "fixed", first=j) for j, name in enumerate(model.exog_names)))
+
+
+def every_parameter(model: Model) -> tuple[Parameter, ...]:
+    """List `parameters`, then shapes of the distribution, and those of the predictors after the mean's.
+
+    Parameters
+    ----------
+    model : LinearMixedModel or GeneralizedMixedModel
+
+    Returns
+    -------
+    tuple of Parameter
+        Named as the bootstrap names them; thresholds of ordered categories are not among them.
+    """
+    out, family = list(parameters(model)), getattr(model, "family", None)
+    if family is None or family.kind in ("ordinal", "multinomial"):
+        return tuple(out)
+    free = [family.shapes[i] for i in family.free]
+    out += [Parameter(shape.name, "shape", number=x, shape=shape) for x, shape in enumerate(free)]
+    design, before = model.design, len(model.design.random)
+    if not design.further:
+        return tuple(out)
+    for part, predictor in zip(cast("GeneralizedModel", model).assembly.parts[1:], design.further, strict=True):
+        random = [term for term in predictor.random if term.is_first]
+        order = term_order(random)
+        for t, group in zip(order, unique_names(random[t].grouping.name for t in order), strict=True):
+            columns, structure = tuple(shown(c) for c in random[t].columns), random[t].structure
+            natural = () if structure.is_given else structure.natural
+            names = [f"{part.name}:{p.label(columns, group)}" for p in natural]
+            out += [
+                Parameter(name, p.kind, before + t, p.first, p.second, x, part.name)
+                for x, (name, p) in enumerate(zip(names, natural, strict=True))
+            ]
+        before += len(random)
+        first = part.fixed.start
+        out += [
+            Parameter(f"{part.name}:{name}", "fixed", first=first + j, predictor=part.name)
+            for j, name in enumerate(part.columns)
+        ]
+    return tuple(out)
 
 
 def _of_residuals(model: Model) -> list[Parameter]:
@@ -123,7 +174,10 @@ def variance_structures(model: Model) -> list[Structure]:
     -------
     list of Structure
     """
-    out = [term.structure for term in model.design.random]
+    family = getattr(model, "family", None)
+    several = family is not None and family.kind != "multinomial"
+    random = model.design.every_random if several else model.design.random
+    out = [term.structure for term in random]
     return [*out, *model.residual.structures] if is_structured_model(model) else out
 
 
@@ -214,6 +268,10 @@ def parameter_array(model: Model, beta: Array, thetas: Sequence[Array], unit: Ar
     return np.stack([*columns, *beta.T], axis=1)
 
 
+def _is_of_mean(p: Parameter) -> bool:
+    return p.kind == "fixed" and p.predictor == MEAN
+
+
 def select(known: Sequence[Parameter], which: str | Sequence[str] | None, default: str = "all") -> list[Parameter]:
     """Choose parameters.
 
@@ -221,8 +279,8 @@ def select(known: Sequence[Parameter], which: str | Sequence[str] | None, defaul
     ----------
     known : sequence of Parameter
     which : str, sequence of str or None
-        ``"all"``, ``"fixed"`` (lme4's ``"beta_"``), ``"random"`` or ``"theta"`` (lme4's ``"theta_"``: standard
-        deviations, correlations, sigma or phi), a name or a list of names.
+        ``"all"``, ``"fixed"`` (lme4's ``"beta_"``: those of ``fit.params``), ``"random"`` or ``"theta"`` (lme4's
+        ``"theta_"``: standard deviations, correlations, sigma or phi), a name or a list of names.
     default : str
         What None stands for.
 
@@ -240,7 +298,7 @@ def select(known: Sequence[Parameter], which: str | Sequence[str] | None, defaul
     if isinstance(asked, str) and asked not in names:
         groups = {
             "all": list(known),
-            **{key: [p for p in known if p.kind == "fixed"] for key in ("fixed", "beta_")},
+            **{key: [p for p in known if _is_of_mean(p)] for key in ("fixed", "beta_")},
             **{key: [p for p in known if p.kind != "fixed"] for key in ("random", "theta", "theta_")},
         }
         if asked in groups:

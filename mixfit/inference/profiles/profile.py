@@ -126,7 +126,7 @@ def _slope(focal: Focal, held: Held) -> float:
         rate = abs(held.slope) / (2.0 * np.sqrt(held.deviance))
     else:
         rate = np.sqrt(max(path.schur(held.curvature), 0.0) / 2.0)
-    return float(rate if focal.exponential else rate / focal.unit)
+    return float(rate if focal.exponential else rate / focal.rate(f))
 
 
 def _monotone(values: Array, zeta: Array, slopes: Array) -> Array:
