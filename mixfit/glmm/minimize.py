@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["GeneralizedCriterion", "GeneralizedMinimum", "minimize"]
+__all__ = ["UNDETERMINED", "GeneralizedCriterion", "GeneralizedMinimum", "minimize"]
 
 # Of log phi and the shapes: a precision may lie orders of magnitude from where the data are first guessed to put it.
 _LONGEST_LOG_PHI = 3.0
@@ -58,8 +58,8 @@ _FLATTEST = 1e-10
 # effect, where the other optimum, if there is one, may be far.
 _SECOND_LOOK = 0.35
 _LONG_LOOK = 2.5
-# Share of the largest second derivative below which one is rounding of the differences.
-_UNDETERMINED = 1e-12
+#: Share of the largest second derivative below which one is rounding of the differences.
+UNDETERMINED = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ class GeneralizedMinimum(Generic[AnyPoint]):
     @cached_property
     def covariance(self) -> Array:
         """That of the estimates, in the same coordinates; nothing of what the data do not determine."""
-        return 2.0 * spectral_inverse(self.hessian, _UNDETERMINED)
+        return 2.0 * spectral_inverse(self.hessian, UNDETERMINED)
 
 
 @dataclass(frozen=True, eq=False)

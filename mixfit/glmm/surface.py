@@ -9,7 +9,7 @@ import numpy as np
 
 from mixfit.errors import FitError
 from mixfit.glmm.aghq import QuadratureObjective
-from mixfit.glmm.given import points_at
+from mixfit.glmm.given import place_of
 from mixfit.glmm.minimize import minimize
 from mixfit.glmm.objective import LaplaceObjective
 from mixfit.glmm.problem import GeneralizedParameters
@@ -31,12 +31,7 @@ __all__ = ["GeneralizedSurface", "surface_around"]
 
 def surface_around(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> GeneralizedSurface:
     """The surface around an estimate."""
-    at = GeneralizedParameters(
-        points_at(assembly, estimate.theta),
-        assembly.fixed.triangle @ estimate.beta,
-        estimate.phi,
-        estimate.shape,
-    )
+    at = place_of(assembly, estimate)
     return GeneralizedSurface(assembly, at, np.sqrt(np.diagonal(estimate.cov_beta)), estimate.n_agq)
 
 

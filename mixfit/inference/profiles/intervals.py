@@ -18,6 +18,7 @@ from mixfit.fitted.protocols import is_generalized
 from mixfit.fitted.residual_covariance import is_structured
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.fixed_effects.contrasts import contrast_tests
+from mixfit.inference.fixed_effects.denominator import robust_notes
 from mixfit.inference.predictors import seen_from
 from mixfit.inference.profiles.chart import Chart, difference_hessian
 from mixfit.inference.profiles.parameters import parameter_values, parameters, select, variance_structures
@@ -47,6 +48,16 @@ __all__ = [
 
 # The smallest singular value of a factor that counts as variance, in its spacing.
 _SINGULAR = 1e-3
+
+
+def _refuse_likelihood(fit: Fit, method: str, which: str | Sequence[str] | None) -> None:
+    """Refuse, of a fit that is seen by clusters, intervals that are the likelihood's."""
+    if method == "wald" and all(p.kind == "fixed" for p in select(parameters(fit.model), which, default="fixed")):
+        return
+    raise FitError(
+        "A fit with a robust covariance has Wald intervals of its fixed effects; others are those of the likelihood: "
+        "ask the fit that robust() was called on."
+    )
 
 
 def _of_predictor(
@@ -248,6 +259,8 @@ def conf_int(
         raise FitError(f"ddf is for Wald intervals: conf_int(method={method!r}) has no degrees of freedom.")
     if predictor != MEAN:
         return _of_predictor(fit, alpha, method, which, predictor, options)
+    if robust_notes(fit):
+        _refuse_likelihood(fit, method, which)
     if method == "wald":
         return wald_intervals(fit, select(parameters(fit.model), which, default="fixed"), alpha, ddf)
     if method == "profile":
