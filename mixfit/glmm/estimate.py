@@ -143,7 +143,9 @@ def estimate_by_passes(kept: KeptRows, given: GivenStart | None = None) -> Gener
     start = start_of_some(kept)
     optimum = minimize(objective, start if given is None else given.place(assembly, start))
     spread = _joint_spread(optimum, assembly.problem.p)
-    return _collect(assembly, "laplace", 1, optimum, optimum.point.center, spread)
+    found = _collect(assembly, "laplace", 1, optimum, optimum.point.center, spread)
+    found.at.keep(optimum.point.center, stored=True)
+    return found
 
 
 def _joint_spread(optimum: GeneralizedMinimum[Any], p: int) -> tuple[Array, Array]:
