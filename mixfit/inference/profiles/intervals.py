@@ -21,7 +21,13 @@ from mixfit.inference.fixed_effects.contrasts import contrast_tests
 from mixfit.inference.fixed_effects.denominator import robust_notes
 from mixfit.inference.predictors import seen_from
 from mixfit.inference.profiles.chart import Chart, difference_hessian
-from mixfit.inference.profiles.parameters import parameter_values, parameters, select, variance_structures
+from mixfit.inference.profiles.parameters import (
+    parameter_values,
+    parameters,
+    select,
+    variance_structures,
+    without_parentheses,
+)
 from mixfit.inference.profiles.profile import profile_intervals
 from mixfit.inference.residual_parameters import structured_errors
 from mixfit.matrices.types import MEAN
@@ -75,7 +81,7 @@ def _of_predictor(
         raise FitError(f"conf_int(predictor={predictor!r}) has Wald and bootstrap intervals, not method={method!r}.")
     if which is None or which in ("fixed", "all"):
         return out
-    names = [which] if isinstance(which, str) else list(which)
+    names = [without_parentheses(name) for name in ([which] if isinstance(which, str) else which)]
     for name in names:
         if name not in out.index:
             raise FitError(f"{name!r} is no fixed effect of {predictor} ({', '.join(out.index)}).")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pandas as pd
 
+from mixfit.arguments import same_name
 from mixfit.errors import ArgumentError, FitError
 from mixfit.fitted.residual_covariance import is_structured_model
 from mixfit.fitted.varcorr import random_covariances, term_order, unique_names
@@ -33,6 +34,7 @@ __all__ = [
     "parameters",
     "select",
     "variance_structures",
+    "without_parentheses",
 ]
 
 
@@ -214,6 +216,17 @@ def parameter_array(model: Model, beta: Array, thetas: Sequence[Array], unit: Ar
     return np.stack([*columns, *beta.T], axis=1)
 
 
+def without_parentheses(name: str) -> str:
+    """A name of a parameter as `params` has it, whichever way tables print it.
+
+    Examples
+    --------
+    >>> without_parentheses("(Intercept)"), without_parentheses("sd((Intercept)|Subject)")
+    ('Intercept', 'sd(Intercept|Subject)')
+    """
+    return str(name).replace("(Intercept)", "Intercept")
+
+
 def select(known: Sequence[Parameter], which: str | Sequence[str] | None, default: str = "all") -> list[Parameter]:
     """Choose parameters.
 
@@ -247,7 +260,9 @@ def select(known: Sequence[Parameter], which: str | Sequence[str] | None, defaul
             return groups[asked]
     if not isinstance(asked, Iterable):
         raise ArgumentError(f"which is 'all', 'fixed', 'random', a name or several names, not {asked!r}.")
+    written = {without_parentheses(name): name for name in names}
     chosen = [asked] if isinstance(asked, str) else list(asked)
+    chosen = [same_name(written.get(without_parentheses(name), str(name)), names) for name in chosen]
     unknown = [name for name in chosen if name not in names]
     if unknown:
         raise FitError(
