@@ -10,10 +10,12 @@ from mixfit import wald
 from mixfit.defaults import coverage
 from mixfit.errors import FitError
 from mixfit.fitted.multinomial import FittedMultinomial
+from mixfit.helped import Helped
 from mixfit.inference.fixed_effects.claims import t_test, wald_test
 from mixfit.inference.robust.covariance import refuse_cluster
 from mixfit.plots.categories import category_probabilities
 from mixfit.report.as_json import to_json
+from mixfit.report.augment import glance
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["CategoryPlots", "MultinomialResults"]
 
 
-class CategoryPlots:
+class CategoryPlots(Helped):
     """Figures of a model of unordered categories.
 
     Parameters
@@ -120,6 +122,7 @@ class MultinomialResults(FittedMultinomial):
     summary = summary
     varcorr = varcorr
     tidy = tidy
+    glance = glance
     to_json = to_json
     t_test = t_test
     wald_test = wald_test
