@@ -103,20 +103,20 @@ class Block:
 
     Parameters
     ----------
-    session : dict
-        Values of the session, which the call has changed already.
+    session : Options
+        Whose values the call changes.
     values : mapping
         Those of the call.
     """
 
-    def __init__(self, session: dict[str, object], values: Mapping[str, object]) -> None:
+    def __init__(self, session: Options, values: Mapping[str, object]) -> None:
         self._session, self._values = session, values
-        self._before = dict(session)
+        self._before = session._take(values, self)
         self._tokens: list[Token[Mapping[str, object]]] = []
 
     def __enter__(self) -> None:
-        # Given back once: what the session takes later is not the call's to undo.
-        self._session.update({name: self._before[name] for name in self._values if name in self._before})
+        # Given back once, and only what is still the call's: what the session took later is not its to undo.
+        self._session._give_back(self._before, self)
         self._before = {}
         self._tokens.append(_HERE.set({**_HERE.get(), **self._values}))
 
@@ -164,14 +164,17 @@ class Options:
     <mixfit.options: ddf='auto', level=0.95>
     """
 
-    __slots__ = ("_values",)
+    __slots__ = ("_takers", "_values")
 
     ddf: str
     level: float
     _values: dict[str, object]
+    # Which call each value is of; none of those that were assigned.
+    _takers: dict[str, Block]
 
     def __init__(self) -> None:
         object.__setattr__(self, "_values", dict(_FIRST))
+        object.__setattr__(self, "_takers", {})
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("_"):
@@ -181,17 +184,31 @@ class Options:
 
     def __setattr__(self, name: str, value: object) -> None:
         self._values[name] = _READERS[_known(name)](value)
+        self._takers.pop(name, None)
 
     def __call__(self, **values: object) -> Block:
         """Take other values for all that follows, or, in a ``with`` statement, for its block alone."""
         read = {name: _READERS[_known(name)](value) for name, value in values.items()}
-        block = Block(self._values, read)
-        self._values.update(read)
-        return block
+        return Block(self, read)
+
+    def _take(self, values: Mapping[str, object], block: Block) -> dict[str, object]:
+        """Let the values of a call be those of the session; what these were."""
+        before = {name: self._values[name] for name in values}
+        self._values.update(values)
+        self._takers.update(dict.fromkeys(values, block))
+        return before
+
+    def _give_back(self, before: Mapping[str, object], block: Block) -> None:
+        """Go back to these values where those of the session are still of that call."""
+        for name, value in before.items():
+            if self._takers.get(name) is block:
+                self._values[name] = value
+                del self._takers[name]
 
     def reset(self) -> None:
         """Go back to the values of a new session."""
         self._values.update(_FIRST)
+        self._takers.clear()
 
     def __dir__(self) -> list[str]:
         return [*_FIRST, "reset"]

@@ -172,11 +172,11 @@ _ATTRIBUTES: Mapping[str, str] = MappingProxyType(
 )
 
 # What only some kinds of fits have, by the kind.
-_LINEAR = "caic cohens_d epsilon_squared eta_squared omega_squared ranova reml_fit robust variogram vcov_kr"
+_LINEAR = "caic cohens_d epsilon_squared eta_squared omega_squared ranova reml_fit variogram vcov_kr"
 _GENERALIZED = "binned_residuals bse_theta dispersion dispersion_se frequencies overdispersion shapes zvalues"
 _NOT_NONLINEAR = (
     "anova avg_comparisons avg_predictions avg_slopes bse_of check_model collinearity compare_families drop1 effects "
-    "emmeans emtrends heritability icc icc_interval joint_tests loadings params_of r2 sample standardize step "
+    "emmeans emtrends heritability icc icc_interval joint_tests loadings params_of r2 robust sample standardize step "
     "with_params"
 )
 # What every kind of fit has, and who looks for it in the package.

@@ -81,6 +81,22 @@ def test_a_block_entered_again_leaves_the_session_as_it_is_then() -> None:
     assert mixfit.options.level == 0.8
 
 
+def test_a_block_gives_back_only_what_is_still_its_own() -> None:
+    block = mixfit.options(ddf="z", level=0.9)
+    mixfit.options.ddf = "residual"
+    with block:
+        assert (mixfit.options.ddf, mixfit.options.level) == ("z", 0.9)
+    assert (mixfit.options.ddf, mixfit.options.level) == ("residual", 0.95)
+    mixfit.options.reset()
+    block, later = mixfit.options(level=0.9), mixfit.options(level=0.8)
+    with block:
+        assert mixfit.options.level == 0.9
+    assert mixfit.options.level == 0.8
+    with later:
+        pass
+    assert mixfit.options.level == 0.9
+
+
 def test_a_call_that_is_refused_changes_nothing() -> None:
     with pytest.raises(FitError, match="ddf is one of"):
         mixfit.options(level=0.9, ddf="student")

@@ -117,13 +117,31 @@ def test_what_needs_rows_says_so(tmp_path):
         fit.hatvalues,
         lambda: fit.conf_int(method="profile"),
         lambda: fit.refit(np.zeros(1200)),
-        lambda: pickle.dumps(stream),
+        pickle.loads(pickle.dumps(stream)).fit,
     ):
         with pytest.raises(RowsError):
             ask()
     for options in ({"n_agq": 5}, {"method": "pql"}, {"priors": "blme"}):
         with pytest.raises(FitError, match="read what the model needs into a frame"):
             stream.fit(**options)
+
+
+def test_a_fit_that_is_loaded_has_all_but_rows(tmp_path):
+    _, stream = both("yes ~ x * arm + (x | g) + (1 | h)", table(), tmp_path, "binomial")
+    fit = stream.fit()
+    fit.save(tmp_path / "fit.mixfit")
+    del stream
+    (tmp_path / "rows.parquet").unlink()
+    loaded = mixfit.load(tmp_path / "fit.mixfit")
+    assert str(loaded.summary()) == str(fit.summary())
+    assert loaded.model.n_passes == fit.model.n_passes > 0
+    new = table(seed=9).head(20)
+    pd.testing.assert_frame_equal(loaded.predict(new, se=True), fit.predict(new, se=True))
+    for name, modes in fit.ranef(condsd=True).items():
+        pd.testing.assert_frame_equal(loaded.ranef(condsd=True)[name], modes)
+    pd.testing.assert_frame_equal(loaded.emmeans("arm").frame, fit.emmeans("arm").frame)
+    with pytest.raises(RowsError, match="read the source anew"):
+        loaded.model.fit()
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def herds() -> Any:
         (lambda: herds().emmeans("period").contrast("trt.vs.ctrl", ref=2), "'trt.vs.ctrlk'"),
         (lambda: herds().effects("period", lvl=0.9), "did you mean level="),
         (lambda: herds().emmeans("period", "herd"), "emmeans() takes specs by place, and by name by=, at="),
-        (lambda: herds().cov_params("CR2"), "takes every argument by its name: conditional="),
+        (lambda: herds().cov_params("CR1", "herd"), "by name cluster=, conditional="),
         (lambda: mixfit.table(sleep(), herds(), ddof="z"), "did you mean ddf="),
     ],
 )
@@ -145,7 +145,7 @@ def test_names_of_the_package(name: str, here: str) -> None:
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: herds().robust("CR2"), "only linear fits have it"),
+        (lambda: herds().vcov_kr(), "only linear fits have it"),
         (lambda: sleep().overdispersion(), "only generalized fits have it"),
         (lambda: sleep().robust("CR2").r2(), "plain.r2, of the fit itself"),
         (lambda: sleep().plot.residuals(), "did you mean 'residuals_fitted'"),

@@ -36,6 +36,7 @@ __all__ = [
     "inverse_sums",
     "own_blocks",
     "posterior",
+    "projected_blocks",
     "projected_sums",
     "row_forms",
     "row_leverages",
@@ -194,16 +195,32 @@ def projected_sums(factor: Factor, post: Posterior, i: int) -> Array:
     if post.trailing is not None and i not in factor.chain:
         return post.trailing.projected_sums(i)
     block = factor.chain[i]
-    k_matrix = lv.matmul(lv.transpose(block.root), block.root)
-    e_transposed = lv.add_identity(-lv.matmul(block.swept, k_matrix))
-    nested = {j: lv.matmul(e_transposed, g) for j, g in block.coupling.items()}
+    own, nested, e_transposed = _projected_parts(factor, i)
     crossed = (
         None
         if block.coupling_crossed is None
         else lv.gather_matmul(e_transposed, factor.plan.crossed[i].level, block.coupling_crossed)
     )
-    own = lv.matmul(e_transposed, block.swept).sum(axis=2)
+    own = own.sum(axis=2)
     return 0.5 * (own + own.T) - _row_sums(factor, i, nested, crossed, post)
+
+
+def projected_blocks(factor: Factor, post: Posterior, i: int) -> Array | None:
+    """(Z'V^{-1}Z)_jj of every level of a factor in which and in whose ancestors nothing is crossed: (k, k, q)."""
+    if i not in factor.chain or factor.chain[i].coupling_crossed is not None:
+        return None
+    own, nested, _ = _projected_parts(factor, i)
+    out = 0.5 * (own + lv.transpose(own))
+    return np.asarray(out - _ancestors(factor, i, nested, None, post)) if nested else out
+
+
+def _projected_parts(factor: Factor, i: int) -> tuple[Array, dict[int, Array], Array]:
+    """E_j'F_j, E_j'G_j by ancestor, and E_j'."""
+    block = factor.chain[i]
+    k_matrix = lv.matmul(lv.transpose(block.root), block.root)
+    e_transposed = lv.add_identity(-lv.matmul(block.swept, k_matrix))
+    nested = {j: lv.matmul(e_transposed, g) for j, g in block.coupling.items()}
+    return lv.matmul(e_transposed, block.swept), nested, e_transposed
 
 
 def _row_sums(factor: Factor, i: int, nested: dict[int, Array], crossed: Array | None, post: Posterior) -> Array:

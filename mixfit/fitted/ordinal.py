@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mixfit.fitted.protocols import GeneralizedFit
     from mixfit.fitted.re_form import ReForm
     from mixfit.fitted.residuals import GeneralizedResidualKind
+    from mixfit.glmm.centred import Centred
 
     Array = NDArray[np.float64]
     What = Literal["response", "prob", "cumulative", "class", "mean", "link", "linear"]
@@ -50,6 +51,10 @@ class OrdinalModel(GeneralizedModel, Protocol):
     @property
     def family(self) -> Ordinal:
         """Latent distribution, thresholds, and columns of nominal and scale effects."""
+
+    @property
+    def centred(self) -> Centred:
+        """How the estimates follow from those in centred columns, which the assembly has."""
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ import numpy as np
 from mixfit.covariance.directions import regular_columns
 from mixfit.covariance.steps import relative_factors
 from mixfit.factor.posterior import row_forms
+from mixfit.glmm.cluster_slopes import Clustered, ClusterSlopes
 from mixfit.glmm.laplace import laplace_of
 from mixfit.glmm.nodes import evaluate_nodes, node_rows, product_rule
 from mixfit.glmm.objective import LikelihoodPoint, Objective
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from mixfit.glmm.problem import GeneralizedParameters, GeneralizedProblem
 
     Array = NDArray[np.float64]
+    Index = NDArray[np.intp]
 
 __all__ = ["QuadratureObjective", "QuadraturePoint", "quadrature_slopes", "slope_off_boundary"]
 
@@ -95,6 +97,10 @@ class QuadratureObjective(Objective[QuadraturePoint]):
         """Exact gradient."""
         return quadrature_slopes(point.nodes, self._rule, point.turns)
 
+    def cluster_slopes(self, point: QuadraturePoint, cluster: Index, n_clusters: int) -> ClusterSlopes:
+        """Exact gradient of what every cluster of observations adds."""
+        return quadrature_cluster_slopes(point.nodes, self._rule, point.turns, Clustered(cluster, n_clusters))
+
     def boundary_slopes(self, point: QuadraturePoint, slopes: LikelihoodSlopes) -> dict[int, Array]:
         """N_t on the null space of every singular term, one evaluation aside for each of its entries."""
         return {x: self._null_slopes(point.center, x) for x in slopes.absolute}
@@ -115,7 +121,7 @@ class QuadratureObjective(Objective[QuadraturePoint]):
 
 
 @dataclass(frozen=True, eq=False)
-class _Moments:
+class NodeMoments:
     """What the slopes are made of: means over the nodes, and how the nodes move.
 
     Attributes
@@ -123,7 +129,7 @@ class _Moments:
     score_mean : ndarray, shape (n,)
     node_scores : ndarray, shape (k, R, q)
         Z'l' at every node.
-    loglik_tail : ndarray
+    loglik_tail : ndarray, shape (t, n)
     s : ndarray, shape (k, q)
     twice_b : ndarray, shape (k, k, q)
     leverage, c, shift : ndarray, shape (n,)
@@ -142,7 +148,7 @@ class _Moments:
     v: Array
 
 
-def _moments(at: NodePoint, rule: Rule) -> _Moments:
+def node_moments(at: NodePoint, rule: Rule) -> NodeMoments:
     center = at.center
     problem, mode = center.problem, center.mode
     factors, t = problem.pattern.factors, center.factor.templates[0]
@@ -160,7 +166,7 @@ def _moments(at: NodePoint, rule: Rule) -> _Moments:
     pulled = lv.left_multiply(t.T, random_sums(factors, c[None])[0]) - 2.0 * s[:, None]
     v = mode.observed.solve([pulled])[0][:, 0]
     shift = random_predictor(factors, [lv.left_multiply(t, v[:, None])])[0]
-    return _Moments(score_mean, node_scores, loglik_tail, s, twice_b, leverage, c, shift, v)
+    return NodeMoments(score_mean, node_scores, loglik_tail, s, twice_b, leverage, c, shift, v)
 
 
 def quadrature_slopes(at: NodePoint, rule: Rule, turns: Sequence[Array]) -> LikelihoodSlopes:
@@ -169,16 +175,13 @@ def quadrature_slopes(at: NodePoint, rule: Rule, turns: Sequence[Array]) -> Like
     Along lower-triangular T the derivatives are the lower triangle of T'N T, which is symmetric.
     """
     center = at.center
-    problem, mode, t = center.problem, center.mode, center.factor.templates[0]
-    q, m = problem.n_levels[0], _moments(at, rule)
+    problem, mode = center.problem, center.mode
+    q, m = problem.n_levels[0], node_moments(at, rule)
     row = -2.0 * m.score_mean + m.c - mode.terms.observed * m.shift
     others = problem.tail_terms(mode.eta, center.phi)
-    tail = -2.0 * m.loglik_tail + [float((m.leverage * d.weight + m.shift * d.score).sum()) for d in others]
-    u = mode.u[0][:, 0]
-    drift = -2.0 * np.einsum("arq,brq->ab", lv.left_multiply(t.T, m.node_scores) * at.share, at.u)
-    a_less_one = lv.congruence(t, center.factor.gram.diagonal[0])
-    spread = 2.0 * lv.matmul(a_less_one, m.twice_b).sum(axis=2)
-    whole = 0.5 * (drift + spread + (m.v + 2.0 * m.s) @ u.T + u @ m.v.T)
+    moved = [float((m.leverage * d.weight + m.shift * d.score).sum()) for d in others]
+    tail = -2.0 * m.loglik_tail.sum(axis=1) + moved
+    whole = group_slopes(at, m).sum(axis=2)
     relative: list[Array] = []
     quadratic: list[Array] = []
     inverse: list[Array] = []
@@ -202,7 +205,38 @@ def quadrature_slopes(at: NodePoint, rule: Rule, turns: Sequence[Array]) -> Like
     return LikelihoodSlopes(tuple(relative), absolute, problem.fixed @ row, tail, tuple(quadratic), tuple(inverse))
 
 
-def _template_slopes(at: NodePoint, m: _Moments) -> Array:
+def group_slopes(at: NodePoint, m: NodeMoments) -> Array:
+    """T'N T of every group, of which the lower triangle is a derivative: (k, k, q)."""
+    mode, t = at.center.mode, at.center.factor.templates[0]
+    u = mode.u[0][:, 0]
+    drift = -2.0 * np.einsum("arq,brq->abq", lv.left_multiply(t.T, m.node_scores) * at.share, at.u)
+    spread = 2.0 * lv.matmul(lv.congruence(t, at.center.factor.gram.diagonal[0]), m.twice_b)
+    across = (m.v + 2.0 * m.s)[:, None] * u + u[:, None] * m.v
+    return np.asarray(0.5 * (drift + spread + across))
+
+
+def quadrature_cluster_slopes(at: NodePoint, rule: Rule, turns: Sequence[Array], clustered: Clustered) -> ClusterSlopes:
+    """The gradient of `quadrature_slopes`, by clusters that hold groups whole."""
+    center, m = at.center, node_moments(at, rule)
+    problem, terms = center.problem, center.mode.terms
+    row = -2.0 * m.score_mean + m.c - terms.observed * m.shift
+    others = problem.tail_terms(center.mode.eta, center.phi)
+    tail = [
+        clustered.sums(m.leverage * d.weight + m.shift * d.score) - 2.0 * clustered.sums(own)
+        for d, own in zip(others, m.loglik_tail, strict=True)
+    ]
+    whole = clustered.levels(group_slopes(at, m), problem.pattern.factors[0].codes)
+    relative = []
+    for term, own, turn in zip(problem.terms, center.templates, turns, strict=True):
+        part = whole[:, term.columns, term.columns]
+        part = np.tril(part) + np.tril(part, -1).swapaxes(1, 2)
+        regular = regular_columns(own)
+        relative.append(turn.T @ (part * (regular[:, None] & regular)) @ turn)
+    gamma = clustered.columns([clustered.sums(x * row) for x in problem.fixed])
+    return ClusterSlopes(tuple(relative), {}, gamma, clustered.columns(tail))
+
+
+def _template_slopes(at: NodePoint, m: NodeMoments) -> Array:
     """Half the derivative in every entry of T, of any rank: T' times this is `whole` above."""
     center = at.center
     mode, t = center.mode, center.factor.templates[0]
@@ -222,19 +256,19 @@ def slope_off_boundary(center: Laplace, rule: Rule, index: int, direction: Array
     low, up, down = (with_variance(t, direction, v * x) for x in (1.0, 1.0 + _RELATIVE, 1.0 - _RELATIVE))
     templates = [*center.templates[:index], low, *center.templates[index + 1 :]]
     at = evaluate_nodes(laplace_of(center.problem, center.gamma, templates, center.phi, center.mode), rule)
-    slopes = _template_slopes(at, _moments(at, rule))[own, own]
+    slopes = _template_slopes(at, node_moments(at, rule))[own, own]
     return float(np.vdot(slopes, up - down)) / (_RELATIVE * v)
 
 
 def _node_derivatives(at: NodePoint) -> tuple[Array, Array, Array]:
-    """Posterior means over the nodes: l' by row; Z'l' by node and group; dl/dpsi of the tail."""
+    """Posterior means over the nodes: l' by row; Z'l' by node and group; dl/dpsi of the tail by observation."""
     center = at.center
     problem = center.problem
     codes = problem.pattern.factors[0].codes
     k, _, q = at.u.shape
     score_mean = np.zeros(len(codes))
     scores = np.empty((k, at.u.shape[1], q))
-    loglik_tail = np.zeros(problem.family.n_tail)
+    loglik_tail = np.zeros((problem.family.n_tail, len(problem.y)))
     for nodes, eta in node_rows(center, at.u):
         share = at.share[nodes].take(codes, axis=1)
         # A node of one row outside the support has no share, and no derivatives either.
@@ -244,7 +278,8 @@ def _node_derivatives(at: NodePoint) -> tuple[Array, Array, Array]:
             scores[:, nodes] = random_sums(problem.pattern.factors, score)[0]
             own = share[:, : len(problem.y)]
             others = problem.tail_terms(eta, center.phi)
-            loglik_tail += [float(np.vdot(own, _shared(own, d.loglik))) for d in others]
+            for a, d in enumerate(others):
+                loglik_tail[a] += np.einsum("rn,rn->n", own, _shared(own, d.loglik))
     return score_mean, scores, loglik_tail
 
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["estimate_by_passes", "estimate_generalized"]
+__all__ = ["estimate_by_passes", "estimate_generalized", "with_covariance"]
 
 # Methods whose fixed effects have their covariance from the working linear model, where theta counts as known.
 _THETA_KNOWN = ("joint", "pql")
@@ -143,7 +143,9 @@ def estimate_by_passes(kept: KeptRows, given: GivenStart | None = None) -> Gener
     start = start_of_some(kept)
     optimum = minimize(objective, start if given is None else given.place(assembly, start))
     spread = _joint_spread(optimum, assembly.problem.p)
-    return _collect(assembly, "laplace", 1, optimum, optimum.point.center, spread)
+    found = _collect(assembly, "laplace", 1, optimum, optimum.point.center, spread)
+    found.at.keep(optimum.point.center, stored=True)
+    return found
 
 
 def _joint_spread(optimum: GeneralizedMinimum[Any], p: int) -> tuple[Array, Array]:
@@ -175,13 +177,6 @@ def _collect(
         for t, point, basis in zip(problem.terms, at.points, assembly.term_bases, strict=True)
     ]
     value = np.nan if method == "pql" else optimum.point.value
-    m = len(optimum.directions)
-    covariance = optimum.covariance
-    tail_errors = np.sqrt(covariance.diagonal()[len(covariance) - problem.family.n_tail :])
-    shapes = slice(len(covariance) - len(at.shape), None)
-    jacobian, bound = _theta_jacobian(assembly, at.points, optimum.directions)
-    cov_theta = jacobian @ covariance[:m, :m] @ jacobian.T
-    with_gamma = np.zeros((m, problem.p)) if method in _THETA_KNOWN else covariance[:m, m : m + problem.p]
     modes = tuple(
         np.ascontiguousarray(np.linalg.solve(basis, b[t.factor][t.columns, 0]).T)
         for t, basis in zip(problem.terms, assembly.term_bases, strict=True)
@@ -193,24 +188,73 @@ def _collect(
         templates=tuple(t.structure.template(own) for t, own in zip(problem.terms, thetas, strict=True)),
         theta=np.concatenate(thetas),
         phi=at.phi,
-        log_phi_error=float(tail_errors[0]) if problem.family.has_dispersion else np.nan,
         shape=at.shape,
-        shape_errors=tail_errors[int(problem.family.has_dispersion) :],
         beta=assembly.fixed.coefficients(center.gamma),
         cov_beta=_back(assembly, spread[0]),
         cov_beta_conditional=_back(assembly, spread[1]),
-        cov_theta=cov_theta,
-        cov_theta_beta=jacobian @ assembly.fixed.coefficients(np.ascontiguousarray(with_gamma.T)).T,
-        theta_errors=np.where(bound, np.nan, np.sqrt(np.maximum(cov_theta.diagonal(), 0.0))),
         modes=modes,
         eta=center.mode.eta,
         certificate=optimum.certificate,
-        cov_shape=covariance[shapes, shapes],
-        cov_beta_shape=assembly.fixed.coefficients(covariance[m : m + len(at.gamma), shapes]),
+        **_spread(assembly, at, optimum.directions, optimum.covariance, theta_known=method in _THETA_KNOWN),
     )
     found = _by_predictor(found, assembly, thetas) if assembly.parts else found
     found.at.keep(center)
     return found
+
+
+def _spread(
+    assembly: GeneralizedAssembly,
+    at: GeneralizedParameters,
+    directions: Sequence[Direction],
+    covariance: Array,
+    *,
+    theta_known: bool = False,
+) -> dict[str, Any]:
+    """Fields of an estimate that follow from the covariance of (directions, gamma, tail), all but that of beta."""
+    problem, m = assembly.problem, len(directions)
+    tail_errors = np.sqrt(covariance.diagonal()[len(covariance) - problem.family.n_tail :])
+    shapes = slice(len(covariance) - len(at.shape), None)
+    jacobian, bound = _theta_jacobian(assembly, at.points, directions)
+    cov_theta = jacobian @ covariance[:m, :m] @ jacobian.T
+    with_gamma = np.zeros((m, problem.p)) if theta_known else covariance[:m, m : m + problem.p]
+    return {
+        "log_phi_error": float(tail_errors[0]) if problem.family.has_dispersion else np.nan,
+        "shape_errors": tail_errors[int(problem.family.has_dispersion) :],
+        "cov_theta": cov_theta,
+        "cov_theta_beta": jacobian @ assembly.fixed.coefficients(np.ascontiguousarray(with_gamma.T)).T,
+        "theta_errors": np.where(bound, np.nan, np.sqrt(np.maximum(cov_theta.diagonal(), 0.0))),
+        "cov_shape": covariance[shapes, shapes],
+        "cov_beta_shape": assembly.fixed.coefficients(covariance[m : m + len(at.gamma), shapes]),
+    }
+
+
+def with_covariance(
+    estimate: GeneralizedEstimate,
+    assembly: GeneralizedAssembly,
+    at: GeneralizedParameters,
+    directions: Sequence[Direction],
+    covariance: Array,
+) -> GeneralizedEstimate:
+    """The estimate with another covariance of (directions, gamma, tail) in the place of its own."""
+    m, p = len(directions), assembly.problem.p
+    cov_beta = _back(assembly, covariance[m : m + p, m : m + p])
+    found = replace(estimate, cov_beta=cov_beta, **_spread(assembly, at, directions, covariance))
+    if not assembly.parts:
+        return found
+    mean, *others = assembly.parts
+    n_theta = len(estimate.theta)
+    further = {
+        part.name: replace(estimate.further[part.name], cov_beta=cov_beta[part.fixed, part.fixed]) for part in others
+    }
+    return replace(
+        found,
+        cov_beta=cov_beta[mean.fixed, mean.fixed],
+        theta_errors=found.theta_errors[:n_theta],
+        cov_theta=found.cov_theta[:n_theta, :n_theta],
+        cov_theta_beta=found.cov_theta_beta[:n_theta, mean.fixed],
+        further=further,
+        cov_every_beta=cov_beta,
+    )
 
 
 def _by_predictor(

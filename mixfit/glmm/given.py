@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.covariance.steps import split_theta
+from mixfit.glmm.problem import GeneralizedParameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from mixfit.glmm.problem import GeneralizedAssembly, GeneralizedParameters
+    from mixfit.glmm.problem import GeneralizedAssembly
+    from mixfit.glmm.types import GeneralizedEstimate
     from mixfit.lmm.known import Held
 
     Array = NDArray[np.float64]
 
-__all__ = ["GivenStart", "points_at"]
+__all__ = ["GivenStart", "place_of", "points_at"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,3 +64,13 @@ def points_at(assembly: GeneralizedAssembly, theta: Array | Sequence[Array]) -> 
     parts = split_theta([t.structure for t in terms], theta) if isinstance(theta, np.ndarray) else theta
     triples = zip(terms, parts, assembly.term_bases, strict=True)
     return tuple(t.structure.point_of(own, basis) for t, own, basis in triples)
+
+
+def place_of(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> GeneralizedParameters:
+    """The estimates of all predictors as a point of the problem."""
+    return GeneralizedParameters(
+        points_at(assembly, estimate.every_theta),
+        assembly.fixed.triangle @ estimate.every_beta,
+        estimate.phi,
+        estimate.shape,
+    )

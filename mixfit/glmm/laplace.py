@@ -57,10 +57,12 @@ _ITERATIONS = 5
 
 __all__ = [
     "Laplace",
+    "LaplaceMoves",
     "absolute_slopes",
     "add_random",
     "laplace",
     "laplace_gradient",
+    "laplace_moves",
     "laplace_of",
     "least_curvature",
     "pull_back",
@@ -171,22 +173,48 @@ def _mode_adjoint(at: Laplace, c: Array) -> tuple[list[Array], Array]:
     return v, add_random(at, v)
 
 
-def laplace_gradient(at: Laplace, adjoint: Adjoint = _mode_adjoint) -> LikelihoodSlopes:
-    """Exact gradient of the Laplace approximation; `adjoint` is how the mode moves: v and Z Lambda v from c."""
-    problem, mode, terms = at.problem, at.mode, at.mode.terms
+@dataclass(frozen=True, eq=False)
+class LaplaceMoves:
+    """What the slopes are made of: how log|A| and the modes move.
+
+    Attributes
+    ----------
+    post : Posterior
+    leverage, bent, shift : ndarray, shape (n,)
+        h, c - W_o Z Lambda v and Z Lambda v.
+    v : list of ndarray, shape (k_i, 1, q_i)
+    """
+
+    post: Posterior
+    leverage: Array
+    bent: Array
+    shift: Array
+    v: list[Array]
+
+
+def laplace_moves(at: Laplace, adjoint: Adjoint = _mode_adjoint) -> LaplaceMoves:
+    """The same at one point; `adjoint` is how the mode moves: v and Z Lambda v from c."""
+    terms = at.mode.terms
     post = full_posterior(at.factor)
-    leverage = row_leverages(at.factor, post, problem.pattern)
+    leverage = row_leverages(at.factor, post, at.problem.pattern)
     c = terms.slopes(leverage)
     v, shift = adjoint(at, c)
-    row = -2.0 * terms.score + c - terms.observed * shift
+    return LaplaceMoves(post, leverage, c - terms.observed * shift, shift, v)
+
+
+def laplace_gradient(at: Laplace, adjoint: Adjoint = _mode_adjoint) -> LikelihoodSlopes:
+    """Exact gradient of the Laplace approximation; `adjoint` as of `laplace_moves`."""
+    problem, mode = at.problem, at.mode
+    moves = laplace_moves(at, adjoint)
+    row = -2.0 * mode.terms.score + moves.bent
     others = problem.tail_terms(mode.eta, at.phi)
-    tail = [float((leverage * d.weight + shift * d.score).sum() - 2.0 * d.loglik.sum()) for d in others]
+    tail = [float((moves.leverage * d.weight + moves.shift * d.score).sum() - 2.0 * d.loglik.sum()) for d in others]
     relative, quadratic_share, inverse_share = term_slopes(
-        problem, inverse_sums(at.factor, post), at.regular, mode.u, v
+        problem, inverse_sums(at.factor, moves.post), at.regular, mode.u, moves.v
     )
     return LikelihoodSlopes(
         relative=relative,
-        absolute=_singular_terms(at, post, terms.score, c - terms.observed * shift),
+        absolute=_singular_terms(at, moves.post, mode.terms.score, moves.bent),
         gamma=problem.fixed @ row,
         tail=np.array(tail),
         quadratic_share=quadratic_share,

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["GeneralizedCriterion", "GeneralizedMinimum", "minimize"]
+__all__ = ["UNDETERMINED", "GeneralizedCriterion", "GeneralizedMinimum", "minimize"]
 
 # Of log phi and the shapes: a precision may lie orders of magnitude from where the data are first guessed to put it.
 _LONGEST_LOG_PHI = 3.0
@@ -60,8 +60,8 @@ _SECOND_LOOK = 0.35
 _LONG_LOOK = 2.5
 # A second derivative in a logarithm, of -2 log-likelihood, below which nothing is left of it.
 _NOTHING = 1e-20
-# Share of the largest second derivative below which one is rounding of the differences.
-_UNDETERMINED = 1e-12
+#: Share of the largest second derivative below which one is rounding of the differences.
+UNDETERMINED = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ class GeneralizedMinimum(Generic[AnyPoint]):
     @cached_property
     def covariance(self) -> Array:
         """That of the estimates, in the same coordinates; nothing of what the data do not determine."""
-        return 2.0 * spectral_inverse(self.hessian, _UNDETERMINED)
+        return 2.0 * spectral_inverse(self.hessian, UNDETERMINED)
 
 
 @dataclass(frozen=True, eq=False)

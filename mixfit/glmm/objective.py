@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
+from mixfit.glmm.cluster_slopes import Clustered, laplace_cluster_slopes
 from mixfit.glmm.copies import can_copy, slopes_of_copies
 from mixfit.glmm.laplace import laplace, laplace_gradient
 from mixfit.glmm.working import edge_curvature, working_information
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.directions import Direction
+    from mixfit.glmm.cluster_slopes import ClusterSlopes
     from mixfit.glmm.laplace import Laplace
     from mixfit.glmm.pirls import Mode
     from mixfit.glmm.problem import GeneralizedParameters, GeneralizedProblem, LikelihoodSlopes
 
     Array = NDArray[np.float64]
+    Index = NDArray[np.intp]
 
 __all__ = ["LaplaceObjective", "LikelihoodPoint", "Objective"]
 
@@ -96,6 +99,10 @@ class Objective(Generic[AnyPoint]):
         """Exact gradient at a point."""
         raise NotImplementedError
 
+    def cluster_slopes(self, point: AnyPoint, cluster: Index, n_clusters: int) -> ClusterSlopes:
+        """Exact gradient of what every cluster of observations adds; clusters hold levels whole."""
+        raise NotImplementedError
+
     def slopes_close_by(self, places: Sequence[GeneralizedParameters]) -> list[LikelihoodSlopes]:
         """Exact gradients at places close to the point `settle` was given last."""
         return [self.slopes(self.evaluate(at)) for at in places]
@@ -133,6 +140,10 @@ class LaplaceObjective(Objective[LikelihoodPoint]):
     def slopes(self, point: LikelihoodPoint) -> LikelihoodSlopes:
         """Exact gradient."""
         return laplace_gradient(point.center)
+
+    def cluster_slopes(self, point: LikelihoodPoint, cluster: Index, n_clusters: int) -> ClusterSlopes:
+        """Exact gradient of what every cluster of observations adds."""
+        return laplace_cluster_slopes(point.center, Clustered(cluster, n_clusters))
 
     def slopes_close_by(self, places: Sequence[GeneralizedParameters]) -> list[LikelihoodSlopes]:
         """Exact gradients, of all places at once where the problem is small."""

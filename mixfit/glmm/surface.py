@@ -9,7 +9,7 @@ import numpy as np
 
 from mixfit.errors import FitError
 from mixfit.glmm.aghq import QuadratureObjective
-from mixfit.glmm.given import points_at
+from mixfit.glmm.given import place_of
 from mixfit.glmm.minimize import minimize
 from mixfit.glmm.objective import LaplaceObjective
 from mixfit.glmm.problem import GeneralizedParameters
@@ -31,14 +31,8 @@ __all__ = ["GeneralizedSurface", "surface_around"]
 
 def surface_around(assembly: GeneralizedAssembly, estimate: GeneralizedEstimate) -> GeneralizedSurface:
     """The surface around an estimate."""
-    at = GeneralizedParameters(
-        points_at(assembly, estimate.every_theta),
-        assembly.fixed.triangle @ estimate.every_beta,
-        estimate.phi,
-        estimate.shape,
-    )
     covariance = estimate.cov_every_beta if estimate.further else estimate.cov_beta
-    return GeneralizedSurface(assembly, at, np.sqrt(np.diagonal(covariance)), estimate.n_agq)
+    return GeneralizedSurface(assembly, place_of(assembly, estimate), np.sqrt(np.diagonal(covariance)), estimate.n_agq)
 
 
 class GeneralizedSurface:

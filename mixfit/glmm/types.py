@@ -120,6 +120,8 @@ class GeneralizedEstimate:
         Of the predictors after the mean's, whose estimates the other attributes are.
     cov_every_beta : ndarray
         Covariance of the fixed effects of all predictors, where there are several.
+    robust : str
+        What tables say of a covariance by clusters; empty where it is the model's own.
     at : Kept of Center
         The Laplace approximation at the estimates, with modes and factor: what follows from the fit reuses it (see
         `mixfit.glmm.conditional.laplace_at`).
@@ -147,6 +149,7 @@ class GeneralizedEstimate:
     cov_shape: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     cov_beta_shape: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     cov_every_beta: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    robust: str = ""
     at: Kept[Center] = field(default_factory=Kept, init=False, repr=False)
 
     reml: ClassVar[bool] = False

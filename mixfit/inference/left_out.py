@@ -49,12 +49,12 @@ def partition(by: str | ArrayLike, design: Design) -> tuple[str, Index, pd.Index
     if isinstance(by, str):
         if by == "observation":
             return by, np.arange(n), design.index
-        for term in design.random:
+        for term in design.every_random:
             if _parts(term.grouping.name) == _parts(by):
                 codes, levels = term.written.codes, term.written.levels
                 seen = np.bincount(codes, minlength=len(levels)) > 0
                 return term.grouping.name, (np.cumsum(seen) - 1)[codes], levels[seen]
-        names = ", ".join(dict.fromkeys(repr(term.grouping.name) for term in design.random)) or "none"
+        names = ", ".join(dict.fromkeys(repr(term.grouping.name) for term in design.every_random)) or "none"
         raise DataError(f"by={by!r} is neither 'observation' nor a grouping factor of the model, which has {names}.")
     if isinstance(by, pd.Series) and by.index.is_unique and design.index.isin(by.index).all():
         by = by.loc[design.index]

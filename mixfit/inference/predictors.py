@@ -72,13 +72,14 @@ def seen_from(fit: Fit, predictor: str) -> Fit:
     own = design.of_predictor(place)
     if is_structured(fit):
         beta, covariance = dispersion_coefficients(fit)
+        said = ""
         kept = np.arange(len(beta))
     else:
         found = further_of(fit, predictor)  # type: ignore[arg-type]
-        beta, covariance, kept = found.beta, found.cov_beta, found.kept
+        beta, covariance, kept, said = found.beta, found.cov_beta, found.kept, fit.estimate.robust
     link, label = (LINKS["logit"], "prob") if predictor == ZERO else (LINKS["log"], "response")
     model = PredictorModel(own, kept, PredictorScale(link, label), f"{fit.model.formula_text}, {predictor}")
-    return cast("Fit", PredictorFit(model, PredictorEstimate(beta, covariance)))
+    return cast("Fit", PredictorFit(model, PredictorEstimate(beta, covariance, said)))
 
 
 def params_of(fit: Fit, predictor: str) -> pd.Series[float]:
@@ -161,10 +162,11 @@ class PredictorScale:
 
 @dataclass(frozen=True, eq=False)
 class PredictorEstimate:
-    """Fixed effects of one predictor, (p,), and their covariance."""
+    """Fixed effects of one predictor, (p,), their covariance, and what tables say of one by clusters."""
 
     beta: Array
     cov_beta: Array
+    robust: str = ""
 
 
 @dataclass(frozen=True, eq=False)

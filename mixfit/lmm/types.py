@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mixfit.brief import brief
 
@@ -29,16 +29,17 @@ class Kept(Generic[T]):
 
     def __init__(self) -> None:
         self._value: T | None = None
+        self._stored = False
 
     def __repr__(self) -> str:
         return f"<Kept: {'nothing yet' if self._value is None else type(self._value).__name__}>"
 
-    def __getstate__(self) -> dict[str, None]:
-        return {"_value": None}
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_value": self._value if self._stored else None, "_stored": self._stored}
 
-    def keep(self, value: T) -> None:
-        """Hand over the value."""
-        self._value = value
+    def keep(self, value: T, *, stored: bool = False) -> None:
+        """Hand over the value; one that cannot be made again is `stored`, and pickles with what holds it."""
+        self._value, self._stored = value, stored
 
     def get(self, make: Callable[[], T]) -> T:
         """The value, made by `make` where there is none yet."""

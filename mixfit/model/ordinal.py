@@ -125,9 +125,9 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         parts = (None if columns is None else columns.X for columns in (self._nominal, self._scale))
         own = family.of([str(c) for c in design.categories], *parts)
         check_response(design, own)
-        self.family, self._centred = own, centred(own, design.X)
-        inner = replace(design, X=design.X - self._centred.means, further=())
-        self._assembly = assemble_generalized(inner, self._centred.family.start(design.y, prior))
+        self.family, self.centred = own, centred(own, design.X)
+        inner = replace(design, X=design.X - self.centred.means, further=())
+        self._assembly = assemble_generalized(inner, self.centred.family.start(design.y, prior))
         MixedModel.__init__(self, formula, design, self._assembly.fixed.kept)
         self._held, self.known_effects = read_held(mean_places(self.exog_names), fixed or {}), dict(fixed or {})
         if self._nominal is not None:
@@ -220,7 +220,7 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         return cast("OrdinalResults", fit)
 
     def _results(self, estimate: GeneralizedEstimate) -> OrdinalResults:
-        return results_of(OrdinalResults, self, self._centred.outward(estimate, self.kept))
+        return results_of(OrdinalResults, self, self.centred.outward(estimate, self.kept))
 
     def conditional_covariance(self, estimate: GeneralizedEstimate, *, of: str = MEAN) -> tuple[Array, ...]:
         """Cov(b_j | y) of every level of every term at the mode, shapes (q_t, k_t, k_t).
@@ -234,7 +234,7 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         -------
         tuple of ndarray, shape (q_t, k_t, k_t)
         """
-        return super().conditional_covariance(self._centred.inward(estimate, self.kept), of=of)
+        return super().conditional_covariance(self.centred.inward(estimate, self.kept), of=of)
 
     def prediction_variance(
         self,
@@ -255,7 +255,7 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         -------
         ndarray, shape (m,)
         """
-        return super().prediction_variance(self._centred.inward(estimate, self.kept), X, Z, codes)
+        return super().prediction_variance(self.centred.inward(estimate, self.kept), X, Z, codes)
 
     def _refuse_separation(self, estimate: GeneralizedEstimate | None) -> None:
         """Raise FitError where thresholds and location run away together, all responses more probable on the way.
@@ -313,7 +313,7 @@ class OrdinalMixedModel(GeneralizedMixedModel):
         Surface
         """
         refuse_held(self)
-        return surface_around(self._assembly, self._centred.inward(estimate, self.kept))
+        return surface_around(self._assembly, self.centred.inward(estimate, self.kept))
 
     @property
     def nominal_names(self) -> tuple[str, ...]:
@@ -348,7 +348,7 @@ class OrdinalMixedModel(GeneralizedMixedModel):
             raise FitError(f"The response is a number from 1 to {len(self.categories)} in every row.")
         model.design = replace(self.design, y=numbers)
         check_response(model.design, self.family)
-        inner = self._centred.family.start(numbers, self._assembly.problem.prior)
+        inner = self.centred.family.start(numbers, self._assembly.problem.prior)
         problem = replace(self._assembly.problem, y=numbers, family=inner)
         model._assembly = replace(self._assembly, problem=problem)
         return model

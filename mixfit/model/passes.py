@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from mixfit.bayes.priors import Priors
     from mixfit.families.base import Family
+    from mixfit.glmm.kept_rows import KeptRows
     from mixfit.glmm.types import GeneralizedEstimate
     from mixfit.matrices.batches.read import Stream
     from mixfit.matrices.types import Design
@@ -51,19 +52,22 @@ class PassMixedModel(GeneralizedMixedModel):
 
     def __init__(self, formula: str, stream: Stream, family: Family) -> None:
         self.family = family
-        self._rows = keep_rows(stream, family)
-        self._assembly = self._rows.assembly
+        rows = keep_rows(stream, family)
+        self._rows: KeptRows | None = rows
+        self._n_passes = 0
+        self._assembly = rows.assembly
         self.known_effects: dict[str, float] = {}
         self._held = None
-        MixedModel.__init__(self, formula, streamed_design(self._rows.batches), self._assembly.fixed.kept)
+        MixedModel.__init__(self, formula, streamed_design(rows.batches), self._assembly.fixed.kept)
 
     @property
     def n_passes(self) -> int:
         """Passes over the rows so far."""
-        return self._rows.rows.n_passes
+        return self._n_passes if self._rows is None else self._rows.rows.n_passes
 
-    def __getstate__(self) -> NoReturn:
-        raise RowsError(_needs("A copy in a file"))
+    def __getstate__(self) -> dict[str, Any]:
+        # The estimates hold the factor at the modes: fits, and nothing else, need the rows.
+        return {**self.__dict__, "_rows": None, "_n_passes": self.n_passes}
 
     def fit(
         self,
@@ -92,6 +96,8 @@ class PassMixedModel(GeneralizedMixedModel):
 
         Raises
         ------
+        RowsError
+            After ``mixfit.load``: the rows on disk end with the model that was fitted.
         FitError
             For quadrature, the fast approximation, quasi-likelihood and priors, which ask for rows in memory; and where
             the conditional modes do not settle, or fixed effects separate the response.
@@ -100,6 +106,11 @@ class PassMixedModel(GeneralizedMixedModel):
             raise FitError(
                 "Rows on disk are fitted by the Laplace approximation: leave n_agq=, method= and priors= out, or read "
                 "what the model needs into a frame."
+            )
+        if self._rows is None:
+            raise RowsError(
+                "A model that was stored has no rows to fit: read the source anew by mixfit.mixed(formula, source, "
+                "family=...)."
             )
         given = given_start(self._assembly, self.design, self.in_formula_order, start, start_fixed)
         names = [self.design.exog_names[j] for j in self._assembly.fixed.kept]

@@ -14,6 +14,7 @@ from mixfit.defaults import coverage
 from mixfit.errors import FitError
 from mixfit.fitted.protocols import is_generalized, is_linear
 from mixfit.helped import Helped, helped
+from mixfit.inference.fixed_effects.denominator import robust_notes
 from mixfit.report.model_rows import BELOW, STATISTICS, Layout, estimates, random_rows, statistic_rows
 from mixfit.report.text import FURTHER
 from mixfit.tables import printers
@@ -294,9 +295,8 @@ def _notes(models: Mapping[str, Fit], statistics: Sequence[str], exponentiate: b
             "Likelihoods of REML fits, and criteria made of them, compare REML fits of the same fixed effects only."
         )
     for name, fit in models.items():
-        note = getattr(getattr(fit, "robust", None), "note", None)
-        if note is not None:
-            notes.append(f"{name}: {note}")
+        view = getattr(getattr(fit, "robust", None), "note", None)
+        notes += [f"{name}: {note}" for note in (robust_notes(fit) if view is None else (view,))]
         if not fit.converged:
             notes.append(f"{name} did not converge.")
         if is_generalized(fit) and getattr(fit.estimate, "method", "") == "pql":

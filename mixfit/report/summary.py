@@ -10,7 +10,7 @@ import numpy as np
 from mixfit.arguments import check_flag
 from mixfit.defaults import PLAIN, options, read_ddf
 from mixfit.fitted.protocols import is_generalized, is_linear
-from mixfit.inference.fixed_effects.denominator import denominator, fewest_groups, parse_ddf
+from mixfit.inference.fixed_effects.denominator import denominator, fewest_groups, parse_ddf, robust_notes
 from mixfit.inference.fixed_effects.tables import t_table
 from mixfit.report.facts import SummaryFacts, collect
 from mixfit.report.html import summary_html
@@ -157,7 +157,7 @@ def summary(fit: Fit, *, correlation: bool | None = None, ddf: str | None = None
     if is_generalized(fit):
         # The table of a generalized model has its z tests already.
         parse_ddf(fit, ddf)
-        return replace(plain, notes=(*plain.notes, *_doubts(fit, plain)))
+        return replace(plain, notes=(*plain.notes, *robust_notes(fit), *_doubts(fit, plain)))
     return _with_tests(plain, fit, ddf)
 
 

@@ -29,6 +29,7 @@ from mixfit.inference.profiles.intervals import conf_int
 from mixfit.inference.quantile import quantile_residuals, residual_tests
 from mixfit.inference.r2 import icc, r2
 from mixfit.inference.re_pca import re_pca
+from mixfit.inference.robust.covariance import refuse_cluster
 from mixfit.inference.standardize import standardize
 from mixfit.plots.accessor import Plots
 from mixfit.report.as_json import to_json
@@ -40,9 +41,13 @@ from mixfit.results.check_model import check_model
 from mixfit.results.means import effects, emmeans, emtrends
 from mixfit.results.planned import with_params
 from mixfit.results.profile import profile
+from mixfit.results.robust import robust
 from mixfit.results.update import update
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import ArrayLike
+
     from mixfit.fitted.re_form import ReForm
     from mixfit.inference.prediction_results import PredictionResultsMean
 
@@ -82,7 +87,41 @@ class GeneralizedResults(FittedGeneralized):
     def __repr__(self) -> str:
         return f"<GeneralizedResults: {self.model.formula_text}, {self.model.family!r}, {self.nobs} observations>"
 
+    def cov_params(
+        self, kind: str | None = None, *, cluster: str | ArrayLike | None = None, conditional: bool = False
+    ) -> pd.DataFrame:
+        """Return the covariance matrix of the fixed effects: the model's own, or one by clusters.
+
+        Parameters
+        ----------
+        kind : {"CR0", "CR1"}, optional
+            A sandwich of the Hessian of all parameters about the scores of clusters, as merDeriv's and glmmTMB's; times
+            J / (J - 1) for J clusters. By default the inverse of the Hessian, the covariance of the model.
+        cluster : str or array_like, shape (nobs,), optional
+            As of linear models: by default the coarsest grouping factor.
+        conditional : bool
+            Whether theta and the dispersion count as known; by default their uncertainty is included.
+
+        Returns
+        -------
+        DataFrame, shape (p, p)
+
+        Raises
+        ------
+        FitError
+            For another kind, and clusters that are not independent in the model.
+
+        See Also
+        --------
+        robust : The fit with such a covariance, in its tests, intervals and marginal means.
+        """
+        if kind is None:
+            refuse_cluster(cluster)
+            return super().cov_params(conditional=conditional)
+        return self.robust(kind, cluster=cluster).cov_params(conditional=conditional)
+
     # Functions of a fit, as methods: each is documented where it is defined.
+    robust = robust
     params_of = params_of
     bse_of = bse_of
     summary = summary

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from mixfit.fitted.multinomial import FittedMultinomial
+from mixfit.helped import Helped
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.comparisons.drop1 import drop1
 from mixfit.inference.fixed_effects.claims import t_test, wald_test
 from mixfit.inference.means.emmeans import emmeans
 from mixfit.inference.profiles.intervals import conf_int
+from mixfit.inference.robust.covariance import refuse_cluster
 from mixfit.plots.categories import category_probabilities
 from mixfit.report.as_json import to_json
 from mixfit.report.augment import augment, glance
@@ -17,19 +19,21 @@ from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
 from mixfit.results.profile import profile
+from mixfit.results.robust import robust
 from mixfit.results.update import update
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+    from numpy.typing import ArrayLike
 
     from mixfit.results.profile import LikelihoodProfile
 
 __all__ = ["CategoryPlots", "MultinomialResults"]
 
 
-class CategoryPlots:
+class CategoryPlots(Helped):
     """Figures of a model of unordered categories.
 
     Parameters
@@ -83,7 +87,41 @@ class MultinomialResults(FittedMultinomial):
     def __repr__(self) -> str:
         return f"<MultinomialResults: {self.model.formula_text}, {self.model.family!r}, {self.nobs} observations>"
 
+    def cov_params(
+        self, kind: str | None = None, *, cluster: str | ArrayLike | None = None, conditional: bool = False
+    ) -> pd.DataFrame:
+        """Return the covariance matrix of the coefficients: the model's own, or one by clusters.
+
+        Parameters
+        ----------
+        kind : {"CR0", "CR1"}, optional
+            A sandwich of the Hessian of all parameters about the scores of clusters, as merDeriv's and glmmTMB's; times
+            J / (J - 1) for J clusters. By default the inverse of the Hessian, the covariance of the model.
+        cluster : str or array_like, shape (nobs,), optional
+            As of linear models: by default the coarsest grouping factor.
+        conditional : bool
+            Whether theta and the dispersion count as known; by default their uncertainty is included.
+
+        Returns
+        -------
+        DataFrame, shape (p, p)
+
+        Raises
+        ------
+        FitError
+            For another kind, and clusters that are not independent in the model.
+
+        See Also
+        --------
+        robust : The fit with such a covariance, in its tests, intervals and marginal means.
+        """
+        if kind is None:
+            refuse_cluster(cluster)
+            return super().cov_params(conditional=conditional)
+        return self.robust(kind, cluster=cluster).cov_params(conditional=conditional)
+
     # Functions of a fit, as methods: each is documented where it is defined.
+    robust = robust
     summary = summary
     varcorr = varcorr
     glance = glance

@@ -13,11 +13,14 @@ from mixfit.fitted.ordinal import FittedOrdinal
 from mixfit.inference.fixed_effects.denominator import parse_ddf
 from mixfit.inference.means.ordered import refuse_nominal
 from mixfit.inference.profiles.intervals import conf_int
+from mixfit.inference.robust.covariance import refuse_cluster
 from mixfit.results.generalized import GeneralizedResults
 from mixfit.results.means import effects, emmeans, emtrends
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
 
     from mixfit.results.means import Effects, MarginalMeans
 
@@ -51,6 +54,39 @@ class OrdinalResults(FittedOrdinal, GeneralizedResults):
 
     def __repr__(self) -> str:
         return f"<OrdinalResults: {self.model.formula_text}, {self.model.family!r}, {self.nobs} observations>"
+
+    def cov_params(
+        self, kind: str | None = None, *, cluster: str | ArrayLike | None = None, conditional: bool = False
+    ) -> pd.DataFrame:
+        """Return the covariance matrix of the parameters, thresholds included: the model's own, or one by clusters.
+
+        Parameters
+        ----------
+        kind : {"CR0", "CR1"}, optional
+            A sandwich of the Hessian of all parameters about the scores of clusters, as merDeriv's and glmmTMB's; times
+            J / (J - 1) for J clusters. By default the inverse of the Hessian, the covariance of the model.
+        cluster : str or array_like, shape (nobs,), optional
+            As of linear models: by default the coarsest grouping factor.
+        conditional : bool
+            There is none of these models.
+
+        Returns
+        -------
+        DataFrame, shape (p, p)
+
+        Raises
+        ------
+        FitError
+            For another kind, and clusters that are not independent in the model.
+
+        See Also
+        --------
+        robust : The fit with such a covariance, in its tests, intervals and marginal means.
+        """
+        if kind is None:
+            refuse_cluster(cluster)
+            return super().cov_params(conditional=conditional)
+        return self.robust(kind, cluster=cluster).cov_params(conditional=conditional)
 
     def conf_int(
         self,

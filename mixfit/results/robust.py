@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, cast, overload
 
 import numpy as np
 import pandas as pd
 
 from mixfit.defaults import coverage
 from mixfit.errors import FitError
+from mixfit.fitted.generalized import FittedGeneralized
 from mixfit.fitted.linear import FittedLinear
+from mixfit.fitted.protocols import is_generalized
 from mixfit.inference.fixed_effects import claims, tables
 from mixfit.inference.means.avg_comparisons import avg_comparisons
 from mixfit.inference.means.avg_predictions import avg_predictions
 from mixfit.inference.means.avg_slopes import avg_slopes
 from mixfit.inference.means.joint_tests import joint_tests
 from mixfit.inference.robust.covariance import robust_covariance, robust_denominator
+from mixfit.inference.robust.generalized import robust_estimate
 from mixfit.report.summary import summary
 from mixfit.report.tidy import tidy
 from mixfit.report.varcorr import varcorr
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from mixfit.tables.table import Table
 
 __all__ = ["RobustResults", "robust"]
+
+AnyFit = TypeVar("AnyFit", bound=FittedGeneralized)
 
 _Tests = Literal["auto", "satterthwaite", "z"]
 
@@ -305,17 +310,30 @@ def _without_squares(table: Table) -> Table:
     return replace(table, frame=table.frame.drop(columns=["Sum Sq", "Mean Sq"], errors="ignore"))
 
 
-def robust(fit: LinearFit, kind: str = "CR2", *, cluster: str | ArrayLike | None = None) -> RobustResults:
-    """See the fit with a robust covariance of its fixed effects, as R's clubSandwich estimates them.
+@overload
+def robust(fit: LinearFit, kind: str | None = None, *, cluster: str | ArrayLike | None = None) -> RobustResults: ...
+
+
+@overload
+def robust(fit: AnyFit, kind: str | None = None, *, cluster: str | ArrayLike | None = None) -> AnyFit: ...
+
+
+def robust(
+    fit: LinearFit | FittedGeneralized, kind: str | None = None, *, cluster: str | ArrayLike | None = None
+) -> RobustResults | FittedGeneralized:
+    """See the fit with a robust covariance of its estimates, by clusters.
 
     Where the covariance of the rows within clusters is another than the model's, its own standard errors are wrong,
-    and these are right for many clusters; Bell and McCaffrey's adjustment (``"CR2"``) and degrees of freedom make
-    tests hold their size with few.
+    and these are right for many clusters. Of linear models they are those of R's clubSandwich: Bell and McCaffrey's
+    adjustment (``"CR2"``) and degrees of freedom make tests hold their size with few. Of generalized models they are by
+    the scores of the marginal likelihood, as merDeriv's and glmmTMB's are, and cover all parameters, those of ``zi=``
+    and ``dispersion=``, thresholds and theta too; tests are by the normal distribution.
 
     Parameters
     ----------
-    kind : {"CR0", "CR1", "CR2", "CR3", "HC3"}
-        As of `cov_params`.
+    kind : {"CR0", "CR1", "CR2", "CR3", "HC3"}, optional
+        As of `cov_params`; of generalized models ``"CR0"`` and ``"CR1"``. By default ``"CR2"`` of linear models and
+        ``"CR1"`` of generalized ones.
     cluster : str or array_like, shape (nobs,), optional
         A grouping factor, a column of the formula, or a label for each row used. By default the coarsest grouping
         factor. Clusters must hold every level of the random effects whole.
@@ -325,6 +343,8 @@ def robust(fit: LinearFit, kind: str = "CR2", *, cluster: str | ArrayLike | None
     RobustResults
         With ``summary``, ``ttest``, ``contest``, ``test``, ``anova``, ``conf_int``, ``tidy``, ``emmeans``,
         ``emtrends``, ``joint_tests``, ``effects``, ``avg_predictions``, ``avg_comparisons`` and ``avg_slopes``.
+        Of a generalized model results of the same kind, whose covariances are those by clusters: what compares
+        likelihoods (`mixfit.anova` of two fits, profiles) is as it was.
 
     Raises
     ------
@@ -338,6 +358,16 @@ def robust(fit: LinearFit, kind: str = "CR2", *, cluster: str | ArrayLike | None
     >>> fit = mixfit.mixed("Reaction ~ Days + (1 | Subject)", sleep).fit()
     >>> fit.robust("CR2").ttest()["Std. Error"].round(3).tolist()
     [6.825, 1.546]
+    >>> cbpp = mixfit.datasets.load("cbpp")
+    >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    >>> herds = mixfit.mixed(formula, cbpp, family="binomial").fit()
+    >>> herds.bse.round(3).tolist(), herds.robust().bse.round(3).tolist()
+    ([0.232, 0.307, 0.327, 0.427], [0.296, 0.47, 0.531, 0.375])
     """
-    found = robust_covariance(fit, kind, cluster)
-    return RobustResults(fit.model, replace(fit.estimate, cov_beta=found.cov), fit, found)
+    if is_generalized(fit):
+        return type(cast("FittedGeneralized", fit))(
+            fit.model, robust_estimate(fit, "CR1" if kind is None else kind, cluster)
+        )
+    plain = cast("LinearFit", fit)
+    found = robust_covariance(plain, "CR2" if kind is None else kind, cluster)
+    return RobustResults(plain.model, replace(plain.estimate, cov_beta=found.cov), plain, found)

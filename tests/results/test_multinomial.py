@@ -50,6 +50,13 @@ def test_intervals_and_tests_are_of_coefficients(fit) -> None:
         fit.conf_int(which="d")
 
 
+def test_a_row_of_facts_and_the_name_of_a_figure_that_there_is_not(fit) -> None:
+    facts = fit.glance().iloc[0]
+    assert (facts["nobs"], facts["logLik"], facts["AIC"]) == (fit.nobs, fit.llf, fit.aic)
+    with pytest.raises(UnknownNameError, match="CategoryPlots has no attribute 'caterpillar'"):
+        fit.plot.caterpillar()
+
+
 def test_predictions_of_the_fit_and_of_new_rows_agree(d: pd.DataFrame, fit) -> None:
     inside = fit.predict(se=True)
     outside = fit.predict(d.iloc[::20], se=True)

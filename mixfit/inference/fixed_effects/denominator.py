@@ -33,6 +33,7 @@ __all__ = [
     "fewest_groups",
     "parse_ddf",
     "reml_fit",
+    "robust_notes",
 ]
 
 #: With fewer groups of some factor ``"auto"`` is Kenward and Roger's method. In docs/p_values.md Satterthwaite's tests
@@ -202,6 +203,12 @@ def _resolved(fit: Fit, ddf: str | None) -> tuple[str, tuple[str, ...]]:
     raise FitError(f"ddf={ddf!r} is for linear mixed models; the tests of other models are asymptotic (ddf='z').")
 
 
+def robust_notes(fit: Fit) -> tuple[str, ...]:
+    """What tables say of a generalized fit whose covariance is by clusters; nothing of others."""
+    said = str(getattr(fit.estimate, "robust", ""))
+    return (said,) if said else ()
+
+
 def parse_ddf(fit: Fit, ddf: str | None) -> str:
     """The method asked for, by its name and never ``"auto"``; that of `mixfit.options` where none is.
 
@@ -230,6 +237,7 @@ def denominator(fit: Fit, ddf: str | None) -> Denominator:
     if not len(beta):
         raise FitError("The model has no fixed effects to test.")
     if not is_linear(fit) or kind == "z":
+        notes = (*notes, *robust_notes(fit))
         return Constant(beta, cov, cov, float("nan"), "the normal distribution", notes, float("inf"))
     if kind.startswith("kenward-roger"):
         return _kenward_roger(fit, kind)

@@ -161,8 +161,12 @@ class Settings:
     @property
     def df_notes(self) -> tuple[str, ...]:
         """Where the degrees of freedom come from; generalized models have none."""
+        from mixfit.inference.fixed_effects.denominator import robust_notes
+
+        if not is_linear(self.fit):
+            return robust_notes(self.fit)
         method = "asymptotic" if self.ddf == "z" else self.ddf
-        return (f"Degrees-of-freedom method: {method}",) if is_linear(self.fit) else ()
+        return (f"Degrees-of-freedom method: {method}",)
 
     @property
     def as_ratios(self) -> bool:

@@ -19,10 +19,17 @@ from mixfit.fitted.residual_covariance import is_structured
 from mixfit.fitted.stated import stated_values
 from mixfit.inference.bootstrap import bootstrap
 from mixfit.inference.fixed_effects.contrasts import contrast_tests
+from mixfit.inference.fixed_effects.denominator import robust_notes
 from mixfit.inference.predictors import seen_from
 from mixfit.inference.profiles.chart import Chart, difference_hessian
 from mixfit.inference.profiles.focal import scale_place, shape_place
-from mixfit.inference.profiles.parameters import every_parameter, parameter_values, select, variance_structures
+from mixfit.inference.profiles.parameters import (
+    every_parameter,
+    parameter_values,
+    select,
+    variance_structures,
+    without_parentheses,
+)
 from mixfit.inference.profiles.profile import profile_intervals
 from mixfit.inference.residual_parameters import structured_errors
 from mixfit.matrices.types import MEAN
@@ -51,6 +58,16 @@ __all__ = [
 _SINGULAR = 1e-3
 
 
+def _refuse_likelihood(fit: Fit, method: str, which: str | Sequence[str] | None) -> None:
+    """Refuse, of a fit that is seen by clusters, intervals that are the likelihood's."""
+    if method == "wald" and all(p.kind == "fixed" for p in select(every_parameter(fit.model), which, default="fixed")):
+        return
+    raise FitError(
+        "A fit with a robust covariance has Wald intervals of its fixed effects; others are those of the likelihood: "
+        "ask the fit that robust() was called on."
+    )
+
+
 def _of_predictor(
     fit: Fit, alpha: float, method: str, which: str | Sequence[str] | None, predictor: str, options: dict[str, Any]
 ) -> pd.DataFrame:
@@ -72,7 +89,7 @@ def _of_predictor(
         )
     if which is None or which in ("fixed", "all"):
         return out
-    names = [which] if isinstance(which, str) else list(which)
+    names = [without_parentheses(name) for name in ([which] if isinstance(which, str) else which)]
     for name in names:
         if name not in out.index:
             raise FitError(f"{name!r} is no fixed effect of {predictor} ({', '.join(out.index)}).")
@@ -278,6 +295,8 @@ def conf_int(
         raise FitError(f"ddf is for Wald intervals: conf_int(method={method!r}) has no degrees of freedom.")
     if predictor != MEAN:
         return _of_predictor(fit, alpha, method, which, predictor, options)
+    if robust_notes(fit):
+        _refuse_likelihood(fit, method, which)
     if method == "wald":
         return wald_intervals(fit, select(every_parameter(fit.model), which, default="fixed"), alpha, ddf)
     if method == "profile":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pandas as pd
 
+from mixfit.arguments import same_name
 from mixfit.errors import ArgumentError, FitError
 from mixfit.families.several import DISPERSION
 from mixfit.fitted.residual_covariance import is_structured_model
@@ -37,6 +38,7 @@ __all__ = [
     "parameters",
     "select",
     "variance_structures",
+    "without_parentheses",
 ]
 
 
@@ -272,6 +274,17 @@ def _is_of_mean(p: Parameter) -> bool:
     return p.kind == "fixed" and p.predictor == MEAN
 
 
+def without_parentheses(name: str) -> str:
+    """A name of a parameter as `params` has it, whichever way tables print it.
+
+    Examples
+    --------
+    >>> without_parentheses("(Intercept)"), without_parentheses("sd((Intercept)|Subject)")
+    ('Intercept', 'sd(Intercept|Subject)')
+    """
+    return str(name).replace("(Intercept)", "Intercept")
+
+
 def select(known: Sequence[Parameter], which: str | Sequence[str] | None, default: str = "all") -> list[Parameter]:
     """Choose parameters.
 
@@ -305,7 +318,9 @@ def select(known: Sequence[Parameter], which: str | Sequence[str] | None, defaul
             return groups[asked]
     if not isinstance(asked, Iterable):
         raise ArgumentError(f"which is 'all', 'fixed', 'random', a name or several names, not {asked!r}.")
+    written = {without_parentheses(name): name for name in names}
     chosen = [asked] if isinstance(asked, str) else list(asked)
+    chosen = [same_name(written.get(without_parentheses(name), str(name)), names) for name in chosen]
     unknown = [name for name in chosen if name not in names]
     if unknown:
         raise FitError(

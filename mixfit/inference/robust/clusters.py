@@ -16,7 +16,7 @@ from mixfit.matrices.across import refuse_given, refuse_related
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.fitted.protocols import LinearFit
+    from mixfit.fitted.protocols import Fit
     from mixfit.matrices.types import Grouping
 
     Array = NDArray[np.float64]
@@ -41,12 +41,12 @@ class Clusters:
     labels: pd.Index
 
 
-def clusters_of(fit: LinearFit, cluster: str | ArrayLike | None) -> Clusters:
+def clusters_of(fit: Fit, cluster: str | ArrayLike | None) -> Clusters:
     """Find the clusters, which hold every level of the random effects, and every block of residuals, whole.
 
     Parameters
     ----------
-    fit : LinearResults
+    fit : LinearResults or GeneralizedResults
     cluster : str, array_like of shape (nobs,), or None
         A grouping factor, a column that the formula looks up, or a label for every row used; a Series is read by its
         index where that has the labels of these rows. By default the coarsest grouping factor.
@@ -64,7 +64,7 @@ def clusters_of(fit: LinearFit, cluster: str | ArrayLike | None) -> Clusters:
     """
     design = fit.model.design
     for refuse in (refuse_related, refuse_given):
-        refuse(design.random, "a covariance by clusters")
+        refuse(design.every_random, "a covariance by clusters")
     groupings = _groupings(fit)
     if cluster is None:
         if not groupings:
@@ -83,19 +83,19 @@ def clusters_of(fit: LinearFit, cluster: str | ArrayLike | None) -> Clusters:
     return found
 
 
-def _names(fit: LinearFit) -> set[str]:
-    return {term.grouping.name for term in fit.model.design.random if term.spread is None}
+def _names(fit: Fit) -> set[str]:
+    return {term.grouping.name for term in fit.model.design.every_random if term.spread is None}
 
 
-def _groupings(fit: LinearFit) -> dict[str, Grouping]:
+def _groupings(fit: Fit) -> dict[str, Grouping]:
     """What makes rows of the model correlated, by how it was written."""
-    found = {term.text: term.grouping for term in fit.model.design.random}
+    found = {term.text: term.grouping for term in fit.model.design.every_random}
     if is_structured(fit) and fit.model.residual.blocks is not None:
         found[f"residual={fit.model.residual.text!r}"] = fit.model.residual.blocks
     return found
 
 
-def _labels(fit: LinearFit, cluster: str | ArrayLike) -> str | ArrayLike:
+def _labels(fit: Fit, cluster: str | ArrayLike) -> str | ArrayLike:
     """A name of a column as the column, on the rows used."""
     design = fit.model.design
     if isinstance(cluster, pd.Series) and len(cluster) != len(design.y):

@@ -41,6 +41,7 @@ __all__ = [
     "RobustCovariance",
     "cov_params",
     "parse_kind",
+    "refuse_cluster",
     "robust_covariance",
     "robust_denominator",
 ]
@@ -203,13 +204,13 @@ def robust_covariance(fit: Fit, kind: str = "CR2", cluster: str | ArrayLike | No
     Raises
     ------
     FitError
-        For a generalized model, another kind, or clusters that split a level.
+        For another model, another kind, or clusters that split a level.
     """
     name = parse_kind(kind)
     if not is_linear(fit):
         raise FitError(
-            "Covariances by clusters are for linear mixed models; for a generalized one resample groups with "
-            "bootstrap(), or compare families."
+            "Covariances by clusters are for linear and generalized mixed models; of a nonlinear one resample groups "
+            "with bootstrap()."
         )
     if not len(fit.estimate.beta):
         raise FitError("The model has no fixed effects, whose covariance a robust one is.")
@@ -224,6 +225,12 @@ def robust_covariance(fit: Fit, kind: str = "CR2", cluster: str | ArrayLike | No
     alone = np.linalg.svd(left, compute_uv=False)[:, -1] <= EXPLAINED if name != "CR3" else np.zeros(count, dtype=bool)
     label = str(clusters.labels[int(np.argmax(alone))]) if alone.any() else ""
     return RobustCovariance(name, clusters, factor * half @ half.T, moments, label)
+
+
+def refuse_cluster(cluster: object) -> None:
+    """Refuse clusters where no robust covariance is asked for."""
+    if cluster is not None:
+        raise FitError("cluster= is for a robust covariance: say which, such as kind='CR1'.")
 
 
 def cov_params(fit: LinearFit, kind: str | None = None, *, cluster: str | ArrayLike | None = None) -> pd.DataFrame:
@@ -268,7 +275,7 @@ def cov_params(fit: LinearFit, kind: str | None = None, *, cluster: str | ArrayL
     Days          -1.451  2.389
     """
     names = fit.params.index
+    if kind is None:
+        refuse_cluster(cluster)
     covariance = fit.estimate.cov_beta.copy() if kind is None else robust_covariance(fit, kind, cluster).cov
-    if kind is None and cluster is not None:
-        raise FitError("cluster= is for a robust covariance: say which, such as kind='CR2'.")
     return pd.DataFrame(covariance, index=names, columns=names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
@@ -144,3 +145,14 @@ def test_what_cannot_be_asked_says_so() -> None:
         fit.profile(which="sigma").conf_int(1 - 1e-9)
     with pytest.raises(FitError, match="no profile of 'Days'"):
         fit.profile(which="sigma").zeta("Days", 0.0)
+
+
+def test_parameters_are_named_as_they_are_printed_or_as_params_has_them() -> None:
+    sleep = mixfit.datasets.load("sleepstudy")
+    fit = mixfit.mixed("Reaction ~ Days + I(Days ** 2) + (1 | Subject)", sleep).fit()
+    plain = fit.conf_int(which=["Intercept", "sd((Intercept)|Subject)", "I(Days ** 2)"])
+    pd.testing.assert_frame_equal(fit.conf_int(which=["(Intercept)", "sd(Intercept|Subject)", "I(Days**2)"]), plain)
+    ticks = mixfit.datasets.load("grouseticks")
+    zeros = mixfit.mixed("TICKS ~ YEAR + (1 | BROOD)", ticks, family="poisson", zi="~ 1").fit()
+    found = zeros.conf_int(which="(Intercept)", predictor="zi")
+    pd.testing.assert_frame_equal(found, zeros.conf_int(predictor="zi"))
