@@ -68,7 +68,7 @@ class LinearLocal:
     pivots: Pivots
     longest: Array
     exits: tuple[BoundaryParameter, ...]
-    endless: tuple[int, ...] = ()
+    endless: tuple[tuple[int, float], ...] = ()
 
     @property
     def gradient(self) -> Array:

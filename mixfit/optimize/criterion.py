@@ -71,8 +71,8 @@ class Beside(Protocol):
         """Directions without variance."""
 
     @property
-    def endless(self) -> tuple[int, ...]:
-        """Coordinates that are logarithms of numbers of which zero or infinity may be the optimum."""
+    def endless(self) -> tuple[tuple[int, float], ...]:
+        """Coordinates that are logarithms, of numbers of which zero or infinity may be the optimum, and their units."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ class Local:
     pivots : Pivots
     longest, unit : ndarray, shape (m,)
     exits : tuple of BoundaryParameter
-    endless : tuple of int
+    endless : tuple of (int, float)
     """
 
     gradient: Array
@@ -95,7 +95,7 @@ class Local:
     longest: Array
     unit: Array
     exits: tuple[BoundaryParameter, ...]
-    endless: tuple[int, ...] = field(default=(), kw_only=True)
+    endless: tuple[tuple[int, float], ...] = field(default=(), kw_only=True)
 
 
 Place = TypeVar("Place")

@@ -22,8 +22,9 @@ __all__ = ["Patience", "endless_step", "together", "vanishing_pivots"]
 
 # Logarithms of whose criterion c exp(-x) is left are sent this much farther, where Newton's steps have a length of 1.
 _AWAY = 8.0
-# How well first and second derivative agree there, relative; c exp(-x) + c' exp(-2x) with an optimum has at least 1.
-_ENDLESS = 0.2
+# Second derivative over the first there: 1, and of a difference of slopes over the last step, as quasi-Newton updates
+# have it, (e - 1) / 1 where that was Newton's; c exp(-x) + c' exp(-2x) with an optimum has none between 0 and 2.
+_ENDLESS = (0.8, 1.9)
 
 
 @dataclass
@@ -72,22 +73,25 @@ def together(pivots: Pivots, vanishing: tuple[int, ...]) -> Iterator[tuple[int, 
             yield nothing
 
 
-def endless_step(endless: Sequence[int], gradient: Array, hessian: Array, step: Array) -> Array | None:
+def endless_step(endless: Sequence[tuple[int, float]], gradient: Array, hessian: Array, step: Array) -> Array | None:
     """The step with every logarithm that falls for ever sent far out; None where there is none.
 
-    Of a criterion a + c exp(-x) both derivatives are c exp(-x), and Newton's step is 1 for ever.
+    Of a criterion a + c exp(-x) both derivatives are c exp(-x), and Newton's step is 1 for ever. `endless` has the
+    coordinates and what x = 1 is of them.
 
     Examples
     --------
     >>> import numpy as np
     >>> from mixfit.optimize.ends import endless_step
-    >>> endless_step([0], np.array([-0.1, 0.3]), np.diag([0.1, 2.0]), np.array([1.0, -0.15])).tolist()
+    >>> endless_step([(0, 1.0)], np.array([-0.1, 0.3]), np.diag([0.1, 2.0]), np.array([1.0, -0.15])).tolist()
     [8.0, -0.15]
     """
     curvature = hessian.diagonal()
-    gone = [a for a in endless if abs(curvature[a] - abs(gradient[a])) < _ENDLESS * abs(gradient[a])]
+    least, most = _ENDLESS
+    gone = [(a, s) for a, s in endless if least * abs(gradient[a]) < curvature[a] * s < most * abs(gradient[a])]
     if not gone:
         return None
     out = np.array(step)
-    out[gone] = -np.sign(gradient[gone]) * _AWAY
+    for a, unit in gone:
+        out[a] = -np.sign(gradient[a]) * _AWAY * unit
     return out
