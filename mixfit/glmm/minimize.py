@@ -16,6 +16,7 @@ import numpy as np
 from mixfit.covariance.boundary import boundary_parameters
 from mixfit.covariance.steps import free_directions, leave_boundary, move, pivots, slopes_near, turned, units
 from mixfit.errors import FitError
+from mixfit.glmm.further_zeros import may_hide_zeros, with_zeros
 from mixfit.glmm.objective import AnyPoint
 from mixfit.glmm.problem import GeneralizedParameters
 from mixfit.glmm.second_look import is_doubtful, is_same, leaves_out, unpooled
@@ -26,12 +27,12 @@ from mixfit.optimize.descent import Descent, run
 from mixfit.optimize.looks import look_again
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from mixfit.covariance.directions import Direction
-    from mixfit.glmm.objective import Objective
+    from mixfit.glmm.objective import LikelihoodPoint, Objective
     from mixfit.glmm.problem import GeneralizedProblem, LikelihoodSlopes
     from mixfit.optimize.certificate import BoundaryParameter, Certificate
     from mixfit.optimize.steps import Pivots
@@ -44,6 +45,8 @@ __all__ = ["UNDETERMINED", "GeneralizedCriterion", "GeneralizedMinimum", "minimi
 _LONGEST_LOG_PHI = 3.0
 # Of the root mean square of a predictor of zeros or of dispersions: farther on, a mixture may have other modes.
 _LONGEST_LOGIT = 0.5
+# Share of a root mean square logit of one that counts as a step of one in the region of trust.
+_LEAST_OF_LOGIT = 0.1
 # Steps of the differences, in standard errors: their error is in the fourth digit of the second derivatives.
 _DIFFERENCE = 1e-3
 # No coordinate without curvature is moved farther than this times _DIFFERENCE; fixed effects by their own size.
@@ -97,7 +100,8 @@ class _GeneralizedLocal:
     ----------
     directions : list of Direction
     slopes : LikelihoodSlopes
-    n_fixed, n_rows : int
+    n_fixed, n_mean, n_rows : int
+        Fixed effects, those of the mean, and rows.
     information : callable
         The working model's curvature.
     """
@@ -110,6 +114,7 @@ class _GeneralizedLocal:
     directions: list[Direction]
     slopes: LikelihoodSlopes
     n_fixed: int
+    n_mean: int
     n_rows: int
     information: Callable[[], Array]
 
@@ -126,6 +131,8 @@ class _GeneralizedLocal:
         out[:m] = units(self.directions)
         out[m : m + p] = np.sqrt(self.curvature.diagonal()[m : m + p] / self.n_rows)
         out[out <= 0.0] = 1.0
+        # Where nothing is left of a logit's curvature, steps are no longer than some of it all the same.
+        out[m + self.n_mean : m + p] = np.maximum(out[m + self.n_mean : m + p], _LEAST_OF_LOGIT / np.sqrt(self.n_rows))
         return out
 
 
@@ -183,6 +190,7 @@ class GeneralizedCriterion(Generic[AnyPoint]):
             directions=directions,
             slopes=slopes,
             n_fixed=p,
+            n_mean=p if problem.stack is None else problem.stack.n_fixed[0],
             n_rows=problem.n,
             information=partial(objective.information, found, directions),
         )
@@ -316,12 +324,16 @@ def minimize(
     criterion = GeneralizedCriterion(objective)
     starts = tuple(_of_what_is_seen(objective.problem, at) for at in starts)
     first = run(Descent(criterion, values(criterion, starts)[0], len(starts)))
-    if twice and is_doubtful(first.found):
-        share = _LONG_LOOK if leaves_out(first.found) else _SECOND_LOOK
-        optimum = look_again(first, criterion, lambda: unpooled(first.found), is_same, share)
-    else:
-        optimum = first.optimum()
+    optimum = look_again(first, criterion, _places(first.found), is_same) if twice else first.optimum()
     return GeneralizedMinimum(optimum.found, optimum.local.directions, optimum.curvature, optimum.certificate)
+
+
+def _places(found: LikelihoodPoint) -> Iterator[tuple[Callable[[], GeneralizedParameters], float]]:
+    """Where another optimum than this one may be found from, and what a search from there is worth."""
+    if may_hide_zeros(found):
+        yield partial(with_zeros, found), _SECOND_LOOK
+    if is_doubtful(found):
+        yield partial(unpooled, found), _LONG_LOOK if leaves_out(found) else _SECOND_LOOK
 
 
 def _of_what_is_seen(problem: GeneralizedProblem, at: GeneralizedParameters) -> GeneralizedParameters:

@@ -7,7 +7,7 @@ that large, and fixed effects of what happens within levels. Such models have
 - rows whose log density is not concave, so that no variance at all and a large one are optima both;
 - random columns without a fixed effect, as intercepts beside ``0 + x``: what all levels share is told by the fixed
   effects of other columns or by large variances;
-- variances at zero beside other terms, which may explain the same, as in ``(1 | g/h)``.
+- variances at zero beside others, which may explain the same, as in ``(1 | g/h)`` and ``(x || g)``.
 
 Others are not looked at twice. The place has wide random effects about the first optimum, their joint mode with the
 fixed effects, and of every term the variances that one step of the EM algorithm makes of it (Laird & Ware 1982),
@@ -61,7 +61,8 @@ def is_doubtful(point: LikelihoodPoint) -> bool:
     if not working.concave.all():
         return True
     on_bound = any(term.structure.is_on_bound(at) for term, at in zip(terms, point.at.points, strict=True))
-    return (on_bound and len(terms) > 1) or leaves_out(point)
+    several = sum(len(term.structure.free_blocks) for term in terms) > 1
+    return (on_bound and several) or leaves_out(point)
 
 
 def leaves_out(point: LikelihoodPoint) -> bool:

@@ -10,6 +10,7 @@ from scipy.special import expit
 
 from mixfit.covariance.steps import relative_factors
 from mixfit.errors import FitError
+from mixfit.glmm.further_zeros import with_few_zeros, with_some_zeros
 from mixfit.glmm.problem import GeneralizedParameters
 from mixfit.gram.basis import fixed_basis, response_basis
 from mixfit.gram.products import cross_products
@@ -94,7 +95,7 @@ def linear_start(problem: GeneralizedProblem) -> tuple[Array, float]:
             value = _minus_twice_loglik(problem, eta, phi)
         if settled:
             break
-    return gamma, phi
+    return with_some_zeros(problem, gamma), phi
 
 
 def start_shapes(problem: GeneralizedProblem, gamma: Array) -> Array:
@@ -173,12 +174,17 @@ def nearer_starts(problem: GeneralizedProblem, first: GeneralizedParameters) -> 
 def wider_starts(problem: GeneralizedProblem, first: GeneralizedParameters) -> Iterator[GeneralizedParameters]:
     """Starts with variance in every term, for likelihoods that break down on the way from where some have none.
 
+    And one with few further zeros, with which densities are concave.
+
     What the random effects of one predictor explain those of another may explain too: from a start at which the first
     are zero, the first step may put everything into the second, to where the approximation has no value.
     """
     for deviation in _WIDER:
         points = [term.structure.starts(np.full(term.k, deviation**2))[0] for term in problem.terms]
         yield replace(first, points=tuple(points))
+    few = with_few_zeros(problem, first.gamma)
+    if few is not None:
+        yield replace(first, gamma=few)
 
 
 def _dispersion(problem: GeneralizedProblem, eta: Array, last: float) -> float:

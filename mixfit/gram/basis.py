@@ -72,6 +72,11 @@ class ResponseBasis:
 
     __repr__ = brief
 
+    @property
+    def length(self) -> float:
+        """Of y, in units of that of its residual."""
+        return float(np.hypot(1.0, np.linalg.norm(self.gamma) / self.scale))
+
 
 def fixed_basis(columns: Array) -> FixedBasis:
     """Orthonormalize weighted columns, given as rows (p, n), from left to right."""

@@ -87,6 +87,7 @@ def assemble(design: Design, residual: Residual | None = None, psi: Array | None
         log_x=fixed.log_determinant,
         log_scale=float(np.log(response.scale)),
         lengths=tuple(float(basis[0, 0]) for basis in bases),
+        length=response.length,
     )
     return Assembly(problem, fixed, response, bases, rows, design.endog_name, stage)
 
@@ -95,7 +96,8 @@ def with_response(assembly: Assembly, design: Design) -> Assembly:
     """The same problem for the response of `design`: one column of the cross-products is new."""
     response = _response(assembly.fixed, _response_row(design, assembly.stage), design)
     gram = assembly.problem.gram.with_response(assembly.rows, assembly.fixed.rows, response.row)
-    problem = replace(assembly.problem, gram=gram, log_scale=float(np.log(response.scale)))
+    log_scale = float(np.log(response.scale))
+    problem = replace(assembly.problem, gram=gram, log_scale=log_scale, length=response.length)
     return replace(assembly, problem=problem, response=response)
 
 

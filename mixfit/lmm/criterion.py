@@ -16,14 +16,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg.blas import dtrsm, dtrsv
-from scipy.linalg.lapack import dpotrf, dtrtri
+from scipy.linalg.blas import dtrsm
+from scipy.linalg.lapack import dtrtri
 
 from mixfit.covariance.directions import regular_columns
 from mixfit.covariance.steps import relative_factors
-from mixfit.errors import FitError
 from mixfit.factor.factor import factorize
-from mixfit.lmm.border import eliminate, loss
+from mixfit.lmm.border import eliminate, fixed_effects, is_cancelled, loss
 from mixfit.lmm.given import given_scale
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.factor.factor import Factor
-    from mixfit.lmm.border import Border
+    from mixfit.lmm.border import Border, FixedEffects
     from mixfit.lmm.one_factor import Swept
     from mixfit.lmm.problem import Problem
 
@@ -136,8 +135,11 @@ def evaluate(problem: Problem, points: Sequence[Array], *, reml: bool, scale: fl
     if scale is None and problem.one_factor is not None:
         swept = problem.one_factor.at(problem.factor_templates(templates)[0])
         if swept is not None:
-            return _profiled(problem, reml, points, templates, swept, None)
-    return _profiled(problem, reml, points, templates, None, _eliminated(problem, templates), scale)
+            fixed = fixed_effects(swept.schur)
+            if not is_cancelled(fixed, swept.schur):
+                return _profiled(problem, reml, points, templates, swept, None, fixed, None)
+    made = _eliminated(problem, templates)
+    return _profiled(problem, reml, points, templates, None, made, made[1].fixed, scale)
 
 
 def _eliminated(problem: Problem, templates: Sequence[Array]) -> tuple[Factor, Border]:
@@ -152,27 +154,26 @@ def _profiled(
     templates: tuple[Array, ...],
     swept: Swept | None,
     made: tuple[Factor, Border] | None,
-    scale: float | None = None,
+    fixed: FixedEffects,
+    scale: float | None,
 ) -> Evaluation:
     """The criterion from G and log|A|, however these were found."""
     p = problem.p
     from_rows = False
     if swept is not None:
-        schur, logdet, lost = swept.schur, swept.logdet, swept.strength
+        logdet, lost = swept.logdet, swept.strength
     else:
         assert made is not None
         factor, border = made
-        schur, logdet, from_rows = border.schur, factor.logdet, border.from_rows
+        logdet, from_rows = factor.logdet, border.from_rows
         lost = _overlap(factor, problem, templates) + sum(
             term.structure.cancellation(t, squares) * problem.gram.n_levels[term.factor]
             for term, t, squares in zip(problem.terms, templates, problem.squares, strict=True)
         )
-    root, half = _fixed_root(schur, p)
-    beta = dtrsv(root, half, lower=1, trans=1) if p else half
     schur_scale = float(problem.gram.corner[p, p])
     # Rounding can leave a residual of nothing: keep the logarithm finite and the resolution honest.
     least = _ROUNDING**2 if from_rows else _ROUNDING
-    residual = max(float(schur[p, p] - half @ half), least * schur_scale)
+    residual = max(fixed.residual, least * schur_scale)
     nu = problem.degrees(reml=reml)
     found = residual / nu if scale is None else scale
     value = (
@@ -183,7 +184,7 @@ def _profiled(
     )
     lost += nu * loss(schur_scale, residual, from_rows=from_rows)
     if reml:
-        pivots = root.diagonal().tolist()
+        pivots = fixed.root.diagonal().tolist()
         value += 2.0 * sum(map(math.log, pivots)) + problem.log_x
         lost += sum(loss(1.0, pivot**2, from_rows=from_rows) for pivot in pivots)
     return Evaluation(
@@ -193,8 +194,8 @@ def _profiled(
         templates,
         swept,
         made,
-        root,
-        beta,
+        fixed.root,
+        fixed.beta,
         residual,
         float(value),
         float(_ROUNDING * (abs(value) + lost)),
@@ -213,19 +214,6 @@ def _overlap(factor: Factor, problem: Problem, templates: Sequence[Array]) -> fl
     sizes = strengths(problem, templates)
     bound = sum(problem.gram.n_levels[t.factor] * size for t, size in zip(problem.terms, sizes, strict=True))
     return bound if bound < _FEW_DIGITS else factor.cancellation()
-
-
-def _fixed_root(schur: Array, p: int) -> tuple[Array, Array]:
-    """Lower Cholesky factor L of G_XX, and L^{-1} G_Xy."""
-    if not p:
-        return np.empty((0, 0)), np.empty(0)
-    root, info = dpotrf(schur[:p, :p], lower=1, clean=1)
-    if info:
-        raise FitError(
-            f"X'V^-1X is not positive definite at column {info}: the fixed effects cannot be told from the "
-            "random effects in double precision. Leave out the fixed effect that the groups determine."
-        )
-    return root, dtrsv(root, schur[:p, p], lower=1)
 
 
 def whiten(root: Array, columns: Array) -> Array:

@@ -8,10 +8,10 @@ import numpy as np
 
 from mixfit.covariance.steps import split_theta
 from mixfit.covariance.templates import change_basis
-from mixfit.errors import FitError
 from mixfit.factor.posterior import conditional_covariances, posterior
 from mixfit.lmm.criterion import evaluate
 from mixfit.lmm.derivatives import modes
+from mixfit.lmm.explained import ExplainedError, explained
 from mixfit.lmm.second_look import search
 from mixfit.lmm.types import LinearEstimate
 from mixfit.lmm.undetermined import determined_problem, determined_theta
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-# The residual sum of squares is then rounding of the responses themselves: they have 16 digits, and of these 12 agree.
-_EXACT = 1e-24
-
 __all__ = [
     "at_estimates",
     "conditional_covariance",
@@ -43,7 +40,20 @@ __all__ = [
 
 
 def estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | Array | None = None) -> LinearEstimate:
-    """Minimize the criterion, from the moment estimates or a `start`; see `points_of`."""
+    """Minimize the criterion, from the moment estimates or a `start`; see `points_of`.
+
+    Raises
+    ------
+    FitError
+        As `packed`, and where the criterion has no value.
+    """
+    try:
+        return _estimate(assembly, reml=reml, start=start)
+    except ExplainedError:
+        raise explained(assembly.endog_name) from None
+
+
+def _estimate(assembly: Assembly, *, reml: bool, start: Sequence[Array] | Array | None) -> LinearEstimate:
     problem = assembly.problem
     given = None if start is None else points_of(assembly, start)
     determined = determined_problem(problem, reml=reml)
@@ -64,11 +74,8 @@ def packed(assembly: Assembly, profile: Evaluation, certificate: Certificate) ->
         Where the random effects explain the response exactly.
     """
     problem = assembly.problem
-    if profile.residual < _EXACT * problem.gram.corner[-1, -1]:
-        raise FitError(
-            f"The random effects explain the response {assembly.endog_name!r} exactly: nothing is left to estimate "
-            "a residual variance from. Look whether the response is constant within groups, or whether rows repeat."
-        )
+    if profile.residual < problem.rounding:
+        raise explained(assembly.endog_name)
     thetas = thetas_of(assembly, profile.points)
     if profile.reml:
         profile, thetas = _determined(assembly, profile, thetas)

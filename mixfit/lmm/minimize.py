@@ -15,6 +15,7 @@ from mixfit.covariance.boundary import boundary_parameters
 from mixfit.covariance.steps import leave_boundary, move, pivots, slopes_near, turned, units
 from mixfit.lmm.criterion import evaluate, strengths
 from mixfit.lmm.derivatives import differentiate, edge_curvature
+from mixfit.lmm.explained import explained
 from mixfit.lmm.given import given_direction, tied_slope
 from mixfit.lmm.hessian import exact_hessian
 from mixfit.optimize import descent
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 _STRONG = 1e7
 # Size of Lambda'Z'Z Lambda beside I at which its own rounding is a hundredth of I.
 _STRONGEST = 1e14
+# Share of y'y that r^2 falls below wherever the response is explained exactly, and where effects are 1e4 times the
+# residual. Only then are the rows asked.
+_NEXT_TO_NOTHING = 1e-8
 # Steps of the differences in coordinates of size 1, logarithms: their error is in the fourth digit.
 _DIFFERENCE = 1e-4
 
@@ -89,6 +93,11 @@ class LinearCriterion:
     ----------
     problem : Problem
     reml : bool
+
+    Attributes
+    ----------
+    is_explained : bool
+        Whether it was found to have no minimum.
     """
 
     def __init__(self, problem: Problem, *, reml: bool) -> None:
@@ -96,6 +105,7 @@ class LinearCriterion:
         # A sparse inverse has no second derivatives but differences.
         self.price = Price.DEAR if problem.gram.relationships else Price.CHEAP
         self.n_aside = 0
+        self.is_explained = False
 
     def evaluate(self, place: Sequence[Array]) -> Evaluation:
         """The criterion at the same covariances by the points that steps are best made from."""
@@ -110,7 +120,14 @@ class LinearCriterion:
         return sum(int(np.count_nonzero(columns)) for columns in found.regular)
 
     def local(self, found: Evaluation) -> LinearLocal:
-        """Exact gradient and average information."""
+        """Exact gradient and average information.
+
+        Raises
+        ------
+        ExplainedError
+            As `check`.
+        """
+        self.check(found)
         derivatives = differentiate(found)
         directions = derivatives.directions
         return LinearLocal(
@@ -119,6 +136,19 @@ class LinearCriterion:
             longest=np.full(len(directions), LONGEST_STEP),
             exits=self._exits(found, derivatives),
         )
+
+    def check(self, found: Evaluation) -> None:
+        """Refuse a criterion without a minimum at a place where next to nothing is left to the residual.
+
+        Raises
+        ------
+        ExplainedError
+            Where random and fixed effects explain the response exactly.
+        """
+        nothing = max(_NEXT_TO_NOTHING * float(self.problem.gram.corner[-1, -1]), self.problem.rounding)
+        if found.residual < nothing and self.problem.is_explained:
+            self.is_explained = True
+            raise explained()
 
     def _exits(self, found: Evaluation, derivatives: Derivatives) -> tuple[BoundaryParameter, ...]:
         def curvature(index: int, change: Array) -> tuple[float, float]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from mixfit.brief import brief
 from mixfit.covariance.term import factor_templates
+from mixfit.lmm.explained import is_explained, rounding
 from mixfit.lmm.one_factor import one_factor
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Problem:
         log of the length of y's least-squares residual, which the criteria of the unit residual lack.
     lengths : tuple of float
         R[0, 0] of each term, Z = Z_basis R.
+    length : float
+        Of y, in units of that of its least-squares residual.
     """
 
     gram: Gram
@@ -57,8 +60,19 @@ class Problem:
     log_x: float
     log_scale: float
     lengths: tuple[float, ...] = ()
+    length: float = 1.0
 
     __repr__ = brief
+
+    @cached_property
+    def rounding(self) -> float:
+        """r^2 below which it is rounding of the response."""
+        return rounding(self.length) ** 2 * float(self.gram.corner[-1, -1])
+
+    @cached_property
+    def is_explained(self) -> bool:
+        """Whether random and fixed effects explain the response exactly: known of rows that are at hand."""
+        return self.gram.rows is not None and is_explained(self.gram.rows, self.length)
 
     @cached_property
     def seen(self) -> tuple[NDArray[np.bool_], ...]:

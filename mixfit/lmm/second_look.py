@@ -34,6 +34,7 @@ from mixfit.errors import FitError
 from mixfit.gram.basis import RANK_TOLERANCE
 from mixfit.lmm.by_gradient import is_estimated, root_of_gradient
 from mixfit.lmm.derivatives import differentiate
+from mixfit.lmm.explained import explained
 from mixfit.lmm.many_places import drawn_places, settle
 from mixfit.lmm.minimize import LinearCriterion, LinearMinimum, minimize, shown
 from mixfit.lmm.start import moment_equations, points_at, start_points
@@ -71,6 +72,8 @@ _SIZES = ((1e4, 1), (10.0, 2), (10.0, 0))
 _AGREEING = 3
 # Sizes where columns are parallel, over what their angle leaves.
 _PARALLEL_SIZES = (3.0, 1e2)
+# A size at which what is left of a response that is explained exactly is nothing beside it.
+_WIDEST = 1e12
 # Random effects beyond which an evaluation costs more than all around it: searches are made from below only.
 _MANY_EFFECTS = 2000
 # Logarithm of a ratio of variances that no two minima of random models are as close as.
@@ -104,6 +107,8 @@ def search(problem: Problem, *, reml: bool, start: Sequence[Array] | None = None
             return first
         if certificate.converged:
             starts, criterion.n_aside = [list(first.profile.points)], certificate.n_evaluations
+    if few:
+        _check_widest(criterion, equations)
     settled = _settled(problem, equations, starts, reml=reml) if few else None
     own, n_steps = settled or ([shown(problem, points) for points in starts], 0)
     cosine = 0.0 if few and parallel <= _PARALLEL else parallel
@@ -119,7 +124,19 @@ def search(problem: Problem, *, reml: bool, start: Sequence[Array] | None = None
         only_below=effects > _MANY_EFFECTS,
         agreeing=_AGREEING if few else 1,
     )
+    if criterion.is_explained:
+        raise explained()
     return LinearMinimum(optimum.found, optimum.local.derivatives, optimum.certificate)
+
+
+def _check_widest(criterion: LinearCriterion, equations: MomentEquations) -> None:
+    """Refuse a response that is explained exactly, where a search may end at a minimum beside the way to nothing."""
+    with suppress(FitError):
+        criterion.n_aside += 1
+        found = criterion.evaluate(points_at(criterion.problem, equations, _WIDEST * equations.units))
+        criterion.check(found)
+    if criterion.is_explained:
+        raise explained()
 
 
 def _settled(

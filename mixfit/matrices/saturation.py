@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["check_saturation"]
+__all__ = ["check_saturation", "left_over", "level_columns", "spans"]
 
 # Rows up to which ranks are taken from the singular values of a dense matrix.
 _MOST_ROWS = 1000
@@ -60,9 +60,9 @@ def check_saturation(random: Sequence[RandomDesign], X: Array) -> None:
     if any(not s.free_blocks or s.relationship is not None for s in structures):
         return
     Z = _columns(random)
-    if not _spans(sparse.hstack([Z, sparse.csr_array(X)], format="csr")):
+    if not spans(sparse.hstack([Z, sparse.csr_array(X)], format="csr")):
         return
-    if any(term.structure.invariance is not Invariance.ANY_BASIS for term in random) and _spans(Z):
+    if any(term.structure.invariance is not Invariance.ANY_BASIS for term in random) and spans(Z):
         return
     names = ", ".join(term.text for term in random)
     raise DesignError(
@@ -73,41 +73,47 @@ def check_saturation(random: Sequence[RandomDesign], X: Array) -> None:
 
 def _columns(random: Sequence[RandomDesign]) -> sparse.csr_array:
     """Z, (n, effects)."""
-    parts = []
-    for term in random:
-        n, k = term.Z.shape
-        at = term.grouping.codes[:, None] * k + np.arange(k)
-        shape = (n, term.grouping.n_levels * k)
-        parts.append(sparse.csr_array((term.Z.ravel(), at.ravel(), np.arange(0, n * k + 1, k)), shape=shape))
-    return sparse.hstack(parts, format="csr")
+    return sparse.hstack([level_columns(t.grouping.codes, t.grouping.n_levels, t.Z) for t in random], format="csr")
 
 
-def _spans(columns: sparse.csr_array) -> bool:
+def level_columns(codes: NDArray[np.intp], n_levels: int, columns: Array) -> sparse.csr_array:
+    """Columns (n, k), one of each for every level: (n, q k)."""
+    n, k = columns.shape
+    at = codes[:, None] * k + np.arange(k)
+    return sparse.csr_array((columns.ravel(), at.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n_levels * k))
+
+
+def spans(columns: sparse.csr_array) -> bool:
     """Whether columns (n, c) span all of R^n: by their singular values, or by what they leave of random responses."""
     n = columns.shape[0]
-    lengths = sparse_norm(columns, axis=0)
-    used = np.flatnonzero(lengths > 0.0)
-    scaled = columns[:, used] @ sparse.diags_array(1.0 / lengths[used])
     if n <= _MOST_ROWS:
-        values = np.linalg.svd(scaled.toarray(), compute_uv=False)
+        values = np.linalg.svd(_unit(columns).toarray(), compute_uv=False)
         return int(np.count_nonzero(values > _RANK * values.max(initial=0.0))) == n
     # The same numbers each time: a model is refused or not, whenever it is made.
     response = np.random.default_rng(0).standard_normal((n, 2))
     response /= np.linalg.norm(response, axis=0)
-    return bool((_left(scaled, response) < _LEFT / np.sqrt(n)).all())
+    return bool((left_over(columns, response, _LEFT / np.sqrt(n)) < _LEFT / np.sqrt(n)).all())
 
 
-def _left(columns: sparse.csr_array, responses: Array) -> Array:
-    """Lengths of what least squares leave of responses (n, r): shape (r,).
+def _unit(columns: sparse.csr_array) -> sparse.csr_array:
+    """Columns of unit length, without those of zeros."""
+    lengths = sparse_norm(columns, axis=0)
+    used = np.flatnonzero(lengths > 0.0)
+    return columns[:, used] @ sparse.diags_array(1.0 / lengths[used])
+
+
+def left_over(columns: sparse.csr_array, responses: Array, least: float) -> Array:
+    """Lengths of what least squares leave of responses (n, r) of unit length, (r,): less than `least` is nothing.
 
     By LSMR (Fong & Saunders 2011, SIAM Journal on Scientific Computing 33, 2950-2971), and by a factor of Z'Z where it
     comes to no end.
     """
     n = len(responses)
-    out = np.empty(responses.shape[1])
+    columns = _unit(columns)
+    out, exact = np.empty(responses.shape[1]), 0.1 * least
     for j, response in enumerate(responses.T):
         found, stop, *_ = lsmr(
-            columns, response, atol=_ORTHOGONAL, btol=0.1 * _LEFT / np.sqrt(n), conlim=0.0, maxiter=_MOST_STEPS
+            columns, response, atol=min(_ORTHOGONAL, 0.1 * exact), btol=exact, conlim=0.0, maxiter=_MOST_STEPS
         )
         if stop == _AT_LIMIT and n <= _MOST_FACTORED:
             gram = (columns.T @ columns + _RIDGE * sparse.eye_array(columns.shape[1])).tocsc()

@@ -22,8 +22,9 @@ __all__ = ["Patience", "endless_step", "together", "vanishing_pivots"]
 
 # Logarithms of whose criterion c exp(-x) is left are sent this much farther, where Newton's steps have a length of 1.
 _AWAY = 8.0
-# How well first and second derivative agree there, relative; c exp(-x) + c' exp(-2x) with an optimum has at least 1.
-_ENDLESS = 0.2
+# Second derivative over the first there: 1, and of a difference of slopes over the last step, as quasi-Newton updates
+# have it, (e - 1) / 1 where that was Newton's; c exp(-x) + c' exp(-2x) with an optimum has none between 0 and 2.
+_ENDLESS = (0.8, 1.9)
 
 
 @dataclass
@@ -93,9 +94,10 @@ def endless_step(endless: Sequence[Array], gradient: Array, hessian: Array, step
     [8.0, -0.15]
     """
     out = None
+    least, most = _ENDLESS
     for along in endless:
         slope, curvature = along @ gradient, along @ hessian @ along
-        if abs(curvature - abs(slope)) < _ENDLESS * abs(slope):
+        if least * abs(slope) < curvature < most * abs(slope):
             out = np.array(step) if out is None else out
             out += along * (-np.sign(slope) * _AWAY - along @ out / (along @ along))
     return out

@@ -18,7 +18,7 @@ from mixfit.optimize.criterion import values
 from mixfit.optimize.descent import Descent, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from mixfit.optimize.criterion import AnyLocal, Criterion, Found, Place
     from mixfit.optimize.descent import Optimum
@@ -115,46 +115,48 @@ def _continued(search: Descent[Place, Found, AnyLocal]) -> Descent[Place, Found,
 def look_again(
     first: Descent[Place, Found, AnyLocal],
     criterion: Criterion[Place, Found, AnyLocal],
-    place: Callable[[], Place],
+    places: Iterable[tuple[Callable[[], Place], float]],
     same: Callable[[Found, Found], bool],
-    share: float,
 ) -> Optimum[Found, AnyLocal]:
-    """The better of the minimum that a search has found and where another search leads.
+    """The best of the minimum that a search has found and those that other searches lead to.
 
     Parameters
     ----------
     first : Descent
         At its end.
     criterion : Criterion
-    place : callable
-        Where to look from: it may raise FitError where there is no such place.
+    places : iterable of (callable, float)
+        Where to look from, which may raise FitError where there is no such place; and the evaluations, as a share of
+        those of the first search, after which a search from there does not go on unless it is below.
     same : callable
         Whether two places are so close that a search from one ends at the other.
-    share : float
-        Evaluations, as a share of those of the first search, after which the other does not go on unless it is below.
 
     Returns
     -------
     Optimum
     """
     before = first.n_evaluations + criterion.n_aside
-    best = first
-    try:
-        other = Descent(criterion, criterion.evaluate(place()))
-    except FitError:
-        return first.optimum()
-    most = max(_FEW_STEPS, min(int(share * before), _MOST - before))
-    _follow(other, first.found, same, most)
-    if other.found.value < first.found.value - criterion.tolerance(first.found):
-        with suppress(FitError):
-            run(other)
-            best = other if other.optimum().certificate.converged else first
+    best, searches = first, [first]
+    for place, share in places:
+        try:
+            other = Descent(criterion, criterion.evaluate(place()))
+        except FitError:
+            continue
+        spent = sum(s.n_evaluations for s in searches) + criterion.n_aside
+        searches.append(other)
+        _follow(other, best.found, same, max(_FEW_STEPS, min(int(share * before), _MOST - spent)))
+        if other.found.value < best.found.value - criterion.tolerance(best.found):
+            with suppress(FitError):
+                run(other)
+                best = other if other.optimum().certificate.converged else best
     optimum = best.optimum()
+    if len(searches) == 1:
+        return optimum
     certificate = replace(
         optimum.certificate,
-        n_evaluations=first.n_evaluations + other.n_evaluations + criterion.n_aside,
-        n_starts=2,
-        n_agreeing=1 + int(best is first and same(other.found, first.found)),
+        n_evaluations=sum(s.n_evaluations for s in searches) + criterion.n_aside,
+        n_starts=len(searches),
+        n_agreeing=sum(s is best or same(s.found, best.found) for s in searches),
     )
     return replace(optimum, certificate=certificate)
 
