@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["FreeCoordinates", "OwnCoordinates", "TermCoordinates", "coordinates_of"]
+__all__ = ["FreeCoordinates", "TermCoordinates", "UnboundedCoordinates", "coordinates_of"]
 
 # A standard deviation that the fit found to be zero starts at this share of the residual's over its column's length.
 _START = 0.1
@@ -155,7 +155,7 @@ class FreeCoordinates:
 
 
 @dataclass(frozen=True)
-class OwnCoordinates:
+class UnboundedCoordinates:
     """Logarithms of a structure's own parameters, or atanh of those between two bounds."""
 
     structure: Parametric
@@ -252,7 +252,7 @@ def coordinates_of(structure: Structure, text: str) -> TermCoordinates:
     if structure.free_blocks:
         return FreeCoordinates(structure, is_correlated=any(b.stop - b.start > 1 for b in structure.free_blocks))
     if isinstance(structure, Parametric):
-        return OwnCoordinates(structure)
+        return UnboundedCoordinates(structure)
     raise PriorError(
         f"{text}: there is no posterior of a term with the structure {structure.name!r} yet. Write the term as us, "
         "diag, cs, ar1 or another structure with parameters of its own."

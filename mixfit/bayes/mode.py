@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["LogDensity", "Mode", "Values", "find_mode"]
+__all__ = ["LogDensity", "PosteriorMode", "Values", "find_mode"]
 
 # Of the coordinates, whose scale is about 1: central differences of an exact gradient are then good to 1e-8.
 _DIFFERENCE = 1e-4
@@ -56,7 +56,7 @@ class LogDensity(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Mode:
+class PosteriorMode:
     """A maximum.
 
     Attributes
@@ -144,7 +144,7 @@ def _derivatives(density: LogDensity, place: Array) -> tuple[Array, Array]:
     return slope[0], 0.5 * (hessian + hessian.T)
 
 
-def find_mode(density: LogDensity, start: Array) -> Mode:
+def find_mode(density: LogDensity, start: Array) -> PosteriorMode:
     """Climb from a place.
 
     Raises
@@ -162,4 +162,4 @@ def find_mode(density: LogDensity, start: Array) -> Mode:
     _, hessian = _derivatives(density, found.place)
     values, vectors = np.linalg.eigh(-hessian)
     curvature = (vectors * np.maximum(values, _LEAST_CURVATURE)) @ vectors.T
-    return Mode(found.place, -0.5 * found.value, curvature, optimum.certificate)
+    return PosteriorMode(found.place, -0.5 * found.value, curvature, optimum.certificate)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixfit.bayes.coordinates import FreeCoordinates, OwnCoordinates, coordinates_of
+from mixfit.bayes.coordinates import FreeCoordinates, UnboundedCoordinates, coordinates_of
 from mixfit.bayes.covariances import LKJ, Decov, InvWishart, Wishart
 from mixfit.bayes.distributions import Distribution, Flat, Normal, StudentT, Uniform
 from mixfit.bayes.names import group_names, natural_names
@@ -193,7 +193,7 @@ def _dispersion(facts: Facts, given: Priors, defaults: Priors) -> Distribution |
 
 def _own_names(at: TermCoordinates, names: Sequence[str]) -> list[str]:
     """Names of the parameters of its own that a structure reports."""
-    if not isinstance(at, OwnCoordinates):
+    if not isinstance(at, UnboundedCoordinates):
         return []
     return [name for a, name in enumerate(names) if a >= at.n_deviations and at.structure.is_own(a)]
 
@@ -308,7 +308,7 @@ def _term(
         if at.size > at.k:
             rows.append((f"cor({group})", _text(lkj)))
         return Deviations(at, tuple(sd), lkj.eta), rows, is_proper
-    assert isinstance(at, OwnCoordinates)
+    assert isinstance(at, UnboundedCoordinates)
     shape = [_shape(at, a, name, given) for a, name in enumerate(names[len(sd) :], start=len(sd))]
     own = _own_names(at, names)
     rows += [
@@ -318,7 +318,7 @@ def _term(
     return OwnParameters(at, tuple(sd), tuple(shape)), rows, is_proper
 
 
-def _shape(at: OwnCoordinates, parameter: int, name: str, given: Priors) -> Distribution:
+def _shape(at: UnboundedCoordinates, parameter: int, name: str, given: Priors) -> Distribution:
     prior = _look_up(given.theta, None, name)
     if prior is not None:
         return prior

@@ -17,7 +17,7 @@ from scipy.special import gammaincinv, gammaln, ndtr, ndtri
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.bayes.mode import LogDensity, Mode
+    from mixfit.bayes.mode import LogDensity, PosteriorMode
 
     Array = NDArray[np.float64]
 
@@ -91,7 +91,7 @@ def _log_stretch() -> tuple[Array, Array]:
     return score, -0.5 * np.log(2.0 * gammaincinv(0.5 * _DF, ndtr(score)) / _DF)
 
 
-def split_t(density: LogDensity, mode: Mode) -> SplitT:
+def split_t(density: LogDensity, mode: PosteriorMode) -> SplitT:
     """Fit the scales to the density's fall along the axes."""
     d = len(mode.place)
     values, vectors = np.linalg.eigh(mode.curvature)

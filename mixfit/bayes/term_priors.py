@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.bayes.coordinates import FreeCoordinates, OwnCoordinates
+    from mixfit.bayes.coordinates import FreeCoordinates, UnboundedCoordinates
     from mixfit.bayes.distributions import Distribution
 
     Array = NDArray[np.float64]
@@ -284,7 +284,7 @@ class OwnParameters:
     A parameter that is reported by its reciprocal has the prior of that: p(psi) = p(1 / psi) / psi^2.
     """
 
-    coordinates: OwnCoordinates
+    coordinates: UnboundedCoordinates
     sd: Sequence[Distribution]
     shape: Sequence[Distribution]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.factor.plan import Plan
+    from mixfit.factor.plan import SymbolicPlan
     from mixfit.factor.trailing import TrailingFactor
     from mixfit.gram.products import Gram
 
@@ -83,7 +83,7 @@ class Factor:
     """
 
     gram: Gram
-    plan: Plan
+    plan: SymbolicPlan
     templates: tuple[Array, ...]
     chain: dict[int, ChainBlock]
     trailing: TrailingFactor | None
@@ -186,7 +186,7 @@ def _diagonal(blocks: Array) -> Array:
 
 
 @np.errstate(divide="ignore", invalid="ignore")
-def factorize(gram: Gram, plan: Plan, templates: Sequence[Array]) -> Factor:
+def factorize(gram: Gram, plan: SymbolicPlan, templates: Sequence[Array]) -> Factor:
     """Factor A(theta) for the relative factors `templates`, one a grouping factor.
 
     Where rounding leaves a level's block of A not positive definite, as where the same column has variances of 1e16 in

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mixfit.factor.plan import Plan
+    from mixfit.factor.plan import SymbolicPlan
 
 __all__ = ["FactorPlan", "factor_plan"]
 
@@ -68,7 +68,7 @@ class FactorPlan:
         return "\n".join(lines or ["no random effects"])
 
 
-def factor_plan(plan: Plan, names: Sequence[str]) -> FactorPlan:
+def factor_plan(plan: SymbolicPlan, names: Sequence[str]) -> FactorPlan:
     """The plan for grouping factors of these names."""
     nested, crossed = (tuple(names[i] for i in part) for part in (plan.chain, plan.trailing))
     if plan.block is None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["Batch", "Fronts", "fronts"]
+__all__ = ["FrontBatch", "Fronts", "fronts"]
 
 # Cells of zeros that two fronts may gain where they become one: each costs some microseconds of its own, in which a
 # thousand cells are computed.
@@ -46,7 +46,7 @@ _SYMMETRIC = {"SymmetricMode": True}
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class FrontBatch:
     """Fronts of one height and shape.
 
     Attributes
@@ -89,7 +89,7 @@ class Fronts:
     ----------
     m : int
         Columns of the matrix.
-    batches : tuple of Batch
+    batches : tuple of FrontBatch
         In order of elimination.
     n_cells : int
         Cells of all fronts, and the last one, which stands for none.
@@ -99,7 +99,7 @@ class Fronts:
     """
 
     m: int
-    batches: tuple[Batch, ...]
+    batches: tuple[FrontBatch, ...]
     n_cells: int
     both_cells: Index
 
@@ -265,7 +265,7 @@ def _laid_out(nodes: list[_Supernode], parent: list[int], order: Index, row: Ind
         target = base[p][:, None, None] + at[:, :, None] * size[p][:, None, None] + at[:, None, :]
         none = (rows == m)[:, :, None] | (rows == m)[:, None, :]
         front, place = np.nonzero(columns == m)
-        batches.append(Batch(columns, rows, (front, place), start, np.where(none, first, target)))
+        batches.append(FrontBatch(columns, rows, (front, place), start, np.where(none, first, target)))
     return Fronts(m, tuple(batches), first + 1, _both_cells(local, out, base, size, row, col, m))
 
 

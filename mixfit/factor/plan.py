@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["Plan", "make_plan", "refill"]
+__all__ = ["SymbolicPlan", "make_plan", "refill"]
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class SymbolicPlan:
     """Order, kinds and index arrays of the blocks.
 
     Attributes
@@ -79,7 +79,7 @@ class Plan:
         return 0.0 if self.block is None else self.block.cost.entries
 
 
-def make_plan(gram: Gram, make_trailing: MakeTrailing | None = None, *, solver: Solver = "auto") -> Plan:
+def make_plan(gram: Gram, make_trailing: MakeTrailing | None = None, *, solver: Solver = "auto") -> SymbolicPlan:
     """Analyse the pattern of `gram`.
 
     What crosses the chain is laid out by `make_trailing`, by default as `solver` says.
@@ -123,12 +123,12 @@ def make_plan(gram: Gram, make_trailing: MakeTrailing | None = None, *, solver: 
                 key = parent[i, j][crossed[i].level] * m + crossed[i].column
                 fill[i, j] = np.searchsorted(patterns[j], key)
         block = make_trailing(gram, columns, crossed)
-    return Plan(
+    return SymbolicPlan(
         chain, trailing, parent, crossed, crossing, fill, scatter, gram.k, gram.n_levels, columns, block, solver
     )
 
 
-def refill(plan: Plan, gram: Gram) -> Plan:
+def refill(plan: SymbolicPlan, gram: Gram) -> SymbolicPlan:
     """The same plan for other values on the same pattern (new weights)."""
     if plan.block is None:
         return plan

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Index = NDArray[np.intp]
 
 __all__ = [
-    "Posterior",
+    "FactorPosterior",
     "between_pairs",
     "conditional_covariances",
     "full_posterior",
@@ -44,7 +44,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, eq=False)
-class Posterior:
+class FactorPosterior:
     """Blocks of Q = Lambda A^{-1} Lambda' that the rows of earlier chain factors meet.
 
     Attributes
@@ -68,15 +68,15 @@ class Posterior:
     sums: dict[int, Array] = field(default_factory=dict)
 
 
-def posterior(factor: Factor) -> Posterior:
+def posterior(factor: Factor) -> FactorPosterior:
     """Q of every block but the first chain factor's own."""
-    post = Posterior(None if factor.trailing is None else factor.trailing.inverse())
+    post = FactorPosterior(None if factor.trailing is None else factor.trailing.inverse())
     for position in range(len(factor.plan.chain) - 1, 0, -1):
         _extend(factor, position, post)
     return post
 
 
-def full_posterior(factor: Factor) -> Posterior:
+def full_posterior(factor: Factor) -> FactorPosterior:
     """Q of every block, the first chain factor's own included."""
     post = posterior(factor)
     if factor.plan.chain:
@@ -84,7 +84,7 @@ def full_posterior(factor: Factor) -> Posterior:
     return post
 
 
-def _extend(factor: Factor, position: int, post: Posterior) -> None:
+def _extend(factor: Factor, position: int, post: FactorPosterior) -> None:
     """Add chain factor `position` to the posterior: everything after it is known."""
     plan = factor.plan
     i, after = plan.chain[position], plan.chain[position + 1 :]
@@ -123,7 +123,7 @@ def _level_products(left: Array, right: Array, level: Index, size: int) -> Array
     return np.array([[np.bincount(level, x * y, size) for y in right] for x in left])
 
 
-def _between_ancestors(factor: Factor, i: int, h: int, j: int, post: Posterior) -> Array:
+def _between_ancestors(factor: Factor, i: int, h: int, j: int, post: FactorPosterior) -> Array:
     """Q_hj at the levels of h and j that hold each level of i."""
     parent = factor.plan.parent
     if (h, j) in post.nested:
@@ -131,7 +131,7 @@ def _between_ancestors(factor: Factor, i: int, h: int, j: int, post: Posterior) 
     return lv.transpose(post.nested[j, h].take(parent[i, j], axis=2))
 
 
-def _ancestors(factor: Factor, i: int, nested: dict[int, Array], crossed: Array | None, post: Posterior) -> Array:
+def _ancestors(factor: Factor, i: int, nested: dict[int, Array], crossed: Array | None, post: FactorPosterior) -> Array:
     """Y Q Y' a level, all parts of Q but Q_TT: (k, k, q)."""
     plan = factor.plan
     out = np.zeros((plan.k[i], plan.k[i], plan.width[i]))
@@ -152,7 +152,7 @@ def _ancestors(factor: Factor, i: int, nested: dict[int, Array], crossed: Array 
     return out
 
 
-def conditional_covariances(factor: Factor, post: Posterior) -> list[Array]:
+def conditional_covariances(factor: Factor, post: FactorPosterior) -> list[Array]:
     """Q_jj of every level of every factor, shape (k_i, k_i, q_i): Cov(b | y, beta) / sigma^2."""
     plan = factor.plan
     if post.trailing is not None and not plan.chain:
@@ -170,7 +170,7 @@ def conditional_covariances(factor: Factor, post: Posterior) -> list[Array]:
     return [own[i] for i in range(len(plan.k))]
 
 
-def inverse_sums(factor: Factor, post: Posterior) -> list[Array]:
+def inverse_sums(factor: Factor, post: FactorPosterior) -> list[Array]:
     """sum_j (A^{-1})_jj over the levels of every factor: (k_i, k_i) each."""
     plan = factor.plan
     out = dict(post.sums)
@@ -187,7 +187,7 @@ def inverse_sums(factor: Factor, post: Posterior) -> list[Array]:
     return [out[i] for i in range(len(plan.k))]
 
 
-def projected_sums(factor: Factor, post: Posterior, i: int) -> Array:
+def projected_sums(factor: Factor, post: FactorPosterior, i: int) -> Array:
     r"""sum_j (Z'V^{-1}Z)_jj of factor i, also where its template is singular: (k, k).
 
     Chain: sum_j F_j E_j - E_j' G_j Q G_j' E_j with E = (I + Sigma F)^{-1} = I - K F.
@@ -205,7 +205,7 @@ def projected_sums(factor: Factor, post: Posterior, i: int) -> Array:
     return 0.5 * (own + own.T) - _row_sums(factor, i, nested, crossed, post)
 
 
-def projected_blocks(factor: Factor, post: Posterior, i: int) -> Array | None:
+def projected_blocks(factor: Factor, post: FactorPosterior, i: int) -> Array | None:
     """(Z'V^{-1}Z)_jj of every level of a factor in which and in whose ancestors nothing is crossed: (k, k, q)."""
     if i not in factor.chain or factor.chain[i].coupling_crossed is not None:
         return None
@@ -223,7 +223,7 @@ def _projected_parts(factor: Factor, i: int) -> tuple[Array, dict[int, Array], A
     return lv.matmul(e_transposed, block.swept), nested, e_transposed
 
 
-def _row_sums(factor: Factor, i: int, nested: dict[int, Array], crossed: Array | None, post: Posterior) -> Array:
+def _row_sums(factor: Factor, i: int, nested: dict[int, Array], crossed: Array | None, post: FactorPosterior) -> Array:
     """sum over levels of Y Q Y', with any Y on the pattern of factor i: (k, k)."""
     out = np.zeros((factor.plan.k[i],) * 2)
     if nested:
@@ -233,7 +233,7 @@ def _row_sums(factor: Factor, i: int, nested: dict[int, Array], crossed: Array |
     return out
 
 
-def row_leverages(factor: Factor, post: Posterior, pattern: RowPattern) -> Array:
+def row_leverages(factor: Factor, post: FactorPosterior, pattern: RowPattern) -> Array:
     """z_i'Q z_i of every row, for a posterior made by `full_posterior`: shape (n,)."""
     out = np.zeros(len(pattern.factors[0].codes))
     for i, f in enumerate(pattern.factors):
@@ -251,7 +251,7 @@ def row_forms(rows: FactorRows, blocks: Array) -> Array:
     return out
 
 
-def own_blocks(post: Posterior, i: int) -> Array:
+def own_blocks(post: FactorPosterior, i: int) -> Array:
     """Q_ll at every level of factor i, for a posterior made by `full_posterior`: (k_i, k_i, q_i)."""
     return post.own[i] if post.trailing is None or i in post.own else post.trailing.blocks(i)
 
@@ -270,7 +270,7 @@ def _add_forms(out: Array, left: Array | None, right: Array | None, blocks: Arra
             out += part
 
 
-def between_pairs(factor: Factor, post: Posterior, i: int, j: int, row: Index) -> Array:
+def between_pairs(factor: Factor, post: FactorPosterior, i: int, j: int, row: Index) -> Array:
     """Q_ij at the pairs of levels that occur together, `row` being those of i: (k_i, k_j, pairs)."""
     plan = factor.plan
     if (i, j) in post.nested:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mixfit.fitted.protocols import GeneralizedFit
     from mixfit.fitted.re_form import ReForm
     from mixfit.fitted.residuals import GeneralizedResidualKind
-    from mixfit.glmm.centred import Centred
+    from mixfit.glmm.centred import FromCentred
 
     Array = NDArray[np.float64]
     What = Literal["response", "prob", "cumulative", "class", "mean", "link", "linear"]
@@ -53,7 +53,7 @@ class OrdinalModel(GeneralizedModel, Protocol):
         """Latent distribution, thresholds, and columns of nominal and scale effects."""
 
     @property
-    def centred(self) -> Centred:
+    def centred(self) -> FromCentred:
         """How the estimates follow from those in centred columns, which the assembly has."""
 
     @property

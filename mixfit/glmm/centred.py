@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Centred", "centred"]
+__all__ = ["FromCentred", "centred"]
 
 # What rounding leaves of J s - 1 where the constant is one of the thresholds that a structure has.
 _ROUNDING = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
-class Centred:
+class FromCentred:
     """How the parameters of the columns as they are follow from those of centred ones.
 
     Attributes
@@ -78,7 +78,7 @@ class Centred:
         return replace(estimate, shape=shape, eta=estimate.eta - moved)
 
 
-def centred(family: Ordinal, X: Array) -> Centred:
+def centred(family: Ordinal, X: Array) -> FromCentred:
     """Centre the columns of location X (n, c) and those of a family, where its thresholds allow it."""
     J = family.thresholds.J
     a, n_nominal, n_scale = J.shape[1], len(family.nominal), len(family.scale)
@@ -98,4 +98,4 @@ def centred(family: Ordinal, X: Array) -> Centred:
     one = np.zeros(len(M))
     one[:a] = constant
     inner = family.rows(nominal.T if n_nominal > 1 else None, scale.T if n_scale else None)
-    return Centred(inner, X.mean(axis=0) * free, M, one)
+    return FromCentred(inner, X.mean(axis=0) * free, M, one)

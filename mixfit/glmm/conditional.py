@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mixfit.factor.factor import Factor
     from mixfit.glmm.problem import GeneralizedAssembly
     from mixfit.glmm.types import GeneralizedEstimate
-    from mixfit.lmm.known import Held
+    from mixfit.lmm.known import KnownEffects
 
     Array = NDArray[np.float64]
 
@@ -129,7 +129,7 @@ def variance_by(
 
 
 def generalized_working_model(
-    assembly: GeneralizedAssembly, estimate: GeneralizedEstimate, held: Held | None = None
+    assembly: GeneralizedAssembly, estimate: GeneralizedEstimate, held: KnownEffects | None = None
 ) -> WorkingModel:
     """The linear mixed model of the last scoring step, at the conditional modes (see `mixfit.lmm.working`).
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mixfit.glmm.minimize import GeneralizedMinimum
     from mixfit.glmm.objective import Objective
     from mixfit.glmm.problem import GeneralizedAssembly
-    from mixfit.lmm.known import Held
+    from mixfit.lmm.known import KnownEffects
 
     Array = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ def estimate_generalized(
     n_agq: int,
     method: Literal["ml", "pql"] = "ml",
     given: GivenStart | None = None,
-    held: Held | None = None,
+    held: KnownEffects | None = None,
 ) -> GeneralizedEstimate:
     """Maximize the Laplace approximation (`n_agq` = 1), its fast version (0) or the adaptive quadrature; or PQL.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mixfit.glmm.problem import GeneralizedAssembly
     from mixfit.glmm.types import GeneralizedEstimate
-    from mixfit.lmm.known import Held
+    from mixfit.lmm.known import KnownEffects
 
     Array = NDArray[np.float64]
 
@@ -41,7 +41,7 @@ class GivenStart:
     fixed: Mapping[int, float] = field(default_factory=dict)
     phi: float | None = None
 
-    def without(self, held: Held) -> GivenStart:
+    def without(self, held: KnownEffects) -> GivenStart:
         """The same where some fixed effects are known and left out of the count."""
         kept = {j: value for j, value in self.fixed.items() if j not in held.places}
         return replace(self, fixed={j - int((held.places < j).sum()): value for j, value in kept.items()})

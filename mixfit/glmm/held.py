@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from mixfit.glmm.problem import GeneralizedAssembly
     from mixfit.glmm.types import FurtherEstimate, GeneralizedEstimate
-    from mixfit.lmm.known import Held
+    from mixfit.lmm.known import KnownEffects
 
     Array = NDArray[np.float64]
 
 __all__ = ["with_held", "without_held"]
 
 
-def without_held(assembly: GeneralizedAssembly, held: Held) -> GeneralizedAssembly:
+def without_held(assembly: GeneralizedAssembly, held: KnownEffects) -> GeneralizedAssembly:
     """The problem of the other fixed effects."""
     triangle, p = assembly.fixed.triangle, assembly.problem.p
     known = (triangle[:, held.places] @ held.values) @ assembly.fixed.rows
@@ -40,7 +40,7 @@ def without_held(assembly: GeneralizedAssembly, held: Held) -> GeneralizedAssemb
     return replace(out, problem=replace(out.problem, offset=out.problem.offset + known))
 
 
-def with_held(found: GeneralizedEstimate, assembly: GeneralizedAssembly, held: Held) -> GeneralizedEstimate:
+def with_held(found: GeneralizedEstimate, assembly: GeneralizedAssembly, held: KnownEffects) -> GeneralizedEstimate:
     """The estimates of the other fixed effects with the known ones among them, whose covariances are zero."""
     p = assembly.problem.p
     if not assembly.parts:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from mixfit.families.base import Family
     from mixfit.lmm.batch_terms import BatchTerms
-    from mixfit.matrices.batches.read import Batch, Stream
+    from mixfit.matrices.batches.read import RowBatch, Stream
 
     Array = NDArray[np.float64]
 
@@ -81,7 +81,7 @@ class _Writer:
         """Whether the response is the same in all rows so far."""
         return self._range[0] == self._range[1]
 
-    def add(self, batch: Batch, columns: Array, factors: Sequence[FactorRows]) -> None:
+    def add(self, batch: RowBatch, columns: Array, factors: Sequence[FactorRows]) -> None:
         """Write a batch."""
         y, prior = batch.y, np.ones(len(batch.y))
         self._family.check(y, prior, self._name)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.factor.factor import Factor
-    from mixfit.factor.posterior import Posterior
+    from mixfit.factor.posterior import FactorPosterior
     from mixfit.glmm.pirls import Mode
     from mixfit.glmm.problem import GeneralizedProblem
 
@@ -179,13 +179,13 @@ class LaplaceMoves:
 
     Attributes
     ----------
-    post : Posterior
+    post : FactorPosterior
     leverage, bent, shift : ndarray, shape (n,)
         h, c - W_o Z Lambda v and Z Lambda v.
     v : list of ndarray, shape (k_i, 1, q_i)
     """
 
-    post: Posterior
+    post: FactorPosterior
     leverage: Array
     bent: Array
     shift: Array
@@ -246,7 +246,7 @@ def term_slopes(
     return tuple(relative), tuple(quadratic_share), tuple(inverse_share)
 
 
-def _singular_terms(at: Laplace, post: Posterior, score: Array, bent: Array) -> dict[int, Array]:
+def _singular_terms(at: Laplace, post: FactorPosterior, score: Array, bent: Array) -> dict[int, Array]:
     """N_t of every term whose template is singular: s = Z'l' and s_v = Z'(c - W_o Z Lambda v) for u and v."""
     singular = [x for x, regular in enumerate(at.regular) if not regular.all()]
     if not singular:
@@ -258,7 +258,7 @@ def _singular_terms(at: Laplace, post: Posterior, score: Array, bent: Array) -> 
 def absolute_slopes(
     problem: GeneralizedProblem,
     factor: Factor,
-    post: Posterior,
+    post: FactorPosterior,
     singular: Sequence[int],
     scores: Sequence[Array],
     bent: Sequence[Array],

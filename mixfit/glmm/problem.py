@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from mixfit.covariance.term import Term
     from mixfit.factor.factor import Factor
-    from mixfit.factor.plan import Plan
+    from mixfit.factor.plan import SymbolicPlan
     from mixfit.families.base import Family
     from mixfit.families.declared import Coupling, DispersionTerms, Terms
     from mixfit.gram.pattern import FactorRows, RowPattern
@@ -65,7 +65,7 @@ class GeneralizedProblem:
     fixed : ndarray, shape (p, n)
         Orthonormal columns of X as rows.
     pattern : RowPattern
-    plan : Plan
+    plan : SymbolicPlan
     terms : tuple of Term
     stack : Stack, or None
         Where there are several predictors, whose rows are stacked: offset, fixed and pattern have more than n.
@@ -79,7 +79,7 @@ class GeneralizedProblem:
     offset: Array
     fixed: Array
     pattern: RowPattern
-    plan: Plan
+    plan: SymbolicPlan
     terms: tuple[Term, ...]
     stack: Stack | None = None
 

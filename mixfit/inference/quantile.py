@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Places", "compare", "quantile_residuals", "residual_tests", "tested_residuals"]
+__all__ = ["SimulatedPlaces", "compare", "quantile_residuals", "residual_tests", "tested_residuals"]
 
 # 160 MB an array.
 _CELLS_AT_ONCE = 20_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Places:
+class SimulatedPlaces:
     """Where the responses lie among n simulated ones.
 
     Attributes
@@ -62,7 +62,7 @@ class Places:
         return self.below + (self.not_above - self.below) * rng.random(len(self.below))
 
 
-def compare(draw: Callable[[int], Array], y: Array, expected: Array, n: int) -> Places:
+def compare(draw: Callable[[int], Array], y: Array, expected: Array, n: int) -> SimulatedPlaces:
     """Simulate and compare, many replicates at a time.
 
     Parameters
@@ -75,7 +75,7 @@ def compare(draw: Callable[[int], Array], y: Array, expected: Array, n: int) -> 
 
     Returns
     -------
-    Places
+    SimulatedPlaces
 
     Examples
     --------
@@ -93,7 +93,7 @@ def compare(draw: Callable[[int], Array], y: Array, expected: Array, n: int) -> 
         not_above += np.count_nonzero(simulated <= y[:, None], axis=1)
         spread[part] = np.var(simulated - expected[:, None], axis=0, ddof=1)
         zeros[part] = np.count_nonzero(simulated == 0.0, axis=0)
-    return Places(below / n, not_above / n, spread, zeros)
+    return SimulatedPlaces(below / n, not_above / n, spread, zeros)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +132,7 @@ def _response(fit: Fit, re_form: ReForm, rng: np.random.Generator) -> _Response:
     return _Response(np.round(y * trials) if whole else y, expected * trials, whole, zeros, None, draw)
 
 
-def _places(fit: Fit, n: int, re_form: ReForm, rng: np.random.Generator) -> tuple[_Response, Places]:
+def _places(fit: Fit, n: int, re_form: ReForm, rng: np.random.Generator) -> tuple[_Response, SimulatedPlaces]:
     check_count("n", n)
     refuse_unordered(fit, "Quantile residuals")
     if n < 2:

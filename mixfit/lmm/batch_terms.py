@@ -14,7 +14,7 @@ from mixfit.gram.provisional import provisional_columns
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.matrices.batches.read import Batch
+    from mixfit.matrices.batches.read import RowBatch
     from mixfit.matrices.types import Design
 
     Array = NDArray[np.float64]
@@ -43,7 +43,7 @@ class BatchTerms:
             for r in self.random
         ]
 
-    def rows(self, batch: Batch, root: Array | None) -> list[FactorRows]:
+    def rows(self, batch: RowBatch, root: Array | None) -> list[FactorRows]:
         """Rows of every grouping factor, its terms side by side."""
         out = []
         for terms, q in zip(self.of_factor, self.n_levels, strict=True):

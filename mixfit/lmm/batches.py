@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mixfit.gram.pattern import FactorRows
     from mixfit.gram.products import Gram
     from mixfit.gram.provisional import ExactColumns, Provisional
-    from mixfit.matrices.batches.read import Batch, Stream, Totals
+    from mixfit.matrices.batches.read import RowBatch, Stream, Totals
 
     Array = NDArray[np.float64]
 
@@ -84,7 +84,7 @@ class Keeper(Protocol):
     def begin(self, terms: BatchTerms, n_columns: int) -> None:
         """A pass begins: what was kept of the one before is void."""
 
-    def add(self, batch: Batch, columns: Array, factors: Sequence[FactorRows]) -> None:
+    def add(self, batch: RowBatch, columns: Array, factors: Sequence[FactorRows]) -> None:
         """A batch, its columns X~ (c, m) and its rows of every factor."""
 
 
@@ -199,7 +199,7 @@ class _Span:
         kept = fixed_basis(np.ascontiguousarray(X.T)).kept
         self._space = row_space(X, kept) if len(kept) < X.shape[1] else None
 
-    def add(self, batch: Batch) -> None:
+    def add(self, batch: RowBatch) -> None:
         """Take in a batch."""
         while self._space is not None and batch.table is not None:
             outside = np.flatnonzero(~self._space.contains(batch.X))

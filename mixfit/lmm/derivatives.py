@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.directions import Direction
-    from mixfit.factor.posterior import Posterior
+    from mixfit.factor.posterior import FactorPosterior
     from mixfit.lmm.criterion import Evaluation
     from mixfit.lmm.one_factor import Swept
 
@@ -200,7 +200,7 @@ def _every_column(at: Evaluation) -> Array:
 
 
 def _singular_terms(
-    at: Evaluation, columns: Array, b: list[Array], post: Posterior
+    at: Evaluation, columns: Array, b: list[Array], post: FactorPosterior
 ) -> tuple[dict[int, Array], dict[int, Array]]:
     """N_t, and s with s_X beside it, of every term whose template is singular."""
     problem, gram = at.problem, at.problem.gram

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.factor.posterior import Posterior
+    from mixfit.factor.posterior import FactorPosterior
     from mixfit.lmm.criterion import Evaluation
     from mixfit.lmm.problem import Problem
 
@@ -131,7 +131,7 @@ def _slopes(at: Evaluation, beta: Array, scale: float) -> tuple[tuple[Array, ...
 
 
 def _singular_slopes(
-    at: Evaluation, b: list[Array], columns: Array, weight: Array, post: Posterior
+    at: Evaluation, b: list[Array], columns: Array, weight: Array, post: FactorPosterior
 ) -> dict[int, Array]:
     problem, gram = at.problem, at.problem.gram
     singular = [x for x, t in enumerate(at.templates) if not regular_columns(t).all()]

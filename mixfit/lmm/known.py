@@ -26,11 +26,19 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["Held", "among_all", "bordered", "determined_columns", "free_design", "information_of_all", "of_free"]
+__all__ = [
+    "KnownEffects",
+    "among_all",
+    "bordered",
+    "determined_columns",
+    "free_design",
+    "information_of_all",
+    "of_free",
+]
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class KnownEffects:
     """Known fixed effects.
 
     Attributes
@@ -59,7 +67,7 @@ def determined_columns(design: Design) -> Index:
     return fixed_basis(np.ascontiguousarray(root * design.X.T)).kept
 
 
-def free_design(design: Design, kept: Index, held: Held) -> Design:
+def free_design(design: Design, kept: Index, held: KnownEffects) -> Design:
     """The design of the fixed effects that are estimated, without the terms that its columns belong to."""
     known = design.X[:, kept[held.places]] @ held.values
     free = kept[held.free(len(kept))]
@@ -72,7 +80,7 @@ def free_design(design: Design, kept: Index, held: Held) -> Design:
     )
 
 
-def among_all(found: LinearEstimate, assembly: Assembly, held: Held) -> LinearEstimate:
+def among_all(found: LinearEstimate, assembly: Assembly, held: KnownEffects) -> LinearEstimate:
     """Estimates of the free fixed effects, with the known ones among them."""
     p = len(found.beta) + len(held.places)
     free = held.free(p)
@@ -81,7 +89,7 @@ def among_all(found: LinearEstimate, assembly: Assembly, held: Held) -> LinearEs
     return _replaced(found, assembly, beta, bordered(found.cov_beta, free, p))
 
 
-def of_free(estimate: LinearEstimate, assembly: Assembly, held: Held) -> LinearEstimate:
+def of_free(estimate: LinearEstimate, assembly: Assembly, held: KnownEffects) -> LinearEstimate:
     """The estimates that `among_all` was given."""
     free = held.free(len(estimate.beta))
     return _replaced(estimate, assembly, estimate.beta[free], estimate.cov_beta[np.ix_(free, free)])
@@ -94,7 +102,7 @@ def _replaced(estimate: LinearEstimate, assembly: Assembly, beta: Array, covaria
     return out
 
 
-def information_of_all(known: VarianceInformation, held: Held) -> VarianceInformation:
+def information_of_all(known: VarianceInformation, held: KnownEffects) -> VarianceInformation:
     """Derivatives of the moments of all fixed effects, from those of the free ones."""
     p = len(known.cov_beta) + len(held.places)
     free = held.free(p)

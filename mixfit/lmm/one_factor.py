@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.term import Term
-    from mixfit.factor.plan import Plan
+    from mixfit.factor.plan import SymbolicPlan
     from mixfit.gram.products import Gram
 
     Array = NDArray[np.float64]
@@ -185,7 +185,7 @@ class OneFactorSlopes:
     information: Array
 
 
-def one_factor(gram: Gram, plan: Plan, terms: Sequence[Term]) -> OneFactor | None:
+def one_factor(gram: Gram, plan: SymbolicPlan, terms: Sequence[Term]) -> OneFactor | None:
     """What all templates share; None where it would be too much, or of another kind of problem."""
     if gram.n_factors != 1 or plan.chain != (0,) or any(t.structure.is_given for t in terms):
         return None

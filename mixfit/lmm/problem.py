@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.covariance.term import Term
-    from mixfit.factor.plan import Plan
+    from mixfit.factor.plan import SymbolicPlan
     from mixfit.gram.products import Gram
     from mixfit.lmm.one_factor import OneFactor
 
@@ -36,7 +36,7 @@ class Problem:
     ----------
     gram : Gram
         In the bases of :mod:`mixfit.gram.basis`; the last border column is y's unit residual.
-    plan : Plan
+    plan : SymbolicPlan
     terms : tuple of Term
     p : int
         Fixed effects.
@@ -53,7 +53,7 @@ class Problem:
     """
 
     gram: Gram
-    plan: Plan
+    plan: SymbolicPlan
     terms: tuple[Term, ...]
     p: int
     log_weights: float

@@ -42,7 +42,7 @@ __all__ = [
     "Slope",
     "SpreadSurface",
     "Surface",
-    "Terms",
+    "SurfaceTerms",
     "standardized_terms",
 ]
 
@@ -94,7 +94,7 @@ class Charted(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Terms:
+class SurfaceTerms:
     """The random terms of a surface.
 
     Attributes
@@ -132,11 +132,11 @@ class Terms:
 
 def standardized_terms(
     terms: Sequence[Term], term_bases: Sequence[Array], n_levels: Sequence[int], n: int, unit: float
-) -> Terms:
+) -> SurfaceTerms:
     """The terms of a problem with `n` rows, S in units of `unit`."""
     lengths = [np.linalg.norm(basis, axis=0) for basis in term_bases]
     levels = tuple(n_levels[t.factor] for t in terms)
-    return Terms(
+    return SurfaceTerms(
         structures=tuple(t.structure for t in terms),
         bases=tuple(basis / size for basis, size in zip(term_bases, lengths, strict=True)),
         deviations=tuple(unit / size for size in lengths),
@@ -149,7 +149,7 @@ class Surface(Protocol):
     """-2 log-likelihood with its gradient. The center is its minimum, where the tail is zero."""
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> SurfaceTerms:
         """The random terms."""
 
     @property
@@ -207,7 +207,7 @@ class ShapedSurface(Surface, Protocol):
 class Frames:
     """Factors in the problem's bases, and the way back for the slopes."""
 
-    def __init__(self, terms: Terms, factors: Sequence[Array], ratio: float, n: int) -> None:
+    def __init__(self, terms: SurfaceTerms, factors: Sequence[Array], ratio: float, n: int) -> None:
         self._terms, self._ratio = terms, ratio
         # A singular value t with t^2 n below 1e-9 changes log|A| by less than that and is left out.
         triples = [regular_factor(base @ s / ratio, NOTHING / n) for base, s in zip(terms.bases, factors, strict=True)]

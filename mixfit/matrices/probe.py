@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mixfit.matrices.environment import Environment
     from mixfit.matrices.grouping import GroupingReader
 
-__all__ = ["Groups", "Matrix", "Offsets", "Probe", "Probed", "make_probe", "spelling_hint", "whole_columns"]
+__all__ = ["CrossedFactors", "Matrix", "Offsets", "Probe", "Probed", "make_probe", "spelling_hint", "whole_columns"]
 
 # Rows of a sample, and samples of rows that are spread over the data: one row alone would be its own mean.
 _ROWS = 6
@@ -58,7 +58,7 @@ class Offsets:
 
 
 @dataclass(frozen=True, eq=False)
-class Groups:
+class CrossedFactors:
     """Factors that are crossed to a grouping factor."""
 
     groups: tuple[Factor, ...]
@@ -121,7 +121,7 @@ class Probed:
     """
 
     key: Hashable
-    what: Matrix | Offsets | Groups
+    what: Matrix | Offsets | CrossedFactors
     values: NDArray[Any]
 
 

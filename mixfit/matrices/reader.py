@@ -17,7 +17,7 @@ from mixfit.matrices.environment import Environment
 from mixfit.matrices.new_rows import NewDesign, NewPlaces, NewPredictor
 from mixfit.matrices.parts import Part, read_parts
 from mixfit.matrices.prior import PriorReader
-from mixfit.matrices.probe import Groups, Matrix, Offsets, Probed, spelling_hint, whole_columns
+from mixfit.matrices.probe import CrossedFactors, Matrix, Offsets, Probed, spelling_hint, whole_columns
 from mixfit.matrices.vectors import read_offsets
 
 if TYPE_CHECKING:
@@ -275,10 +275,10 @@ def probed_items(predictors: Sequence[Predictor], readers: Sequence[PredictorRea
         for t, (term, random) in enumerate(zip(predictor.random, reader.random, strict=True)):
             if random.across is not None:
                 codes = random.across.codes(term.written.codes)
-                yield Probed((j, "group", t), Groups(random.groups, random.across.grouping), codes)
+                yield Probed((j, "group", t), CrossedFactors(random.groups, random.across.grouping), codes)
                 continue
             yield Probed((j, "Z", t), Matrix(random.part, random.recoding), term.Z)
-            yield Probed((j, "group", t), Groups(random.groups, random.grouping), term.grouping.codes)
+            yield Probed((j, "group", t), CrossedFactors(random.groups, random.grouping), term.grouping.codes)
 
 
 def _read_predictors(

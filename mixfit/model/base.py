@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from mixfit.bayes.priors import Priors
     from mixfit.factor.factor_plan import FactorPlan
-    from mixfit.factor.plan import Plan
+    from mixfit.factor.plan import SymbolicPlan
     from mixfit.gram.row_space import RowSpace
     from mixfit.matrices.types import Design, Grouping
     from mixfit.model.call import Call
@@ -160,7 +160,7 @@ class MixedModel(Helped):
         return {r.grouping.name: r.written for r in self.design.random}
 
     @property
-    def factorization(self) -> Plan:
+    def factorization(self) -> SymbolicPlan:
         """The symbolic phase of the factor of random effects."""
         raise NotImplementedError
 

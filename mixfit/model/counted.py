@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixfit.matrices.batches.counted import Counted, counted_design
-from mixfit.matrices.batches.learned import Moments
+from mixfit.matrices.batches.learned import ColumnMoments
 from mixfit.matrices.batches.types import StreamedDesign, StreamedGrouping, StreamedRandomDesign
 from mixfit.matrices.types import MEAN, Design
 from mixfit.model.generalized import GeneralizedMixedModel
@@ -67,7 +67,7 @@ def _design(rows: Counted) -> StreamedDesign:
     )
     variables = sample.variables or {}
     numbers = {name: series for name, series in variables.items() if series.dtype.kind in "iuf"}
-    response, offset = _weighted(sample.y, counts), Moments()
+    response, offset = _weighted(sample.y, counts), ColumnMoments()
     if sample.offset is not None:
         offset = _weighted(sample.offset, counts)
     return StreamedDesign(
@@ -77,13 +77,13 @@ def _design(rows: Counted) -> StreamedDesign:
         n_dropped=rows.n_rows - rows.n_used,
         means={name: float(np.average(series, weights=counts)) for name, series in numbers.items()},
         mean_offset=offset.mean,
-        fingerprint=tuple((m.mean, m.squares) for m in (response, offset, Moments())),
+        fingerprint=tuple((m.mean, m.squares) for m in (response, offset, ColumnMoments())),
         triangle=np.linalg.qr(np.sqrt(counts)[:, None] * sample.X)[1],
     )
 
 
-def _weighted(values: Any, counts: Any) -> Moments:
-    out = Moments()
+def _weighted(values: Any, counts: Any) -> ColumnMoments:
+    out = ColumnMoments()
     out.n, out.mean = round(float(counts.sum())), float(np.average(values, weights=counts))
     out.squares = float(counts @ (values - out.mean) ** 2)
     return out

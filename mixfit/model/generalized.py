@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from mixfit.arguments import Solver
     from mixfit.bayes.priors import Priors
-    from mixfit.factor.plan import Plan
+    from mixfit.factor.plan import SymbolicPlan
     from mixfit.families.base import Family
     from mixfit.formula import MixedFormula
     from mixfit.glmm.given import GivenStart
@@ -115,7 +115,7 @@ class GeneralizedMixedModel(MixedModel):
         super().__init__(formula, design, self._assembly.fixed.kept)
 
     @property
-    def factorization(self) -> Plan:
+    def factorization(self) -> SymbolicPlan:
         """The symbolic phase of the factor of random effects."""
         return self._assembly.problem.plan
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.bayes.priors import Priors
-    from mixfit.factor.plan import Plan
+    from mixfit.factor.plan import SymbolicPlan
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.information import VarianceInformation
-    from mixfit.lmm.known import Held
+    from mixfit.lmm.known import KnownEffects
     from mixfit.lmm.surface import Surface
     from mixfit.lmm.types import LinearEstimate
     from mixfit.lmm.working import WorkingModel
@@ -68,7 +68,7 @@ class LinearMixedModel(MixedModel):
     (('Intercept', 'Days'), (180, 2), (180, 36))
     """
 
-    _held: Held | None = None
+    _held: KnownEffects | None = None
 
     def __init__(self, formula: str, design: Design, fixed: Mapping[str, float] | None = None) -> None:
         if not fixed:
@@ -93,7 +93,7 @@ class LinearMixedModel(MixedModel):
         return self._assembly
 
     @property
-    def factorization(self) -> Plan:
+    def factorization(self) -> SymbolicPlan:
         """The symbolic phase of the factor of random effects."""
         return self._assembly.problem.plan
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.lmm.batch.estimate import BatchEstimates
-    from mixfit.model.many_sources import Source
+    from mixfit.model.many_sources import FitSource
 
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
@@ -125,7 +125,7 @@ def fit_many(
     check_flag("reml", reml)
     if (by is None) == (responses is None):
         raise ArgumentError("fit_many takes by=, columns that tell groups of rows, or responses=, many of them.")
-    source: Source
+    source: FitSource
     if by is not None:
         source = read_groups(formula, data, by, options)
     else:
@@ -138,7 +138,7 @@ def fit_many(
     )
 
 
-def _frames(source: Source, options: Mapping[str, Any], reml: bool, n_jobs: int | None, progress: bool) -> Any:
+def _frames(source: FitSource, options: Mapping[str, Any], reml: bool, n_jobs: int | None, progress: bool) -> Any:
     parts: list[_Part] = []
     alone: list[int] = []
     with progress_bar(len(source.keys), progress=progress, unit="fit") as bar:
@@ -169,7 +169,7 @@ def _frames(source: Source, options: Mapping[str, Any], reml: bool, n_jobs: int 
     return _joined(source.keys, parts)
 
 
-def _stacked(source: Source, few: Sequence[Alike], options: Mapping[str, Any], reml: bool) -> Iterator[_Part]:
+def _stacked(source: FitSource, few: Sequence[Alike], options: Mapping[str, Any], reml: bool) -> Iterator[_Part]:
     """Fits of designs that differ, those that can be made together."""
     members = np.concatenate([np.empty(0, dtype=np.intp), *(alike.members for alike in few)])
     designs = stacked_designs(source, members, options) if len(members) >= _FEWEST_TOGETHER else None
@@ -226,7 +226,7 @@ def _joined(keys: pd.Index, parts: Sequence[_Part]) -> dict[str, Any]:
 
 
 def _shared(
-    source: Source, alike: Alike, options: Mapping[str, Any], reml: bool, done: Callable[[int], object]
+    source: FitSource, alike: Alike, options: Mapping[str, Any], reml: bool, done: Callable[[int], object]
 ) -> Iterator[_Part]:
     """Fits of one design."""
     y = source.responses(alike)
@@ -270,7 +270,7 @@ def _together(model: LinearMixedModel, batch: Batch, members: Index, y: Array, r
     return _part(model, members, many, y.shape[1], singular)
 
 
-def _one_by_one(source: Source, members: Sequence[int], options: Mapping[str, Any], reml: bool) -> _Part:
+def _one_by_one(source: FitSource, members: Sequence[int], options: Mapping[str, Any], reml: bool) -> _Part:
     return _alone(members, [partial(_fit_number, source, options, reml, number) for number in members])
 
 
@@ -302,12 +302,12 @@ def _refitted(model: LinearMixedModel, y: Array, reml: bool) -> Any:
     return model.with_response(y).fit(reml=reml)
 
 
-def _fit_number(source: Source, options: Mapping[str, Any], reml: bool, number: int) -> Any:
+def _fit_number(source: FitSource, options: Mapping[str, Any], reml: bool, number: int) -> Any:
     model = mixed(*source.piece(number), **options)
     return model.fit() if hasattr(model, "family") else model.fit(reml=reml)
 
 
-def _fit_key(source: Source, options: Mapping[str, Any], reml: bool, key: Hashable) -> Any:
+def _fit_key(source: FitSource, options: Mapping[str, Any], reml: bool, key: Hashable) -> Any:
     """The whole result of one key.
 
     Raises

@@ -16,7 +16,7 @@ from mixfit.errors import MixfitError
 from mixfit.formula import parse
 from mixfit.lmm.batch.designs import DesignRows, can_stack
 from mixfit.matrices.build import build
-from mixfit.model.many_sources import Groups
+from mixfit.model.many_sources import RowGroups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.formula import MixedFormula
-    from mixfit.model.many_sources import Source
+    from mixfit.model.many_sources import FitSource
 
     Index = NDArray[np.intp]
     Flags = NDArray[np.bool_]
@@ -74,9 +74,9 @@ class StackedDesigns:
             first = last
 
 
-def stacked_designs(source: Source, members: Index, options: Mapping[str, Any]) -> StackedDesigns | None:
+def stacked_designs(source: FitSource, members: Index, options: Mapping[str, Any]) -> StackedDesigns | None:
     """The designs of those of `members` that can be read at once; None where that is of no use."""
-    if not isinstance(source, Groups) or not set(options) <= _NEUTRAL or options.get("solver", "auto") != "auto":
+    if not isinstance(source, RowGroups) or not set(options) <= _NEUTRAL or options.get("solver", "auto") != "auto":
         return None
     formula = parse(source.formula, random=None)
     if not _is_plain(formula) or not source.has_columns:
@@ -141,7 +141,7 @@ def _is_plain(formula: MixedFormula) -> bool:
     )
 
 
-def _has_all(source: Groups, formula: MixedFormula) -> Flags:
+def _has_all(source: RowGroups, formula: MixedFormula) -> Flags:
     """Groups whose numbers are finite, and that have all levels of all factors among their columns."""
     assert formula.bare is not None
     terms = [formula.bare, *(term.bare or () for term in formula.random)]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["Groups", "ResponseColumns", "Source", "read_groups", "read_responses"]
+__all__ = ["FitSource", "ResponseColumns", "RowGroups", "read_groups", "read_responses"]
 
 # Options that may be one value a row.
 _BY_ROW = ("weights", "offset", "sigma")
@@ -32,7 +32,7 @@ _NAME = re.compile(r"`([^`]+)`|([^\W\d]\w*)")
 _KIND = "\0kind of response"
 
 
-class Source(Protocol):
+class FitSource(Protocol):
     """What is fitted, by number."""
 
     @property
@@ -59,7 +59,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Groups:
+class RowGroups:
     """Groups of the rows of a frame.
 
     Attributes
@@ -79,7 +79,7 @@ class Groups:
     keys: pd.Index
     group: Index
 
-    def split(self) -> tuple[Groups, Index]:
+    def split(self) -> tuple[RowGroups, Index]:
         """The rows in which nothing is missing, though some groups may have none; and the groups that have others."""
         there = self.frame.notna().all(axis=1).to_numpy()
         complete = replace(self, frame=self.frame[there].reset_index(drop=True), group=self.group[there])
@@ -151,7 +151,7 @@ class ResponseColumns:
         return f"{name if name.isidentifier() else f'`{name}`'} {self.formula}", frame
 
 
-def read_groups(formula: str, data: Any, by: str | Sequence[str], options: Mapping[str, Any]) -> Groups:
+def read_groups(formula: str, data: Any, by: str | Sequence[str], options: Mapping[str, Any]) -> RowGroups:
     """Rows of each group; those without a group are left out.
 
     Raises
@@ -174,7 +174,7 @@ def read_groups(formula: str, data: Any, by: str | Sequence[str], options: Mappi
     labels = groups[names[0]] if len(names) == 1 else pd.MultiIndex.from_frame(groups)
     codes, keys = pd.factorize(labels, sort=True)
     keys = pd.Index(keys, name=names[0]) if len(names) == 1 else keys.set_names(names)
-    return Groups(formula, parsed.response.text, frame, keys, codes.astype(np.intp))
+    return RowGroups(formula, parsed.response.text, frame, keys, codes.astype(np.intp))
 
 
 def read_responses(

@@ -11,7 +11,7 @@ import numpy as np
 from mixfit.arguments import same_name
 from mixfit.errors import FitError, FormulaError
 from mixfit.glmm.given import GivenStart
-from mixfit.lmm.known import Held
+from mixfit.lmm.known import KnownEffects
 from mixfit.matrices.types import MEAN
 from mixfit.model.deviations import check_named, deviation_places
 from mixfit.model.starts import AS_IN_LME4, LME4_PARTS, read_fixed_start, read_start
@@ -58,7 +58,7 @@ def hold_in_family(family: Family, fixed: Mapping[str, float]) -> tuple[Family, 
     return type(family)(family.link.name, phi, **known), rest
 
 
-def read_held(places: Mapping[str, int], fixed: Mapping[str, float], beside: str = "") -> Held | None:
+def read_held(places: Mapping[str, int], fixed: Mapping[str, float], beside: str = "") -> KnownEffects | None:
     """Known fixed effects, by the name of a column and, of other predictors than the mean's, theirs before it.
 
     Parameters
@@ -86,7 +86,7 @@ def read_held(places: Mapping[str, int], fixed: Mapping[str, float], beside: str
     own = sorted((places[name], _number(name, value)) for name, value in fixed.items())
     if len({place for place, _ in own}) < len(own):
         raise FormulaError("fixed= names a fixed effect twice, with its predictor and without.")
-    return Held(np.array([place for place, _ in own], dtype=np.intp), np.array([value for _, value in own]))
+    return KnownEffects(np.array([place for place, _ in own], dtype=np.intp), np.array([value for _, value in own]))
 
 
 def given_start(

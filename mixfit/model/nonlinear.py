@@ -29,10 +29,10 @@ from mixfit.model.base import MixedModel
 from mixfit.model.call import remembered
 from mixfit.model.curve_starts import check_finite, coefficient_start
 from mixfit.model.spread import SpreadFormula, read_spread
-from mixfit.model.stack import Stack, check_names, check_parameters, complete_rows, weights_of_rows
+from mixfit.model.stack import PredictorStack, check_names, check_parameters, complete_rows, weights_of_rows
 from mixfit.nlmm.conditional import conditional_covariance, place_of, prediction_variance, working_model_at
 from mixfit.nlmm.estimate import estimate
-from mixfit.nlmm.laplace import Laplace
+from mixfit.nlmm.laplace import NonlinearLaplace
 from mixfit.nlmm.problem import make_problem
 from mixfit.nlmm.quadrature import Quadrature
 
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from mixfit.curves.mean import BoundCurve
-    from mixfit.factor.plan import Plan
+    from mixfit.factor.plan import SymbolicPlan
     from mixfit.lmm.surface import Surface
     from mixfit.lmm.working import WorkingModel
     from mixfit.matrices.types import Design
-    from mixfit.model.spread import Spread
+    from mixfit.model.spread import SpreadColumns
     from mixfit.nlmm.estimate import NonlinearEstimate
     from mixfit.results.nonlinear import NonlinearResults
 
@@ -133,7 +133,7 @@ def nonlinear(
     spread_formula = None if dispersion is None else SpreadFormula.read(parsed.response, dispersion)
     if spread_formula is not None:
         extra = (*extra, *(name for name in spread_formula.variables if name in columns))
-    stack = Stack(expression, (*needed, *(name for name in dict.fromkeys(extra) if name not in needed)))
+    stack = PredictorStack(expression, (*needed, *(name for name in dict.fromkeys(extra) if name not in needed)))
     keep = complete_rows(columns, (*stack.needed, *covariates), na_action)
     frame = {name: column if keep is None else column[keep] for name, column in stack.columns(columns).items()}
     rows, given = pd.DataFrame(frame), weights_of_rows(weights, columns.n_rows, keep)
@@ -164,7 +164,7 @@ class NonlinearMixedModel(MixedModel):
         How new rows become a stack.
     curve : BoundCurve
         The curve at the covariates of the rows.
-    spread : Spread, optional
+    spread : SpreadColumns, optional
         What the log standard deviations of the residuals are linear in.
     fixed : sequence of str
         Formulas of the parameters that depend on covariates, beside those of `formula`.
@@ -176,9 +176,9 @@ class NonlinearMixedModel(MixedModel):
         self,
         formula: str,
         design: Design,
-        stack: Stack,
+        stack: PredictorStack,
         curve: BoundCurve,
-        spread: Spread | None = None,
+        spread: SpreadColumns | None = None,
         fixed: Sequence[str] = (),
     ) -> None:
         refuse_related(design.random, "a nonlinear model")
@@ -212,7 +212,7 @@ class NonlinearMixedModel(MixedModel):
         return self.stack.expression.parameters
 
     @property
-    def factorization(self) -> Plan:
+    def factorization(self) -> SymbolicPlan:
         """The symbolic phase of the factor of random effects."""
         return self._problem.plan
 
@@ -392,7 +392,7 @@ class NonlinearMixedModel(MixedModel):
                 "fit(method='laplace')."
             )
         n_agq = estimate.n_agq
-        approximation = Laplace(self._problem) if n_agq == 1 else Quadrature(self._problem, n_agq)
+        approximation = NonlinearLaplace(self._problem) if n_agq == 1 else Quadrature(self._problem, n_agq)
         point = approximation.evaluate(place_of(self._problem, self._bases, estimate))
         errors, spread_errors = (np.sqrt(np.diagonal(c)) for c in (estimate.cov_beta, estimate.cov_gamma))
         return NonlinearSurface(approximation, self._bases, point, errors, spread_errors)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
-    from mixfit.factor.plan import Plan
+    from mixfit.factor.plan import SymbolicPlan
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.residual.criterion import ResidualProblem
     from mixfit.lmm.residual.estimate import ResidualEstimate
@@ -88,7 +88,7 @@ class ResidualMixedModel(MixedModel):
         return "; ".join(parts)
 
     @property
-    def factorization(self) -> Plan:
+    def factorization(self) -> SymbolicPlan:
         """The symbolic phase of the factor of random effects."""
         return self._problem.plan
 

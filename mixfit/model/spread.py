@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Spread", "SpreadFormula", "read_spread"]
+__all__ = ["SpreadColumns", "SpreadFormula", "read_spread"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class SpreadFormula:
 
 
 @dataclass(frozen=True, eq=False)
-class Spread:
+class SpreadColumns:
     """Columns of the log standard deviations over log sigma.
 
     Attributes
@@ -71,7 +71,7 @@ class Spread:
     reader: DesignReader
     exog_names: tuple[str, ...]
 
-    def of_rows(self, keep: NDArray[np.bool_]) -> Spread:
+    def of_rows(self, keep: NDArray[np.bool_]) -> SpreadColumns:
         """Of some of the rows used."""
         own = self.residual
         parts = {name: getattr(own, name)[keep] for name in ("spread", "place", "block", "part")}
@@ -83,7 +83,7 @@ class Spread:
         return np.asarray(X[:, [self.exog_names.index(name) for name in self.residual.spread_names]])
 
 
-def read_spread(formula: SpreadFormula, rows: pd.DataFrame, context: Mapping[str, Any]) -> Spread:
+def read_spread(formula: SpreadFormula, rows: pd.DataFrame, context: Mapping[str, Any]) -> SpreadColumns:
     """The columns of some rows.
 
     Raises
@@ -93,4 +93,4 @@ def read_spread(formula: SpreadFormula, rows: pd.DataFrame, context: Mapping[str
     """
     design = build(formula.mean, rows, None, None, "raise", context, further=formula.further)
     (predictor,) = design.further
-    return Spread(formula.text, residual_design(design), design.reader, predictor.exog_names)
+    return SpreadColumns(formula.text, residual_design(design), design.reader, predictor.exog_names)

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from mixfit.curves.mean import BoundCurve
     from mixfit.matrices.columns import Columns
 
-__all__ = ["Stack", "check_names", "check_parameters", "complete_rows", "weights_of_rows"]
+__all__ = ["PredictorStack", "check_names", "check_parameters", "complete_rows", "weights_of_rows"]
 
 
 @dataclass(frozen=True, eq=False)
-class Stack:
+class PredictorStack:
     """How rows become a stack: the columns that the predictors look up, and the curve."""
 
     expression: CurveExpression

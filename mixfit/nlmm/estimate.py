@@ -9,7 +9,7 @@ import numpy as np
 
 from mixfit.brief import brief
 from mixfit.nlmm.alternate import alternate
-from mixfit.nlmm.laplace import Laplace
+from mixfit.nlmm.laplace import NonlinearLaplace
 from mixfit.nlmm.minimize import minimize
 from mixfit.nlmm.problem import NonlinearParameters
 from mixfit.nlmm.quadrature import Quadrature
@@ -108,7 +108,7 @@ def estimate(
     start = alternate(problem, beta, points, reml=False, rounds=_ROUNDS_OF_START, settled=_START_SETTLED)
     nothing = np.zeros(problem.log_deviations.shape[1])
     first = NonlinearParameters(tuple(start.variances.profile.points), start.mode.beta, nothing)
-    optimum = minimize(Laplace(problem), first)
+    optimum = minimize(NonlinearLaplace(problem), first)
     if n_agq > 1:
         optimum = minimize(Quadrature(problem, n_agq), optimum.found.at)
     point, m = optimum.found, len(optimum.local.directions)

@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.factor.posterior import Posterior
+    from mixfit.factor.posterior import FactorPosterior
     from mixfit.nlmm.mode import NonlinearMode
     from mixfit.nlmm.problem import NonlinearParameters, NonlinearProblem
 
     Array = NDArray[np.float64]
 
-__all__ = ["Approximation", "Laplace", "NonlinearPoint", "NonlinearSlopes", "laplace", "laplace_slopes"]
+__all__ = ["Approximation", "NonlinearLaplace", "NonlinearPoint", "NonlinearSlopes", "laplace", "laplace_slopes"]
 
 # Of the value: what the mode leaves of it, and rounding.
 _RELATIVE_NOISE = 1e-11
@@ -131,7 +131,7 @@ class Approximation(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Laplace:
+class NonlinearLaplace:
     """The Laplace approximation of a problem."""
 
     problem: NonlinearProblem
@@ -199,7 +199,7 @@ def laplace_slopes(point: NonlinearPoint) -> NonlinearSlopes:
     )
 
 
-def _spread_slopes(point: NonlinearPoint, post: Posterior, moved: Array) -> Array:
+def _spread_slopes(point: NonlinearPoint, post: FactorPosterior, moved: Array) -> Array:
     """dd/dlog w_i = e_i^2 / sigma^2 - 1 + z_i'Q z_i + 2 e_i J_i'(Z Lambda v)_i, and log w = -2 log_deviations gamma."""
     problem, mode = point.problem, point.mode
     if not problem.log_deviations.shape[1]:
@@ -210,7 +210,7 @@ def _spread_slopes(point: NonlinearPoint, post: Posterior, moved: Array) -> Arra
     return np.asarray(-2.0 * problem.log_deviations.T @ rows)
 
 
-def _between(point: NonlinearPoint, post: Posterior) -> Array:
+def _between(point: NonlinearPoint, post: FactorPosterior) -> Array:
     """z_ip'Q z_i of every parameter, shape (P, n): [|z_ip + z_i|^2 - |z_ip - z_i|^2] / 4 in the metric of Q."""
     problem, mode = point.problem, point.mode
     out = np.zeros(mode.mean.slope.shape)
@@ -223,7 +223,7 @@ def _between(point: NonlinearPoint, post: Posterior) -> Array:
     return out
 
 
-def _singular_terms(point: NonlinearPoint, post: Posterior, w: Array) -> dict[int, Array]:
+def _singular_terms(point: NonlinearPoint, post: FactorPosterior, w: Array) -> dict[int, Array]:
     """N_t of every term whose template is singular: s = Z'e and g = Z'w for u = T's and v = T'g."""
     problem, mode = point.problem, point.mode
     singular = [x for x, t in enumerate(mode.templates) if not regular_columns(t).all()]

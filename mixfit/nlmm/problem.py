@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mixfit.covariance.term import Term
     from mixfit.curves.hyperdual import HyperDual
     from mixfit.factor.factor import Factor
-    from mixfit.factor.plan import Plan
+    from mixfit.factor.plan import SymbolicPlan
 
     Array = NDArray[np.float64]
 
@@ -81,7 +81,7 @@ class NonlinearProblem:
         z_ip of every grouping factor.
     pattern : RowPattern
         Its columns are those of another point.
-    plan : Plan
+    plan : SymbolicPlan
     terms : tuple of Term
     log_deviations : ndarray, shape (n, g)
         Columns that the log standard deviations of the residuals are linear in.
@@ -93,7 +93,7 @@ class NonlinearProblem:
     X: Array
     loads: tuple[Array, ...]
     pattern: RowPattern
-    plan: Plan
+    plan: SymbolicPlan
     terms: tuple[Term, ...]
     log_deviations: Array
 

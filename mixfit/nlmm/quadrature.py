@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Quadrature", "QuadraturePoint"]
+__all__ = ["NonlinearQuadraturePoint", "Quadrature"]
 
 # 16 MB an array of slopes, a few of which fit the cache.
 _CELLS_AT_ONCE = 2_000_000
@@ -89,7 +89,7 @@ class _Nodes:
 
 
 @dataclass(frozen=True, eq=False)
-class QuadraturePoint(NonlinearPoint):
+class NonlinearQuadraturePoint(NonlinearPoint):
     """The sum at one point: its mode is at lower-triangular T_low, and T = T_low Q for the `turns` Q."""
 
     nodes: _Nodes
@@ -112,7 +112,7 @@ class Quadrature:
 
     def evaluate(
         self, at: NonlinearParameters, start: Sequence[Array] | None = None, scale: float | None = None
-    ) -> QuadraturePoint:
+    ) -> NonlinearQuadraturePoint:
         """The sum at a point, the mode looked for from `start`; sigma^2 is profiled out or `scale`."""
         problem = self.problem.at(at.gamma)
         low, turns = zip(*map(lower_triangular, relative_factors(problem.terms, at.points)), strict=True)
@@ -120,11 +120,11 @@ class Quadrature:
         if scale is None:
             scale = _best_scale(problem, mode, self._rule)
         nodes = _nodes(problem, mode, scale, self._rule)
-        return QuadraturePoint(problem, at, mode, nodes.value, scale, nodes, turns)
+        return NonlinearQuadraturePoint(problem, at, mode, nodes.value, scale, nodes, turns)
 
     def slopes(self, point: NonlinearPoint) -> NonlinearSlopes:
         """Exact gradient."""
-        assert isinstance(point, QuadraturePoint)
+        assert isinstance(point, NonlinearQuadraturePoint)
         return _slopes(point, self._rule)
 
     def boundary_slopes(self, point: NonlinearPoint, slopes: NonlinearSlopes) -> dict[int, Array]:
@@ -246,7 +246,7 @@ class _Moments:
     v: Array
 
 
-def _moments(point: QuadraturePoint, rule: Rule) -> _Moments:
+def _moments(point: NonlinearQuadraturePoint, rule: Rule) -> _Moments:
     problem, mode, nodes = point.problem, point.mode, point.nodes
     t, codes, load = mode.factor.templates[0], problem.pattern.factors[0].codes, problem.loads[0]
     low_inverse = mode.factor.chain[0].inverse
@@ -276,7 +276,7 @@ def _moments(point: QuadraturePoint, rule: Rule) -> _Moments:
     return _Moments(mean_score, log_weight, s, twice_b, w, v)
 
 
-def _template_slopes(point: QuadraturePoint, m: _Moments) -> Array:
+def _template_slopes(point: NonlinearQuadraturePoint, m: _Moments) -> Array:
     """Half the derivative in every entry of T, shape (k, k)."""
     problem, mode, nodes = point.problem, point.mode, point.nodes
     drift = -np.einsum("arq,brq->ab", nodes.score * nodes.share, nodes.u) / point.scale
@@ -286,7 +286,7 @@ def _template_slopes(point: QuadraturePoint, m: _Moments) -> Array:
     return np.asarray(drift + spread + bent @ mode.u[0][:, 0].T + score @ m.v[:, 0].T)
 
 
-def _slopes(point: QuadraturePoint, rule: Rule) -> NonlinearSlopes:
+def _slopes(point: NonlinearQuadraturePoint, rule: Rule) -> NonlinearSlopes:
     problem, mode, nodes = point.problem, point.mode, point.nodes
     m = _moments(point, rule)
     every = _template_slopes(point, m)

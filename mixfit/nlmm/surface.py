@@ -8,7 +8,7 @@ import numpy as np
 
 from mixfit.errors import FitError
 from mixfit.gram.basis import term_basis
-from mixfit.lmm.surface import FARTHEST_LOG, Frames, Slope, Terms
+from mixfit.lmm.surface import FARTHEST_LOG, Frames, Slope, SurfaceTerms
 from mixfit.nlmm.minimize import minimize
 from mixfit.nlmm.problem import NonlinearParameters
 
@@ -105,7 +105,7 @@ class NonlinearSurface:
         return Slope(point.value, covariances, tail_slope, place.beta)
 
 
-def _terms(bases: Sequence[Array], at: NonlinearPoint) -> Terms:
+def _terms(bases: Sequence[Array], at: NonlinearPoint) -> SurfaceTerms:
     """The random terms, S in units of sigma and of the columns' root mean squares beside the minimum."""
     problem = at.problem
     rows = problem.rows_at(at.mode.mean.slope).factors
@@ -118,7 +118,7 @@ def _terms(bases: Sequence[Array], at: NonlinearPoint) -> Terms:
         own_bases.append(basis / lengths)
         deviations.append(np.sqrt(at.scale) / lengths)
     levels = tuple(problem.pattern.n_levels[t.factor] for t in problem.terms)
-    return Terms(
+    return SurfaceTerms(
         structures=tuple(t.structure for t in problem.terms),
         bases=tuple(own_bases),
         deviations=tuple(deviations),

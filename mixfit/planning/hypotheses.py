@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Hypothesis", "hypotheses"]
+__all__ = ["PlannedHypothesis", "hypotheses"]
 
 # What stands for the tests of all terms.
 _EVERY_TERM = "anova"
@@ -32,7 +32,7 @@ _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class Hypothesis:
+class PlannedHypothesis:
     """One test.
 
     Attributes
@@ -72,7 +72,7 @@ class Hypothesis:
         return bool(len(self.rows)) and not self.values(fit).any()
 
 
-def hypotheses(fit: Fit, test: Any) -> list[Hypothesis]:
+def hypotheses(fit: Fit, test: Any) -> list[PlannedHypothesis]:
     """Read `test` as the hypotheses of a model.
 
     Parameters
@@ -83,7 +83,7 @@ def hypotheses(fit: Fit, test: Any) -> list[Hypothesis]:
 
     Returns
     -------
-    list of Hypothesis
+    list of PlannedHypothesis
 
     Raises
     ------
@@ -99,7 +99,7 @@ def hypotheses(fit: Fit, test: Any) -> list[Hypothesis]:
     """
     p = len(fit.estimate.beta)
     if callable(test):
-        return [Hypothesis(getattr(test, "__name__", "test"), np.empty((0, p)), test)]
+        return [PlannedHypothesis(getattr(test, "__name__", "test"), np.empty((0, p)), test)]
     if isinstance(test, str):
         every = list(_terms(fit).values()) if test == _EVERY_TERM else [_named(fit, test)]
         if not every:
@@ -107,7 +107,7 @@ def hypotheses(fit: Fit, test: Any) -> list[Hypothesis]:
         return every
     if isinstance(test, pd.DataFrame):
         rows, names = contrast_matrix(fit, test)
-        return [Hypothesis(name, row[None]) for name, row in zip(names, rows, strict=True)]
+        return [PlannedHypothesis(name, row[None]) for name, row in zip(names, rows, strict=True)]
     if isinstance(test, Sequence) and test and all(isinstance(name, str) for name in test):
         return [_named(fit, name) for name in test]
     named = isinstance(test, Mapping)
@@ -115,14 +115,14 @@ def hypotheses(fit: Fit, test: Any) -> list[Hypothesis]:
     rows, _ = contrast_matrix(fit, test)
     if not rows.any():
         raise FitError("The contrast is zero: there is nothing to test.")
-    return [Hypothesis(label, rows)]
+    return [PlannedHypothesis(label, rows)]
 
 
-def _named(fit: Fit, name: str) -> Hypothesis:
+def _named(fit: Fit, name: str) -> PlannedHypothesis:
     names = [str(own) for own in fit.fixef.index]
     own = "Intercept" if name == "(Intercept)" else same_name(name, names)
     if own in names:
-        return Hypothesis(name, np.eye(len(names))[[names.index(own)]])
+        return PlannedHypothesis(name, np.eye(len(names))[[names.index(own)]])
     terms = _terms(fit)
     if name not in terms:
         raise FitError(
@@ -132,11 +132,11 @@ def _named(fit: Fit, name: str) -> Hypothesis:
     return terms[name]
 
 
-def _terms(fit: Fit) -> dict[str, Hypothesis]:
+def _terms(fit: Fit) -> dict[str, PlannedHypothesis]:
     """The hypotheses of type III of the terms with columns that are not aliased."""
     model = fit.model
     structure = model.design.fixed
     if structure is None:
         return {}
     found = marginal_hypotheses(structure, cell_space(structure, model.design.X, model.kept))
-    return {name: Hypothesis(name, rows) for name, rows in found.items() if len(rows)}
+    return {name: PlannedHypothesis(name, rows) for name, rows in found.items() if len(rows)}

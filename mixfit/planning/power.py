@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mixfit.planning.hypotheses import Hypothesis
+    from mixfit.planning.hypotheses import PlannedHypothesis
     from mixfit.planning.replicates import Replicates
 
     Array = NDArray[np.float64]
@@ -181,7 +181,7 @@ def simulate_power(
     entropy: int,
     n_jobs: int | None,
     done: Any,
-) -> tuple[Any, str, list[Hypothesis], Replicates]:
+) -> tuple[Any, str, list[PlannedHypothesis], Replicates]:
     """Simulate and test a plan extended to the levels `at`: the model there, how it is tested, and what came of it.
 
     What is drawn at a layout depends on the seed and on its numbers of levels, and not on other layouts.
@@ -243,7 +243,7 @@ def _place(name: str, place: Any) -> int | tuple[Any, ...]:
         raise ArgumentError(f"A place on the axis {name!r} is a number of levels or a list, not {place!r}.") from error
 
 
-def _row(core: Any, h: Hypothesis, ddf: str, found: Replicates, t: int, level: float) -> dict[str, Any]:
+def _row(core: Any, h: PlannedHypothesis, ddf: str, found: Replicates, t: int, level: float) -> dict[str, Any]:
     """What is said of one test at one layout."""
     n, rejected = len(found.failures), found.rejected(level)[:, t]
     count = float(rejected.sum())
@@ -265,6 +265,6 @@ def _row(core: Any, h: Hypothesis, ddf: str, found: Replicates, t: int, level: f
     }
 
 
-def _frame(labels: Mapping[str, int | str], h: Hypothesis, numbers: Array) -> pd.DataFrame:
+def _frame(labels: Mapping[str, int | str], h: PlannedHypothesis, numbers: Array) -> pd.DataFrame:
     columns = dict(zip(("p_value", "estimate", "se", "df"), numbers.T, strict=True))
     return pd.DataFrame({**labels, "test": h.name, "replicate": np.arange(1, len(numbers) + 1), **columns})

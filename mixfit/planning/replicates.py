@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.fitted.protocols import Fit
-    from mixfit.planning.hypotheses import Hypothesis
+    from mixfit.planning.hypotheses import PlannedHypothesis
 
     Array = NDArray[np.float64]
 
@@ -75,7 +75,7 @@ def planned_ddf(fit: Fit, ddf: str | None) -> str:
 
 def replicate(
     fit: Fit,
-    hypotheses: Sequence[Hypothesis],
+    hypotheses: Sequence[PlannedHypothesis],
     n: int,
     ddf: str,
     rng: np.random.Generator,
@@ -88,7 +88,7 @@ def replicate(
     ----------
     fit : FittedLinear or FittedGeneralized
         At the stated parameters.
-    hypotheses : sequence of Hypothesis
+    hypotheses : sequence of PlannedHypothesis
     n : int
     ddf : str
     rng : Generator
@@ -121,7 +121,7 @@ def replicate(
     )
 
 
-def _batch(fit: Any, hypotheses: Sequence[Hypothesis], ddf: str) -> Batch | None:
+def _batch(fit: Any, hypotheses: Sequence[PlannedHypothesis], ddf: str) -> Batch | None:
     """What fits and tests all responses together; None where they are fitted or tested one by one."""
     if ddf not in _TOGETHER or not isinstance(fit.estimate, LinearEstimate):
         return None

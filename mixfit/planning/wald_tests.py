@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mixfit.fitted.protocols import Fit
     from mixfit.lmm.batch.estimate import BatchEstimates
     from mixfit.lmm.batch.fixed import FixedErrors
-    from mixfit.planning.hypotheses import Hypothesis
+    from mixfit.planning.hypotheses import PlannedHypothesis
 
     Array = NDArray[np.float64]
 
@@ -36,11 +36,11 @@ class RefitTests:
 
     Attributes
     ----------
-    hypotheses : sequence of Hypothesis
+    hypotheses : sequence of PlannedHypothesis
     ddf : str
     """
 
-    hypotheses: Sequence[Hypothesis]
+    hypotheses: Sequence[PlannedHypothesis]
     ddf: str
 
     def __call__(self, fit: Any) -> Array:
@@ -70,7 +70,7 @@ def _p_value(found: Any) -> float:
 
 
 def batch_tests(
-    fit: Fit, found: BatchEstimates, errors: FixedErrors, hypotheses: Sequence[Hypothesis], ddf: str
+    fit: Fit, found: BatchEstimates, errors: FixedErrors, hypotheses: Sequence[PlannedHypothesis], ddf: str
 ) -> Array:
     """The numbers of all tests of R refits, (R, T, 4); NaN for those that failed.
 
@@ -80,7 +80,7 @@ def batch_tests(
         What they are refits of.
     found : BatchEstimates
     errors : FixedErrors
-    hypotheses : sequence of Hypothesis
+    hypotheses : sequence of PlannedHypothesis
         None of them a function.
     ddf : {"satterthwaite", "residual", "z"}
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["INFINITE", "Estimate", "check", "estimate_joint", "estimate_marginal", "maximize_marginal"]
+__all__ = ["INFINITE", "RateEstimate", "check", "estimate_joint", "estimate_marginal", "maximize_marginal"]
 
 # Grid of the scan for peaks in log s.
 _GRID_STEP = 2.0
@@ -40,7 +40,7 @@ _UNBOUNDED = 1e6
 
 
 @dataclass(frozen=True, eq=False)
-class Estimate:
+class RateEstimate:
     """Estimated parameters.
 
     Attributes
@@ -162,7 +162,7 @@ def _check_separation(units: Units, fit: Maximum, X: Array) -> None:
     )
 
 
-def estimate_marginal(units: Units, link: Link) -> Estimate:
+def estimate_marginal(units: Units, link: Link) -> RateEstimate:
     """Maximum of the beta-binomial likelihood, its standard errors from the observed information.
 
     Parameters
@@ -172,14 +172,14 @@ def estimate_marginal(units: Units, link: Link) -> Estimate:
 
     Returns
     -------
-    Estimate
+    RateEstimate
     """
     best = maximize_marginal(units, link)
     coefficients, covariance = best.coefficients, _covariance(units, link, best)
-    return Estimate("marginal", coefficients, best.s, covariance, best.point.value, best.decrease)
+    return RateEstimate("marginal", coefficients, best.s, covariance, best.point.value, best.decrease)
 
 
-def estimate_joint(units: Units, link: Link) -> Estimate:
+def estimate_joint(units: Units, link: Link) -> RateEstimate:
     """Local maximum of the joint density of counts and rates, in parameters and rates at once.
 
     Such a maximum need not exist, and is never the supremum: with all rates at their mean the density grows as
@@ -192,7 +192,7 @@ def estimate_joint(units: Units, link: Link) -> Estimate:
 
     Returns
     -------
-    Estimate
+    RateEstimate
 
     Raises
     ------
@@ -219,7 +219,7 @@ def estimate_joint(units: Units, link: Link) -> Estimate:
             "Use method='marginal'."
         ) from error
     llf = float(marginal_terms(seen.y, seen.n, link.mean(seen.X @ best.coefficients + seen.offset), best.s).value.sum())
-    return Estimate("joint", best.coefficients, best.s, covariance, llf, best.decrease)
+    return RateEstimate("joint", best.coefficients, best.s, covariance, llf, best.decrease)
 
 
 def _covariance(units: Units, link: Link, best: Maximum, *, joint: bool = False) -> Array:

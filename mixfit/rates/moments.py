@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixfit.errors import FitError
-from mixfit.rates.estimate import Estimate
+from mixfit.rates.estimate import RateEstimate
 from mixfit.rates.likelihood import marginal_terms
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _weights(n: Array, rho: float) -> Array:
     return 1.0 / (1.0 / n + rho * (1.0 - 1.0 / n))
 
 
-def estimate_moments(units: Units, link: Link) -> Estimate:
+def estimate_moments(units: Units, link: Link) -> RateEstimate:
     """Moment estimates, with standard errors from the estimating functions' sandwich.
 
     The sandwich A^{-1} (sum u u') A^{-T} (Godambe 1960), A being the mean derivative of the estimating functions in
@@ -94,7 +94,7 @@ def estimate_moments(units: Units, link: Link) -> Estimate:
 
     Returns
     -------
-    Estimate
+    RateEstimate
 
     Raises
     ------
@@ -117,4 +117,4 @@ def estimate_moments(units: Units, link: Link) -> Estimate:
     to_working = np.array([1.0 / link.slope(eta)[0], -1.0 / (rho * (1.0 - rho)) if rho > 0.0 else np.nan])
     covariance = influence @ influence.T * np.outer(to_working, to_working)
     llf = float(marginal_terms(y, n, np.full(len(n), m), s).value.sum())
-    return Estimate("moments", eta / units.X[0], s, covariance, llf, 0.0)
+    return RateEstimate("moments", eta / units.X[0], s, covariance, llf, 0.0)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.families.proportions import BetaBinomial
-    from mixfit.rates.estimate import Estimate
+    from mixfit.rates.estimate import RateEstimate
     from mixfit.rates.read import UnitData
     from mixfit.rates.units import Units
 
@@ -38,7 +38,7 @@ class BetaBinomialParameters(Helped):
 
     Attributes
     ----------
-    estimate : Estimate
+    estimate : RateEstimate
         Parameters as arrays.
     data : UnitData
         Units with their counts and covariates.
@@ -46,7 +46,7 @@ class BetaBinomialParameters(Helped):
         With the link of the mean.
     """
 
-    estimate: Estimate
+    estimate: RateEstimate
     data: UnitData
     family: BetaBinomial
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mixfit.families.links import Link
-    from mixfit.rates.estimate import Estimate
+    from mixfit.rates.estimate import RateEstimate
     from mixfit.rates.units import Units
 
 __all__ = ["profile_interval", "profile_loglik"]
@@ -34,14 +34,14 @@ _ROOT = 1e-10
 _SAME = 1e-6
 
 
-def profile_loglik(units: Units, link: Link, estimate: Estimate, which: int, value: float) -> float:
+def profile_loglik(units: Units, link: Link, estimate: RateEstimate, which: int, value: float) -> float:
     """Largest marginal log-likelihood with one working parameter held.
 
     Parameters
     ----------
     units : Units
     link : Link
-    estimate : Estimate
+    estimate : RateEstimate
         Of these units, by marginal likelihood.
     which : int
         Number of the coefficient, or p for log s.
@@ -64,7 +64,7 @@ def profile_loglik(units: Units, link: Link, estimate: Estimate, which: int, val
     return climb(marginal_terms, *data, start, s, known_precision=True, times=seen.times).point.value
 
 
-def profile_interval(units: Units, link: Link, estimate: Estimate, which: int, alpha: float) -> tuple[float, float]:
+def profile_interval(units: Units, link: Link, estimate: RateEstimate, which: int, alpha: float) -> tuple[float, float]:
     """Values of a working parameter at which twice the log-likelihood has fallen by the chi-square quantile.
 
     Parameters
@@ -106,7 +106,7 @@ def profile_interval(units: Units, link: Link, estimate: Estimate, which: int, a
     return _crossing(excess, at, -_FIRST_STEP), np.inf
 
 
-def _along_the_peak(units: Units, link: Link, estimate: Estimate, which: int) -> Callable[[float], float]:
+def _along_the_peak(units: Units, link: Link, estimate: RateEstimate, which: int) -> Callable[[float], float]:
     """The profile of a coefficient on the peak that has the estimate, each maximum from the last one's precision."""
     held, basis = units.X[:, which], fixed_basis(np.delete(units.X, which, axis=1).T)
     limit = INFINITE * binomial_scale(units.n, units.times)

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from mixfit.bayes import LKJ, Decov, Gamma, HalfNormal, HalfT, InvWishart, Uniform, Wishart
-from mixfit.bayes.coordinates import FreeCoordinates, OwnCoordinates
+from mixfit.bayes.coordinates import FreeCoordinates, UnboundedCoordinates
 from mixfit.bayes.correlations import correlation_root, partial
 from mixfit.bayes.term_priors import Deviations, OwnParameters, ScaleAndShares, WholeCovariance
 from mixfit.covariance.autoregressive import Autoregressive
@@ -38,9 +38,9 @@ PRIORS = {
     "inverse Wishart 2": whole(InvWishart(4.0, scale=SCALE), 2),
     "relative inverse Wishart 2": whole(InvWishart(4.0, scale=SCALE, relative=True), 2),
     "a range": OwnParameters(
-        OwnCoordinates(Gaussian(3, ((0.0,), (1.0,), (2.5,)))), (HalfNormal(2.0),), (Gamma(3.0, 1.0),)
+        UnboundedCoordinates(Gaussian(3, ((0.0,), (1.0,), (2.5,)))), (HalfNormal(2.0),), (Gamma(3.0, 1.0),)
     ),
-    "own parameters": OwnParameters(OwnCoordinates(Autoregressive(4)), (HalfNormal(2.0),), (Uniform(-1.0, 1.0),)),
+    "own parameters": OwnParameters(UnboundedCoordinates(Autoregressive(4)), (HalfNormal(2.0),), (Uniform(-1.0, 1.0),)),
 }
 
 
@@ -127,7 +127,7 @@ def test_what_is_no_prior_is_refused(make, message):
 
 def test_a_prior_of_a_shape_parameter_is_its_density_on_its_scale():
     """ar1's correlation rho = tanh(x): p(x) = p(rho) (1 - rho^2)."""
-    at = OwnCoordinates(Autoregressive(4))
+    at = UnboundedCoordinates(Autoregressive(4))
     prior = OwnParameters(at, (Gamma(2.0, 1.0),), (Uniform(-1.0, 1.0),))
     x = np.array([[0.4, 0.8]])
     rho = float(at.psi(x)[0, 1])

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from mixfit import machine
 from mixfit.errors import DesignError
 from mixfit.factor.dense_trailing import DenseBlock
-from mixfit.factor.plan import Plan, make_plan
+from mixfit.factor.plan import SymbolicPlan, make_plan
 from mixfit.gram.pattern import FactorRows
 from mixfit.gram.products import Gram, cross_products
 from tests.random_designs import PATTERNS, dense_blocks, factor_rows
@@ -77,7 +77,7 @@ def test_two_names_of_one_partition_are_nested_in_each_other() -> None:
     assert make_plan(gram).chain == (0, 1)
 
 
-def dense_crossed(plan: Plan, gram: Gram, i: int) -> np.ndarray:
+def dense_crossed(plan: SymbolicPlan, gram: Gram, i: int) -> np.ndarray:
     pattern = plan.crossed[i]
     out = np.zeros((gram.k[i], gram.n_levels[i], plan.columns.m))
     out[:, pattern.level, pattern.column] = plan.crossing[i]

@@ -24,7 +24,7 @@ from tests.random_designs import PATTERNS, factor_rows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.factor.plan import Plan
+    from mixfit.factor.plan import SymbolicPlan
     from mixfit.factor.schur_pattern import SchurPattern
 
     Array = NDArray[np.float64]
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 CROSSED = [p for p in PATTERNS if "crossed" in p]
 
 
-def made(pattern: str, widths: tuple[int, ...]) -> tuple[Plan, SchurPattern]:
+def made(pattern: str, widths: tuple[int, ...]) -> tuple[SymbolicPlan, SchurPattern]:
     gram = cross_products(factor_rows(pattern, 60, widths, np.random.default_rng(5)), np.ones((1, 60)))
     plan = make_plan(gram, solver="dense")
     return plan, schur_pattern(gram, plan.columns, plan.crossed)

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 import mixfit
 from mixfit.nlmm.alternate import alternate
-from mixfit.nlmm.laplace import Laplace, laplace, laplace_slopes
+from mixfit.nlmm.laplace import NonlinearLaplace, laplace, laplace_slopes
 from mixfit.nlmm.minimize import NonlinearCriterion
 from mixfit.nlmm.problem import NonlinearParameters
 
@@ -44,7 +44,7 @@ def point_of(
     found = alternate(problem, model.start, start, reml=False, rounds=2)
     beta = found.mode.beta * (1.0 + 0.02 * np.random.default_rng(seed).standard_normal(problem.p))
     gamma = 0.2 * np.cos(np.arange(problem.log_deviations.shape[1]))
-    return NonlinearCriterion(Laplace(problem)), NonlinearParameters(tuple(start), beta, gamma)
+    return NonlinearCriterion(NonlinearLaplace(problem)), NonlinearParameters(tuple(start), beta, gamma)
 
 
 @pytest.mark.parametrize("effects", MODELS)

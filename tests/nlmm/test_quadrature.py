@@ -11,7 +11,7 @@ from mixfit.covariance.steps import relative_factors
 from mixfit.errors import FitError
 from mixfit.inference.profiles.chart import Chart
 from mixfit.nlmm.conditional import place_of
-from mixfit.nlmm.laplace import Laplace
+from mixfit.nlmm.laplace import NonlinearLaplace
 from mixfit.nlmm.minimize import NonlinearCriterion
 from mixfit.nlmm.problem import NonlinearParameters
 from mixfit.nlmm.quadrature import Quadrature
@@ -62,7 +62,7 @@ def test_many_nodes_are_the_integral(effects: str) -> None:
 @pytest.mark.parametrize("effects", MODELS)
 def test_one_node_is_the_laplace_approximation(effects: str) -> None:
     criterion, at = point_of(MODELS[effects])
-    one, plain = Quadrature(criterion.problem, 1), Laplace(criterion.problem)
+    one, plain = Quadrature(criterion.problem, 1), NonlinearLaplace(criterion.problem)
     for scale in (None, 0.6):
         points = one.evaluate(at, None, scale), plain.evaluate(at, None, scale)
         assert_allclose(points[0].value, points[1].value, atol=1e-9)

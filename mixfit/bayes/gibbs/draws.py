@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.bayes.gibbs.chains import GibbsDraws
-    from mixfit.bayes.gibbs.model import Block, GibbsModel
+    from mixfit.bayes.gibbs.model import GibbsBlock, GibbsModel
     from mixfit.bayes.resolve import ResolvedPriors
     from mixfit.fitted.protocols import Fit
 
@@ -38,7 +38,7 @@ def gibbs_draws(fit: Fit, priors: ResolvedPriors, draws: int, chains: int, rng: 
     return _laid_out(fit, priors, model, sample_gibbs(model, state, draws=draws, warmup=_WARMUP, rng=rng))
 
 
-def _of_blocks(fit: Fit, priors: ResolvedPriors, model: GibbsModel) -> list[tuple[Block, Array]]:
+def _of_blocks(fit: Fit, priors: ResolvedPriors, model: GibbsModel) -> list[tuple[GibbsBlock, Array]]:
     """Every block beside the relative covariance of its term at the fit, off the boundary."""
     random = fit.model.design.random
     thetas = split_theta([r.structure for r in random], fit.estimate.theta)

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["Block", "Categories", "GibbsModel", "Trials", "gibbs_model"]
+__all__ = ["Categories", "GibbsBlock", "GibbsModel", "Trials", "gibbs_model"]
 
 # Effects and coefficients, of whose equations each chain has a dense factor.
 _MOST = 1500
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class GibbsBlock:
     """Columns of a term whose effects have one covariance: all of them, or one of independent ones.
 
     Attributes
@@ -122,7 +122,7 @@ class GibbsModel:
         Of the prior of the coefficients, with a constant of precision 0 where there are thresholds.
     pull : ndarray, shape (d,)
         That times their prior means.
-    blocks : tuple of Block
+    blocks : tuple of GibbsBlock
     residual : SqrtInvGamma, or None
         Prior of sigma; None where it is 1, of a latent variable.
     categories : Categories, or None
@@ -136,7 +136,7 @@ class GibbsModel:
     y: Array
     precision: Array
     pull: Array
-    blocks: tuple[Block, ...]
+    blocks: tuple[GibbsBlock, ...]
     residual: SqrtInvGamma | None
     categories: Categories | None
     trials: Trials | None = None
@@ -290,11 +290,11 @@ def _coefficients(fit: Fit, priors: ResolvedPriors, columns: int) -> tuple[Array
     return out, pull
 
 
-def _blocks(fit: Fit, priors: ResolvedPriors, places: Sequence[Index]) -> list[Block]:
+def _blocks(fit: Fit, priors: ResolvedPriors, places: Sequence[Index]) -> list[GibbsBlock]:
     out = []
     for t, (own, prior, group) in enumerate(zip(priors.coordinates, priors.terms, priors.groups, strict=True)):
         if isinstance(prior, WholeCovariance) and isinstance(prior.prior, InvWishart) and not prior.prior.relative:
-            out.append(Block(t, slice(None), places[t], prior.df, prior.matrix, 0.0))
+            out.append(GibbsBlock(t, slice(None), places[t], prior.df, prior.matrix, 0.0))
             continue
         if isinstance(prior, EachColumn) and isinstance(prior.own.prior, InvWishart) and not prior.own.prior.relative:
             out += [_of_column(t, places[t], a, prior.own.df, prior.own.matrix) for a in range(places[t].shape[1])]
@@ -312,9 +312,9 @@ def _blocks(fit: Fit, priors: ResolvedPriors, places: Sequence[Index]) -> list[B
     return out
 
 
-def _of_column(term: int, place: Index, a: int, df: float, scale: Array, expansion: float = 0.0) -> Block:
+def _of_column(term: int, place: Index, a: int, df: float, scale: Array, expansion: float = 0.0) -> GibbsBlock:
     """The block of one of a term's columns."""
-    return Block(term, slice(a, a + 1), place[:, a : a + 1], df, scale, expansion)
+    return GibbsBlock(term, slice(a, a + 1), place[:, a : a + 1], df, scale, expansion)
 
 
 def _unknown(group: str) -> PriorError:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Constrained", "Held", "LowerDevianceError"]
+__all__ = ["Constrained", "HeldMinimum", "LowerDevianceError"]
 
 # Few are needed from the neighbouring point of the path; more do not end at all.
 _MAX_STEPS = 100
@@ -50,7 +50,7 @@ class LowerDevianceError(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class HeldMinimum:
     """A minimum with one coordinate held.
 
     Attributes
@@ -95,7 +95,7 @@ class Constrained:
         self.others = np.flatnonzero(np.arange(len(center.x)) != focal)
         self.minimum = center.value
         self.delicate = False
-        self.start = Held(center.x, 0.0, float(center.gradient[focal]), 0.0, center, curvature)
+        self.start = HeldMinimum(center.x, 0.0, float(center.gradient[focal]), 0.0, center, curvature)
 
     def split(self, curvature: Array) -> tuple[Array, Array]:
         """B_oo and B_of."""
@@ -108,7 +108,7 @@ class Constrained:
         step, _ = newton_step(inner, cross)
         return float(curvature[self.focal, self.focal] + cross @ step)
 
-    def advance(self, held: Held, f: float, tolerance: float) -> Held:
+    def advance(self, held: HeldMinimum, f: float, tolerance: float) -> HeldMinimum:
         """Hold the coordinate at f, starting from a neighbour: the tangent of the path leads there."""
         inner, cross = self.split(held.curvature)
         x = held.x.copy()
@@ -122,10 +122,10 @@ class Constrained:
             x[self.others] = held.x[self.others]
             point = self.chart.evaluate(x)
         if not np.isfinite(point.value):
-            return Held(x, np.inf, np.nan, np.inf, point, held.curvature)
+            return HeldMinimum(x, np.inf, np.nan, np.inf, point, held.curvature)
         return self.settle(point, self._update(held.curvature, held.point, point), tolerance)
 
-    def elsewhere(self, held: Held, tolerance: float) -> Held | None:
+    def elsewhere(self, held: HeldMinimum, tolerance: float) -> HeldMinimum | None:
         """A lower minimum at the same held value, if other starts lead to one.
 
         Beside a boundary several constrained minima are common. The others are sought from the fit itself and from
@@ -147,7 +147,7 @@ class Constrained:
                     best = found
         return best
 
-    def settle(self, point: ChartPoint, curvature: Array, tolerance: float) -> Held:
+    def settle(self, point: ChartPoint, curvature: Array, tolerance: float) -> HeldMinimum:
         """Minimize over the other coordinates until a step promises less than `tolerance`.
 
         Beside a boundary, where the criterion is even in what vanishes, the updated curvature can hide a saddle or
@@ -209,7 +209,7 @@ class Constrained:
         out[np.ix_(self.others, self.others)] = inner
         return out, descent
 
-    def _held(self, point: ChartPoint, curvature: Array, step: Array, decrease: float) -> Held:
+    def _held(self, point: ChartPoint, curvature: Array, step: Array, decrease: float) -> HeldMinimum:
         x = point.x.copy()
         x[self.others] += step
         x = self.chart.within(x)
@@ -218,7 +218,7 @@ class Constrained:
         if deviance < -self.chart.surface.resolution:
             raise LowerDevianceError(point, self.chart)
         slope = float(point.gradient[self.focal] + cross @ step)
-        return Held(x, max(deviance, 0.0), slope, decrease, point, curvature)
+        return HeldMinimum(x, max(deviance, 0.0), slope, decrease, point, curvature)
 
     def _step(self, point: ChartPoint, curvature: Array) -> tuple[Array, float]:
         """Newton's step in the coordinates that no bound holds, and its predicted decrease."""

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Curve", "ProfileCurves"]
+__all__ = ["ProfileCurve", "ProfileCurves"]
 
 # Halvings of a cell of a curve: to the last bit of a double.
 _BISECTIONS = 60
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class ProfileCurve:
     """zeta of one parameter.
 
     Between its points it is the cubic with their exact slopes, these limited so that the curve is monotone
@@ -102,7 +102,7 @@ class ProfileCurves:
     """
 
     frame: pd.DataFrame
-    curves: Mapping[str, Curve]
+    curves: Mapping[str, ProfileCurve]
     estimates: pd.Series[float]
     cutoff: float
 
@@ -233,7 +233,7 @@ class ProfileCurves:
         zeta = curve.zeta_at(values)
         return pd.DataFrame({"value": values, "zeta": zeta, "abs_zeta": np.abs(zeta)})
 
-    def _curve(self, parameter: str) -> Curve:
+    def _curve(self, parameter: str) -> ProfileCurve:
         if parameter not in self.curves:
             raise FitError(f"There is no profile of {parameter!r}, only of {', '.join(map(repr, self.curves))}.")
         return self.curves[parameter]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 if TYPE_CHECKING:
-    from mixfit.inference.profiles.constrained import Constrained, Held
+    from mixfit.inference.profiles.constrained import Constrained, HeldMinimum
 
 __all__ = ["ParameterScale", "find_end"]
 
@@ -107,7 +107,7 @@ class _Knot:
     f: float
     zeta: float
     rate: float
-    held: Held
+    held: HeldMinimum
 
 
 def find_end(path: Constrained, scale: ParameterScale, target: float, side: int) -> float:
@@ -195,7 +195,7 @@ def _first_guess(path: Constrained, scale: ParameterScale, first: _Knot, target:
     return first.f + side * distance
 
 
-def _knot(held: Held, focal: int, side: int) -> _Knot:
+def _knot(held: HeldMinimum, focal: int, side: int) -> _Knot:
     zeta, slope = float(np.sqrt(held.deviance)), side * held.slope
     rate = side * 2.0 * zeta / slope if slope > 0.0 else np.nan
     return _Knot(float(held.x[focal]), zeta, rate, held)

@@ -10,7 +10,7 @@ import pandas as pd
 from mixfit.arguments import check_count, check_level
 from mixfit.errors import ConvergenceWarning, FitError, warn
 from mixfit.inference.profiles.constrained import LowerDevianceError
-from mixfit.inference.profiles.curves import Curve, ProfileCurves
+from mixfit.inference.profiles.curves import ProfileCurve, ProfileCurves
 from mixfit.inference.profiles.ends import find_end
 from mixfit.inference.profiles.focal import LikelihoodAround
 from mixfit.inference.profiles.parameters import select
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.fitted.protocols import Fit
-    from mixfit.inference.profiles.constrained import Held
+    from mixfit.inference.profiles.constrained import HeldMinimum
     from mixfit.inference.profiles.focal import Focal
     from mixfit.inference.profiles.parameters import Parameter
 
@@ -49,13 +49,13 @@ _FLAT = 1e-4
 _MAX_RESTARTS = 5
 
 
-def trace(focal: Focal, cutoff: float, step: float) -> tuple[Curve, list[Held]]:
+def trace(focal: Focal, cutoff: float, step: float) -> tuple[ProfileCurve, list[HeldMinimum]]:
     """Follow the constrained minima both ways until |zeta| passes `cutoff`, about `step` of zeta at a time.
 
     Returns
     -------
-    Curve
-    list of Held
+    ProfileCurve
+    list of HeldMinimum
         Its points.
     """
     start = focal.path.start
@@ -68,14 +68,14 @@ def trace(focal: Focal, cutoff: float, step: float) -> tuple[Curve, list[Held]]:
     slopes = np.array([_slope(focal, h) for h in points])
     ends = focal.natural(lower), focal.natural(upper)
     scaled = np.log(values) if focal.exponential else values
-    return Curve(values, zeta, _monotone(scaled, zeta, slopes), focal.exponential, ends), points
+    return ProfileCurve(values, zeta, _monotone(scaled, zeta, slopes), focal.exponential, ends), points
 
 
-def _one_side(focal: Focal, cutoff: float, step: float, side: int) -> tuple[list[Held], float]:
+def _one_side(focal: Focal, cutoff: float, step: float, side: int) -> tuple[list[HeldMinimum], float]:
     """Points outward from the minimum, and the coordinate that stands for what is beyond them."""
     path, bound = focal.path, focal.scale.bound(side)
     held = path.start
-    out: list[Held] = []
+    out: list[HeldMinimum] = []
     f = float(held.x[path.focal])
     stride = _first_stride(focal, step)
     for _ in range(_MAX_POINTS):
@@ -116,7 +116,7 @@ def _first_stride(focal: Focal, step: float) -> float:
     return step * float(np.sqrt(2.0 / schur)) if schur > 0.0 else step * spacing
 
 
-def _slope(focal: Focal, held: Held) -> float:
+def _slope(focal: Focal, held: HeldMinimum) -> float:
     """Derivative of zeta in the value, or its logarithm; NaN where it is not known: on a bound."""
     path = focal.path
     f = float(held.x[path.focal])
@@ -167,7 +167,7 @@ def _profile(around: LikelihoodAround, chosen: Sequence[Parameter], level: float
     return ProfileCurves(pd.concat(frames, ignore_index=True), curves, pd.Series(estimates), cutoff)
 
 
-def _rows(around: LikelihoodAround, focal: Focal, curve: Curve, path: Sequence[Held]) -> pd.DataFrame:
+def _rows(around: LikelihoodAround, focal: Focal, curve: ProfileCurve, path: Sequence[HeldMinimum]) -> pd.DataFrame:
     chart = focal.path.chart
     rows = [around.values(chart, h.x, h.point.slope.beta) for h in path]
     frame = pd.DataFrame(rows)

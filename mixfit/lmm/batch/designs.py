@@ -20,7 +20,7 @@ from mixfit.gram import levels as lv
 from mixfit.gram.basis import PERFECT_FIT, SAFE_CHOLESKY
 from mixfit.lmm.batch.estimate import EXACT, BatchEstimates
 from mixfit.lmm.batch.minimize import minimize
-from mixfit.lmm.batch.moments import Moments
+from mixfit.lmm.batch.moments import ResponseMoments
 from mixfit.lmm.batch.own_levels import OwnLevels
 from mixfit.lmm.second_look import is_parallel, like_levels, may_be_several, mean_cosine
 from mixfit.lmm.start import kept_variances, variance_bounds
@@ -116,7 +116,9 @@ def fit_designs(rows: DesignRows, *, reml: bool) -> ManyDesigns:
     log_x = 2.0 * np.log(np.einsum("aar->ar", triangle)).sum(axis=0)
     levels, border = _levels(rows, np.concatenate(columns), np.concatenate([fixed, rest[None]]), n, log_x)
     x, y = border[:, :-1], border[:, -1]
-    moments = Moments(levels, np.einsum("aru,bxru->abxru", y, x), np.einsum("aru,bru->abru", y, y), np.log(scale))
+    moments = ResponseMoments(
+        levels, np.einsum("aru,bxru->abxru", y, x), np.einsum("aru,bru->abru", y, y), np.log(scale)
+    )
     start = _start(levels, x, y)
     fine = sound & ~explained & np.isfinite(start).all(axis=(0, 2))
     # X spans no more levels than it has columns: with more levels REML says something of every variance.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mixfit.lmm.assemble import Assembly
     from mixfit.lmm.batch.fixed import FixedErrors
     from mixfit.lmm.batch.minimize import Optima
-    from mixfit.lmm.batch.moments import Levels, Responses
+    from mixfit.lmm.batch.moments import Responses, SharedMoments
 
     Array = NDArray[np.float64]
 
@@ -67,7 +67,7 @@ class Batch:
         Of a model with one grouping factor.
     offset : ndarray, shape (n,), or None
         Known part of every response.
-    levels : Levels
+    levels : SharedMoments
 
     Examples
     --------
@@ -79,7 +79,7 @@ class Batch:
     ((100,), (100, 1))
     """
 
-    def __init__(self, assembly: Assembly, offset: Array | None, levels: Levels) -> None:
+    def __init__(self, assembly: Assembly, offset: Array | None, levels: SharedMoments) -> None:
         self._assembly = assembly
         self._offset = offset
         self._levels = levels

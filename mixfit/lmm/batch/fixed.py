@@ -28,7 +28,7 @@ import numpy as np
 
 from mixfit.lmm.batch.boundary import examine, null_curvature
 from mixfit.lmm.batch.frame import directions
-from mixfit.lmm.batch.moments import Levels
+from mixfit.lmm.batch.moments import SharedMoments
 from mixfit.lmm.batch.slopes import along_both, differentiate
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from mixfit.gram.basis import FixedBasis
     from mixfit.lmm.batch.minimize import Optima
-    from mixfit.lmm.batch.moments import Moments
+    from mixfit.lmm.batch.moments import ResponseMoments
     from mixfit.lmm.batch.profile import Profiles
     from mixfit.lmm.batch.slopes import Slopes
 
@@ -76,13 +76,15 @@ class FixedErrors:
             return variances, np.asarray(2.0 * variances**2 / spread)
 
 
-def fixed_errors(fixed: FixedBasis, moments: Moments, optima: Optima, sigma: Array, *, reml: bool) -> FixedErrors:
+def fixed_errors(
+    fixed: FixedBasis, moments: ResponseMoments, optima: Optima, sigma: Array, *, reml: bool
+) -> FixedErrors:
     """What is known of the fixed effects at optima; `sigma` (R,) in units of the responses.
 
     Parameters
     ----------
     fixed : FixedBasis
-    moments : Moments
+    moments : ResponseMoments
     optima : Optima
     sigma : ndarray, shape (R,)
     reml : bool
@@ -92,7 +94,7 @@ def fixed_errors(fixed: FixedBasis, moments: Moments, optima: Optima, sigma: Arr
     FixedErrors
     """
     levels, at, frame = moments.levels, optima.profiles, optima.frame
-    assert isinstance(levels, Levels)
+    assert isinstance(levels, SharedMoments)
     p, r = levels.problem.p, len(moments)
     toward, slopes = directions(levels.blocks), differentiate(moments, at, frame)
     weights = toward.weights(frame)
@@ -131,9 +133,9 @@ class _OfX:
     by_level: Array
 
 
-def _sum_of_x(moments: Moments, at: Profiles, slopes: Slopes) -> _OfX:
+def _sum_of_x(moments: ResponseMoments, at: Profiles, slopes: Slopes) -> _OfX:
     levels, w, root = moments.levels, slopes.to_score, at.fixed_root
-    assert isinstance(levels, Levels)
+    assert isinstance(levels, SharedMoments)
     k, p, r = levels.k, levels.problem.p, len(moments)
     pairs = np.einsum("acru,bdru->abrcdu", w, w).reshape(k * k * r, -1)
     summed = (pairs @ np.moveaxis(levels.xx, 4, 2).reshape(-1, p * p)).reshape(k, k, r, p, p)

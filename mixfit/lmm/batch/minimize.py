@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mixfit.lmm.batch.boundary import Boundary
     from mixfit.lmm.batch.frame import Directions
-    from mixfit.lmm.batch.moments import Moments
+    from mixfit.lmm.batch.moments import ResponseMoments
     from mixfit.lmm.batch.profile import Profiles
 
     Array = NDArray[np.float64]
@@ -61,7 +61,7 @@ class Optima:
     converged: Flags
 
 
-def minimize(moments: Moments, start: Array, *, reml: bool) -> Optima:
+def minimize(moments: ResponseMoments, start: Array, *, reml: bool) -> Optima:
     """Minimize the profiled criterion of every replicate, from the better of its `start`, (k, R, sets)."""
     blocks = moments.levels.blocks
     toward = directions(blocks)
@@ -91,7 +91,7 @@ def minimize(moments: Moments, start: Array, *, reml: bool) -> Optima:
     return Optima(current, profiles, decrease, decrease <= np.maximum(_CONVERGED, resolution))
 
 
-def _best_start(moments: Moments, start: Array, *, reml: bool) -> tuple[Frame, Array, Array]:
+def _best_start(moments: ResponseMoments, start: Array, *, reml: bool) -> tuple[Frame, Array, Array]:
     k, blocks = np.arange(moments.levels.k), moments.levels.blocks
     best: tuple[Frame, Array, Array] | None = None
     for deviations in np.moveaxis(start, 2, 0):
@@ -150,7 +150,7 @@ class _Plan:
         )
 
 
-def _plan(moments: Moments, here: Frame, toward: Directions, *, reml: bool) -> tuple[_Plan, Array]:
+def _plan(moments: ResponseMoments, here: Frame, toward: Directions, *, reml: bool) -> tuple[_Plan, Array]:
     """Steps, and the decrease that they promise."""
     slopes = differentiate(moments, evaluate(moments, here.templates, reml=reml), here)
     weights = toward.weights(here)
@@ -183,7 +183,9 @@ class _Moved:
     resolution: Array
 
 
-def _advance(moments: Moments, here: Frame, plan: _Plan, toward: Directions, bound: Array, *, reml: bool) -> _Moved:
+def _advance(
+    moments: ResponseMoments, here: Frame, plan: _Plan, toward: Directions, bound: Array, *, reml: bool
+) -> _Moved:
     """Shorten every step, until the criterion is below its bound."""
     count = len(moments)
     moved = _Moved(Frame(here.axes.copy(), here.lengths.copy()), np.full(count, np.nan), np.zeros(count))

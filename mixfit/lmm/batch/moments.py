@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["Levels", "Moments", "Responses", "distinct_levels", "equal_levels", "moments", "start_roots"]
+__all__ = ["ResponseMoments", "Responses", "SharedMoments", "distinct_levels", "equal_levels", "moments", "start_roots"]
 
 # A residual below this share of the response is rounding of the response.
 _PERFECT_FIT = 1e-11
@@ -37,7 +37,7 @@ _SAME_BITS = 44
 
 
 @dataclass(frozen=True, eq=False)
-class Levels:
+class SharedMoments:
     """What all responses share.
 
     Attributes
@@ -89,7 +89,7 @@ class Levels:
         """n for maximum likelihood, n - p for REML."""
         return self.problem.degrees(reml=reml)
 
-    def take(self, at: Index) -> Levels:
+    def take(self, at: Index) -> SharedMoments:
         """Those of some replicates: the same."""
         return self
 
@@ -125,12 +125,12 @@ class Levels:
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class ResponseMoments:
     """R responses y, as unit residuals from X in its orthonormal basis.
 
     Attributes
     ----------
-    levels : Levels, or OwnLevels
+    levels : SharedMoments, or OwnLevels
         What the responses share, or what each has of its own.
     xy : ndarray, shape (k, k, p, R, U)
         sum_j B_ja B_jbx: the first index for y, the second for X.
@@ -140,7 +140,7 @@ class Moments:
         log of the lengths of the residuals.
     """
 
-    levels: Levels | OwnLevels
+    levels: SharedMoments | OwnLevels
     xy: Array
     yy: Array
     log_scale: Array
@@ -148,11 +148,11 @@ class Moments:
     def __len__(self) -> int:
         return len(self.log_scale)
 
-    def take(self, at: Index) -> Moments:
+    def take(self, at: Index) -> ResponseMoments:
         """Some of the responses."""
         if len(at) == len(self):
             return self
-        return Moments(self.levels.take(at), self.xy[:, :, :, at], self.yy[:, :, at], self.log_scale[at])
+        return ResponseMoments(self.levels.take(at), self.xy[:, :, :, at], self.yy[:, :, at], self.log_scale[at])
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +161,7 @@ class Responses:
 
     Attributes
     ----------
-    moments : Moments
+    moments : ResponseMoments
     gamma : ndarray, shape (p, R)
         Coefficients of the orthonormal columns of X by least squares.
     scale : ndarray, shape (R,)
@@ -172,14 +172,14 @@ class Responses:
         Responses that X explains, of which nothing is left: their moments mean nothing.
     """
 
-    moments: Moments
+    moments: ResponseMoments
     gamma: Array
     scale: Array
     start: Array
     perfect: NDArray[np.bool_]
 
 
-def distinct_levels(problem: Problem) -> Levels:
+def distinct_levels(problem: Problem) -> SharedMoments:
     """Find the distinct F of the levels, and add up the products of X."""
     q, grams = problem.gram.n_levels[0], problem.gram.diagonal[0]
     group = equal_levels(grams)
@@ -189,7 +189,7 @@ def distinct_levels(problem: Problem) -> Levels:
         slice(term.first + b.start, term.first + b.stop) for term in problem.terms for b in term.structure.free_blocks
     ]
     count = np.diff(first, append=q).astype(float)
-    levels = Levels(problem, tuple(blocks), order, first, count, grams[:, :, order[first]], np.empty(0))
+    levels = SharedMoments(problem, tuple(blocks), order, first, count, grams[:, :, order[first]], np.empty(0))
     x = problem.gram.border[0][:, :-1]
     return replace(levels, xx=levels.add_up(x[:, None, :, None] * x[None, :, None]))
 
@@ -202,7 +202,7 @@ def equal_levels(grams: Array) -> Index:
     return np.unique(np.vstack([rounded, exponent]), axis=1, return_inverse=True)[1].reshape(-1)
 
 
-def moments(assembly: Assembly, levels: Levels, y: Array) -> Responses:
+def moments(assembly: Assembly, levels: SharedMoments, y: Array) -> Responses:
     """Cross-products of responses y, (n, R), their offset taken off."""
     problem, fixed = assembly.problem, assembly.fixed
     rows = assembly.stage.whiten(y.T)
@@ -224,7 +224,7 @@ def moments(assembly: Assembly, levels: Levels, y: Array) -> Responses:
     )
     yy = np.stack([[levels.add_up(a * b) for b in border_y] for a in border_y])
     return Responses(
-        moments=Moments(levels, xy, yy, np.log(np.where(perfect, 1.0, scale))),
+        moments=ResponseMoments(levels, xy, yy, np.log(np.where(perfect, 1.0, scale))),
         gamma=(gamma + again).T,
         scale=scale,
         start=start_roots(problem, border_y),

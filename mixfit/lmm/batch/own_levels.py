@@ -22,7 +22,7 @@ __all__ = ["OwnLevels"]
 
 @dataclass(frozen=True, eq=False)
 class OwnLevels:
-    """Levels of R designs; beside `mixfit.lmm.batch.moments.Levels`, which are those of one.
+    """Levels of R designs; beside `mixfit.lmm.batch.moments.SharedMoments`, which are those of one.
 
     Attributes
     ----------

@@ -20,7 +20,7 @@ from mixfit.gram import levels as lv
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixfit.lmm.batch.moments import Moments
+    from mixfit.lmm.batch.moments import ResponseMoments
 
     Array = NDArray[np.float64]
 
@@ -62,7 +62,7 @@ class Profiles:
     scale: Array
 
 
-def evaluate(moments: Moments, templates: Array, *, reml: bool) -> Profiles:
+def evaluate(moments: ResponseMoments, templates: Array, *, reml: bool) -> Profiles:
     """Evaluate the criterion at one template (k, k) for each replicate, (k, k, R)."""
     levels = moments.levels
     k, p, r, u = levels.k, levels.p, len(moments), moments.yy.shape[3]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixfit.lmm.batch.frame import Directions, Frame
-    from mixfit.lmm.batch.moments import Moments
+    from mixfit.lmm.batch.moments import ResponseMoments
     from mixfit.lmm.batch.profile import Profiles
 
     Array = NDArray[np.float64]
@@ -84,7 +84,7 @@ class Slopes:
         return information, total / self.scale
 
 
-def differentiate(moments: Moments, at: Profiles, frame: Frame) -> Slopes:
+def differentiate(moments: ResponseMoments, at: Profiles, frame: Frame) -> Slopes:
     """Derivatives at profiles whose templates are those of `frame`."""
     levels = moments.levels
     k, p = levels.k, levels.p
@@ -122,7 +122,7 @@ def differentiate(moments: Moments, at: Profiles, frame: Frame) -> Slopes:
     )
 
 
-def _errors(moments: Moments, beta: Array) -> tuple[Array, Array]:
+def _errors(moments: ResponseMoments, beta: Array) -> tuple[Array, Array]:
     """sum_j e_j B_Xj', (k, k, p, R, U), and sum_j e_j e_j', (k, k, R, U)."""
     fitted = moments.levels.fitted(beta)
     error_x = moments.xy - fitted

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["Sweep", "SweepRows", "Swept", "SweptRows", "sweep"]
+__all__ = ["Sweep", "SweepRows", "SweptRows", "SweptThetas", "sweep"]
 
 # Sums of products that are formed once, and dense columns of the other factors: beyond these one factorization at a
 # time, which knows what is sparse, costs less.
@@ -87,7 +87,7 @@ class Sweep:
         k, s, q = self.cross.shape
         return max(1, _CELLS_AT_ONCE // (3 * s * s + 4 * k * k * len(self.count) + k * q))
 
-    def at(self, templates: Sequence[Array]) -> Swept:
+    def at(self, templates: Sequence[Array]) -> SweptThetas:
         """Factor A at R thetas: templates (R, k_i, k_i) of every factor."""
         k, u, r = len(self.gram), len(self.count), len(templates[0])
         t = np.repeat(np.moveaxis(templates[0], 0, 2), u, axis=2)
@@ -101,14 +101,16 @@ class Sweep:
         p = self.corner - (_by_theta(m, r) @ self.sums).reshape(r, s, s)
         c = self.m
         if not c:
-            return Swept(self, tuple(templates), inverse, root, p, logdet, p, np.empty((r, 0, 0)), np.empty((r, 0, s)))
+            return SweptThetas(
+                self, tuple(templates), inverse, root, p, logdet, p, np.empty((r, 0, 0)), np.empty((r, 0, s))
+            )
         rhs = self.multiply(templates, p[:, :c], transposed=True)
         s_matrix = np.eye(c) + self.multiply(templates, rhs[:, :, :c].swapaxes(1, 2), transposed=True)
         own = np.asarray(np.linalg.cholesky(s_matrix), dtype=float)
         w = np.asarray(np.linalg.solve(s_matrix, rhs[:, :, c:]), dtype=float)
         logdet = logdet + 2.0 * np.log(np.einsum("rii->ri", own)).sum(axis=1)
         g = p[:, c:, c:] - rhs[:, :, c:].swapaxes(1, 2) @ w
-        return Swept(self, tuple(templates), inverse, root, p, logdet, g, own, w)
+        return SweptThetas(self, tuple(templates), inverse, root, p, logdet, g, own, w)
 
     def multiply(self, templates: Sequence[Array], b: Array, *, transposed: bool = False) -> Array:
         """Lambda b of the other factors, or Lambda'b, for b (R, m, c)."""
@@ -194,7 +196,7 @@ class SweptRows:
 
 
 @dataclass(frozen=True, eq=False)
-class Swept:
+class SweptThetas:
     """The factor at R thetas.
 
     Attributes

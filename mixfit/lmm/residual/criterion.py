@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mixfit.arguments import Solver
     from mixfit.covariance.term import Term
-    from mixfit.factor.plan import Plan
+    from mixfit.factor.plan import SymbolicPlan
     from mixfit.gram.basis import FixedBasis, ResponseBasis
     from mixfit.lmm.criterion import Evaluation
     from mixfit.lmm.residual.form import Held, ResidualFactor, ResidualForm, ResidualPoint
@@ -39,7 +39,7 @@ __all__ = [
     "JointEvaluation",
     "JointPlace",
     "ResidualProblem",
-    "Rows",
+    "ResidualRows",
     "evaluate_joint",
     "problem_at",
     "residual_problem",
@@ -48,7 +48,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ResidualRows:
     """Columns of the data, [X y] and then those of every grouping factor.
 
     Attributes
@@ -73,8 +73,8 @@ class ResidualProblem:
     Attributes
     ----------
     form : ResidualForm
-    rows : Rows
-    plan : Plan
+    rows : ResidualRows
+    plan : SymbolicPlan
     terms : tuple of Term
     term_bases : tuple of ndarray, shape (k_t, k_t)
     fixed : FixedBasis
@@ -86,8 +86,8 @@ class ResidualProblem:
     """
 
     form: ResidualForm
-    rows: Rows
-    plan: Plan
+    rows: ResidualRows
+    plan: SymbolicPlan
     terms: tuple[Term, ...]
     term_bases: tuple[Array, ...]
     fixed: FixedBasis
@@ -196,7 +196,7 @@ def residual_problem(
     order = form.order
     sorted_factors = [FactorRows(f.codes[order], f.n_levels, _columns(f, len(y))[:, order]) for f in factors]
     pattern = row_pattern(sorted_factors)
-    rows = Rows(held, pattern, tuple(f.k for f in factors))
+    rows = ResidualRows(held, pattern, tuple(f.k for f in factors))
     plan = make_plan(weighted_products(pattern, np.empty((0, len(y))), None), solver=solver)
     return ResidualProblem(form, rows, plan, terms, term_bases, fixed, response, len(y), log_weights)
 

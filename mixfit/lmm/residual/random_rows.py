@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.intp]
 
-__all__ = ["Levels", "level_covariances", "levels_of"]
+__all__ = ["LevelCovariances", "level_covariances", "levels_of"]
 
 # Numbers that are held at a time: 160 MB.
 _CELLS_AT_ONCE = 20_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Levels:
+class LevelCovariances:
     """Q = Lambda A^{-1} Lambda' of the levels of each factor, and of those that occur together.
 
     Attributes
@@ -45,17 +45,17 @@ class Levels:
     pairs: dict[tuple[int, int], Array]
 
 
-def levels_of(at: JointEvaluation) -> Levels:
+def levels_of(at: JointEvaluation) -> LevelCovariances:
     """Q at an evaluation."""
     factor, rows = at.at.factor, at.problem.rows
     post = full_posterior(factor)
     own = [own_blocks(post, i) for i in range(len(rows.pattern.factors))]
     entries = rows.pattern.entries.items()
     pairs = {(i, j): between_pairs(factor, post, i, j, row) for (i, j), (row, _, _) in entries}
-    return Levels(rows.pattern, rows.k, own, pairs)
+    return LevelCovariances(rows.pattern, rows.k, own, pairs)
 
 
-def level_covariances(levels: Levels, rows: Index) -> Iterator[tuple[slice, Array]]:
+def level_covariances(levels: LevelCovariances, rows: Index) -> Iterator[tuple[slice, Array]]:
     """Q of the levels that each of some rows is of, all columns side by side, (rows, width, width): slices of them."""
     step = max(1, _CELLS_AT_ONCE // sum(levels.k) ** 2)
     for first in range(0, len(rows), step):
@@ -63,7 +63,7 @@ def level_covariances(levels: Levels, rows: Index) -> Iterator[tuple[slice, Arra
         yield part, _covariances(levels, rows[part])
 
 
-def _covariances(levels: Levels, rows: Index) -> Array:
+def _covariances(levels: LevelCovariances, rows: Index) -> Array:
     pattern = levels.pattern
     ends = np.cumsum([0, *levels.k])
     q = np.empty((len(rows), int(ends[-1]), int(ends[-1])))

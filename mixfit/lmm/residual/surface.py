@@ -26,7 +26,7 @@ from mixfit.lmm.residual.form import ResidualPoint
 from mixfit.lmm.residual.minimize import minimize_joint
 from mixfit.lmm.residual.pattern_slopes import pattern_slopes
 from mixfit.lmm.residual.series_slopes import series_slopes
-from mixfit.lmm.surface import FARTHEST_LOG, NOTHING, Frames, Slope, Terms, standardized_terms
+from mixfit.lmm.surface import FARTHEST_LOG, NOTHING, Frames, Slope, SurfaceTerms, standardized_terms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -235,7 +235,7 @@ class ResidualSurface:
         effect = [] if self._effect is None else [held.effect * self._spread[self._effect]]
         return Slope(held.value, (*random, *own), np.array([*sigma, *log_sd, *effect]), self._user(held.beta))
 
-    def _with_residuals(self) -> Terms:
+    def _with_residuals(self) -> SurfaceTerms:
         random, problem = self._random, self._problem
         if not self._has_structure:
             return random
@@ -243,7 +243,7 @@ class ResidualSurface:
         structures = [Placed(s, n) if form.has_own_points and isinstance(s, Parametric) else s for s in form.structures]
         sizes = [1 if form.has_own_points else s.k for s in form.structures]
         blocks = max(1, n // form.structures[0].k)
-        return Terms(
+        return SurfaceTerms(
             structures=(*random.structures, *structures),
             bases=(*random.bases, *(np.eye(k) for k in sizes)),
             deviations=(*random.deviations, *(np.full(k, self.tail_unit) for k in sizes)),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixfit.matrices.batches.grouped import CellSums, sums_by_cell
-from mixfit.matrices.batches.read import Batch, Totals
+from mixfit.matrices.batches.read import RowBatch, Totals
 from mixfit.matrices.build import build
 from mixfit.matrices.columns import Columns
 from mixfit.matrices.parts import plan_part
@@ -92,7 +92,7 @@ class CellStream:
         """The same with another way to hold the factor."""
         return replace(self, sample=replace(self.sample, solver=solver))
 
-    def batches(self, totals: Totals | None = None) -> Iterator[Batch]:
+    def batches(self, totals: Totals | None = None) -> Iterator[RowBatch]:
         """Rows with the cross-products of the cells, some cells at a time."""
         sums, r = self.sums, self.sums.moments.shape[1]
         maps = [np.column_stack([sums.raw(product) for product in own]) for own in self.products]
@@ -110,7 +110,7 @@ class CellStream:
             X, *Z = (np.repeat(part, r, axis=0) * (rows @ own) for part, own in zip(parts, maps, strict=True))
             codes = tuple(np.repeat(code, r) for code in read.codes if code is not None)
             whole = np.repeat(read.X, r, axis=0) * (np.abs(rows) @ np.abs(maps[0]))
-            yield Batch(X, rows @ response, tuple(Z), codes, None, None, np.einsum("nc,nc->c", whole, whole))
+            yield RowBatch(X, rows @ response, tuple(Z), codes, None, None, np.einsum("nc,nc->c", whole, whole))
 
 
 def grouped_stream(asked: Asked, na_action: str) -> CellStream | None:

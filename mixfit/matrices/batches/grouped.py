@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixfit.errors import DataError
-from mixfit.matrices.batches.learned import Moments
+from mixfit.matrices.batches.learned import ColumnMoments
 from mixfit.matrices.batches.monomials import monomials
 from mixfit.matrices.batches.scan import SAMPLE, check_counts, in_memory_types
 from mixfit.sources.source import require_pyarrow
@@ -47,7 +47,7 @@ class CellSums:
     sample : pyarrow.Table
         Rows that show every cell, and rows as the source has them.
     products : Monomials
-    response, offset, adjusted : Moments
+    response, offset, adjusted : ColumnMoments
         Of the response, of the offset, and of their difference.
     covariates : dict of str to Moments
     n_rows, n_used : int
@@ -57,10 +57,10 @@ class CellSums:
     indicators: pa.Table
     sample: pa.Table
     products: Monomials
-    response: Moments
-    offset: Moments
-    adjusted: Moments
-    covariates: dict[str, Moments]
+    response: ColumnMoments
+    offset: ColumnMoments
+    adjusted: ColumnMoments
+    covariates: dict[str, ColumnMoments]
     n_rows: int
     n_used: int
 
@@ -115,7 +115,7 @@ def sums_by_cell(
         sample=_sample(cells, rows, gaps),
         products=terms,
         response=found["response"],
-        offset=found.get("offset", Moments()),
+        offset=found.get("offset", ColumnMoments()),
         adjusted=found["adjusted"],
         covariates=own,
         n_rows=n_rows,
@@ -139,7 +139,7 @@ def _arrow(query: Any) -> pa.Table:
     return query.collect().to_arrow()
 
 
-def _moments(used: Any, wanted: dict[str, Any]) -> dict[str, Moments]:
+def _moments(used: Any, wanted: dict[str, Any]) -> dict[str, ColumnMoments]:
     """Mean, sum of squares about it and range of some expressions."""
     import narwhals as nw
 
@@ -152,7 +152,7 @@ def _moments(used: Any, wanted: dict[str, Any]) -> dict[str, Moments]:
     row = _row(used.select(nw.len().alias("n"), *asked))
     out = {}
     for i, name in enumerate(wanted):
-        moments = out[name] = Moments()
+        moments = out[name] = ColumnMoments()
         if not row["n"]:
             continue
         if not np.isfinite([row[f"min{i}"], row[f"max{i}"]]).all():
@@ -163,12 +163,12 @@ def _moments(used: Any, wanted: dict[str, Any]) -> dict[str, Moments]:
     return out
 
 
-def _sd(moments: Moments) -> float:
+def _sd(moments: ColumnMoments) -> float:
     return float(np.sqrt(moments.squares / moments.n)) or 1.0
 
 
 def _cell_moments(
-    used: Any, factors: Sequence[str], terms: Monomials, adjusted: Any, response: Moments
+    used: Any, factors: Sequence[str], terms: Monomials, adjusted: Any, response: ColumnMoments
 ) -> tuple[pa.Table, Array]:
     """The cells, and S of each."""
     import narwhals as nw
@@ -195,7 +195,7 @@ def _cell_moments(
     return sums.select(list(factors)), out
 
 
-def _some_rows(used: Any, columns: Sequence[str], covariates: dict[str, Moments]) -> pa.Table:
+def _some_rows(used: Any, columns: Sequence[str], covariates: dict[str, ColumnMoments]) -> pa.Table:
     """The first rows, and of every covariate one with its least, its largest and another value."""
     import narwhals as nw
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Learned", "Moments", "PolynomialMoments", "learned_calls", "learned_state"]
+__all__ = ["ColumnMoments", "Learned", "PolynomialMoments", "learned_calls", "learned_state"]
 
 # Transforms that learn nothing but levels, which the first pass finds for all factors alike.
 _LEVELS_ONLY = ("C", "factor", "hashed")
@@ -142,7 +142,7 @@ def _read(node: ast.Call, name: str, text: str, context: Mapping[str, Any]) -> L
     return learned
 
 
-class Moments:
+class ColumnMoments:
     """Number, mean, sum of squares about it, and range of the values so far."""
 
     def __init__(self) -> None:
@@ -155,14 +155,14 @@ class Moments:
         values = values[~np.isnan(values)]
         if not len(values):
             return
-        own = Moments()
+        own = ColumnMoments()
         own.n, own.low, own.high = len(values), float(values.min()), float(values.max())
         # About a value of their own, so that nothing is lost of numbers far from zero.
         own.mean = float(values[0] + (values - values[0]).mean())
         own.squares = float(((values - own.mean) ** 2).sum())
         self.merge(own)
 
-    def merge(self, other: Moments) -> None:
+    def merge(self, other: ColumnMoments) -> None:
         """Take in the values of another."""
         if not other.n:
             return
@@ -176,7 +176,7 @@ class Moments:
 class PolynomialMoments:
     """Sums of products of Chebyshev polynomials on the range of the data, as they are and times the variable."""
 
-    def __init__(self, moments: Moments, degree: int) -> None:
+    def __init__(self, moments: ColumnMoments, degree: int) -> None:
         self._centre, self._half = 0.5 * (moments.high + moments.low), 0.5 * (moments.high - moments.low) or 1.0
         self._degree = degree
         self._products = np.zeros((degree + 1, degree + 1))
@@ -208,7 +208,7 @@ class PolynomialMoments:
         return {"alpha": alpha, "norms2": norms}
 
 
-def learned_state(call: Learned, moments: Moments) -> dict[str, Any] | None:
+def learned_state(call: Learned, moments: ColumnMoments) -> dict[str, Any] | None:
     """What `scale`, `center` and `standardize` keep; None for transforms that learn otherwise."""
     if call.name not in _SCALES:
         return None
@@ -216,15 +216,17 @@ def learned_state(call: Learned, moments: Moments) -> dict[str, Any] | None:
     return read(moments, *call.args, **call.kwargs)
 
 
-def _centre_state(moments: Moments) -> dict[str, Any]:
+def _centre_state(moments: ColumnMoments) -> dict[str, Any]:
     return _scale_state(moments, scale=False)
 
 
-def _standardize_state(moments: Moments, center: Any = True, rescale: Any = True, ddof: float = 0) -> dict[str, Any]:
+def _standardize_state(
+    moments: ColumnMoments, center: Any = True, rescale: Any = True, ddof: float = 0
+) -> dict[str, Any]:
     return _scale_state(moments, center, rescale, ddof)
 
 
-def _scale_state(moments: Moments, center: Any = True, scale: Any = True, ddof: float = 1) -> dict[str, Any]:
+def _scale_state(moments: ColumnMoments, center: Any = True, scale: Any = True, ddof: float = 1) -> dict[str, Any]:
     middle: Any = (moments.mean if center else None) if isinstance(center, bool) else np.array(center)
     spread: Any = None if isinstance(scale, bool) else np.array(scale)
     if scale is True:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from mixfit.errors import DataError, DesignError, UndefinedValuesWarning
 from mixfit.matrices.batches.asked import Asked, T, present_rows
-from mixfit.matrices.batches.learned import Moments, learned_calls
+from mixfit.matrices.batches.learned import ColumnMoments, learned_calls
 from mixfit.matrices.batches.scan import scan
 from mixfit.matrices.build import build, expand_dot
 from mixfit.matrices.columns import Columns
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Batch", "Stream", "Totals", "ask", "open_stream", "refuse_structures", "refuse_whole_columns"]
+__all__ = ["RowBatch", "Stream", "Totals", "ask", "open_stream", "refuse_structures", "refuse_whole_columns"]
 
 # Rounding of an expression that is computed from a part of the rows in another order.
 _RELATIVE = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class RowBatch:
     """The rows of a batch that a model uses.
 
     Attributes
@@ -74,8 +74,8 @@ class Totals:
 
     def __init__(self, variables: Iterable[str]) -> None:
         self.n = 0
-        self.response, self.offset, self.weights = Moments(), Moments(), Moments()
-        self.variables = {name: Moments() for name in variables}
+        self.response, self.offset, self.weights = ColumnMoments(), ColumnMoments(), ColumnMoments()
+        self.variables = {name: ColumnMoments() for name in variables}
 
     def add(self, environment: Environment, y: Array, offset: Array | None, weights: Array | None) -> None:
         """Take in the rows of a batch that are used."""
@@ -147,7 +147,7 @@ class Stream:
         columns, variables = Columns(self.scan.table), self.sample.variables or {}
         return Totals(name for name in variables if columns.kind(name) == "number")
 
-    def batches(self, totals: Totals | None = None) -> Iterator[Batch]:
+    def batches(self, totals: Totals | None = None) -> Iterator[RowBatch]:
         """One pass over the rows that are used.
 
         Raises
@@ -179,7 +179,7 @@ class Stream:
                 linear = self.asked.links is None
                 totals.add(environment, y if offset is None or not linear else y + offset, offset, weights)
             codes = tuple(code for code in new.codes if code is not None)
-            yield Batch(new.X, y, Z, codes, weights, table, offset=offset)
+            yield RowBatch(new.X, y, Z, codes, weights, table, offset=offset)
 
     def with_rows(self, tables: Sequence[pa.Table]) -> Stream:
         """The same with further rows among those that stand for all."""

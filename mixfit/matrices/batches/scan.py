@@ -16,7 +16,7 @@ import numpy as np
 from mixfit.errors import DataError, UndefinedValuesWarning, warn
 from mixfit.matrices.batches.asked import present_rows
 from mixfit.matrices.batches.labels import combinations_of
-from mixfit.matrices.batches.learned import Moments, PolynomialMoments, learned_state
+from mixfit.matrices.batches.learned import ColumnMoments, PolynomialMoments, learned_state
 from mixfit.matrices.batches.quantiles import quantiles
 from mixfit.matrices.vectors import numbers
 from mixfit.sources.source import require_pyarrow
@@ -88,7 +88,7 @@ class _Found:
     """What some of the rows show."""
 
     rows: _Rows
-    moments: dict[str, Moments]
+    moments: dict[str, ColumnMoments]
     missing: Counter[str]
     undefined: Counter[str]
     n_rows: int = 0
@@ -115,7 +115,7 @@ def _calls(asked: Asked) -> dict[str, Learned]:
 @np.errstate(divide="ignore", invalid="ignore")
 def _find(asked: Asked) -> _Found:
     calls = _calls(asked)
-    found = _Found(_Rows(asked.columns), {key: Moments() for key in calls}, Counter(), Counter())
+    found = _Found(_Rows(asked.columns), {key: ColumnMoments() for key in calls}, Counter(), Counter())
     seen: list[Seen] | None = None
     for table in asked.tables():
         environment = asked.environment(table, {})
@@ -164,7 +164,7 @@ def check_counts(n_rows: int, n_used: int, missing: Counter[str], undefined: Cou
 
 
 def _ends(
-    calls: dict[str, Learned], moments: dict[str, Moments], environment: Environment
+    calls: dict[str, Learned], moments: dict[str, ColumnMoments], environment: Environment
 ) -> Iterable[NDArray[np.intp]]:
     """Take in what transforms are applied to; rows with the least and the largest value so far."""
     for key, call in calls.items():
@@ -179,7 +179,7 @@ def _ends(
         yield np.array(found, dtype=np.intp)
 
 
-def _polynomials(asked: Asked, calls: Sequence[Learned], moments: dict[str, Moments]) -> dict[str, Any]:
+def _polynomials(asked: Asked, calls: Sequence[Learned], moments: dict[str, ColumnMoments]) -> dict[str, Any]:
     sums = {call.key: PolynomialMoments(moments[call.key], call.degree) for call in calls}
     for table in asked.tables() if sums else ():
         environment = asked.environment(table, {})
@@ -189,7 +189,7 @@ def _polynomials(asked: Asked, calls: Sequence[Learned], moments: dict[str, Mome
     return {key: own.state() for key, own in sums.items()}
 
 
-def _knots(asked: Asked, call: Learned, moments: Moments) -> dict[str, Any]:
+def _knots(asked: Asked, call: Learned, moments: ColumnMoments) -> dict[str, Any]:
     """What a spline with knots at quantiles learns, in some passes over what it is applied to."""
 
     def values() -> Iterator[NDArray[np.float64]]:

@@ -8,12 +8,12 @@ from formulaic.transforms import TRANSFORMS
 from numpy.testing import assert_allclose
 
 from mixfit.errors import DataError
-from mixfit.matrices.batches.learned import Moments, PolynomialMoments, learned_calls, learned_state
+from mixfit.matrices.batches.learned import ColumnMoments, PolynomialMoments, learned_calls, learned_state
 from mixfit.matrices.batches.monomials import monomials
 
 
 def moments_of(values, chunk=17):
-    out = Moments()
+    out = ColumnMoments()
     for start in range(0, len(values), chunk):
         out.add(values[start : start + chunk])
     return out
