@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["may_hide_zeros", "with_few_zeros", "with_some_zeros", "with_zeros"]
+__all__ = ["has_zeros", "may_hide_zeros", "with_few_zeros", "with_some_zeros", "with_zeros", "without_zeros"]
 
 # The logit below which further zeros are few, one in twenty: what they add falls as the exponential of the predictor.
 _FEW = -3.0
@@ -83,6 +83,21 @@ def may_hide_zeros(point: LikelihoodPoint) -> bool:
     if _constant_of_zeros(problem) is None or not (problem.family.has_dispersion and problem.family.has_zero):
         return False
     return _has_few_zeros(problem, point.at.gamma) and bool((problem.y == 0.0).any())
+
+
+def has_zeros(point: LikelihoodPoint) -> bool:
+    """Whether further zeros stand for what a dispersion, or the family's own zeros, may stand for too."""
+    problem = point.center.problem
+    if _constant_of_zeros(problem) is None or not problem.family.has_zero:
+        return False
+    return float(_logits(problem, point.at.gamma).max()) > 2.0 * _FEW
+
+
+def without_zeros(point: LikelihoodPoint) -> GeneralizedParameters:
+    """The place with few further zeros."""
+    gamma = with_few_zeros(point.center.problem, point.at.gamma)
+    assert gamma is not None
+    return replace(point.at, gamma=gamma)
 
 
 def with_zeros(point: LikelihoodPoint) -> GeneralizedParameters:

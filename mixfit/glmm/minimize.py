@@ -16,7 +16,7 @@ import numpy as np
 from mixfit.covariance.boundary import boundary_parameters
 from mixfit.covariance.steps import free_directions, leave_boundary, move, pivots, slopes_near, turned, units
 from mixfit.errors import FitError
-from mixfit.glmm.further_zeros import may_hide_zeros, with_zeros
+from mixfit.glmm.further_zeros import has_zeros, may_hide_zeros, with_zeros, without_zeros
 from mixfit.glmm.objective import AnyPoint
 from mixfit.glmm.problem import GeneralizedParameters
 from mixfit.glmm.second_look import is_doubtful, is_same, leaves_out, unpooled
@@ -332,6 +332,8 @@ def _places(found: LikelihoodPoint) -> Iterator[tuple[Callable[[], GeneralizedPa
     """Where another optimum than this one may be found from, and what a search from there is worth."""
     if may_hide_zeros(found):
         yield partial(with_zeros, found), _SECOND_LOOK
+    if has_zeros(found):
+        yield partial(without_zeros, found), _SECOND_LOOK
     if is_doubtful(found):
         yield partial(unpooled, found), _LONG_LOOK if leaves_out(found) else _SECOND_LOOK
 

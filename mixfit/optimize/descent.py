@@ -177,6 +177,7 @@ class Descent(Generic[Place, Found, AnyLocal]):
         self._last = np.inf
         self._creeps = self._sharpened = False
         self._slow = self._barred = 0
+        self._bar: FitError | None = None
         self._arrived = self._made_at = np.inf
         self._use(self.local.curvature, _Kind.CHEAP)
         if criterion.price is Price.FREE:
@@ -297,13 +298,14 @@ class Descent(Generic[Place, Found, AnyLocal]):
                 continue
             last, with_value = None, True
             if found.value < bound:
-                self._barred = self._barred + 1 if error is not None else 0
+                self._barred, self._bar = (self._barred + 1 if error is not None else 0), error
                 if error is not None and self._barred >= _MANY_BARRED:
                     raise self._criterion.refusal(error) from error
                 return found, step
-        if last is not None and (self._sharpened or not with_value):
-            # The shortest step of all is barred: there is no way on, rather than no way down.
-            raise self._criterion.refusal(last) from last
+        error = error or self._bar
+        if error is not None and (not with_value or (self._sharpened and (last is not None or self.promise > _FAR))):
+            # Long steps are barred, or were on the way, and the shortest is too or what it promises is no rounding.
+            raise self._criterion.refusal(error) from error
         return None
 
     def _evaluate(self, place: Place) -> Found:
@@ -363,7 +365,9 @@ class Descent(Generic[Place, Found, AnyLocal]):
             self._sharpen()
         elif criterion.price is Price.CHEAP or far or step is None or change or not self._is_as_wide_as(old):
             self._use(self.local.curvature, _Kind.CHEAP)
-        elif old_kind is _Kind.EXACT and newton_step(old_curvature, self.local.gradient)[1] < _NEAR:
+        elif old_kind is _Kind.EXACT and newton_step(old_curvature, self.local.gradient)[1] < min(
+            _NEAR, _SLOW * promised
+        ):
             self._use(old_curvature, _Kind.EXACT)
         else:
             update, kind = (symmetric_rank_one, _Kind.SECANT) if old_kind.may_be_indefinite else (bfgs, _Kind.UPDATED)

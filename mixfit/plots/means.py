@@ -237,6 +237,8 @@ def emmip(
         at[x] = np.linspace(known.min(), known.max(), _POINTS).tolist()
     means = emmeans(fit, [x, *traces], at=at or None, **options)
     frame = means.frame
+    # Probabilities of categories have a line each.
+    traces += [name for name in (fit.model.design.endog_name,) if name in frame.columns]
     ax = one_axes(ax)
     numeric = pd.api.types.is_numeric_dtype(frame[x]) and not pd.api.types.is_bool_dtype(frame[x])
     codes, values = pd.factorize(frame[x])

@@ -60,6 +60,17 @@ def test_unordered_categories_say_what_draws_them() -> None:
     for draw in (plots.shrinkage, plots.predictive_check, plots.quantile_residual_plot):
         with pytest.raises(FitError, match=r"plot\.category_probabilities\(\)"):
             draw(fit)
-    for along in (plots.fitted_lines, plots.spaghetti, plots.partial_residuals, plots.emmip):
+    for along in (plots.fitted_lines, plots.spaghetti, plots.partial_residuals):
         with pytest.raises(FitError, match=r"plot\.category_probabilities\(\)"):
             along(fit, "x")
+
+
+def test_interaction_plots_have_a_line_for_each_category() -> None:
+    unordered = mixfit.mixed("choice ~ x + (1 | g)", choices(groups=20), family="multinomial").fit()
+    ordered = mixfit.mixed("rating ~ temp + (1 | judge)", WINE, "cumulative").fit()
+    for fit, x, options in ((unordered, "x", {}), (ordered, "temp", {"mode": "prob"})):
+        axes = mixfit.plots.emmip(fit, x, **options)
+        labels = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert labels == [str(category) for category in fit.model.categories]
+        total = np.sum([line.get_ydata() for line in axes.lines[: len(labels)]], axis=0)
+        np.testing.assert_allclose(total, 1.0, atol=1e-9)

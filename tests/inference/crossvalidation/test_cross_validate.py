@@ -227,6 +227,6 @@ def test_other_models_are_refused() -> None:
 
 
 def test_a_factor_that_a_model_without_any_does_not_have() -> None:
-    fit = mixfit.mixed("distance ~ age", mixfit.datasets.load("orthodont"), residual="ar1(age | Subject)").fit()
+    fit = mixfit.mixed("distance ~ age", mixfit.datasets.load("orthodont"), dispersion="~ Sex").fit()
     with pytest.raises(DataError, match="which has none"):
         mixfit.cross_validate(fit, by="Subject")
