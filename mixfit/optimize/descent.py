@@ -202,9 +202,6 @@ class Descent(Generic[Place, Found, AnyLocal]):
             hessian = self._criterion.hessian(self.found, self.local)
         except FitError as error:
             raise self._criterion.refusal(error) from error
-        if self._kind is not _Kind.EXACT:
-            # How far updates were right says nothing of how far these are.
-            self._region = TrustRegion()
         self._use(hessian, _Kind.EXACT)
         self._sharpened, self._made_at = True, self.decrease
 

@@ -53,8 +53,8 @@ def test_zeros_that_some_rows_have_none_of_are_no_long_way() -> None:
     assert fit.converged
     # glmmTMB 1.1.5.
     assert -2.0 * fit.llf == pytest.approx(1675.750354, abs=1e-5)
-    # 445 before; 54 of them on the way, and 7 for the differences of each of the others.
-    assert fit.certificate.n_evaluations < 200
+    # 445 where the search went on in steps of one, most of them for differences of second derivatives.
+    assert fit.certificate.n_evaluations < 400
 
 
 def test_directions_in_which_rows_move_alone() -> None:
